@@ -5,15 +5,16 @@ import pytest
 
 from lab.errors import InputError
 from lab.inspection.embedding import align, project
+from tests.snapshots import check, flat
 
 RNG = np.random.default_rng(0)
 
 
 def test_pca_finds_the_plane_the_points_lie_in() -> None:
-    flat = RNG.normal(size=(50, 2)) * [3.0, 1.0]
+    plane = RNG.normal(size=(50, 2)) * [3.0, 1.0]
     axes = np.linalg.qr(RNG.normal(size=(7, 2)))[0]
-    points = project((flat @ axes.T + 5).astype(np.float32))
-    original = flat - flat.mean(0)
+    points = project((plane @ axes.T + 5).astype(np.float32))
+    original = plane - plane.mean(0)
     distances = np.linalg.norm(points[:, None] - points[None], axis=2)
     wanted = np.linalg.norm(original[:, None] - original[None], axis=2)
     assert distances / distances.max() == pytest.approx(wanted / wanted.max(), abs=1e-4)
@@ -67,3 +68,14 @@ def test_a_map_is_moved_to_the_middle_before_it_is_turned() -> None:
     quarter = np.array([[0.0, 1.0], [-1.0, 0.0]])
     found = align(reference @ quarter + [30.0, -20.0], reference + 7.0)
     np.testing.assert_allclose(found, reference - reference.mean(axis=0), atol=1e-9)
+
+
+def test_points_of_many_images_on_a_plane() -> None:
+    features = np.array(
+        [[0, 0, 0, 1], [4, 0, 0, 1], [0, 2, 0, 1], [4, 2, 1, 1], [8, 1, 0, 1], [8, 3, 0, 1]], np.float32
+    )
+    points = project(features)
+    turned = align(points[:, ::-1] * [-1, 1] + 3, points)
+    level = project(np.ones((4, 3), np.float32))
+    assert np.allclose(turned, points - points.mean(axis=0))
+    check("tiny/plane.txt", flat({"points": points.round(6).tolist(), "level": level.tolist()}))

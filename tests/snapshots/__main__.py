@@ -1,0 +1,25 @@
+"""Writes the files of this folder anew: `python -m tests.snapshots`. Files that no test asks for any more are removed."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+from tests.snapshots import ROOT, WRITE
+
+
+def main() -> int:
+    """Run the tests that compare with a file; return pytest's exit code."""
+    for folder in (path for path in ROOT.iterdir() if path.is_dir() and path.name != "__pycache__"):
+        shutil.rmtree(folder)
+    tests = [
+        str(path)
+        for path in sorted(ROOT.parent.rglob("test_*.py"))
+        if "tests.snapshots import" in path.read_text("utf-8")
+    ]
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "not slow and not cluster", *tests]
+    return subprocess.run(command, env={**os.environ, WRITE: "1"}, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
