@@ -90,10 +90,13 @@ def layers_of(network: nn.Module) -> list[str]:
     lines, last = [], ""
     for node in nodes:
         what = settings(modules[node.name]) if node.name in modules else node.type
-        shape = "×".join(map(str, node.output_shape[1:]))
-        field = f"{node.field.size}/{node.field.stride} from {node.field.window(0)[0]}" if node.field else "-"
-        before = " + ".join(names[each] for each in node.inputs if each != last)
-        lines.append(f"{node.name} | {what} | {before} | {shape} | {node.params} | {field}")
+        if node.kind.folds and node.inputs == (last,):  # in the line of what it follows
+            lines[-1] += f" · {node.name.rpartition('.')[2]} {what}"
+        else:
+            shape = "×".join(map(str, node.output_shape[1:]))
+            field = f"{node.field.size}/{node.field.stride} from {node.field.window(0)[0]}" if node.field else "-"
+            before = " + ".join(names[each] for each in node.inputs if each != last)
+            lines.append(f"{node.name} | {what} | {before} | {shape} | {node.params} | {field}")
         last = node.id
     return lines
 

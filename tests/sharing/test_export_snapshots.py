@@ -1,0 +1,225 @@
+"""Every export of the runs of release 0.1.0 as a text: what a reader of the file finds, field by field."""
+
+import io
+import json
+import re
+import struct
+import zipfile
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+import safetensors.numpy
+import torch
+from torch import nn
+
+from lab.architectures.build import build_network
+from lab.runs.records import RunRecord
+from lab.service.lab import Lab
+from lab.settings import Settings
+from lab.sharing.formats import export_runs, list_formats
+from lab.sharing.script.layers import describe, used_types
+from lab.sharing.sweep_files import trials_csv
+from lab.sharing.tables import latex_text, markdown_text
+from lab.sweeps.records import Measured, Source, TrialRecord, TrialState
+from lab.sweeps.spec import read_spec
+from tests.golden.opening import read, unpack_home
+from tests.snapshots import check, flat
+
+RELEASE = "0.1.0"
+_VOID = {"meta", "br", "img", "path", "circle", "rect", "link"}
+
+
+@pytest.fixture(scope="module")
+def old(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    home = unpack_home(RELEASE, tmp_path_factory.mktemp("old") / "home")
+    return Lab(Settings.from_env({"LAB_HOME": str(home), "LAB_DEVICE": "cpu"}))
+
+
+def runs_of(old: Lab, *kinds: str) -> list[RunRecord]:
+    return [old.store.runs.get(read(RELEASE, "expected.json")["ids"][kind]) for kind in kinds]
+
+
+@pytest.mark.parametrize("format", ["markdown", "latex", "markdown-settings", "latex-settings"])
+def test_tables_of_runs(old: Lab, format: str) -> None:
+    chosen = runs_of(old, "finished", "second_seed", "one_cycle", "diverged", "paused", "fine_tuned")
+    check(f"exports/{format}.txt", export_runs(old, chosen, format=format)[""].decode())
+
+
+def test_every_point_in_csv_and_json(old: Lab) -> None:
+    chosen = runs_of(old, "diverged")
+    table = export_runs(old, chosen, format="csv")[""].decode().replace("\r\n", "⏎\n")
+    lines = table.split("\n")
+    document = json.loads(export_runs(old, chosen, format="json")[""])
+    assert document["runs"][0].pop("config") == chosen[0].config.as_dict()
+    check("exports/points.txt", "\n".join([*lines[:40:6], f"{len(lines)} lines", flat(document)]))
+
+
+def events_of(data: bytes) -> Iterator[Any]:
+    """Read TFRecords: length, its checksum, the record and its checksum."""
+    from tensorboard.compat.proto.event_pb2 import Event
+
+    position = 0
+    while position < len(data):
+        (length,) = struct.unpack("<Q", data[position : position + 8])
+        yield Event.FromString(data[position + 12 : position + 12 + length])
+        position += 16 + length
+
+
+def test_tensorboard_events(old: Lab) -> None:
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+    files = export_runs(old, runs_of(old, "finished"), format="tensorboard")
+    ((name, data),) = files.items()
+    first, columns, settings, *points = list(events_of(data))
+    lines = [name, f"{first.wall_time:.3f} {first.file_version}"]
+    for event in (columns, settings):
+        (value,) = event.summary.value
+        content = HParamsPluginData.FromString(value.metadata.plugin_data.content)
+        lines += [value.tag, *(" ".join(str(part).split()) for part in content.experiment.metric_infos)]
+        lines += [" ".join(str(info.name) for info in content.experiment.hparam_infos)]
+        start = content.session_start_info
+        values = {name: start.hparams[name] for name in sorted(start.hparams)}
+        lines += [f"{name} = {' '.join(str(each).split())}" for name, each in values.items()]
+        lines += [f"{start.group_name} {start.start_time_secs:.3f}"]
+    shown = [
+        f"{e.wall_time:.3f} {e.step} {e.summary.value[0].tag} {e.summary.value[0].simple_value:.6g}" for e in points
+    ]
+    check("exports/events.txt", "\n".join([*lines, *shown[::6], f"{len(shown)} points"]))
+
+
+def test_the_model_card_and_the_facts_in_the_weights(old: Lab) -> None:
+    lines = []
+    for kind in ("early_stopped", "fine_tuned"):
+        files = export_runs(old, runs_of(old, kind), format="safetensors")
+        (length,) = struct.unpack("<Q", files[""][:8])
+        header = json.loads(files[""][8 : 8 + length])
+        tensors = {name: each.shape for name, each in safetensors.numpy.load(files[""]).items()}
+        lines += [flat(json.loads(header["__metadata__"]["convlab"])), flat(tensors), files[".card.md"].decode()]
+    check("exports/card.txt", "\n".join(lines))
+
+
+def test_a_bundle_entry_by_entry(old: Lab) -> None:
+    data = export_runs(old, runs_of(old, "diverged", "fine_tuned"), format="bundle")[""]
+    lines = []
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        for entry in archive.infolist():
+            packed = f"{entry.compress_type} {entry.create_system} {entry.external_attr:o} {entry.date_time}"
+            lines.append(f"{entry.filename} {entry.file_size} {packed}")
+            if entry.filename == "runs/1/run.json":
+                lines.append(flat(json.loads(archive.read(entry))))
+            elif entry.filename == "runs/0/points.safetensors":
+                arrays = safetensors.numpy.load(archive.read(entry))
+                lines += [f"{name} {each.dtype} {each.shape} {each[-1]:.7g}" for name, each in sorted(arrays.items())]
+        manifest = json.loads(archive.read("manifest.json"))
+    assert manifest["volatile"].pop("exported_at") > 0
+    manifest["volatile"].pop("convlab")
+    check("exports/bundle.txt", "\n".join([*lines, flat(manifest)]))
+
+
+class _Text(HTMLParser):
+    """What a reader sees of a document, an element a line, with what pictures say; scripts and styles are left out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+        self._hidden = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self._hidden += tag in ("script", "style")
+        if tag == "img":
+            self.lines.append(f"[{given.get('alt')}]")
+        self.lines += [f"({name}: {given[name]})" for name in ("aria-label", "title", "stroke") if given.get(name)]
+
+    def handle_endtag(self, tag: str) -> None:
+        self._hidden -= tag in ("script", "style")
+
+    def handle_data(self, data: str) -> None:
+        if data.strip() and not self._hidden:
+            self.lines.append(" ".join(data.split()))
+
+
+@pytest.mark.parametrize("kinds", [("finished",), ("finished", "diverged")], ids=["one", "two"])
+def test_the_report_as_it_is_read(old: Lab, kinds: tuple[str, ...]) -> None:
+    text = _Text()
+    text.feed(export_runs(old, runs_of(old, *kinds), format="html")[""].decode())
+    lines = [
+        re.sub(r"20\d\d-\d\d-\d\d \d\d:\d\d UTC", "(now)", line) if "ritten" in line else line for line in text.lines
+    ]
+    lines = [" · ".join(lines[at : at + 8]) for at in range(0, len(lines), 8)]
+    check(f"exports/report_{len(kinds)}.txt", "\n".join(lines))
+
+
+def test_the_code_of_a_run(old: Lab) -> None:
+    files = export_runs(old, runs_of(old, "one_cycle"), format="code")
+    script = files[""].decode()
+    check("exports/train.txt", "\n".join([script, *sorted(name for name in files if name)]))
+
+
+@pytest.mark.parametrize("id", ["lenet-bn", "resnet-small", "speedrun-cnn"])
+def test_a_network_as_the_calls_that_build_it(id: str) -> None:
+    with torch.device("meta"):
+        call = describe(build_network(id))
+    assert call is not None
+    used = [type_.__name__ for type_ in used_types(call)]
+    lines = call.source(1).split("\n")
+    check(f"exports/calls_{id}.txt", "\n".join([*lines[:40], *used[:6]]))
+
+
+class _Odd(nn.Module):
+    """A layer whose argument is not its attribute."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.double = 2 * size
+
+
+def test_layers_that_cannot_be_written_are_left_to_their_builder() -> None:
+    assert describe(nn.Sequential(nn.ReLU(), _Odd(3))) is None
+    layers = [nn.MaxPool2d(3, 2, ceil_mode=True), nn.Dropout(), nn.Conv2d(1, 2, (3, 1), padding=(1, 0), bias=False)]
+    plain = describe(nn.Sequential(*layers))
+    assert plain is not None
+    assert [line.strip(" ,") for line in plain.source().split("\n")[1:-1]] == [
+        "nn.MaxPool2d(3, stride=2, ceil_mode=True)",
+        "nn.Dropout(p=0.5)",
+        "nn.Conv2d(1, 2, (3, 1), padding=(1, 0), bias=False)",
+    ]
+    assert [str(layer) for layer in plain.build()] == [str(layer) for layer in layers]
+
+
+def test_every_format_as_menus_show_it() -> None:
+    names = ("id", "title", "help", "suffix", "mime", "many", "folder", "weights", "main")
+    check("exports/formats.txt", flat([{name: getattr(one, name) for name in names} for one in list_formats()]))
+
+
+def test_the_trials_of_a_sweep_as_a_table() -> None:
+    spec = read_spec(
+        {
+            "base": {"dataset": "digits", "epochs": 8},
+            "space": {"lr": {"low": 1e-4, "high": 1e-1, "log": True}, "arch": {"values": ["lenet5", "lenet-bn"]}},
+            "trials": 3,
+        }
+    )
+    trials = (
+        TrialRecord(
+            number=1,
+            run="aa",
+            params={"lr": 0.01, "arch": "lenet5"},
+            rung=2,
+            values=(Measured(2, 0.5, 0.8), Measured(4, 0.25, 0.9)),
+            state=TrialState.FINISHED,
+            decision="=kept, because",
+            source=Source.ADOPTED,
+            seconds=12.5,
+            epochs=4,
+        ),
+        TrialRecord(number=2, run="bb", params={"lr": 0.1, "nesterov": True, "arch_options": {"widths": [3, 4]}}),
+    )
+    check("exports/trials.txt", trials_csv(spec, "name", trials).decode().replace("\r\n", "⏎\n"))
+
+
+def test_every_special_character_is_shown_as_it_is() -> None:
+    special = '\\ { } $ & # % _ ^ ~ < > " | [ ] ± ` * ! : @ a_b www.x.de'
+    check("exports/escapes.txt", "\n".join([markdown_text(special), latex_text(special)]))
