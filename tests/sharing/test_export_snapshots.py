@@ -14,6 +14,7 @@ import safetensors.numpy
 import torch
 from torch import nn
 
+from lab import __version__
 from lab.architectures.build import build_network
 from lab.runs.records import RunRecord
 from lab.service.lab import Lab
@@ -95,7 +96,7 @@ def test_the_model_card_and_the_facts_in_the_weights(old: Lab) -> None:
         files = export_runs(old, runs_of(old, kind), format="safetensors")
         (length,) = struct.unpack("<Q", files[""][:8])
         header = json.loads(files[""][8 : 8 + length])
-        tensors = {name: each.shape for name, each in safetensors.numpy.load(files[""]).items()}
+        tensors = {name: each.shape for name, each in sorted(safetensors.numpy.load(files[""]).items())}
         lines += [flat(json.loads(header["__metadata__"]["convlab"])), flat(tensors), files[".card.md"].decode()]
     check("exports/card.txt", "\n".join(lines))
 
@@ -106,7 +107,8 @@ def test_a_bundle_entry_by_entry(old: Lab) -> None:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         for entry in archive.infolist():
             packed = f"{entry.compress_type} {entry.create_system} {entry.external_attr:o} {entry.date_time}"
-            lines.append(f"{entry.filename} {entry.file_size} {packed}")
+            size = "–" if entry.filename == "manifest.json" else entry.file_size  # it has the time of the export
+            lines.append(f"{entry.filename} {size} {packed}")
             if entry.filename == "runs/1/run.json":
                 lines.append(flat(json.loads(archive.read(entry))))
             elif entry.filename == "runs/0/points.safetensors":
@@ -146,7 +148,10 @@ def test_the_report_as_it_is_read(old: Lab, kinds: tuple[str, ...]) -> None:
     text = _Text()
     text.feed(export_runs(old, runs_of(old, *kinds), format="html")[""].decode())
     lines = [
-        re.sub(r"20\d\d-\d\d-\d\d \d\d:\d\d UTC", "(now)", line) if "ritten" in line else line for line in text.lines
+        re.sub(r"20\d\d-\d\d-\d\d \d\d:\d\d UTC", "(now)", line).replace(__version__, "(this)")
+        if "ritten" in line
+        else line
+        for line in text.lines
     ]
     lines = [" · ".join(lines[at : at + 8]) for at in range(0, len(lines), 8)]
     check(f"exports/report_{len(kinds)}.txt", "\n".join(lines))

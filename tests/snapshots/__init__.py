@@ -5,6 +5,7 @@ files anew; what has changed is then read in the diff before it is committed, be
 """
 
 import dataclasses
+import difflib
 import math
 import os
 from collections.abc import Iterator, Mapping
@@ -29,7 +30,8 @@ def check(name: str, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     assert path.exists(), f"{name} is missing: run python -m tests.snapshots"
-    assert lines == path.read_text(encoding="utf-8").rstrip("\n").split("\n")
+    known = path.read_text(encoding="utf-8").rstrip("\n").split("\n")
+    assert lines == known, "\n".join([f"{name} says otherwise:", *difflib.unified_diff(known, lines, lineterm="", n=0)])
 
 
 def flat(value: Any, name: str = "") -> str:
@@ -82,6 +84,8 @@ def _nested(value: Any) -> bool:
 def _plain(value: Any) -> str:
     if isinstance(value, np.generic):
         value = value.item()
+    if callable(value):  # its address is another one each time
+        return str(getattr(value, "__qualname__", type(value).__name__))
     if isinstance(value, Enum):
         return str(value.value)
     if isinstance(value, float):
