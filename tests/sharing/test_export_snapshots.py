@@ -16,16 +16,21 @@ from torch import nn
 
 from lab import __version__
 from lab.architectures.build import build_network
-from lab.runs.records import RunRecord
+from lab.errors import InputError, LabError
+from lab.runs.records import RunRecord, RunState
 from lab.service.lab import Lab
 from lab.settings import Settings
+from lab.sharing.bundle.read import import_bundle
+from lab.sharing.comparison import comparison_table, list_results, run_labels, settings_table
 from lab.sharing.formats import export_runs, list_formats
 from lab.sharing.script.layers import describe, used_types
-from lab.sharing.sweep_files import trials_csv
-from lab.sharing.tables import latex_text, markdown_text
+from lab.sharing.sweep_files import get_sweep_format, trials_csv
+from lab.sharing.tables import latex_text, markdown_text, number_columns
 from lab.sweeps.records import Measured, Source, TrialRecord, TrialState
 from lab.sweeps.spec import read_spec
-from tests.golden.opening import read, unpack_home
+from tests.charts.charts_data import run as chart_run
+from tests.golden.opening import GOLDEN, read, unpack_home
+from tests.sharing.hostile_bundles import every_case
 from tests.snapshots import check, flat
 
 RELEASE = "0.1.0"
@@ -228,3 +233,56 @@ def test_the_trials_of_a_sweep_as_a_table() -> None:
 def test_every_special_character_is_shown_as_it_is() -> None:
     special = '\\ { } $ & # % _ ^ ~ < > " | [ ] ± ` * ! : @ a_b www.x.de'
     check("exports/escapes.txt", "\n".join([markdown_text(special), latex_text(special)]))
+
+
+GROUPS = ("names", "attributes", "structure", "bombs", "manifests", "records", "tensors")
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_what_is_said_of_each_bundle_that_is_refused(old: Lab, group: str) -> None:
+    bundle = (GOLDEN / RELEASE / "bundle.zip").read_bytes()
+    lines = []
+    for name, data in every_case(bundle, only=group):
+        with pytest.raises(InputError) as caught:
+            import_bundle(old, io.BytesIO(data))
+        said = str(caught.value).removeprefix("This is not a bundle that ConvLab can import (")
+        said = re.sub(r"(is damaged|is not strict JSON):.*", r"\1", said)  # in Python's words, which change
+        said = said.removesuffix("): export it again from the lab it came from.")
+        lines.append(f"{name.removeprefix(f'{group}: ')} | {said}".replace("runs/0/", ""))
+    check(f"exports/refused_{group}.txt", "\n".join(lines))
+
+
+def test_what_an_export_refuses(old: Lab) -> None:
+    pair, live = runs_of(old, "finished", "paused"), runs_of(old, "queued")
+    requests = [
+        lambda: export_runs(old, [], format="csv"),
+        lambda: export_runs(old, pair, format="onnx"),
+        lambda: export_runs(old, pair, format="cvs"),
+        lambda: export_runs(old, live, format="bundle"),
+        lambda: export_runs(old, live, format="safetensors"),
+        lambda: export_runs(old, pair * 101, format="bundle"),
+        lambda: get_sweep_format("optun"),
+    ]
+    lines = []
+    for request in requests:
+        with pytest.raises(LabError) as caught:
+            request()
+        lines.append(f"{type(caught.value).__name__}: {caught.value}")
+    check("exports/refusals.txt", "\n".join(lines))
+
+
+def test_settings_of_runs_on_several_networks_and_data_sets() -> None:
+    runs = [
+        chart_run(1, seed=1, summary={"test_accuracy": 0.5, "val_accuracy": 0.25, "test_loss": 2.0}, seconds=4000.0),
+        chart_run(2, seed=2, summary={"test_accuracy": 0.75, "params": 12_345}, keep_mb=7),
+        chart_run(3, arch="lenet-bn", arch_options={"dropout": 0.25, "batch_norm": False}, nesterov=True),
+        chart_run(4, arch="lenet-bn", lr=1e-5, state=RunState.RUNNING, summary={"test_accuracy": 0.1}),
+        chart_run(5, folds=5, fold=1, name="fold"),
+        chart_run(6, folds=5, fold=2, name="fold", optimizer="muon", schedule="cosine", augment="light", lr=0.3),
+    ]
+    lines = []
+    for table in (comparison_table(runs), settings_table(runs)):
+        lines += [flat(list(table.columns)), *(flat(list(row)) for row in table.rows), flat(number_columns(table))]
+    lines += [flat(run_labels(chosen)) for chosen in (runs[:1], runs[:2], runs[2:4], runs[4:], [runs[0]] * 2)]
+    lines += [flat(run_labels(runs, without=("seed", "lr"))), flat(list_results())]
+    check("exports/settings.txt", "\n".join(lines))

@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from lab.formatting import plural
 from lab.runs.records import WEIGHTS
 from lab.sharing.bundle.layout import MAX_HEADER, MAX_TENSORS
 from lab.sharing.bundle.strict_reading import Fields, items, read_json, refuse, whole
@@ -69,7 +70,8 @@ def _check_places(places: list[tuple[int, int]], name: str, *, body: int) -> Non
             refuse(f"{name} has a hole or an overlap")
         position = end
     if position != body:
-        refuse(f"{name} is {body - position:,} bytes longer than its tensors")
+        size = plural(abs(body - position), "byte")
+        refuse(f"{name} is {size} {'longer' if body > position else 'shorter'} than its tensors")
 
 
 def _own_words(metadata: Any, name: str) -> dict[str, Any]:
