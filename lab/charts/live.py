@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from lab.charts.ranges import Excursion, Limits, axis_range, excursions, share_limits, sound_limits
+from lab.charts.ranges import Excursion, Limits, axis_range, excursions, leaving_words, share_limits, sound_limits
 from lab.charts.rates import recorded_by_epoch
 from lab.charts.thinning import START, Cursor, Thinned, thin
 from lab.errors import InputError
@@ -169,8 +169,8 @@ def _leaving(points: Mapping[str, Series], chart: ChartSpec) -> str:
     if not found:
         return ""
     name, first = min(found, key=lambda item: points[item[0]].step[item[1].at])
-    peak = max((one.value for of, one in found if of == name), key=abs)
-    return f"The {metric_title(name)} leaves the chart at step {points[name].step[first.at]:,}: {format_short(peak)}."
+    own = [one for of, one in found if of == name]
+    return f"The {metric_title(name)} {leaving_words(own, f'step {points[name].step[first.at]:,}')}."
 
 
 def _read_position(since: str, *, lease: int) -> dict[str, Cursor]:

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 
 from lab.charts.lines import Line
-from lab.charts.ranges import Excursion, Limits, excursions
-from lab.formatting import format_short
+from lab.charts.ranges import Excursion, Limits, excursions, leaving_words
 from lab.metrics import HELD_OUT, Quantity
 
 _WORDS = {split.value: split.label for split in HELD_OUT}
@@ -37,9 +36,7 @@ def _first_of_each_run(lines: Sequence[Line], limits: Limits | None) -> list[Lin
 
 def _leaving(line: Line, limits: Limits | None, x: str) -> str:
     found = excursions(line.measured.value, limits)
-    peak = max(found, key=lambda one: abs(one.value))
-    where = position_text(line, found[0], x)
-    return f"{line.label} leaves the chart at {where}: {format_short(peak.value)}."
+    return f"{line.label} {leaving_words(found, position_text(line, found[0], x))}."
 
 
 def position_text(line: Line, one: Excursion, x: str) -> str:

@@ -11,8 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lab.formatting import format_short
+
 FAR = 20.0  # times the starting level: farther than any sound loss rises above its start
 ALONE = 3.0  # times the starting level: what is shown of a run that leaves the chart and has no sound one beside it
+TYPICAL = 1.5  # times its median: what is shown of such a run where most of it lies beyond that
 BESIDE = 1.5  # the same where there are sound curves, which are shown whole
 LEAST_LEVEL = 1.0  # a loss that starts below this is not judged by its start
 MARGIN = 0.05  # of the axis, above and below the curves
@@ -47,6 +50,8 @@ def sound_limits(curves: Sequence[np.ndarray], clouds: Sequence[np.ndarray] = ()
     beside = any(well and part.size for part, well in zip(finite[: len(curves)], is_sound))
     sound = [part for part, well in zip(finite, is_sound) if well and part.size]
     reach = max([(BESIDE if beside else ALONE) * level, *(float(np.abs(part).max()) for part in sound)])
+    if not beside:
+        reach = max(reach, _typical(np.abs(np.concatenate(finite)), reach))
     shown = np.concatenate([part[_within(part, reach)] for part in finite])
     return Limits(min(0.0, float(shown.min())), max(0.0, float(shown.max()))) if shown.size else None
 
@@ -72,6 +77,14 @@ def excursions(value: np.ndarray, limits: Limits | None, *, log: bool = False) -
     return tuple(sorted(found))
 
 
+def leaving_words(found: Sequence[Excursion], where: str) -> str:
+    """Say where a curve leaves the axis first and how far it goes, such as "leaves the chart at step 120 and reaches 2.5T".
+
+    found: all its excursions, at least one.
+    """
+    return f"leaves the chart at {where} and reaches {format_short(max((one.value for one in found), key=abs))}"
+
+
 def axis_range(limits: Limits, lowest_positive: float, *, log: bool) -> tuple[float, float]:
     """Return the ends of the axis with a margin, as powers of ten where it is logarithmic."""
     low, high = limits
@@ -85,6 +98,11 @@ def _reach(part: np.ndarray, level: float) -> float:
     """Return how far a curve may go: it may begin high, as on images that are not normalised, within limits."""
     own = float(np.abs(part[0])) if part.size else 0.0
     return FAR * (max(level, own) if own <= FAR * FAR * level else level)
+
+
+def _typical(sizes: np.ndarray, reach: float) -> float:
+    """Return how far an axis goes that shows most of what lies beyond `reach`; 0 where most does not."""
+    return TYPICAL * float(np.median(sizes)) if np.mean(sizes > reach) > 0.5 else 0.0
 
 
 def _within(part: np.ndarray, reach: float) -> np.ndarray:

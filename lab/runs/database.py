@@ -170,7 +170,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Give a connection whose reads all see the same moment."""
-        with self._sentences(), self.engine.connect() as connection:
+        with self._sentences(writes=False), self.engine.connect() as connection:
             if not self.is_sqlite:
                 connection.execution_options(isolation_level="REPEATABLE READ")
             with connection.begin():
@@ -182,7 +182,7 @@ class Database:
 
         In the rollback journal no writer can commit while a transaction reads.
         """
-        with self._sentences(), self.engine.connect() as connection:
+        with self._sentences(writes=False), self.engine.connect() as connection:
             yield connection.execution_options(isolation_level="AUTOCOMMIT")
 
     @contextmanager
@@ -214,7 +214,7 @@ class Database:
         if path.stat().st_size == 0 and saved.is_dir() and any(saved.iterdir()):
             raise StoreError(
                 f"The file of the run store {path} is empty, but runs have saved files in {saved}: restore it from a copy, "
-                "or remove it to begin anew."
+                "or remove it to start with an empty store."
             )
 
     def moment(self, connection: Connection) -> Moment:
@@ -225,16 +225,17 @@ class Database:
         return Moment(now, up_since)
 
     @contextmanager
-    def _sentences(self) -> Iterator[None]:
+    def _sentences(self, *, writes: bool = True) -> Iterator[None]:
         try:
             yield
         except (DBAPIError, exc.TimeoutError, sqlite3.Error) as error:
-            raise self.explain(error) from error
+            raise self.explain(error, writes=writes) from error
         except UnicodeDecodeError as error:  # the driver's own: SQLite quoted a damaged name in its message
             raise self.explain(sqlite3.DatabaseError("malformed: a name is no UTF-8")) from error
 
-    def explain(self, error: Exception) -> LabError:
-        """Turn a driver's error into one of ours: value, rule, way out."""
+    def explain(self, error: Exception, *, writes: bool = True) -> LabError:
+        """Turn a driver's error into one of ours: value, rule, way out. writes: whether something was to be written."""
+        undone = "nothing was written" if writes else "it could not be read"
         cause = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
         where = self.url.render_as_string(hide_password=True)
         low = cause.lower()
@@ -245,12 +246,12 @@ class Database:
             )
         if _sqlstate(error).startswith(_UNABLE):
             return StoreUnreachableError(
-                f"The run store {where} cannot do it for now ({_short(cause)}), so nothing was written: look at the database server, "
+                f"The run store {where} cannot do it for now ({_short(cause)}), so {undone}: look at the database server, "
                 "and try again; a training waits for it."
             )
         if any(word in low for word in _LOCKED):
             return StoreBusyError(
-                f"The run store was held by another process for more than {self.busy_s:g} s, so nothing was written: "
+                f"The run store was held by another process for more than {self.busy_s:g} s, so {undone}: "
                 f"try again, and look for a stopped process that holds {where}."
             )
         if "disk i/o" in low:  # a limit on the size of a file, or a disk that breaks: SQLite does not tell which

@@ -1,6 +1,6 @@
 """Draw: sketch a digit and watch the networks read it, stroke by stroke, and see why.
 
-With `?runs=a,b` in the address the page opens with those runs.
+With `?runs=a.b` in the address the page opens with those runs.
 """
 
 import streamlit as st

@@ -59,7 +59,7 @@ def _follow() -> None:
 
 
 def _from_address(runs: dict[str, RunRecord]) -> tuple[list[str], bool]:
-    """Return the runs named by `?runs=a,b` or `?run=a`, and whether others are named that cannot be read.
+    """Return the runs named by `?runs=a.b` or `?run=a`, and whether others are named that cannot be read.
 
     Adds older ones to `runs`; says which are not there, and which are too many.
     """

@@ -6,7 +6,7 @@ from typing import Any
 
 from lab.sketch.normalise import STEPS
 from pages.state.address import address, write_address
-from pages.state.codec import one_of, param
+from pages.state.codec import one_of, param, split, write
 from pages.state.keys import ElementKey, element
 from pages.state.page_state import PageState
 from pages.state.session import put, value_of
@@ -50,15 +50,15 @@ DRAW = PageState(DrawState, key="draw")
 
 
 def requested_runs() -> tuple[str, ...]:
-    """Return the ids in the address: `?runs=a,b`, or `?run=a`."""
+    """Return the ids in the address: `?runs=a.b`, older links `?runs=a,b`, or `?run=a`."""
     asked = address()
     text = asked.get("runs") or asked.get("run") or ""
-    return tuple(dict.fromkeys(part for part in text.split(",") if part))
+    return tuple(dict.fromkeys(filter(None, split(text))))
 
 
 def show_runs(runs: Iterable[str]) -> None:
     """Have the address name these runs, beside mode and view, and nothing else."""
-    text = ",".join(runs)
+    text = write(tuple(runs))
     kept = {name: value for name, value in address().items() if name in ("mode", "view")}
     write_address(({"runs": text} if text else {}) | kept)
 

@@ -117,7 +117,7 @@ def _fork_of(spec: FieldSpec, common: dict[str, Any]) -> None:
     """Name the run that a fork goes on from, and offer to begin anew instead: forks begin on a run's page."""
     chosen = str(form_value("fork_of"))
     run, _ = find_run(chosen)
-    labels = {"": "none: begin anew", chosen: f"{run_title(run)} · {run.id}" if run else chosen}
+    labels = {"": "none: start from initial weights", chosen: f"{run_title(run)} · {run.id}" if run else chosen}
     st.selectbox(spec.label, list(labels), format_func=labels.__getitem__, **common, help=setting_help(spec))
 
 

@@ -83,7 +83,7 @@ def _answered(page: Page) -> str | None:
 
 
 def _open(visitor: Visitor, server: Server, *chosen: str) -> Page:
-    visitor.page.goto(f"{server.url}/draw?runs={','.join(chosen)}")
+    visitor.page.goto(f"{server.url}/draw?runs={'.'.join(chosen)}")
     visitor.page.wait_for_selector(_PAD)  # the first visit imports torch and loads the networks
     visitor.settle()
     return visitor.page

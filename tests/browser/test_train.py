@@ -186,7 +186,7 @@ def test_a_diverged_run_leaves_the_chart_with_a_mark_and_a_switch_shows_all_of_i
     bench.write(run, series("batch/loss", loss), series("batch/accuracy", np.full(200, 0.69)), *start)
     visitor.open(f"{still_server.url}/train?run={run.id}")
     remarks = visitor.page.locator(".cl-remarks")
-    expect(remarks).to_have_text("The batch loss leaves the chart at step 121: 2.5T.")
+    expect(remarks).to_have_text("The batch loss leaves the chart at step 121 and reaches 2.5T.")
     low, high = _layout(visitor, "yaxis.range")
     assert -0.3 < low < 0  # with a margin below 0, where a loss that guesses and one that learns begin alike
     assert 2.3 < high < 3.0
@@ -230,6 +230,8 @@ def test_a_schedule_is_a_curve_and_points_of_an_older_release_are_dots_with_a_no
         "0.5 (one-cycle)"
     )
     expect(visitor.page.locator(".cl-remarks")).to_be_hidden()
+    plot = visitor.page.locator("[data-chart=lr] .cl-plot")
+    expect(plot).to_have_attribute("aria-label", "Line chart of the learning rate by step. learning rate 0.01")
 
     old = bench.start(config.replace(seed=1))
     bench.write(old, series("batch/loss", loss), series("lr", np.array([0.3, 0.01]), first=20, every=20))

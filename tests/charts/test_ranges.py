@@ -72,6 +72,11 @@ def test_a_spike_of_one_step_does_not_flatten_a_sound_run() -> None:
         # Raw values behind the curves are no sound curve beside.
         ([[2.0, 6.0, 1e9]], [[2.0, 1.0]], 6.0),
         ([[2.0, 6.0, 1e9], []], [], 6.0),
+        # Where most of it lies beyond, the axis shows one and a half times the median of all: where the run came to rest.
+        ([[2.0, 1e20, 170.0, 160.0, 150.0]], [], 170.0),
+        ([[2.0, 170.0]], [[2.0, 1e20, 220.0, 200.0, 180.0]], 220.0),
+        ([[2.0, 6.0, 1e20, 150.0]], [], 6.0),
+        ([[2.0, 1e20, 170.0, 160.0, 150.0], [2.0, 1.0]], [], 2.0),
     ],
 )
 def test_how_far_a_curve_may_go_and_what_is_shown_of_one_that_goes_farther(
@@ -174,7 +179,9 @@ def _compared(**options: bool) -> tuple[list[str], go.Figure]:
 
 def test_a_run_that_leaves_the_chart_is_said_with_its_step_and_value_and_marked_at_the_edge() -> None:
     notes, figure = _compared()
-    assert notes == ["lr 10 leaves the chart at step 20: 2.5T."]  # its validation at step 20, before step 120
+    assert notes == [
+        "lr 10 leaves the chart at step 20 and reaches 2.5T."
+    ]  # its validation at step 20, before step 120
     low, high = figure.layout.yaxis.range
     assert low < 0.01
     assert 2.3 < high < 2.6

@@ -102,6 +102,11 @@ def test_a_writer_that_holds_the_lock_too_long_is_named_as_the_reason(here: RunS
         here.edits.rename(run.id, "new")
     assert here.runs.get(run.id).name == "lenet5"  # reading goes on
     holder.execute("ROLLBACK")
+    holder.execute("PRAGMA journal_mode=DELETE")
+    holder.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(StoreBusyError, match=r"for more than 0.2 s, so it could not be read: try again"):
+        here.runs.get(run.id)
+    holder.execute("ROLLBACK")
     holder.close()
     assert here.edits.rename(run.id, "new").name == "new"
 

@@ -180,7 +180,7 @@ def test_runs_are_named_coloured_and_drawn_apart_and_a_diverged_one_leaves_the_c
     assert [name for _, name in headings] == ["lr 0.1", "lr 0.2", "lr 9"]
     assert [colour for colour, _ in headings] == list(LIGHT[:3])
     assert html.count(f'fill="{LIGHT[2]}"') == 3  # in both tables and above the run
-    assert "lr 9 leaves the chart at step 11: 2.5T." in html
+    assert "lr 9 leaves the chart at step 11 and reaches 2.5T." in html
     assert "Full range" in html
     assert "Full range" not in write_report(lab, [run], examine_s=0.0)
 

@@ -209,6 +209,7 @@ def _write_requested() -> None:
 @pytest.mark.parametrize(
     ("query", "runs"),
     [
+        ({"runs": "aaaa.bbbb.aaaa"}, "aaaa|bbbb"),
         ({"runs": "aaaa,bbbb,aaaa"}, "aaaa|bbbb"),
         ({"run": "aaaa"}, "aaaa"),
         ({"runs": ",aaaa,,bbbb"}, "aaaa|bbbb"),

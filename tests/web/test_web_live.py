@@ -115,7 +115,7 @@ def test_an_axis_ends_where_sound_values_do_and_what_lies_beyond_is_marked_and_s
         ["batch/loss", 121, 0.121, "2.5T", True],
         ["val/loss", 150, 0.15, "9e+15", True],
     ]
-    assert payload["remarks"]["range"] == "The batch loss leaves the chart at step 121: 2.5T."
+    assert payload["remarks"]["range"] == "The batch loss leaves the chart at step 121 and reaches 2.5T."
     assert payload["charts"]["accuracy"]["range"] is None
 
 
@@ -170,8 +170,8 @@ def test_the_note_on_a_chart_that_is_left_names_the_curve_that_leaves_first_and_
         points = {"batch/loss": series("batch/loss", loss), "val/loss": series("val/loss", val, first=10, every=10)}
         return str(_ask(points)["remarks"]["range"])
 
-    assert remark(120, 200) == "The batch loss leaves the chart at step 120: 5M."
-    assert remark(250, 200) == "The validation loss leaves the chart at step 200: 9T."
+    assert remark(180, 200) == "The batch loss leaves the chart at step 180 and reaches 5M."
+    assert remark(250, 200) == "The validation loss leaves the chart at step 200 and reaches 9T."
 
 
 def test_the_total_counts_the_recorded_steps_wherever_they_stand() -> None:

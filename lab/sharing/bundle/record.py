@@ -10,6 +10,7 @@ from lab.config import RunConfig
 from lab.config.upgrades import upgrade
 from lab.data.registry import get_dataset_spec
 from lab.errors import ConfigError, TextError
+from lab.formatting import plural
 from lab.runs.edits import NAME_LIMIT, NOTE_LIMIT, TAG_LIMIT, TAGS_LIMIT, checked_tags, checked_text
 from lab.runs.facts import DEVICES, Kind, is_device
 from lab.runs.imports import IMPORTABLE, PortableRun
@@ -70,6 +71,12 @@ def read_record(data: bytes, name: str) -> Record:
     steps = [entry.step for entry in record.weights]
     if steps != sorted(set(steps)):
         refuse(f"the weights in {name} are not in step order")
+    told = {fact: getattr(record.summary, fact) for fact in ("epoch", "epochs", "best_epoch", "final_epoch")}
+    latest = max(
+        [*(epoch for epoch in told.values() if epoch is not None), *(w.epoch for w in record.weights)], default=0
+    )
+    if latest > record.config.epochs:
+        refuse(f"{name} tells of epoch {latest:,}, but its run has {plural(record.config.epochs, 'epoch')}")
     # Earlier releases exported such an end where a clock was set back: their bundles open, without it.
     return replace(record, finished_at=known_end(record.started_at, record.finished_at))
 
