@@ -24,6 +24,7 @@ from typing import Any
 
 from playwright.sync_api import Page, sync_playwright
 
+from benchmarks.quartiles import write_quartiles
 from lab.sketch.render import POLYLINES, Hand, place_strokes
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -87,14 +88,15 @@ def report(url: str, *, rounds: int) -> None:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=_BROWSER)
         for live in (True, False):
             page = browser.new_page(viewport={"width": 1440, "height": 1000})
+            page.set_default_timeout(120_000)  # ms; the first page imports torch, on a busy machine for half a minute
             open_page(page, url, live=live)
             times, during, pictures = measure(
                 page, ".pad-paper" if live else "canvas.dc-canvas.upper-canvas", rounds=rounds
             )
             name = "Live ink" if live else "standard canvas"
             print(
-                f"{name}: pen up to changed answer, median {statistics.median(times):.0f} ms "
-                f"(quartiles {_quartiles(times)}, n = {len(times)}); answers during a stroke of {STROKE_S:g} s: median "
+                f"{name}: pen up to changed answer, median and quartiles {write_quartiles(times, 0)} ms "
+                f"(n = {len(times)}); answers during a stroke of {STROKE_S:g} s: median "
                 f"{statistics.median(during):g}, fewest {min(during)}; pictures of the whole network: median "
                 f"{statistics.median(pictures):g}, fewest {min(pictures)}"
             )
@@ -102,18 +104,13 @@ def report(url: str, *, rounds: int) -> None:
         browser.close()
 
 
-def _quartiles(values: list[float]) -> str:
-    low, _, high = statistics.quantiles(values, n=4)
-    return f"{low:.0f}-{high:.0f}"
-
-
 def open_page(page: Page, url: str, *, live: bool) -> None:
     """Open the Draw page with one of the pads and wait until it is ready."""
     page.goto(url)
-    page.wait_for_selector(".pad-paper", timeout=120_000)
+    page.wait_for_selector(".pad-paper")
     if not live:
         page.get_by_text("Live ink").click()
-        page.wait_for_selector("canvas.dc-canvas.upper-canvas", timeout=30_000)
+        page.wait_for_selector("canvas.dc-canvas.upper-canvas")
     page.wait_for_selector('[data-testid=stApp][data-test-script-state="notRunning"]')
     page.wait_for_timeout(1000)
     page.evaluate(_WATCH)

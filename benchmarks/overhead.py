@@ -29,6 +29,7 @@ import torch
 from playwright.sync_api import Page, sync_playwright
 
 from benchmarks.lab_runs import Times, claim, lab_share, timed, train_alone, train_in_lab
+from benchmarks.quartiles import write_quartiles
 from benchmarks.web import serve
 from lab.config import RunConfig
 from lab.devices import describe_device, keep_big_blocks, resolve_device
@@ -71,11 +72,6 @@ def answers_share(lab: Lab, *, calls: int = 200) -> float:
     for _ in range(calls):
         sample_answers(logits, torch.from_numpy(labels).numpy())
     return (time.process_time() - began) / calls / epoch
-
-
-def spread(values: list[float]) -> str:
-    low, middle, high = statistics.quantiles(values, n=4)
-    return f"{middle:.3f} ({low:.3f}–{high:.3f})"
 
 
 def main() -> None:
@@ -125,7 +121,7 @@ def main() -> None:
             [own.wall / bare.wall for own, bare in pairs],
             [lab_share(own, bare) for own, bare in pairs],
         )
-        print(f"| {name} | " + " | ".join(map(spread, columns)) + " |")
+        print(f"| {name} | " + " | ".join(write_quartiles(values, 3) for values in columns) + " |")
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
 from benchmarks.limit import build_limit
+from benchmarks.quartiles import write_quartiles
 from lab.architectures.build import build_network
 from lab.checkpoint_files import encode
 from lab.config import RunConfig
@@ -205,11 +206,6 @@ def run_race(race: Race, repeats: int, *, own: Connection, ordinary: Connection)
     return watches
 
 
-def spread(values: list[float]) -> str:
-    low, middle, high = statistics.quantiles(values, n=4)
-    return f"{middle:.2f} ({low:.2f}–{high:.2f})"
-
-
 def report(race: Race, watches: dict[str, Stopwatch]) -> str:
     """Return one row of the table: ms a step, and how many times faster the engine is than each other."""
     clock = "cpu" if race.device.type == "cpu" else "wall"
@@ -222,8 +218,8 @@ def report(race: Race, watches: dict[str, Stopwatch]) -> str:
     }
     wall = [other / own for other, own in zip(watches["plain"].wall, watches["engine"].wall)]
     return (
-        f"| {race.arch} | {step_ms:.2f} | {spread(ratios['limit'])} | {spread(ratios['plain'])} "
-        f"| {spread(ratios['example'])} | {spread(wall)} |"
+        f"| {race.arch} | {step_ms:.2f} | {write_quartiles(ratios['limit'], 2)} | {write_quartiles(ratios['plain'], 2)} "
+        f"| {write_quartiles(ratios['example'], 2)} | {write_quartiles(wall, 2)} |"
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 import pytest
 
+from benchmarks.quartiles import write_quartiles
 from lab.cli.app import cli
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -182,3 +183,10 @@ def test_every_documented_benchmark_is_among_those_that_are_run() -> None:
     assert shown - {"benchmarks.sketch", "benchmarks.photos", "benchmarks.findings", "benchmarks.pictures"} == set(
         _SHORT
     )
+
+
+@pytest.mark.parametrize(
+    ("values", "written"), [([2.0], "2.0 (2.0–2.0)"), ([1.0, 2.0, 3.0], "2.0 (1.5–2.5)"), ([5.0, 1.0], "3.0 (2.0–4.0)")]
+)
+def test_a_single_measurement_is_written_like_several(values: list[float], written: str) -> None:
+    assert write_quartiles(values, 1) == written
