@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lab.errors import InputError
+from lab.formatting import plural
 from lab.inspection.kernels import Kernels
 
 
@@ -57,7 +58,9 @@ def convolve(
     batch, channels, height, width = x_BCHW.shape
     filters, per_group, kernel, _ = weight.shape
     if channels != per_group * groups or filters % groups:
-        raise InputError(f"{channels} channels in {groups} groups do not fit {filters} filters of {per_group} each.")
+        raise InputError(
+            f"{plural(channels, 'channel')} in {plural(groups, 'group')} do not fit {filters} filters of {per_group} each."
+        )
     rows = output_side(height, kernel=kernel, stride=stride, padding=padding, dilation=dilation)
     columns = output_side(width, kernel=kernel, stride=stride, padding=padding, dilation=dilation)
     result = np.zeros((batch, filters, rows, columns))

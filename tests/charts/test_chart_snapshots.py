@@ -383,3 +383,49 @@ FIGURES: dict[str, Callable[[], str]] = {
 @pytest.mark.parametrize("name", list(FIGURES))
 def test_figures(name: str) -> None:
     check(f"charts/{name}.txt", FIGURES[name]())
+
+
+def _layouts() -> str:
+    """Return what each figure is where nothing is asked for beside its numbers."""
+    one = overlay_info([overlays()["wild"][0][1]], OverlayOptions())
+    scores, axes = scores_at(SPEC, TRIALS, 0), parallel_info(RUNS)
+    steps, curves_ = progress_info(SPEC, TRIALS), curve_info(SPEC, TRIALS)
+    first, second, *_ = SPEC.space
+    figures = {
+        "overlay": overlay_figure(one),
+        "groups": group_figure(group_info(RUNS, "lr"), "seconds", by="lr"),
+        "parallel": parallel_figure(RUNS, axes),
+        "stacked": stacked(parallel_figure(RUNS, axes), axes),
+        "pareto": pareto_figure(pareto_info(RUNS, "params"), "params"),
+        "curves": curves_figure(curves_, SPEC),
+        "progress": progress_figure(steps, SPEC),
+        "importance": importance_figure([Importance("lr", 1.0, 9)]),
+        "slice": slice_figure(scores, first, SPEC),
+        "surface": surface_figure(surface_info(scores, (first, second)), SPEC),
+        "trials": trials_figure(scores, parallel_axes(scores, SPEC)),
+    }
+    facts = {
+        name: (each.layout.height, each.layout.font.color, "updatemenus" in each.layout.to_plotly_json())
+        for name, each in figures.items()
+    }
+    return flat({**facts, "shade": shade_info(RUNS, "seconds").scale, "options": OverlayOptions()})
+
+
+def _odd_results() -> str:
+    """Return the shades of runs whose results are no numbers, and the rates of runs that recorded none."""
+    odd = (
+        *RUNS[:2],
+        *(
+            run(30 + at, lr=0.1 * (at + 1), summary={"test_loss": value})
+            for at, value in enumerate((math.inf, math.nan))
+        ),
+    )
+    points = {"train/lr": series("train/lr", [])}
+    rates = [RunCurves(run(41, schedule="cosine"), points), RunCurves(run(42, schedule="cosine", lr=0.5), {})]
+    info = overlay_info(rates, OverlayOptions(metric="lr"))
+    return flat({"shade": shade_info(odd, "test_loss"), "notes": list(info.notes), "lines": list(info.lines)})
+
+
+@pytest.mark.parametrize("find", [_layouts, _odd_results], ids=["defaults", "odd_results"])
+def test_what_figures_are_without_a_choice_and_of_odd_numbers(find: Callable[[], str]) -> None:
+    check(f"charts/{find.__name__.removeprefix('_')}.txt", find())

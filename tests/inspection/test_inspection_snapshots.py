@@ -5,7 +5,10 @@ The tiny network has weights of quarters, so that nothing is rounded and its num
 
 import io
 import re
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,11 +18,12 @@ from torch import nn
 
 from lab.architectures.build import build_network
 from lab.architectures.shapes import LayerShapeError
+from lab.errors import InputError
 from lab.inspection import layer_fields
 from lab.inspection.attribution import METHODS, PASSES, attribute
 from lab.inspection.compare import compare
 from lab.inspection.graph import trace_graph, trace_network
-from lab.inspection.images import read_image
+from lab.inspection.images import pick_image, read_image
 from lab.inspection.kernels import kernel_change, read_kernels
 from lab.inspection.layer_kinds import _FUNCTIONS, IMAGE, LAYER_KINDS, kind_of_function
 from lab.inspection.layout import draw
@@ -29,6 +33,7 @@ from lab.inspection.metrics import (
     find_cell,
     least_confident_correct,
     most_confident_errors,
+    report,
     score_logits,
 )
 from lab.inspection.observe import capture, feature_maps, layer_input, list_layers
@@ -280,17 +285,18 @@ def test_how_well_a_tiny_network_answers(tiny: Tiny) -> None:
     check("tiny/scores.txt", flat(facts))
 
 
-def test_a_picture_is_laid_on_its_own_paper() -> None:
-    def png(pixels: np.ndarray) -> bytes:
-        out = io.BytesIO()
-        Image.fromarray(pixels).save(out, format="PNG")
-        return out.getvalue()
+def _png(pixels: np.ndarray) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, format="PNG")
+    return out.getvalue()
 
+
+def test_a_picture_is_laid_on_its_own_paper() -> None:
     wide = np.full((4, 8), 250, np.uint8)
     wide[1:3, 3:5] = 10
     colours = np.stack([wide, wide // 2, 255 - wide], axis=-1)
-    grey, three = read_image(png(wide), size=8, fit=True), read_image(png(colours), size=8, channels=3, fit=True)
-    same = read_image(png(np.full((8, 8), 200, np.uint8)), size=8)
+    grey, three = read_image(_png(wide), size=8, fit=True), read_image(_png(colours), size=8, channels=3, fit=True)
+    same = read_image(_png(np.full((8, 8), 200, np.uint8)), size=8)
     check(
         "tiny/pictures.txt",
         flat({"grey": grey.tolist(), "three": three.tolist(), "same": [int(same.min()), int(same.max())]}),
@@ -311,3 +317,79 @@ def test_how_far_measured_times_can_be_believed() -> None:
     ]
     pairs = [[(slow.name, quick.name) for slow, quick in one.unclear_pairs()] for one in cases]
     check("tiny/timing.txt", "\n".join([*(one.caution() or "–" for one in cases), flat(pairs)]))
+
+
+def _refused(request: Callable[[], object]) -> str:
+    with pytest.raises(InputError) as caught:
+        request()
+    return str(caught.value)
+
+
+def test_every_refusal_names_the_value_the_rule_and_the_way_out(tiny: Tiny, tmp_path: Path) -> None:
+    x, first = exact(IMAGE_U8), read_kernels(tiny, layer="features.conv1")
+    linear, plain = read_linear(tiny, layer="classifier.fc1"), x[0].numpy()
+    maps_free = nn.Sequential(nn.Flatten(), nn.Linear(36, 3))
+    broken = Tiny()
+    with torch.no_grad():
+        broken.classifier.fc1.bias.fill_(torch.inf)
+    images = SimpleNamespace(
+        train_images=IMAGES_U8, train_labels=np.arange(5), test_images=IMAGES_U8[:2], test_labels=np.arange(2)
+    )
+    (tmp_path / "small.png").write_bytes(_png(np.zeros((3, 5), np.uint8)))
+    requests: list[Callable[[], object]] = [
+        lambda: feature_maps(tiny, x, layer="features.conv3"),
+        lambda: read_kernels(tiny, layer="features.relu1"),
+        lambda: read_linear(tiny, layer="classifier.fc"),
+        lambda: take_window(plain, first, filter=2, row=0, column=0),
+        lambda: take_window(plain, first, filter=-1, row=0, column=0),
+        lambda: take_window(plain, first, filter=0, row=6, column=0),
+        lambda: take_window(plain, first, filter=0, row=0, column=6),
+        lambda: take_sum(np.zeros(12), linear, unit=3),
+        lambda: take_sum(np.zeros(11), linear, unit=2),
+        lambda: convolve(np.zeros((1, 3, 4, 4)), np.zeros((2, 1, 2, 2))),
+        lambda: convolve(np.zeros((1, 1, 2, 2)), np.zeros((1, 1, 2, 2)), dilation=3),
+        lambda: attribute(tiny, x, target=3, method="saliency", black=0.0),
+        lambda: attribute(tiny, x, target=-1, method="saliency", black=0.0),
+        lambda: attribute(tiny, x, target=0, method="salience", black=0.0),
+        lambda: attribute(broken, x, target=0, method="saliency", black=0.0),
+        lambda: attribute(maps_free, x, target=0, method="grad-cam", black=0.0),
+        lambda: pick_image("test:2", images, size=6),
+        lambda: pick_image("train:5", images, size=6),
+        lambda: pick_image("test:-1", images, size=6),
+        lambda: pick_image("test:", images, size=6),
+        lambda: pick_image(str(tmp_path / "small.png"), images, size=6),
+        lambda: read_image(_png(np.zeros((3, 5), np.uint8)), size=4),
+        lambda: report(score_logits(np.zeros((1, 3)), np.array([2])), classes=("a", "b")),
+    ]
+    check("tiny/refusals.txt", "\n".join(_refused(each).replace(str(tmp_path), "FOLDER") for each in requests))
+    picked = [pick_image(text, images, size=6) for text in ("test:1", "train:4")]
+    assert [label for _, label in picked] == [1, 4]
+    assert [bool((image == IMAGES_U8[at]).all()) for (image, _), at in zip(picked, (1, 4), strict=True)] == [True, True]
+
+
+@pytest.mark.parametrize(("side", "shown"), [(56, 56), (57, 29), (112, 56), (113, 38)])
+def test_large_maps_are_averaged_to_at_most_56_values_across(side: int, shown: int) -> None:
+    network = nn.Sequential(nn.Identity(), nn.Conv2d(1, 1, 1), nn.Flatten(), nn.Linear(side * side, 2))
+    traced = trace_network(network, input_shape=(1, 1, side, side))
+    stages = list_stages(traced.nodes)
+    x = torch.arange(side * side, dtype=torch.float32).reshape(1, 1, side, side)
+    channels = choose_channels(traced, network, x, stages=stages)
+    values = network_values(traced, network, x, stages=stages, channels=channels)
+    assert values.stages[stages[0].box.id].values.shape == (1, shown, shown)
+
+
+@pytest.mark.parametrize(("channels", "maps"), [(16, 16), (20, 20), (21, 16), (64, 16)])
+def test_of_a_wide_layer_the_strongest_maps_are_drawn_and_of_a_long_vector_128_values(channels: int, maps: int) -> None:
+    units = 64 + 4 * channels  # 128, 144, 148, 320
+    network = nn.Sequential(nn.Conv2d(1, channels, 1), nn.Flatten(), nn.Linear(4 * channels, units))
+    with torch.no_grad():
+        network[0].weight.copy_((torch.arange(channels) - channels / 2).reshape(-1, 1, 1, 1))
+        network[0].bias.zero_()
+        network[2].bias.copy_(torch.arange(units))
+        network[2].weight.zero_()
+    traced = trace_network(network, input_shape=(1, 1, 2, 2))
+    stages = list_stages(traced.nodes)
+    chosen = choose_channels(traced, network, torch.ones(2, 1, 2, 2), stages=stages)
+    strongest = sorted(range(channels), key=lambda at: (-abs(at - channels / 2), at))[:maps]
+    assert chosen[stages[1].box.id].tolist() == sorted(strongest)
+    assert chosen[stages[-1].box.id].tolist() == list(range(units - min(units, 128), units))

@@ -98,5 +98,5 @@ def test_a_place_or_kernel_that_is_not_there_is_refused() -> None:
         take_window(image, kernels, filter=-1, row=0, column=0)
     with pytest.raises(InputError, match="spans 5 pixels does not fit on 4 pixels padded by 0"):
         convolve(image[None], np.ones((1, 1, 5, 5)))
-    with pytest.raises(InputError, match="1 channels in 2 groups do not fit"):
+    with pytest.raises(InputError, match="1 channel in 2 groups do not fit"):
         convolve(image[None], np.ones((2, 1, 2, 2)), groups=2)

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import threading
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -13,15 +14,17 @@ import torch
 
 from lab.config import RunConfig
 from lab.diagnosis.curves import DataFacts
-from lab.errors import ArtifactsUnreachableError, StoreBusyError
+from lab.errors import ArtifactsUnreachableError, DataError, LabError, StoreBusyError
 from lab.runs.outage import Outage
+from lab.runs.owner import Owner
 from lab.runs.records import CHECKPOINT, WEIGHTS, RunRequest, RunState, Series
 from lab.runs.run_facts import ForkState
 from lab.training.checkpoint import Checkpoint, Weights
 from lab.training.events import Ended, Evaluated, Notice, Snapshot, Started, StepMetrics
 from lab.training.progress import Progress
+from lab.worker import execution, run_files
 from lab.worker import recorder as module
-from lab.worker import run_files
+from lab.worker.heartbeat import Heartbeat
 from lab.worker.recorder import RunRecorder
 from lab.worker.training_pace import TrainingPace
 from tests.snapshots import check, flat
@@ -296,3 +299,73 @@ def test_a_request_is_fulfilled_by_the_state_that_a_run_ends_with(
         life.recorder.finish(life.end("paused", 20), state=state, reason="")
         found = life.lab.store.runs.get(life.run.id)
         assert (found.state, found.requested) == (state, RunRequest.RUN)
+
+
+PAUSED_BY = {"outcome": "paused"}
+# How a training ends, what was asked for meanwhile, and what is stored of it: (its last event or what it raised, the heartbeat).
+ENDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "finished": ({"outcome": "finished"}, {}),
+    "stopped early": ({"outcome": "early-stopped"}, {}),
+    "finished without its files": ({"outcome": "finished", "saved_all": False}, {}),
+    "stopped": ({"outcome": "stopped"}, {"requested": RunRequest.STOP}),
+    "stopped though its files are away": ({"outcome": "stopped", "saved_all": False}, {"requested": RunRequest.STOP}),
+    "paused": (PAUSED_BY, {"requested": RunRequest.PAUSE}),
+    "a rung of its sweep": ({**PAUSED_BY, "planned": True}, {}),
+    "a rung, and the worker is to end": ({**PAUSED_BY, "planned": True}, {"ending": True}),
+    "beyond its budget": (PAUSED_BY, {"over_budget": True}),
+    "beyond its budget, and the worker is to end": (PAUSED_BY, {"over_budget": True, "ending": True}),
+    "beyond its budget, and to pause": (PAUSED_BY, {"over_budget": True, "requested": RunRequest.PAUSE}),
+    "sent away": (PAUSED_BY, {"sent_away": True}),
+    "sent away, and to pause": (PAUSED_BY, {"sent_away": True, "requested": RunRequest.PAUSE}),
+    "a machine that joined is to end": (PAUSED_BY, {"joined": True, "ending": True}),
+    "a machine that joined": (PAUSED_BY, {"joined": True}),
+    "the worker is to end": (PAUSED_BY, {"ending": True}),
+    "the worker is to end, and to pause": (PAUSED_BY, {"ending": True, "requested": RunRequest.PAUSE}),
+    "the worker is to end, and to stop": ({"outcome": "stopped"}, {"ending": True, "requested": RunRequest.STOP}),
+    "the store was away": (PAUSED_BY, {"timed_out": True}),
+    "the store was away, and the worker is to end": (PAUSED_BY, {"timed_out": True, "ending": True}),
+    "the store is away": ({"raises": StoreBusyError("the store is away")}, {}),
+    "the files are away": ({"raises": ArtifactsUnreachableError("the files are away")}, {}),
+    "the store is away, and the worker is to end": ({"raises": StoreBusyError("the store is away")}, {"ending": True}),
+    "an error": ({"raises": DataError("The data are damaged.")}, {}),
+}
+
+
+def test_what_becomes_of_a_run_however_its_training_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab, lines = open_lab(tmp_path), []
+    for at, (name, (how, beat)) in enumerate(ENDS.items()):
+        queued = lab.submissions.submit(lab.validation.resolve(CONFIG.replace(seed=at))).run
+        run = lab.store.leases.claim(slot=f"slot {at}", owner=Owner.of_this_process(), run=queued.id)
+        assert run is not None
+        ending = threading.Event()
+        recorder = RunRecorder(lab.store, lab.artifacts, run)
+        heartbeat = Heartbeat(lab, run, ending)
+        for field, value in beat.items():
+            if field == "ending":
+                ending.set()
+            else:
+                setattr(heartbeat, field, value)
+        if heartbeat.requested is not RunRequest.RUN:
+            lab.submissions.control(run.id, heartbeat.requested)
+        recorder.saved_all = how.get("saved_all", True)
+        ended = Ended(how.get("outcome", ""), 30, 2, 7.5, {"final_epoch": 2}, planned=how.get("planned", False))
+
+        def train(*_: object, ended: Ended = ended, how: dict[str, Any] = how) -> Ended:
+            if "raises" in how:
+                raise how["raises"]
+            return ended
+
+        monkeypatch.setattr(execution, "_train", train)
+        try:
+            execution._train_and_finish(lab, run, recorder, heartbeat)
+            raised = ""
+        except LabError as error:
+            raised = f" raised {type(error).__name__}"
+        found = lab.store.runs.get(run.id)
+        step = f"step {found.summary.step}, {found.summary.outcome}" if found.summary.outcome else "no result"
+        lines.append(
+            f"{name}: {found.state.value}, {found.requested.value}, {step}, {found.seconds:g} s{raised} | {found.reason}"
+        )
+        if found.state is RunState.QUEUED:  # not to be taken next
+            lab.submissions.control(run.id, RunRequest.STOP)
+    check("worker/ends.txt", "\n".join(lines).replace(str(tmp_path), "HOME"))
