@@ -96,7 +96,7 @@ RUNS = (
 )
 TWELVE = tuple(made(n, 0.9 + 0.005 * n, seed=n, lr=0.001 * (n % 4 + 1)) for n in range(1, 14))
 LONG = 2.3 * np.exp(-np.arange(4000) / 900.0) + 0.05 * np.cos(np.arange(4000) / 7.0)
-WAVES = [2.3 - 0.1 * step + 0.05 * (-1) ** step for step in range(20)]
+WAVES = [2.3 - 0.1 * step + 0.05 * (-1) ** step for step in range(12)]
 
 
 def overlays() -> dict[str, tuple[list[RunCurves], OverlayOptions]]:
@@ -207,7 +207,7 @@ def _calibration() -> str:
 
 def _outlines() -> str:
     slabs = {
-        arch.id: list(outline_slabs(found)) for arch in list_architectures()[::4] if (found := outline_of(arch.id))
+        arch.id: list(outline_slabs(found)) for arch in list_architectures()[::7] if (found := outline_of(arch.id))
     }
     texts = [
         f"{id}: " + "; ".join(f"{s.family} {s.x:.2f} {s.y:.2f} {s.w:.2f}×{s.h:.2f} {s.deep:.2f}" for s in of)
@@ -337,7 +337,7 @@ def _surface() -> str:
 
 
 def _trials() -> str:
-    scores = scores_at(SPEC, TRIALS, 0)
+    scores = scores_at(SPEC, TRIALS[3:], 0)
     axes = parallel_axes(scores, SPEC)
     return "\n".join([flat(list(axes)), figure_text(trials_figure(scores, axes))])
 
@@ -356,12 +356,12 @@ FIGURES: dict[str, Callable[[], str]] = {
     "groups_diverged": lambda: _diverged("lr"),
     "parallel_axes": lambda: flat(list(parallel_info(RUNS))),
     "parallel": lambda: _parallel(runs=RUNS[:3]),
-    "parallel_by_accuracy": lambda: _parallel(shaded="test_accuracy"),
+    "parallel_by_accuracy": lambda: _parallel(shaded="test_accuracy", runs=RUNS[1:]),
     "parallel_by_loss": lambda: flat(shade_info(RUNS, "test_loss", dark=True)),
     "parallel_one": lambda: _parallel(shaded="test_accuracy", runs=(RUNS[0], RUNS[4])),
-    "parallel_narrow": lambda: _parallel(shaded="test_accuracy", narrow=True),
+    "parallel_narrow": lambda: _parallel(shaded="test_accuracy", narrow=True, runs=RUNS[1:4]),
     "pareto_seconds": lambda: _pareto("seconds"),
-    "pareto_params": lambda: _pareto("params", TWELVE, dark=True),
+    "pareto_params": lambda: _pareto("params", TWELVE, dark=True)[-1800:],
     "verdict_five": lambda: _verdict(5),
     "verdict_one": lambda: _verdict(1, dark=True),
     "calibration": _calibration,

@@ -69,7 +69,7 @@ GRAPHS = {"resnet-small": "features.residual1", "speedrun-cnn": ""}
 def test_the_graph_of_a_network_at_every_detail(id: str) -> None:
     nodes = trace_graph(on_meta(id), input_shape=(1, 1, 28, 28))
     lines = []
-    for detail in DETAILS:
+    for detail in DETAILS if not GRAPHS[id] else DETAILS[::2]:
         lines += [f"{detail}:", *map(_box, boxes(nodes, detail=detail))]
     if GRAPHS[id]:
         opened = boxes(nodes, detail="blocks", opened=frozenset([GRAPHS[id]]))
@@ -84,14 +84,19 @@ def test_the_branches_of_a_wide_network_stand_beside_each_other() -> None:
     opened = boxes(nodes, detail="blocks", opened=frozenset(["features.inception4a"]))
     picture = draw(opened, title="<GoogLeNet>")
     places = re.findall(r'<rect x="(-?[0-9]+)" y="([0-9]+)" width="264"', picture.svg)
-    lines = [f"{_box(box)} at {x} {y}" for box, (x, y) in zip(opened, places, strict=True)]
+    boxed = zip(opened, places, strict=True)
+    lines = [
+        f"{_box(box)} at {x} {y}"
+        for box, (x, y) in boxed
+        if box.block in ("", "features.inception4a", "features.inception5b")
+    ]
     check("graphs/googlenet.txt", "\n".join([*lines, picture.svg.partition("</title>")[0]]))
 
 
 def test_a_small_graph_is_drawn_arrow_by_arrow() -> None:
     nodes = trace_graph(on_meta("resnet-small"), input_shape=(1, 1, 28, 28))
     opened = boxes(nodes, detail="blocks", opened=frozenset(["features.residual2"]))
-    picture = draw([replace(opened[4], inputs=()), *opened[5:11]], selected="features.residual1")
+    picture = draw([replace(opened[4], inputs=()), *opened[5:9]], selected="features.residual1")
     with pytest.raises(LayerShapeError) as caught:
         on_meta("vgg11", input_size="native")
     failed = failed_boxes(caught.value.steps, image_size=28, channels=3)
@@ -127,7 +132,12 @@ def test_what_a_network_costs_row_by_row() -> None:
     check(
         "costs.txt",
         "\n".join(
-            [flat(wide), flat(replace(helped, text="", layers=helped.layers[:4])), *names, flat(outline.as_dict())]
+            [
+                flat(replace(wide, layers=wide.layers[:14])),
+                flat(replace(helped, text="", layers=helped.layers[:4])),
+                *names,
+                flat(outline.as_dict()),
+            ]
         ),
     )
 

@@ -59,7 +59,7 @@ def test_every_point_in_csv_and_json(old: Lab) -> None:
     lines = table.split("\n")
     document = json.loads(export_runs(old, chosen, format="json")[""])
     assert document["runs"][0].pop("config") == chosen[0].config.as_dict()
-    check("exports/points.txt", "\n".join([*lines[:40:6], f"{len(lines)} lines", flat(document)]))
+    check("exports/points.txt", "\n".join([*lines[:40:13], f"{len(lines)} lines", flat(document)]))
 
 
 def events_of(data: bytes) -> Iterator[Any]:
@@ -159,7 +159,9 @@ def test_the_report_as_it_is_read(old: Lab, kinds: tuple[str, ...]) -> None:
         for line in text.lines
     ]
     lines = [" · ".join(lines[at : at + 8]) for at in range(0, len(lines), 8)]
-    check(f"exports/report_{len(kinds)}.txt", "\n".join(lines))
+    check(
+        f"exports/report_{len(kinds)}.txt", "\n".join(lines[: 100 if len(kinds) == 1 else 16])
+    )  # one describes each run alike
 
 
 def test_the_code_of_a_run(old: Lab) -> None:
@@ -241,14 +243,15 @@ GROUPS = ("names", "attributes", "structure", "bombs", "manifests", "records", "
 @pytest.mark.parametrize("group", GROUPS)
 def test_what_is_said_of_each_bundle_that_is_refused(old: Lab, group: str) -> None:
     bundle = (GOLDEN / RELEASE / "bundle.zip").read_bytes()
-    lines = []
+    said_of: dict[str, list[str]] = {}
     for name, data in every_case(bundle, only=group):
         with pytest.raises(InputError) as caught:
             import_bundle(old, io.BytesIO(data))
         said = str(caught.value).removeprefix("This is not a bundle that ConvLab can import (")
         said = re.sub(r"(is damaged|is not strict JSON):.*", r"\1", said)  # in Python's words, which change
         said = said.removesuffix("): export it again from the lab it came from.")
-        lines.append(f"{name.removeprefix(f'{group}: ')} | {said}".replace("runs/0/", ""))
+        said_of.setdefault(said, []).append(name.removeprefix(f"{group}: ").replace(" is wrong", ""))
+    lines = [f"{said}: {', '.join(names)}".replace("runs/0/", "") for said, names in said_of.items()]
     check(f"exports/refused_{group}.txt", "\n".join(lines))
 
 
