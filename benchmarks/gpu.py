@@ -2,9 +2,10 @@
 
     LAB_DATA=... python -m benchmarks.gpu [--section steps ... | --all] [--arch lenet-bn ...] [--out gpu.json]
 
-Without a choice it takes three minutes at most, with `--all` a quarter of an hour. The table is printed after every section
-and written to `--out` as JSON, so that whatever ends the command loses one section at most; a section begins no measurement
-after its limit, and is ended some time later. Needs torch, NumPy and MNIST under `LAB_DATA`, else scikit-learn for the
+Without a choice it takes three minutes at most, with `--all` a quarter of an hour. Every row is printed as it is measured, the
+table after every section, and it is written to `--out` as JSON, so that whatever ends the command loses one row at most; a section
+begins no measurement after its limit, and is ended some time later. Steps or evaluations that were not captured on a CUDA device are
+an error. Needs torch, NumPy and MNIST under `LAB_DATA`, else scikit-learn for the
 built-in digits; nothing of the web. Without a GPU everything is made tiny, which shows that the command works and says
 nothing of a GPU.
 
@@ -34,6 +35,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
+
+import torch
 
 from benchmarks.gpu_sections import FULL, SECTIONS, TINY, Bench, Row, Section
 from lab.data.load import is_present
@@ -86,9 +89,18 @@ def collect(section: Section, bench: Bench) -> tuple[list[Row], str]:
         with at_most(section.limit_s + GRACE_S):
             for row in section.measure(bench):
                 rows.append(row)
+                print("…", ", ".join(f"{name} {_cell(value)}" for name, value in row.items()), flush=True)
     except (Exception, OverTimeError):
         return rows, traceback.format_exc()
     return rows, ""
+
+
+def not_captured(rows: list[Row], device: torch.device) -> list[str]:
+    """Return what was launched though a CUDA device should have captured it: such a row measures something else."""
+    if device.type != "cuda":
+        return []
+    said = [(name, value) for row in rows for name, value in row.items() if name in ("steps", "notices")]
+    return [f"{name}: {value}" for name, value in dict.fromkeys(said) if value not in ("captured", "")]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -118,6 +130,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rows, error = collect(SECTIONS[name], bench)
         seconds = time.perf_counter() - began
         print(table(name, rows, seconds), error, sep="\n", flush=True)
+        if launched := not_captured(rows, device):
+            error += f"NOT CAPTURED: {'; '.join(launched)}"
+            print(error, flush=True)
         found["sections"][name] = {"seconds": seconds, "rows": rows, "error": error}
         if given.out:
             given.out.write_text(json.dumps(found, indent=1), encoding="utf-8")

@@ -244,6 +244,7 @@ def section_evaluation(bench: Bench) -> Iterator[Row]:
             "capturing_ms": later["recording_ms"],
             "images/s": 1e3 * images / later["later_ms"],
             "peak_mb": later["peak_mb"],
+            "notices": later["notices"],
         }
 
 
@@ -263,6 +264,7 @@ def time_evaluations(bench: Bench, config: RunConfig, data: ResidentData, kind: 
         "recording_ms": times[LAUNCHED_FIRST],
         "later_ms": statistics.median(times[LAUNCHED_FIRST + 1 :]),
         "peak_mb": memory_mb(bench.device),
+        "notices": " ".join(notice.message for notice in session.notices()),
     }
 
 

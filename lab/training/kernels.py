@@ -79,6 +79,40 @@ class QuickResize(nn.Module):
         return self._weights[side]
 
 
+class RepeatablePool(nn.AdaptiveAvgPool2d):
+    """`nn.AdaptiveAvgPool2d` that gives the same gradients each time on a GPU, where that is asked for; there torch refuses its own."""
+
+    def __init__(self, output_size: Any) -> None:
+        super().__init__(output_size)
+        self._averages: dict[tuple[int, int, torch.device], Tensor] = {}
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Return the means of so many parts along each side; of all the image torch's own are repeatable."""
+        if not (input.is_cuda and torch.are_deterministic_algorithms_enabled()) or self.output_size in (1, (1, 1)):
+            return super().forward(input)
+        return self.by_products(input)
+
+    def by_products(self, input: Tensor) -> Tensor:
+        """Return (B, C, H', W') as two matrix products; a side of one pixel is repeated."""
+        size = self.output_size
+        tall, wide = (size, size) if not isinstance(size, tuple) else size
+        height, width = input.shape[-2:]
+        tall, wide = tall or height, wide or width
+        x = input.expand(-1, -1, tall, -1) if height == 1 else self._matrix(height, tall, input.device) @ input
+        x = x.expand(-1, -1, -1, wide) if width == 1 else x @ self._matrix(width, wide, input.device).T
+        return x.to(input.dtype)
+
+    def _matrix(self, side: int, parts: int, device: torch.device) -> Tensor:
+        """Return (parts, side): row i averages the pixels from ⌊i · side / parts⌋ up to ⌈(i + 1) · side / parts⌉."""
+        key = side, parts, device
+        if key not in self._averages:
+            with torch.inference_mode(False):  # made in an evaluation, it is needed in training
+                places, part = torch.arange(side), torch.arange(parts)[:, None]
+                inside = (places >= part * side // parts) & (places < -(-(part + 1) * side // parts))
+                self._averages[key] = (inside / inside.sum(1, keepdim=True)).to(device)
+        return self._averages[key]
+
+
 class QuickFlatten(nn.Flatten):
     """`nn.Flatten` whose gradient comes back in the memory layout of what was flattened.
 

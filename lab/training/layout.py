@@ -6,7 +6,7 @@
   negative preserve the order of values. The first layer then works on a quarter of the values.
 - A ReLU right after a convolution, linear layer, norm or pool works in place: none of these needs its output for the
   backward pass.
-- Dropout, Resize and Flatten are replaced by `lab.training.kernels`.
+- Dropout, Resize, Flatten and adaptive pooling are replaced by `lab.training.kernels`.
 
 Names in the state dict are the original network's, which is never changed.
 """
@@ -17,7 +17,7 @@ import itertools
 from torch import nn
 
 from lab.architectures.blocks import Resize
-from lab.training.kernels import QuickDropout, QuickFlatten, QuickResize
+from lab.training.kernels import QuickDropout, QuickFlatten, QuickResize, RepeatablePool
 
 _ORDER_PRESERVING = (nn.ReLU, nn.ReLU6, nn.Dropout2d)
 _OUTPUT_UNUSED_IN_BACKWARD = (nn.Conv2d, nn.Linear, nn.BatchNorm2d, nn.BatchNorm1d, nn.MaxPool2d)
@@ -34,6 +34,8 @@ def build_view(network: nn.Module) -> nn.Module:
         return QuickResize(network.size)
     if type(network) is nn.Flatten:
         return QuickFlatten(network.start_dim, network.end_dim)
+    if type(network) is nn.AdaptiveAvgPool2d:
+        return RepeatablePool(network.output_size)
     if not network._modules:
         return network
     twin = copy.copy(network)

@@ -93,7 +93,8 @@ class CudaGraph:
     def __init__(
         self, device: torch.device, generator: torch.Generator | None = None, *, owner: "CudaGraph | None" = None
     ) -> None:
-        self._device, self._generator, self._owner = device, generator, owner
+        self._device, self._generator = device, generator
+        self._owner = weakref.ref(owner) if owner else None  # which holds this one: no cycle that holds memory
         self._beside: list[CudaGraph] = []
         # Of the owner, because memory is shared within a stream only.
         self._stream: torch.cuda.Stream = owner._stream if owner else _borrow_stream(device, self)
@@ -127,7 +128,8 @@ class CudaGraph:
         if self._generator is not None:
             graph.register_generator_state(self._generator)
         # A pool's id is good only while a graph uses it, so it is asked for each time.
-        pool = self._owner._graph.pool() if self._owner and self._owner._graph else None
+        owner = self._owner() if self._owner else None
+        pool = owner._graph.pool() if owner and owner._graph else None
         # Thread-local: what another thread asks of the device (a library's, say) is its own affair, and no error of the capture.
         mode = "thread_local"
         try:

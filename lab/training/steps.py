@@ -4,6 +4,7 @@
 learning rate on the device.
 """
 
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
@@ -177,7 +178,8 @@ class CapturedSteps(_StepperSteps):
         self._tight = False  # whether memory holds a recorded step or a launched one, not both
         self._next = self._drained = 0  # batches of the epoch
         self._measured = False
-        stepper.make_room = self._make_room
+        make_room = weakref.WeakMethod(self._make_room)  # no cycle: a run's memory is free as soon as nobody has it
+        stepper.make_room = lambda: bool((method := make_room()) and method())
 
     @property
     def how(self) -> str:

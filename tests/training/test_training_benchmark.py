@@ -106,6 +106,13 @@ sys.exit(gpu.main({command}))
     assert "| left out |\n|---|\n| sqlalchemy is not installed |" in done.stdout
 
 
+def test_a_launched_row_is_an_error_on_a_gpu_and_expected_elsewhere() -> None:
+    why = "launched, because it could not be captured (operation not permitted when stream is capturing)"
+    rows: list[gpu_sections.Row] = [{"steps": "captured"}, {"steps": why}, {"steps": why}, {"notices": ""}, {"ms": 1.0}]
+    assert gpu.not_captured(rows, torch.device("cuda")) == [f"steps: {why}"]
+    assert gpu.not_captured(rows, torch.device("cpu")) == []
+
+
 def test_the_labs_share_is_what_it_adds_to_the_time_around_the_training() -> None:
     """Alone the data take 1 s beside 10 s of training, in the lab 1.5 s beside 20."""
     assert lab_share(Times(cpu=0.0, wall=21.5, engine=20.0), Times(cpu=0.0, wall=11.0, engine=10.0)) == 0.5 / 20

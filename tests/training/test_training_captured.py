@@ -1,7 +1,7 @@
 """The step that a CUDA graph captures, launched on a CPU: it must be the launched step to the bit, whatever is trained.
 
-`StepKind.REPEATED` takes exactly the function that is captured on a GPU, warm-up and putting back included; what only a
-GPU can show is in `test_training_gpu.py`.
+`StepKind.REPEATED` takes exactly the function that is captured on a GPU, warm-up and putting back included, and `Watched` refuses
+what a graph could not hold; what only a GPU can show is in `test_training_gpu.py`.
 """
 
 from collections.abc import Callable
@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -29,9 +30,11 @@ from lab.training.session import Session
 from lab.training.step_choice import StepKind, build_steps, why_launched
 from tests.golden.losses import is_large
 from tests.training.training_nets import LinearNet, SmallNet, build_data
+from tests.training.watched import Watched
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 CLOCKS = ("images_per_second", "memory_mb")
+WAIT_ON_A_CPU = ("rmsprop", "mse")  # torch's RMSprop reads the rate there, and its one_hot checks the classes
 BASE = {"arch": "lenet5", "epochs": 2, "batch_size": 16, "seed": 3, "lr": 0.01, "val_fraction": 0.2}
 
 
@@ -40,7 +43,11 @@ def digests(config: RunConfig, network: nn.Module, data: ResidentData, steps: St
     steps_of: dict[int, tuple[float, ...]] = {}
     reported: list[object] = []
     saved = ""
-    for event in train(config, network=network, data=data, device=CPU, steps=steps):
+    waits = config.optimizer in WAIT_ON_A_CPU or config.loss in WAIT_ON_A_CPU
+    watched = Watched(waiting=waits)
+    build = partial(build_steps, kind=StepKind.REPEATED, recording=watched)
+    kind = build if steps is StepKind.REPEATED else steps
+    for event in train(config, network=network, data=data, device=CPU, steps=kind):
         if isinstance(event, StepMetrics):
             steps_of |= dict(zip(event.step.tolist(), zip(event.loss.tolist(), event.accuracy.tolist())))
             reported += list(zip(event.lr_step.tolist(), event.lr.tolist()))
@@ -50,6 +57,7 @@ def digests(config: RunConfig, network: nn.Module, data: ResidentData, steps: St
             state = event.state()
             assert isinstance(state, Checkpoint)
             saved = weights_digest({**state.model, **dict(sorted(state.optimizer.items())), **state.rng})
+    assert steps is not StepKind.REPEATED or watched.replays
     return steps_of, reported, saved, weights_digest(network.state_dict())
 
 
@@ -126,6 +134,43 @@ def test_getting_ready_leaves_no_trace(optimizer: str, data: ResidentData) -> No
     moments = session.steps.optimizer.state()
     assert moments
     assert not any(tensor.any() for tensor in moments.values())
+
+
+class WaitingNet(LinearNet):
+    """Reads a value once it is trained, which a graph cannot."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x * (1.0 if x.max().item() else 2.0))
+
+
+class MaskingNet(LinearNet):
+    """Takes the images of a mask, whose number only the device knows."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(torch.cat([x[x[:, 0, 0, 0] > 0], x])[-len(x) :])
+
+
+@pytest.mark.parametrize(("kind", "name"), [(WaitingNet, "_local_scalar_dense"), (MaskingNet, "index.Tensor")])
+def test_what_waits_for_the_device_is_refused(kind: type[LinearNet], name: str, data: ResidentData) -> None:
+    build = partial(build_steps, kind=StepKind.REPEATED, recording=Watched())
+    started = next(train(RunConfig(**BASE), network=kind(), data=data, device=CPU, steps=build))
+    assert isinstance(started, Started)
+    assert (
+        started.environment["steps"]
+        == f"launched, because it could not be captured (aten::{name} waits for the device)"
+    )
+
+
+def test_a_step_whose_tensors_have_moved_is_refused(data: ResidentData) -> None:
+    network = LinearNet()
+    build = partial(build_steps, kind=StepKind.REPEATED, recording=Watched())
+    session = Session(RunConfig(**BASE), network, data, CPU, steps=build)
+    session.prepare()
+    session.steps.begin(torch.arange(len(data.train_y)), first=0, rates=np.full(4, 0.01))
+    session.steps.step(measure_norm=False)
+    network[1].weight.data = network[1].weight.data.clone()
+    with pytest.raises(AssertionError):
+        session.steps.step(measure_norm=False)
 
 
 class HungryNet(LinearNet):

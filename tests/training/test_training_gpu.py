@@ -275,10 +275,12 @@ def test_captured_evaluations_are_the_launched_ones_and_hold_no_memory_of_their_
         )
         graph = session._evaluations["test"]._recording
         assert isinstance(graph, CudaGraph)
-        assert isinstance(graph._owner, CudaGraph)
+        owner = graph._owner and graph._owner()
+        assert isinstance(owner, CudaGraph)
         assert graph._graph is not None
-        assert graph._owner._graph is not None
-        assert graph._graph.pool() == graph._owner._graph.pool()
+        assert owner._graph is not None
+        assert graph._graph.pool() == owner._graph.pool()
+        assert graph._stream == owner._stream
     assert session.notices() == []
     for evaluation in found:
         torch.testing.assert_close(evaluation.logits, expected.logits, rtol=1e-4, atol=1e-5)
