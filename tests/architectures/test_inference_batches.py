@@ -48,3 +48,10 @@ def test_counting_leaves_the_network_as_it_was(arch: str) -> None:
     inference_batch_size(network, images=100, image_shape=(1, 28, 28))
     assert network.training
     assert not any(layer._forward_hooks for layer in network.modules())
+
+
+def test_a_few_images_are_not_counted_and_run_at_once() -> None:
+    with torch.device("meta"):
+        wide = nn.Conv2d(1, 10_000, 1)
+    sizes = [inference_batch_size(wide, images=images, image_shape=(1, 200, 200)) for images in (0, 1, 8, 9)]
+    assert sizes == [1, 1, 8, 1]

@@ -98,3 +98,12 @@ def test_input_sizes_resolve_to_pixels() -> None:
     assert resolve_input_size(vgg, "64") == 64
     with pytest.raises(ConfigError, match="input_size is '65'"):
         resolve_input_size(vgg, "65")
+
+
+def test_a_single_number_and_a_tuple_stand_for_a_list() -> None:
+    assert check_options(get_architecture("wide-cnn"), {"widths": 7, "hidden": (5, 6)}) == {
+        "widths": [7],
+        "hidden": [5, 6],
+    }
+    with pytest.raises(ConfigError, match="must be 1 to 6 whole numbers"):
+        check_options(get_architecture("wide-cnn"), {"widths": True})

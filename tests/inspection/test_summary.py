@@ -10,7 +10,7 @@ from torch import nn
 from lab.architectures.build import build_network
 from lab.architectures.registry import list_architectures
 from lab.inspection.graph import trace_graph
-from lab.inspection.receptive_field import ReceptiveField
+from lab.inspection.receptive_field import ReceptiveField, union
 from lab.inspection.summary import Summary, summarize, summary_text
 
 
@@ -216,3 +216,10 @@ def test_windows_have_their_middle_also_where_they_repeat() -> None:
     assert ReceptiveField(((0, 2), (2, 4)), 4).stride == 2
     assert ReceptiveField(((0, 2), (2, 5)), 4).stride is None
     assert [field.pixels(row, image_size=6) for row in (0, 1, 2)] == [(0, 3), (0, 5), (3, 5)]
+
+
+def test_branches_that_move_on_at_different_speeds_have_no_field_together() -> None:
+    one, two, wide = ReceptiveField(((0, 2),), 1), ReceptiveField(((0, 2),), 2), ReceptiveField(((-1, 3), (0, 4)), 2)
+    assert (union([one, two]), union([one, None]), union([])) == (None, None, None)
+    assert union([one, wide]) == ReceptiveField(((-1, 3), (0, 4)), 2)
+    assert union([one]) == one

@@ -1,0 +1,194 @@
+"""How workers, machines and supervisors say that they are there: what each asks of the store, and when, on a clock that only the test moves."""
+
+import signal
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab.errors import StoreBusyError, StoreError
+from lab.runs.hosts import HostRecord, HostState
+from lab.runs.owner import Owner, this_host
+from lab.runs.records import RunRequest
+from lab.runs.rows import RENEW_S
+from lab.runs.workers import SEEN_S, WorkerRecord
+from lab.settings import Settings
+from lab.worker import presence as presence_module
+from lab.worker.heartbeat import COUNT_EVERY, Heartbeat
+from lab.worker.loop import keep_supervised
+from lab.worker.presence import Presence
+from lab.worker.supervisor import membership as membership_module
+from lab.worker.supervisor import process as process_module
+from lab.worker.supervisor.membership import Membership
+from lab.worker.supervisor.pid_files import worker_pid_path
+from lab.worker.supervisor.process import Supervisor, main
+from lab.worker.supervisor.slots import Slot
+from tests.worker.test_written_down import Overheard
+from tests.worker.worker_runs import SMALL, Passing, Pauses, claim, open_lab
+
+
+def overheard(
+    store: object, said: list[str], away: Counter[str] | None = None, error: type[Exception] = StoreBusyError
+) -> Overheard:
+    return Overheard(store, said, away if away is not None else Counter(), lambda: error("the store is away"))
+
+
+def names(said: list[str]) -> list[str]:
+    return [line.partition(" |")[0] for line in said]
+
+
+@pytest.mark.parametrize(
+    ("host", "joined", "sent_away"),
+    [
+        (None, False, False),
+        (HostRecord("", joined=True), True, False),
+        (HostRecord("", HostState.DRAINING), False, True),
+        (HostRecord("", HostState.DRAINING, joined=True), True, True),
+        (HostRecord("", HostState.REMOVED, joined=True), True, True),
+    ],
+    ids=["own", "joined", "drained", "joined and drained", "removed"],
+)
+def test_a_renewal_reads_what_the_machine_may_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: HostRecord | None, joined: bool, sent_away: bool
+) -> None:
+    lab, said = open_lab(tmp_path), []
+    lab.submissions.submit(lab.validation.resolve(SMALL))
+    beat = Heartbeat(lab, claim(lab), threading.Event())
+    monkeypatch.setattr(type(lab.store.hosts), "find", lambda _self, name: said.append(name) or host)
+    assert beat._renew() is RunRequest.RUN
+    assert (beat.joined, beat.sent_away, beat.over_budget) == (joined, sent_away, False)
+    assert said == [this_host()]
+
+
+def test_a_renewal_stores_the_log_and_every_fifth_counts_the_runs_in_training(tmp_path: Path) -> None:
+    lab, said = open_lab(tmp_path), []
+    lab.submissions.submit(lab.validation.resolve(SMALL))
+    run = claim(lab)
+    vars(lab)["store"] = overheard(lab.store, said)
+    beat = Heartbeat(lab, run, threading.Event())
+    for _ in range(COUNT_EVERY + 1):
+        beat._renew()
+    assert [
+        at
+        for at, name in enumerate(n for n in names(said) if n in ("queue.count_running", "leases.heartbeat"))
+        if name == "queue.count_running"
+    ] == [1, COUNT_EVERY + 2]
+    assert names(said).count("leases.heartbeat") == COUNT_EVERY + 1
+    assert names(said).count("logs.write") <= 1  # there are no new lines
+
+
+def test_a_worker_says_every_few_seconds_that_it_is_there_and_takes_its_leave(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    store, clock, said, away = open_lab(tmp_path).store, Passing(), [], Counter[str]()
+    monkeypatch.setattr(presence_module, "time", clock)
+    presence = Presence(overheard(store, said, away), WorkerRecord(Owner.of_this_process(), "cpu", "cpu", 1, 1))  # type: ignore[arg-type]
+    at = []
+    for _ in range(8):
+        said.clear()
+        presence.renew()
+        at += [clock.now - 1_000.0] if said else []
+        clock.now += SEEN_S / 4
+    assert at == [0.0, SEEN_S]
+    away["workers.announce"] = 1
+    with pytest.raises(StoreBusyError):
+        presence.renew()
+    presence.renew()  # at once again: nothing was written
+    full = Presence(
+        overheard(store, said, Counter({"workers.announce": 1, "workers.leave": 1}), StoreError),
+        WorkerRecord(Owner.of_this_process(), "cpu #2", "cpu", 1, 1),
+    )  # type: ignore[arg-type]
+    full.renew()
+    said.clear()
+    full.renew()
+    assert said == []  # a full disk is not asked again at once
+    full.end()
+    presence.end()
+    assert names(said) == ["workers.leave", "workers.leave"]
+    assert capfd.readouterr().err.count("the table of workers could not be written: the store is away") == 2
+
+
+def test_a_machine_asks_every_two_seconds_what_it_may_do_and_a_joined_one_says_that_it_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab, clock, said = open_lab(tmp_path), Passing(), []
+    monkeypatch.setattr(membership_module, "time", clock)
+    own = Membership(lab.settings, overheard(lab.store, said), HostRecord(this_host()))  # type: ignore[arg-type]
+    lab.store.hosts.drain(this_host())
+    accepts = []
+    for _ in range(5):
+        own.step()
+        accepts.append(own.accepts)
+        clock.now += 1.0
+    assert names(said).count("hosts.find") == 3
+    assert accepts == [False] * 5
+    own.leave()
+    assert (own.joined, own.expelled, own.busy) == (False, False, False)
+    assert names(said)[-1] != "hosts.leave"
+
+
+@pytest.mark.parametrize(
+    ("state", "joined", "accepts", "expelled"),
+    [
+        (HostState.ACTIVE, True, True, False),
+        (HostState.DRAINING, True, False, False),
+        (HostState.REFUSED, True, False, True),
+        (HostState.REMOVED, True, False, True),
+        (HostState.REMOVED, False, False, False),
+    ],
+)
+def test_a_machine_that_was_removed_or_refused_has_nothing_to_do_here(
+    tmp_path: Path, state: HostState, joined: bool, accepts: bool, expelled: bool
+) -> None:
+    lab = open_lab(tmp_path)
+    membership = Membership(lab.settings, lab.store, HostRecord("far", state, "why", joined=joined))
+    assert (membership.accepts, membership.expelled, membership.reason) == (accepts, expelled, "why")
+    silent = Membership(lab.settings, lab.store, HostRecord("far", state, joined=joined))
+    assert silent.reason == "This machine was removed from the lab: `convlab worker --join` lets it return."
+
+
+def test_a_supervisor_that_cannot_be_started_is_tried_more_and_more_rarely(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "home").write_text("a file where the folder would be")
+    pauses = Pauses(6)
+    keep_supervised(Settings.from_env({"LAB_HOME": str(tmp_path / "home")}), pauses)
+    assert pauses.taken == [RENEW_S, 2 * RENEW_S, 4 * RENEW_S, 8 * RENEW_S, 16 * RENEW_S, 60.0]
+    assert capfd.readouterr().err.count("the supervisor is gone, and none could be started: ") == 5
+
+
+def test_a_worker_without_a_pid_file_works_all_the_same_and_the_log_says_what_that_means(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    lab = open_lab(tmp_path)
+    monkeypatch.setattr(sys, "executable", "/bin/true")
+    worker_pid_path(lab.settings).mkdir()
+    supervisor = Supervisor(lab.settings)
+    supervisor._start_worker(Slot(index=0, count=2))
+    worker = supervisor.workers[0]
+    assert (worker.process.wait(30), worker.slot, worker.leaving) == (0, Slot(index=0, count=2), False)
+    first, second = (line.partition(": ")[2] for line in capfd.readouterr().err.splitlines())
+    assert first == "starting a worker for slot 1 of 2"
+    assert second.startswith("no pid file could be written (")
+    assert second.endswith("), so a new supervisor cannot adopt this worker")
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_a_supervisor_that_leaves_ends_what_looks_after_its_jobs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, handlers: None
+) -> None:
+    monkeypatch.setattr(process_module, "IDLE_S", 0.02)
+    monkeypatch.setattr(process_module, "POLL_S", 0.01)
+    lab = open_lab(tmp_path)
+    assert main(lab.settings) == 0
+    assert not [thread for thread in threading.enumerate() if thread.name == "jobs" and thread.is_alive()]
