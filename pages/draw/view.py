@@ -44,6 +44,7 @@ STYLE = """<style>
 .cl-inside figure { margin: 0; } .cl-inside figcaption { font-size: .82rem; margin-top: 4px; }
 [data-testid="stColumn"]:has(> * :is(.st-key-draw-live, [class*="st-key-draw-canvas"])) { flex: 5 1 20rem; min-width: 20rem; }
 [data-testid="stColumn"]:has(> * :is(.st-key-draw-live, [class*="st-key-draw-canvas"])) + [data-testid="stColumn"] { flex: 9 1 20rem; min-width: 20rem; }
+@media (min-width: 641px) { .stApp:has(.st-key-draw-live) { --pad-side: clamp(240px, calc(100vh - 530px), 340px); } }
 .st-key-draw-label [role="radiogroup"] { display: grid; grid-template-columns: repeat(auto-fit, minmax(28px, 1fr)); max-width: 26rem; gap: 1px; }
 .st-key-draw-label [role="radiogroup"] button { min-width: 0; padding: 0; }
 .cl-boxes { position: relative; width: fit-content; max-width: 100%; margin: 0 0 14px; }
