@@ -1,0 +1,67 @@
+"""The captured step on a CUDA runtime without a GPU: every line of the host's side, and the rules of stream capture.
+
+Kernels compute nothing there, so what a network learns, and cuDNN, are for `tests/training/test_training_gpu.py`. A process each,
+because the runtime is chosen when a process starts.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cuda_host import build, environment, missing
+
+pytestmark = [pytest.mark.long, pytest.mark.skipif(bool(missing()), reason=missing())]
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("cuda"))
+
+
+def walk(what: str, library: Path) -> dict[str, dict[str, Any]]:
+    """Return what was found, by name; "calls" counts those that CUDA forbids in a capture."""
+    command = [sys.executable, "-m", "tests.cuda_host.walk", what]
+    done = subprocess.run(command, cwd=ROOT, env=environment(library), capture_output=True, text=True, timeout=1200)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    return {one.pop("what"): one for one in found}
+
+
+def test_every_network_is_captured_with_algorithms_that_repeat(library: Path) -> None:
+    found = walk("networks", library)
+    assert found.pop("calls") == {"unsafe": 0, "invalidated": 0}
+    for what, one in found.items():
+        said = "captured" if what.endswith("auto") else "launched, because it was asked for"
+        assert one == {"steps": said, "notices": [], "taken": 3}, what
+
+
+def test_every_setting_is_captured(library: Path) -> None:
+    found = walk("settings", library)
+    assert found.pop("calls") == {"unsafe": 0, "invalidated": 0}
+    for what, one in found.items():
+        assert (one["steps"], one["notices"]) == ("captured", []), what
+
+
+def test_a_capture_that_fails_leaves_a_run_that_goes_on(library: Path) -> None:
+    found = walk("failures", library)
+    assert found.pop("calls")["invalidated"] == 1  # the other was known before its capture
+    assert list(found) == ["ValueNet", "LateNet"]
+    for one in found.values():
+        assert one["steps"].startswith("launched, because it could not be captured (")
+        assert one["taken"] == 12
+
+
+def test_memory_is_shared_given_back_and_found_when_it_is_short(library: Path) -> None:
+    found = walk("memory", library)
+    assert len(set(found["runs"]["bytes"])) == 1
+    assert len(set(found["evaluations"]["bytes"])) == 1
+    assert found["evaluations"]["notices"] == []
+    short = found["too little"]
+    assert (short["steps"], short["taken"]) == ("captured", 4)
+    assert short["notices"][-1] == "recorded-anew"
+    assert found["calls"] == {"unsafe": 0, "invalidated": 0}

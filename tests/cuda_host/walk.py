@@ -1,0 +1,127 @@
+"""What `test_cuda_host` runs in a process of its own, on the runtime without a GPU: prints one JSON line a run.
+
+python -m tests.cuda_host.walk networks|settings|failures|memory
+"""
+
+import ctypes
+import dataclasses
+import gc
+import json
+import sys
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lab.architectures.build import build_network
+from lab.architectures.registry import list_architectures
+from lab.config import RunConfig
+from lab.training.data import ResidentData
+from lab.training.engine import train
+from lab.training.events import Ended, Notice, Started
+from lab.training.session import Session, process_settings
+from lab.training.static_evaluation import LAUNCHED_FIRST
+from lab.training.step_choice import StepKind
+from tests.training.test_training_captured import BASE, SETTINGS
+from tests.training.test_training_gpu import LateNet, ValueNet, on_gpu
+from tests.training.training_nets import SmallNet, build_data
+
+CUDA = torch.device("cuda")
+INVALIDATED, UNSAFE = 8, 9  # counters of `runtime.c`
+Found = dict[str, Any]
+
+
+def answer_for_the_rate() -> None:
+    """Torch's optimizers compare a learning rate with 0 when they are built, and no kernel compares here."""
+    for name, answer in (("__ge__", True), ("__lt__", False)):
+        own = getattr(Tensor, name)
+
+        def compare(self: Tensor, other: Any, own: Any = own, answer: bool = answer) -> Any:
+            return answer if self.is_cuda and self.ndim == 0 and isinstance(other, float) else own(self, other)
+
+        setattr(Tensor, name, compare)
+
+
+def run(what: str, config: RunConfig, network: nn.Module, data: ResidentData, kind: StepKind = StepKind.AUTO) -> Found:
+    """Train, and return what the run says of itself."""
+    found: Found = {"what": what, "notices": []}
+    for event in train(config, network=network, data=data, device=CUDA, steps=kind):
+        if isinstance(event, Started):
+            found["steps"] = event.environment["steps"]
+        elif isinstance(event, Notice):
+            found["notices"].append(event.code)
+        elif isinstance(event, Ended):
+            found["taken"] = event.step
+    return found
+
+
+def networks() -> Iterator[Found]:
+    """Every network, with the algorithms that repeat: torch refuses what does not."""
+    data = on_gpu(build_data(train=10, val=2, test=4, size=28, classes=10))
+    for arch in list_architectures():
+        config = RunConfig(arch=arch.id, epochs=1, batch_size=4, val_fraction=0.0, deterministic=True)
+        for kind in (StepKind.AUTO, StepKind.LAUNCHED):
+            yield run(f"{arch.id} {kind}", config, build_network(arch.id), data, kind)
+
+
+def settings() -> Iterator[Found]:
+    data = on_gpu(build_data())
+    for what, chosen in SETTINGS.items():
+        yield run(what, RunConfig(**{**BASE, **chosen}), SmallNet(), data)  # type: ignore[arg-type]
+
+
+def failures() -> Iterator[Found]:
+    """A step that waits, and one that fails in the capture: the run goes on, dropout and augmentation included."""
+    for kind in (ValueNet, LateNet):
+        config = RunConfig(**{**BASE, "augment": "light"})  # type: ignore[arg-type]
+        yield run(kind.__name__, config, kind(), on_gpu(build_data()))
+
+
+def memory() -> Iterator[Found]:
+    """Bytes that are allocated after each of three runs, and reserved before and after an evaluation is captured."""
+    data = on_gpu(build_data(train=512, test=512, size=28, classes=10))
+    config = RunConfig(arch="lenet-bn", epochs=1, batch_size=128, val_fraction=0.0, eval_batch_size=256, max_steps=3)
+    gc.disable()  # a run that has ended holds nothing, also before garbage is collected
+    allocated = []
+    for _ in range(3):
+        run("", config, build_network("lenet-bn"), data)
+        allocated.append(torch.cuda.memory_allocated(CUDA))
+    yield {"what": "runs", "bytes": allocated}
+    reserved = []
+    with process_settings(config, CUDA):
+        session = Session(config.replace(arch="resnet-small"), build_network("resnet-small"), data, CUDA)
+        session.prepare()
+        for _ in range(LAUNCHED_FIRST + 2):
+            session.evaluate("test", before_chunk=lambda: None)
+            torch.cuda.empty_cache()
+            reserved.append(torch.cuda.memory_reserved(CUDA))
+    yield {"what": "evaluations", "bytes": reserved, "notices": [notice.code for notice in session.notices()]}
+    del session
+    torch.cuda.set_per_process_memory_fraction(3e9 / torch.cuda.get_device_properties(CUDA).total_memory)
+    large = on_gpu(build_data(train=1024, val=8, test=8, size=28, classes=10))
+    crowded = RunConfig(arch="resnet18", epochs=1, batch_size=256, val_fraction=0.0)
+    yield run("too little", crowded, build_network("resnet18"), dataclasses.replace(large))
+
+
+def report(found: Found) -> None:
+    sys.stdout.write(json.dumps(found) + "\n")
+    sys.stdout.flush()
+
+
+def main(what: str) -> None:
+    warnings.simplefilter("error")
+    torch.backends.cudnn.enabled = False  # it asks the driver itself
+    answer_for_the_rate()
+    walks = {"networks": networks, "settings": settings, "failures": failures, "memory": memory}
+    for found in walks[what]():
+        report(found)
+    library = ctypes.CDLL(None)
+    library.cuda_host_count.restype = ctypes.c_ulonglong
+    counts = {"unsafe": library.cuda_host_count(UNSAFE), "invalidated": library.cuda_host_count(INVALIDATED)}
+    report({"what": "calls", **counts})
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
