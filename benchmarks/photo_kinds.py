@@ -338,6 +338,30 @@ def _bold(image: np.ndarray, random: Random) -> bytes:
     return _shot(made, random)
 
 
+def _touching(images: np.ndarray, random: Random) -> bytes:
+    """Several digits side by side, each pushed to the left until it touches, and by up to 8 pixels further."""
+    masks = [_crop(enlarge(image, 200, random), 0) for image in images]
+    sheet = np.zeros((max(len(mask) for mask in masks) + 160, 300 * len(masks) + 200), np.float32)
+    end = 150
+    for number, mask in enumerate(masks):
+        left = end
+        if number:
+            near = cv2.dilate(sheet, np.ones((3, 3)))[80 : 80 + len(mask)]
+            left += 40
+            while left > 150 and not (np.minimum(mask, near[:, left : left + mask.shape[1]]) > 0.8).any():
+                left -= 2
+            left = max(150, left - int(random.integers(0, 8)))
+        part = sheet[80 : 80 + len(mask), left : left + mask.shape[1]]
+        np.maximum(part, mask, out=part)
+        end = max(end, left + mask.shape[1])
+    paper, ink = np.full(3, random.uniform(215, 248)), np.full(3, random.uniform(15, 80))
+    return _shot(Scene(paper, ink, sheet), random)
+
+
+SEVERAL: dict[str, tuple[int, Callable[[np.ndarray, Random], bytes]]] = {  # how many digits (N, 28, 28) a picture shows
+    "two that touch": (2, _touching),
+    "three that touch": (3, _touching),
+}
 KINDS: dict[str, Callable[[np.ndarray, Random], bytes]] = {
     "dim": _dim,
     "shadow": _shadow,

@@ -1,5 +1,7 @@
 """How well photographs and scans of digits are read: fourteen kinds made from test digits, through the pages' own path.
 
+And those of several digits that touch, where they are asked for with `--kind`.
+
 Each kind is made from the same test digits with random parameters (`benchmarks.photo_kinds`), saved as a file, decoded,
 searched for digits and read by the run's network with its own rule for "unsure". Prints a Markdown table: read rightly,
 wrong and sure, unsure, no digit or several found, and the processor's time a picture.
@@ -14,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from benchmarks.photo_kinds import KINDS
+from benchmarks.photo_kinds import KINDS, SEVERAL
 from lab.data.pictures import read_colours
 from lab.data.recipes import RECIPES
 from lab.errors import InputError
@@ -46,7 +48,9 @@ def main() -> None:
     parser.add_argument("run", help="id or name of a run in this lab's store")
     parser.add_argument("--images", type=int, default=100, help="digits a kind")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--kind", action="append", choices=sorted(KINDS), help="only this kind; may be repeated")
+    parser.add_argument(
+        "--kind", action="append", choices=sorted({*KINDS, *SEVERAL}), help="only this kind; may be repeated"
+    )
     parser.add_argument("--split", choices=("test", "train"), default="test", help="train: to tune on")
     parser.add_argument("--show-wrong", action="store_true")
     options = parser.parse_args()
@@ -56,12 +60,14 @@ def main() -> None:
     dataset = lab.datasets.load(loaded.run.config.dataset)
     images = dataset.test_images if options.split == "test" else dataset.train_images
     labels = dataset.test_labels if options.split == "test" else dataset.train_labels
-    chosen = np.random.default_rng([options.seed, len(images)]).permutation(len(images))[: options.images]
+    order = np.random.default_rng([options.seed, len(images)]).permutation(len(images))
     rule = learn_network_rule(loaded, dataset)
     print(f"{options.images} {options.split} digits a kind, seed {options.seed}\n")
     print("| kind | read rightly | wrong and sure | unsure | no digit found | several found | CPU ms, median | most |")
     print("|---|---:|---:|---:|---:|---:|---:|---:|")
     for kind in options.kind or KINDS:
+        digits = SEVERAL[kind][0] if kind in SEVERAL else 1
+        chosen = order[: options.images * digits].reshape(-1, digits)
         tally = measure(kind, images[chosen], labels[chosen], loaded, rule, seed=options.seed)
         print(row(kind, tally), flush=True)
         if options.show_wrong:
@@ -69,36 +75,36 @@ def main() -> None:
 
 
 def measure(
-    kind: str, images: np.ndarray, labels: np.ndarray, loaded: LoadedNetwork, rule: UnsureRule, *, seed: int
+    kind: str, images_NDHW: np.ndarray, labels_ND: np.ndarray, loaded: LoadedNetwork, rule: UnsureRule, *, seed: int
 ) -> Tally:
-    """Read one kind's photographs of digits (uint8 (N, 28, 28))."""
+    """Read one kind's photographs, each of D digits (uint8 (N, D, 28, 28))."""
     tally = Tally()
     reader = Reader(loaded, RECIPES["mnist"], rule)
-    for number, (image, label) in enumerate(zip(images, labels, strict=True)):
-        data = picture(kind, image, number, seed=seed)
+    for number, (images, labels) in enumerate(zip(images_NDHW, labels_ND, strict=True)):
+        data = picture(kind, images, number, seed=seed)
         start = time.process_time()
         try:
             answers = [digit.answers[0] for digit in read_photo(find_digits(read_colours(data)), [reader], split=True)]
         except InputError:
             answers = []
         tally.seconds.append(time.process_time() - start)
-        truth = loaded.class_names[int(label)]
-        if len(answers) == 1 and answers[0].label == truth:
+        truth = [loaded.class_names[int(label)] for label in labels]
+        read = [answer.label for answer in answers]
+        if read == truth:
             tally.right += 1
         else:
-            tally.wrong.append(
-                (number, "".join(a.label for a in answers), max((a.probability for a in answers), default=0))
-            )
+            tally.wrong.append((number, "".join(read), max((a.probability for a in answers), default=0)))
         tally.none += not answers
-        tally.several += len(answers) > 1
+        tally.several += len(answers) > len(truth)
         tally.unsure += any(answer.verdict.unsure for answer in answers)
-        tally.sure_wrong += any(not a.verdict.unsure for a in answers) and [a.label for a in answers] != [truth]
+        tally.sure_wrong += any(not answer.verdict.unsure for answer in answers) and read != truth
     return tally
 
 
-def picture(kind: str, image: np.ndarray, number: int, *, seed: int) -> bytes:
-    """Return the file of one photograph; its parameters depend on kind, number and seed only."""
-    return KINDS[kind](image, np.random.default_rng([seed, zlib.crc32(kind.encode()), number]))
+def picture(kind: str, images: np.ndarray, number: int, *, seed: int) -> bytes:
+    """Return the file of one photograph of digits (D, 28, 28); its parameters depend on kind, number and seed only."""
+    random = np.random.default_rng([seed, zlib.crc32(kind.encode()), number])
+    return SEVERAL[kind][1](images, random) if kind in SEVERAL else KINDS[kind](images[0], random)
 
 
 def row(kind: str, tally: Tally) -> str:

@@ -22,9 +22,18 @@ _MONGOLIAN = range(0x1800, 0x18B0)
 _SELECTED = frozenset(
     {"So", "Sm", "Sk", "Po", "Pd", "Lo"}
 )  # categories of what has such forms; Latin, Greek and Cyrillic have none
+_MARKS = frozenset({"Mn", "Me"})  # drawn over the letter before, without a width of their own
+_MOST_MARKS = 8  # in a row: Tibetan and Hebrew have up to six on a letter; hundreds cover the lines above and below
 _KEYCAP = "\u20e3"
 _LATIN_END = "\u02ff"  # up to here no letter needs a joiner
-_KINDS = {"Cc": "control character", "Cs": "lone surrogate", "Zl": "line separator", "Zp": "paragraph separator"}
+_KINDS = {
+    "Mn": "combining mark too many",
+    "Me": "combining mark too many",
+    "Cc": "control character",
+    "Cs": "lone surrogate",
+    "Zl": "line separator",
+    "Zp": "paragraph separator",
+}
 _C0_NAMES = {
     "\0": "NULL",
     "\a": "BELL",
@@ -56,7 +65,13 @@ def _is_hidden(text: str, at: int, *, lines: bool) -> bool:
         return not (at > 0 and _has_forms(text[at - 1], character, text[at + 1 : at + 2]))
     if character in _JOINERS:
         return not (0 < at < len(text) - 1 and _is_joined(text[at - 1]) and _is_joined(text[at + 1]))
-    return character in _BLANK or unicodedata.category(character) in _HIDDEN
+    category = unicodedata.category(character)
+    return character in _BLANK or category in _HIDDEN or (category in _MARKS and _is_piled_up(text, at))
+
+
+def _is_piled_up(text: str, at: int) -> bool:
+    """Whether as many marks stand before this one as a letter has in any writing."""
+    return at > _MOST_MARKS and all(unicodedata.category(c) in _MARKS for c in text[at - _MOST_MARKS : at])
 
 
 def _is_selector(character: str) -> bool:
@@ -82,7 +97,11 @@ def _is_joined(neighbour: str) -> bool:
 
 def describe_character(character: str) -> str:
     """Name a character that cannot be shown, such as "invisible character U+202E (RIGHT-TO-LEFT OVERRIDE)"."""
-    kind = _KINDS.get(unicodedata.category(character), "invisible character")
+    kind = (
+        "invisible character"
+        if character in _BLANK
+        else _KINDS.get(unicodedata.category(character), "invisible character")
+    )
     name = unicodedata.name(character, _C0_NAMES.get(character, ""))
     return f"{kind} U+{ord(character):04X}" + (f" ({name})" if name else "")
 

@@ -170,3 +170,14 @@ def test_what_an_older_release_stored_is_read_with_escapes(tmp_path: Path) -> No
     assert (found.notices, found.environment.as_dict()) == ((r"\u2028",), {"name": r"\x9b"})
     assert store.runs.get(found.id) == found
     store.close()
+
+
+def test_marks_that_pile_up_on_a_letter_cover_other_lines_and_are_refused_and_escaped() -> None:
+    usual = "e" + 8 * "\u0301" + "x"
+    assert hidden_character(usual) is None
+    piled = "e" + 200 * "\u0301"
+    assert hidden_character(piled) == "\u0301"
+    assert escaped(piled) == "e" + 8 * "\u0301" + 192 * "\\u0301"
+    with pytest.raises(TextError, match=r"combining mark too many U\+0301 \(COMBINING ACUTE ACCENT\)"):
+        checked_text(piled, "name", 500)
+    assert describe_character("\u034f") == "invisible character U+034F (COMBINING GRAPHEME JOINER)"

@@ -25,6 +25,7 @@ LARGE = 5_000_000  # parameters: a network with more takes long for each picture
 RULE_IMAGES = 1_000  # test pictures the unsure limits are learned on
 _STRANGE = 0.01  # share of test pictures that may look strange
 _UNUSUAL = 0.04  # the same of those that are looked at for two digits that touch
+_SELDOM = 0.2  # the same of those that are, where they are rather wide for their class
 _UNTYPICAL = 0.35  # the same of those in a photo that are cut apart to see whether they are two
 _MEAN_LEAST = 0.5  # of the mean's best answer: below it the others together are likelier
 _CROWD = 3  # digits in a photo from which on they are judged together
@@ -143,7 +144,8 @@ def learn_network_rule(loaded: NetworkLike, dataset: Dataset, *, count: int = RU
         return rule
     bank = unit_rows(known)
     nearest = (unit_rows(features) @ bank.T).max(axis=1)
-    return replace(rule, familiar=Familiar(bank, float(np.quantile(nearest, _STRANGE))))
+    least, strange = np.quantile(nearest, [_STRANGE, _SELDOM])
+    return replace(rule, familiar=Familiar(bank, float(least), float(strange)))
 
 
 def rule_images(parameters: int, input_size: str) -> int:

@@ -14,6 +14,7 @@ _BLUR = 1.0  # pixels: strokes a pixel apart are still alike
 _FINE = 2  # pictures are cut at this multiple of their resolution
 _SOLID = 100  # ink level that counts as stroke
 _WIDE = 0.85  # share of its class that is narrower than what counts as wide
+_WIDER = 0.4  # the same of what may be two where the network finds it strange, too
 _NECK = 5.0  # pixels of ink that such a cut goes through at most
 _TALL = 0.7  # height of both parts by the whole's height, at least
 _SIDE = 0.2  # share of the width at each side in which no cut is looked for
@@ -38,14 +39,22 @@ class Looks:
         """Whether a picture uint8 (H, W) that was read as class `label` may be two digits that touch."""
         return self._likeness(image, label) < self.least and least_cut(image) <= _NECK
 
+    def is_like_two(self, image: np.ndarray, label: int) -> bool:
+        """Whether a picture uint8 (H, W) that was read as class `label` is rather wide for it and falls apart."""
+        return self._narrower(image, label) > _WIDER and least_cut(image) <= _NECK
+
     def is_typical(self, image: np.ndarray, label: int) -> bool:
         """Whether a picture uint8 (H, W) that was read as class `label` is like the training pictures of that class."""
         return self._likeness(image, label) >= self.typical
 
     def is_wide(self, image: np.ndarray, label: int) -> bool:
         """Whether a picture uint8 (H, W) is wider by its height than most training pictures of class `label`."""
+        return self._narrower(image, label) > _WIDE
+
+    def _narrower(self, image: np.ndarray, label: int) -> float:
+        """Return the share of training pictures of a class that are narrower by their height, 0 where there is none."""
         own = self.widths[self.classes == label] if len(self.widths) else self.widths
-        return len(own) > 0 and float((own < width_by_height(image)).mean()) > _WIDE
+        return float((own < width_by_height(image)).mean()) if len(own) else 0.0
 
     def _likeness(self, image: np.ndarray, label: int) -> float:
         """Return the cosine to the nearest training picture of a class, 1 where there is none."""

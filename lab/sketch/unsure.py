@@ -25,10 +25,15 @@ _HAIR = 6  # pixels: ink shorter than this is a slip of the hand
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Familiar:
-    """What the last hidden layer makes of training pictures: unit vectors (N, D), and the least usual cosine to them."""
+    """What the last hidden layer makes of training pictures: unit vectors (N, D).
+
+    least: the cosine to the nearest one that is still usual; strange: the one below which a picture counts as strange, and
+    is asked whether it is two digits that touch.
+    """
 
     bank: np.ndarray
     least: float
+    strange: float = -1.0
 
     def likeness(self, features_D: np.ndarray) -> float:
         """Return the cosine between the features and the nearest training picture's."""
@@ -126,14 +131,16 @@ def assess_answer(
         )
     elif not entropy <= rule.entropy:
         reasons.append(f"the answer is spread out (entropy {entropy:.2f}, usual: at most {rule.entropy:.2f})")
+    strange = False
     if rule.familiar is not None and features_D is not None and not reasons:
         likeness = rule.familiar.likeness(features_D)
+        strange = likeness < rule.familiar.strange
         if not likeness >= rule.familiar.least:
             reasons.append(
                 f"it is like no training picture (likeness {likeness:.2f}, usual: {rule.familiar.least:.2f})"
             )
     if sketch is not None and not reasons:  # last: each takes milliseconds
-        reasons = _overlaid(sketch, image, int(probabilities_K.argmax()), rule)
+        reasons = _overlaid(sketch, image, int(probabilities_K.argmax()), rule, strange=strange)
     return Verdict(bool(reasons), tuple(reasons))
 
 
@@ -149,10 +156,12 @@ def _picture_reasons(image: np.ndarray, rule: UnsureRule) -> list[str]:
     return [] if reason is None else [reason]
 
 
-def _overlaid(sketch: Sketch, image: np.ndarray | None, label: int, rule: UnsureRule) -> list[str]:
+def _overlaid(sketch: Sketch, image: np.ndarray | None, label: int, rule: UnsureRule, *, strange: bool) -> list[str]:
     if is_crossed_out(sketch.ink):
         return [CROSSED_OUT]
-    if image is not None and rule.looks is not None and rule.looks.may_touch(image, label):
+    if image is None or rule.looks is None:
+        return []
+    if rule.looks.may_touch(image, label) or (strange and rule.looks.is_like_two(image, label)):
         return ["it may be two that touch"]
     return []
 

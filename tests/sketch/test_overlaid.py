@@ -12,8 +12,8 @@ from lab.sketch.crossed import is_crossed_out
 from lab.sketch.normalise import normalise
 from lab.sketch.render import POLYLINES, Hand, draw_digit, random_hand
 from lab.sketch.sketch import Sketch, Stroke, sketch_from_strokes
-from lab.sketch.touching import _BEND, blurred_rows, cheapest_cuts, learn_looks, least_cut
-from lab.sketch.unsure import UnsureRule, assess_answer
+from lab.sketch.touching import _BEND, Looks, blurred_rows, cheapest_cuts, learn_looks, least_cut
+from lab.sketch.unsure import Familiar, UnsureRule, assess_answer
 
 SURE = np.array([0.999, *[0.001 / 9] * 9])
 HAND = Hand(pen=14, height=160)
@@ -113,3 +113,27 @@ def test_a_cut_leaves_its_column_by_some_columns_to_each_side_and_by_one_from_ro
     assert ways.tolist() == [cost]
     if not cost:
         assert cuts.tolist() == [way]
+
+
+def test_a_strange_picture_that_is_wide_for_its_class_and_falls_apart_is_unsure() -> None:
+    """Each alone is said of single digits too."""
+    joined = np.zeros((28, 28), np.uint8)
+    joined[4:24, 6:9] = joined[4:24, 18:21] = joined[13:15, 9:18] = 255  # 15 columns by 20 rows
+    thick = joined.copy()
+    thick[6:20, 9:18] = 255
+    looks = Looks(blurred_rows(joined[None]), np.array([0]), least=-1.0, widths=np.array([0.5]))
+    assert looks.is_like_two(joined, 0)
+    assert not looks.is_like_two(thick, 0)
+    assert not replace(looks, widths=np.array([0.8])).is_like_two(joined, 0)
+    assert not looks.is_like_two(joined, 1)  # of which no width is known
+    features = np.array([0.8, 0.6])
+    for strange, classes, reasons in (
+        (0.81, [0], ("it may be two that touch",)),
+        (0.79, [0], ()),
+        (0.81, [1], ()),
+    ):
+        rule = UnsureRule(
+            familiar=Familiar(np.array([[1.0, 0.0]]), 0.7, strange), looks=replace(looks, classes=np.array(classes))
+        )
+        verdict = assess_answer(SURE, rule=rule, sketch=draw_digit("8"), image=joined, features_D=features)
+        assert verdict.reasons == reasons

@@ -10,12 +10,13 @@ from torch import nn
 from lab.data.recipes import RECIPES
 from lab.sketch.normalise import normalise
 from lab.sketch.photo import find_digits
-from lab.sketch.photo_reading import Reader, read_photo
+from lab.sketch.photo_reading import Reader, _doubt_whole, _Way, read_photo
+from lab.sketch.reading import Answer
 from lab.sketch.render import POLYLINES, draw_digit
 from lab.sketch.sketch import Sketch
 from lab.sketch.splitting import box_of_part, find_cuts
 from lab.sketch.touching import Looks, blurred_rows, width_by_height
-from lab.sketch.unsure import CROSSED_OUT, UnsureRule
+from lab.sketch.unsure import CROSSED_OUT, UnsureRule, Verdict
 from tests.sketch.conftest import Loaded
 from tests.sketch.photo_pictures import HAND, crop, pushed_together
 
@@ -140,3 +141,24 @@ def test_a_whole_that_is_sure_is_doubted_where_it_is_as_easily_read_as_two(reade
     ):
         [(_, doubted)] = _read(ink, replace(reader, rule=rule))
         assert doubted is unsure
+
+
+def test_a_sure_cut_raises_the_doubt_and_not_a_likelier_one_with_a_part_that_is_no_digit(reader: Reader) -> None:
+    whole = draw_digit("4", HAND)
+    sure, unsure = (
+        Answer(_likeliest(p), tuple(POLYLINES), Verdict(bool(r), r)) for p, r in ((0.995, ()), (1.0, ("a dot",)))
+    )
+    looks = reader.rule.looks
+    assert looks is not None
+    never_wide = replace(reader, rule=replace(reader.rule, looks=replace(looks, widths=np.full(10, 9.0))))
+    ways = [_Way((whole, whole), (sure, sure)), _Way((whole, whole), (unsure, unsure))]
+    doubted = _doubt_whole(never_wide, whole, sure, ways)
+    assert doubted.verdict.reasons == ("it may be 4 and 4 that touch",)
+    assert not _doubt_whole(never_wide, whole, sure, ways[1:]).verdict.unsure
+
+
+def _likeliest(probability: float) -> np.ndarray:
+    """Return ten probabilities of which the one of 4 is the highest."""
+    rest = np.full(10, (1 - probability) / 9)
+    rest[4] = probability
+    return rest
