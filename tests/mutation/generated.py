@@ -1,6 +1,6 @@
 """Makes changes of whole modules by the hundred and says which ones no test notices, without starting a process for each.
 
-`python -m tests.mutation.generated MODULE… [--sample N] [--seed S] [--functions NAME…] [--tests FILE…] [--near] [--map FILE] [--log FILE]`
+`python -m tests.mutation.generated MODULE… [--sample N] [--seed S] [--functions NAME…] [--tests FILE…] [--near] [--long] [--map FILE] [--log FILE]`
 
 One pytest process collects the tests once. A first fork runs each of them with a tracer and writes down which lines of the modules it reaches;
 `--map` keeps that for the next time. Then, for every change, a fork exchanges the code of the changed function (or a constant, or the
@@ -80,6 +80,7 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
     parser.add_argument("--functions", nargs="+", metavar="NAME", help="only these (such as RunConfig.fingerprint)")
     parser.add_argument("--tests", nargs="+", metavar="FILE", help="run these instead of those chosen")
     parser.add_argument("--near", action="store_true", help="run only the files that name a changed module")
+    parser.add_argument("--long", action="store_true", help="run the long tests, too")
     parser.add_argument("--map", type=Path, metavar="FILE", help="what the tests reach: read, completed and written")
     parser.add_argument("--log", type=Path, metavar="FILE", help="append one line of JSON for each change")
     asked = parser.parse_args(arguments)
@@ -121,7 +122,7 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
         "-p",
         "no:xdist",
         "-m",
-        "not long and not slow and not browser and not gpu",
+        f"{'' if asked.long else 'not long and '}not slow and not browser and not gpu",
     ]
     began = time.monotonic()
     try:

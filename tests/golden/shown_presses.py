@@ -1,0 +1,143 @@
+"""What presses on pages do to one lab, recorded in `tests/golden/presses.txt`: where they lead, what is said, and what the store then holds.
+
+`python -m tests.golden.write_shown` writes the file anew.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
+
+from streamlit.testing.v1 import AppTest
+
+from lab.service.lab import Lab
+from lab.sweeps.records import SweepRecord
+from pages.cache.lab import get_lab
+from tests.golden.opening import GOLDEN
+from tests.golden.shown_lab import ids_of, list_ids, plain, shown_lab
+from tests.golden.shown_pages import fix_clock
+from tests.web.addresses import open_page
+
+FILE = GOLDEN / "presses.txt"
+_HEAD = "## "
+CASES = (
+    "/ > Train a LeNet on the built-in digits",
+    "/train > Train",
+    "/train?arch=lenet-bn&lr=0.003&epochs=3&batch_size=64&device=cpu > Train",
+    "/train > Stop these 3 runs",
+    "/train > Down",
+    "/train?arch=vgg11&dataset=mnist > Use the built-in digits",
+    "/train?arch=vgg11&dataset=digits > Use 32×32",
+    "/train?run={finished} > Change settings",
+    "/train?run={finished} > Train again",
+    "/train?run={finished} > New training",
+    "/train?run={finished} > Train 3 more runs",
+    "/train?run={finished} > Start",
+    "/train?run={finished} > All settings",
+    "/train?run={finished} > Look inside",
+    "/train?run={finished} > Test with a drawing",
+    "/train?run={running} > Pause",
+    "/train?run={running} > Stop",
+    "/train?run={queued} > Pause",
+    "/train?run={queued} > Stop",
+    "/train?run={paused} > Resume",
+    "/train?run={paused} > Stop",
+    "/train?run={failed} > Resume",
+    "/train?run={fork} > Train again with patience 2",
+    "/runs > Compare all 33",
+    "/runs > Compare",
+    "/runs?runs={finished}.{low0} > Choose none",
+    "/runs?runs={finished}.{low0} > Delete",
+    "/runs?runs={finished}.{low0} > Delete > Undo",
+    "/runs?runs={finished}.{low0} > Train 3 more runs",
+    "/runs?show=reports&report=C > Choose all 6",
+    "/sweeps > Start the sweep",
+    "/sweeps?sweep={half way} > Resume",
+    "/sweeps?sweep={half way} > Stop",
+    "/sweeps?sweep={half way} > Adopt earlier runs",
+    "/sweeps?sweep={half way} > Go on with this",
+    "/sweeps?sweep={searched} > Go on with this",
+    "/machines > Drain",
+    "/machines > Take runs again",
+    "/inside?run={finished}&image=3 > Next mistake",
+    "/inside?run={finished}&view=network&stage=features_conv2&place=1.2.3 > Close",
+    "/draw?mode=My+drawings > Fine-tune on my drawings",
+)
+
+
+def press(case: str, home: Path) -> list[str]:
+    """Open a page of a fresh lab in this folder, press its first buttons with these labels one after the other, and return what came of it."""
+    address, *labels = case.split(" > ")
+    with shown_lab(home):
+        fix_clock()
+        before = list(_held(get_lab()))
+        parts = urlsplit(address.format(**list_ids()))
+        app = open_page(parts.path.strip("/") or "home", **dict(parse_qsl(parts.query)))
+        with ids_of(case):
+            for label in labels:
+                offered = [button for button in app.button if button.label == label and not button.disabled]
+                if not offered:
+                    return [f"there is no {label!r}: {', '.join(button.label for button in app.button)}"]
+                offered[0].click().run()
+        after = list(_held(get_lab()))
+        gone, new = ([line for line in one if line not in other] for one, other in ((before, after), (after, before)))
+        lines = [*_answer(app), *(f"- {line}" for line in gone), *(f"+ {line}" for line in new)]
+        return [plain(line, home).rstrip().replace("\n", "⏎") for line in lines]
+
+
+def _answer(app: AppTest) -> Iterator[str]:
+    for name, text in app.query_params.items():
+        yield f"address {name}={text if isinstance(text, str) else text[0]}"
+    for kind in ("exception", "error", "warning", "success", "info", "toast"):
+        for each in app.get(kind):
+            yield f"{kind} {each.value}".replace("\n", "⏎")
+    for each in [*app.title, *app.header]:
+        yield f"heading {each.value}"
+
+
+def _held(lab: Lab) -> Iterator[str]:
+    """Yield a line for each run, sweep, drawing and host."""
+    for run in lab.store.runs.list(order="number", limit=None):
+        facts = {
+            "wants": run.requested.value,
+            "owner": run.owner,
+            "priority": run.priority,
+            "parent": run.parent,
+            "tags": ",".join(run.tags),
+            "pinned": run.pinned,
+            "note": run.note,
+            "changed": json.dumps(run.config.changed(), sort_keys=True),
+        }
+        yield f"run {run.id} {run.name}: {run.state.value} " + " ".join(
+            f"{name}={value}" for name, value in facts.items() if value
+        )
+    yield f"queue {' '.join(run.id for run in lab.store.queue.list())}"
+    for sweep in lab.sweeps.list():
+        yield f"sweep {sweep.id} {sweep.name}: {sweep.state.value} {sweep.reason} {_spec(sweep)}"
+        yield f"trials of {sweep.id}: {' '.join(trial.run for trial in lab.sweeps.show(sweep.id).trials)}"
+    yield f"drawings {' '.join(drawing.id for drawing in lab.store.sketches.list())}"
+    for host in lab.machines.show().hosts:
+        yield f"host {host.host}: {host.state.value}"
+
+
+def _spec(sweep: SweepRecord) -> str:
+    """Return what a sweep searches, without the settings that it leaves alone."""
+    asked = sweep.asked.as_dict()
+    return json.dumps({**asked, "base": sweep.asked.base.changed()}, sort_keys=True)
+
+
+def recorded() -> dict[str, list[str]]:
+    """Return what is recorded of each case."""
+    found: dict[str, list[str]] = {}
+    for line in FILE.read_text(encoding="utf-8").splitlines():
+        if line.startswith(_HEAD):
+            lines = found.setdefault(line.removeprefix(_HEAD), [])
+        else:
+            lines.append(line)
+    return found
+
+
+def write_presses(folder: Path) -> None:
+    """Write what every press does."""
+    lines = [line for at, case in enumerate(CASES) for line in (_HEAD + case, *press(case, folder / str(at)))]
+    FILE.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

@@ -1,0 +1,52 @@
+"""What every page shows of one lab, word for word, in some sixty views, and what
+presses do there: `tests/golden/pages` and `presses.txt`, written by `python -m tests.golden.write_shown`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.golden import shown_pages, shown_presses
+from tests.golden.shown_lab import shown_lab
+
+_SECONDS = ("networks=1", "importance", "vgg11")  # what takes longest
+VIEWS = [
+    pytest.param(file, address, id=address, marks=pytest.mark.long if any(word in address for word in _SECONDS) else ())
+    for file, addresses in shown_pages.list_views().items()
+    for address in addresses
+]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return the home of the lab that is shown; the views only read."""
+    home = tmp_path_factory.mktemp("shown") / "home"
+    with shown_lab(home):
+        shown_pages.fix_clock()
+        yield home
+
+
+@pytest.mark.parametrize(("file", "address"), VIEWS)
+def test_a_page_shows_what_is_recorded(home: Path, file: str, address: str) -> None:
+    first, *_ = views = shown_pages.recorded(file)
+    lines = shown_pages.show(address, home)
+    found = lines if address == first else shown_pages.different(lines, views[first])
+    changed = shown_pages.differences(found, views[address])
+    assert not changed, "\n".join([*changed, "If this is meant: python -m tests.golden.write_shown"])
+
+
+def test_nothing_else_is_recorded() -> None:
+    assert {path.stem: tuple(shown_pages.recorded(path.stem)) for path in shown_pages.FOLDER.iterdir()} == (
+        shown_pages.list_views()
+    )
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("case", shown_presses.CASES)
+def test_a_press_does_what_is_recorded(tmp_path: Path, case: str) -> None:
+    changed = shown_pages.differences(shown_presses.press(case, tmp_path / "home"), shown_presses.recorded()[case])
+    assert not changed, "\n".join([*changed, "If this is meant: python -m tests.golden.write_shown"])
+
+
+def test_no_other_press_is_recorded() -> None:
+    assert tuple(shown_presses.recorded()) == shown_presses.CASES
