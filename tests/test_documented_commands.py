@@ -56,7 +56,12 @@ MAKE = sorted(command for command in COMMANDS if command.startswith("make "))
 
 
 def test_the_documents_show_commands_of_every_kind() -> None:
-    writers = {"python -m tests.reference_docs", "python -m tests.snapshots", "python -m lab.examples.make"}
+    writers = {
+        "python -m tests.reference_docs",
+        "python -m tests.snapshots",
+        "python -m lab.examples.make",
+        *_of_module("tests.golden"),
+    }
     known = {*LAB, *BENCHMARKS, *MAKE, *writers}
     others = {command for command in COMMANDS if command not in known}
     assert len(LAB) >= 10
