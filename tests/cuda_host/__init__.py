@@ -35,11 +35,10 @@ def _headers() -> Path | None:
 def build(folder: Path) -> Path:
     """Compile the runtime into a folder and return the library."""
     library = folder / LIBRARY
-    headers = [f"-I{HERE / 'include'}", f"-I{_headers()}"]
+    headers = [f"-I{HERE}", f"-I{HERE / 'include'}", f"-I{_headers()}"]
+    sources = [str(HERE / name) for name in ("runtime.c", "products.c")]
     options = ["-O1", "-shared", "-fPIC", "-fvisibility=hidden", "-w", f"-Wl,-soname,{LIBRARY}"]
-    subprocess.run(
-        ["cc", *options, *headers, str(HERE / "runtime.c"), "-o", str(library), "-ldl", "-lpthread"], check=True
-    )
+    subprocess.run(["cc", *options, *headers, *sources, "-o", str(library), "-ldl", "-lpthread"], check=True)
     return library
 
 

@@ -4,7 +4,7 @@
 // graphs, autograd's device threads. What a kernel would compute is whatever the memory held. In a capture, calls that CUDA
 // calls unsafe fail and invalidate it, as the runtime's documentation of cudaStreamCaptureMode says.
 #define _GNU_SOURCE
-#include <cuda_runtime_api.h>
+#include "runtime.h"
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -14,7 +14,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define API __attribute__((visibility("default")))
 
 enum { EAGER_KERNELS, CAPTURED_NODES, GRAPH_LAUNCHES, WAITS, COPIES_TO_HOST, COPIES_FROM_HOST, MALLOCS, CAPTURES, INVALIDATED, UNSAFE, COUNTS };
 
@@ -28,12 +27,14 @@ typedef struct Capture {
 } Capture;
 
 struct CUstream_st {
+    int device;
     unsigned flags;
     Capture *capture;
     unsigned long serial, joined;  // work so far, and how much of it the capture's origin has waited for
 };
 
 struct CUevent_st {
+    int device;
     Capture *capture;
     struct CUstream_st *stream;
     unsigned long serial;
@@ -50,7 +51,8 @@ static unsigned long long captures;
 static unsigned long long counts[COUNTS];
 static __thread int thread_mode;  // cudaStreamCaptureModeGlobal
 static __thread cudaError_t last_error;
-static int current_device;
+static __thread int current_device;
+enum { DEVICES = 2 };
 static char last_unsafe[128];
 
 API unsigned long long cuda_host_count(int which) { return counts[which]; }
@@ -65,6 +67,8 @@ static cudaError_t fail(cudaError_t error) {
 static struct CUstream_st *stream_of(cudaStream_t s) {
     return (s == 0 || s == (cudaStream_t)1 || s == (cudaStream_t)2) ? &legacy : s;
 }
+
+static int device_of(struct CUstream_st *stream) { return stream == &legacy ? current_device : stream->device; }
 
 static void invalidate(Capture *c, const char *why) {
     if (c && !c->invalid) { c->invalid = 1; counts[INVALIDATED]++; }
@@ -84,8 +88,9 @@ static cudaError_t unsafe(const char *name) {
     return fail(cudaErrorStreamCaptureUnsupported);
 }
 
-static cudaError_t add(cudaStream_t s) {
+cudaError_t cuda_host_add(cudaStream_t s) {
     struct CUstream_st *stream = stream_of(s);
+    if (device_of(stream) != current_device) return fail(cudaErrorInvalidResourceHandle);
     if (stream == &legacy && ongoing && !(ongoing->origin->flags & cudaStreamNonBlocking)) {
         invalidate(ongoing, "legacy stream");
         return fail(cudaErrorStreamCaptureImplicit);
@@ -104,7 +109,7 @@ static cudaError_t add(cudaStream_t s) {
 API cudaError_t cudaLaunchKernel(const void *f, dim3 g, dim3 b, void **a, size_t m, cudaStream_t s) {
     if (!g.x || !g.y || !g.z || !b.x || !b.y || !b.z || (size_t)b.x * b.y * b.z > 1024 || g.y > 65535 || g.z > 65535)
         return fail(cudaErrorInvalidConfiguration);
-    return add(s);
+    return cuda_host_add(s);
 }
 API cudaError_t __cudaLaunchKernel(cudaKernel_t k, dim3 g, dim3 b, void **a, size_t m, cudaStream_t s) { return cudaLaunchKernel(k, g, b, a, m, s); }
 API cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t *c, const void *f, void **a) { return cudaLaunchKernel(f, c->gridDim, c->blockDim, a, c->dynamicSmemBytes, c->stream); }
@@ -122,7 +127,7 @@ API char __cudaInitModule(void **h) { return 1; }
 
 // Memory: reserved address space, so that 80 GB cost nothing until something is copied there.
 #define TOTAL (20ull << 30)
-typedef struct Block { void *at; size_t bytes; struct Block *next; } Block;
+typedef struct Block { void *at; size_t bytes; int device; struct Block *next; } Block;
 static Block *blocks;
 static size_t used;
 
@@ -132,7 +137,7 @@ static cudaError_t take(void **p, size_t n) {
     if (used + n > TOTAL) { pthread_mutex_unlock(&lock); return fail(cudaErrorMemoryAllocation); }
     Block *b = malloc(sizeof *b);
     b->at = mmap(0, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    b->bytes = n; b->next = blocks; blocks = b; used += n; counts[MALLOCS]++;
+    b->bytes = n; b->device = current_device; b->next = blocks; blocks = b; used += n; counts[MALLOCS]++;
     pthread_mutex_unlock(&lock);
     *p = b->at;
     return b->at == MAP_FAILED ? fail(cudaErrorMemoryAllocation) : cudaSuccess;
@@ -173,21 +178,21 @@ static void count_copy(const void *d, const void *s, enum cudaMemcpyKind k) {
     if (k == cudaMemcpyHostToDevice) counts[COPIES_FROM_HOST]++;
 }
 API cudaError_t cudaMemcpyAsync(void *d, const void *s, size_t n, enum cudaMemcpyKind k, cudaStream_t st) {
-    cudaError_t e = add(st);
+    cudaError_t e = cuda_host_add(st);
     if (e) return e;
     if (!stream_of(st)->capture) { counts[EAGER_KERNELS]--; count_copy(d, s, k); if (n) memcpy(d, s, n); }
     return cudaSuccess;
 }
 API cudaError_t cudaMemcpy(void *d, const void *s, size_t n, enum cudaMemcpyKind k) { cudaError_t e = unsafe("cudaMemcpy"); if (e) return e; count_copy(d, s, k); counts[WAITS]++; if (n) memcpy(d, s, n); return e; }
 API cudaError_t cudaMemcpyPeerAsync(void *d, int a, const void *s, int b, size_t n, cudaStream_t st) { return cudaMemcpyAsync(d, s, n, cudaMemcpyDeviceToDevice, st); }
-API cudaError_t cudaMemcpy2DAsync(void *d, size_t dp, const void *s, size_t sp, size_t w, size_t h, enum cudaMemcpyKind k, cudaStream_t st) { return add(st); }
+API cudaError_t cudaMemcpy2DAsync(void *d, size_t dp, const void *s, size_t sp, size_t w, size_t h, enum cudaMemcpyKind k, cudaStream_t st) { return cuda_host_add(st); }
 API cudaError_t cudaMemcpyToSymbol(const void *v, const void *s, size_t n, size_t o, enum cudaMemcpyKind k) { return unsafe("cudaMemcpyToSymbol"); }
-API cudaError_t cudaMemsetAsync(void *p, int v, size_t n, cudaStream_t s) { cudaError_t e = add(s); if (!e && !stream_of(s)->capture) memset(p, v, n); return e; }
+API cudaError_t cudaMemsetAsync(void *p, int v, size_t n, cudaStream_t s) { cudaError_t e = cuda_host_add(s); if (!e && !stream_of(s)->capture) memset(p, v, n); return e; }
 API cudaError_t cudaMemset(void *p, int v, size_t n) { cudaError_t e = unsafe("cudaMemset"); if (!e) memset(p, v, n); return e; }
 API cudaError_t cudaGetSymbolAddress(void **p, const void *s) { static char place[1 << 16]; *p = place; return cudaSuccess; }
 
 // Streams, events and captures.
-static cudaError_t new_stream(cudaStream_t *s, unsigned flags) { *s = calloc(1, sizeof **s); (*s)->flags = flags; return cudaSuccess; }
+static cudaError_t new_stream(cudaStream_t *s, unsigned flags) { *s = calloc(1, sizeof **s); (*s)->flags = flags; (*s)->device = current_device; return cudaSuccess; }
 API cudaError_t cudaStreamCreate(cudaStream_t *s) { return new_stream(s, 0); }
 API cudaError_t cudaStreamCreateWithFlags(cudaStream_t *s, unsigned f) { return new_stream(s, f); }
 API cudaError_t cudaStreamCreateWithPriority(cudaStream_t *s, unsigned f, int p) { return new_stream(s, f); }
@@ -195,7 +200,7 @@ API cudaError_t cudaStreamDestroy(cudaStream_t s) { return cudaSuccess; }
 API cudaError_t cudaStreamGetPriority(cudaStream_t s, int *p) { *p = 0; return cudaSuccess; }
 API cudaError_t cudaDeviceGetStreamPriorityRange(int *a, int *b) { *a = 0; *b = -5; return cudaSuccess; }
 API cudaError_t cudaStreamAddCallback(cudaStream_t s, cudaStreamCallback_t c, void *d, unsigned f) { cudaError_t e = unsafe("cudaStreamAddCallback"); if (!e) c(s, cudaSuccess, d); return e; }
-API cudaError_t cudaLaunchHostFunc(cudaStream_t s, cudaHostFn_t f, void *d) { if (!stream_of(s)->capture) f(d); return add(s); }
+API cudaError_t cudaLaunchHostFunc(cudaStream_t s, cudaHostFn_t f, void *d) { if (!stream_of(s)->capture) f(d); return cuda_host_add(s); }
 static cudaError_t wait_for(cudaStream_t s, const char *name) {
     struct CUstream_st *stream = stream_of(s);
     if (stream->capture) {
@@ -213,11 +218,12 @@ API cudaError_t cudaDeviceSynchronize(void) {
     return cudaSuccess;
 }
 
-API cudaError_t cudaEventCreateWithFlags(cudaEvent_t *e, unsigned f) { *e = calloc(1, sizeof **e); return cudaSuccess; }
+API cudaError_t cudaEventCreateWithFlags(cudaEvent_t *e, unsigned f) { *e = calloc(1, sizeof **e); (*e)->device = current_device; return cudaSuccess; }
 API cudaError_t cudaEventCreate(cudaEvent_t *e) { return cudaEventCreateWithFlags(e, 0); }
 API cudaError_t cudaEventDestroy(cudaEvent_t e) { free(e); return cudaSuccess; }
 API cudaError_t cudaEventRecordWithFlags(cudaEvent_t e, cudaStream_t s, unsigned f) {
     struct CUstream_st *stream = stream_of(s);
+    if (e->device != device_of(stream)) return fail(cudaErrorInvalidResourceHandle);
     if (stream->capture && stream->capture->invalid) return fail(cudaErrorStreamCaptureInvalidated);
     e->recorded = 1; e->capture = stream->capture; e->stream = stream; e->serial = stream->serial;
     return cudaSuccess;
@@ -289,12 +295,16 @@ API cudaError_t cudaGraphGetNodes(cudaGraph_t g, cudaGraphNode_t *nodes, size_t 
 API cudaError_t cudaGraphInstantiateWithFlags(cudaGraphExec_t *x, cudaGraph_t g, unsigned long long f) { *x = calloc(1, sizeof **x); (*x)->nodes = g->nodes; return cudaSuccess; }
 API cudaError_t cudaGraphDestroy(cudaGraph_t g) { free(g); return cudaSuccess; }
 API cudaError_t cudaGraphExecDestroy(cudaGraphExec_t x) { free(x); return cudaSuccess; }
-API cudaError_t cudaGraphLaunch(cudaGraphExec_t x, cudaStream_t s) { x->launches++; counts[GRAPH_LAUNCHES]++; counts[EAGER_KERNELS]--; return add(s); }
+API cudaError_t cudaGraphLaunch(cudaGraphExec_t x, cudaStream_t s) { x->launches++; counts[GRAPH_LAUNCHES]++; counts[EAGER_KERNELS]--; return cuda_host_add(s); }
 
 // The device.
-API cudaError_t cudaGetDeviceCount(int *n) { *n = 1; return cudaSuccess; }
+API cudaError_t cudaGetDeviceCount(int *n) { *n = DEVICES; return cudaSuccess; }
 API cudaError_t cudaGetDevice(int *d) { *d = current_device; return cudaSuccess; }
-API cudaError_t cudaSetDevice(int d) { return d == 0 ? cudaSuccess : fail(cudaErrorInvalidDevice); }
+API cudaError_t cudaSetDevice(int d) {
+    if (d < 0 || d >= DEVICES) return fail(cudaErrorInvalidDevice);
+    current_device = d;
+    return cudaSuccess;
+}
 API cudaError_t cudaDriverGetVersion(int *v) { *v = 13000; return cudaSuccess; }
 API cudaError_t cudaRuntimeGetVersion(int *v) { *v = 13000; return cudaSuccess; }
 API cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int d) {
@@ -349,6 +359,7 @@ API const char *cudaGetErrorString(cudaError_t e) {
         case cudaErrorStreamCaptureImplicit: return "operation would make the legacy stream depend on a capturing blocking stream";
         case cudaErrorCapturedEvent: return "operation not permitted on an event last recorded in a capturing stream";
         case cudaErrorStreamCaptureWrongThread: return "attempt to terminate a thread-local capture sequence from another thread";
+        case cudaErrorInvalidResourceHandle: return "invalid resource handle";
         case cudaErrorInvalidDevice: return "invalid device ordinal";
         default: return "not provided by the runtime without a GPU";
     }
@@ -365,27 +376,3 @@ API cudaError_t cudaGetDriverEntryPointByVersion(const char *name, void **f, uns
     if (r) *r = cudaDriverEntryPointSuccess;
     return cudaSuccess;
 }
-
-// cuBLAS: every product is one kernel on the handle's stream.
-typedef struct { cudaStream_t stream; } Blas;
-API int cublasCreate_v2(Blas **h) { *h = calloc(1, sizeof **h); return 0; }
-API int cublasDestroy_v2(Blas *h) { return 0; }
-API int cublasSetStream_v2(Blas *h, cudaStream_t s) { h->stream = s; return 0; }
-API int cublasGetMathMode(Blas *h, int *m) { *m = 0; return 0; }
-API int cublasGetPointerMode_v2(Blas *h, int *m) { *m = 0; return 0; }
-API int cublasSetMathMode(Blas *h, int m) { return 0; }
-API int cublasSetPointerMode_v2(Blas *h, int m) { return 0; }
-API int cublasSetWorkspace_v2(Blas *h, void *p, size_t n) { return 0; }
-API int cublasSetSmCountTarget(Blas *h, int n) { return 0; }
-#define PRODUCT(name) API int name(Blas *h, ...) { return add(h->stream) ? 14 : 0; }
-PRODUCT(cublasSgemm_v2) PRODUCT(cublasDgemm_v2) PRODUCT(cublasGemmEx) PRODUCT(cublasSgemmEx) PRODUCT(cublasGemmStridedBatchedEx)
-PRODUCT(cublasSgemmStridedBatched) PRODUCT(cublasDgemmStridedBatched) PRODUCT(cublasSgemv_v2) PRODUCT(cublasDgemv_v2) PRODUCT(cublasSdot_v2)
-PRODUCT(cublasDdot_v2) PRODUCT(cublasDotEx)
-API size_t cublasLtGetVersion(void) { return 130000; }
-API int cublasLtMatmul(void *h, void *d, const void *al, const void *A, void *Ad, const void *B, void *Bd, const void *be, const void *C, void *Cd, void *D, void *Dd, const void *algo, void *w, size_t n, cudaStream_t s) { return add(s) ? 14 : 0; }
-API int cublasLtMatmulAlgoGetHeuristic(void *h, void *d, void *A, void *B, void *C, void *D, void *p, int wanted, void *results, int *found) { memset(results, 0, 64); *found = 1; return 0; }
-#define MAKE(name) API int name(void **x, ...) { *x = calloc(1, 256); return 0; }
-#define DROP(name) API int name(void *x, ...) { return 0; }
-MAKE(cublasLtMatmulDescCreate) MAKE(cublasLtMatrixLayoutCreate) MAKE(cublasLtMatmulPreferenceCreate)
-DROP(cublasLtMatmulDescDestroy) DROP(cublasLtMatrixLayoutDestroy) DROP(cublasLtMatmulPreferenceDestroy)
-DROP(cublasLtMatmulDescSetAttribute) DROP(cublasLtMatrixLayoutSetAttribute) DROP(cublasLtMatmulPreferenceSetAttribute)

@@ -65,3 +65,10 @@ def test_memory_is_shared_given_back_and_found_when_it_is_short(library: Path) -
     assert (short["steps"], short["taken"]) == ("captured", 4)
     assert short["notices"][-1] == "recorded-anew"
     assert found["calls"] == {"unsafe": 0, "invalidated": 0}
+
+
+def test_a_run_on_the_second_device_leaves_the_first_alone(library: Path) -> None:
+    found = walk("devices", library)
+    assert found["second"] == {"steps": "captured", "notices": [], "taken": 18}
+    assert found["current"] == {"device": 0, "bytes": 0}
+    assert found["calls"] == {"unsafe": 0, "invalidated": 0}

@@ -1,6 +1,6 @@
 """What `test_cuda_host` runs in a process of its own, on the runtime without a GPU: prints one JSON line a run.
 
-python -m tests.cuda_host.walk networks|settings|failures|memory
+python -m tests.cuda_host.walk networks|settings|failures|devices|memory
 """
 
 import ctypes
@@ -28,7 +28,7 @@ from tests.training.test_training_captured import BASE, SETTINGS
 from tests.training.test_training_gpu import LateNet, ValueNet, on_gpu
 from tests.training.training_nets import SmallNet, build_data
 
-CUDA = torch.device("cuda")
+CUDA, SECOND = torch.device("cuda"), torch.device("cuda:1")
 INVALIDATED, UNSAFE = 8, 9  # counters of `runtime.c`
 Found = dict[str, Any]
 
@@ -44,10 +44,18 @@ def answer_for_the_rate() -> None:
         setattr(Tensor, name, compare)
 
 
-def run(what: str, config: RunConfig, network: nn.Module, data: ResidentData, kind: StepKind = StepKind.AUTO) -> Found:
+def run(
+    what: str,
+    config: RunConfig,
+    network: nn.Module,
+    data: ResidentData,
+    kind: StepKind = StepKind.AUTO,
+    *,
+    device: torch.device = CUDA,
+) -> Found:
     """Train, and return what the run says of itself."""
     found: Found = {"what": what, "notices": []}
-    for event in train(config, network=network, data=data, device=CUDA, steps=kind):
+    for event in train(config, network=network, data=data, device=device, steps=kind):
         if isinstance(event, Started):
             found["steps"] = event.environment["steps"]
         elif isinstance(event, Notice):
@@ -77,6 +85,14 @@ def failures() -> Iterator[Found]:
     for kind in (ValueNet, LateNet):
         config = RunConfig(**{**BASE, "augment": "light"})  # type: ignore[arg-type]
         yield run(kind.__name__, config, kind(), on_gpu(build_data()))
+
+
+def devices() -> Iterator[Found]:
+    """A run on the second device, while the first is torch's current one: dropout, augmentation, evaluations that are captured."""
+    data = on_gpu(build_data(), SECOND)
+    config = RunConfig(**{**BASE, "augment": "light", "eval_every": 1, "epochs": 3})  # type: ignore[arg-type]
+    yield run("second", config, SmallNet(), data, device=SECOND)
+    yield {"what": "current", "device": torch.cuda.current_device(), "bytes": torch.cuda.memory_reserved(CUDA)}
 
 
 def memory() -> Iterator[Found]:
@@ -114,7 +130,7 @@ def main(what: str) -> None:
     warnings.simplefilter("error")
     torch.backends.cudnn.enabled = False  # it asks the driver itself
     answer_for_the_rate()
-    walks = {"networks": networks, "settings": settings, "failures": failures, "memory": memory}
+    walks = {"networks": networks, "settings": settings, "failures": failures, "devices": devices, "memory": memory}
     for found in walks[what]():
         report(found)
     library = ctypes.CDLL(None)

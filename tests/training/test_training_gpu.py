@@ -48,9 +48,9 @@ EXACT = {
 GB = 10**9
 
 
-def on_gpu(data: ResidentData) -> ResidentData:
+def on_gpu(data: ResidentData, device: torch.device = CUDA) -> ResidentData:
     parts = ("train_x", "train_y", "val_x", "val_y", "test_x", "test_y")
-    return dataclasses.replace(data, **{name: getattr(data, name).to(CUDA) for name in parts})
+    return dataclasses.replace(data, **{name: getattr(data, name).to(device) for name in parts})
 
 
 @pytest.fixture
