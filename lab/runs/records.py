@@ -135,12 +135,22 @@ class RunRecord:
         return result_of_summary(self.summary, restore_best=self.config.restore_best)
 
     @property
-    def last_text(self) -> str:
-        """Such as "95.26 % test, epoch 5 of 5 (last)" where the run ended with another epoch than its headline's, else ""."""
+    def end_text(self) -> str:
+        """Such as "ended at 95.26 % test, epoch 5 of 5 (last)" where that is another epoch than its headline's, else "".
+
+        A run that may go on "stands at" its newest epoch.
+        """
         last = self.last_result
         if self.state.live or last.epoch is None or last.epoch == self.headline.epoch:
             return ""
-        return last.text(self.config.epochs)
+        over = self.state.over
+        return f"{'ended' if over else 'stands'} at {last.text(self.config.epochs, live=not over)}"
+
+    @property
+    def epochs_trained(self) -> int | None:
+        """How many whole epochs were trained, None where that is not known."""
+        steps, per_epoch = self.summary.steps, self.steps_per_epoch
+        return steps // per_epoch if steps is not None and per_epoch else self.summary.epochs
 
     @property
     def early_text(self) -> str:
@@ -154,12 +164,12 @@ class RunRecord:
     @property
     def headline_text(self) -> str:
         """The headline in words, such as "96.38 % test, epoch 3 of 5 (best)", "" where nothing was measured."""
-        return self.headline.text(self.config.epochs, live=self.state.live)
+        return self.headline.text(self.config.epochs, live=not self.state.over)
 
     @property
     def epoch_text(self) -> str:
         """The headline's epoch in words, such as "3 of 5 (best)", "" where it is not known."""
-        return self.headline.epoch_text(self.config.epochs, live=self.state.live)
+        return self.headline.epoch_text(self.config.epochs, live=not self.state.over)
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,5 +120,5 @@ def _results(loaded: LoadedNetwork) -> list[str]:
     lines = [f"- {title}: {shown(value, column=title)}" for title, value in known if value is not None]
     epoch = result.epoch_text(run.config.epochs)
     lines.append(f"- Weights and results are those of epoch {epoch}, step {loaded.step}.")
-    lines += [f"- The run ended at {run.last_text}."] if run.last_text else []
+    lines += [f"- The run {run.end_text}."] if run.end_text else []
     return [*lines, f"- The run {run.early_text}."] if run.early_text else lines

@@ -88,7 +88,7 @@ def titles(models: Sequence[Model]) -> list[str]:
 def subtitle(model: Model) -> str:
     """Return the loaded weights' epoch and test accuracy, and how the training images were changed."""
     run, result = model.run, model.loaded.result
-    words = [result.text(run.config.epochs, live=run.state.live) if result else f"epoch {model.loaded.epoch}"]
+    words = [result.text(run.config.epochs, live=not run.state.over) if result else f"epoch {model.loaded.epoch}"]
     if run.config.augment != "none":
         words.append(run.config.augment)
     return " · ".join(words)

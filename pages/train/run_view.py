@@ -188,7 +188,7 @@ def results_words(run: RunRecord) -> str:
     why = {BEST: ", which has the lowest validation loss", LAST: ", the last one: nothing was validated"}
     words = f"Accuracies and loss are those of epoch {headline.epoch}{why.get(headline.which, '')}; its weights are used on "
     words += "Inside and Draw and are exported."
-    words += f" The run ended at {run.last_text}." if run.last_text else ""
+    words += f" The run {run.end_text}." if run.end_text else ""
     return f"{words} It {run.early_text}." if run.early_text else words
 
 

@@ -14,7 +14,7 @@ from lab.config import RunConfig
 from lab.runs.headline import HeadlineResult, SavedEpoch, choose_weights, result_of_summary
 from lab.runs.owner import Owner
 from lab.runs.records import RunRecord, RunState
-from lab.runs.run_facts import RunSummary
+from lab.runs.run_facts import RunProgress, RunSummary
 from lab.runs.store import RunStore
 from tests.charts.charts_data import run
 from tests.runs.runs_data import claimed, saved_file, series
@@ -209,8 +209,10 @@ def test_a_run_that_continues_another_has_its_result_until_its_own_epoch(store: 
 @pytest.mark.parametrize(
     ("state", "answering", "final", "words"),
     [
-        (RunState.FINISHED, 3, 5, "90.00 % test, epoch 5 of 5 (last)"),
-        (RunState.STOPPED, 3, 4, "90.00 % test, epoch 4 of 5 (last)"),
+        (RunState.FINISHED, 3, 5, "ended at 90.00 % test, epoch 5 of 5 (last)"),
+        (RunState.STOPPED, 3, 4, "ended at 90.00 % test, epoch 4 of 5 (last)"),
+        (RunState.PAUSED, 3, 4, "stands at 90.00 % test, epoch 4 of 5 (newest)"),
+        (RunState.INTERRUPTED, 3, 4, "stands at 90.00 % test, epoch 4 of 5 (newest)"),
         (RunState.FINISHED, 5, 5, ""),
         (RunState.FINISHED, 3, None, ""),
         (RunState.RUNNING, 3, 5, ""),
@@ -222,7 +224,21 @@ def test_the_last_epoch_is_told_where_a_run_ended_with_another_than_answers(
 ) -> None:
     summary = {"test_accuracy": 0.9, "final_epoch": final} if final else {}
     saved = HeadlineResult(10 * answering, answering, "best", test_accuracy=0.95, saved=True)
-    assert replace(run(state=state, summary=summary), saved=saved).last_text == words
+    told = replace(run(state=state, summary=summary), saved=saved)
+    assert told.end_text == words
+    assert told.epoch_text == f"{answering} of 5 (best{'' if state.over else ' so far'})"
+
+
+def test_only_whole_epochs_count_as_trained() -> None:
+    """A run that was paused inside its 15th epoch has trained 14."""
+    paused = replace(
+        run(state=RunState.PAUSED, summary={"epochs": 15, "steps": 297}, epochs=40),
+        progress=RunProgress(steps_per_epoch=21),
+    )
+    assert paused.epochs_trained == 14
+    assert replace(paused, summary=replace(paused.summary, steps=294)).epochs_trained == 14
+    assert replace(paused, progress=RunProgress()).epochs_trained == 15  # an older run, whose images nobody counted
+    assert replace(paused, summary=replace(paused.summary, epochs=None, steps=None)).epochs_trained is None
 
 
 def test_a_run_says_that_early_stopping_ended_it_and_after_which_epoch() -> None:

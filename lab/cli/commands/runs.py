@@ -179,7 +179,7 @@ def _headline_line(run: RunRecord) -> str:
     words = run.headline_text or "not tested yet"
     if run.headline.saved:
         words += "; predict, evaluate, Draw and exports use these weights"
-    words += f". It ended at {run.last_text}" if run.last_text else ""
+    words += f". It {run.end_text}" if run.end_text else ""
     return f"Accuracy: {words}" + (f". It {run.early_text}" if run.early_text else "")
 
 

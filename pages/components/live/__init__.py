@@ -125,9 +125,9 @@ def _result_facts(run: RunRecord) -> list[tuple[str, str]]:
 
 def _trained(run: RunRecord) -> str:
     """Return how many epochs a run that has ended trained, and whether early stopping ended it; its badge says the rest."""
-    if run.summary.epochs is None:
+    if run.epochs_trained is None:
         return "–"
-    return f"{run.summary.epochs} of {run.config.epochs}" + (" (stopped early)" if run.early_text else "")
+    return f"{run.epochs_trained} of {run.config.epochs}" + (" (stopped early)" if run.early_text else "")
 
 
 def _loss(value: Any) -> str:
