@@ -34,6 +34,7 @@ _TESTS = {
         "tests/runs/test_submit.py",
         "tests/worker/test_stored_findings.py",
         "tests/web/test_web_cost.py",
+        "tests/cli/test_shown.py",
     ],
     "executors": ["tests/executors", "tests/worker/test_dispatch.py"],
     "pages": ["tests/web"],
