@@ -237,7 +237,7 @@ def test_every_special_character_is_shown_as_it_is() -> None:
     check("exports/escapes.txt", "\n".join([markdown_text(special), latex_text(special)]))
 
 
-GROUPS = ("names", "attributes", "structure", "bombs", "manifests", "records", "tensors")
+GROUPS = ("names", "attributes", "structure", "manifests", "records", "tensors")
 
 
 @pytest.mark.parametrize("group", GROUPS)
