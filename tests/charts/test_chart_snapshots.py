@@ -141,6 +141,13 @@ def overlays() -> dict[str, tuple[list[RunCurves], OverlayOptions]]:
         "wild_alone": ([wild], OverlayOptions(x="wall")),
         "wild_log": ([one, wild, zero], OverlayOptions(log_y=True)),
         "start": ([start, one], OverlayOptions(log_x=True)),
+        "starts": (
+            [
+                RunCurves(run(50 + n, lr=0.1 * n), {"val/loss": series("val/loss", [2.0 + n, 1.0], first=0, every=10)})
+                for n in range(1, 6)
+            ],
+            OverlayOptions(log_x=True),
+        ),
         "fork": ([fork, one], OverlayOptions(test=True, smoothing=5)),
         "long": ([long], OverlayOptions(smoothing=50)),
         "long_log": ([long], OverlayOptions(log_x=True)),

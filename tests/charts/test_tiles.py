@@ -87,3 +87,13 @@ def test_a_scale_is_256_colours_of_eight_bits(scale: str) -> None:
     assert (table.shape, table.dtype) == ((256, 3), np.uint8)
     assert (colour(np.linspace(0, 1, 256), low=0, high=1, scale=scale) == table).all()
     assert np.abs(np.diff(table.astype(int), axis=0)).max() <= 8  # without a break
+
+
+def test_three_channels_are_colours_and_any_other_number_is_grey() -> None:
+    colours = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(1, 3, 2, 4)
+    assert image_tiles(colours)[0, 1, 3].tolist() == [7, 15, 23]
+    two = np.stack([np.full((1, 2, 2), 10), np.full((1, 2, 2), 20)], axis=1)
+    assert image_tiles(two)[0, 0, 0].tolist() == [15, 15, 15]
+    rows = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)  # grey, of three rows each
+    assert image_tiles(rows).shape == (2, 3, 4, 3)
+    assert image_tiles(rows)[1, 2, 3].tolist() == [23, 23, 23]
