@@ -178,3 +178,27 @@ def test_a_dashboard_that_takes_a_request_and_says_nothing_is_not_waited_for() -
         ray = Ray(RayConfig(f"http://127.0.0.1:{silent.getsockname()[1]}"))
         with pytest.raises(ExecutorError, match=r"does not answer \(timed out\)"):
             ray._request("GET", "/api/jobs/lab-a-1", limit_s=0.1)
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "words"),
+    [
+        (
+            200,
+            '{"status": "DREAMING"}',
+            "Ray reports the state 'DREAMING' of job lab-a-1, which this release does not recognise.",
+        ),
+        (200, "{}", "Ray reports the state '' of job lab-a-1, which this release does not recognise."),
+        (500, "Traceback\n\n  ValueError: no room  \n   \n\n", "Ray refused with 500: ValueError: no room"),
+        (500, " \n", "Ray refused with 500: no reason given"),
+        (500, "x" * 300, f"Ray refused with 500: {'x' * 200}"),
+    ],
+    ids=["unknown", "none", "traceback", "silent", "long"],
+)
+def test_answers_that_say_nothing_of_a_job_are_told_with_ray_s_last_words(
+    ray: Ray, dashboard: Dashboard, code: int, text: str, words: str
+) -> None:
+    dashboard.answers = {("GET", "/api/jobs/lab-a-1"): (code, text)}
+    with pytest.raises(ExecutorError) as caught:
+        ray.states(["lab-a-1"])
+    assert str(caught.value) == words

@@ -162,6 +162,23 @@ def test_a_job_that_ended_without_its_run_is_followed_by_another_until_that_is_i
     assert engine.submitted[-1].id == f"lab-{run.id}-{MOST_VAIN + 1}"
 
 
+def test_a_run_whose_jobs_were_in_vain_keeps_no_other_run_from_its_job(
+    lab: Lab, engine: Engine, dispatcher: Dispatcher
+) -> None:
+    engine.room = 1
+    vain, other = _submit(lab, 0), _submit(lab, 1)
+    for number in range(MOST_VAIN):
+        dispatcher.step()
+        engine.said[str(number + 1)] = JobStatus(JobState.ENDED, "FAILED")
+        dispatcher.step()
+    dispatcher.step()
+    assert lab.store.runs.get(vain.id).state is RunState.PAUSED
+    assert [job.id for job in engine.submitted] == [
+        *(f"lab-{vain.id}-{number}" for number in range(1, MOST_VAIN + 1)),
+        f"lab-{other.id}-1",
+    ]
+
+
 def test_the_end_of_what_a_job_wrote_that_took_no_run_is_in_the_supervisors_log(
     lab: Lab, engine: Engine, dispatcher: Dispatcher, capfd: pytest.CaptureFixture[str]
 ) -> None:

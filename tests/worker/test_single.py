@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.runs.leases import Leases
 from lab.runs.owner import Owner
 from lab.runs.records import RunRecord, RunRequest, RunState
 from lab.service.lab import Lab
@@ -59,6 +60,20 @@ def test_it_trains_its_run_to_the_end_and_no_other(lab: Lab) -> None:
     assert lab.store.workers.list() == ()
     assert _work(lab, run) == 0  # a job that its engine starts a second time finds nothing to do
     assert lab.store.runs.get(run.id).attempts == 1
+
+
+def test_its_slot_is_called_by_its_job_or_else_by_its_run(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, slots = _submit(lab, executor=None), []
+
+    def claim(_leases: Leases, *, slot: str, **_asked: object) -> None:
+        slots.append(slot)
+        ending.set()
+
+    monkeypatch.setattr(Leases, "claim", claim)
+    for job in ("", "lab-x-1"):
+        ending = threading.Event()
+        train_one(lab, run.id, ending=ending, job=job, claim_s=0.0)
+    assert slots == [f"run {run.id}", "lab-x-1"]
 
 
 def test_asked_to_end_it_gives_its_run_back_and_the_next_one_comes_to_the_same_bits(

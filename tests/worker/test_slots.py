@@ -77,8 +77,19 @@ def test_slots_are_spread_over_the_gpus_and_then_share_them(monkeypatch: pytest.
     assert [slot.device for slot in slots] == ["cuda:0", "cuda:1", "cuda:0"]
     assert [slot.name(slot.device) for slot in slots] == ["cuda:0", "cuda:1", "cuda:0 #2"]
     assert {slot.device for slot in plan_slots("cuda:1", 3)} == {"cuda:1"}
+    assert [slot.device for slot in plan_slots(" CUDA ", 2)] == ["cuda:0", "cuda:1"]
+    assert [slot.device for slot in plan_slots("auto", 1)] == ["auto"]
     assert count_slots(Settings.from_env({"LAB_HOME": "/nowhere"})) == 2
     assert count_slots(Settings.from_env({"LAB_HOME": "/nowhere", "LAB_DEVICE": "cpu"})) == 1
+
+
+@pytest.mark.parametrize("gpus", [0, 1])
+def test_with_one_gpu_or_none_every_slot_has_the_device_that_was_chosen(
+    monkeypatch: pytest.MonkeyPatch, gpus: int
+) -> None:
+    monkeypatch.setattr(slots_module, "count_gpus", lambda _env: gpus)
+    assert [(slot.device, slot.share) for slot in plan_slots("auto", 2)] == [("auto", 1), ("auto", 2)]
+    assert [slots_module.likely_device(name) for name in (" CPU ", "cuda:3")] == ["cpu", "cuda:3"]
 
 
 @pytest.mark.parametrize(
