@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from lab.checkpoint_files import encode
 from lab.errors import ArtifactsUnreachableError
+from lab.formatting import plural
 from lab.runs.artifacts import ArtifactStore
 from lab.runs.records import CHECKPOINT, WEIGHTS, RunRecord, SavedFile
 from lab.runs.store import RunStore
@@ -83,6 +84,7 @@ class RunFiles:
         try:
             self._artifacts.delete(self._undeleted)
         except ArtifactsUnreachableError as error:
-            log_worker(f"{len(self._undeleted)} files that no run needs any more could not be deleted yet: {error}")
+            count = plural(len(self._undeleted), "file")
+            log_worker(f"{count} that no run needs any more could not be deleted yet: {error}")
         else:
             self._undeleted.clear()

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from lab.errors import StoreBusyError, StoreError
 from lab.runs.hosts import HostRecord, HostState
@@ -16,16 +17,18 @@ from lab.runs.records import RunRequest
 from lab.runs.rows import RENEW_S
 from lab.runs.workers import SEEN_S, WorkerRecord
 from lab.settings import Settings
+from lab.worker import loop
 from lab.worker import presence as presence_module
 from lab.worker.heartbeat import COUNT_EVERY, Heartbeat
 from lab.worker.loop import keep_supervised
 from lab.worker.presence import Presence
 from lab.worker.supervisor import membership as membership_module
 from lab.worker.supervisor import process as process_module
+from lab.worker.supervisor.launch import LEAVE
 from lab.worker.supervisor.membership import Membership
 from lab.worker.supervisor.pid_files import worker_pid_path
 from lab.worker.supervisor.process import Supervisor, main
-from lab.worker.supervisor.slots import Slot
+from lab.worker.supervisor.slots import Slot, plan_slots
 from tests.worker.test_written_down import Overheard
 from tests.worker.worker_runs import SMALL, Passing, Pauses, claim, open_lab
 
@@ -178,7 +181,7 @@ def test_a_worker_without_a_pid_file_works_all_the_same_and_the_log_says_what_th
 
 @pytest.fixture
 def handlers() -> Iterator[None]:
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, LEAVE)}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -192,3 +195,33 @@ def test_a_supervisor_that_leaves_ends_what_looks_after_its_jobs(
     lab = open_lab(tmp_path)
     assert main(lab.settings) == 0
     assert not [thread for thread in threading.enumerate() if thread.name == "jobs" and thread.is_alive()]
+
+
+@pytest.mark.parametrize(("arguments", "slot"), [((), Slot(device="cpu")), (("2/3",), plan_slots("cpu", 3)[1])])
+def test_a_worker_works_in_the_slot_that_it_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, handlers: None, arguments: tuple[str, ...], slot: Slot
+) -> None:
+    seen: list[object] = []
+    monkeypatch.setenv("LAB_HOME", str(tmp_path))
+    monkeypatch.setenv("LAB_DEVICE", "cpu")
+    monkeypatch.setattr(loop, "keep_supervised", lambda *_: None)
+    monkeypatch.setattr(loop, "prepare_device", lambda device: seen.append(str(device)))
+    monkeypatch.setattr(loop, "work", lambda lab, **asked: seen.extend([lab.settings.device, asked["slot_plan"]]))
+    assert loop.main(arguments) == 0
+    assert seen == ["cpu", "cpu", slot]
+    assert loop.main(("4/3",)) == 1
+
+
+def test_a_device_without_free_memory_is_said_and_any_other_error_is_raised(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def warm_up(_device: torch.device) -> None:
+        raise error
+
+    monkeypatch.setattr(loop, "warm_up", warm_up)
+    error: RuntimeError = torch.OutOfMemoryError("CUDA out of memory")
+    loop.prepare_device(torch.device("cpu"))
+    assert "the device cpu has no memory free now: CUDA out of memory" in capfd.readouterr().err
+    error = RuntimeError("something else")
+    with pytest.raises(RuntimeError, match="something else"):
+        loop.prepare_device(torch.device("cpu"))

@@ -86,6 +86,8 @@ class Life:
         for place in (module, run_files):
             monkeypatch.setattr(place, "time", self.clock)
         monkeypatch.setattr("lab.runs.outage.time", self.clock)
+        for place in (module, run_files):
+            monkeypatch.setattr(place, "log_worker", lambda text: self.said.append(f"    log: {text}"))
         monkeypatch.setattr(Passing, "time", lambda self: NOW, raising=False)
         self.lab.submissions.submit(self.lab.validation.resolve(CONFIG))
         self.run = claim(self.lab)
@@ -252,7 +254,16 @@ def handed_back(life: Life) -> None:
     life.recorder.hand_back(life.end("paused", 40))
 
 
-LIVES = (ordinary, diverging, resumed, store_away, store_away_for_long, files_away, handed_back)
+def within_budget(life: Life) -> None:
+    """Weights that fill the budget of a megabyte to the byte, beyond it once, and exactly again after one was deleted."""
+    life.start()
+    header = 160  # bytes of the file of one tensor before its values
+    for epoch, size in enumerate((500_000 - header, 500_000 - header, 500_000 - header), start=1):
+        life.save(WEIGHTS, 20 * epoch, size=size)
+    life.recorder.fail("that is enough")
+
+
+LIVES = (within_budget, ordinary, diverging, resumed, store_away, store_away_for_long, files_away, handed_back)
 
 
 @pytest.mark.parametrize("script", LIVES, ids=[script.__name__ for script in LIVES])
