@@ -51,10 +51,11 @@ def read_idx(path: Path, *, dims: int, dtype: str) -> np.ndarray:
         ) from error
 
 
-def check_idx(path: Path, *, dims: int, dtype: str) -> int:
-    """Return the number of rows of an idx file after looking at its header and its length alone; raises as `read_idx`.
+def check_idx(path: Path, *, dims: int, dtype: str) -> tuple[int, ...]:
+    """Return the shape of an idx file after looking at its header and its length alone; raises as `read_idx`.
 
-    Of a gzip file the length is the one that its last four bytes name; its content is not unpacked.
+    Of a gzip file the length is the one that its last four bytes name; its content is not unpacked unless that is another one,
+    as where the file is made of several parts (`bgzip`, `cat a.gz b.gz`).
     """
     try:
         size = path.stat().st_size
@@ -65,8 +66,13 @@ def check_idx(path: Path, *, dims: int, dtype: str) -> int:
                 size = struct.unpack("<I", raw.read(4))[0]
                 raw.seek(0)
             stream = cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if packed else raw
-            shape, _ = _promised(stream, path, dims=dims, dtype=dtype, exact=size, modulo=1 << 32 if packed else 0)
-            return shape[0]
+            try:
+                shape, _ = _promised(stream, path, dims=dims, dtype=dtype, exact=size, modulo=1 << 32 if packed else 0)
+            except DamagedDataError:
+                if not packed:
+                    raise
+                return read_idx(path, dims=dims, dtype=dtype).shape
+            return shape
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise _damaged(path, f"cannot be unpacked ({error})") from error
     except OSError as error:

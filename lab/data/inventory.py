@@ -54,7 +54,7 @@ def inspect_dataset(spec: DatasetSpec, *, root: Path) -> Finding:
         names = ", ".join(path.name for path in missing)
         return Finding(DataState.INCOMPLETE, one_sentence(f"{names} {'is' if len(missing) == 1 else 'are'} missing."))
     try:
-        spec.reader.inspect(expected)
+        spec.reader.inspect(expected, spec.image_size, len(spec.classes))
     except DamagedDataError as error:
         return Finding(DataState.DAMAGED, str(error))
     except DataError as error:

@@ -13,6 +13,7 @@ from lab.data.resize import resize_images
 from lab.data.spec import Arrays, Files, Reader
 from lab.errors import DataError, WrongDataError
 
+_OWN_FILES = "put the data set's own files there"
 _USPS_SIDE = 28  # pixels the 16×16 images are enlarged to
 
 
@@ -52,21 +53,32 @@ def _read_usps(files: Files) -> Arrays:
     return resize_images(train_x, _USPS_SIDE), train_y, resize_images(test_x, _USPS_SIDE), test_y
 
 
-def _inspect_idx(files: Files, *, table: bool = False) -> None:
-    """Compare the counts of images and labels; `table`: the labels are the first column of an int32 table."""
+def _inspect_idx(files: Files, side: int, classes: int, *, table: bool = False, first_label: int = 0) -> None:
+    """Compare images and labels with each other and with the data set; `table`: the labels are an int32 table's first column."""
     for images, labels in zip(files[::2], files[1::2], strict=True):
-        count = check_idx(find_file(images) or images, dims=3, dtype="uint8")
+        count, tall, wide = check_idx(find_file(images) or images, dims=3, dtype="uint8")
         found = read_idx(labels, dims=2 if table else 1, dtype="int32" if table else "uint8")
+        found = found[:, 0] if table else found
         if count != len(found):
             raise DataError(
                 f"{images.name} holds {count:,} images, but {labels.name} {len(found):,} labels: put both files of "
                 "the same data set there."
             )
-        if len(np.unique(found[:, 0] if table else found)) < 2:
+        if not len(found):
+            raise DataError(f"{images.name} and {labels.name} hold nothing: {_OWN_FILES}.")
+        if (tall, wide) != (side, side):
+            raise WrongDataError(f"{images.name} holds images of {tall}×{wide} instead of {side}×{side}: {_OWN_FILES}.")
+        low, high = int(found.min()), int(found.max())
+        if not first_label <= low <= high < first_label + classes:
+            raise WrongDataError(
+                f"{labels.name} holds labels from {low} to {high}, but they go from {first_label} to "
+                f"{first_label + classes - 1}: {_OWN_FILES}."
+            )
+        if low == high:
             raise DataError(f"{labels.name} holds {len(found):,} labels of one class: nothing can be learned from it.")
 
 
-def _inspect_usps(files: Files) -> None:
+def _inspect_usps(files: Files, _side: int, _classes: int) -> None:
     for path in files:
         kind = recognise(path)
         if kind.kind != "bzip2":
@@ -76,7 +88,7 @@ def _inspect_usps(files: Files) -> None:
 
 
 IDX = Reader(_read_idx, _inspect_idx)  # four files in LeCun's format, grey images
-EMNIST_LETTERS = Reader(partial(_read_emnist, first_label=1), _inspect_idx)
+EMNIST_LETTERS = Reader(partial(_read_emnist, first_label=1), partial(_inspect_idx, first_label=1))
 EMNIST_BALANCED = Reader(partial(_read_emnist, first_label=0), _inspect_idx)
 QMNIST = Reader(_read_qmnist, partial(_inspect_idx, table=True))
 USPS = Reader(_read_usps, _inspect_usps)

@@ -23,12 +23,13 @@ class Reader:
     """How a data set's files become arrays.
 
     read: returns images uint8 (N, H, W), or (N, C, H, W) where there are several channels, and labels int64 (N,) counted
-    from 0, of both parts. inspect: looks into the files without unpacking images and raises `DataError` for what is wrong.
+    from 0, of both parts. inspect: looks into the files without unpacking images, for the side of an image and the number
+    of classes that belong there, and raises `DataError` for what is wrong.
     Both take the paths of `DatasetSpec.files` below the data folder, in that order.
     """
 
     read: Callable[[Files], Arrays]
-    inspect: Callable[[Files], None] = lambda _files: None
+    inspect: Callable[[Files, int, int], None] = lambda _files, _side, _classes: None
 
 
 @dataclass(frozen=True, slots=True)

@@ -226,3 +226,38 @@ def test_an_unreadable_file_is_an_error_of_its_own(tmp_path: Path, write_mnist: 
     (raw / "train-labels-idx1-ubyte").symlink_to(raw / "train-labels-idx1-ubyte")
     with pytest.raises(DataError, match="missing"):
         load_dataset("mnist", root=tmp_path)
+
+
+def _put_mnist(root: Path, images: np.ndarray, labels: np.ndarray, *, pack: Callable[[bytes], bytes] = bytes) -> None:
+    folder = root / "MNIST" / "raw"
+    folder.mkdir(parents=True)
+    for part in ("train", "t10k"):
+        (folder / f"{part}-images-idx3-ubyte").write_bytes(pack(idx_bytes(images)))
+        (folder / f"{part}-labels-idx1-ubyte").write_bytes(idx_bytes(labels))
+
+
+def test_a_gzip_file_of_several_parts_is_whole(tmp_path: Path) -> None:
+    def in_parts(data: bytes) -> bytes:
+        return gzip.compress(data[:1000]) + gzip.compress(data[1000:])
+
+    images, labels = np.arange(20 * 784, dtype=np.int64).reshape(20, 28, 28) % 256, np.arange(20) % 10
+    _put_mnist(tmp_path, images.astype(np.uint8), labels.astype(np.uint8), pack=in_parts)
+    assert inspect_dataset(get_dataset_spec("mnist"), root=tmp_path).state is DataState.PRESENT
+    assert load_dataset("mnist", root=tmp_path).train_images.tolist() == images.tolist()
+
+
+@pytest.mark.parametrize(
+    ("side", "count", "first", "words"),
+    [
+        (32, 20, 0, "train-images-idx3-ubyte holds images of 32×32 instead of 28×28"),
+        (28, 20, 1, "train-labels-idx1-ubyte holds labels from 1 to 10, but they go from 0 to 9"),
+        (28, 0, 0, "train-images-idx3-ubyte and train-labels-idx1-ubyte hold nothing"),
+    ],
+)
+def test_files_that_cannot_be_the_data_sets_own_are_listed_as_wrong(
+    tmp_path: Path, side: int, count: int, first: int, words: str
+) -> None:
+    _put_mnist(tmp_path, np.zeros((count, side, side), np.uint8), (first + np.arange(count) % 10).astype(np.uint8))
+    found = inspect_dataset(get_dataset_spec("mnist"), root=tmp_path)
+    assert found.state is DataState.WRONG
+    assert found.detail.startswith(words)
