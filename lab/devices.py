@@ -48,6 +48,12 @@ def resolve_device(name: str = "auto") -> torch.device:
     )
 
 
+def use_device(device: torch.device) -> None:
+    """Let "cuda" mean this GPU from now on, in this process; without a number it is the one that it means already."""
+    if device.type == "cuda" and device.index is not None:
+        torch.cuda.set_device(device)
+
+
 def describe_device(device: torch.device) -> dict[str, Any]:
     """Return what a result's reader needs to know of the machine: names, versions, threads, memory in MiB."""
     facts: dict[str, Any] = {

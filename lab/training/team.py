@@ -7,6 +7,8 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
+from lab.devices import use_device
+
 # A rank waits while rank 0 evaluates, saves or is suspended; who is gone is noticed by `lab.worker.ranks`, not by a time limit.
 _PATIENCE = datetime.timedelta(days=7)
 
@@ -33,8 +35,7 @@ class Team:
 def join_team(rank: int, size: int, meeting: Path, device: torch.device) -> Team:
     """Meet the other ranks, which use the same file that does not exist yet; returns when all are there."""
     backend = "nccl" if device.type == "cuda" else "gloo"
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
+    use_device(device)
     dist.init_process_group(
         backend, init_method=meeting.absolute().as_uri(), rank=rank, world_size=size, timeout=_PATIENCE
     )

@@ -13,7 +13,7 @@ from types import FrameType
 import torch
 
 from lab.config import ENGINE
-from lab.devices import available_devices, is_out_of_memory, release_memory, resolve_device
+from lab.devices import available_devices, is_out_of_memory, release_memory, resolve_device, use_device
 from lab.errors import LabError, StoreBusyError
 from lab.runs.outage import WAIT_S, Outage
 from lab.runs.owner import Owner
@@ -38,8 +38,7 @@ _RESTART_S = 60.0  # a supervisor that cannot stay alive is started again this o
 
 def prepare_device(device: torch.device) -> None:
     """Pay beforehand for what the first run of a process waits for, unless another process has all of the GPU's memory."""
-    if device.type == "cuda":
-        torch.cuda.set_device(device)  # so that a run which asks for "cuda" gets the GPU of this slot
+    use_device(device)  # so that a run which asks for "cuda" gets the GPU of this slot
     try:
         warm_up(device)
     except RuntimeError as error:

@@ -35,7 +35,8 @@ def device_of(rank: int, first: torch.device) -> torch.device:
     """Return the device of a rank: the GPUs after the first one, around the end; every rank the same CPU."""
     if first.type != "cuda":
         return first
-    return torch.device("cuda", ((first.index or 0) + rank) % torch.cuda.device_count())
+    number = torch.cuda.current_device() if first.index is None else first.index
+    return torch.device("cuda", (number + rank) % torch.cuda.device_count())
 
 
 def check_devices(config: RunConfig, device: torch.device) -> None:

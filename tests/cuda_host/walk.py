@@ -24,6 +24,8 @@ from lab.training.events import Ended, Notice, Started
 from lab.training.session import Session, process_settings
 from lab.training.static_evaluation import LAUNCHED_FIRST
 from lab.training.step_choice import StepKind
+from lab.worker.loop import prepare_device
+from lab.worker.ranks import device_of
 from tests.training.test_training_captured import BASE, SETTINGS
 from tests.training.test_training_gpu import LateNet, ValueNet, on_gpu
 from tests.training.training_nets import SmallNet, build_data
@@ -93,6 +95,9 @@ def devices() -> Iterator[Found]:
     config = RunConfig(**{**BASE, "augment": "light", "eval_every": 1, "epochs": 3})  # type: ignore[arg-type]
     yield run("second", config, SmallNet(), data, device=SECOND)
     yield {"what": "current", "device": torch.cuda.current_device(), "bytes": torch.cuda.memory_reserved(CUDA)}
+    prepare_device(CUDA)
+    prepare_device(SECOND)  # a worker of the second slot: what asks for "cuda" gets its GPU
+    yield {"what": "worker", "device": torch.ones(1, device=CUDA).device.index, "next": device_of(1, CUDA).index}
 
 
 def memory() -> Iterator[Found]:
