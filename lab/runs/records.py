@@ -148,9 +148,14 @@ class RunRecord:
 
     @property
     def epochs_trained(self) -> int | None:
-        """How many whole epochs were trained, None where that is not known."""
+        """How many epochs were trained, whole ones of a run that has not finished; None where that is not known.
+
+        A finished run's last epoch may have ended early, at the limit of its steps.
+        """
         steps, per_epoch = self.summary.steps, self.steps_per_epoch
-        return steps // per_epoch if steps is not None and per_epoch else self.summary.epochs
+        if self.state is RunState.FINISHED or steps is None or not per_epoch:
+            return self.summary.epochs
+        return steps // per_epoch
 
     @property
     def early_text(self) -> str:

@@ -237,6 +237,7 @@ def test_only_whole_epochs_count_as_trained() -> None:
     )
     assert paused.epochs_trained == 14
     assert replace(paused, summary=replace(paused.summary, steps=294)).epochs_trained == 14
+    assert replace(paused, state=RunState.FINISHED).epochs_trained == 15  # at its limit of steps
     assert replace(paused, progress=RunProgress()).epochs_trained == 15  # an older run, whose images nobody counted
     assert replace(paused, summary=replace(paused.summary, epochs=None, steps=None)).epochs_trained is None
 
