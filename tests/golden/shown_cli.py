@@ -47,6 +47,10 @@ def list_lines() -> dict[str, tuple[str, ...]]:
             "pause {failed}",
             "resume {paused}",
             "resume {finished}",
+            "tag {low0} new --json",
+            "delete {low0} --json",
+            "verify --json",
+            "pause {queued} --json",
         ),
         "compare": (
             "compare {finished} {one_cycle} {low0}",
@@ -55,6 +59,8 @@ def list_lines() -> dict[str, tuple[str, ...]]:
             "compare {low0} {low1} {high0} {finished} --verdict",
             "compare {finished} {one_cycle} --mcnemar",
             "compare {finished} --mcnemar",
+            "compare {finished} {one_cycle} --mcnemar --json",
+            "compare {low0} {high0} --json",
             "compare",
             "compare {finished} --a {low0}",
             "compare --a {low0} --b {high0}",
@@ -79,6 +85,11 @@ def list_lines() -> dict[str, tuple[str, ...]]:
             "machines log {queued}",
             "machines log {running}",
             "machines token",
+            "machines log {running} --json",
+            "queue move {queued} back --json",
+            "queue priority {queued} 5 --json",
+            "queue stop-all --json",
+            "machines --json",
         ),
         "sweep": (
             "sweep list",
@@ -98,6 +109,11 @@ def list_lines() -> dict[str, tuple[str, ...]]:
             "sweep create no-such-file.json",
             "sweep export {searched} --format csv --out OUT/sweep.csv",
             "sweep export {searched} --format nothing --out OUT/sweep.csv",
+            "sweep adopt {half way} --json",
+            "sweep extend {searched} --trials 8 --json",
+            "sweep stop {half way} --json",
+            "sweep export {searched} --format csv --out OUT/sweep.csv --json",
+            "sweep list --json",
         ),
         "catalogue": (
             "architectures",
@@ -119,6 +135,8 @@ def list_lines() -> dict[str, tuple[str, ...]]:
             "fork {finished} --epoch 1 --set lr=0.01 --set epochs=3 --detach",
             "fork {finished} --epoch 7 --detach",
             "fork {low0} --detach",
+            "repeat {low0} --seeds 6 --detach --json",
+            "train --arch lenet-bn --dataset digits --epochs 1 --detach --json",
         ),
         "files": (
             "export {finished} --format csv --out OUT/x.csv",
@@ -137,6 +155,10 @@ def list_lines() -> dict[str, tuple[str, ...]]:
             "inspect {finished} --layer features.conv1 --out OUT/maps.png",
             "inspect {finished} --layer features.conv1 --image test:3 --out OUT/maps.png --per-channel",
             "inspect {finished} --layer nothing --out OUT/maps.png",
+            "inspect {finished} --layer features.conv1 --out OUT/maps.png --json",
+            "export {finished} --format csv --out OUT/x.csv --json",
+            "evaluate {finished} --json",
+            "predict {finished} OUT/drawing.png --json",
         ),
     }
 

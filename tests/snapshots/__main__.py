@@ -1,4 +1,7 @@
-"""Writes the files of this folder anew: `python -m tests.snapshots`. Files that no test asks for any more are removed."""
+"""Writes the files of this folder anew: `python -m tests.snapshots`. Files that no test asks for any more are removed.
+
+What pages show, commands print and presses do (`tests.golden.write_shown`) is written as well.
+"""
 
 import os
 import shutil
@@ -18,7 +21,9 @@ def main() -> int:
         if "tests.snapshots import" in path.read_text("utf-8")
     ]
     command = [sys.executable, "-m", "pytest", "-q", "-m", "not slow and not cluster", *tests]
-    return subprocess.run(command, env={**os.environ, WRITE: "1"}, check=False).returncode
+    written = subprocess.run(command, env={**os.environ, WRITE: "1"}, check=False).returncode
+    shown = subprocess.run([sys.executable, "-m", "tests.golden.write_shown"], check=False).returncode
+    return written or shown
 
 
 if __name__ == "__main__":
