@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from lab.architectures.registry import (
+    ArchOption,
     check_options,
     complete_options,
     get_architecture,
@@ -107,3 +108,11 @@ def test_a_single_number_and_a_tuple_stand_for_a_list() -> None:
     }
     with pytest.raises(ConfigError, match="must be 1 to 6 whole numbers"):
         check_options(get_architecture("wide-cnn"), {"widths": True})
+
+
+def test_an_option_of_names_takes_one_of_them() -> None:
+    option = ArchOption("mode", str, "near", "How.", choices=("near", "far"))
+    assert (option.rule(), option.check("far", arch="toy"), option.keeps_layers) == ("one of near, far", "far", False)
+    for value in ("middle", "", 3, None, ["far"]):
+        with pytest.raises(ConfigError, match=r"but it must be one of near, far\. The default is near\."):
+            option.check(value, arch="toy")

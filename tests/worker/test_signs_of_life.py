@@ -25,6 +25,7 @@ from lab.worker.presence import Presence
 from lab.worker.supervisor import membership as membership_module
 from lab.worker.supervisor import process as process_module
 from lab.worker.supervisor.launch import LEAVE
+from lab.worker.supervisor.log import log_worker
 from lab.worker.supervisor.membership import Membership
 from lab.worker.supervisor.pid_files import worker_pid_path
 from lab.worker.supervisor.process import Supervisor, main
@@ -80,7 +81,13 @@ def test_a_renewal_stores_the_log_and_every_fifth_counts_the_runs_in_training(tm
         if name == "queue.count_running"
     ] == [1, COUNT_EVERY + 2]
     assert names(said).count("leases.heartbeat") == COUNT_EVERY + 1
-    assert names(said).count("logs.write") <= 1  # there are no new lines
+    said.clear()
+    for line in ("first", "", "second"):
+        if line:
+            log_worker(line)
+        beat._renew()
+    assert names(said).count("logs.write") == 2  # only where there are new lines
+    assert [line.partition(": ")[2] for line in lab.store.logs.read(run.id).lines[-2:]] == ["first", "second"]
 
 
 def test_a_worker_says_every_few_seconds_that_it_is_there_and_takes_its_leave(
