@@ -36,3 +36,10 @@ def test_a_worker_looks_the_more_seldom_the_more_of_them_wait(
     presence = Presence(store, WorkerRecord(Owner.of_this_process(), "cpu", "cpu", 1, 1))
     presence.renew()
     assert least_s <= presence.look_again_s(0.3) <= most_s
+
+
+def test_workers_that_began_at_once_do_not_look_at_once(store: RunStore) -> None:
+    _wait_beside(store, 899)
+    presence = Presence(store, WorkerRecord(Owner.of_this_process(), "cpu", "cpu", 1, 1))
+    presence.renew()
+    assert len({presence.look_again_s(0.3) for _ in range(5)}) > 1
