@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from lab.runs.store import RunStore
 from pages.cache.lab import get_lab
+from pages.cache.torch_import import require_torch
 from tests.golden.opening import GOLDEN
 from tests.golden.page_text import page_lines
 from tests.golden.shown_lab import NOW, list_ids, plain
@@ -105,14 +106,20 @@ def list_views() -> dict[str, tuple[str, ...]]:
     }
 
 
-def fix_clock() -> None:
-    """Open the store of the lab that pages find with a clock that stands."""
+def fix_lab() -> None:
+    """Open the store of the lab that pages find with a clock that stands, unless it is, and have torch there.
+
+    Until torch is there, pages show that they wait for it.
+    """
+    require_torch()
     lab = get_lab()
-    lab.store = RunStore.open(lab.settings.database, clock=lambda: NOW)
+    if "store" not in vars(lab) or lab.store.context.clock is None:
+        lab.store = RunStore.open(lab.settings.database, clock=lambda: NOW)
 
 
 def show(address: str, home: Path) -> list[str]:
     """Return the lines of a page."""
+    fix_lab()
     parts = urlsplit(address.format(**list_ids()))
     app = open_page(parts.path.strip("/") or "home", **dict(parse_qsl(parts.query)))
     return [plain(line, home).rstrip() for line in page_lines(app)]

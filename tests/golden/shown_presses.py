@@ -15,7 +15,7 @@ from lab.sweeps.records import SweepRecord
 from pages.cache.lab import get_lab
 from tests.golden.opening import GOLDEN
 from tests.golden.shown_lab import ids_of, list_ids, plain, shown_lab
-from tests.golden.shown_pages import fix_clock
+from tests.golden.shown_pages import fix_lab
 from tests.web.addresses import open_page
 
 FILE = GOLDEN / "presses.txt"
@@ -69,7 +69,7 @@ def press(case: str, home: Path) -> list[str]:
     """Open a page of a fresh lab in this folder, press its first buttons with these labels one after the other, and return what came of it."""
     address, *labels = case.split(" > ")
     with shown_lab(home):
-        fix_clock()
+        fix_lab()
         before = list(_held(get_lab()))
         parts = urlsplit(address.format(**list_ids()))
         app = open_page(parts.path.strip("/") or "home", **dict(parse_qsl(parts.query)))

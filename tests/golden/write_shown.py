@@ -25,7 +25,6 @@ def main(arguments: list[str]) -> None:
                 shown_cli.write_answers(home, clean=clean)
             shutil.copyfile(clean, home / "lab.db")
             if arguments not in (["--cli"], ["--presses"]):
-                shown_pages.fix_clock()
                 shown_pages.write_pages(home)
         if arguments not in (["--cli"], ["--pages"]):
             shown_presses.write_presses(Path(folder) / "presses")

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from pages.cache.torch_import import require_torch
 from tests.golden import shown_pages, shown_presses
 from tests.golden.shown_lab import shown_lab
 
@@ -23,8 +22,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Return the home of the lab that is shown; the views only read."""
     home = tmp_path_factory.mktemp("shown") / "home"
     with shown_lab(home):
-        shown_pages.fix_clock()
-        require_torch()  # Train shows a place holder while it is on its way, whichever view is the first
         yield home
 
 
