@@ -10,7 +10,11 @@ from tests.golden import shown_cli
 from tests.golden.shown_lab import shown_lab
 from tests.golden.shown_pages import differences
 
-LINES = [(name, line) for name, lines in shown_cli.list_lines().items() for line in lines]
+LINES = [
+    pytest.param(name, line, id=line, marks=pytest.mark.long if name == "files" else ())  # they compute with networks
+    for name, lines in shown_cli.list_lines().items()
+    for line in lines
+]
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +26,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield home
 
 
-@pytest.mark.parametrize(("name", "line"), LINES, ids=[line for _, line in LINES])
+@pytest.mark.parametrize(("name", "line"), LINES)
 def test_a_command_prints_what_is_recorded(home: Path, name: str, line: str) -> None:
     expected = shown_cli.recorded(name)[line]
     found = shown_cli.answer(line, home, clean=home.parent / "clean.db")

@@ -35,12 +35,13 @@ ROOT = Path(__file__).resolve().parents[2]
 def files_of(modules: Sequence[str], root: Path) -> dict[str, Path]:
     """Return the files of modules, and of packages with all that is in them, by name; raises `ValueError` where there is none.
 
-    The `__main__.py` of a package is left out: it acts when it is imported, and only processes of their own run it.
+    The `__main__.py` of a package is left out: it acts when it is imported, and only processes of their own run it. So is the `page.py`
+    of a page, a script that Streamlit reads from its file.
     """
     found: list[Path] = []
     for name in modules:
         place = root / name.removesuffix(".py").replace(".", "/")
-        inside = (path for path in place.rglob("*.py") if path.name != "__main__.py")
+        inside = (path for path in place.rglob("*.py") if path.name not in ("__main__.py", "page.py"))
         files = sorted(inside) if place.is_dir() else [place.with_suffix(".py")]
         if not files or not files[0].is_file():
             raise ValueError(f"no such module: {name}")
