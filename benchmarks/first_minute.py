@@ -101,7 +101,7 @@ def train(browser: Browser, url: str, home: Path) -> dict[str, float]:
     button.wait_for()
     began = time.perf_counter()
     button.click()
-    page.get_by_text("finished", exact=True).first.wait_for()
+    page.locator(".stMarkdownBadge", has_text="finished").first.wait_for()
     took = time.perf_counter() - began
     page.close()
     data = home / "data"

@@ -65,7 +65,7 @@ def _train(browser: Browser, url: str) -> str:
     page = _open(browser, "light")
     page.goto(url)
     page.get_by_role("button", name="Train a LeNet").click()
-    page.get_by_text("finished", exact=True).first.wait_for()
+    page.locator(".stMarkdownBadge", has_text="finished").first.wait_for()
     address = page.url
     page.close()
     return address

@@ -106,7 +106,7 @@ def _train(page: Page, url: str, seed: int) -> tuple[float, list[float]]:
     while not page.evaluate(_POINTS):
         page.wait_for_timeout(20)
     first = time.perf_counter() - began
-    page.get_by_text("finished", exact=True).first.wait_for(timeout=120_000)
+    page.locator(".stMarkdownBadge", has_text="finished").first.wait_for(timeout=120_000)
     page.remove_listener("response", note)
     return first, sizes
 

@@ -24,7 +24,7 @@ def run(server: Server) -> str:
 
 def _look_inside(server: Server, visitor: Visitor, run: str) -> None:
     visitor.open(f"{server.url}/train?run={run}")
-    expect(visitor.page.get_by_text("finished", exact=True).first).to_be_visible()
+    expect(visitor.page.locator(".stMarkdownBadge", has_text="finished").first).to_be_visible()
     visitor.press("Look inside")
 
 

@@ -70,7 +70,7 @@ def test_pressing_train_shows_curves_that_outlive_page_switch_and_reload_and_com
     page.reload()
     visitor.settle()
     assert _run_in_address(visitor) == run
-    expect(page.get_by_text("finished", exact=True).first).to_be_visible()
+    expect(page.locator(".stMarkdownBadge", has_text="finished").first).to_be_visible()
     expect(page.get_by_text("Test accuracy", exact=True)).to_be_visible()
     _wait(visitor, "document.querySelector('.cl-newest')?.textContent.includes('test accuracy')")
 
@@ -158,7 +158,7 @@ def test_a_long_run_is_thinned_grows_in_place_and_says_where_there_is_no_number(
     drawn = visitor.page.evaluate("document.querySelector('[data-chart=loss] .cl-plot').data[0].x.length")
     assert drawn == _points(visitor)
     bench.finish(run)
-    expect(visitor.page.get_by_text("finished", exact=True).first).to_be_visible()
+    expect(visitor.page.locator(".stMarkdownBadge", has_text="finished").first).to_be_visible()
 
 
 def _trace(visitor: Visitor, chart: str, name: str) -> dict[str, Any]:
