@@ -44,9 +44,8 @@ class Stepper:
         self.parts = 1
         self.grad_norm: Tensor | None = None
         self.notices: list[Notice] = []
-        self.make_room: Callable[[], bool] = lambda: (
-            False
-        )  # gives memory back that the steps hold; False: there is none
+        # Gives memory back that the steps hold; False: there is none.
+        self.make_room: Callable[[], bool] = lambda: False
         self._network, self._loss = network, loss
         self._clip = config.grad_clip
         self._dtype = autocast_dtype(config)

@@ -247,9 +247,7 @@ class CapturedSteps(_StepperSteps):
         if tight:
             self._forget()
         self._step.run(images, measure_norm=measure_norm)
-        if (
-            self._stepper.parts != parts
-        ):  # smaller parts may fit beside a recording; and no batch is that large any more
+        if self._stepper.parts != parts:  # smaller ones may fit beside a recording; no batch is that large any more
             self._tight = False
             self._forget()
         elif self._tight and not tight:
