@@ -44,7 +44,7 @@ def test_findings_come_change_and_go_without_moving_the_curves_and_an_outcome_re
     bench.lab.store.leases.finish(
         run.id, run.lease, state=RunState.FINISHED, findings=(STUCK,), summary={"test_accuracy": 0.1}
     )
-    expect(page.get_by_text("no better than guessing", exact=True).first).to_be_visible()
+    expect(page.locator(".stMarkdownBadge", has_text="no better than guessing").first).to_be_visible()
     expect(page.locator(".stMarkdownBadge", has_text="finished")).to_have_count(0)
     click(page.get_by_role("button", name="Train again with learning rate 0.01"))
     expect(page.get_by_role("heading", name="Train", exact=True)).to_be_visible()

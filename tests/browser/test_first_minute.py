@@ -122,7 +122,7 @@ def test_the_pages_work_on_the_examples(new_lab: Server, visitor: Visitor) -> No
     page.get_by_text("ship with the examples").first.wait_for()
     page.locator(".stMarkdownBadge").filter(has_text="example").locator("visible=true").first.wait_for()
     visitor.open(f"{new_lab.url}/train?run={EXAMPLES[2].id}")
-    page.get_by_text("diverged", exact=True).locator("visible=true").first.wait_for()
+    page.locator(".stMarkdownBadge", has_text="diverged").locator("visible=true").first.wait_for()
     page.wait_for_selector(".js-plotly-plot")
     expect(page.get_by_role("button", name="Train again", exact=True)).to_have_count(0)
     expect(page.get_by_role("button", name="Export")).to_have_count(0)

@@ -130,12 +130,12 @@ def test_zoom_survives_new_points_a_rerun_and_a_change_of_theme(server: Server, 
     assert _plot_range(visitor) == _plot_range(visitor, "accuracy") == zoomed
 
     visitor.press("Pause")
-    expect(page.get_by_text("paused", exact=True).first).to_be_visible()
+    expect(page.locator(".stMarkdownBadge", has_text="paused").first).to_be_visible()
     assert _plot_range(visitor) == zoomed
     visitor.press("Resume")
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
     visitor.press("Stop")
-    expect(page.get_by_text("stopped", exact=True).first).to_be_visible()
+    expect(page.locator(".stMarkdownBadge", has_text="stopped").first).to_be_visible()
 
 
 def test_a_long_run_is_thinned_grows_in_place_and_says_where_there_is_no_number(

@@ -84,7 +84,7 @@ def test_a_run_is_asked_for_and_stopped_with_the_keyboard_alone(walked: Server, 
     visitor.settle()
     _tab_to(page, lambda: _focused(page).endswith("Stop"))
     page.keyboard.press("Enter")
-    expect(page.get_by_text("stopped", exact=True).first).to_be_visible()
+    expect(page.locator(".stMarkdownBadge", has_text="stopped").first).to_be_visible()
 
 
 def test_a_digit_is_drawn_and_cleared_on_draw_with_the_keyboard_alone(walked: Server, visitor: Visitor) -> None:
