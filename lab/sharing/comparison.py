@@ -144,7 +144,9 @@ def _short_words(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return label if value else f"no {label}"
     shown = setting_words(name, value)
-    return shown if shown and name in _SELF_EXPLAINING else f"{label} {shown or '–'}"
+    if name in _SELF_EXPLAINING:
+        return shown or "default options"  # of the network: the others are never empty
+    return f"{label} {shown or '–'}"
 
 
 def comparison_table(runs: Sequence[RunRecord]) -> Table:

@@ -1,11 +1,14 @@
 """The registry is the only list of names: complete, torch-free, and helpful about wrong ones."""
 
+import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from lab.architectures.registry import (
+    Architecture,
     ArchOption,
     check_options,
     complete_options,
@@ -116,3 +119,11 @@ def test_an_option_of_names_takes_one_of_them() -> None:
     for value in ("middle", "", 3, None, ["far"]):
         with pytest.raises(ConfigError, match=r"but it must be one of near, far\. The default is near\."):
             option.check(value, arch="toy")
+
+
+@pytest.mark.parametrize("arch", list_architectures(), ids=lambda arch: arch.id)
+def test_a_description_has_no_number_that_its_options_change(arch: Architecture) -> None:
+    told = {int(number) for number in re.findall(r"\d+", arch.description.replace(",", ""))}
+    sizes = [np.atleast_1d(option.default) for option in arch.options if option.kind in (int, list)]
+    assert not told & {int(size) for each in sizes for size in each}
+    assert not re.search(r"\d (parameters|weights)", arch.description)

@@ -103,7 +103,7 @@ def check_mutants(bench: Bench, honest: bytes, count: int, *, group: int, deep: 
 
 
 def test_accepted_mutants_of_a_bundle_break_no_page_and_no_export(bench: Bench, honest: bytes) -> None:
-    accepted, opened = check_mutants(bench, honest, 30, group=30, deep=1, seed=1)
+    accepted, opened = check_mutants(bench, honest, 30, group=30, deep=1, seed=7)
     assert accepted >= 5
     assert opened >= 25
 

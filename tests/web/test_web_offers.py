@@ -200,7 +200,7 @@ def test_the_page_of_a_run_says_what_it_is_where_it_trained_and_what_it_came_fro
     store.leases.set_environment(run.id, run.lease, environment={"name": "A GPU", "steps": "captured"}, device="cuda:0")
     bench.finish(store.runs.get(run.id))
     app = open_page("train", run=run.id)
-    facts = next(one.value for one in app.caption if "asked for" in one.value).replace("\\", "").split(" · ")
+    facts = next(one.value for one in app.caption if "submitted" in one.value).replace("\\", "").split(" · ")
     assert facts[:3] == ["lenet5 on digits", "cuda:0 (A GPU)", f"run {run.id}"]
     assert facts[3].endswith(" by ann")
     assert facts[4:] == ["steps: captured"]

@@ -19,9 +19,10 @@ from lab.runs.records import RunState
 from lab.runs.store import RunStore
 from lab.service.lab import Lab
 from lab.settings import CHECKOUT, Settings
+from lab.worker.supervisor import launch
 from lab.worker.supervisor import process as module
 from lab.worker.supervisor.adopted import AdoptedWorker, find_workers
-from lab.worker.supervisor.launch import log_path, start_supervisor, stop_mismatched_supervisor
+from lab.worker.supervisor.launch import STOP_JOBS_S, TERM_S, log_path, start_supervisor, stop_mismatched_supervisor
 from lab.worker.supervisor.pid_files import worker_pid_path, write_pid_file
 from lab.worker.supervisor.process import SlotWorker, Supervisor, main
 from lab.worker.supervisor.slots import Slot
@@ -177,6 +178,23 @@ def test_only_a_supervisor_of_other_settings_is_dismissed(tmp_path: Path, same: 
             assert process.poll() is None
         else:
             assert process.wait(LIMIT_S) == -signal.SIGTERM
+
+
+def test_a_supervisor_that_has_to_kill_its_worker_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No other is started while it lives, so a run that is queued meanwhile would be trained by nobody."""
+    ends_s, now = TERM_S + STOP_JOBS_S + 1.0, [0.0]
+    clock = SimpleNamespace(monotonic=lambda: now[0], sleep=lambda s: now.__setitem__(0, now[0] + s))
+    monkeypatch.setattr(launch, "time", clock)
+    monkeypatch.setattr(launch, "is_running", lambda _settings: now[0] < ends_s)
+    settings = Settings.from_env({"LAB_HOME": str(tmp_path)})
+    with idle_process() as process:
+        card = {"pid": process.pid, "pid_start": process_start(process.pid), "host": this_host()}
+        (tmp_path / "supervisor.json").write_text(json.dumps({**card, "settings": {"LAB_DATA": "/elsewhere"}}))
+        stop_mismatched_supervisor(settings)
+        assert process.wait(LIMIT_S) == -signal.SIGTERM
+    assert now[0] >= ends_s
 
 
 def test_a_worker_is_found_with_its_slot_while_it_lives_and_has_the_labs_settings(tmp_path: Path) -> None:

@@ -24,6 +24,8 @@ from lab.worker.supervisor.pid_files import read_pid_file, supervisor_pid_path
 WARM = "--warm"
 LEAVE = signal.SIGUSR1  # asks a worker to end after its run, at once where it has none
 TERM_S = 15.0  # time a worker has to write its checkpoint when it is asked to end
+STOP_JOBS_S = 15.0  # an engine that is being asked answers within this time, or not at all
+END_S = TERM_S + STOP_JOBS_S + 15.0  # a supervisor that is asked to end is gone by then, on a busy machine too
 LOG_BYTES = 5_000_000  # a longer log is put aside once, at the next start
 
 
@@ -90,7 +92,8 @@ def start_supervisor(settings: Settings, *, warm: bool = False) -> bool:
 def stop_mismatched_supervisor(settings: Settings) -> None:
     """End a warm supervisor that was started with other settings; call it only while nothing is being trained.
 
-    With another LAB_DATA, say, its worker would claim a run and look for the data in its own folder.
+    With another LAB_DATA, say, its worker would claim a run and look for the data in its own folder. Returns once it is
+    gone: while it lives, no other is started.
     """
     running = read_pid_file(supervisor_pid_path(settings))
     if running is None or running.matches(settings) or not running.alive:
@@ -99,7 +102,7 @@ def stop_mismatched_supervisor(settings: Settings) -> None:
         os.kill(running.owner.pid, signal.SIGTERM)
     except ProcessLookupError:  # it exited by itself, just now
         return
-    end = time.monotonic() + TERM_S
+    end = time.monotonic() + END_S
     while is_running(settings) and time.monotonic() < end:
         time.sleep(0.1)
 

@@ -25,7 +25,7 @@ from lab.settings import CHECKOUT, Settings
 from lab.worker.supervisor.adopted import AdoptedWorker, find_workers
 from lab.worker.supervisor.cleanup import clean_up
 from lab.worker.supervisor.dispatch import Dispatcher
-from lab.worker.supervisor.launch import LEAVE, TERM_S, count_needed, has_work, lock_path
+from lab.worker.supervisor.launch import LEAVE, STOP_JOBS_S, TERM_S, count_needed, has_work, lock_path
 from lab.worker.supervisor.log import log_supervisor
 from lab.worker.supervisor.membership import Membership
 from lab.worker.supervisor.pid_files import supervisor_pid_path, worker_pid_path, write_pid_file
@@ -36,7 +36,6 @@ IDLE_S = 5.0  # with no worker and nothing queued for this long, exit
 LOCK_S = 1.0  # longer than `is_running` holds the lock, so that it never turns a new supervisor away
 MAX_FAST_EXITS = 3  # a worker that fails this often without taking a run will not do better the next time
 FAST_EXIT_S = 60.0  # a worker that lived no longer than this failed fast
-STOP_JOBS_S = 15.0  # an engine that is being asked answers within this time, or not at all
 STORE_TIMEOUT_S = 3600.0  # with no worker and a store that is away for this long, exit: the next visit starts another
 
 
