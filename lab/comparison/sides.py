@@ -71,7 +71,7 @@ def make_side(name: str, runs: Sequence[RunRecord]) -> Side:
     first: dict[str, RunRecord] = {}
     for run in sorted(runs, key=lambda one: (*repeat_of(one.config), one.number)):
         if _counts(run):
-            first.setdefault(run.fingerprint, run)
+            first.setdefault(_training(run), run)
     counted = tuple(first.values())
     unfinished = [run for run in runs if run.state is not RunState.FINISHED]
     untested = [run for run in runs if run.state is RunState.FINISHED and not _counts(run)]
@@ -97,8 +97,8 @@ def check_comparable(a: Sequence[RunRecord], b: Sequence[RunRecord]) -> None:
     for name, runs in (("A", a), ("B", b)):
         if not runs:
             raise InputError(f"Side {name} has no run: name at least one.")
-    both = {run.fingerprint for run in a} & {run.fingerprint for run in b}
-    shared = [run for run in a if run.fingerprint in both]
+    both = {_training(run) for run in a} & {_training(run) for run in b}
+    shared = [run for run in a if _training(run) in both]
     if shared:
         raise InputError(
             f"Run {shared[0].id} is on both sides, or one with its settings and seed is: leave it out of one."
@@ -124,6 +124,11 @@ def _check_folds(a: Sequence[RunRecord], b: Sequence[RunRecord]) -> None:
     if divisions[0] and len(limits) > 1:
         counts = " and ".join(f"{limit:,}" if limit else "all" for limit in limits)
         raise InputError(f"The folds are of different images (train_limit {counts}): compare folds of the same.")
+
+
+def _training(run: RunRecord) -> str:
+    """Return what two records of one training share. Not the fingerprint: that of an imported run is what its bundle claims."""
+    return run.config.digest(data_checksum="")
 
 
 def _counts(run: RunRecord) -> bool:

@@ -1,5 +1,6 @@
 """Which runs of a group count, which cannot be compared, and when equal seeds are pairs."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from lab.comparison.runs import compare_runs, compare_settings
 from lab.comparison.verdict import Answer, compare_values
 from lab.comparison.words import notes_of, verdict_text
 from lab.errors import InputError
+from lab.runs.imports import IMPORTED
 from lab.runs.records import RunState
 from lab.runs.store import RunStore
 from tests.comparison.compared_runs import BASE, HIGH, LOW, ended_run, seeded
@@ -96,6 +98,13 @@ def test_a_run_on_both_sides_and_different_test_sets_are_refused(store: RunStore
         compare_runs(a, [ended_run(store, BASE.replace(seed=5), 0.9, images=100)])
     with pytest.raises(InputError, match="Side B has no run"):
         compare_runs(a, [])
+
+
+def test_runs_are_told_apart_by_their_settings_not_by_what_a_bundle_claims(store: RunStore) -> None:
+    a, b = seeded(store, LOW), seeded(store, HIGH, lr=0.01)
+    claimed = [replace(run, origin=IMPORTED, fingerprint=a[0].fingerprint) for run in b]
+    found = compare_runs(a, claimed)
+    assert (found.verdict.n_a, found.verdict.n_b) == (5, 5)
 
 
 def test_equal_seeds_are_pairs_from_eight_on(store: RunStore) -> None:
