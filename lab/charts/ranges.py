@@ -16,6 +16,7 @@ from lab.formatting import format_short
 FAR = 20.0  # times the starting level: farther than any sound loss rises above its start
 ALONE = 3.0  # times the starting level: what is shown of a run that leaves the chart and has no sound one beside it
 TYPICAL = 1.5  # times its median: what is shown of such a run where most of it lies beyond that
+LARGEST = 1e300  # of the values that an axis is made for: its ends have to be numbers
 BESIDE = 1.5  # the same where there are sound curves, which are shown whole
 LEAST_LEVEL = 1.0  # a loss that starts below this is not judged by its start
 MARGIN = 0.05  # of the axis, above and below the curves
@@ -102,7 +103,7 @@ def _reach(part: np.ndarray, level: float) -> float:
 
 def _typical(sizes: np.ndarray, reach: float) -> float:
     """Return how far an axis goes that shows most of what lies beyond `reach`; 0 where most does not."""
-    return TYPICAL * float(np.median(sizes)) if np.mean(sizes > reach) > 0.5 else 0.0
+    return TYPICAL * float(np.median(np.minimum(sizes, LARGEST))) if np.mean(sizes > reach) > 0.5 else 0.0
 
 
 def _within(part: np.ndarray, reach: float) -> np.ndarray:

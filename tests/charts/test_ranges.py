@@ -32,6 +32,14 @@ def test_sound_curves_are_never_cut() -> None:
     assert sound_limits([np.array([np.nan, np.inf])]) is None
 
 
+@pytest.mark.parametrize("rest", [[1.7e308] * 9, [1.7e308, -1.7e308] * 5, [1e300] * 9, [-1e308, 1e305] * 4])
+def test_an_axis_has_ends_however_far_a_run_went(rest: list[float]) -> None:
+    limits = sound_limits([np.array([2.3, *rest])])
+    assert limits is not None
+    assert np.isfinite(axis_range(limits, 0.1, log=False)).all()
+    assert np.isfinite(axis_range(limits, 0.1, log=True)).all()
+
+
 def test_the_axis_shows_the_sound_runs_whole_and_the_diverged_one_leaves() -> None:
     limits = sound_limits([SOUND, SOUND * 1.5, DIVERGED])
     assert limits is not None
