@@ -11,6 +11,7 @@ from lab.comparison.runs import Comparison, compare_runs, compare_settings
 from lab.comparison.sides import Side
 from lab.comparison.verdict import Answer
 from lab.comparison.words import notes_of, p_text, points, verdict_text
+from lab.errors import InputError
 from lab.examples.catalogue import is_example
 from lab.formatting import plural
 from lab.lazy import load
@@ -47,8 +48,13 @@ def verdict_look(view: RunsView, runs: Sequence[RunRecord], *, dark: bool) -> No
         st.selectbox("A", ids, format_func=names.__getitem__, **bind("a", left, offered=ids))
         st.selectbox("B: is it better?", ids, format_func=names.__getitem__, **bind("b", right, offered=ids))
     groups = _repeats(settings)
-    every = _each_with_each([groups[run.id] for run in settings], like=groups[left])
-    _two(_corrected(groups[left], groups[right], every), a=names[left], b=names[right], dark=dark)
+    try:
+        every = _each_with_each([groups[run.id] for run in settings], like=groups[left])
+        found = _corrected(groups[left], groups[right], every)
+    except InputError as error:  # no fault of the page's: others can be chosen above
+        st.info(plain(str(error)), icon=":material/info:")
+        return
+    _two(found, a=names[left], b=names[right], dark=dark)
     _fill([run for run in settings if run.id in (left, right)])
     _networks(view, [run for name in (left, right) for run in settings if run.id == name], (names[left], names[right]))
     if every:

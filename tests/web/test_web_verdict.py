@@ -94,6 +94,17 @@ def test_folds_are_judged_by_their_own_images_and_what_is_missing_is_queued(benc
     assert [(run.config.lr, run.config.folds, run.config.fold) for run in queued] == [(0.01, 5, 5)]
 
 
+def test_two_settings_that_cannot_be_compared_say_why_and_the_page_goes_on(bench: Bench, base: RunConfig) -> None:
+    whole = ended_run(bench.lab.store, base, 0.93)
+    fold = folded(bench.lab.store, LOW[:1], base=base, lr=0.01)[0]
+    small = ended_run(bench.lab.store, base.replace(lr=0.1), 0.9, images=100)
+    for other, words in ((fold, "measured on different images"), (small, "different test sets, of 100 and 359 images")):
+        app = _open(runs=_ids(whole, other), look="verdict")
+        assert words in _said(app)
+        assert not app.error
+        assert [each for each in app.expander if each.label.startswith("Storage")]  # the last part of the page
+
+
 def test_a_run_is_repeated_on_folds_which_are_chosen_instead_of_it(bench: Bench, base: RunConfig) -> None:
     run = ended_run(bench.lab.store, base, 0.93)
     app = _open(runs=run.id)
