@@ -222,14 +222,15 @@ def dates(x: np.ndarray, axis: str) -> np.ndarray:
 
 def overlay_alt_text(info: OverlayInfo) -> str:
     """Return the alt text of the figure: where each run's lines end, and which of them is of which images."""
+    chart = list_charts()[info.metric]
     values: dict[str, list[str]] = {}
     for line in info.lines:
         if line.kind != "test" and not line.before_fork and line.y.size:
-            values.setdefault(line.label, []).append(_end(line, list_charts()[info.metric].quantity))
+            values.setdefault(line.label, []).append(_end(line, chart.quantity))
     ends = [f"{label} ends at {' and '.join(words)}" for label, words in values.items()]
     runs = plural(_count(info.lines), "run")
     parts = [*ends[:8], *([f"and {len(ends) - 8} more"] if len(ends) > 8 else [])]
-    return f"{list_charts()[info.metric].title} of {runs} by {AXES[info.x].lower()}: " + "; ".join(parts)
+    return f"{chart.title} of {runs} by {AXES[info.x].lower()}: " + "; ".join(parts)
 
 
 def _end(line: Line, quantity: Quantity) -> str:

@@ -12,7 +12,6 @@ from lab.config import RunConfig
 from lab.errors import ConfigError, InputError
 from lab.runs.records import WEIGHTS, RunRecord, SavedFile
 from lab.runs.store import RunStore
-from lab.training.schedules import epoch_steps
 
 _LISTED = 12  # epochs that a message names
 _FIXED = {
@@ -47,15 +46,9 @@ def check_names_a_point(config: RunConfig) -> None:
         )
 
 
-def steps_per_epoch(run: RunRecord) -> int | None:
-    """Return the updates in an epoch of a run, None where its record does not say."""
-    images = run.environment.train_images
-    return run.progress.steps_per_epoch or (epoch_steps(images, run.config.batch_size) if images else None)
-
-
 def list_fork_points(store: RunStore, run: RunRecord) -> tuple[ForkPoint, ...]:
     """Return the epochs of a run at which a fork can begin, in their order: whole ones whose weights are saved."""
-    steps = steps_per_epoch(run)
+    steps = run.steps_per_epoch
     if not steps:
         return ()
     files = store.files.list(run.id, kind=WEIGHTS)

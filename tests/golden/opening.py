@@ -15,6 +15,17 @@ def read(release: str, name: str) -> Any:
     return json.loads((GOLDEN / release / name).read_text(encoding="utf-8"))
 
 
+def read_sections(path: Path, *, head: str) -> dict[str, list[str]]:
+    """Return the lines of a text by the heading that they stand under, which begins with `head`."""
+    found: dict[str, list[str]] = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.startswith(head):
+            lines = found.setdefault(line.removeprefix(head), [])
+        else:
+            lines.append(line)
+    return found
+
+
 def unpack_home(release: str, home: Path) -> Path:
     """Lay the release's store and artifacts down as `LAB_HOME` and return it."""
     home.mkdir(parents=True, exist_ok=True)

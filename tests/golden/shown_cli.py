@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from lab.cli.app import main
-from tests.golden.opening import GOLDEN
+from tests.golden.opening import GOLDEN, read_sections
 from tests.golden.shown_lab import NOW, ids_of, list_ids, plain
 
 FOLDER = GOLDEN / "cli"
@@ -202,13 +202,7 @@ def _words(line: str) -> list[str]:
 
 def recorded(name: str) -> dict[str, list[str]]:
     """Return what is recorded of each command line of a file."""
-    found: dict[str, list[str]] = {}
-    for line in (FOLDER / f"{name}.txt").read_text(encoding="utf-8").splitlines():
-        if line.startswith(_HEAD):
-            lines = found.setdefault(line.removeprefix(_HEAD), [])
-        else:
-            lines.append(line)
-    return found
+    return read_sections(FOLDER / f"{name}.txt", head=_HEAD)
 
 
 def write_answers(home: Path, *, clean: Path) -> None:

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 from lab.runs.store import RunStore
 from pages.cache.lab import get_lab
 from pages.cache.torch_import import require_torch
-from tests.golden.opening import GOLDEN
+from tests.golden.opening import GOLDEN, read_sections
 from tests.golden.page_text import page_lines
 from tests.golden.shown_lab import NOW, list_ids, plain
 from tests.web.addresses import open_page
@@ -127,13 +127,7 @@ def show(address: str, home: Path) -> list[str]:
 
 def recorded(page: str) -> dict[str, list[str]]:
     """Return what is recorded of each view of a page."""
-    found: dict[str, list[str]] = {}
-    for line in (FOLDER / f"{page}.txt").read_text(encoding="utf-8").splitlines():
-        if line.startswith(_HEAD):
-            lines = found.setdefault(line.removeprefix(_HEAD), [])
-        else:
-            lines.append(line)
-    return found
+    return read_sections(FOLDER / f"{page}.txt", head=_HEAD)
 
 
 def different(lines: Sequence[str], first: Sequence[str]) -> list[str]:

@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from lab.service.lab import Lab
 from lab.sweeps.records import SweepRecord
 from pages.cache.lab import get_lab
-from tests.golden.opening import GOLDEN
+from tests.golden.opening import GOLDEN, read_sections
 from tests.golden.shown_lab import ids_of, list_ids, plain, shown_lab
 from tests.golden.shown_pages import fix_lab
 from tests.web.addresses import open_page
@@ -128,13 +128,7 @@ def _spec(sweep: SweepRecord) -> str:
 
 def recorded() -> dict[str, list[str]]:
     """Return what is recorded of each case."""
-    found: dict[str, list[str]] = {}
-    for line in FILE.read_text(encoding="utf-8").splitlines():
-        if line.startswith(_HEAD):
-            lines = found.setdefault(line.removeprefix(_HEAD), [])
-        else:
-            lines.append(line)
-    return found
+    return read_sections(FILE, head=_HEAD)
 
 
 def write_presses(folder: Path) -> None:

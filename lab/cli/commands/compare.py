@@ -1,6 +1,6 @@
 """`compare`: runs beside each other, and the verdict on whether one side is better."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -70,7 +70,8 @@ def _mcnemar(lab: Lab, pair: Sequence[RunRecord], *, as_json: bool) -> None:
     if len(pair) != 2:
         raise click.UsageError(f"McNemar's test compares two networks, but {len(pair)} runs were named.")
     verdict = load("lab.service.answers:compare_networks")(lab, *pair)
-    text = verdict_text(verdict, a=_name("A", [pair[0]], pair), b=_name("B", [pair[1]], pair))
+    labels = _labels(pair)
+    text = verdict_text(verdict, a=_name("A", [pair[0]], labels), b=_name("B", [pair[1]], labels))
     if as_json:
         print_json({**verdict.as_dict(), "text": text, "notes": [MCNEMAR_NOTE]})
     else:
@@ -78,18 +79,18 @@ def _mcnemar(lab: Lab, pair: Sequence[RunRecord], *, as_json: bool) -> None:
 
 
 def _verdicts(found: Sequence[Comparison], *, as_json: bool) -> None:
-    every = [run for one in found for run in (*one.a.runs, *one.b.runs)]
-    answers = [_answer(one, every) for one in found]
+    labels = _labels([run for one in found for run in (*one.a.runs, *one.b.runs)])
+    answers = [_answer(one, labels) for one in found]
     if as_json:
         print_json(answers[0] if len(answers) == 1 else {"verdicts": answers})
         return
     for one, answer in zip(found, answers, strict=True):
-        which = "" if len(found) == 1 else f"{_label(one.a.runs, every)} and {_label(one.b.runs, every)}: "
+        which = "" if len(found) == 1 else f"{labels[one.a.runs[0].id]} and {labels[one.b.runs[0].id]}: "
         echo("\n".join([f"{which}{answer['text']}", *answer["notes"]]))
 
 
-def _answer(one: Comparison, every: Sequence[RunRecord]) -> dict[str, Any]:
-    text = verdict_text(one.verdict, a=_name("A", one.a.runs, every), b=_name("B", one.b.runs, every))
+def _answer(one: Comparison, labels: Mapping[str, str]) -> dict[str, Any]:
+    text = verdict_text(one.verdict, a=_name("A", one.a.runs, labels), b=_name("B", one.b.runs, labels))
     return {
         **one.verdict.as_dict(),
         "text": text,
@@ -100,14 +101,14 @@ def _answer(one: Comparison, every: Sequence[RunRecord]) -> dict[str, Any]:
     }
 
 
-def _name(side: str, runs: Sequence[RunRecord], every: Sequence[RunRecord]) -> str:
+def _name(side: str, runs: Sequence[RunRecord], labels: Mapping[str, str]) -> str:
     """Return such as "B (lr 0.01)": the side, and what its first run has for settings among all of them."""
-    return f"{side} ({_label(runs, every)})" if runs else side
+    return f"{side} ({labels[runs[0].id]})" if runs else side
 
 
-def _label(runs: Sequence[RunRecord], every: Sequence[RunRecord]) -> str:
-    labels = {run.id: label for run, label in zip(every, run_labels(every, without=REPEATED), strict=True)}
-    return labels[runs[0].id]
+def _labels(runs: Sequence[RunRecord]) -> dict[str, str]:
+    """Return what to call the setting of each run among all of them, by the run's id."""
+    return {run.id: label for run, label in zip(runs, run_labels(runs, without=REPEATED), strict=True)}
 
 
 def _table(records: Sequence[RunRecord], *, as_json: bool) -> None:

@@ -71,10 +71,9 @@ def read_record(data: bytes, name: str) -> Record:
     steps = [entry.step for entry in record.weights]
     if steps != sorted(set(steps)):
         refuse(f"the weights in {name} are not in step order")
-    told = {fact: getattr(record.summary, fact) for fact in ("epoch", "epochs", "best_epoch", "final_epoch")}
-    latest = max(
-        [*(epoch for epoch in told.values() if epoch is not None), *(w.epoch for w in record.weights)], default=0
-    )
+    summary = record.summary
+    told = (summary.epoch, summary.epochs, summary.best_epoch, summary.final_epoch, *(w.epoch for w in record.weights))
+    latest = max((epoch for epoch in told if epoch is not None), default=0)
     if latest > record.config.epochs:
         refuse(f"{name} tells of epoch {latest:,}, but its run has {plural(record.config.epochs, 'epoch')}")
     # Earlier releases exported such an end where a clock was set back: their bundles open, without it.
