@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from lab.sketch.pieces import Box, Pieces, longer
+from lab.sketch.boxes import Box
+from lab.sketch.pieces import Pieces, longer
 
 _WITHIN = 0.25  # longer side of what is surrounded by that of the ring, at least; a dot in a zero has less
 _RIM = 0.4  # how deep in its convex hull a ring's ink lies at most, as a share of the hull's depth

@@ -14,6 +14,7 @@ from PIL import Image
 
 from lab.data.recipes import Recipe
 from lab.data.resize import resize_images
+from lab.sketch.boxes import extent
 from lab.sketch.sketch import SEEN, Sketch
 
 FINE = 4  # the pen is redrawn at this multiple of the field's resolution
@@ -62,11 +63,11 @@ class Measured:
 def measure(sketch: Sketch) -> Measured | None:
     """Find the ink; None for an empty drawing."""
     ink = sketch.ink
-    rows, columns = np.flatnonzero(ink.max(axis=1) >= SEEN), np.flatnonzero(ink.max(axis=0) >= SEEN)
-    if not len(rows):
+    box = extent(ink >= SEEN)
+    if box is None:
         return None
-    top, left = int(rows[0]), int(columns[0])
-    crop = ink[top : rows[-1] + 1, left : columns[-1] + 1]
+    top, left, bottom, right = box
+    crop = ink[top:bottom, left:right]
     return Measured(crop, top, left, ink.shape, stroke_width(crop), _mass(crop))
 
 

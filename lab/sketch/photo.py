@@ -10,10 +10,11 @@ import cv2
 import numpy as np
 
 from lab.errors import InputError
+from lab.sketch.boxes import Box
 from lab.sketch.circles import without_circles
 from lab.sketch.contrast import Contrast, measure_contrast, measure_flat_contrast
 from lab.sketch.cropping import is_single, is_tight, widened, with_margin
-from lab.sketch.pieces import EDGE, MAX_PIECES, Box, Pieces, find_pieces, group, touches_edge, without_dust
+from lab.sketch.pieces import EDGE, MAX_PIECES, Pieces, find_pieces, group, touches_edge, without_dust
 from lab.sketch.ruling import remove_lines, without_hatching
 from lab.sketch.shape import is_frame
 from lab.sketch.sheet import cut_sheet

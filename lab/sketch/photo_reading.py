@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lab.data.recipes import Recipe
+from lab.sketch.boxes import Box
 from lab.sketch.normalise import normalise
 from lab.sketch.photo import Photo
-from lab.sketch.pieces import Box
 from lab.sketch.reading import LARGE, Answer, NetworkLike, doubt_crowd, read_sketch
 from lab.sketch.sketch import Sketch
 from lab.sketch.splitting import box_of_part, find_cuts

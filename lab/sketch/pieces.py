@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from lab.sketch.boxes import Box
+
 MAX_PIECES = 150  # counted before anything is joined
 MOST_LABELLED = 1_000  # pieces that are looked at, the largest ones
 _SPECK = 0.02  # pieces with less than this share of the largest one's area are dust
@@ -15,8 +17,6 @@ _BROKEN = 0.2  # gap in shares of the taller one's height that parts as tall as 
 _GAP = 0.6  # gaps in a stroke that are closed, in stroke widths
 _ROUND = 0.3  # pixels: discs of whole pixels reach a little further than their radius, off the axes
 EDGE = 2  # pixels from the edge that count as touching it
-
-Box = tuple[int, int, int, int]  # top, left, bottom, right; the last two are one beyond
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,14 +33,6 @@ class Pieces:
         selected[np.asarray(numbers, dtype=int) + 1] = True
         where: np.ndarray = selected[self.labels]
         return where
-
-
-def extent(mask: np.ndarray) -> Box | None:
-    """Return the box around what is set in a mask, bool (H, W); None where nothing is."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
-        return None
-    return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
 
 
 def stroke_of(mask: np.ndarray) -> float:

@@ -7,7 +7,7 @@ brackets.
 import cv2
 import numpy as np
 
-from lab.sketch.pieces import Box, extent
+from lab.sketch.boxes import Box, extent
 from lab.sketch.sketch import SEEN, Sketch
 from lab.sketch.touching import cheapest_cuts
 

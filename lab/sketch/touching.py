@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from lab.sketch.pieces import extent
+from lab.sketch.boxes import extent
 
 _BLUR = 1.0  # pixels: strokes a pixel apart are still alike
 _FINE = 2  # pictures are cut at this multiple of their resolution

@@ -11,9 +11,9 @@ import streamlit as st
 
 from lab.errors import InputError
 from lab.formatting import plural
+from lab.sketch.boxes import Box
 from lab.sketch.photo import Photo
 from lab.sketch.photo_reading import Reader, read_photo
-from lab.sketch.pieces import Box
 from lab.sketch.reading import Answer, average
 from lab.sketch.sketch import Sketch
 from pages.cache.photos import PICTURE_KINDS, photo_of

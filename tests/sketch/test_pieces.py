@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from lab.sketch.pieces import Box, Pieces, group, longer, without_dust
+from lab.sketch.boxes import Box
+from lab.sketch.pieces import Pieces, group, longer, without_dust
 
 STROKE: Box = (0, 0, 100, 20)
 
