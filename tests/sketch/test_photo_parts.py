@@ -1,0 +1,400 @@
+"""The steps that a photo goes through, each on a few dozen pixels: levels, paper, contrast, what is ink, and what is cut out."""
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+
+from lab.sketch.contrast import LEAST, Contrast, _direction, _paper, _reduced, measure_flat_contrast
+from lab.sketch.cropping import _has_strip, is_single
+from lab.sketch.levels import _above_otsu, _border_share, _ink_of, _spans, _split, _thickness, is_crowded
+from lab.sketch.photo import (
+    LEAST_SIDE,
+    WORK_SIDE,
+    _as_strong_as,
+    _at_work_size,
+    _cut,
+    _faint_mask,
+    _inked,
+    _inner,
+    _is_surrounding,
+    _usual,
+)
+from lab.sketch.pieces import Pieces, stroke_of
+
+
+def _mask(*boxes: tuple[int, int, int, int], shape: tuple[int, int] = (40, 60)) -> np.ndarray:
+    """Return a mask uint8 with ink in boxes of top, left, bottom, right."""
+    mask = np.zeros(shape, np.uint8)
+    for top, left, bottom, right in boxes:
+        mask[top:bottom, left:right] = 255
+    return mask
+
+
+# -- two levels --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("boxes", "swapped"),
+    [
+        ([(10, 10, 30, 20)], False),  # no corner
+        ([(0, 0, 30, 10)], False),  # one
+        ([(0, 0, 40, 10), (0, 0, 8, 60)], True),  # three
+        ([(0, 0, 40, 60)], True),  # four
+        ([(0, 0, 8, 60)], False),  # two: less than half of the border
+        ([(0, 0, 32, 60)], True),  # two: more than half of it
+        ([(0, 0, 40, 12), (14, 0, 26, 60), (0, 36, 40, 48)], False),  # reaches all sides, and is thin
+    ],
+)
+def test_ink_has_fewer_corners_than_paper_or_runs_from_side_to_side(
+    boxes: list[tuple[int, int, int, int]], swapped: bool
+) -> None:
+    upper = _mask(*boxes) > 0
+    np.testing.assert_array_equal(_ink_of(upper), ~upper if swapped else upper)
+    np.testing.assert_array_equal(_ink_of(~upper), ~upper if swapped else upper)  # whichever level is the lighter
+
+
+def test_a_level_spans_the_picture_where_one_piece_reaches_all_sides() -> None:
+    cross = [(0, 28, 40, 32), (18, 0, 22, 60)]
+    assert _spans(_mask(*cross))
+    assert not _spans(_mask(cross[0]))
+    assert not _spans(_mask(cross[1]))
+    assert not _spans(_mask((0, 28, 40, 32), (18, 0, 22, 20), (18, 40, 22, 60)))  # in three pieces
+
+
+@pytest.mark.parametrize(("wide", "found"), [(1, 2), (4, 4), (7, 8), (10, 10)])
+def test_the_thickest_stroke_is_as_wide_as_it_is_deep_twice(wide: int, found: float) -> None:
+    """To a pixel: depth is counted to the first pixel of paper, with steps of 0.955."""
+    found *= 0.955
+    assert _thickness(_mask((5, 5, 35, 5 + wide)) > 0) == pytest.approx(found, abs=0.1)
+    assert _thickness(_mask((0, 0, 40, wide)) > 0) == pytest.approx(found, abs=0.1)  # beyond the edge is paper
+
+
+def test_the_share_of_the_border_counts_all_four_sides() -> None:
+    for box, pixels in (((0, 0, 1, 60), 62), ((39, 0, 40, 60), 62), ((0, 0, 40, 1), 42), ((0, 59, 40, 60), 42)):
+        assert _border_share(_mask(box) > 0) == pixels / 200
+    assert _border_share(_mask((1, 1, 39, 59)) > 0) == 0
+
+
+def test_otsu_parts_two_values_whatever_they_are() -> None:
+    values = np.where(_mask((5, 5, 20, 20)) > 0, 3.5, -1.25)
+    np.testing.assert_array_equal(_above_otsu(values), values > 0)
+    assert not _above_otsu(np.full((4, 4), 7.0)).any()
+
+
+def test_two_levels_in_falling_light_are_told_apart_and_rare_or_faint_ones_are_none() -> None:
+    rows, columns = np.indices((40, 60))
+    where = _mask((10, 10, 30, 24)) > 0
+    light = 0.01 * rows - 0.012 * columns
+    found = _split(light + np.where(where, 1.0, 0.0))
+    assert found is not None
+    np.testing.assert_array_equal(found, where)
+    assert _split(light + np.where(where, 0.36, 0.0)) is not None
+    assert _split(np.where(where, 0.34, 0.0)) is None  # less than the least contrast
+    rare = _mask((10, 10, 14, 15)) > 0  # 20 of 2,400 pixels
+    assert _split(np.where(rare, 1.0, 0.0)) is None
+    assert _split(np.where(rare, 0.0, 1.0)) is None
+    assert _split(np.where(_mask((10, 10, 15, 15)) > 0, 1.0, 0.0)) is not None  # 25: one in a hundred
+    third = np.where(where, 1.0, 0.0)
+    third[:, 36:] = 0.4
+    assert _split(third) is None
+
+
+@pytest.mark.parametrize("box", [(0, 10, 5, 20), (35, 10, 40, 20), (10, 0, 20, 5), (10, 55, 20, 60)])
+def test_ink_that_reaches_an_edge_crowds_the_paper(box: tuple[int, int, int, int]) -> None:
+    assert is_crowded(_mask(box) > 0, 5)
+
+
+def test_ink_crowds_the_paper_where_it_is_more_than_two_fifths_of_a_neighbourhood() -> None:
+    ink = _mask((10, 20, 30, 24)) > 0  # a stroke of 4 pixels
+    assert [is_crowded(ink, reach) for reach in (9, 11)] == [
+        True,
+        False,
+    ]  # 4/9 and 4/11 of a window that it runs through
+
+
+# -- paper and contrast ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("shape", "small", "reach"),
+    [((40, 60), (40, 60), 21), ((320, 640), (80, 160), 41), ((640, 160), (160, 40), 21), ((4, 6), (4, 6), 3)],
+)
+def test_paper_is_estimated_at_a_few_pixels_in_neighbourhoods_of_half_the_shorter_side(
+    shape: tuple[int, int], small: tuple[int, int], reach: int
+) -> None:
+    level, found = _reduced(np.zeros((*shape, 3), np.float32))
+    assert (level.shape, found) == ((*small, 3), reach)
+
+
+def test_the_paper_is_the_median_around_so_that_thin_ink_leaves_no_trace_and_a_shadow_keeps_its_edge() -> None:
+    level = np.full((60, 80, 1), 5.0, np.float32)
+    level[:, 40:] = 4.0  # a shadow
+    plain = level.copy()
+    level[20:40, 20:23] = 2.0
+    np.testing.assert_allclose(_paper(level), plain, atol=0.02)
+    flat = np.full((60, 80, 2), 3.0, np.float32)
+    assert _paper(flat) is flat
+
+
+def test_the_direction_of_ink_points_from_paper_to_ink() -> None:
+    difference = np.zeros((10, 10, 3), np.float32)
+    np.testing.assert_array_equal(_direction(difference), [1, 0, 0])  # nothing differs
+    difference[2:4, 2:8, 2] = -0.8
+    np.testing.assert_allclose(_direction(difference), [0, 0, -1], atol=1e-6)
+    difference[2:4, 2:8] = (0.6, 0.6, 0)
+    np.testing.assert_allclose(_direction(difference), np.array([1, 1, 0]) / np.sqrt(2), atol=1e-6)
+    difference[6, 2:4] = (0, 0, 0.3)  # weaker than half of the strongest: no ink
+    np.testing.assert_allclose(_direction(difference), np.array([1, 1, 0]) / np.sqrt(2), atol=1e-6)
+    weak = np.zeros((10, 10, 2), np.float32)
+    weak[3, :, 1] = 0.9 * LEAST
+    np.testing.assert_array_equal(_direction(weak), [1, 0])
+
+
+def test_a_picture_whose_ink_crowds_the_paper_has_the_paper_of_the_whole_and_another_has_none() -> None:
+    crowded = np.where(_mask((0, 30, 80, 50), shape=(80, 120)) > 0, 40.0, 200.0).astype(np.float32)[..., None]
+    found = measure_flat_contrast(crowded)
+    assert found is not None
+    assert found.paper is not None
+    np.testing.assert_allclose(found.paper, 200.0, atol=3)
+    expected = np.log(212 / 52)
+    assert float(found.ink[40, 40]) == pytest.approx(expected, rel=0.02)
+    assert abs(float(found.ink[70, 110])) < 0.02
+    apart = np.where(_mask((30, 30, 60, 40), shape=(80, 120)) > 0, 40.0, 200.0).astype(np.float32)[..., None]
+    assert measure_flat_contrast(apart) is None
+
+
+# -- what is ink -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("shape", "found"),
+    [
+        ((LEAST_SIDE, 20), (LEAST_SIDE, 20)),
+        ((WORK_SIDE, 900), (WORK_SIDE, 900)),
+        ((500, 700), (500, 700)),
+        ((200, 100), (400, 200)),
+        ((100, 200), (200, 400)),
+        ((2560, 640), (1280, 320)),
+        ((1, 4000), (1, 1280)),
+    ],
+)
+def test_a_picture_is_worked_on_at_400_to_1280_pixels(shape: tuple[int, int], found: tuple[int, int]) -> None:
+    for colours in (np.zeros(shape, np.uint8), np.zeros((*shape, 3), np.uint8)):
+        worked = _at_work_size(colours)
+        assert worked.shape == (*found, 3 if colours.ndim == 3 else 1)
+        assert worked.dtype == np.float32
+
+
+def test_the_usual_contrast_is_that_of_the_strongest_tenth() -> None:
+    ink = np.arange(101, dtype=np.float32)[None]
+    assert _usual(ink, ink >= 0) == pytest.approx(90)
+    assert _usual(ink, ink <= 10) == pytest.approx(9)
+    assert _usual(ink, ink < 0) == 0.0
+
+
+def test_whatever_has_fifteen_hundredths_of_the_inks_contrast_may_be_a_line() -> None:
+    ink = np.zeros((20, 30), np.float32)
+    ink[5:15, 5:9] = 2.0
+    ink[5:15, 20] = 0.31
+    ink[5:15, 22] = 0.29
+    found = _faint_mask(Contrast(ink, 0.1))
+    np.testing.assert_array_equal(found, np.where(ink > 0.3, 255, 0))
+    np.testing.assert_array_equal(_faint_mask(Contrast(ink, 0.5)), np.where(ink > 0.5, 255, 0))  # noise hides the line
+    assert not _faint_mask(Contrast(np.zeros((5, 5), np.float32), 0.1)).any()
+
+
+def test_a_piece_is_within_the_sheet_where_more_than_two_pixels_are_between_it_and_each_edge() -> None:
+    within = (3, 3, 36, 10)
+    for edge in ((2, 20, 12, 30), (20, 20, 38, 30), (12, 50, 20, 58)):
+        mask = _mask(within, edge)
+        np.testing.assert_array_equal(_inner(mask), _mask(within) > 0)
+    assert not _inner(_mask((12, 2, 20, 30))).any()
+    assert _inner(_mask((12, 3, 36, 57))).sum() == 24 * 54
+    assert not _inner(_mask((12, 3, 38, 57))).any()
+    assert not _inner(_mask()).any()
+
+
+def test_ink_is_what_hangs_together_with_its_strongest_pixels() -> None:
+    ink = np.zeros((40, 60), np.float32)
+    ink[10:30, 10:14] = 1.0  # a stroke
+    ink[10:30, 14:18] = 0.4  # its pale side
+    ink[10:30, 18:20] = 0.3  # a shadow beside it
+    ink[10:30, 40:44] = 0.5  # pale, and nowhere strong
+    ink[10:30, 56:60] = 1.0  # at the edge
+    mask = np.where(ink > 0, 255, 0).astype(np.uint8)
+    wanted = _mask((10, 10, 30, 18))
+    np.testing.assert_array_equal(_as_strong_as(mask, ink, 1.0), wanted)
+    np.testing.assert_array_equal(_inked(mask, ink), wanted)
+    np.testing.assert_array_equal(_as_strong_as(_mask((12, 10, 28, 18)), ink, 1.0), _mask((12, 10, 28, 18)))
+
+
+def test_pencil_beside_a_dark_strip_at_the_edge_is_measured_by_itself() -> None:
+    ink = np.zeros((40, 60), np.float32)
+    ink[:, 50:] = 3.0
+    ink[10:30, 10:14] = 1.0
+    ink[10:30, 30:34] = 0.5
+    mask = np.where(ink > 0, 255, 0).astype(np.uint8)
+    assert not _as_strong_as(mask, ink, _usual(ink, mask > 0)).any()
+    np.testing.assert_array_equal(_inked(mask, ink), _mask((10, 10, 30, 14)))
+
+
+@pytest.mark.parametrize(("wide", "found"), [(1, 1), (3, 3), (5, 5), (9, 9)])
+def test_strokes_are_as_wide_as_their_middle_is_deep(wide: int, found: float) -> None:
+    assert stroke_of(_mask((3, 5, 37, 5 + wide))) == pytest.approx(found, abs=0.5)
+    assert stroke_of(_mask((3, 5, 37, 5 + wide), (3, 30, 37, 30 + wide))) == pytest.approx(found, abs=0.5)
+    assert stroke_of(_mask()) == 1.0
+
+
+# -- what is cut out ---------------------------------------------------------------------------------------------------
+
+
+def _one(mask: np.ndarray, box: tuple[int, int, int, int]) -> Pieces:
+    return Pieces((mask > 0).astype(np.int32), (box,), (int(np.count_nonzero(mask)),))
+
+
+@pytest.mark.parametrize(("box", "side"), [((10, 20, 30, 26), 32), ((10, 20, 16, 50), 46)])
+def test_a_digit_is_cut_out_with_paper_of_a_fifth_and_two_pixels_in_the_middle_of_a_square(
+    box: tuple[int, int, int, int], side: int
+) -> None:
+    mask = _mask(box)
+    ink = np.where(mask > 0, 2.0, 0.0).astype(np.float32)
+    digit = _cut(ink, _one(mask, box), box, [0])
+    assert (digit.ink.shape, digit.origin) == ((side, side), "photo")
+    tall, wide = box[2] - box[0], box[3] - box[1]
+    top, left = (side - tall) // 2, (side - wide) // 2
+    wanted = np.zeros((side, side), np.uint8)
+    wanted[top : top + tall, left : left + wide] = 255
+    np.testing.assert_array_equal(digit.ink, wanted)
+
+
+def test_the_rim_of_a_stroke_stays_soft_and_what_is_beside_it_is_left_out() -> None:
+    """Full at eight tenths of the stroke's contrast, paper at three tenths."""
+    box = (10, 20, 30, 30)
+    mask = _mask((10, 20, 30, 26), (10, 29, 30, 30))
+    labels = (mask > 0).astype(np.int32)
+    labels[:, 29] *= 2
+    pieces = Pieces(labels, ((10, 20, 30, 26), (10, 29, 30, 30)), (120, 20))
+    ink = np.zeros((40, 60), np.float32)
+    ink[10:30, 20:26] = (1.0, 1.0, 1.0, 1.0, 0.8, 0.55)
+    ink[10:30, 26:30] = (0.425, 0.3, 1.0, 1.0)
+    digit = _cut(ink, pieces, box, [0])
+    margin = 20 // 5 + 2
+    row = digit.ink[16, margin + 5 : margin + 15]  # the square is as wide as the box is tall
+    assert row.tolist() == [255, 255, 255, 255, 255, 128, 64, 0, 0, 0]
+
+
+def _blot(soft: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mask and the contrast (0.8 inside) of a disc of 40 pixels whose edge is blurred by so many."""
+    mask = cv2.circle(np.zeros((100, 100), np.uint8), (50, 50), 20, 255, -1)
+    ink = 0.8 * mask.astype(np.float32) / 255
+    return mask, cv2.GaussianBlur(ink, (0, 0), soft) if soft else ink
+
+
+@pytest.mark.parametrize(("soft", "surrounding"), [(0.0, False), (1.0, False), (12.0, True)])
+def test_a_soft_blot_is_a_shadow_and_a_sharp_one_is_ink(soft: float, surrounding: bool) -> None:
+    mask, ink = _blot(soft)
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    box = (int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
+    pieces = _one(mask, box)
+    assert _is_surrounding(pieces, 0, ink, enlarged=False) is surrounding
+    assert not _is_surrounding(pieces, 0, ink, enlarged=True)  # enlarging softens everything
+    assert not _is_surrounding(pieces, 0, 3 * ink, enlarged=False)  # darker than any shadow
+
+
+def test_a_frame_is_nothing_written_however_dark() -> None:
+    mask = cv2.rectangle(np.zeros((100, 100), np.uint8), (20, 20), (79, 79), 255, 3)
+    box = (19, 19, 81, 81)
+    for strength in (0.5, 3.0):
+        ink = np.where(mask > 0, strength, 0.0).astype(np.float32)
+        assert _is_surrounding(_one(mask, box), 0, ink, enlarged=True)
+
+
+# -- a single digit that reaches the edge ------------------------------------------------------------------------------
+
+
+def _ring(mask: np.ndarray) -> None:
+    cv2.ellipse(mask, (30, 40), (25, 36), 0, 0, 360, 255, 7)
+
+
+def _seven(mask: np.ndarray) -> None:
+    cv2.polylines(mask, [np.array([[0, 4], [56, 4], [24, 79]], np.int32)], False, 255, 7)
+
+
+def _upright(mask: np.ndarray) -> None:
+    mask[:, 24:37] = 255
+    mask[:4, 24:27] = mask[:4, 34:37] = mask[-4:, 24:27] = mask[-4:, 34:37] = 0  # its ends are rounded off
+
+
+def _lying(mask: np.ndarray) -> None:
+    mask[35:46] = 255
+
+
+def _short(mask: np.ndarray) -> None:
+    mask[:30, 20:30] = 255
+    mask[20:30, 20:45] = 255
+
+
+def _plus(mask: np.ndarray) -> None:
+    mask[:, 27:33] = mask[37:43] = 255
+
+
+def _edge_strip(mask: np.ndarray) -> None:
+    mask[:, :6] = 255
+    cv2.ellipse(mask, (35, 40), (18, 30), 0, 0, 360, 255, 7)
+
+
+def _corner(mask: np.ndarray) -> None:
+    mask[:, :7] = mask[:7] = 255
+
+
+def _frame(mask: np.ndarray) -> None:
+    cv2.rectangle(mask, (2, 2), (57, 77), 255, 5)
+
+
+def _squares(mask: np.ndarray) -> None:
+    for at in (10, 30, 50, 70):
+        mask[at : at + 3] = 255
+    mask[:, 15:18] = mask[:, 45:48] = 255
+
+
+def _blob(mask: np.ndarray) -> None:
+    cv2.circle(mask, (30, 40), 32, 255, -1)
+
+
+@pytest.mark.parametrize(
+    ("draw", "single"),
+    [
+        (_ring, True),
+        (_seven, True),
+        (_upright, True),
+        (_lying, False),
+        (_short, False),
+        (_plus, False),
+        (_edge_strip, False),
+        (_corner, False),
+        (_frame, False),
+        (_squares, False),
+        (_blob, False),
+    ],
+    ids=lambda each: getattr(each, "__name__", str(each)),
+)
+def test_one_digit_that_fills_its_picture_is_told_from_what_runs_off_it(
+    draw: Callable[[np.ndarray], None], single: bool
+) -> None:
+    mask = np.zeros((80, 60), np.uint8)
+    draw(mask)
+    assert is_single(mask) is single
+    assert not is_single(np.pad(mask, 12))  # nothing reaches the edge
+
+
+def test_a_bare_strip_along_a_whole_side_is_no_part_of_a_digit() -> None:
+    digit = cv2.ellipse(np.zeros((80, 60), np.uint8), (32, 40), (18, 30), 0, 0, 360, 1, 7)
+    for turns in range(4):
+        strip = np.rot90(digit, turns).copy()
+        assert not _has_strip(strip)
+        strip[:, :4] = 1
+        assert _has_strip(strip)
+        strip[: strip.shape[0] // 5, :4] = 0  # less than nine tenths of the side
+        assert not _has_strip(strip)
