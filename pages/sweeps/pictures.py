@@ -18,6 +18,7 @@ from lab.sweeps.spec import SweepSpec
 from pages.cache.sweeps import epoch_curves
 from pages.components.plot import plot
 from pages.markdown import plain
+from pages.state.codec import one_of, whole
 from pages.state.keys import element
 from pages.state.sweeps import LOOKS, SWEEPS
 from pages.widgets.parallel_plot import parallel_plot
@@ -74,7 +75,7 @@ def _scores(spec: SweepSpec, trials: Sequence[TrialRecord]) -> tuple[Score, ...]
     rungs = spec.rungs({})
     if len(rungs) == 1:
         return scores_at(spec, trials, 0)
-    SWEEPS.take("rung")
+    SWEEPS.take("rung", read=whole(1, len(rungs)))
     numbers = list(range(1, len(rungs) + 1))
     if SWEEPS.read().rung not in numbers:
         SWEEPS.change(rung=1)
@@ -142,16 +143,16 @@ def _surface(spec: SweepSpec, scores: Sequence[Score]) -> None:
 
 
 def _axes(names: Sequence[str]) -> tuple[str, str]:
-    SWEEPS.take("x")
-    SWEEPS.take("y")
-    page = SWEEPS.read()
-    if page.x not in names:
+    SWEEPS.take("x", read=one_of(names))
+    if SWEEPS.read().x not in names:
         SWEEPS.change(x=names[0])
-    if page.y not in names or SWEEPS.read().y == SWEEPS.read().x:
-        SWEEPS.change(y=next(name for name in names if name != SWEEPS.read().x))
+    others = [name for name in names if name != SWEEPS.read().x]
+    SWEEPS.take("y", read=one_of(others))
+    if SWEEPS.read().y not in others:
+        SWEEPS.change(y=others[0])
     with st.container(horizontal=True, key=element("sweep-axes")):
         for field, label in (("x", "X axis"), ("y", "Y axis")):
             st.selectbox(label, names, format_func=lambda name: FIELDS[name].label, width=240, **SWEEPS.widget(field))
             SWEEPS.show(field)
     page = SWEEPS.read()
-    return page.x, page.y if page.y != page.x else next(name for name in names if name != page.x)
+    return page.x, page.y

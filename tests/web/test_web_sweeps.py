@@ -88,6 +88,59 @@ def test_trials_are_compared_at_the_rung_in_the_address(swept: tuple[Bench, str]
         assert f"n = {there} trial" in " ".join(caption.value for caption in app.caption)
 
 
+def shown_words(app: AppTest) -> str:
+    return "\n".join(each.value.replace("\\", "") for each in (*app.caption, *app.error, *app.markdown))
+
+
+def test_another_rung_is_chosen_on_the_page_and_stands_in_the_address(swept: tuple[Bench, str]) -> None:
+    bench, sweep = swept
+    trials = bench.lab.sweeps.show(sweep).trials
+    app = open_sweeps(sweep=sweep, look="slices")
+    for rung, epoch in ((3, 4), (2, 2), (1, 1)):
+        app.segmented_control(key="sweeps.rung").set_value(rung).run()
+        there = sum(any(value.epoch == epoch for value in trial.values) for trial in trials)
+        assert f"n = {there} trial" in shown_words(app)
+        assert [f"Validation loss of {there} trials against learning rate" in words for words in described(app)] == [
+            True,
+            False,
+        ]
+        assert app.query_params.get("rung") in ([str(rung)], str(rung), None if rung == 1 else str(rung))
+        assert app.segmented_control(key="sweeps.rung").options == ["1", "2", "4"]
+    assert "rung" not in app.query_params
+
+
+def described(app: AppTest) -> list[str]:
+    """Return what screen readers say of each picture."""
+    return [data["words"] for data in pictures(app)]
+
+
+@pytest.mark.parametrize(
+    ("look", "query", "sentence"),
+    [
+        ("slices", {"rung": "4"}, "The address has rung='4', but it must be a whole number from 1 to 3."),
+        ("surface", {"x": "dropout"}, "The address has x='dropout', but it must be one of lr, momentum"),
+        ("surface", {"x": "epochs"}, "The address has x='epochs', but it must be one of lr, momentum"),
+        ("surface", {"x": "momentum", "y": "momentum"}, "The address has y='momentum', but it must be one of lr."),
+    ],
+)
+def test_a_rung_or_a_setting_that_a_sweep_has_not_is_named_and_stays_in_the_address(
+    swept: tuple[Bench, str], look: str, query: dict[str, str], sentence: str
+) -> None:
+    app = open_sweeps(sweep=swept[1], look=look, **query)
+    assert sentence in shown_words(app)
+    assert {name: app.query_params[name] for name in query} == query
+
+
+def test_the_two_settings_of_a_surface_are_never_the_same(swept: tuple[Bench, str]) -> None:
+    app = open_sweeps(sweep=swept[1], look="surface", x="momentum", y="lr")
+    assert [box.value for box in app.selectbox] == ["momentum", "lr"]
+    assert "over Momentum and Learning rate" in described(app)[0]
+    app.selectbox(key="sweeps.x").set_value("lr").run()
+    assert [box.value for box in app.selectbox] == ["lr", "momentum"]
+    assert (app.query_params["x"], app.query_params["y"]) == ("lr", "momentum")
+    assert not app.error
+
+
 def places(block: Any, path: tuple[int, ...] = ()) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Yield the kind of each element and block with its place in the tree: what keeps it is kept by the browser."""
     for at, child in block.children.items():
