@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from lab.errors import JoinRefusedError
@@ -152,3 +153,99 @@ def test_a_refused_machine_shows_its_reason(bench: Bench) -> None:
     with pytest.raises(JoinRefusedError):
         _join(bench.lab, engine=2)
     assert "This machine's ConvLab has engine 2 and the lab's engine 1" in words(open_page("machines"))
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        (None, "The job has written nothing yet."),
+        ("", "The job has written nothing yet."),
+        ("one\ntwo\n", "one\ntwo"),
+        ("x" + 6_000 * "y", 6_000 * "y"),
+    ],
+)
+def test_the_log_of_a_job_is_read_when_it_is_opened_and_its_end_is_shown(
+    bench: Bench, written: str | None, shown: str
+) -> None:
+    lab = bench.lab
+    (lab.settings.make_home() / "executors.toml").write_text("[slurm]\n")
+    run = lab.submissions.submit(lab.validation.resolve(DIGITS_CONFIG), executor="slurm").run
+    job = lab.store.jobs.open(run.id, "slurm")
+    assert job is not None
+    lab.store.jobs.note(job.id, state="pending", words="PENDING", handle="12")
+    if written is not None:
+        (lab.settings.home / "logs" / "jobs").mkdir(parents=True)
+        (lab.settings.home / "logs" / "jobs" / f"{job.id}.log").write_text(written)
+    app = open_page("machines")
+    assert len(app.code) == 0
+    app.session_state[f"machine-log-{run.id}"] = True  # as a press on the button does
+    app.run()
+    assert [code.value for code in app.code] == [shown]
+
+
+def test_the_log_of_a_worker_is_that_of_the_slot_s_run_with_its_last_lines(bench: Bench) -> None:
+    run = bench.queue()
+    _announce(bench.lab, Owner.of_this_process(), "cpu")
+    claimed = bench.lab.store.leases.claim(slot="cpu", owner=Owner.of_this_process())
+    assert claimed is not None
+    app = open_page("machines")
+    app.session_state[f"run-log-{run.id}"] = True
+    assert "No worker has logged anything of this run yet." in words(app.run())
+    bench.lab.store.logs.write(run.id, host="far pid:[1]", lines=tuple(f"line {n}" for n in range(70)))
+    app.run()
+    assert "The last lines of its worker on far" in words(app)
+    assert app.code[0].value.split("\n") == [f"line {n}" for n in range(10, 70)]
+
+
+def _hosts() -> None:
+    import streamlit as st
+
+    from pages.cache.lab import get_lab
+    from pages.machines.host_actions import host_buttons
+
+    for host in get_lab().machines.show().hosts:
+        host_buttons(host)
+    st.text("drawn")
+
+
+def test_what_can_be_asked_of_a_machine_says_what_it_does_and_needs_a_lab_that_is_written_to(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _join(bench.lab)
+    tips = {button.label: button.help for button in AppTest.from_function(_hosts, default_timeout=60).run().button}
+    assert tips == {
+        "Drain": "Its runs go back into the queue; no new ones.",
+        "Remove": "It returns only by joining again.",
+    }
+    bench.lab.machines.drain("far pid:[1]")
+    app = AppTest.from_function(_hosts, default_timeout=60).run()
+    assert {"Take runs again", "Remove"} <= {button.label for button in app.button}
+    bench.lab.store.hosts.remove("far pid:[1]")
+    app.button(key="machine-take-runs-again-far pid:[1]").click().run()
+    assert not app.exception
+    monkeypatch.setenv("LAB_READ_ONLY", "1")
+    app = AppTest.from_function(_hosts, default_timeout=60).run()
+    assert (list(app.button), app.text[0].value) == ([], "drawn")
+
+
+def _token() -> None:
+    from pages.machines.host_actions import _join_command
+
+    _join_command()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "localhost", "::1"])
+def test_a_token_is_shown_on_the_lab_s_own_machine_alone(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    def get_option(name: str, at: str) -> Any:
+        return at if name == "server.address" else real(name)
+
+    real = st.get_option
+    monkeypatch.setattr(st, "get_option", lambda name: get_option(name, "0.0.0.0"))
+    app = AppTest.from_function(_token).run()
+    assert [code.value for code in app.code] == ["python -m lab machines token"]
+    monkeypatch.setattr(st, "get_option", lambda name: get_option(name, address))
+    app = AppTest.from_function(_token).run()
+    assert len(app.code) == 0  # a lab on SQLite has no database that others reach
+    assert len(app.info) == 1
