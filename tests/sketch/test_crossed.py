@@ -93,6 +93,7 @@ def test_a_long_level_line_over_one_stroke_strikes_it_out_and_a_shorter_or_steep
     assert is_crossed_out(ink)
     assert is_crossed_out(np.kron(ink, np.ones((4, 4), np.uint8)))
     assert not is_crossed_out(ink.T.copy())  # a long upright stroke and a short bar
+    assert is_crossed_out(np.where(ink > 0, 100, 0).astype(np.uint8))
     assert not is_crossed_out(np.where(ink > 0, 99, 0).astype(np.uint8))  # too faint to be ink
     shorter = np.zeros((60, 60), np.uint8)
     shorter[5:55, 10:14] = shorter[15:45, 28:32] = shorter[29:32, 18:60] = 255  # 42 of 50 pixels: less than nine tenths

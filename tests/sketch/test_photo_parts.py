@@ -230,6 +230,14 @@ def test_ink_is_what_hangs_together_with_its_strongest_pixels() -> None:
     np.testing.assert_array_equal(_as_strong_as(_mask((12, 10, 28, 18)), ink, 1.0), _mask((12, 10, 28, 18)))
 
 
+def test_ink_is_measured_by_the_strongest_there_is_where_that_leaves_any() -> None:
+    ink = np.zeros((40, 60), np.float32)
+    ink[:, 55:] = 2.0
+    ink[10:30, 10:14] = 1.5
+    ink[10:30, 14:18] = 0.6  # a third of the strongest of all, but more of the strongest within
+    np.testing.assert_array_equal(_inked(np.where(ink > 0, 255, 0).astype(np.uint8), ink), _mask((10, 10, 30, 14)))
+
+
 def test_pencil_beside_a_dark_strip_at_the_edge_is_measured_by_itself() -> None:
     ink = np.zeros((40, 60), np.float32)
     ink[:, 50:] = 3.0

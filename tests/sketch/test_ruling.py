@@ -78,7 +78,8 @@ def _erased() -> _Erased:
     [
         (Line(100, 53, 100, 147), 3, True),  # across them
         (Line(100, 53, 103, 147), 3, True),
-        (Line(100, 53, 125, 147), 3, False),  # askew by 15 degrees
+        (Line(100, 53, 107, 147), 3, False),  # askew by more than three degrees
+        (Line(100, 53, 125, 147), 3, False),
         (Line(100, 53, 100, 120), 3, False),  # ends in the middle of the field
         (Line(100, 80, 100, 147), 3, False),
         (Line(100, 53, 100, 147), 4, True),

@@ -17,7 +17,7 @@ from lab.sketch.ruling import (
     _width_along,
     without_hatching,
 )
-from lab.sketch.sheet import _clockwise, cut_sheet, find_sheet
+from lab.sketch.sheet import _clockwise, _corners, cut_sheet, find_sheet
 
 
 def _table(box: tuple[int, int, int, int], *, paper: float = 220.0, table: float = 60.0, size: int = 480) -> np.ndarray:
@@ -75,6 +75,17 @@ def test_corners_are_ordered_however_they_come() -> None:
     square = [(10.0, 20.0), (90.0, 25.0), (95.0, 80.0), (5.0, 85.0)]
     for order in ((0, 1, 2, 3), (2, 0, 3, 1), (3, 2, 1, 0)):
         assert _clockwise(np.array([square[at] for at in order])).tolist() == [list(corner) for corner in square]
+
+
+@pytest.mark.parametrize("sides", [3, 4, 5])
+def test_a_sheet_without_four_corners_has_those_of_the_smallest_rectangle_around_it(sides: int) -> None:
+    turns = np.pi / 4 + 2 * np.pi * np.arange(sides) / sides
+    hull = np.rint(100 + 80 * np.column_stack((np.cos(turns), np.sin(turns)))).astype(np.int32)[:, None]
+    box = cv2.minAreaRect(hull)
+    found = _corners(hull, box)
+    assert (found.shape, found.dtype) == ((4, 2), np.float64)
+    wanted = hull[:, 0] if sides == 4 else cv2.boxPoints(box)
+    assert sorted(map(tuple, found.tolist())) == sorted(map(tuple, wanted.tolist()))
 
 
 @pytest.mark.parametrize(
