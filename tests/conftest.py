@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from functools import cache
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from playwright.sync_api import Browser, Error, Playwright, sync_playwright
 from streamlit.components.v2 import manifest_scanner
 
@@ -18,6 +20,15 @@ from lab.settings import PROCESS_ENVIRONMENT
 from tests import new_stores
 
 os.environ.update({**PROCESS_ENVIRONMENT, **os.environ})  # before anything imports torch
+
+# How long an example takes says nothing about the code: the machine is busy, or imports a module for the first time.
+hypothesis_settings.register_profile(
+    "lab",
+    hypothesis_settings.get_profile(hypothesis_settings.get_current_profile_name()),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+hypothesis_settings.load_profile("lab")
 
 # The migrations of a new store take longer than most tests that open one; processes that tests start go through all of them.
 store.migrate = new_stores.migrate

@@ -217,7 +217,7 @@ _JSON = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.dictionaries(st.sampled_from(sorted(FIELDS)) | st.text(max_size=12), _JSON, max_size=4))
 def test_any_json_gives_a_configuration_or_a_named_error(values: dict[str, Any]) -> None:
     try:

@@ -158,7 +158,7 @@ def test_a_setting_that_is_only_absent_takes_its_neutral_value_not_todays_defaul
     assert RunConfig.from_dict(stored) == RunConfig(seed=4)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data())
 def test_idle_settings_never_reach_the_digest(data: st.DataObject) -> None:
     """Whatever an idle setting holds, today or under a changed default, the fingerprint stays the same."""

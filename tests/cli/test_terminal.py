@@ -119,10 +119,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("words", _COMMANDS, ids=" ".join)
 @settings(
     max_examples=3,
-    deadline=None,
     derandomize=True,
     database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.text(st.characters(exclude_characters="\0"), min_size=1, max_size=40), st.integers(1, 900))
 def test_whatever_is_put_in_the_refusal_is_one_short_sentence(

@@ -1,7 +1,8 @@
 """The first batch losses of every network: what must stay equal to the bit while code is moved and renamed.
 
-`python -m tests.golden.losses tests/golden/0.1.0/losses.json` records them (once, at the release they stand for).
-Bits depend on torch, the processor's vector width and the thread count, so these are written beside the numbers.
+`python -m tests.golden.losses tests/golden/0.1.0/losses-VENDOR.json` records them (once, with the code of the release they stand
+for, and for processors of each maker in a file of its own). Bits depend on torch, the processor's maker (MKL and oneDNN choose their
+kernels by it), its vector width and the thread count, so these are written beside the numbers.
 """
 
 import json
@@ -27,7 +28,19 @@ MNIST = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 def conditions() -> dict[str, str]:
     """Return what the bits depend on beside the code."""
-    return {"torch": torch.__version__, "cpu": torch.backends.cpu.get_cpu_capability(), "threads": "1"}
+    return {
+        "torch": torch.__version__,
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+        "vendor": _vendor(),
+        "threads": "1",
+    }
+
+
+def _vendor() -> str:
+    """Return the processor's maker as it calls itself, such as "AuthenticAMD"; "" where only other means would tell."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("vendor_id")), "")
 
 
 def is_large(arch_id: str) -> bool:

@@ -39,7 +39,7 @@ def _unlike(one: np.ndarray, two: np.ndarray) -> float:
 
 
 @given(side=st.integers(60, 200), top=st.integers(0, 79), left=st.integers(0, 79))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_a_square_becomes_twenty_pixels_wide_and_its_mass_sits_at_pixel_fourteen(
     side: int, top: int, left: int
 ) -> None:
@@ -50,7 +50,7 @@ def test_a_square_becomes_twenty_pixels_wide_and_its_mass_sits_at_pixel_fourteen
 
 @pytest.mark.parametrize("digit", POLYLINES)
 @given(dx=st.integers(-60, 60), dy=st.integers(-40, 40))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 def test_moving_a_drawing_changes_nothing(digit: str, dx: int, dy: int) -> None:
     still = normalise(draw_digit(digit, Hand(pen=10, height=150)), recipe=MNIST)
     moved = normalise(draw_digit(digit, Hand(pen=10, height=150, middle=(140.0 + dx, 140.0 + dy))), recipe=MNIST)
@@ -59,7 +59,7 @@ def test_moving_a_drawing_changes_nothing(digit: str, dx: int, dy: int) -> None:
 
 @pytest.mark.parametrize("digit", POLYLINES)
 @given(factor=st.floats(0.5, 1.5))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 def test_scaling_a_drawing_with_its_pen_changes_almost_nothing(digit: str, factor: float) -> None:
     still = normalise(draw_digit(digit, Hand(pen=18, height=160)), recipe=MNIST)
     scaled = normalise(draw_digit(digit, Hand(pen=18 * factor, height=160 * factor)), recipe=MNIST)

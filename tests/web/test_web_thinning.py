@@ -81,7 +81,7 @@ def test_an_empty_series_is_a_case() -> None:
     assert (len(part.step), part.total, part.until, replace) == (0, 0, -1, False)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     lengths=st.lists(st.integers(0, 1500), min_size=1, max_size=8),
     seed=st.integers(0, 2**32 - 1),
