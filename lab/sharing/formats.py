@@ -236,7 +236,7 @@ _ALL = (
     ExportFormat(
         "code",
         "Code (train.py)",
-        "PyTorch code that repeats the run, to the last bit on a CPU, with the modules it imports beside it.",
+        "PyTorch code that repeats the run, to the last bit on a CPU of the same kind, with the modules it imports beside it.",
         ".py",
         "text/x-python",
         _code,

@@ -1,11 +1,13 @@
 """Every export of the runs of release 0.1.0 as a text: what a reader of the file finds, field by field."""
 
+import ast
 import io
 import json
 import re
 import struct
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
@@ -24,6 +26,7 @@ from lab.sharing.bundle.read import import_bundle
 from lab.sharing.comparison import comparison_table, list_results, run_labels, settings_table
 from lab.sharing.formats import export_runs, list_formats
 from lab.sharing.script.layers import describe, used_types
+from lab.sharing.script.program import write_script
 from lab.sharing.sweep_files import get_sweep_format, trials_csv
 from lab.sharing.tables import latex_text, markdown_text, number_columns
 from lab.sweeps.records import Measured, Source, TrialRecord, TrialState
@@ -168,6 +171,16 @@ def test_the_code_of_a_run(old: Lab) -> None:
     files = export_runs(old, runs_of(old, "one_cycle"), format="code")
     script = files[""].decode()
     check("exports/train.txt", "\n".join([script, *sorted(name for name in files if name)]))
+
+
+def test_the_name_of_a_processor_is_a_text_in_the_code_whatever_a_bundle_calls_it(old: Lab) -> None:
+    name = 'EPYC"""\nraise SystemExit\n"""{TRAINED_ON}\''
+    (run,) = runs_of(old, "one_cycle")
+    run = replace(run, environment=replace(run.environment, name=name))
+    given = ast.parse(write_script(old, run)[""]).body
+    values = {ast.unparse(line.targets[0]): line.value for line in given if isinstance(line, ast.Assign)}
+    assert ast.literal_eval(values["TRAINED_ON"]) == name
+    assert not any(isinstance(line, ast.Raise) for line in given)
 
 
 @pytest.mark.parametrize("id", ["lenet-bn", "resnet-small", "speedrun-cnn"])

@@ -95,6 +95,7 @@ def _values(source: Source, run: RunRecord) -> dict[str, Any]:
         "arch_title": arch.title,
         "torch_version": (run.environment.torch or str(torch.__version__)).split()[0],
         "threads": run.environment.threads or torch.get_num_threads(),
+        "processor": repr(run.environment.name or "an unknown processor"),  # a bundle's text: only as a literal
         "device": torch.device(str(run.device or "cpu")).type,
         "init_from": config.init_from,
         "note": reader.note,
