@@ -6,9 +6,18 @@ import cv2
 import numpy as np
 import pytest
 
-from lab.sketch.contrast import LEAST, Contrast, _direction, _paper, _reduced, measure_flat_contrast
+from lab.sketch.contrast import LEAST, Contrast, _direction, _paper, _reduced, measure_contrast, measure_flat_contrast
 from lab.sketch.cropping import _has_strip, is_single
-from lab.sketch.levels import _above_otsu, _border_share, _ink_of, _spans, _split, _thickness, is_crowded
+from lab.sketch.levels import (
+    _above_otsu,
+    _border_share,
+    _ink_of,
+    _spans,
+    _split,
+    _thickness,
+    is_crowded,
+    paper_of_two_levels,
+)
 from lab.sketch.photo import (
     LEAST_SIDE,
     WORK_SIDE,
@@ -101,6 +110,27 @@ def test_two_levels_in_falling_light_are_told_apart_and_rare_or_faint_ones_are_n
     assert _split(third) is None
 
 
+@pytest.mark.parametrize(("wide", "found"), [(21, True), (27, True), (31, False)])
+def test_ink_is_three_times_as_thick_as_the_widest_paper_beside_it_at_most(wide: int, found: bool) -> None:
+    """Bars with 9 pixels of paper at both sides and between them; a sheet between a scanner's strips is thicker."""
+    picture = np.full((120, 27 + 2 * wide), 200.0)
+    picture[:, 9 : 9 + wide] = picture[:, 18 + wide : 18 + 2 * wide] = 40.0
+    level = np.log(picture + 12).astype(np.float32)[..., None]
+    assert (paper_of_two_levels(level) is not None) is found
+
+
+def test_ink_differs_from_paper_by_a_seventh_of_the_light_at_least() -> None:
+    quiet = measure_contrast(np.full((60, 60, 1), 150, np.float32))
+    assert quiet.least == 0.14
+    ink = np.full((60, 60, 1), 150, np.float32)
+    ink[20:40, 28:32] = 162 * np.exp(-0.2) - 12  # a fifth less light
+    faint = _faint_mask(measure_contrast(ink)) > 0
+    assert faint[25:35, 29:31].all()
+    assert not faint[:, :20].any()
+    ink[20:40, 28:32] = 162 * np.exp(-0.13) - 12
+    assert not _faint_mask(measure_contrast(ink)).any()
+
+
 @pytest.mark.parametrize("box", [(0, 10, 5, 20), (35, 10, 40, 20), (10, 0, 20, 5), (10, 55, 20, 60)])
 def test_ink_that_reaches_an_edge_crowds_the_paper(box: tuple[int, int, int, int]) -> None:
     assert is_crowded(_mask(box) > 0, 5)
@@ -119,7 +149,14 @@ def test_ink_crowds_the_paper_where_it_is_more_than_two_fifths_of_a_neighbourhoo
 
 @pytest.mark.parametrize(
     ("shape", "small", "reach"),
-    [((40, 60), (40, 60), 21), ((320, 640), (80, 160), 41), ((640, 160), (160, 40), 21), ((4, 6), (4, 6), 3)],
+    [
+        ((1, 640), (1, 160), 3),
+        ((640, 1), (160, 1), 3),
+        ((40, 60), (40, 60), 21),
+        ((320, 640), (80, 160), 41),
+        ((640, 160), (160, 40), 21),
+        ((4, 6), (4, 6), 3),
+    ],
 )
 def test_paper_is_estimated_at_a_few_pixels_in_neighbourhoods_of_half_the_shorter_side(
     shape: tuple[int, int], small: tuple[int, int], reach: int

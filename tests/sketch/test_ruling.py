@@ -155,7 +155,10 @@ def test_a_frame_has_lines_along_three_of_its_sides_and_a_digit_has_none() -> No
     angle[:130, 80:] = 0  # two sides that meet
     ellipse = cv2.ellipse(np.zeros((200, 300), np.uint8), (110, 95), (50, 60), 0, 0, 360, 255, 2)
     small = cv2.rectangle(np.zeros((200, 300), np.uint8), (60, 40), (80, 60), 255, 2)
-    for other in (angle, ellipse, small, _mask((40, 60, 150, 160))):
+    full = frame.copy()
+    for at in range(44, 150, 5):
+        full[at : at + 3, 60:161] = 255  # stripes: more than half of it is ink
+    for other in (angle, ellipse, small, full, _mask((40, 60, 150, 160))):
         assert _frame_lines(other, _Search(other.size)) == []
 
 

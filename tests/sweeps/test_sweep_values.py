@@ -97,6 +97,14 @@ def test_a_grid_needs_no_end_and_other_methods_one_of_two() -> None:
     assert planned(read_spec({**SPEC, "method": "grid", "trials": 7})) == 2
 
 
+def test_a_grid_has_at_most_a_hundred_thousand_settings() -> None:
+    with pytest.raises(ConfigError, match="seed has 100,001 values, but a grid takes at most 100,000: give fewer"):
+        read_parameter("seed", {"low": 0, "high": 100_000}).grid()
+    space = read_space({"seed": {"low": 1, "high": 50_001}, "batch_size": {"values": [8, 16]}})
+    with pytest.raises(ConfigError, match="The grid has 100,002 combinations, but at most 100,000 fit"):
+        space.grid(RunConfig())
+
+
 def test_a_trial_has_the_base_and_its_own_settings_and_rungs_of_its_own_length() -> None:
     spec = read_spec({**SPEC, "halving": {"factor": 2, "first_epochs": 2}})
     assert spec.config({"lr": 0.1}) == RunConfig(dataset="digits", epochs=8, lr=0.1)
