@@ -17,7 +17,6 @@ from lab.errors import InputError
 from pages.components import base
 from pages.components.base import data_url, loader, reported_value
 from pages.components.cards import Card, cards
-from pages.components.epochs import next_index
 from pages.components.graph import graph
 from pages.components.layers import layer_table
 from pages.components.matrix import matrix
@@ -274,26 +273,6 @@ def test_layers_and_figures_are_given_whole(shown: Shown) -> None:
     assert wide.layout.template.layout.colorway is narrow.layout.template.layout.colorway is None  # the theme's own
     plot("p", wide, words="a curve", name="file")
     assert (shown.data["narrow"], shown.data["revision"], shown.data["linked"]) == (None, "same", "")
-
-
-@pytest.mark.parametrize(
-    ("reported", "count", "start", "seen", "index"),
-    [
-        (None, 3, 2, None, 2),
-        (None, 3, 9, None, 2),
-        (1, 3, 2, None, 1),
-        (None, 4, 0, (3, None, 2), 3),  # stood at the newest, which another has joined
-        (None, 4, 0, (3, None, 1), 1),  # stood elsewhere
-        (2, 4, 0, (3, 2, 2), 3),
-        (1, 4, 0, (3, 2, 2), 1),  # moved since
-        (None, 2, 0, (3, None, 2), 1),  # there are fewer now
-        (None, 3, 0, (3, None, 2), 2),
-    ],
-)
-def test_the_slider_stays_where_it_was_left_and_at_the_newest_epoch_it_follows(
-    reported: int | None, count: int, start: int, seen: Any, index: int
-) -> None:
-    assert next_index(reported, count=count, start=start, seen=seen) == index
 
 
 def test_a_code_to_scan_has_a_longest_link() -> None:
