@@ -162,8 +162,9 @@ def _digest(lab: Lab, run: RunRecord) -> str:
 
 
 def test_the_next_mistake_is_the_first_wrong_image_after_one_and_after_the_last_comes_the_first(
-    here: None, lab: Lab, run: RunRecord
+    here: None, lab: Lab, run: RunRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(inspection, "_SEARCH_S", 600.0)  # however busy the machine is
     key = run.id, _digest(lab, run)
     answers = inspection.answers_of(*key, "digits")
     wrong = np.flatnonzero(~answers.right)
@@ -177,6 +178,8 @@ def test_the_next_mistake_is_the_first_wrong_image_after_one_and_after_the_last_
     right = np.flatnonzero(answers.right)[:5]
     assert inspection.next_mistake(*key, "digits", right, after=-1) == inspection.Mistake(None, 5)
     assert inspection.next_mistake(*key, "digits", right[:0], after=3) == inspection.Mistake(None, 0)
+    monkeypatch.setattr(inspection, "_SEARCH_S", 0.0)
+    assert inspection.next_mistake(*key, "digits", right, after=-1) == inspection.Mistake(None, 1)  # out of time
 
 
 def test_answers_to_one_image_are_those_to_the_test_set(here: None, lab: Lab, run: RunRecord) -> None:
