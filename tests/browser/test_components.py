@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Route
 
+from tests.browser.conftest import open_context
+
 pytestmark = [pytest.mark.browser, pytest.mark.long]
 _COMPONENTS = Path(__file__).parents[2] / "pages" / "components"
 _ORIGIN = "http://lab.test"
@@ -32,13 +34,14 @@ def _serve(route: Route) -> None:
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     """Return a page that holds nothing but the drawing pad."""
-    page = browser.new_page()
+    context = open_context(browser)
+    page = context.new_page()
     page.route(f"{_ORIGIN}/**", _serve)
     page.goto(_ORIGIN)
     texts = [(_COMPONENTS / "pad" / name).read_text(encoding="utf-8") for name in ("pad.html", "pad.css")]
     page.evaluate(_MOUNT, [*texts, f"{_ORIGIN}/pad/pad.js"])
     yield page
-    page.close()
+    context.close()
 
 
 def _render(page: Page, *, answered: int = 0, ink: str = "[]", version: int = 0) -> None:

@@ -156,8 +156,8 @@ def test_two_networks_answer_side_by_side_and_the_link_carries_them(
     page = _open(visitor, server, *runs)
     _draw(page, "0")
     assert _answer(page, 0) == ["0", "0", "0"]
-    assert page.locator(".cl-name").all_inner_texts() == ["LeNet-5", "Basic CNN", "All together"]
-    assert "0" in page.locator(".cl-line").inner_text()
+    expect(page.locator(".cl-name")).to_have_text(["LeNet-5", "Basic CNN", "All together"])
+    expect(page.locator(".cl-line")).to_contain_text("0")
     address = str(page.evaluate("location.href"))
     assert all(run in address for run in runs)
 
@@ -187,11 +187,11 @@ def test_the_pictures_of_the_steps_and_the_layers_follow_the_drawing(
 
 def test_dots_are_unsure_and_an_empty_pad_says_nothing(server: Server, runs: tuple[str, str], visitor: Visitor) -> None:
     page = _open(visitor, server, runs[0])
-    assert "answer as you draw" in page.locator(".cl-line").inner_text()
+    expect(page.locator(".cl-line")).to_contain_text("answer as you draw")
     click(page.locator(_PAD))
     _answer(page, 0)
-    assert "Unsure" in page.locator(".cl-line").inner_text()
-    assert page.locator(".cl-card").first.get_attribute("data-unsure") == "1"
+    expect(page.locator(".cl-line")).to_contain_text("Unsure")
+    expect(page.locator(".cl-card").first).to_have_attribute("data-unsure", "1")
 
 
 def test_the_drawing_survives_a_page_switch_and_the_standard_canvas_reads_the_same(
@@ -236,7 +236,7 @@ def test_kept_drawings_become_a_test_set_that_can_be_deleted(
         until(page, lambda: _ink(page) == 0, "the pad empty after saving")
     click(page.get_by_role("radio", name="My drawings").or_(page.get_by_role("button", name="My drawings")).first)
     page.wait_for_selector("text=Choose drawings to delete")
-    assert page.locator(".cl-pics figcaption").count() == 2
+    expect(page.locator(".cl-pics figcaption")).to_have_count(2)
     click(page.get_by_test_id("stButtonGroup").last.get_by_text("1: 6"))
     click(page.get_by_role("button", name="Delete 1"))
     until(page, lambda: page.locator(".cl-pics figcaption").count() == 1, "one drawing left")

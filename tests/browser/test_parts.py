@@ -14,6 +14,7 @@ from lab.runs.records import Series
 from pages.components.live import chart_data
 from pages.components.matrix import _rate_text
 from pages.server.routes import PLOTLY_JS
+from tests.browser.conftest import open_context
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
 _UI = Path(__file__).parents[2] / "pages" / "components"
@@ -65,7 +66,8 @@ Mount = Callable[..., Page]
 @pytest.fixture
 def mount(browser: Browser) -> Iterator[Mount]:
     """Return what puts a component into an empty page of a colour theme; `answers` are served below /api."""
-    page = browser.new_page()
+    context = open_context(browser)
+    page = context.new_page()
 
     def put(*parts: str, theme: dict[str, str] = _LIGHT, shadow: bool = True, answers: list[Any] | None = None) -> Page:
         def serve(route: Route) -> None:
@@ -94,7 +96,7 @@ def mount(browser: Browser) -> Iterator[Mount]:
         return page
 
     yield put
-    page.close()
+    context.close()
 
 
 def _matrix(classes: list[str], counts: list[list[int]]) -> dict[str, Any]:
