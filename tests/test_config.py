@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from lab.config import FIELDS, GROUPS, RunConfig
 from lab.config.fields import build_specs, setting, shown
 from lab.config.identity import ENGINE
+from lab.config.steps import epoch_steps, run_steps
 from lab.errors import ConfigError
 from lab.presets import PRESETS, get_preset
 
@@ -378,3 +379,13 @@ def test_only_whole_numbers_without_a_limit_are_given_one() -> None:
     assert {name: spec.high for name, spec in specs.items()} == {"count": 2**31 - 1, "few": 3, "rate": None}
     assert specs["rate"].check(1e100) == 1e100
     assert specs["rate"].range_words() == "a finite number"
+
+
+@pytest.mark.parametrize(("images", "batch", "updates"), [(128, 64, 2), (129, 64, 3), (1, 64, 1), (0, 64, 0)])
+def test_a_smaller_last_batch_is_an_update_too(images: int, batch: int, updates: int) -> None:
+    assert epoch_steps(images, batch) == updates
+
+
+@pytest.mark.parametrize(("limit", "updates"), [(0, 30), (29, 29), (30, 30), (31, 30)])
+def test_a_run_ends_with_its_epochs_or_at_its_step_limit(limit: int, updates: int) -> None:
+    assert run_steps(RunConfig(epochs=3, max_steps=limit), 10) == updates

@@ -14,7 +14,7 @@ from lab.errors import RunStateError
 from lab.runs.checksums import RAW, is_intact
 from lab.runs.context import StoreContext
 from lab.runs.database import Moment
-from lab.runs.expired import expire
+from lab.runs.expired import expire, mark_expired
 from lab.runs.jobs_table import jobs
 from lab.runs.owner import is_alive
 from lab.runs.records import RunRecord, RunState
@@ -188,14 +188,18 @@ class StoredJobs:
             return False
 
     def bind(self, run: str, executor: str) -> RunRecord:
-        """Choose where a run is trained from now on. Raises `RunStateError` for one that is in training."""
+        """Choose where a run is trained from now on. Raises `RunStateError` for one that is in training, or finished."""
         with self.context.database.write() as connection:
-            row = sound_row(connection, run, lock=True)
             moment = self.context.moment(connection)
+            mark_expired(connection, moment)  # a run whose worker is gone is not in training
+            row = sound_row(connection, run, lock=True)
             if row.executor != executor:
                 state = derive(row, moment=moment)[0]
                 if row.state == RunState.RUNNING:
-                    raise RunStateError(f"Run {run} is {state.value}, so it stays where it is: pause it first.")
+                    way_out = "pause it first" if state is RunState.RUNNING else "wait until it has stopped"
+                    raise RunStateError(f"Run {run} is {state.value}, so it stays where it is: {way_out}.")
+                if state is RunState.FINISHED:
+                    raise RunStateError(f"Run {run} is finished, so it goes nowhere: train it again as a new run.")
                 row = change_row(connection, row, executor=executor)
             return run_record(row, moment=moment)
 

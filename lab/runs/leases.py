@@ -223,7 +223,7 @@ class Leases:
         if state in (RunState.RUNNING, RunState.STOPPING):
             return {"want": request}
         # A dead owner's row still says running: whatever comes next, its lease is over.
-        over = {"lease": row.lease + 1} if row.state == RunState.RUNNING else {}
+        over = {"lease": row.lease + 1, "want": RunRequest.RUN} if row.state == RunState.RUNNING else {}
         if request is RunRequest.RUN and (state is RunState.QUEUED or state.resumable):
             # A sweep's trial that a person continues trains to its end.
             queued = {**queued_again(now), "pause_epoch": None}

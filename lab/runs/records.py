@@ -6,6 +6,7 @@ from enum import StrEnum
 import numpy as np
 
 from lab.config import RunConfig
+from lab.config.steps import epoch_steps
 from lab.findings import Finding, Outcome, outcome_of
 from lab.runs.headline import HeadlineResult, result_of_summary
 from lab.runs.run_facts import RunEnvironment, RunProgress, RunSummary
@@ -117,7 +118,7 @@ class RunRecord:
         """The updates of one epoch, None where they are not known."""
         if self.progress.steps_per_epoch or not self.environment.train_images:
             return self.progress.steps_per_epoch
-        return -(-self.environment.train_images // self.config.batch_size)
+        return epoch_steps(self.environment.train_images, self.config.batch_size)
 
     @property
     def has_weights(self) -> bool:

@@ -15,7 +15,7 @@ from lab.runs.context import StoreContext
 from lab.runs.jobs_table import jobs
 from lab.runs.partial_table import partial_runs
 from lab.runs.point_rows import delete_points
-from lab.runs.records import RunRecord, RunState
+from lab.runs.records import RunRecord, RunRequest, RunState
 from lab.runs.row_changes import change_row, find_row
 from lab.runs.row_values import cache_key_if_free
 from lab.runs.rows import derive, listed_record
@@ -45,9 +45,10 @@ class Removal:
             if not listed_record(row, moment=moment).problem:  # else only hidden: nobody knows what it is
                 state = derive(row, moment=moment)[0]
                 if state in (RunState.RUNNING, RunState.STOPPING):
-                    raise RunStateError(f"Run {run} is {state.value}, so it cannot be deleted: stop it first.")
+                    way_out = "stop it first" if state is RunState.RUNNING else "wait until it has stopped"
+                    raise RunStateError(f"Run {run} is {state.value}, so it cannot be deleted: {way_out}.")
                 ended = RunState.STOPPED if state is RunState.QUEUED else state
-                values |= {"lease": row.lease + 1, "state": ended}
+                values |= {"lease": row.lease + 1, "state": ended, "want": RunRequest.RUN}
             return listed_record(change_row(connection, row, **values), moment=moment)
 
     def undelete(self, run: str) -> RunRecord:

@@ -100,6 +100,7 @@ class RunQueue:
         Raises `RunNotFoundError`, and `RunStateError` for a run that is not queued, or no longer.
         """
         with self.context.database.write() as connection:
+            mark_expired(connection, self.context.moment(connection))  # what an engine's lost worker has left waits
             # Locked in the order of their numbers, which no move changes: two moves never wait for each other's rows.
             locked = connection.execute(select(*RAW).where(*_QUEUED).order_by(runs.c.number).with_for_update()).all()
             queued = {row.number: row for row in filter(is_intact, locked)}

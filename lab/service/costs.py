@@ -18,6 +18,7 @@ import torch
 from torch.nn import functional as F
 
 from lab.config import RunConfig
+from lab.config.steps import epoch_steps, run_steps
 from lab.data.load import is_present
 from lab.data.spec import DatasetSpec
 from lab.devices import resolve_device
@@ -30,7 +31,6 @@ from lab.service.lab import Lab
 from lab.service.resolved import ResolvedConfig
 from lab.threads import threads_for
 from lab.training.augment import build_augment
-from lab.training.schedules import epoch_steps, run_steps
 
 _BACKWARD = 3.0  # forward and backward together, in forwards
 _OVERHEAD_S = {"cpu": 60e-6, "cuda": 1e-6, "mps": 10e-6}  # per image: pooling, resizing, memory

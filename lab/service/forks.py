@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lab.config import RunConfig
+from lab.config.steps import epoch_steps
 from lab.errors import ConfigError, InputError
 from lab.runs.records import WEIGHTS, RunRecord, SavedFile
 from lab.runs.store import RunStore
@@ -97,7 +98,7 @@ def check_fork(config: RunConfig, point: ForkPoint) -> None:
 def _steps_with(config: RunConfig, point: ForkPoint) -> int:
     """Return the updates in an epoch of the fork."""
     images = point.run.environment.train_images
-    return -(-images // config.batch_size) if images else point.steps_per_epoch
+    return epoch_steps(images, config.batch_size) if images else point.steps_per_epoch
 
 
 def _require_equal(config: RunConfig, before: RunConfig, name: str, reason: str) -> None:

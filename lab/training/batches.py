@@ -11,10 +11,10 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from lab.config.steps import epoch_steps
 from lab.seeding import build_generator
 from lab.training.augment import Augment
 from lab.training.kernels import to_channels_last
-from lab.training.schedules import epoch_steps
 
 _GATHER_BYTES = 1 * 2**20  # float bytes gathered at once: several batches, still in the second-level cache
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from lab.config import RunConfig
+from lab.config.steps import epoch_steps
 from lab.metrics import VAL_LOSS
 from lab.seeding import derive_seed
 from lab.training.checkpoint import Checkpoint
@@ -53,7 +54,7 @@ def continue_with(saved: Checkpoint, *, before: RunConfig, config: RunConfig, tr
     and the state does not have its weights.
     """
     progress = copy.deepcopy(saved.progress)
-    steps = -(-train_images // config.batch_size)
+    steps = epoch_steps(train_images, config.batch_size)
     progress.step = progress.evaluated = progress.closed = progress.epoch * steps
     progress.step_in_epoch = steps
     best = saved.best if config.restore_best else {}
@@ -97,7 +98,7 @@ def begin_from_weights(
     epochs: what a run of `config` recorded, from which the best epoch and early stopping's patience follow.
     """
     progress = _replay(epochs, last=epoch, min_delta=config.min_delta)
-    steps = -(-train_images // config.batch_size)
+    steps = epoch_steps(train_images, config.batch_size)
     progress.step = progress.evaluated = progress.closed = epoch * steps
     progress.step_in_epoch = steps
     progress.trained_images = epoch * train_images

@@ -1,4 +1,4 @@
-"""How many updates a run has, and the learning rate of each as a pure function: a resumed run needs no scheduler state."""
+"""The learning rate of each update as a pure function: a resumed run needs no scheduler state."""
 
 import math
 
@@ -11,17 +11,6 @@ RISE_SHARE = 0.3  # of the run
 START_DIVISOR = 25.0  # first learning rate = highest / this
 END_DIVISOR = 1e4  # last learning rate = first / this
 RECORDED = 500  # points that show a smooth schedule: a chart is about so many pixels wide
-
-
-def epoch_steps(images: int, batch_size: int) -> int:
-    """Return the updates of an epoch; its last batch may be smaller."""
-    return -(-images // batch_size)
-
-
-def run_steps(config: RunConfig, steps_per_epoch: int) -> int:
-    """Return the updates of a whole run: those of its epochs, or the step limit where that is less."""
-    planned = config.epochs * steps_per_epoch
-    return min(planned, config.max_steps) if config.max_steps else planned
 
 
 def compute_lr(config: RunConfig, step: int, *, steps_per_epoch: int, total_steps: int) -> float:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from lab.config import RunConfig
+from lab.config.steps import run_steps
 from lab.devices import describe_device, keep_big_blocks, reset_peak_memory
 from lab.errors import TrainingError
 from lab.seeding import derive_seed, seed_everything
@@ -26,7 +27,6 @@ from lab.training.generators import Generators
 from lab.training.layout import build_view
 from lab.training.losses import build_loss
 from lab.training.progress import Progress
-from lab.training.schedules import run_steps
 from lab.training.static_evaluation import RepeatedEvaluation
 from lab.training.step_choice import StepKind, StepsBuilder, build_steps
 from lab.training.stepping import autocast_dtype

@@ -16,8 +16,8 @@ from lab.data.recipes import MNIST
 from lab.data.registry import IMPORTED, get_dataset_spec
 from lab.errors import JoinRefusedError, StoreVersionError
 from lab.join_token import JoinToken
-from lab.runs.hosts import HostRecord, HostState, Release
-from lab.runs.owner import Owner
+from lab.runs.hosts import HostRecord, HostState, Release, boot_of
+from lab.runs.owner import Owner, this_host
 from lab.runs.records import RunState
 from lab.runs.workers import WorkerRecord
 from lab.service.joining import PROBE, join
@@ -381,6 +381,53 @@ def test_only_of_a_host_that_joined_the_row_says_whether_it_is_there_and_with_wh
     assert shown([worker], replace(joined, alive=False)) == (True, 3, both, HostState.DRAINING, True)
 
 
+def test_a_machine_is_shown_whole_with_its_slots_those_that_are_gone_and_the_jobs_of_engines(lab: Lab) -> None:
+    me = Owner.of_this_process()
+    (lab.settings.home / "executors.toml").write_text("[slurm]\n")
+    config = RunConfig(dataset="digits")
+    bound = [
+        lab.submissions.submit(lab.validation.resolve(config.replace(seed=seed)), executor="slurm").run
+        for seed in (1, 2)
+    ]
+    jobs = [lab.store.jobs.open(run.id, "slurm") for run in bound]
+    assert jobs[0] is not None
+    lab.store.jobs.note(jobs[0].id, state="running", words="RUNNING", handle="11")
+    for slot, run in (
+        ("cpu #2", None),
+        (f"lab-{bound[0].id}-1", bound[0].id),
+        ("lab-other-1", None),
+        ("cpu #9", None),
+    ):
+        single = slot.startswith("lab-")
+        lab.store.workers.announce(WorkerRecord(me, slot, "cpu", engine=1, slots=0 if single else 2))
+        if run or not single:
+            lab.store.leases.claim(slot=slot, owner=me, run=run)
+    lab.store.hosts.drain("far.example 1")
+    lab.store.hosts.drain("far.example 2")
+    second, last = (found.id for found in lab.store.runs.list(order="number", limit=None)[:2])
+    here = HostView(
+        HERE,
+        alive=True,
+        engine=1,
+        slots=(
+            SlotView("cpu", "cpu", None, alive=False),
+            SlotView("cpu #2", "cpu", second, alive=True),
+            SlotView("cpu #9", "cpu", last, alive=True, surplus=True),
+            SlotView(f"lab-{bound[0].id}-1", "cpu", bound[0].id, alive=True, job="Slurm job 11"),
+            SlotView("lab-other-1", "cpu", None, alive=True, job="lab-other-1"),
+        ),
+        here=True,
+        name=this_host(),
+    )
+    far = [
+        HostView(name, False, 0, (), here=False, state=HostState.DRAINING, name=name)
+        for name in ("far.example 1", "far.example 2")
+    ]
+    shown = lab.machines.show()
+    assert shown.hosts == (here, *far)
+    assert [(entry.run.id, entry.job) for entry in shown.waiting][-1] == (bound[1].id, "")
+
+
 def test_a_machine_that_joins_never_changes_the_tables_of_an_older_lab(tmp_path: Path) -> None:
     old = tmp_path / "old.db"
     old.write_bytes(gzip.decompress((Path(__file__).parents[1] / "runs/stores/schema-3.db.gz").read_bytes()))
@@ -389,3 +436,27 @@ def test_a_machine_that_joins_never_changes_the_tables_of_an_older_lab(tmp_path:
     with pytest.raises(StoreVersionError, match="store has schema 3 and this machine"):
         join(Settings.from_env({"LAB_HOME": str(tmp_path / "here")}), token.encode())
     assert old.read_bytes() == before
+
+
+def test_a_machine_joins_with_its_release_and_slots_and_works_in_a_folder_of_its_own(tmp_path: Path) -> None:
+    lab = Lab(Settings.from_env({"LAB_HOME": str(tmp_path / "lab")}))
+    lab.store.hosts.set_release(Release.of_this_machine(), host="the lab's own")
+    probe, _ = lab.artifacts.write(PROBE, b"32 random bytes")
+    token = JoinToken(lab.settings.database, lab.settings.artifacts, probe)
+    here = Settings.from_env({"LAB_HOME": str(tmp_path / "here"), "LAB_SLOTS": "2", "LAB_DEVICE": "cpu"})
+    joined = join(replace(here, read_only=True), token.encode())
+    home = here.home / f"joined-{sha256(token.database.encode()).hexdigest()[:8]}"
+    assert joined == replace(
+        here, home=home, data=home / "data", database=token.database, artifacts=token.artifacts, read_only=False
+    )
+    assert home.is_dir()
+    found = lab.store.hosts.find(this_host())
+    assert found is not None
+    assert Release(found.engine, found.torch) == Release.of_this_machine()
+    assert (found.joined, found.state, found.slots) == (True, HostState.ACTIVE, (("cpu", "cpu"), ("cpu #2", "cpu")))
+    assert found.boot == boot_of(Owner.of_this_process().pid_start)
+    assert [path.name for path in Path(token.artifacts, "joining").iterdir()] == [
+        "probe"
+    ]  # nothing of the trial is left
+    with pytest.raises(JoinRefusedError, match="The lab's saved files cannot be read and written from here"):
+        join(here, replace(token, probe="ab" * 32).encode())

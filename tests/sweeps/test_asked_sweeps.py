@@ -1,6 +1,7 @@
 """What a sweep answers at once, without a trial trained: a damaged one, a space that cannot be searched, its best so far."""
 
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -49,15 +50,68 @@ def test_a_space_that_cannot_be_searched_leaves_the_sweep_as_it_was(lab: Lab) ->
     assert lab.sweeps.show(view.sweep.id).sweep == view.sweep
 
 
-def test_a_finished_sweep_goes_on_by_being_extended_only(lab: Lab) -> None:
-    view = lab.sweeps.create(asked())
-    lab.store.sweeps.write(SweepChange(record=replace(view.sweep, state=SweepState.FINISHED), trials=()))
-    with pytest.raises(SweepStateError, match="is finished: extend it with trials or minutes"):
-        lab.sweeps.resume(view.sweep.id)
-    for halt in (lab.sweeps.pause, lab.sweeps.stop):
-        with pytest.raises(SweepStateError, match="is finished: extend it to go on"):
-            halt(view.sweep.id)
-    assert lab.sweeps.extend(view.sweep.id, trials=1).sweep.state is SweepState.RUNNING
+REQUESTS: dict[str, Callable[[Lab, str], object]] = {
+    "pause": lambda lab, sweep: lab.sweeps.pause(sweep),
+    "stop": lambda lab, sweep: lab.sweeps.stop(sweep),
+    "resume": lambda lab, sweep: lab.sweeps.resume(sweep),
+    "extend": lambda lab, sweep: lab.sweeps.extend(sweep, trials=1),
+    "adopt": lambda lab, sweep: lab.sweeps.adopt(sweep),
+    "advance": lambda lab, sweep: lab.sweeps.advance(sweep),
+}
+# What a sweep and the run of its only trial are after each request, or the refusal's sentence.
+TRANSITIONS = {
+    SweepState.RUNNING: {
+        "pause": "paused, its run paused",
+        "stop": "stopped, its run paused",
+        "resume": "running, its run queued",
+        "extend": "running, its run queued",
+        "adopt": "running, its run queued",
+        "advance": "running, its run queued",
+    },
+    SweepState.PAUSED: {
+        "pause": "paused, its run paused",
+        "stop": "stopped, its run paused",
+        "resume": "running, its run queued",
+        "extend": "paused, its run paused",
+        "adopt": "paused, its run paused",
+        "advance": "paused, its run paused",
+    },
+    SweepState.STOPPED: {
+        "pause": "paused, its run paused",
+        "stop": "stopped, its run paused",
+        "resume": "running, its run queued",
+        "extend": "stopped, its run paused",
+        "adopt": "stopped, its run paused",
+        "advance": "stopped, its run paused",
+    },
+    SweepState.FINISHED: {
+        "pause": "is finished: extend it to go on.",
+        "stop": "is finished: extend it to go on.",
+        "resume": "is finished: extend it with trials or minutes.",
+        "extend": "running, its run queued",
+        "adopt": "finished, its run paused",
+        "advance": "finished, its run paused",
+    },
+}
+
+
+@pytest.mark.parametrize("state", TRANSITIONS)
+def test_what_every_request_makes_of_a_sweep(lab: Lab, state: SweepState) -> None:
+    found = {}
+    for seed, (name, request) in enumerate(REQUESTS.items()):
+        sweep = lab.sweeps.create(asked(name=name, seed=seed)).sweep.id
+        if state is not SweepState.RUNNING:
+            paused = lab.sweeps.pause(sweep).sweep
+            lab.store.sweeps.write(SweepChange(record=replace(paused, state=state, reason="because"), trials=()))
+        try:
+            request(lab, sweep)
+        except SweepStateError as error:
+            found[name] = str(error).removeprefix(f"Sweep {sweep} ")
+            continue
+        view = lab.sweeps.show(sweep)
+        assert view.sweep.reason == ("because" if view.sweep.state is state is not SweepState.RUNNING else "")
+        found[name] = f"{view.sweep.state.value}, its run {lab.store.runs.get(view.trials[0].run).state.value}"
+    assert found == TRANSITIONS[state]
 
 
 def test_the_best_trial_comes_with_what_was_measured_last(lab: Lab) -> None:

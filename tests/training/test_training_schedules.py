@@ -7,21 +7,11 @@ import pytest
 import torch
 
 from lab.config import RunConfig
-from lab.training.schedules import RECORDED, compute_lr, epoch_steps, is_constant, recorded_steps, run_steps
+from lab.training.schedules import RECORDED, compute_lr, is_constant, recorded_steps
 
 
 def lr(step: int, *, total: int = 100, per_epoch: int = 10, **settings: object) -> float:
     return compute_lr(RunConfig(lr=0.5, **settings), step, steps_per_epoch=per_epoch, total_steps=total)
-
-
-@pytest.mark.parametrize(("images", "batch", "updates"), [(128, 64, 2), (129, 64, 3), (1, 64, 1), (0, 64, 0)])
-def test_a_smaller_last_batch_is_an_update_too(images: int, batch: int, updates: int) -> None:
-    assert epoch_steps(images, batch) == updates
-
-
-@pytest.mark.parametrize(("limit", "updates"), [(0, 30), (29, 29), (30, 30), (31, 30)])
-def test_a_run_ends_with_its_epochs_or_at_its_step_limit(limit: int, updates: int) -> None:
-    assert run_steps(RunConfig(epochs=3, max_steps=limit), 10) == updates
 
 
 def test_constant_is_the_same_at_every_step() -> None:

@@ -11,6 +11,7 @@ from lab.config import RunConfig
 from lab.training.batches import Batches
 from lab.training.data import ResidentData
 from lab.training.generators import Generators
+from lab.training.recordings import Repeat
 from lab.training.step_choice import StepKind, build_steps
 from lab.training.steps import Steps
 from tests.training.training_nets import LinearNet, build_data
@@ -132,3 +133,24 @@ def test_generators_go_on_where_they_were(saved: str) -> None:
     generators.seed_epoch(3, 2)
     other = draw()
     assert (again == first[0], other == again) == ((True, False) if saved == "augment" else (False, False))
+
+
+def test_what_is_done_between_steps_is_recorded_beside_the_step_and_freed_with_it() -> None:
+    data = build_data()
+    batches = Batches(data.train_x, data.train_y, mean=data.mean, std=data.std, batch_size=32)
+    network, recording = LinearNet(), Repeat()
+    kind = StepKind.REPEATED
+    steps = build_steps(RunConfig(), network, network, batches, Generators(CPU), CPU, kind=kind, recording=recording)
+    assert steps.new_recording() is None, "nothing is recorded yet"
+    steps.prepare()
+    beside = steps.new_recording()
+    assert beside is not None
+    assert beside is not recording
+    assert (recording.ready, beside.ready) == (True, False)
+    beside.record(lambda: None, lambda: None)
+    assert beside.ready
+    recording.free()
+    assert not beside.ready
+    launched = build_steps(RunConfig(), network, network, batches, Generators(CPU), CPU, kind=StepKind.LAUNCHED)
+    launched.prepare()
+    assert launched.new_recording() is None

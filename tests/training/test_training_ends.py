@@ -1,0 +1,66 @@
+"""The last event of a training, however it comes to its end: exactly one, with how it ended and where."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from lab.config import RunConfig
+from lab.training.data import ResidentData
+from lab.training.engine import train
+from lab.training.events import Command, Ended, Snapshot, Started
+from tests.training.training_nets import LinearNet, StuckNet
+
+CPU = torch.device("cpu")
+ENDLESS = 10**6
+
+
+def _after(polls: int, command: Command) -> Callable[[], Command]:
+    """Return what lets a run go on for so many polls: one before each of its two evaluations, then one before every step."""
+    left = iter([Command.RUN] * polls)
+    return lambda: next(left, command)
+
+
+@pytest.mark.parametrize(
+    ("network", "settings", "asked", "outcome", "step", "epoch", "planned"),
+    [
+        (LinearNet, {}, {}, "finished", 6, 2, False),
+        (LinearNet, {"max_steps": 4}, {}, "finished", 4, 2, False),
+        (StuckNet, {"patience": 1, "epochs": 9}, {}, "early-stopped", 6, 2, False),
+        (LinearNet, {}, {"pause_epoch": 1}, "paused", 3, 1, True),
+        (LinearNet, {}, {"pause_epoch": 2}, "finished", 6, 2, False),
+        (LinearNet, {}, {"command": _after(0, Command.PAUSE)}, "paused", 0, 0, False),
+        (LinearNet, {}, {"command": _after(2, Command.PAUSE)}, "paused", 0, 1, False),
+        (LinearNet, {}, {"command": _after(4, Command.PAUSE)}, "paused", 2, 1, False),
+        (LinearNet, {}, {"command": _after(4, Command.STOP)}, "stopped", 2, 1, False),
+        (LinearNet, {}, {"command": _after(4, Command.STOP), "pause_epoch": 1}, "stopped", 2, 1, False),
+        (LinearNet, {}, {"command": _after(5, Command.STOP)}, "stopped", 3, 1, False),
+        (LinearNet, {}, {"command": _after(7, Command.STOP)}, "stopped", 3, 2, False),
+        (LinearNet, {}, {"command": _after(ENDLESS, Command.STOP)}, "finished", 6, 2, False),
+    ],
+)
+def test_a_training_ends_once_and_says_how(
+    data: ResidentData,
+    network: Callable[[], nn.Module],
+    settings: dict[str, Any],
+    asked: dict[str, Any],
+    outcome: str,
+    step: int,
+    epoch: int,
+    planned: bool,
+) -> None:
+    config = RunConfig(**{"batch_size": 32, "epochs": 2, "device": "cpu", **settings})
+    events = list(train(config, network=network(), data=data, device=CPU, **asked))
+    assert isinstance(events[0], Started)
+    assert [at for at, event in enumerate(events) if isinstance(event, Ended)] == [len(events) - 1]
+    ended = events[-1]
+    assert isinstance(ended, Ended)
+    assert (ended.outcome, ended.step, ended.epoch, ended.planned) == (outcome, step, epoch, planned)
+    last = [event for event in events if isinstance(event, Snapshot) and event.kind == "checkpoint"][-1]
+    assert (last.step, last.epoch) == (step, epoch), "what it ended with is saved"
+    saved = [event.step for event in events if isinstance(event, Snapshot) and event.kind == "weights"]
+    whole = [at for at in (3, 6) if at <= step] or []
+    inside = [step] if outcome in ("stopped", "finished") and step and step not in whole else []
+    assert saved == whole + inside
