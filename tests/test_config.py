@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab.config import FIELDS, GROUPS, RunConfig
-from lab.config.fields import build_specs, setting, shown
+from lab.config.fields import FieldSpec, build_specs, setting, shown
 from lab.config.identity import ENGINE
 from lab.config.steps import epoch_steps, run_steps
 from lab.errors import ConfigError
 from lab.presets import PRESETS, get_preset
+from tests.snapshots import check
 
 
 def test_every_field_has_a_label_a_sentence_of_help_and_a_known_group() -> None:
@@ -389,3 +390,14 @@ def test_a_smaller_last_batch_is_an_update_too(images: int, batch: int, updates:
 @pytest.mark.parametrize(("limit", "updates"), [(0, 30), (29, 29), (30, 30), (31, 30)])
 def test_a_run_ends_with_its_epochs_or_at_its_step_limit(limit: int, updates: int) -> None:
     assert run_steps(RunConfig(epochs=3, max_steps=limit), 10) == updates
+
+
+def test_every_setting_is_declared_as_it_is_recorded() -> None:
+    """Ranges, choices and their titles, steps of the form, first names: what acts where the class is made, and nowhere else."""
+    usual = {field.name: field.default for field in dataclasses.fields(FieldSpec)}
+    lines = []
+    for spec in FIELDS.values():
+        facts = {name: getattr(spec, name) for name in usual if name not in ("name", "relevant", "help")}
+        said = [f"{name} {value!r}" for name, value in facts.items() if value not in (usual[name], {})]
+        lines.append(f"{spec.name} ({spec.flag}): {', '.join(said)}")
+    check("settings.txt", "\n".join(lines))

@@ -8,14 +8,17 @@ import numpy as np
 import pytest
 import torch
 
+from lab.metrics import list_epoch_metrics
 from lab.runs.outage import Outage
-from lab.runs.records import Series
-from lab.training.checkpoint import Checkpoint
+from lab.runs.records import RunRecord, RunState, Series
+from lab.service.forks import ForkPoint, find_fork_point, fork_config
+from lab.service.lab import Lab
+from lab.training.checkpoint import Checkpoint, weights_digest
 from lab.training.events import Command
 from lab.training.progress import Progress
 from lab.worker.fork_start import ForkStart, _is_after, _moved
 from lab.worker.recorder import RunRecorder
-from tests.worker.worker_runs import SMALL, open_lab, train, work_off
+from tests.worker.worker_runs import SMALL, claim, open_lab, train, work_off
 
 
 def _curve(steps: Sequence[int]) -> Series:
@@ -79,3 +82,53 @@ def test_recomputing_begins_at_the_end_of_the_shorter_run_that_was_continued_and
     assert [begins_after(3, parent=parent) for parent in ("", "00000000")] == [None, None]
     assert [begins_after(3, family=family) for family in ("", "another")] == [None, None]
     assert begins_after(3, parent=alone.id, family="") is None  # fine-tuned: it began with the weights alone
+
+
+def _start(lab: Lab, parent: RunRecord, **changes: object) -> tuple[ForkStart, RunRecord, ForkPoint]:
+    """Claim a fork after the parent's first epoch and return what begins it."""
+    point = find_fork_point(lab.store, parent, 1)
+    lab.submissions.submit(lab.validation.resolve(fork_config(point, **changes)))
+    run = claim(lab)
+    recorder = RunRecorder(lab.store, lab.artifacts, run)
+    return ForkStart(lab, run, recorder, torch.device("cpu"), lambda: Command.RUN, Outage()), run, point
+
+
+def test_what_cannot_be_made_again_begins_with_the_saved_weights_and_what_was_recorded(tmp_path: Path) -> None:
+    lab = open_lab(tmp_path)
+    parent = train(lab, SMALL.replace(epochs=2, val_fraction=0.25))
+    start, _, point = _start(lab, parent)
+    saved = start._from_weights(point, 48)
+    assert weights_digest(dict(saved.model)) == weights_digest(
+        lab.weights.load(parent.id, epoch=1).network.state_dict()
+    )
+    progress = saved.progress
+    assert (progress.step, progress.epoch, progress.step_in_epoch, progress.closed) == (2, 1, 2, 2)
+    assert (progress.trained_images, saved.optimizer, saved.best) == (48, {}, {})
+    curves = lab.store.points.read(parent.id)
+    records = start._epoch_records(point)
+    assert list(records) == [1]
+    assert records[1].metrics == {
+        metric.id: curves[metric.id].value[curves[metric.id].step.tolist().index(2)]
+        for metric in list_epoch_metrics()
+        if metric.id in curves
+    }
+    assert {"train/loss", "val/loss", "val/accuracy", "test/accuracy"} <= set(records[1].metrics)
+    assert records[1].time_s == curves["val/loss"].time_s[curves["val/loss"].step.tolist().index(2)]
+    assert progress.best_loss == records[1].metrics["val/loss"]
+
+
+def test_a_fork_that_restores_its_best_epoch_takes_the_weights_of_the_other_runs(tmp_path: Path) -> None:
+    lab = open_lab(tmp_path)
+    parent = train(lab, SMALL.replace(epochs=2, val_fraction=0.25))
+    own = lab.weights.load(parent.id, epoch=1).network.state_dict()
+    for restore in (True, False):
+        start, run, point = _start(lab, parent, restore_best=restore, lr=0.01)
+        state = start._with_best_weights(start._from_weights(point, 48), point)
+        assert (weights_digest(dict(state.best)) == weights_digest(own)) is restore
+        assert bool(state.best) is restore
+        lab.store.leases.finish(run.id, run.lease, state=RunState.STOPPED)
+    lost = Checkpoint(Progress(best_epoch=9), {}, {}, {}, {}, {})
+    start, _, point = _start(lab, parent, restore_best=True, lr=0.02)
+    assert start._with_best_weights(lost, point) is lost, "the weights of that epoch are not saved"
+    none = Checkpoint(Progress(best_epoch=0), {}, {}, {}, {}, {})
+    assert start._with_best_weights(none, point) is none

@@ -1,0 +1,82 @@
+"""What a worker prepares before it trains a run: threads, the checkpoint to go on from, and the room for an error's reason."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from lab.runs.records import RunRecord
+from lab.service.lab import Lab
+from lab.worker import execution
+from lab.worker.disk_reserve import RESERVE_BYTES, hold_reserve, release_reserve, reserve_path
+from lab.worker.execution import _set_threads, _starting_point
+from tests.worker.worker_runs import SMALL, claim, open_lab, train
+
+
+@pytest.mark.parametrize(("device", "given"), [("cpu", [7]), ("cuda", []), ("mps", [])])
+def test_only_a_run_on_the_processor_gets_a_number_of_threads(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, device: str, given: list[int]
+) -> None:
+    lab, asked, threads = open_lab(tmp_path), [], []
+
+    def threads_for(config: object, *, usual: int, resume: object) -> int:
+        asked.append((config, usual, resume))
+        return 7
+
+    monkeypatch.setattr(execution, "threads_for", threads_for)
+    monkeypatch.setattr(execution, "_USUAL_THREADS", 5)
+    monkeypatch.setattr(execution.torch, "set_num_threads", threads.append)
+    run = lab.submissions.submit(lab.validation.resolve(SMALL)).run
+    _set_threads(run, torch.device(device), None)
+    assert threads == given
+    assert asked == [(run.config, 5, None)] * len(given)
+
+
+def _longer(lab: Lab, epochs: int, *, parent: str | None, family: str) -> RunRecord:
+    """Claim a run that asks for more epochs than its parent had."""
+    config = SMALL.replace(epochs=epochs)
+    lab.store.queue.submit(config, fingerprint=f"{epochs} {parent} {family}", family=family, parent=parent)
+    return claim(lab)
+
+
+def test_a_run_goes_on_from_its_own_checkpoint_or_that_of_the_shorter_run_of_its_family(tmp_path: Path) -> None:
+    lab = open_lab(tmp_path)
+    shorter = train(lab)
+    saved = lab.weights.newest_checkpoint(shorter.id)
+    assert saved is not None
+    assert shorter.family
+    assert _starting_point(lab, shorter) == saved
+    for at, (parent, family, begins) in enumerate(
+        [
+            (None, shorter.family, False),
+            (shorter.id, "", False),
+            (shorter.id, "another", False),
+            ("gone", shorter.family, False),
+            (shorter.id, shorter.family, True),
+        ]
+    ):
+        run = _longer(lab, 2 + at, parent=parent, family=family)
+        assert (_starting_point(lab, run) == saved) is begins
+        curves = lab.store.points.read(run.id)
+        assert bool(curves) is begins, "its history is that of the shorter run"
+        assert [file.epoch for file in lab.weights.list(run.id)] == [1] * begins
+        lab.store.leases.finish(run.id, run.lease, state=execution.RunState.FAILED)
+    lab.store.removal.delete(shorter.id)
+    deleted = _longer(lab, 9, parent=shorter.id, family=shorter.family)
+    assert _starting_point(lab, deleted) == saved, "a deleted run is there until it is removed for good"
+
+
+def test_room_for_the_reason_of_a_failure_is_held_once_and_a_full_disk_is_said(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    hold_reserve(tmp_path)
+    assert reserve_path(tmp_path).read_bytes() == bytes(RESERVE_BYTES)
+    reserve_path(tmp_path).write_bytes(b"it is there")
+    hold_reserve(tmp_path)
+    assert reserve_path(tmp_path).read_bytes() == b"it is there"
+    release_reserve(tmp_path)
+    release_reserve(tmp_path)
+    assert not reserve_path(tmp_path).exists()
+    assert capfd.readouterr().err == ""
+    hold_reserve(tmp_path / "nowhere")
+    assert "no disk space could be held in reserve (No such file or directory)" in capfd.readouterr().err
