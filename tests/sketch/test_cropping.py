@@ -111,3 +111,28 @@ def test_what_runs_off_a_sheet_does_not_make_it_a_tight_crop(draw: Callable[[np.
 
 def test_without_ink_nothing_is_tight() -> None:
     assert not is_tight(np.zeros((300, 400), np.uint8))
+
+
+def _two(size: tuple[int, int], *, wide: int = 100, tall: int = 300, apart: int = 190) -> np.ndarray:
+    """Return a mask with two rings of strokes side by side that begin at its top."""
+    mask = np.zeros(size, np.uint8)
+    for left in (10, 10 + apart):
+        cv2.ellipse(mask, (left + wide // 2, tall // 2), (wide // 2 - 5, tall // 2 - 5), 0, 0, 360, 255, 9)
+    return mask
+
+
+@pytest.mark.parametrize(("tall", "tight"), [(158, False), (170, True), (300, True)])
+def test_digits_of_a_tight_crop_are_longer_than_half_of_its_shorter_side(tall: int, tight: bool) -> None:
+    assert is_tight(_two((300, 400), tall=tall)) is tight
+
+
+@pytest.mark.parametrize(("wide", "tight"), [(340, True), (370, True), (384, False)])
+def test_what_is_longer_than_a_quarter_more_than_the_shorter_side_is_no_digit(wide: int, tight: bool) -> None:
+    assert is_tight(_two((300, 900), wide=wide, apart=450)) is tight
+
+
+@pytest.mark.parametrize(("wide", "tight"), [(40, False), (49, False), (60, True)])
+def test_bars_six_times_as_long_as_wide_are_lines_that_run_off(wide: int, tight: bool) -> None:
+    mask = np.zeros((300, 400), np.uint8)
+    mask[:, 60 : 60 + wide] = mask[:, 250 : 250 + wide] = 255
+    assert is_tight(mask) is tight

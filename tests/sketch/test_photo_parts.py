@@ -443,3 +443,34 @@ def test_a_bare_strip_along_a_whole_side_is_no_part_of_a_digit() -> None:
         assert _has_strip(strip)
         strip[: strip.shape[0] // 5, :4] = 0  # less than nine tenths of the side
         assert not _has_strip(strip)
+
+
+def _bare(shape: tuple[int, int], start: tuple[int, int], end: tuple[int, int], thick: int) -> np.ndarray:
+    """Return a stroke with round ends."""
+    return cv2.line(np.zeros(shape, np.uint8), start, end, 255, thick)
+
+
+@pytest.mark.parametrize(("wide", "single"), [(8, False), (9, True), (12, True)])
+def test_a_bare_upright_stroke_is_a_one_where_it_is_no_thinner_than_a_twelfth(wide: int, single: bool) -> None:
+    mask = np.zeros((100, 60), np.uint8)
+    mask[:, 20 : 20 + wide] = 255
+    mask[[0, 0, -1, -1], [20, 19 + wide, 20, 19 + wide]] = 0  # ends that are narrower than the stroke
+    assert is_single(mask) is single
+
+
+@pytest.mark.parametrize(("across", "single"), [(75, True), (84, True), (90, False), (-84, True), (-90, False)])
+def test_a_bare_stroke_from_top_to_bottom_leans_by_45_degrees_at_most(across: int, single: bool) -> None:
+    left = 20 if across > 0 else 180
+    assert is_single(_bare((100, 200), (left, 7), (left + across, 92), 11)) is single
+
+
+@pytest.mark.parametrize(("wide", "single"), [(150, True), (180, True), (190, False)])
+def test_a_bare_stroke_that_leans_further_fills_four_fifths_of_its_picture(wide: int, single: bool) -> None:
+    assert is_single(_bare((100, wide), (9, 9), (140, 90), 15)) is single
+
+
+@pytest.mark.parametrize(("size", "single"), [(31, False), (33, True)])
+def test_a_single_digit_is_longer_than_half_of_its_picture(size: int, single: bool) -> None:
+    mask = np.zeros((80, 60), np.uint8)
+    cv2.polylines(mask, [np.array([[5, 4], [size - 1, 4], [15, size - 3]], np.int32)], False, 255, 5)
+    assert is_single(mask) is single
