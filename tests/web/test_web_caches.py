@@ -6,9 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from lab.architectures.registry import get_architecture
+from lab.inspection.attribution import attribute
+from lab.inspection.observe import feature_maps, list_layers, to_input
 from lab.runs.records import RunRecord
 from lab.service.lab import Lab
 from lab.sweeps.records import TrialRecord
@@ -197,6 +200,29 @@ def test_answers_to_one_image_are_those_to_the_test_set(here: None, lab: Lab, ru
     assert inspection.points_of(*key, "digits", 20, "pca").shape == (20, 2)  # type: ignore[union-attr]
     assert not any(parameter.requires_grad for parameter in loaded.network.parameters())
     assert not any(getattr(module, "inplace", False) for module in loaded.network.modules())
+
+
+def test_what_is_shared_of_a_network_is_what_is_read_of_it(here: None, lab: Lab, run: RunRecord) -> None:
+    key, image = (run.id, _digest(lab, run)), dataset_of("digits").test_images[3]
+    loaded = inspection.network_of(*key)
+    x = to_input(image[None], mean=loaded.mean, std=loaded.std)
+    layers = inspection.layers_of(*key)
+    assert [layer.name for layer in layers] == [
+        layer.name for layer in list_layers(loaded.network, image_size=loaded.image_size, channels=loaded.channels)
+    ]
+    name = layers[0].name
+    np.testing.assert_array_equal(
+        inspection.maps_of(*key, name, image).mean, feature_maps(loaded.network, x, layer=name).mean
+    )
+    traced = inspection.traced_of(*key)
+    last = traced.nodes[-1].id
+    with torch.no_grad():
+        logits = loaded.network(x)[0].numpy()
+    np.testing.assert_allclose(inspection.outputs_of(*key, (last,), image)[last], logits, rtol=1e-5)
+    shown = inspection.attribution_of(*key, image, 3, "occlusion")
+    wanted = attribute(loaded.network, x, target=3, method="occlusion", black=(0 - loaded.mean) / loaded.std)
+    assert (shown.method, shown.target) == ("occlusion", 3)
+    np.testing.assert_allclose(shown.values, wanted.values, rtol=1e-5)
 
 
 def test_a_photo_is_split_or_is_one_drawing() -> None:

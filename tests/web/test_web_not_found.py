@@ -1,6 +1,7 @@
 """Addresses that no page has are a 404 with links; everything that somebody answers passes."""
 
 import pytest
+import streamlit as st
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -63,3 +64,27 @@ def test_every_other_path_is_a_404_with_links_to_all_pages(client: Client, path:
     assert words in answer.text
     assert "<script>" not in answer.text
     assert all(f">{spec.title}</a>" in answer.text for spec in list_pages())
+
+
+@pytest.mark.parametrize(
+    ("path", "passes"),
+    [
+        ("/lab", True),
+        ("/lab/", True),
+        ("/lab/train", True),
+        ("/lab/nosuchpage", False),
+        ("/labs", False),
+        ("/labtrain", False),  # the address begins with the base, but is not below it
+        ("/train", True),  # as the proxy may hand it on
+    ],
+)
+def test_below_a_base_path_the_same_pages_are_there_and_their_links_begin_with_it(
+    client: Client, monkeypatch: pytest.MonkeyPatch, path: str, passes: bool
+) -> None:
+    real = st.get_option
+    monkeypatch.setattr(st, "get_option", lambda name: "lab" if name == "server.baseUrlPath" else real(name))
+    answer = client.get(path)
+    assert (answer.status_code == 200) is passes
+    if not passes:
+        assert '<a href="/lab/train">' in answer.text
+        assert '<a href="/lab/">' in answer.text

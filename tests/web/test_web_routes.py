@@ -241,3 +241,4 @@ def test_a_store_that_cannot_be_read_is_503_with_a_sentence(
     answer = client.get(path)
     assert answer.status_code == 503
     assert "the run store" in answer.json()["error"]
+    assert answer.json().get("ok") is (False if path == "/healthz" else None)
