@@ -122,6 +122,7 @@ def test_the_least_cut_is_as_deep_as_the_neck(neck: int, cut: float) -> None:
     image = np.zeros((28, 28), np.uint8)
     image[4:24, 4:9] = image[4:24, 19:24] = image[8 : 8 + neck, 9:19] = 255
     assert least_cut(image) == pytest.approx(cut, abs=0.5)
+    assert least_cut(np.where(image > 0, 100, 0).astype(np.uint8)) <= cut
     assert least_cut(np.where(image > 0, 90, 0).astype(np.uint8)) == np.inf
 
 

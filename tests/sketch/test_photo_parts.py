@@ -12,6 +12,7 @@ from lab.sketch.levels import (
     _above_otsu,
     _border_share,
     _ink_of,
+    _principal,
     _spans,
     _split,
     _thickness,
@@ -84,6 +85,14 @@ def test_the_share_of_the_border_counts_all_four_sides() -> None:
     for box, pixels in (((0, 0, 1, 60), 62), ((39, 0, 40, 60), 62), ((0, 0, 40, 1), 42), ((0, 59, 40, 60), 42)):
         assert _border_share(_mask(box) > 0) == pixels / 200
     assert _border_share(_mask((1, 1, 39, 59)) > 0) == 0
+
+
+def test_colours_are_joined_in_the_direction_in_which_they_differ_and_not_in_that_of_their_light() -> None:
+    level = np.full((20, 30, 3), 5.0, np.float32)
+    level[5:15, 5:20] = (5.5, 4.5, 5.0)  # as light as the rest
+    along = _principal(level)
+    assert float(np.ptp(along)) == pytest.approx(0.5**0.5, abs=1e-5)
+    assert abs(float(along[10, 10] - along[0, 0])) == pytest.approx(0.5**0.5, abs=1e-5)
 
 
 def test_otsu_parts_two_values_whatever_they_are() -> None:
@@ -385,6 +394,10 @@ def _plus(mask: np.ndarray) -> None:
     mask[:, 27:33] = mask[37:43] = 255
 
 
+def _tee(mask: np.ndarray) -> None:
+    mask[30:37] = mask[30:, 27:34] = 255
+
+
 def _edge_strip(mask: np.ndarray) -> None:
     mask[:, :6] = 255
     cv2.ellipse(mask, (35, 40), (18, 30), 0, 0, 360, 255, 7)
@@ -417,6 +430,7 @@ def _blob(mask: np.ndarray) -> None:
         (_lying, False),
         (_short, False),
         (_plus, False),
+        (_tee, False),  # three flat ends
         (_edge_strip, False),
         (_corner, False),
         (_frame, False),

@@ -141,8 +141,9 @@ def test_a_line_is_fitted_to_the_ink_beside_it_from_edge_to_edge() -> None:
     assert ends[1] == (299, pytest.approx(110, abs=1))
     far = Line(50, 95, 250, 115)  # nine pixels away: nothing to be fitted to
     assert _fitted(far, points, 4.0, (200, 300)) is far
-    few = Line(50, 85, 250, 105)
-    assert _fitted(few, points[:7], 4.0, (200, 300)) is few
+    few = Line(50, 86, 250, 106)
+    assert _fitted(few, points[25:32], 4.0, (200, 300)) is few
+    assert _fitted(few, points[25:33], 4.0, (200, 300)) is not few  # eight of them
 
 
 def test_a_frame_has_lines_along_three_of_its_sides_and_a_digit_has_none() -> None:
