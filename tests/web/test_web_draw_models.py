@@ -220,6 +220,7 @@ def test_my_drawings_counts_what_each_network_reads_rightly_and_names_the_rest(l
     drawings = [draw_digit("0"), draw_digit("7")]
     first, second = read_saved(model, drawings)
     wrong = next(name for name in model.loaded.class_names if name != second)
+    lab.store.sketches.delete(tuple(each.id for each in lab.store.sketches.list()))
     for label, drawing in ((first, drawings[0]), (wrong, drawings[1])):
         lab.store.sketches.save(encode_ink(drawing), label=label, dataset="digits")
     lab.store.sketches.save(encode_ink(drawings[0]), label="A", dataset="emnist-letters")  # other classes

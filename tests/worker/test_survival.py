@@ -76,13 +76,13 @@ def run(lab: Lab) -> str:
     return run
 
 
-def test_a_killed_server_takes_no_run_with_it(lab: Lab, run: str) -> None:
+def _goes_on_without_its_server(lab: Lab, run: str) -> None:
     first = _until(lab, run, lambda r: _step(r) > 0)
     assert first.state is RunState.RUNNING
     _until(lab, run, lambda r: _step(r) > _step(first) + 600)
 
 
-def test_pause_keeps_the_very_step_and_resume_goes_on_from_it(lab: Lab, run: str) -> None:
+def _is_paused_at_the_very_step_and_goes_on_from_it(lab: Lab, run: str) -> None:
     lab.submissions.control(run, RunRequest.PAUSE)
     paused = _until(lab, run, lambda r: r.state is RunState.PAUSED)
     (checkpoint,) = lab.store.files.list(run, kind=CHECKPOINT)
@@ -93,7 +93,7 @@ def test_pause_keeps_the_very_step_and_resume_goes_on_from_it(lab: Lab, run: str
     assert steps == list(range(1, len(steps) + 1))
 
 
-def test_a_worker_told_to_end_keeps_a_checkpoint_and_says_interrupted(lab: Lab, run: str) -> None:
+def _is_interrupted_with_a_checkpoint_where_its_worker_is_told_to_end(lab: Lab, run: str) -> None:
     os.kill(_supervisor_pid(lab), signal.SIGTERM)
     record = _until(lab, run, lambda r: r.state is not RunState.RUNNING)
     assert record.state is RunState.INTERRUPTED
@@ -106,7 +106,7 @@ def test_a_worker_told_to_end_keeps_a_checkpoint_and_says_interrupted(lab: Lab, 
     assert not is_running(lab.settings)
 
 
-def test_resume_starts_a_worker_where_none_is_alive_and_stop_keeps_the_weights(lab: Lab, run: str) -> None:
+def _is_resumed_where_no_worker_is_alive_and_stopped_with_its_weights(lab: Lab, run: str) -> None:
     before = lab.store.runs.get(run).summary.step
     lab.submissions.control(run, RunRequest.RUN)
     assert lab.workers.ensure()
@@ -117,15 +117,27 @@ def test_resume_starts_a_worker_where_none_is_alive_and_stop_keeps_the_weights(l
     assert lab.weights.load(run, epoch="latest").step <= stopped.summary.step
 
 
-def test_a_stopped_run_cannot_be_paused(lab: Lab, run: str) -> None:
+def _cannot_be_paused_once_stopped(lab: Lab, run: str) -> None:
     with pytest.raises(RunStateError, match="cannot be paused"):
         lab.submissions.control(run, RunRequest.PAUSE)
 
 
-def test_the_disk_budget_keeps_best_and_newest(lab: Lab, run: str) -> None:
+def _has_its_best_and_newest_weights_within_the_disk_budget(lab: Lab, run: str) -> None:
     kept = lab.weights.list(run)
     assert sum(k.bytes for k in kept) <= 1_000_000
     assert any("disk budget" in notice for notice in lab.store.runs.get(run).notices)
+
+
+def test_a_run_outlives_its_server_and_its_worker_is_paused_resumed_and_stopped(lab: Lab, run: str) -> None:
+    for happens in (
+        _goes_on_without_its_server,
+        _is_paused_at_the_very_step_and_goes_on_from_it,
+        _is_interrupted_with_a_checkpoint_where_its_worker_is_told_to_end,
+        _is_resumed_where_no_worker_is_alive_and_stopped_with_its_weights,
+        _cannot_be_paused_once_stopped,
+        _has_its_best_and_newest_weights_within_the_disk_budget,
+    ):
+        happens(lab, run)
 
 
 def test_a_killed_worker_reads_as_interrupted_and_the_supervisor_goes_on_with_the_queue(lab: Lab) -> None:
@@ -146,6 +158,9 @@ def _children(pid: int) -> list[int]:
 
 
 def test_a_warm_worker_with_other_settings_is_dismissed(lab: Lab, tmp_path: Path) -> None:
+    run = lab.submissions.submit(lab.validation.resolve(LONG.replace(epochs=1, keep_mb=10)), fresh=True).run.id
+    lab.workers.ensure()
+    _until(lab, run, lambda r: r.state is RunState.FINISHED)
     assert is_running(lab.settings)
     pid = _supervisor_pid(lab)
     stop_mismatched_supervisor(lab.settings)
