@@ -181,3 +181,21 @@ def test_a_share_of_pictures_loses_a_rectangle_of_two_to_six_pixels_a_side() -> 
     assert 0.07 < len(holed) / len(x) < 0.13
     assert holed.min() >= 1
     assert holed.max() <= 49  # a rectangle of six pixels covers at most seven places a side
+
+
+def test_a_gap_is_a_rectangle_of_two_to_six_pixels_a_side_anywhere_in_a_share_of_the_pictures() -> None:
+    recipe = AugmentRecipe(erase=0.25)
+    erased = augment_batch(torch.ones(4_000, 1, 28, 28), torch.Generator().manual_seed(1), recipe=recipe)[:, 0] == 0
+    wide, tall = erased.any(1).sum(1), erased.any(2).sum(1)
+    holes = erased.any(2).any(1)
+    assert holes.float().mean() == pytest.approx(0.25, abs=0.03)
+    assert torch.equal(erased.sum((1, 2)), wide * tall)  # whole rectangles
+    for sides in (wide[holes], tall[holes]):
+        # 2 to 6, all alike: as many whole pixels begin in it, one more or one less by where it begins
+        assert sorted(set(sides.tolist())) == [2, 3, 4, 5, 6]
+        assert sides.float().mean() == pytest.approx(4.0, abs=0.15)
+    assert 0.1 < (wide == tall)[holes].float().mean() < 0.4, "each side has a length of its own"
+    for places in (erased.any(1).any(0), erased.any(2).any(0)):
+        assert (
+            places.tolist() == [False] + [True] * 27
+        )  # a gap begins behind the first pixel, and may end with the last

@@ -85,3 +85,11 @@ def test_before_every_chunk_it_may_be_left(data: ResidentData, small_net: Build)
         small_net(), data.test_x, data.test_y, mean=0.0, std=1.0, batch_size=12, before_chunk=lambda: asked.append(1)
     )
     assert len(asked) == 5  # 50 images
+
+
+@pytest.mark.parametrize(("asked", "chunk"), [({}, 250), ({"batch_size": 0}, 250), ({"batch_size": 7}, 7)])
+def test_a_processor_evaluates_250_images_at_once_unless_asked_otherwise(
+    data: ResidentData, asked: dict[str, int], chunk: int
+) -> None:
+    found = evaluate(SmallNet(), data.test_x, data.test_y, mean=data.mean, std=data.std, **asked)
+    assert (found.chunk, len(found.logits)) == (chunk, 50)
