@@ -11,7 +11,7 @@ from lab.config import FIELDS, RunConfig
 from lab.config.base import ConfigBase
 from lab.config.fields import setting
 from lab.config.identity import FIRST_SETTINGS
-from lab.config.upgrades import UPGRADES, Values
+from lab.config.upgrades import UPGRADES, Values, upgrade
 from lab.errors import ConfigError
 from tests.golden.opening import RELEASES, read
 
@@ -199,3 +199,15 @@ def test_what_was_changed_is_compared_with_todays_default_and_not_with_the_neutr
     assert later.from_dict({}).changed() == {}
     assert later.from_dict({"mixup": 0.0, "seed": 3}).changed() == {"seed": 3, "mixup": 0.0}
     assert later.from_dict(RunConfig().as_dict()).changed() == {"mixup": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("schema", "upgraded"),
+    [(1, {"lr": 0.5, "seen": "12"}), (2, {"lr": 0.5, "seen": "2"}), (3, {"lr": 0.5, "seen": ""})],
+)
+def test_a_configuration_takes_the_steps_that_it_has_not_taken(schema: int, upgraded: dict[str, Any]) -> None:
+    steps = tuple(lambda values, number=number: {**values, "seen": values["seen"] + number} for number in "12")
+    assert upgrade({"schema": schema, "lr": 0.5, "seen": ""}, steps) == upgraded
+    for wrong in (0, 4, "1", True, None):
+        with pytest.raises(ConfigError, match="but this release reads 1 to 3: update ConvLab to open it"):
+            upgrade({"schema": wrong}, steps)

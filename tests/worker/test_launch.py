@@ -1,9 +1,17 @@
-"""For how many workers of a host there is work."""
+"""For how many workers of a host there is work, and how their supervisor is started."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from filelock import FileLock
 
 from lab.runs.owner import Owner
+from lab.settings import CHECKOUT
+from lab.worker.supervisor import launch
 from lab.worker.supervisor.launch import count_needed, has_work, needs_worker
 from tests.runs.runs_data import submit
 from tests.worker.worker_runs import open_lab
@@ -22,3 +30,30 @@ def test_workers_are_needed_for_what_waits_and_what_this_host_trains(tmp_path: P
     assert count_needed(store) == 3  # one that is trained here, and two that wait
     store.queue.stop_all()
     assert (needs_worker(store), count_needed(store), has_work(store, lab.settings)) == (False, 0, False)
+
+
+@pytest.mark.parametrize(("asked", "words"), [({}, []), ({"warm": False}, []), ({"warm": True}, ["--warm"])])
+def test_a_supervisor_is_started_with_the_labs_settings_and_warm_only_where_that_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: dict[str, bool], words: list[str]
+) -> None:
+    started: list[tuple[list[str], dict[str, Any]]] = []
+
+    class Started:
+        def __init__(self, command: list[str], **options: Any) -> None:
+            started.append((command, options))
+
+        def wait(self) -> int:
+            return 0
+
+    settings = open_lab(tmp_path / "home").settings
+    monkeypatch.setattr(launch, "subprocess", SimpleNamespace(Popen=Started, DEVNULL=-3))
+    assert launch.start_supervisor(settings, **asked)
+    ((command, options),) = started
+    assert command == [sys.executable, "-m", "lab.worker.supervisor", *words]
+    assert options["env"].items() >= settings.environment().items()
+    assert (options["cwd"], options["stdin"], options["start_new_session"]) == (CHECKOUT, -3, True)
+    assert options["stdout"] is options["stderr"]
+    assert options["stdout"].name == str(launch.log_path(settings))
+    with FileLock(launch.lock_path(settings)):
+        assert not launch.start_supervisor(settings, **asked), "one is alive"
+    assert len(started) == 1

@@ -121,6 +121,26 @@ def test_a_worker_says_every_few_seconds_that_it_is_there_and_takes_its_leave(
     assert capfd.readouterr().err.count("the table of workers could not be written: the store is away") == 2
 
 
+@pytest.mark.parametrize(("again_s", "looks"), [(0.3, 21), (2.0, 4), (60.0, 2)])
+def test_an_idle_worker_says_that_it_is_there_looks_for_runs_as_often_as_it_may_and_leaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, again_s: float, looks: int
+) -> None:
+    lab, clock, said = open_lab(tmp_path), Passing(), []
+    began = clock.now
+    for module in (loop, presence_module):
+        monkeypatch.setattr(module, "time", clock)
+    asked = []
+    monkeypatch.setattr(Presence, "look_again_s", lambda _self, least_s: asked.append(least_s) or again_s)
+    vars(lab)["store"] = overheard(lab.store, said)
+    loop.work(lab, ending=clock, idle_s=6.0)
+    lasted_s = clock.now - began
+    assert lasted_s == pytest.approx(max(6.0, again_s) if again_s > 6.0 else 6.0, abs=0.31)
+    assert abs(names(said).count("leases.claim") - looks) <= (again_s == 0.3)  # 0.3 is no sum of powers of two
+    assert asked == [0.3] * names(said).count("leases.claim")
+    assert names(said).count("workers.announce") == 1 + int(lasted_s // (SEEN_S + 0.3))  # it sleeps 0.3 s at a time
+    assert names(said)[-1] == "workers.leave"
+
+
 def test_a_machine_asks_every_two_seconds_what_it_may_do_and_a_joined_one_says_that_it_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
