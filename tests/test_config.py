@@ -401,3 +401,21 @@ def test_every_setting_is_declared_as_it_is_recorded() -> None:
         said = [f"{name} {value!r}" for name, value in facts.items() if value not in (usual[name], {})]
         lines.append(f"{spec.name} ({spec.flag}): {', '.join(said)}")
     check("settings.txt", "\n".join(lines))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("arch", 3, "arch is 3, but it must be text. The default is 'lenet5'."),
+        ("epochs", "x", "epochs is 'x', but it must be a whole number. The default is 5."),
+        ("epochs", True, "epochs is True, but it must be a whole number. The default is 5."),
+        ("lr", "x", "lr is 'x', but it must be a number. The default is 0.001."),
+        ("lr", False, "lr is False, but it must be a number. The default is 0.001."),
+        ("shuffle", 1, "shuffle is 1, but it must be true or false. The default is True."),
+        ("arch_options", [], "arch_options is [], but it must be a set of options. The default is {}."),
+    ],
+)
+def test_a_value_of_another_kind_is_named_with_what_it_must_be(name: str, value: object, words: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        FIELDS[name].check(value)
+    assert (str(refused.value), refused.value.field) == (words, name)
