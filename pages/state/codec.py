@@ -32,6 +32,14 @@ class Param:
     read: Reader
 
 
+class PartlyWrongError(ValueError):
+    """A list with some wrong parts: the text is their rule, `right` the parts that can be taken."""
+
+    def __init__(self, rule: str, right: Any) -> None:
+        super().__init__(rule)
+        self.right = right
+
+
 def param(default: Any, read: Reader, *, name: str = "") -> Any:
     """Declare a field that stands in the address, under its own name unless `name` is given."""
     return field(default=default, metadata={_PARAM: Param(name, read)})
@@ -74,6 +82,8 @@ def decode(record: type[S], address: Mapping[str, str]) -> tuple[S, tuple[str, .
             problems.append(str(error))
         except ValueError as error:
             problems.append(wrong(name, text, str(error)))
+            if isinstance(error, PartlyWrongError):
+                values[own] = error.right
     return record(**values), tuple(problems)
 
 
@@ -139,9 +149,22 @@ def one_of(names: Names) -> Reader:
 
 
 def several_of(names: Names) -> Reader:
-    """Read some of the names, each once."""
+    """Read some of the names, each once; where only some are wrong, the others are taken."""
     one = one_of(names)
-    return lambda text: tuple(dict.fromkeys(one(part) for part in split(text)))
+
+    def read(text: str) -> tuple[str, ...]:
+        right: list[str] = []
+        problem: ValueError | None = None
+        for part in dict.fromkeys(split(text)):
+            try:
+                right.append(one(part))
+            except ValueError as error:
+                problem = problem or error
+        if problem is not None:
+            raise PartlyWrongError(str(problem), tuple(right)) if right else problem
+        return tuple(right)
+
+    return read
 
 
 def split(text: str) -> list[str]:

@@ -19,7 +19,7 @@ from lab.presets import REPORTS
 from lab.runs.query import ordering, parse_query
 from lab.sharing.comparison import list_results
 from lab.text import one_sentence
-from pages.state.codec import decode, one_of, param, several_of, shorten, split, switch
+from pages.state.codec import PartlyWrongError, decode, one_of, param, several_of, shorten, split, switch
 
 LOOKS = {
     "curves": "Curves",
@@ -78,11 +78,18 @@ def _page(text: str) -> int:
 def _ids(text: str) -> tuple[str, ...]:
     ids = tuple(dict.fromkeys(split(text)))
     wrong = [shorten(one) for one in ids if not _ID.fullmatch(one)]
+    right = tuple(one for one in ids if _ID.fullmatch(one))
+    rule = ""
     if wrong:
         more = " and others" if len(wrong) > _NAMED else ""
-        raise ValueError(f"ids of runs, and {', '.join(map(repr, wrong[:_NAMED]))}{more} cannot be one")
-    if len(ids) > MOST_RUNS:
-        raise ValueError(f"at most {MOST_RUNS} ids of runs, not {len(ids)}")
+        rule = f"ids of runs, and {', '.join(map(repr, wrong[:_NAMED]))}{more} cannot be one"
+    elif len(ids) > MOST_RUNS:
+        rule = f"at most {MOST_RUNS} ids of runs, not {len(ids)}"
+    if rule and right:
+        shown = "the others" if wrong else f"the first {MOST_RUNS}"
+        raise PartlyWrongError(f"{rule}: {shown} are shown", right[:MOST_RUNS])
+    if rule:
+        raise ValueError(rule)
     return ids
 
 
@@ -152,5 +159,9 @@ class RunsView:
 def parse_view(address: Mapping[str, str]) -> tuple[RunsView, tuple[str, ...]]:
     """Return the view of an address, and a sentence for each part of it that was passed over."""
     view, problems = decode(RunsView, {name: text for name, text in address.items() if name not in _RETIRED})
+    asked = tuple(dict.fromkeys(split(address.get("runs", ""))))
+    if view.runs and len(view.runs) < len(asked):  # some are passed over, and the others keep their colours
+        colours = view.colours or tuple(range(len(asked)))
+        view = replace(view, colours=tuple(c for c, one in zip(colours, asked) if one in view.runs and c < SLOTS))
     problem = search_problem(view.q)
     return view, tuple(one_sentence(each) for each in (*problems, *([problem] if problem else [])))

@@ -96,7 +96,7 @@ def test_what_is_as_usual_is_left_out_and_the_rest_comes_back(record: _Toy, addr
 def test_each_wrong_part_of_an_address_has_a_sentence_and_the_others_are_taken() -> None:
     asked = {"names": "b.x", "width": "4", "w": "5", "fold": "2", "q": "?", "hidden": "7"}
     assert decode(_Toy, asked) == (
-        _Toy(width=5),
+        _Toy(names=("b",), width=5),
         (
             "The address has names='b.x', but it must be one of a, b, c.",
             "The address asks for 'width', which this page does not recognise.",

@@ -70,7 +70,6 @@ def test_an_address_leaves_out_what_is_as_usual() -> None:
             "one of curves, differences, groups, verdict, parallel, pareto, tree: did you mean 'curves'?",
         ),
         ("by", "batchsize", "names: did you mean 'batch_size'?"),
-        ("runs", ".".join(f"{n:012x}" for n in range(61)), "must be at most 60 ids"),
         ("q", "archh:lenet5", r"The search has no key 'archh'. Did you mean 'arch'?"),
         ("sort", "colour", "cannot be sorted by 'colour'"),
         ("page", "0", "must be a page number from 1"),
@@ -81,7 +80,7 @@ def test_an_address_leaves_out_what_is_as_usual() -> None:
         ("colours", "60", "must be numbers from 0 to 59"),
         ("colours", "1.x", "must be numbers from 0 to 59"),
         ("logx", "yes", "must be 0 or 1"),
-        ("curves", "loss,flavour", "must be one of loss, accuracy"),
+        ("curves", "flavour", "must be one of loss, accuracy"),
         ("by", "x" * 100, "must be one of"),
     ],
 )
@@ -94,6 +93,33 @@ def test_nonsense_in_an_address_is_passed_over_and_said(name: str, text: str, wo
     )
     assert len(complaints) == 1
     assert words in complaints[0]
+
+
+@pytest.mark.parametrize(
+    ("address", "shown", "words"),
+    [
+        ({"runs": "aaaa.x0.bbbb"}, {"aaaa": 0, "bbbb": 2}, "and 'x0' cannot be one: the others are shown."),
+        ({"runs": "x0,bbbb,cccc", "colours": "4.1.3"}, {"bbbb": 1, "cccc": 3}, "and 'x0' cannot be one: the others"),
+        (
+            {"runs": ".".join(f"{n:04x}" for n in range(61))},
+            {f"{n:04x}": n for n in range(60)},
+            "must be at most 60 ids of runs, not 61: the first 60 are shown.",
+        ),
+    ],
+)
+def test_a_link_with_some_wrong_runs_shows_the_others_in_their_colours(
+    address: dict[str, str], shown: dict[str, int], words: str
+) -> None:
+    view, (complaint,) = parse_view(address)
+    assert view.slots == shown
+    assert words in complaint
+    assert parse_view(encode(view)) == (view, ())
+
+
+def test_a_link_with_some_wrong_curves_shows_the_others() -> None:
+    view, (complaint,) = parse_view({"curves": "loss,flavour,accuracy"})
+    assert view.curves == ("loss", "accuracy")
+    assert "must be one of loss, accuracy" in complaint
 
 
 def test_a_run_keeps_its_colour_while_others_come_and_go_and_the_link_has_it() -> None:
@@ -399,7 +425,7 @@ def test_an_address_holds_as_many_runs_as_there_are_colours_and_no_more() -> Non
     view, complaints = parse_view({"runs": ".".join(ids[:-1])})
     assert (view.runs, complaints) == (tuple(ids[:-1]), ())
     view, complaints = parse_view({"runs": ".".join(ids)})
-    assert view.runs == ()
+    assert view.runs == tuple(ids[:-1])
     assert len(complaints) == 1
 
 
