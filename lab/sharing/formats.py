@@ -3,6 +3,8 @@
 A format's module is imported when the format is asked for, so the list opens without torch and Plotly.
 """
 
+import io
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -52,6 +54,16 @@ def export_runs(source: Source, runs: Sequence[RunRecord], *, format: str) -> Fi
     if len(runs) > 1 and not chosen.many:
         raise InputError(f"{chosen.title} holds one run, but {len(runs)} were given: export them one by one.")
     return chosen.write(source, runs)
+
+
+def zip_files(files: Files, format: ExportFormat, *, stem: str) -> bytes:
+    """Return all files of an export as one zip. stem: the name of a file that stands alone, without its ending."""
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for ending, data in files.items():
+            inside = format.folder or "/" in ending
+            archive.writestr(ending if inside else format.main or stem + (ending or format.suffix), data)
+    return target.getvalue()
 
 
 def get_format(format: str) -> ExportFormat:

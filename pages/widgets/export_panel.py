@@ -3,9 +3,7 @@
 A file is written when it is asked for, and errors are shown as their sentence; the download itself needs no rerun.
 """
 
-import io
 import re
-import zipfile
 from collections.abc import Mapping, Sequence
 
 import streamlit as st
@@ -14,7 +12,7 @@ from lab.formatting import plural
 from lab.lazy import load
 from lab.runs.records import RunRecord
 from lab.service.lab import Lab
-from lab.sharing.formats import ExportFormat, export_runs, list_formats
+from lab.sharing.formats import ExportFormat, export_runs, list_formats, zip_files
 from pages.cache.torch_import import require_torch
 from pages.markdown import plain
 from pages.state.keys import element
@@ -88,11 +86,7 @@ def downloads(files: Mapping[str, bytes], format: ExportFormat, stem: str) -> di
     """Return what the browser is offered, by file name; a folder of files, or a file beside a folder, becomes one zip."""
     if not format.folder and not format.main:
         return {stem + (ending or format.suffix): data for ending, data in files.items()}
-    target = io.BytesIO()
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in files.items():
-            archive.writestr(name or format.main, data)
-    return {f"{stem}-{format.id}.zip": target.getvalue()}
+    return {f"{stem}-{format.id}.zip": zip_files(files, format, stem=stem)}
 
 
 def _import(lab: Lab) -> None:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,28 @@ def test_export_writes_the_file_and_says_where(command_line, run: RunRecord, for
         assert Path(file["path"]).stat().st_size == file["bytes"] > 0
         assert out == Path(file["path"]) or out.parent in Path(file["path"]).parents
     assert list(tmp_path.rglob("*.tmp")) == []
+
+
+@pytest.mark.parametrize(
+    ("format", "inside"),
+    [
+        ("tensorboard", ["lenet-bn-ID/events"]),
+        ("code", ["convlab/", "train.py"]),
+        ("safetensors", ["x.card.md", "x.safetensors"]),
+        ("csv", ["x.csv"]),
+    ],
+)
+def test_a_name_that_ends_in_zip_is_one_zip_of_all_files(
+    command_line, run: RunRecord, format: str, inside: list[str], tmp_path: Path
+) -> None:
+    command_line("export", run.id, "--format", format, "--out", tmp_path / "x.zip")
+    assert list(tmp_path.iterdir()) == [tmp_path / "x.zip"]
+    with zipfile.ZipFile(tmp_path / "x.zip") as archive:
+        names = archive.namelist()
+        assert archive.testzip() is None
+    expected = [name.replace("lenet-bn", run.config.arch).replace("ID", run.id) for name in inside]
+    assert all(any(name.startswith(start) for start in expected) for name in names), names
+    assert all(any(name.startswith(start) for name in names) for start in expected), names
 
 
 def test_weights_come_with_their_card_beside_them(command_line, run: RunRecord, tmp_path: Path) -> None:

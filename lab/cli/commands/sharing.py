@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,17 @@ from lab.errors import InputError
 from lab.service.lab import Lab
 from lab.settings import user_path
 from lab.sharing.bundle.read import import_bundle
-from lab.sharing.formats import FORMATS, ExportFormat, export_runs, get_format
+from lab.sharing.formats import FORMATS, ExportFormat, export_runs, get_format, zip_files
 
 
 @click.command("export")
 @click.argument("runs", nargs=-1, required=True)
 @click.option("--format", "format", required=True, metavar="FORMAT", help=f"One of: {', '.join(FORMATS)}.")
 @click.option(
-    "--out", required=True, type=click.Path(path_type=Path), help="File to write; an existing one is replaced."
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="File to write; an existing one is replaced. One that ends in .zip holds all files of the export.",
 )
 @json_flag
 @click.pass_obj
@@ -54,7 +58,13 @@ def _lines(written: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def write_files(files: Mapping[str, bytes], format: ExportFormat, out: Path) -> list[dict[str, Any]]:
-    """Write an export to `out` (for a format that is a folder: below it) and return paths and sizes."""
+    """Write an export to `out` (for a format that is a folder: below it) and return paths and sizes.
+
+    A name that ends in .zip is one zip of all files, as the page offers it: nobody means a folder of that name.
+    """
+    if out.suffix.lower() == ".zip" != format.suffix:
+        files = {"": zip_files(files, format, stem=out.stem)}
+        format = replace(format, folder=False)
     written = []
     for ending, data in files.items():
         if format.folder:
