@@ -126,11 +126,14 @@ def assess_answer(
     top = float(probabilities_K.max())
     entropy = float(compute_entropy(probabilities_K[None])[0])
     if not top >= rule.probability:  # "not inside", so that NaN fails too
-        reasons.append(
-            f"the best answer has only {format_percent(top, digits=0)} (usual: at least {format_percent(rule.probability, digits=0)})"
-        )
+        share, usual = _apart(top, rule.probability)
+        reasons.append(f"the best answer has only {share} (usual: at least {usual})")
     elif not entropy <= rule.entropy:
-        reasons.append(f"the answer is spread out (entropy {entropy:.2f}, usual: at most {rule.entropy:.2f})")
+        largest = float(
+            np.log(len(probabilities_K))
+        )  # nats are said to nobody: a share of what is possible has its scale
+        share, usual = _apart(entropy / largest, rule.entropy / largest)
+        reasons.append(f"the answer is spread out (entropy {share} of the largest possible, usual: at most {usual})")
     strange = False
     if rule.familiar is not None and features_D is not None and not reasons:
         likeness = rule.familiar.likeness(features_D)
@@ -142,6 +145,15 @@ def assess_answer(
     if sketch is not None and not reasons:  # last: each takes milliseconds
         reasons = _overlaid(sketch, image, int(probabilities_K.argmax()), rule, strange=strange)
     return Verdict(bool(reasons), tuple(reasons))
+
+
+def _apart(value: float, limit: float) -> tuple[str, str]:
+    """Return two shares in per cent with as few digits as tell them apart."""
+    for digits in range(3):
+        texts = format_percent(value, digits=digits), format_percent(limit, digits=digits)
+        if texts[0] != texts[1]:
+            break
+    return texts
 
 
 def _picture_reasons(image: np.ndarray, rule: UnsureRule) -> list[str]:

@@ -112,7 +112,30 @@ def test_a_clear_digit_is_believed_and_nan_is_not() -> None:
     image = np.full((28, 28), 30, dtype=np.uint8)
     assert assess_answer(SURE, rule=RULE, sketch=draw_digit("8"), image=image) == Verdict(False, ())
     assert assess_answer(np.array([np.nan, 0.5]), rule=RULE).unsure
-    assert "spread out" in assess_answer(np.array([0.62, 0.19, 0.19]), rule=RULE).reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "limits", "reason"),
+    [
+        # 0.62 ln(1/0.62) + 2 x 0.19 ln(1/0.19) = 0.9275 nats of ln 3 = 1.0986; the limit is 0.8 of them
+        (
+            [0.62, 0.19, 0.19],
+            RULE,
+            "the answer is spread out (entropy 84 % of the largest possible, usual: at most 73 %)",
+        ),
+        (
+            [0.5, 0.5],
+            UnsureRule(0.4, 0.5),
+            "the answer is spread out (entropy 100 % of the largest possible, usual: at most 72 %)",
+        ),
+        ([0.3, 0.4, 0.3], RULE, "the best answer has only 40 % (usual: at least 60 %)"),
+        ([0.596, 0.4, 0.004], RULE, "the best answer has only 59.6 % (usual: at least 60.0 %)"),
+    ],
+)
+def test_limits_are_said_as_shares_with_the_digits_that_tell_them_apart(
+    probabilities: list[float], limits: UnsureRule, reason: str
+) -> None:
+    assert assess_answer(np.array(probabilities), rule=limits).reasons == (reason,)
 
 
 def test_reading_gives_the_networks_own_probabilities(halves: Loaded) -> None:
