@@ -18,7 +18,7 @@ from lab.runs.store import RunStore
 from lab.runs.workers import WorkerRecord
 from lab.service.jobs import Jobs
 from lab.settings import Settings
-from lab.worker.supervisor.launch import is_running
+from lab.worker.supervisor.launch import is_supervised
 from lab.worker.supervisor.slots import count_slots, host_slots, likely_device, store_slots
 
 NOBODY = "no worker is alive on any host: open the lab, or start one with `convlab worker`"
@@ -226,7 +226,7 @@ class Machines:
 
     def _is_supervised(self) -> bool:
         """Whether a supervisor lives here, which starts a worker; asking takes a lock in the lab's home for a moment."""
-        return not self._settings.read_only and self._settings.home.is_dir() and is_running(self._settings)
+        return not self._settings.read_only and self._settings.home.is_dir() and is_supervised(self._settings)
 
 
 def behind_words(run: RunRecord, before: Sequence[RunRecord], *, busy: int) -> str:

@@ -22,10 +22,12 @@ from lab.runs.outage import Outage
 from lab.runs.owner import Owner, this_host
 from lab.runs.run_queue import RunQueue
 from lab.service.lab import Lab
+from lab.service.machines import NOBODY, STARTING
 from lab.settings import PROCESS_ENVIRONMENT, Settings
 from lab.worker.supervisor import process as module
 from lab.worker.supervisor.adopted import AdoptedWorker
-from lab.worker.supervisor.launch import lock_path, log_path, start_supervisor
+from lab.worker.supervisor.launch import is_running, lock_path, log_path, start_supervisor
+from lab.worker.supervisor.pid_files import read_pid_file, starting_pid_path
 from lab.worker.supervisor.process import SlotWorker, Supervisor, main
 from tests.processes import idle_process
 from tests.waiting import LIMIT_S, wait_until
@@ -103,6 +105,21 @@ def test_a_supervisor_belongs_to_its_lab_and_to_no_terminal(
     assert facts["argv"] == ["-m", "lab.worker.supervisor", *(["--warm"] if warm else [])]
     assert facts["leads"]
     assert {name: facts["environment"][name] for name in settings.environment()} == settings.environment()
+
+
+def test_a_supervisor_that_was_just_started_counts_before_it_holds_the_lock(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _stand_in(tmp_path, monkeypatch, "#!/bin/sh\nexec sleep 600\n")
+    lab.submissions.submit(lab.validation.resolve(SMALL))
+    assert [entry.why for entry in lab.machines.show().waiting] == [NOBODY]
+    assert lab.workers.ensure()
+    assert not is_running(lab.settings)
+    assert [entry.why for entry in lab.machines.show().waiting] == [STARTING]
+    started = read_pid_file(starting_pid_path(lab.settings))
+    assert started is not None
+    os.kill(started.owner.pid, signal.SIGKILL)
+    wait_until(lambda: [entry.why for entry in lab.machines.show().waiting] == [NOBODY])
 
 
 def test_a_worker_gets_the_labs_settings_and_what_a_training_process_needs(

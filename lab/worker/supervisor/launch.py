@@ -16,10 +16,10 @@ from typing import BinaryIO
 from filelock import FileLock, Timeout
 
 from lab.executors.config import list_executors
-from lab.runs.owner import this_host
+from lab.runs.owner import Owner, process_start, this_host
 from lab.runs.store import RunStore
 from lab.settings import CHECKOUT, Settings
-from lab.worker.supervisor.pid_files import read_pid_file, supervisor_pid_path
+from lab.worker.supervisor.pid_files import read_pid_file, starting_pid_path, supervisor_pid_path, write_pid_file
 
 WARM = "--warm"
 LEAVE = signal.SIGUSR1  # asks a worker to end after its run, at once where it has none
@@ -47,6 +47,12 @@ def is_running(settings: Settings) -> bool:
             return False
     except Timeout:
         return True
+
+
+def is_supervised(settings: Settings) -> bool:
+    """Return whether a supervisor holds the lock, or was started and will hold it in a moment."""
+    started = read_pid_file(starting_pid_path(settings))
+    return is_running(settings) or (started is not None and started.alive)
 
 
 def has_work(store: RunStore, settings: Settings) -> bool:
@@ -84,6 +90,11 @@ def start_supervisor(settings: Settings, *, warm: bool = False) -> bool:
             stderr=log,
             start_new_session=True,
         )
+    try:
+        owner = Owner(this_host(), process.pid, process_start(process.pid) or "")
+        write_pid_file(starting_pid_path(settings), owner, settings)
+    except OSError:  # on a full disk, `is_supervised` says for a second too long that nobody is there
+        pass
     # Somebody has to collect it when it exits, or it stays behind as a zombie of the server.
     threading.Thread(target=process.wait, name="supervisor", daemon=True).start()
     return True

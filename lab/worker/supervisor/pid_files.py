@@ -46,6 +46,11 @@ def supervisor_pid_path(settings: Settings) -> Path:
     return settings.home / "supervisor.json"
 
 
+def starting_pid_path(settings: Settings) -> Path:
+    """Return the pid file of the supervisor that was started last: it takes a second until that one holds the lock."""
+    return settings.home / "supervisor-started.json"
+
+
 def worker_pid_path(settings: Settings, index: int = 0) -> Path:
     """Return the pid file of a slot's worker; the first has the name of the releases that knew only one."""
     return settings.home / (f"worker-{index + 1}.json" if index else "worker.json")
