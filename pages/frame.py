@@ -11,7 +11,8 @@ from pages.components.nav import follow_navigation
 from pages.components.share import share_link
 from pages.markdown import plain
 from pages.registry import list_pages, page_path
-from pages.widgets.frame import show_errors
+from pages.state.session import take_outage
+from pages.widgets.frame import redraw_after_outage, show_errors
 
 _log = logging.getLogger(__name__)
 _LOGO = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 148 32" width="148" height="32">
@@ -73,11 +74,14 @@ def navigation() -> None:
         st.set_page_config(page_title=f"{chosen.title} · ConvLab")
     follow_navigation(chosen.url_path or "home", dark=dark)
     share_link()
+    take_outage()  # of a part that refreshed itself
     with show_errors():
         warm_worker()
         settle_torch()
         _warn()
         chosen.run()
+    if take_outage():
+        redraw_after_outage()
 
 
 def _warn() -> None:

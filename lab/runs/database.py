@@ -37,6 +37,11 @@ _REFUSED = (
 # SQLSTATE classes: 08 connection exception, 57P0x the server is shut down, crashed or starting up, 53300 too many clients,
 # 25P03 the server ended a transaction that had paused for too long.
 _GONE = ("08", "57P0", "53300", "25P03")
+_CROWDED = (
+    "too many clients",
+    "too many connections",
+    "connection slots are reserved",
+)  # a refusal to connect has no code
 # 53 insufficient resources (its disk is full, no memory), 58 its disk fails, 25006 it takes no writes (a standby after a
 # failover, an operator's switch), 57014 somebody cancelled the statement: it answers, and may do it later.
 _UNABLE = ("53", "58", "25006", "57014")
@@ -240,9 +245,15 @@ class Database:
         where = self.url.render_as_string(hide_password=True)
         low = cause.lower()
         if _is_gone(error):
+            crowded = any(words in low for words in _CROWDED)
+            advice = (
+                "close other connections to it, or raise its limit"
+                if crowded
+                else "check that the database server is running"
+            )
             return StoreUnreachableError(
-                f"The run store {where} cannot be reached ({_short(cause.rpartition('failed: ')[2])}), so nothing was read or written: check that "
-                "the database server is running, and try again; a training waits for it."
+                f"The run store {where} cannot be reached ({_short(cause.rpartition('failed: ')[2])}), so nothing was read or "
+                f"written: {advice}, and try again; a training waits for it."
             )
         if _sqlstate(error).startswith(_UNABLE):
             return StoreUnreachableError(

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+from sqlalchemy import select
+
 from lab.errors import StoreError
 from lab.runs.context import StoreContext
 from lab.runs.database import BUSY_S, Database
@@ -20,7 +22,7 @@ from lab.runs.run_logs import RunLogs
 from lab.runs.run_lookup import RunLookup
 from lab.runs.run_queue import RunQueue
 from lab.runs.saved_files import SavedFiles
-from lab.runs.schema import migrate, require_newest
+from lab.runs.schema import migrate, require_newest, runs
 from lab.runs.shared_data import SharedData
 from lab.runs.sketches import Sketches
 from lab.runs.sweeps import StoredSweeps
@@ -94,6 +96,11 @@ class RunStore:
     def read_only(self) -> bool:
         """Whether every write is refused."""
         return self.database.read_only
+
+    def ping(self) -> None:
+        """Read next to nothing. Raises `StoreBusyError` while the store does not answer."""
+        with self.database.read() as connection:
+            connection.execute(select(runs.c.number).limit(1)).all()
 
     def now(self) -> float:
         """Return the time by the store's clock, which is what its times are to be compared with."""

@@ -9,6 +9,7 @@ import streamlit as st
 
 _FLASH = "flash"
 _CLOSING = "closing"
+_OUTAGE = "outage"
 
 
 def value_of(key: str, default: Any = None) -> Any:
@@ -51,3 +52,13 @@ def flash(message: str) -> None:
 def take_flash() -> str:
     """Return that sentence once."""
     return str(st.session_state.pop(_FLASH, ""))
+
+
+def note_outage() -> None:
+    """Note that the store was away for something on this page."""
+    put(_OUTAGE, True)
+
+
+def take_outage() -> bool:
+    """Return whether it was, since this was asked last."""
+    return bool(st.session_state.pop(_OUTAGE, False))

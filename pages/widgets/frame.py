@@ -1,5 +1,6 @@
 """What every page begins with: its heading, and the place where errors become sentences."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -7,11 +8,13 @@ from typing import ParamSpec
 
 import streamlit as st
 
-from lab.errors import LabError
+from lab.errors import LabError, StoreBusyError
+from pages.cache.lab import get_lab
 from pages.markdown import plain
-from pages.state.session import take_flash
+from pages.state.session import note_outage, take_flash
 
 _P = ParamSpec("_P")
+ASK_S = 4.0  # between two questions to a store that was away
 
 
 def page_frame(title: str, intro: str = "") -> None:
@@ -36,6 +39,28 @@ def show_errors() -> Iterator[None]:
         yield
     except LabError as error:
         st.error(plain(str(error)), icon=":material/error:")
+        if isinstance(error, StoreBusyError):
+            note_outage()
+
+
+def redraw_after_outage() -> None:
+    """Draw the page anew once the store answers; until then its sentence stays where it is.
+
+    Parts that refresh themselves come back by themselves. A page that was opened meanwhile has none.
+    """
+    drawn_at = time.monotonic()
+
+    @st.fragment(run_every=ASK_S)
+    def ask() -> None:
+        if time.monotonic() - drawn_at < ASK_S / 2:  # the page itself, just now
+            return
+        try:
+            get_lab().store.ping()
+        except LabError:
+            return
+        st.rerun()
+
+    ask()
 
 
 def shows_errors(draw: Callable[_P, None]) -> Callable[_P, None]:

@@ -111,7 +111,7 @@ def server(monkeypatch: pytest.MonkeyPatch, bench: Bench) -> Iterator[PostgresSe
         get_lab().store.close()
 
 
-def test_pages_say_in_one_sentence_that_postgres_is_away_and_recover_on_a_reload(server: PostgresServer) -> None:
+def test_pages_say_in_one_sentence_that_postgres_is_away_and_open_afterwards(server: PostgresServer) -> None:
     run = _trained(Bench(get_lab()), 1)
     assert "97.31" in _texts(_page("train", run=run))
     server.kill()

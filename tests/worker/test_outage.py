@@ -145,7 +145,10 @@ def test_a_short_outage_of_postgres_is_survived_by_a_training(
     training = _train(monkeypatch, trains, begin, wait_s=3_600.0)
     wait_until(lambda: training.beat.outage.longest_s > 0.5)
     if how == "too many connections":
-        with pytest.raises(StoreUnreachableError, match=r"too many connections for role.*a training waits for it"):
+        with pytest.raises(
+            StoreUnreachableError,
+            match=r"too many connections for role.*: close other connections to it, or raise its limit, and try again",
+        ):
             trains.store.runs.list()
     end()
     training.wait()
