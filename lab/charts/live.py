@@ -148,18 +148,26 @@ def _times(seconds: np.ndarray) -> list[float | None]:
 def _notes(points: Mapping[str, Series]) -> dict[str, str]:
     """Return notes on what the charts leave out, by the setting that leaves it out: "" for nothing."""
     leaving = [text for chart in live_charts() if (text := _leaving(points, chart))]
-    start = [f"{metric_title(n)} {format_metric(n, s.value[0], digits=1)}" for n, s in points.items() if s.step[0] == 0]
+    start = {n: s for n, s in points.items() if s.step[0] == 0}
+    timeless = {n: s for n, s in start.items() if not s.time_s[0] > 0}  # the others are on an axis of time
     logarithmic = [name for chart in live_charts() if chart.quantity.unbounded for name in _present(points, chart)]
     below = [metric_title(name) for name in logarithmic if excursions(points[name].value, None, log=True)]
     rates = points.get(LEARNING_RATE.id)
     return {
         "range": " ".join(leaving),
-        "log_x": f"Step 0 ({', '.join(start)}) is not on a logarithmic axis." if start else "",
+        "log_x": _not_on_log_axis(start),
+        "log_time": _not_on_log_axis(timeless),
         "log_y": f"Values of 0 or less ({', '.join(below)}) are not on a logarithmic axis." if below else "",
         LEARNING_RATE.chart_id: "The learning rate was recorded once an epoch, so what the schedule did between these points is not shown."
         if rates is not None and recorded_by_epoch(rates)
         else "",
     }
+
+
+def _not_on_log_axis(start: Mapping[str, Series]) -> str:
+    """Say which first values a logarithmic axis across has no place for."""
+    values = [f"{metric_title(name)} {format_metric(name, s.value[0], digits=1)}" for name, s in start.items()]
+    return f"Step 0 ({', '.join(values)}) is not on a logarithmic axis." if values else ""
 
 
 def _leaving(points: Mapping[str, Series], chart: ChartSpec) -> str:

@@ -53,13 +53,13 @@ def _not_on_log_axis(lines: Sequence[Line], *, title: str, quantity: Quantity) -
     for line in lines:
         for step, value in line.dropped[:1]:
             steps.add(step)
-            seen.setdefault(line.runs, f"{line.label} {quantity.format(value, digits=1)}")
+            seen.setdefault(line.runs, f"{line.label}: {quantity.format(value, digits=1)}")
     if not seen:
         return ""
     values = list(seen.values())
-    more = f" and {len(values) - _MOST} more" if len(values) > _MOST else ""
+    more = f"; and {len(values) - _MOST} more" if len(values) > _MOST else ""
     where = " and ".join(f"step {step:,}" for step in sorted(steps)[:_MOST])
-    return f"{title} at {where} ({', '.join(values[:_MOST])}{more}) is not on a logarithmic axis."
+    return f"{title} at {where} ({'; '.join(values[:_MOST])}{more}) is not on a logarithmic axis."
 
 
 def _not_positive(line: Line, x: str) -> str:

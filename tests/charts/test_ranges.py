@@ -229,7 +229,7 @@ def test_step_0_is_not_drawn_on_a_logarithmic_x_axis_and_the_picture_says_what_i
     one = curves(run(name="a"), batch_accuracy=[0.69, 0.8])
     one = RunCurves(one.run, {**one.points, "val/accuracy": start})
     info = overlay_info([one], OverlayOptions("accuracy", smoothing=1, log_x=True))
-    assert info.notes == ("Accuracy at step 0 (a 10.2 %) is not on a logarithmic axis.",)
+    assert info.notes == ("Accuracy at step 0 (a: 10.2 %) is not on a logarithmic axis.",)
     train, val = info.lines
     assert (train.x.tolist(), train.y.tolist()) == ([1.0, 2.0], [0.69, 0.8])  # what was measured at step 1
     assert (val.x.tolist(), val.y.tolist()) == ([10.0], [0.7])

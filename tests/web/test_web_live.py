@@ -9,6 +9,7 @@ import pytest
 
 from lab.charts.live import live_payload
 from lab.errors import InputError
+from lab.runs.records import Series
 from tests.web.web_data import series
 
 
@@ -144,8 +145,18 @@ def test_what_a_logarithmic_axis_has_no_place_for_is_said_with_its_value() -> No
     assert payload["remarks"]["log_x"] == (
         "Step 0 (validation loss 2.31, validation accuracy 10.2 %) is not on a logarithmic axis."
     )
+    assert payload["remarks"]["log_time"] == payload["remarks"]["log_x"]  # measured at 0 s
     assert payload["remarks"]["log_y"] == "Values of 0 or less (batch loss) are not on a logarithmic axis."
     assert payload["charts"]["loss"]["below"] == [["batch/loss", 2, 0.002, "-0.2", False]]
+
+
+def test_a_first_value_that_took_time_stands_on_a_logarithmic_axis_of_time() -> None:
+    start = Series("val/loss", np.array([0, 100]), np.array([2.31, 1.0]), np.array([0.488, 39.4]))
+    remarks = _ask({"val/loss": start})["remarks"]
+    assert (remarks["log_x"], remarks["log_time"]) == (
+        "Step 0 (validation loss 2.31) is not on a logarithmic axis.",
+        "",
+    )
 
 
 def test_the_newest_value_is_the_one_of_the_last_step_however_thin_the_curve() -> None:

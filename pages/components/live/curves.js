@@ -56,6 +56,14 @@ export class Curves {
     return chart.log && this.settings.logy ? values.map((value) => (value > 0 ? value : null)) : values;
   }
 
+  // What the charts leave out, by the settings that leave it out: of step 0, the time is known and may be above 0.
+  leftOut() {
+    const { range, log_x, log_time, log_y, [this.data.rate.chart]: rate } = this.news.remarks;
+    const { full, logx, logy, x } = this.settings;
+    const start = x === "time" ? log_time : log_x;
+    return [!full && range, logx && start, logy && log_y, !this.data.constant && rate].filter(Boolean);
+  }
+
   smoothed({ mvalue, width }) {
     return smoothedMeans(mvalue, width, this.data.spans[this.settings.smoothing]);
   }

@@ -45,3 +45,16 @@ test("a run that is no fork has all of its curves", () => {
     ["points", 1, [1, 2, 3, 4]],
   ]);
 });
+
+test("what a logarithmic axis has no place for depends on what runs across", () => {
+  const run = new Run(0);
+  run.news.remarks = { range: "", log_x: "Step 0 is left out.", log_time: "", log_y: "", lr: "" };
+  const said = (settings) => {
+    run.settings = { ...run.settings, ...settings };
+    return run.leftOut();
+  };
+  assert.deepEqual(said({ logx: false, x: "step" }), []);
+  assert.deepEqual(said({ logx: true, x: "step" }), ["Step 0 is left out."]);
+  assert.deepEqual(said({ logx: true, x: "epoch" }), ["Step 0 is left out."]);
+  assert.deepEqual(said({ logx: true, x: "time" }), []); // it has its time, and stands there
+});

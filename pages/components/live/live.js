@@ -105,6 +105,7 @@ class Live extends Curves {
     clearTimeout(this.timer);
     if (this.closed || document.hidden || this.asking) return;
     this.asking = true;
+    const late = setTimeout(() => this.showTrouble(`The lab has not answered for ${POLL_MS.late / 1000} s; waiting for it.`), POLL_MS.late);
     try {
       const since = this.since ? `?since=${encodeURIComponent(this.since)}` : "";
       const answer = await fetch(`/api/runs/${encodeURIComponent(this.run)}/points${since}`, { cache: "no-store" });
@@ -118,6 +119,7 @@ class Live extends Curves {
       this.wait = POLL_MS.failed;
     } finally {
       this.asking = false;
+      clearTimeout(late);
     }
     this.showNote();
     if (!this.closed) this.timer = setTimeout(() => this.poll(), this.wait);
@@ -270,14 +272,16 @@ class Live extends Curves {
     });
   }
 
-  // What the charts leave out, by the settings that leave it out.
   remark() {
-    const { range, log_x, log_y, [this.data.rate.chart]: rate } = this.news.remarks;
-    const { full, logx, logy } = this.settings;
-    const lines = [!full && range, logx && log_x, logy && log_y, !this.data.constant && rate].filter(Boolean);
+    const lines = this.leftOut();
     const place = this.find(".cl-remarks");
     place.hidden = lines.length === 0;
     if (place.textContent !== lines.join(" ")) place.textContent = lines.join(" ");
+  }
+
+  showTrouble(text) {
+    this.trouble = text;
+    this.showNote();
   }
 
   showNote() {

@@ -5,7 +5,7 @@ import { touched } from "../shared/plotly.js";
 import { SHARES, emptyAxes, fitted, isLow, rangeMode } from "./axes.js";
 
 export const SKIPPED = 0.05; // share of the steps that "skip the start" leaves out
-export const POLL_MS = { first: 500, longest: 5000, ended: 20000, failed: 10000, growth: 1.5 };
+export const POLL_MS = { first: 500, longest: 5000, ended: 20000, failed: 10000, late: 10000, growth: 1.5 };
 // By split: the place of its colour in the theme, marker and dash. "" stands for what belongs to the run itself.
 export const LOOK = { train: [0, "circle", "solid"], val: [1, "diamond", "dot"], test: [2, "square", "dash"], "": [3, "circle", "solid"] };
 
