@@ -11,7 +11,7 @@ from pages.components.nav import follow_navigation
 from pages.components.share import share_link
 from pages.markdown import plain
 from pages.registry import list_pages, page_path
-from pages.state.session import take_outage
+from pages.state.session import known_outage, note_outage
 from pages.widgets.frame import redraw_after_outage, show_errors
 
 _log = logging.getLogger(__name__)
@@ -74,13 +74,13 @@ def navigation() -> None:
         st.set_page_config(page_title=f"{chosen.title} · ConvLab")
     follow_navigation(chosen.url_path or "home", dark=dark)
     share_link()
-    take_outage()  # of a part that refreshed itself
+    note_outage("")  # a new look
     with show_errors():
         warm_worker()
         settle_torch()
         _warn()
         chosen.run()
-    if take_outage():
+    if known_outage():
         redraw_after_outage()
 
 

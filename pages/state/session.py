@@ -54,11 +54,11 @@ def take_flash() -> str:
     return str(st.session_state.pop(_FLASH, ""))
 
 
-def note_outage() -> None:
-    """Note that the store was away for something on this page."""
-    put(_OUTAGE, True)
+def note_outage(sentence: str) -> None:
+    """Note that the store was away for something on this page; "" says that it answers again."""
+    put(_OUTAGE, sentence)
 
 
-def take_outage() -> bool:
-    """Return whether it was, since this was asked last."""
-    return bool(st.session_state.pop(_OUTAGE, False))
+def known_outage() -> str:
+    """Return what was noted of an outage that is not over as far as this page knows, "" for none."""
+    return str(value_of(_OUTAGE, ""))

@@ -4,16 +4,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from typing import ParamSpec
+from typing import Any, ParamSpec
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from lab.errors import LabError, StoreBusyError
 from pages.cache.lab import get_lab
 from pages.markdown import plain
-from pages.state.session import note_outage, take_flash
+from pages.state.session import known_outage, note_outage, take_flash
 
 _P = ParamSpec("_P")
+_ERROR = ":material/error:"
 ASK_S = 4.0  # between two questions to a store that was away
 
 
@@ -38,9 +40,19 @@ def show_errors() -> Iterator[None]:
     try:
         yield
     except LabError as error:
-        st.error(plain(str(error)), icon=":material/error:")
-        if isinstance(error, StoreBusyError):
-            note_outage()
+        _show(error, st)
+
+
+def _show(error: LabError, place: Any) -> None:
+    place.error(plain(str(error)), icon=_ERROR)
+    if isinstance(error, StoreBusyError):
+        note_outage(str(error))
+
+
+def _runs_alone() -> bool:
+    """Whether this run of the script is one of fragments only."""
+    context = get_script_run_ctx()
+    return context is not None and bool(context.fragment_ids_this_run)
 
 
 def redraw_after_outage() -> None:
@@ -66,13 +78,24 @@ def redraw_after_outage() -> None:
 def shows_errors(draw: Callable[_P, None]) -> Callable[_P, None]:
     """Make a fragment show a deliberate error as its sentence, and what its callbacks leave to be said (`flash`).
 
-    Streamlit runs it without the page around it.
+    Streamlit runs it without the page around it. While the store is away, each run says so before it waits for an answer:
+    what a run says at its end is lost where the next one begins at once, as a fragment does that takes longer than its time.
     """
 
     @wraps(draw)
     def drawn(*args: _P.args, **kwargs: _P.kwargs) -> None:
-        with show_errors():
+        known = known_outage() if _runs_alone() else ""
+        place: Any = st.empty() if known else st
+        if known:
+            place.error(plain(known), icon=_ERROR)
+        try:
             draw(*args, **kwargs)
+        except LabError as error:
+            _show(error, place)
+        else:
+            if known:
+                note_outage("")
+                place.empty()
         _show_flash()  # not before: where the fragment asks for a rerun of its page, that shows it
 
     return drawn

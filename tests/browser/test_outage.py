@@ -1,13 +1,17 @@
-"""A page that was opened while the store was away says so, and comes by itself once the store answers."""
+"""Pages while the store is away say so, those that were opened meanwhile too, and go on by themselves once it answers."""
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 
+from lab.config import RunConfig
 from tests.browser.conftest import Server, Visitor, start_server
 from tests.postgres import PostgresServer, started_server
+from tests.sharing.sharing_runs import open_lab
 
 pytestmark = pytest.mark.long
 
@@ -16,6 +20,13 @@ pytestmark = pytest.mark.long
 def postgres() -> Iterator[PostgresServer]:
     with started_server() as running:
         yield running
+
+
+@pytest.fixture
+def fresh_still_server(tmp_path: Path) -> Iterator[Server]:
+    running = start_server(tmp_path / "home", worker=False)
+    yield running
+    running.stop()
 
 
 @pytest.fixture
@@ -35,3 +46,14 @@ def test_a_page_opened_during_an_outage_is_drawn_once_the_store_answers(
     postgres.start()
     expect(visitor.page.get_by_text("No runs yet.")).to_be_visible()
     expect(away).to_have_count(0)
+
+
+def test_a_page_that_refreshes_itself_says_that_a_file_is_locked(fresh_still_server: Server, visitor: Visitor) -> None:
+    lab = open_lab(fresh_still_server.home)
+    lab.submissions.submit(lab.validation.resolve(RunConfig(dataset="digits")), name="waits")
+    visitor.open(f"{fresh_still_server.url}/runs")  # it looks every few seconds whether the run has begun
+    locked = visitor.page.get_by_text("The run store was held by another process")
+    with closing(sqlite3.connect(fresh_still_server.home / "lab.db", isolation_level=None, timeout=60)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        expect(locked).to_be_visible()
+    expect(locked).to_have_count(0)
