@@ -108,6 +108,15 @@ def learn_rule(probabilities_BK: np.ndarray, labels_B: np.ndarray, images_BHW: n
     return UnsureRule(probability, limit, usual, outline, shape)
 
 
+def _apart(value: float, limit: float) -> tuple[str, str]:
+    """Return two shares in per cent with as few digits as tell them apart."""
+    for digits in range(3):
+        texts = format_percent(value, digits=digits), format_percent(limit, digits=digits)
+        if texts[0] != texts[1]:
+            break
+    return texts
+
+
 def assess_answer(
     probabilities_K: np.ndarray,
     *,
@@ -145,15 +154,6 @@ def assess_answer(
     if sketch is not None and not reasons:  # last: each takes milliseconds
         reasons = _overlaid(sketch, image, int(probabilities_K.argmax()), rule, strange=strange)
     return Verdict(bool(reasons), tuple(reasons))
-
-
-def _apart(value: float, limit: float) -> tuple[str, str]:
-    """Return two shares in per cent with as few digits as tell them apart."""
-    for digits in range(3):
-        texts = format_percent(value, digits=digits), format_percent(limit, digits=digits)
-        if texts[0] != texts[1]:
-            break
-    return texts
 
 
 def _picture_reasons(image: np.ndarray, rule: UnsureRule) -> list[str]:
