@@ -104,6 +104,17 @@ class Architecture:
     options: tuple[ArchOption, ...] = ()
     order: int = 10_000
 
+    @property
+    def reports(self) -> str:
+        """Which reports ran it, as a sentence such as "Reports C, E."; "" for none."""
+        return f"Report{'s' if ',' in self.report else ''} {self.report}." if self.report else ""
+
+    @property
+    def origin(self) -> str:
+        """Source and reports in one line, the same report once."""
+        known = self.source.startswith("Report")
+        return f"Source: {self.source}." + ("" if known or not self.report else f" {self.reports}")
+
     def option(self, name: str) -> ArchOption:
         """Return one option; an unknown name raises `ConfigError` with the near miss."""
         for option in self.options:

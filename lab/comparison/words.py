@@ -49,7 +49,7 @@ def _few(verdict: Verdict) -> str:
     if verdict.design is Design.FOLDS:
         return f"Not enough folds (both sides have {verdict.n_a} in common): at least {LEAST_FOLDS} are needed."
     needed = f"{LEAST_PAIRS} pairs" if verdict.design is Design.PAIRS else f"{LEAST_RUNS} of each"
-    text = f"Not enough runs ({_counts(verdict)}): at least {needed} are needed."
+    text = f"Not enough runs ({_few_counts(verdict)}): at least {needed} are needed."
     if not verdict.n_a or not verdict.n_b:
         return text
     chance = verdict.chance or 0.0
@@ -97,6 +97,10 @@ def _counts(verdict: Verdict) -> str:
     if verdict.design is Design.PAIRS:
         return plural(verdict.n_a, "pair")
     return f"{verdict.n_a} and {plural(verdict.n_b, 'run')}"
+
+
+def _few_counts(verdict: Verdict) -> str:
+    return _counts(verdict) if verdict.design is Design.PAIRS else f"{verdict.n_a} and {verdict.n_b}"
 
 
 def points(share: float) -> str:

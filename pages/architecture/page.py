@@ -39,8 +39,7 @@ def _choose() -> tuple[Design, int] | None:
         ARCHITECTURE.take("batch")
         batch = int(st.number_input("Batch size", 1, LARGEST_BATCH, **ARCHITECTURE.widget("batch")))
         ARCHITECTURE.show("batch")
-    report = f" Report {arch.report}." if arch.report else ""
-    st.caption(plain(f"{arch.description} Source: {arch.source}.{report}"))
+    st.caption(plain(f"{arch.description} {arch.origin}"))
     return design_of(arch, size, choose_options(arch)), batch
 
 

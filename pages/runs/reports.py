@@ -54,7 +54,7 @@ def reports_view(view: RunsView) -> None:
         alt=f"{names[view.report]}: reported and measured results of {len(rows)} experiments",
     )
     st.caption(
-        "Measured is the mean ± one standard deviation (from three runs on) over the finished runs of exactly this setting, whatever their "
+        "**Measured** is the mean ± one standard deviation (from three runs on) over the finished runs of exactly this setting, whatever their "
         "seed. Accuracies are those of the test set after the last epoch, which is what the reports quote (where one quotes "
         "another epoch, it is named); everywhere else a run has the result of its selected weights. Times are of training, "
         "the reported ones on the reports' own machines."

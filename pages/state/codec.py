@@ -140,6 +140,8 @@ def one_of(names: Names) -> Reader:
         known = list(names() if callable(names) else names)
         if text in known:
             return text
+        if not known:
+            raise ValueError("left out, because there is nothing to choose from here")
         close = close_match(text, known)
         hint = f": did you mean {close!r}?" if close else ""
         listed = ", ".join(known) if len(known) <= _LISTED else f"{len(known)} names"

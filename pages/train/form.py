@@ -185,10 +185,9 @@ def _network() -> None:
     with _beside("arch"):
         st.html(_outline(arch.id))
         browse_button("arch")
-    from_report = f" Report {arch.report}." if arch.report else ""
     best = reached(dataset=str(form_value("dataset")), arch=arch.id)
     size = network_size(arch.id)
-    st.caption(plain(f"{arch.description} {size and size + '.'}{from_report} {best}"))
+    st.caption(plain(" ".join(filter(None, (arch.description, size and f"{size}.", arch.reports, best)))))
 
 
 def _outline(arch: str) -> str:

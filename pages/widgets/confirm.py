@@ -34,17 +34,19 @@ def start_unless_long(
 
 
 def _ask(*, runs: int, seconds: float, act: Callable[[], None]) -> None:
-    time = format_duration(seconds)
+    duration = format_duration(seconds)
 
-    @st.dialog(f"Start {time} of training?", on_dismiss=_close)
+    @st.dialog(f"Start {duration} of training?", on_dismiss=_close)
     def ask() -> None:
         what = f"These {runs} runs take" if runs > 1 else "This run takes"
         after = ", one after the other" if runs > 1 else ""
         st.markdown(
-            plain(f"{what} about {time} on this machine{after}. It goes on when the page is closed; Train can stop it.")
+            plain(
+                f"{what} about {duration} on this machine{after}. Training goes on when the page is closed, and can be stopped on Train."
+            )
         )
         with st.container(horizontal=True):
-            yes = st.button(f"Train for {time}", type="primary", key=element("confirm-yes"))
+            yes = st.button(f"Train for {duration}", type="primary", key=element("confirm-yes"))
             no = st.button("Cancel", key=element("confirm-no"))
         if no:
             _close()

@@ -95,7 +95,7 @@ def _import(lab: Lab) -> None:
         "Bundle (.zip)", ["zip"], key=element("share-upload", number), max_upload_size=_LARGEST_MB
     )
     st.caption("Everything in a bundle is checked before anything is stored, and nothing in it is ever executed.")
-    if not st.button("Take in", key=element("share-import"), disabled=upload is None) or upload is None:
+    if not st.button("Import the bundle", key=element("share-import"), disabled=upload is None) or upload is None:
         return
     with show_errors():
         with st.spinner("Checking and importing…"):

@@ -48,6 +48,6 @@ def test_a_run_leaves_as_a_report_and_as_a_bundle_and_comes_back_in(
     click(page.get_by_role("button", name="Import"))
     page.locator("input[type=file]").set_input_files(bundle)
     settle(page)
-    click(page.get_by_role("button", name="Take in"))
+    click(page.get_by_role("button", name="Import the bundle"))
     page.get_by_text("Imported 1 run").wait_for()
     page.get_by_text("2 runs").first.wait_for()  # both are called traveller

@@ -13,7 +13,7 @@ def test_two_runs_are_repeated_with_seeds_and_judged(server: Server, visitor: Vi
     small = {"train_limit": 200, "epochs": 1}
     poor, good = train_in(server, lr=1e-5, **small), train_in(server, lr=4e-3, **small)
     visitor.open(f"{server.url}/runs?runs={poor}.{good}&look=verdict")
-    expect(page.get_by_text("Not enough runs (1 and 1 run)")).to_be_visible()
+    expect(page.get_by_text("Not enough runs (1 and 1)")).to_be_visible()
     visitor.press("Train 8 more runs")
     verdict = page.get_by_text("Yes: lr 0.004 is better than lr 1e-05")
     expect(verdict).to_be_visible()

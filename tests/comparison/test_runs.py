@@ -49,12 +49,12 @@ def test_few_runs_are_not_enough_and_the_sentence_says_what_chance_does(store: R
     found = compare_runs(seeded(store, LOW[:3]), seeded(store, HIGH[:3], lr=0.01))
     assert found.verdict.verdict is Answer.FEW
     assert verdict_text(found.verdict, a="A", b="B") == (
-        "Not enough runs (3 and 3 runs): at least 5 of each are needed. Even if every run of one side were better than every "
+        "Not enough runs (3 and 3): at least 5 of each are needed. Even if every run of one side were better than every "
         "run of the other, chance alone would do that 1 time in 10."
     )
     many = compare_values([0.9] * 4, [0.91, 0.92] * 30)
     assert verdict_text(many, a="A", b="B") == (
-        "Not enough runs (4 and 60 runs): at least 5 of each are needed. So few say too little about how much the results of "
+        "Not enough runs (4 and 60): at least 5 of each are needed. So few say too little about how much the results of "
         "their setting vary."
     )
     single = compare_runs(seeded(store, [0.9], batch_size=8), seeded(store, [0.92], lr=0.1))

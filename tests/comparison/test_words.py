@@ -23,11 +23,11 @@ def _judged(
     ("verdict", "text"),
     [
         (_few(4, 4, Design.FOLDS), "Not enough folds (both sides have 4 in common): at least 5 are needed."),
-        (_few(0, 7, chance=1.0), "Not enough runs (0 and 7 runs): at least 5 of each are needed."),
-        (_few(7, 0, chance=1.0), "Not enough runs (7 and 0 runs): at least 5 of each are needed."),
+        (_few(0, 7, chance=1.0), "Not enough runs (0 and 7): at least 5 of each are needed."),
+        (_few(7, 0, chance=1.0), "Not enough runs (7 and 0): at least 5 of each are needed."),
         (
             _few(1, 1, chance=1.0),
-            "Not enough runs (1 and 1 run): at least 5 of each are needed. One run each says nothing: one of them is always better.",
+            "Not enough runs (1 and 1): at least 5 of each are needed. One run each says nothing: one of them is always better.",
         ),
         (
             _few(5, 5, Design.PAIRS, chance=1 / 16),
@@ -36,22 +36,22 @@ def _judged(
         ),
         (
             _few(2, 3, chance=0.2),
-            "Not enough runs (2 and 3 runs): at least 5 of each are needed. Even if every run of one side were better than every "
+            "Not enough runs (2 and 3): at least 5 of each are needed. Even if every run of one side were better than every "
             "run of the other, chance alone would do that 1 time in 5.",
         ),
         (
             _few(1, 2, chance=2 / 3),
-            "Not enough runs (1 and 2 runs): at least 5 of each are needed. Even if every run of one side were better than every "
+            "Not enough runs (1 and 2): at least 5 of each are needed. Even if every run of one side were better than every "
             "run of the other, chance alone would do that 2 times in 3.",
         ),
         (
             _few(4, 7, chance=0.01),
-            "Not enough runs (4 and 7 runs): at least 5 of each are needed. Even if every run of one side were better than every "
+            "Not enough runs (4 and 7): at least 5 of each are needed. Even if every run of one side were better than every "
             "run of the other, chance alone would do that 1 time in 100.",
         ),
         (
             _few(4, 9, chance=0.009),
-            "Not enough runs (4 and 9 runs): at least 5 of each are needed. So few say too little about how much the results of "
+            "Not enough runs (4 and 9): at least 5 of each are needed. So few say too little about how much the results of "
             "their setting vary.",
         ),
         (

@@ -51,6 +51,11 @@ def test_of_several_names_each_is_taken_once_in_its_order() -> None:
     assert several_of(("a", "b", "c"))("c.a,c.b.a") == ("c", "a", "b")
 
 
+def test_where_there_is_nothing_to_choose_from_an_address_is_told_so() -> None:
+    with pytest.raises(ValueError, match=r"^left out, because there is nothing to choose from here$"):
+        one_of(())("features")
+
+
 def test_only_the_beginning_of_a_long_text_is_repeated() -> None:
     long = "x" * 5_000
     assert wrong("q", long, "short") == f"The address has q={'x' * 39 + '…'!r}, but it must be short."

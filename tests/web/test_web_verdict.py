@@ -52,7 +52,7 @@ def test_what_is_missing_of_five_is_queued_by_one_press(bench: Bench, base: RunC
     a = seeded(store, LOW[:3], base=base, first=2)
     b = ended_run(store, base.replace(lr=0.01), 0.93)
     app = _open(runs=_ids(a[0], b), look="verdict")
-    assert "Not enough runs (3 and 1 run)" in _said(app)
+    assert "Not enough runs (3 and 1)" in _said(app)
     app.button(key="repeat-fill-verdict").click().run()
     assert not app.exception, [each.value for each in app.exception]
     queued = store.runs.list(where="state:queued,running", limit=None)
