@@ -98,6 +98,17 @@ def test_a_fetched_data_set_loads_and_progress_was_told(tmp_path: Path, host: Ho
     assert [done == total for _, done, total in told].count(True) == 4
 
 
+def test_a_folder_that_is_not_there_is_made_with_those_above_it_and_for_its_owner_only(
+    tmp_path: Path, host: Host
+) -> None:
+    root = tmp_path / "not" / "there"
+    for _ in range(2):  # and one that is there is taken as it is
+        fetch_dataset("mnist", root=root, remote=_offer_mnist(host))
+    assert root.stat().st_mode & 0o777 == 0o700
+    assert (root / ".fetch.lock").stat().st_mode & 0o777 == 0o600
+    assert load_dataset("mnist", root=root).test_labels.tolist() == [*range(10)] * 3
+
+
 def test_fetching_what_is_there_asks_nobody(tmp_path: Path, host: Host) -> None:
     fetch_dataset("mnist", root=tmp_path, remote=_offer_mnist(host))
     fetch_dataset("mnist", root=tmp_path, remote=[RemoteFile(("http://127.0.0.1:1/x",), "", (("", "x"),))])

@@ -261,3 +261,26 @@ def test_files_that_cannot_be_the_data_sets_own_are_listed_as_wrong(
     found = inspect_dataset(get_dataset_spec("mnist"), root=tmp_path)
     assert found.state is DataState.WRONG
     assert found.detail.startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        (np.arange(40) % 10, ""),
+        (np.arange(40) % 2 + 8, ""),
+        (np.arange(39) % 10, "train-images-idx3-ubyte holds 40 images, but train-labels-idx1-ubyte 39 labels"),
+        (np.full(40, 7), "train-labels-idx1-ubyte holds 40 labels of one class: nothing can be learned from it."),
+        (np.arange(40) % 11, "train-labels-idx1-ubyte holds labels from 0 to 10, but they go from 0 to 9"),
+    ],
+)
+def test_labels_are_as_many_as_the_images_of_the_classes_there_are_and_of_more_than_one(
+    tmp_path: Path, write_mnist: Write, labels: np.ndarray, words: str
+) -> None:
+    write_mnist(tmp_path)
+    (raw,) = (path.parent for path in tmp_path.rglob("train-labels*"))
+    for path in raw.glob("train-labels*"):
+        path.unlink()
+    (raw / "train-labels-idx1-ubyte").write_bytes(idx_bytes(labels.astype(np.uint8)))
+    found = inspect_dataset(get_dataset_spec("mnist"), root=tmp_path)
+    assert found.detail.startswith(words) if words else found.state is DataState.PRESENT
+    assert (found.state is DataState.PRESENT) is not bool(words)
