@@ -133,6 +133,7 @@ def test_usps_values_become_pixels_and_labels_start_at_zero(tmp_path: Path) -> N
     for name in ("usps.bz2", "usps.t.bz2"):
         (tmp_path / name).write_bytes(usps_bytes(np.stack([picture, -picture]), np.array([0, 9])))
     data = load_dataset("usps", root=tmp_path)
+    assert (data.train_labels.dtype, data.test_labels.dtype) == (np.int64, np.int64)
     assert data.train_labels.tolist() == [0, 9]
     assert (data.train_images[0][:, :13] == 0).all()
     assert (data.train_images[0][:, 15:] == 255).all()

@@ -210,6 +210,8 @@ def test_other_files_in_the_data_folder_are_named_with_their_use(tmp_path: Path)
     (tmp_path / "pictures").write_bytes(CONTENTS["folders"][0])
     (tmp_path / "my.train-images.idx3-ubyte").write_bytes(CONTENTS["gzip of images"][0])
     (tmp_path / "notes.txt").write_text("nothing", encoding="utf-8")
+    (tmp_path / ".hidden.csv").write_text(KAGGLE, encoding="utf-8")
+    (tmp_path / "folder.csv").mkdir()
     words = {other.path.name: other.words for other in list_other_files(tmp_path)}
     assert list(words) == ["mnist.data", "my.train-images.idx3-ubyte", "pictures", "train.csv"]
     assert "30 images of 28×28: name it" in words["my.train-images.idx3-ubyte"]
