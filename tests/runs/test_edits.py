@@ -186,7 +186,7 @@ def test_the_digest_of_a_curve_is_that_of_its_numbers_in_whatever_parts_they_are
 def test_a_run_that_is_stopping_is_not_deleted_yet(store: RunStore, me: Owner) -> None:
     run = claimed(store, me)
     store.leases.request(run.id, RunRequest.STOP)
-    with pytest.raises(RunStateError, match="is stopping, so it cannot be deleted: stop it first"):
+    with pytest.raises(RunStateError, match="is stopping, so it cannot be deleted: wait until it has stopped"):
         store.removal.delete(run.id)
     assert store.leases.heartbeat(run.id, run.lease) is RunRequest.STOP
 
