@@ -128,19 +128,24 @@ def _result(models: Sequence[Model], game: Game) -> None:
     st.html(rounds_html(game))
     if len(models) == 1:  # its cards have said it all
         return
-    best = max(game.scores.values(), default=0)
-    rows = [
+    st.dataframe(score_rows(models, game), hide_index=True, width="stretch", alt="Score of each network")
+    # the cards have no room for names
+    st.dataframe(game.drawn, hide_index=True, width="stretch", alt="What was asked and what was read")
+
+
+def score_rows(models: Sequence[Model], game: Game) -> list[dict[str, str]]:
+    """Return a row a network: how many of the digits it read, and which read most."""
+    points = {model.id: game.scores.get(model.id, 0) for model in models}
+    best = max(points.values())
+    return [
         {
             "Network": model.title,
             "Run": model.id,
-            "Understood": f"{game.scores.get(model.id, 0)} of {len(game.drawn)}",
-            "": "best" if game.scores.get(model.id, 0) == best else "",
+            "Understood": f"{points[model.id]} of {len(game.drawn)}",
+            "": "best" if points[model.id] == best else "",
         }
         for model in models
     ]
-    st.dataframe(rows, hide_index=True, width="stretch", alt="Score of each network")
-    # the cards have no room for names
-    st.dataframe(game.drawn, hide_index=True, width="stretch", alt="What was asked and what was read")
 
 
 def rounds_html(game: Game) -> str:

@@ -79,8 +79,13 @@ def _maps(model: Model, image: np.ndarray, layer: str) -> tuple[bytes, str]:
     x = to_input(image[None], mean=model.loaded.mean, std=model.loaded.std)
     values = capture(model.loaded.network, x, layers=[layer])[layer][0].float().numpy()
     shown = values[:_MOST_MAPS]
-    some = f"the first {_MOST_MAPS} of {len(values)}" if len(values) > _MOST_MAPS else f"{len(values)}"
-    return encode(sheet(paint(shown))), f"Feature maps: {some}, brighter is stronger"
+    return encode(sheet(paint(shown))), maps_words(len(values))
+
+
+def maps_words(count: int) -> str:
+    """Return what stands below the maps of a layer that has so many."""
+    some = f"the first {_MOST_MAPS} of {count}" if count > _MOST_MAPS else f"{count}"
+    return f"Feature maps: {some}, brighter is stronger"
 
 
 def _heat(model: Model, image: np.ndarray, target: int) -> bytes:

@@ -1,6 +1,6 @@
 """Which runs read the drawing: chosen on the page, carried by the address, or one trained on the spot if there is none."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 import streamlit as st
 
@@ -125,7 +125,7 @@ def offer_training() -> None:
         return
     if state.failed:
         st.error(plain(state.failed), icon=":material/error:")
-    config = _starter()
+    config = starter([spec.id for spec in present_datasets(get_lab().settings)])
     with st.container(border=True):
         st.markdown("**No network has been trained yet.** Train one, and then test it with a drawing.")
         with st.container(horizontal=True, vertical_alignment="center"):
@@ -154,8 +154,8 @@ def _start(config: RunConfig) -> None:
     st.rerun()
 
 
-def _starter() -> RunConfig:
-    present = [spec.id for spec in present_datasets(get_lab().settings)]
+def starter(present: Container[str]) -> RunConfig:
+    """Return what a first network is trained with. present: ids of the data sets on this machine."""
     changes = {"augment": "sketch", "epochs": 3, "lr": 3e-3, "schedule": "one-cycle"}
     config = get_preset("lenet5").config(**changes)
     if config.dataset in present:
@@ -194,8 +194,14 @@ def _wait_for(run_id: str) -> None:
         if not run.has_weights:
             DRAW.change(failed=f"{run_title(run)} is {run.state} and cannot read yet. {run.reason}")
         st.rerun(scope="app")
+    share, words = training_words(run)
+    st.progress(share, text=f"Training {plain(run_title(run))}: {words}")
+
+
+def training_words(run: RunRecord) -> tuple[float, str]:
+    """Return how far a run is, as a share and in words such as "step 20 of 80, 1 min 05 s left"."""
     done, total = run.progress.step or 0, run.progress.total_steps or 0
-    words = f"step {done:,} of {total:,}" if total else "starting"
+    if not total:
+        return 0.0, "starting"
     left = run.progress.eta_seconds
-    words += f", {format_duration(left)} left" if total and left is not None else ""
-    st.progress(done / total if total else 0.0, text=f"Training {plain(run_title(run))}: {words}")
+    return done / total, f"step {done:,} of {total:,}" + ("" if left is None else f", {format_duration(left)} left")

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 import streamlit as st
 
 from lab.data.registry import get_dataset_spec
@@ -22,6 +21,7 @@ from pages.widgets.frame import show_errors
 
 _FEW = 12  # classes that fit as buttons
 _SHOWN = 60  # drawings shown at once
+_NAMED = 8  # wrong answers named of each network
 
 
 def save_form(models: Sequence[Model], sketch: Sketch) -> None:
@@ -96,19 +96,21 @@ def _accuracy(models: Sequence[Model], saved: Sequence[SavedSketch], drawings: S
     for model in models:
         if model.loaded.class_names != models[0].loaded.class_names:
             continue
-        predicted = read_saved(model, drawings)
-        right = [each.label == answer for each, answer in zip(saved, predicted, strict=True)]
-        wrong = [f"{e.label} as {s}" for e, s in zip(saved, predicted, strict=True) if e.label != s]
-        rows.append(
-            {
-                "Network": model.title,
-                "Run": model.id,
-                "Right": f"{sum(right)} of {len(right)}",
-                "Accuracy": format_percent(float(np.mean(right)), digits=1),
-                "Read wrongly": ", ".join(wrong[:8]) or "none",
-            }
-        )
+        rows.append(accuracy_row(model, [each.label for each in saved], read_saved(model, drawings)))
     st.dataframe(rows, hide_index=True, width="stretch", alt="Accuracy of each network on the drawings")
+
+
+def accuracy_row(model: Model, labels: Sequence[str], answers: Sequence[str]) -> dict[str, str]:
+    """Return a network's row: how many drawings it reads rightly, and the first of the others."""
+    wrong = [f"{label} as {answer}" for label, answer in zip(labels, answers, strict=True) if label != answer]
+    right = len(labels) - len(wrong)
+    return {
+        "Network": model.title,
+        "Run": model.id,
+        "Right": f"{right} of {len(labels)}",
+        "Accuracy": format_percent(right / len(labels), digits=1),
+        "Read wrongly": ", ".join(wrong[:_NAMED]) or "none",
+    }
 
 
 def _gallery(saved: Sequence[SavedSketch], drawings: Sequence[Sketch], model: Model) -> None:

@@ -217,8 +217,13 @@ def _estimate(rows: Sequence[ReportRow]) -> None:
         return
     line = st.empty()
     total, unknown = _seconds(rows, lambda done: line.caption(f"Estimating how long they take … {done} of {len(rows)}"))
-    words = f"About {format_duration(total)} of training on this machine, one run after the other."
-    line.caption(plain(words + (f" Not counted: {', '.join(unknown)}." if unknown else "")))
+    line.caption(plain(estimate_words(total, unknown)))
+
+
+def estimate_words(seconds: float, unknown: Sequence[str]) -> str:
+    """Return how long experiments take on this machine. unknown: titles of those of which nobody can tell."""
+    words = f"About {format_duration(seconds)} of training on this machine, one run after the other."
+    return words + (f" Not counted: {', '.join(unknown)}." if unknown else "")
 
 
 def _seconds(rows: Sequence[ReportRow], show: Callable[[int], object] = int) -> tuple[float, list[str]]:

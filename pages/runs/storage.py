@@ -1,7 +1,9 @@
 """How much disk the runs take, which take most, and what can be freed now."""
 
 import shutil
+from collections.abc import Mapping
 from functools import partial
+from itertools import islice
 
 import streamlit as st
 
@@ -33,13 +35,10 @@ def _usage() -> None:
         st.metric("Of deleted runs", format_bytes(usage.deleted))
         st.metric("Free on this disk", format_bytes(shutil.disk_usage(lab.settings.home).free))
     if usage.of_runs:
-        largest = list(usage.of_runs)[:_SHOWN]
-        titles = {run.id: run_title(run) for run in lab.store.runs.list(ids=largest, limit=None)}
+        largest = lab.store.runs.list(ids=tuple(islice(usage.of_runs, _SHOWN)), limit=None)
+        titles = {run.id: run_title(run) for run in largest}
         st.dataframe(
-            [
-                {"Run": titles.get(run, run), "Size": usage.of_runs[run] / 1e6, "Open": f"train?run={run}"}
-                for run in largest
-            ],
+            usage_rows(usage.of_runs, titles),
             hide_index=True,
             width="stretch",
             column_config={
@@ -66,6 +65,14 @@ def _usage() -> None:
                 key=element("storage-purge"),
                 on_click=partial(_purge, count),
             )
+
+
+def usage_rows(of_runs: Mapping[str, int], titles: Mapping[str, str]) -> list[dict[str, str | float]]:
+    """Return a row for each of the first runs: what it is called, its megabytes, its link."""
+    return [
+        {"Run": titles.get(run, run), "Size": size / 1e6, "Open": f"train?run={run}"}
+        for run, size in islice(of_runs.items(), _SHOWN)
+    ]
 
 
 def _purge(what: str) -> None:

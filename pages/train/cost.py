@@ -86,18 +86,20 @@ def _words(cost: "Estimate") -> str:
 
 
 def _offer_smaller(cost: "Estimate", size: str, smaller: "Estimate") -> None:
-    st.warning(
-        plain(
-            f"At {cost.side}×{cost.side} pixels an epoch takes about {format_duration(cost.seconds_per_epoch)} on this "
-            f"device, at {smaller.side}×{smaller.side} about {format_duration(smaller.seconds_per_epoch)}."
-        ),
-        icon=":material/hourglass_top:",
-    )
+    st.warning(plain(smaller_words(cost, smaller)), icon=":material/hourglass_top:")
     st.button(
         f"Use {smaller.side}×{smaller.side}",
         key=element("smaller-input"),
         on_click=set_field,
         args=("input_size", size),
+    )
+
+
+def smaller_words(cost: "Estimate", smaller: "Estimate") -> str:
+    """Return how long an epoch takes, and how long with smaller images."""
+    return (
+        f"At {cost.side}×{cost.side} pixels an epoch takes about {format_duration(cost.seconds_per_epoch)} on this "
+        f"device, at {smaller.side}×{smaller.side} about {format_duration(smaller.seconds_per_epoch)}."
     )
 
 

@@ -234,7 +234,9 @@ def _preset_picker() -> None:
         browse_button("preset")
     chosen = TRAIN.read().preset
     if chosen is not None:
-        _tell_preset(get_preset(chosen))
+        words = preset_words(get_preset(chosen))
+        if words:
+            st.caption(plain(words))
 
 
 def _preset_label(preset: Preset) -> str:
@@ -256,7 +258,8 @@ def _take_preset() -> None:
         fill_form(get_preset(chosen).config(), preset=chosen)
 
 
-def _tell_preset(preset: Preset) -> None:
+def preset_words(preset: Preset) -> str:
+    """Return what a report says of an experiment, and what was chosen for it here; "" where there is nothing to say."""
     reported = preset.reported
     facts = []
     if "test_accuracy" in reported:
@@ -272,6 +275,5 @@ def _tell_preset(preset: Preset) -> None:
         lines.append(f"{str(reported['note'])[:1].upper()}{str(reported['note'])[1:]}.")
     if preset.ours:
         lines.append(f"Not printed in the report and chosen by us: {preset.ours}.")
-    where = f"{REPORTS[preset.report]}. " if preset.report != "lab" else ""
-    if where or lines:
-        st.caption(plain(where + " ".join(lines)))
+    where = [] if preset.report == "lab" else [f"{REPORTS[preset.report]}."]
+    return " ".join([*where, *lines])

@@ -15,16 +15,7 @@ from pages.widgets.frame import show_errors
 
 def fetch_offer(spec: DatasetSpec) -> None:
     """Say that a data set is not downloaded and offer to fetch it; one made on this machine can be fetched from nowhere."""
-    if spec.remote:
-        absent = f"is not on this machine yet ({spec.download_mb} MB)"
-    elif spec.local:
-        absent = f"are not on this machine: {spec.local}"
-    else:
-        absent = "is not on this machine: put its files into the data folder"
-    st.info(
-        plain(f"{spec.title} {absent}. The built-in digits need no download."),
-        icon=":material/download:",
-    )
+    st.info(plain(absent_words(spec)), icon=":material/download:")
     st.button(
         "Use the built-in digits",
         icon=":material/database:",
@@ -34,6 +25,17 @@ def fetch_offer(spec: DatasetSpec) -> None:
     )
     if spec.remote:
         fetch_button(spec, key=element("offer"))
+
+
+def absent_words(spec: DatasetSpec) -> str:
+    """Return why a data set cannot be trained on here, and what can be."""
+    if spec.remote:
+        absent = f"is not on this machine yet ({spec.download_mb} MB)"
+    elif spec.local:
+        absent = f"are not on this machine: {spec.local}"
+    else:
+        absent = "is not on this machine: put its files into the data folder"
+    return f"{spec.title} {absent}. The built-in digits need no download."
 
 
 def fetch_button(spec: DatasetSpec, *, key: str) -> None:
@@ -50,12 +52,17 @@ def fetch_button(spec: DatasetSpec, *, key: str) -> None:
     bar = st.progress(0.0, text=f"Fetching {spec.title}")
 
     def show(name: str, done: int, total: int) -> None:
-        share = min(1.0, done / total) if total else 0.0
-        bar.progress(
-            share, text=plain(f"{name}: {format_bytes(done)}" + (f" of {format_bytes(total)}" if total else ""))
-        )
+        share, words = fetched_words(name, done, total)
+        bar.progress(share, text=plain(words))
 
     with show_errors():
         fetch_dataset(spec.id, root=lab.settings.data, progress=show)
         st.rerun()
     bar.empty()
+
+
+def fetched_words(name: str, done: int, total: int) -> tuple[float, str]:
+    """Return how much of a file has arrived, as a share and in words. total: its bytes, 0 where the server does not say."""
+    if not total:
+        return 0.0, f"{name}: {format_bytes(done)}"
+    return min(1.0, done / total), f"{name}: {format_bytes(done)} of {format_bytes(total)}"

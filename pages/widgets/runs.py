@@ -112,11 +112,11 @@ def format_ago(moment: float, *, now: float | None = None) -> str:
 
 def show_moment(moment: float) -> str:
     """Return a time (seconds since the epoch) as a date and a time of day in the reader's own time zone."""
-    return format_moment(moment, _zone())
+    return format_moment(moment, zone_of(st.context.timezone))
 
 
-def _zone() -> tzinfo:
-    name = st.context.timezone
+def zone_of(name: str | None) -> tzinfo:
+    """Return the time zone that a browser names, UTC where it names none that is known here."""
     try:
         return ZoneInfo(name) if name else UTC
     except (ZoneInfoNotFoundError, ValueError):

@@ -1,8 +1,9 @@
 """Opening a page of the app in `AppTest` by its name, as its address does."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from streamlit.testing.v1 import AppTest
@@ -42,6 +43,29 @@ def open_page(page: str = "home", /, **query: str) -> AppTest:
     app = AppTest.from_file(str(ENTRY), default_timeout=300)
     set_address(app, query)
     go_to(app, page).run()
+    assert not app.exception, [each.value for each in app.exception]
+    return app
+
+
+def _draw(part: "Callable[[], object]") -> None:  # AppTest runs its text, without the imports above
+    part()
+
+
+def draw_alone(
+    part: Callable[[], object],
+    *,
+    state: Mapping[str, object] = MappingProxyType({}),
+    address: Mapping[str, str] = MappingProxyType({}),
+) -> AppTest:
+    """Run a part of a page as a page of its own, and return it once it stands there without an error.
+
+    state: what widgets and popovers hold already, by key. address: its query.
+    """
+    app = AppTest.from_function(_draw, default_timeout=300, args=(part,))
+    set_address(app, address)
+    for key, value in state.items():
+        app.session_state[key] = value
+    app.run()
     assert not app.exception, [each.value for each in app.exception]
     return app
 

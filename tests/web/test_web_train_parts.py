@@ -1,0 +1,261 @@
+"""The parts of Train, each by itself: what reports say of experiments, cards of the galleries, costs, labels and the queue."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from lab.architectures.registry import list_architectures
+from lab.config import FIELDS, RunConfig
+from lab.data.registry import get_dataset_spec
+from lab.errors import ConfigError
+from lab.presets import get_preset
+from lab.runs.edits import NAME_LIMIT, NOTE_LIMIT
+from lab.runs.headline import HeadlineResult
+from lab.runs.records import RunState
+from lab.service.costs import Estimate
+from pages.state.train import TRAIN, TrainState
+from pages.train import cost, form, gallery, labels, queue
+from tests.charts.charts_data import run
+from tests.web.addresses import draw_alone
+from tests.web.web_data import DIGITS_CONFIG, Bench
+
+# -- experiments and cards ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("preset", "words"),
+    [
+        ("lenet5", ""),
+        ("a-conv3-bn", "In the report: 98.80 % of the test set, 30 s."),
+        ("b-wide-cnn-lr-0.0005", "Slower, no gain."),
+        (
+            "c-epochs-10",
+            "In the report: last loss 0.316. Not printed in the report and chosen by us: momentum, seed, and",
+        ),
+        ("d-lenet-30", "In the report: stopped after epoch 21."),
+        ("d-lenet-30-lr-0.01", "In the report: 11.00 % of the test set, last loss 2.3. Stuck at loss 2.30."),
+        ("e-resnet18-tv", "In the report: 69.75 % of the test set, last loss -1.06504e+07. Not printed"),
+    ],
+)
+def test_an_experiment_says_what_its_report_printed_and_what_was_chosen_for_it(preset: str, words: str) -> None:
+    found = form.preset_words(get_preset(preset))
+    titles = {"a": "Deeper networks on MNIST", "d": "Seven networks from LeNet to GoogLeNet"}
+    assert words in found
+    assert bool(found) is bool(words)
+    if preset[0] == "d":
+        assert found == f"{titles['d']}. {words}"
+
+
+def test_an_experiment_is_listed_with_its_report() -> None:
+    assert form._preset_label(get_preset("lenet5")) == "LeNet-5, five epochs"
+    assert form._preset_label(get_preset("c-epochs-10")) == "Report C · Epochs 10"
+
+
+def test_every_network_has_a_picture_and_one_that_nobody_knows_has_none() -> None:
+    pictures = [gallery.network_picture(arch.id) for arch in list_architectures()]
+    assert all(each.startswith("data:image/svg+xml;base64,PHN2Zy") for each in pictures)
+    assert len(set(pictures)) > 12
+    assert (gallery.network_picture("lenet6"), gallery.network_size("lenet6")) == ("", "")
+    assert gallery.network_size("lenet5") == "61,706 parameters, 5 layers"
+
+
+def test_networks_are_grouped_by_family_and_those_of_none_come_last(bench: Bench) -> None:
+    groups = [card.group for card in gallery._networks("digits")]
+    assert list(dict.fromkeys(groups))[-1] == "Others"
+    assert groups[-1] == "Others"
+    assert groups.count("LeNet") == 2
+
+
+def test_a_data_set_has_its_best_result_where_it_is_here_and_else_what_it_takes_to_fetch(bench: Bench) -> None:
+    bench.finish(bench.start())
+    digits, mnist = get_dataset_spec("digits"), get_dataset_spec("mnist")
+    here, away = gallery._dataset(digits, here=True), gallery._dataset(mnist, here=False)
+    assert (here.group, here.two) == ("On this machine", "Best here: 97.31 %, by LeNet-5.")
+    assert (away.group, away.two, away.picture) == ("To be downloaded", "12 MB", "")
+    assert away.one == "70,000 images, 10 classes, 28×28"
+    bare = replace(digits, download_mb=0, train_images=0, test_images=0, classes=("one",), image_size=32, local="again")
+    card = gallery._dataset(replace(bare, id="digits"), here=False)
+    assert (card.one, card.two) == ("1 class, 32×32", "")
+    order = [card.id for card in gallery._datasets(frozenset({"usps", "mnist"}))]
+    assert order[:2] == ["mnist", "usps"]
+    assert set(order) > {"digits"}
+
+
+def test_an_experiment_has_the_reports_result_and_the_best_of_its_runs_here() -> None:
+    runs = [replace(run(n), saved=HeadlineResult(test_accuracy=value)) for n, value in ((1, 0.9), (2, 0.95), (3, None))]
+    card = gallery._preset(get_preset("d-vgg11"), runs)
+    assert card.two == "report 99.23 %, best here 95.00 %"
+    assert card.one == "VGG-11, MNIST, 5 epochs"
+    assert card.group == "Report D · Seven networks from LeNet to GoogLeNet"
+    lab = gallery._preset(get_preset("lenet5"), runs[2:])
+    assert (lab.two, lab.group) == ("", gallery.REPORTS["lab"])
+
+
+def test_a_card_that_is_chosen_fills_the_form_and_an_experiment_all_of_it(bench: Bench) -> None:
+    def take(field: str, chosen: str) -> dict[str, Any]:
+        held: dict[str, Any] = {}
+
+        def part() -> None:
+            form.fill_form(RunConfig(epochs=7))
+            form._take_card(field, chosen)
+            held.update(form.form_values(), preset=TRAIN.read().preset)
+
+        draw_alone(part)
+        return held
+
+    network = take("arch", "vgg11")
+    assert (network["arch"], network["epochs"], network["preset"]) == ("vgg11", 7, None)
+    preset = take("preset", "c-epochs-20")
+    assert (preset["arch"], preset["epochs"], preset["preset"]) == ("basic-cnn", 20, "c-epochs-20")
+
+
+# -- settings ----------------------------------------------------------------------------------------------------------------
+
+
+def test_an_error_stands_below_its_own_setting_only(bench: Bench) -> None:
+    def part(name: str) -> None:
+        form.fill_form(DIGITS_CONFIG)
+        form.setting(FIELDS[name], ConfigError("lr is *0*.", field="lr"))
+
+    assert [each.value for each in draw_alone(lambda: part("lr")).error] == ["lr is \\*0\\*\\."]
+    assert not draw_alone(lambda: part("epochs")).error
+
+
+@pytest.mark.parametrize(
+    ("group", "changes", "label", "count"),
+    [
+        ("training", {}, "Length", 6),
+        ("training", {"seed": 4, "patience": 3, "epochs": 9}, "Length (2 changed)", 7),  # epochs stand above
+        ("optimizer", {"optimizer": "sgd", "momentum": 0.5}, "Length (1 changed)", None),
+    ],
+)
+def test_a_section_counts_the_changed_settings_that_it_shows(
+    bench: Bench, group: str, changes: dict[str, Any], label: str, count: int | None
+) -> None:
+    config = RunConfig(dataset="digits", **changes)
+    above = ("epochs", "batch_size") if group == "training" else ("optimizer", "lr")
+
+    def part(error: ConfigError | None = None) -> None:
+        form.fill_form(config)
+        form._section("Length", ":material/timer:", group, above, config, error)
+
+    app = draw_alone(part)
+    [section] = app.expander
+    assert section.label == label
+    assert section.proto.expanded is False
+    inputs = [*app.number_input, *app.selectbox, *app.toggle, *app.text_input]
+    if count is not None:
+        assert len(inputs) == count
+    wrong = "seed" if group == "training" else "momentum"
+    assert draw_alone(lambda: part(ConfigError("no", field=wrong))).expander[0].proto.expanded
+    assert not draw_alone(lambda: part(ConfigError("no", field="epochs"))).expander[0].proto.expanded
+
+
+# -- the cost ----------------------------------------------------------------------------------------------------------------
+
+USUAL = Estimate(
+    params=1,
+    mult_adds=1,
+    memory_bytes=1,
+    seconds_per_epoch=700.0,
+    limit_s=float("inf"),
+    measured=False,
+    device="cuda:0",
+    side=224,
+    epochs=3,
+)
+
+
+def test_a_cost_on_several_devices_says_how_many_and_that_they_may_be_at_their_best() -> None:
+    two = cost._words(replace(USUAL, devices=2))
+    assert two.startswith("3 epochs on 2 devices (cuda), with evaluations and start: ")
+    assert two.endswith("estimated from the mult-adds (from 2 devices at their best to one alone). Images are 224×224.")
+    measured = cost._words(replace(USUAL, devices=2, measured=True))
+    assert measured.endswith(", as measured in an earlier run. Images are 224×224.")
+    assert cost._words(USUAL).startswith("3 epochs on cuda:0, ")
+
+
+def test_a_smaller_input_is_offered_with_both_times() -> None:
+    smaller = replace(USUAL, side=32, seconds_per_epoch=14.0)
+    words = "At 224×224 pixels an epoch takes about 11 min 40 s on this device, at 32×32 about 14 s."
+    assert cost.smaller_words(USUAL, smaller) == words
+    app = draw_alone(lambda: cost._offer_smaller(USUAL, "32", smaller))
+    assert app.warning[0].value.replace("\\", "") == words
+    assert app.button[0].label == "Use 32×32"
+
+
+def test_a_configuration_that_cannot_be_trained_has_a_sentence_for_its_cost(bench: Bench) -> None:
+    config = RunConfig(arch="vgg11", dataset="digits", input_size="native")
+    app = draw_alone(lambda: cost._cost(config))
+    assert "smallest size that works is 32×32" in app.error[0].value.replace("\\", "")
+    assert not app.metric
+
+
+def test_the_cost_of_a_fork_is_that_of_all_its_epochs(bench: Bench) -> None:
+    config = RunConfig(dataset="digits", device="cpu")
+    words = []
+    for one in (config, config.replace(fork_of="0123456789ab", fork_epoch=2), config.replace(init_from="0123456789ab")):
+        app = draw_alone(lambda one=one: cost._cost(one))
+        words.append(([each.value for each in app.metric][:3], app.caption[1].value.partition(",")[0]))
+    assert words[0][1] == "5 epochs on cpu"
+    assert words == words[:1] * 3
+
+
+# -- labels and the queue ----------------------------------------------------------------------------------------------------
+
+
+def test_each_label_is_stored_in_its_own_place(bench: Bench) -> None:
+    made = bench.queue()
+    held = TrainState(name={made.id: "mine"}, tags={made.id: ("a", "b")}, note={made.id: "words"})
+    for field, stored in (
+        ("name", ("mine", (), "")),
+        ("tags", ("mine", ("a", "b"), "")),
+        ("note", ("mine", ("a", "b"), "words")),
+    ):
+        draw_alone(lambda field=field: labels._store(made.id, field), state={TRAIN.state_key: held})
+        found = bench.lab.store.runs.get(made.id)
+        assert (found.name, found.tags, found.note) == stored
+    app = draw_alone(lambda: labels.edit_labels(found))
+    assert app.text_input[0].max_chars == NAME_LIMIT
+    assert app.text_area[0].max_chars == NOTE_LIMIT
+    assert app.multiselect[0].options == ["a", "b"]
+    assert app.text_input[0].placeholder == "mine"
+
+
+@pytest.mark.parametrize(
+    ("place", "last", "disabled"),
+    [(1, 3, [True, True, False]), (2, 3, [False, False, False]), (3, 3, [False, False, True]), (1, 1, [True] * 3)],
+)
+def test_the_first_run_moves_up_no_more_and_the_last_one_not_down(
+    bench: Bench, place: int, last: int, disabled: list[bool]
+) -> None:
+    app = draw_alone(lambda: queue._buttons(run(), place, last=last))
+    assert [(each.label, each.disabled) for each in app.button] == list(
+        zip(("First", "Up", "Down"), disabled, strict=True)
+    )
+
+
+@pytest.mark.parametrize(("total", "what"), [(1, "this run"), (4, "these 4 runs")])
+def test_stopping_everything_names_how_much_that_is(bench: Bench, total: int, what: str) -> None:
+    app = draw_alone(lambda: queue._head(total, 1))
+    assert app.button[0].label == f"Stop {what}"
+    assert app.markdown[1].value == (f"Stop {what}? Weights of finished epochs stay, and each run can be resumed.")
+
+
+def test_of_a_long_queue_six_runs_are_shown_until_all_are_asked_for(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[tuple[int, int]] = []
+    monkeypatch.setattr(queue, "_lines", lambda runs, waiting: drawn.append((len(runs), waiting)))
+    monkeypatch.setattr(queue, "_MOST", 8)
+    for seed in range(9):
+        bench.queue(DIGITS_CONFIG.replace(seed=seed))
+    app = draw_alone(queue._queue)
+    assert app.button(key="queue-more").label == "Show all 9"
+    assert not app.caption
+    app.button(key="queue-more").click().run()
+    assert app.button(key="queue-more").label == "Show fewer"
+    assert app.caption[0].value == "The first 8 of 9; `python -m lab queue` lists them all."
+    assert drawn == [(6, 9), (8, 9)]
+    assert RunState.QUEUED in {one.state for one in bench.lab.store.queue.list()}

@@ -1,0 +1,341 @@
+"""Pieces that several pages share, each drawn by itself: what it says, what it offers, and what a press on it does."""
+
+from dataclasses import replace
+from datetime import UTC
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from lab.config import RunConfig
+from lab.data.registry import get_dataset_spec
+from lab.errors import ConfigError
+from lab.findings import Finding
+from lab.runs.records import WEIGHTS, RunRecord, SavedFile
+from pages.state.asking import ASKING
+from pages.state.keys import element
+from pages.state.shared import CONFIRM, WAITING
+from pages.widgets import datasets, fork_form, machine, start, waiting
+from pages.widgets.asking import asking_label
+from pages.widgets.confirm import LONG_S, start_unless_long
+from pages.widgets.findings import show_finding
+from pages.widgets.frame import page_frame
+from pages.widgets.lineage import show_origin
+from pages.widgets.popover import action_popover
+from pages.widgets.repeat import _seconds
+from pages.widgets.run_log import run_log_button
+from pages.widgets.runs import arch_title, dataset_title, with_id, words_apart, zone_of
+from tests.charts.charts_data import run
+from tests.web.addresses import draw_alone
+from tests.web.web_data import DIGITS_CONFIG, Bench
+
+# -- words -----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_name_that_this_release_does_not_know_is_shown_as_it_is() -> None:
+    assert [arch_title(name) for name in ("lenet5", "lenet6")] == ["LeNet-5", "lenet6"]
+    assert [dataset_title(name) for name in ("mnist", "m-nist")] == ["MNIST", "m-nist"]
+
+
+def test_words_carry_the_beginning_of_an_id_but_those_of_an_example() -> None:
+    assert with_id("LeNet-5", "0123456789ab") == "LeNet-5 · 0123"
+    assert with_id("LeNet-5", "0123456789ab", letters=6) == "LeNet-5 · 012345"
+    assert with_id("Example: diverged", "example-diverged") == "Example: diverged"
+
+
+def test_what_tells_runs_of_a_list_apart_is_nothing_for_one_run_and_leaves_out_those_that_cannot_be_read() -> None:
+    one, two = run(1, lr=0.1), run(2, lr=0.2)
+    lost = replace(run(3), problem="its settings are damaged")
+    assert words_apart([one]) == {one.id: ""}
+    assert words_apart([one, lost]) == {one.id: ""}
+    assert words_apart([one, lost, two]) == {one.id: "lr 0.1", two.id: "lr 0.2"}
+    assert words_apart([]) == {}
+
+
+@pytest.mark.parametrize("name", [None, "", "Mars/Phobos", "../etc/passwd", "/etc/passwd"])
+def test_times_are_in_utc_where_the_browser_names_no_zone_that_is_known(name: str | None) -> None:
+    assert zone_of(name) is UTC
+    assert zone_of("Europe/Berlin") == ZoneInfo("Europe/Berlin")
+
+
+@pytest.mark.parametrize(
+    ("owner", "priority", "label"),
+    [
+        ("", 0, "Place in the queue"),
+        ("  ", 0, "Place in the queue"),
+        ("ann", 0, "Place in the queue (1 changed)"),
+        ("", -2, "Place in the queue (1 changed)"),
+        ("ann", 3, "Place in the queue (2 changed)"),
+    ],
+)
+def test_the_place_in_the_queue_counts_what_is_said_of_it(owner: str, priority: int, label: str) -> None:
+    def part() -> None:
+        ASKING.change(owner=owner, priority=priority)
+        page_frame(asking_label())
+
+    assert draw_alone(part).title[0].value == label
+
+
+def test_a_data_set_that_is_not_here_says_how_it_comes() -> None:
+    remote, bare = get_dataset_spec("mnist"), get_dataset_spec("digits")
+    assert datasets.absent_words(remote) == (
+        "MNIST is not on this machine yet (12 MB). The built-in digits need no download."
+    )
+    local = replace(bare, title="Drawings", local="import their bundle again")
+    assert datasets.absent_words(local).startswith("Drawings are not on this machine: import their bundle again. ")
+    by_hand = replace(bare, title="Ours")
+    assert datasets.absent_words(by_hand).startswith(
+        "Ours is not on this machine: put its files into the data folder. "
+    )
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "share", "words"),
+    [
+        (500_000, 10_000_000, 0.05, "images.gz: 0.50 MB of 10.00 MB"),
+        (500_000, 0, 0.0, "images.gz: 0.50 MB"),  # the server does not say how much
+        (11_000_000, 10_000_000, 1.0, "images.gz: 11.00 MB of 10.00 MB"),
+    ],
+)
+def test_a_download_says_how_much_of_a_file_is_there(done: int, total: int, share: float, words: str) -> None:
+    assert datasets.fetched_words("images.gz", done, total) == (share, words)
+
+
+@pytest.mark.parametrize(
+    ("severity", "kind", "icon"),
+    [
+        ("mistake", "error", ":material/error:"),
+        ("warning", "warning", ":material/warning:"),
+        ("hint", "info", ":material/lightbulb:"),
+    ],
+)
+def test_a_finding_is_as_loud_as_it_is_grave(severity: str, kind: str, icon: str) -> None:
+    app = draw_alone(lambda: show_finding(Finding("code", severity, "The loss *rises*.")))
+    shown = {name: [(each.value, each.icon) for each in app.get(name)] for name in ("error", "warning", "info")}
+    assert shown == {"error": [], "warning": [], "info": []} | {kind: [("The loss \\*rises\\*\\.", icon)]}
+
+
+# -- questions before much is done -----------------------------------------------------------------------------------------
+
+
+def test_an_image_more_than_half_a_minute_of_one_core_is_asked_about_and_the_answer_holds_for_these_weights() -> None:
+    macs = waiting._mult_adds(run())
+    at_once = int(600e9 // macs)
+    answers: list[bool] = []
+
+    def part(passes: int, key: str = "a") -> None:
+        answers.append(waiting.worth_waiting(run(), passes=passes, what="Reading the test set", key=key))
+
+    assert not draw_alone(lambda: part(at_once)).info
+    app = draw_alone(lambda: part(at_once + 1))
+    assert answers == [True, False]
+    [asked] = app.info
+    assert asked.value.replace("\\", "") == (
+        "Reading the test set takes 600.00 G mult-adds, roughly 30 s on one core. The page does not respond meanwhile."
+    )
+    app.button(key="wait-a").click().run()
+    assert (answers[-1], len(app.info)) == (True, 0)
+    assert WAITING.state_key in app.session_state
+    assert draw_alone(lambda: part(at_once + 1, "b")).info
+
+
+def test_a_network_is_counted_with_the_size_options_and_classes_that_it_has_in_the_run() -> None:
+    usual = waiting._mult_adds(run())
+    assert usual == 423_038
+    assert waiting._mult_adds(run(input_size="64")) > 4 * usual
+    assert waiting._mult_adds(run(arch_options={"widths": [12, 16]})) > 1.5 * usual
+    assert (
+        waiting._mult_adds(run(dataset="emnist-letters")) == usual + 85 * 16
+    )  # 26 classes, each of 84 inputs and a bias
+
+
+@pytest.mark.parametrize(
+    ("runs", "title", "words"),
+    [
+        (1, "Start 10 min 01 s of training?", "This run takes about 10 min 01 s on this machine. It goes on when"),
+        (
+            3,
+            "Start 10 min 01 s of training?",
+            "These 3 runs take about 10 min 01 s on this machine, one after the other.",
+        ),
+    ],
+)
+def test_more_than_ten_minutes_are_asked_about_and_answered_once(runs: int, title: str, words: str) -> None:
+    done: list[str] = []
+
+    def part() -> None:
+        import streamlit as st
+
+        pressed = st.button("Go")
+        start_unless_long(
+            "here", pressed=pressed, seconds=lambda: LONG_S + 1, act=lambda: done.append("started"), runs=runs
+        )
+        start_unless_long("there", pressed=False, seconds=lambda: 0.0, act=lambda: done.append("another"))
+
+    app = draw_alone(part)
+    app.button[0].click().run()
+    [dialog] = app.get("dialog")
+    assert dialog.proto.dialog.title == title
+    assert words in app.markdown[0].value.replace("\\", "")
+    assert app.button(key="confirm-yes").label == "Train for 10 min 01 s"
+    app.button(key="confirm-no").click().run()
+    assert (done, len(app.get("dialog"))) == ([], 0)
+    app.button[0].click().run()
+    app.button(key="confirm-yes").click().run()
+    assert done == ["started"]
+    app.run()
+    assert (done, len(app.get("dialog"))) == (["started"], 0)
+
+
+def test_ten_minutes_are_started_at_once_and_nothing_is_counted_before_the_press() -> None:
+    done: list[str] = []
+
+    def seconds() -> float:
+        done.append("counted")
+        return LONG_S
+
+    def part(pressed: bool) -> None:
+        start_unless_long("here", pressed=pressed, seconds=seconds, act=lambda: done.append("started"))
+
+    draw_alone(lambda: part(False))
+    assert done == []
+    app = draw_alone(lambda: part(True))
+    assert done == ["counted", "started"]
+    assert len(app.get("dialog")) == 0
+    assert CONFIRM.state_key not in app.session_state
+
+
+def test_what_cannot_be_counted_is_started_without_a_question_and_what_is_there_takes_no_time(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolve = bench.lab.validation.resolve
+    assert start._seconds(resolve(DIGITS_CONFIG), fresh=False) > 0
+    bench.finish(bench.start())
+    assert start._seconds(resolve(DIGITS_CONFIG), fresh=False) == 0.0
+    assert start._seconds(resolve(DIGITS_CONFIG), fresh=True) > 0
+
+    def refuse(_config: object) -> float:
+        raise ConfigError("it cannot be counted")
+
+    monkeypatch.setattr(start, "estimate_cost", refuse)
+    monkeypatch.setattr("pages.widgets.repeat.estimate_seconds", refuse)
+    assert start._seconds(resolve(DIGITS_CONFIG), fresh=True) == 0.0
+    assert _seconds(run(seconds=0.0), RunConfig()) == 0.0
+
+
+# -- a run's log, origin and forks -----------------------------------------------------------------------------------------
+
+
+def test_the_last_sixty_lines_of_a_runs_log_are_shown_once_it_is_opened(bench: Bench) -> None:
+    made = bench.queue()
+    key = element("run-log", made.id)
+    assert not draw_alone(lambda: run_log_button(made.id)).caption
+    app = draw_alone(lambda: run_log_button(made.id), state={key: True})
+    assert [each.value for each in app.caption] == ["No worker has logged anything of this run yet."]
+    bench.lab.store.logs.write(made.id, host="calm pid:[1]", lines=tuple(f"line {n}" for n in range(61)))
+    app.run()
+    assert [each.value for each in app.caption] == ["The last lines of its worker on calm"]
+    assert app.code[0].value.split("\n") == [f"line {n}" for n in range(1, 61)]
+
+
+def test_a_run_that_came_from_one_that_is_not_here_says_so_and_leads_nowhere(bench: Bench) -> None:
+    alone = bench.queue()
+    assert not draw_alone(lambda: show_origin(alone)).caption
+    forked = replace(run(7, fork_of="0123456789ab", fork_epoch=2), parent="0123456789ab")
+    app = draw_alone(lambda: show_origin(forked))
+    [words] = [each.value.replace("\\", "") for each in app.caption]
+    assert words.endswith("0123456789ab, which is not in this lab.")
+    assert words[0].isupper()
+    assert not app.button
+
+
+def _with_epochs(bench: Bench, *epochs: int, **config: object) -> RunRecord:
+    """Return a finished run with the weights of these epochs."""
+    made = bench.start(DIGITS_CONFIG.replace(**config))
+    bench.lab.store.leases.set_progress(made.id, made.lease, {"steps_per_epoch": 7})
+    for epoch in epochs:
+        place = f"{made.id}/{epoch}"
+        file = SavedFile(made.id, WEIGHTS, 7 * epoch, epoch, place, f"{epoch:064x}", 1, 0.0)
+        bench.lab.store.files.add(made.id, made.lease, file)
+    return bench.finish(made, best_epoch=2)
+
+
+def test_a_fork_goes_on_after_any_saved_epoch_and_lasts_longer_than_that(bench: Bench) -> None:
+    made = _with_epochs(bench, 1, 2, 3)
+    points = {point.epoch: point for point in fork_form.list_fork_points(bench.lab.store, made)}
+    best = replace(made, saved=replace(made.headline, epoch=2))
+    found: list[int] = []
+    app = draw_alone(lambda: found.append(fork_form._choose(best, points).epoch))
+    assert app.selectbox[0].options == ["3", "2 (best)", "1"]
+    app.selectbox[0].set_value(1).run()
+    assert found == [2, 1]
+    assert fork_form._choose(replace(made, saved=replace(made.headline, epoch=9)), points).epoch == 3
+    changes: list[dict[str, object]] = []
+    draw_alone(lambda: changes.extend(fork_form._changes(made, points[epoch]) for epoch in (2,)))
+    draw_alone(lambda: changes.extend(fork_form._changes(made, points[epoch]) for epoch in (3,)))
+    usual = {"lr": 0.001, "schedule": "constant", "batch_size": 32, "weight_decay": 0.0, "augment": "none"}
+    assert changes == [{"epochs": 3, **usual}, {"epochs": 4, **usual}]
+
+
+def test_a_fork_is_offered_for_the_epoch_that_is_asked_for_and_for_no_example(bench: Bench) -> None:
+    made = _with_epochs(bench, 1, 2)
+
+    def labels(record: RunRecord, epoch: int | None) -> list[str]:
+        app = draw_alone(lambda: fork_form.fork_popover(record, place="here", epoch=epoch))
+        return [each.proto.popover.label for each in app.get("popover")]
+
+    assert [labels(made, epoch) for epoch in (None, 2, 3)] == [
+        ["Continue from epoch …"],
+        ["Continue from epoch 2"],
+        [],
+    ]
+    assert labels(bench.queue(DIGITS_CONFIG.replace(seed=9)), None) == []
+    assert labels(replace(made, id="example-overfit"), None) == []
+
+
+# -- the machine -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("device", "words"), [("auto", "Apple GPU (mps)"), ("MPS", "Apple GPU (mps)"), ("cpu", "CPU, 1 core")]
+)
+def test_a_mac_with_its_own_processor_trains_on_its_gpu(
+    monkeypatch: pytest.MonkeyPatch, device: str, words: str
+) -> None:
+    monkeypatch.setattr("platform.system", lambda: "Darwin")
+    monkeypatch.setattr("platform.machine", lambda: "arm64")
+    monkeypatch.setattr("os.cpu_count", lambda: None)
+    monkeypatch.setattr(machine, "count_gpus", lambda _environment: 0)
+    machine.describe_machine.cache_clear()
+    try:
+        assert machine.describe_machine(device).startswith(words)
+        assert machine.device_choices() == ["auto", "mps", "cpu"]
+        monkeypatch.setattr("platform.machine", lambda: "x86_64")
+        machine.describe_machine.cache_clear()
+        assert machine.describe_machine(device).startswith("CPU, 1 core")
+    finally:
+        machine.describe_machine.cache_clear()
+
+
+def test_without_the_drivers_tool_no_card_has_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    machine._nvidia_names.cache_clear()
+    try:
+        assert machine._nvidia_names() == []
+    finally:
+        machine._nvidia_names.cache_clear()
+
+
+def test_a_popover_is_closed_the_next_time_it_is_drawn_once_what_it_is_for_is_done() -> None:
+    from pages.state.session import close_popover
+
+    key = element("some-box")
+    held: list[bool] = []
+
+    def part() -> None:
+        held.append(action_popover("Open", key=key, icon=":material/add:").open)
+
+    app = draw_alone(part, state={key: True})
+    close = draw_alone(lambda: (close_popover(key), part()), state={key: True})
+    assert held == [True, False]
+    assert app.get("popover")[0].proto.popover.label == "Open"
+    assert not close.session_state[key]
