@@ -9,7 +9,7 @@ import pytest
 from lab.charts.reports import ReportRow, report_rows
 from lab.runs.records import RunRecord, RunState, SavedFile
 from lab.service.workers import Workers
-from pages.runs import actions, compare, reports, storage, table
+from pages.runs import actions, compare, examples, reports, storage, table
 from pages.state.asking import ASKING, AskingState
 from pages.state.runs import RUNS, RunsSession, change_view, read_view
 from pages.state.runs_view import RunsView
@@ -74,11 +74,11 @@ def test_a_run_that_cannot_be_deleted_stays_chosen_beside_examples_and_is_named(
         lambda: actions._delete([gone.id, trains.id]), chosen=[gone.id, "example-overfit", trains.id]
     )
     assert runs == (trains.id, "example-overfit")
-    assert held.deleted == (gone.id,)
+    assert (held.deleted, held.table) == ((gone.id,), 1)
     assert said == f"Run {trains.id} is running, so it cannot be deleted: stop it first."
     assert [one.id for one in bench.lab.store.runs.list()] == [trains.id]
     runs, held, _ = _after(actions._undo, chosen=[trains.id], held=RunsSession(deleted=(gone.id,)))
-    assert (runs, held.deleted) == ((gone.id,), ())
+    assert (runs, held.deleted, held.table) == ((gone.id,), (), 1)
     assert len(bench.lab.store.runs.list()) == 2
 
 
@@ -93,17 +93,35 @@ def test_a_run_that_cannot_be_deleted_stays_chosen_beside_examples_and_is_named(
 def test_repeats_are_chosen_beside_the_runs_that_they_repeat_as_many_as_fit(
     bench: Bench, chosen: list[str], runs: tuple[str, ...], after: tuple[str, ...]
 ) -> None:
-    seen: list[tuple[str, ...]] = []
+    seen: list[tuple[tuple[str, ...], int]] = []
     asked = [True]
 
     def part() -> None:
-        seen.append(read_view()[0].runs)
+        seen.append((read_view()[0].runs, RUNS.read().table))
         if asked:
             asked.clear()
             actions._queued(runs)
 
-    draw_alone(part, address={"runs": ".".join(chosen)})
-    assert seen[-1] == after
+    app = draw_alone(part, address={"runs": ".".join(chosen)}, state={"repeat-box-runs": True})
+    assert seen[-1] == (after, 1)
+    assert app.session_state["closing.repeat-box-runs"]
+
+
+def test_what_chooses_or_deletes_runs_has_the_table_drawn_anew(bench: Bench) -> None:
+    one, two = bench.finish(bench.start()), bench.finish(bench.start(DIGITS_CONFIG.replace(seed=1)))
+    runs, held, _ = _after(lambda: table._choose_found(RunsView()))
+    assert (runs, held.table) == ((two.id, one.id), 1)
+    bench.lab.store.edits.set_pinned(one.id, True)
+    assert _after(lambda: table._choose_found(RunsView(q="state:finished")))[0] == (one.id, two.id)
+    assert _after(lambda: table._choose_found(RunsView(q="state:queued")))[0] == ()
+    runs, held, _ = _after(lambda: examples._choose("example-overfit", True), chosen=["aaaa"])
+    assert (runs, held.table) == (("aaaa", "example-overfit"), 1)
+    runs, held, _ = _after(lambda: examples._choose("aaaa", False), chosen=["aaaa", "bbbb"])
+    assert (runs, held.table) == (("bbbb",), 1)
+    _, held, said = _after(lambda: table._delete(one.id))
+    assert ([each.id for each in bench.lab.store.runs.list()], held.table, said) == ([two.id], 1, "")
+    _, held, said = _after(lambda: table._delete(one.id))
+    assert (held.table, one.id in said) == (1, True)
 
 
 def test_a_live_run_that_has_ended_draws_the_page_again(bench: Bench) -> None:

@@ -1,13 +1,16 @@
 """Where presses lead and what they ask for, each button drawn by itself: starts, forks, what is done with a run, the lines of lists."""
 
+import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import streamlit as st
 
+from lab.charts.reports import ReportRow
 from lab.examples.reader import Reading, drawing_reader
 from lab.runs.records import WEIGHTS, RunState, SavedFile
 from lab.runs.run_facts import RunProgress
@@ -15,14 +18,17 @@ from lab.service.lineage import TreeRow
 from lab.service.workers import Workers
 from lab.sketch.render import draw_digit
 from lab.sketch.unsure import Verdict
+from pages.cache import torch_import
 from pages.draw import pad
 from pages.draw import runs as draw_runs
 from pages.home import reading, recent
+from pages.runs import reports
 from pages.state.asking import ASKING, AskingState
 from pages.state.draw import DRAW, DrawPage, DrawState
 from pages.state.train import TRAIN, TrainState, form_values
-from pages.train import gallery, run_view
+from pages.train import cost, gallery, run_view
 from pages.widgets import fork_form, lineage
+from pages.widgets.machine import describe_machine
 from pages.widgets.runs import run_line
 from pages.widgets.start import start_training, watch
 from tests.charts.charts_data import run
@@ -132,6 +138,45 @@ def test_a_fork_is_called_after_its_run_and_epoch_and_all_settings_open_in_the_f
     assert forked.name == f"{ended.name} after epoch 2"[:200]
     assert len(forked.name) == 200
     assert (forked.config.fork_of, forked.config.fork_epoch) == (ended.id, 2)
+
+
+@pytest.fixture
+def torch_on_its_way(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Be a process in which another thread imports torch."""
+    monkeypatch.setattr(torch_import, "_ready", threading.Event())
+    with torch_import._once:
+        yield
+
+
+@pytest.mark.usefixtures("torch_on_its_way")
+def test_until_torch_is_there_times_are_being_estimated(bench: Bench) -> None:
+    config = DIGITS_CONFIG.replace(lr=5.0)
+    for part, words in (
+        (lambda: draw_runs._promise(config), ["Estimating how long it takes …"]),
+        (lambda: reports._estimate([cast(ReportRow, None)]), ["Estimating how long they take …"]),
+        (lambda: reports._estimate([]), []),
+    ):
+        assert [each.value for each in draw_alone(part).caption] == words
+    app = draw_alone(lambda: cost.cost_card(config))
+    assert ([each.value for each in app.caption], list(app.metric)) == (["What it will cost"], [])
+    assert len(app.error) + len(app.warning) >= 1  # what is wrong with the settings needs no torch
+
+
+@pytest.mark.parametrize(
+    ("measured", "source"), [(False, "estimated from its mult-adds"), (True, "as measured in an earlier run")]
+)
+def test_a_first_training_says_how_long_it_takes_and_how_that_is_known(
+    bench: Bench, measured: bool, source: str
+) -> None:
+    torch_import.require_torch()
+    if measured:
+        made = bench.start()
+        bench.lab.store.leases.finish(
+            made.id, made.lease, state=RunState.FINISHED, seconds=20.0, summary={"images_per_second": 1_000.0}
+        )
+    [said] = [each.value.replace("\\", "") for each in draw_alone(lambda: draw_runs._promise(DIGITS_CONFIG)).caption]
+    assert said.startswith("Takes ")
+    assert said.endswith(f" on this machine ({describe_machine()}), {source}.")
 
 
 # -- what is done with a run -------------------------------------------------------------------------------------------------

@@ -12,11 +12,12 @@ from lab.errors import ConfigError
 from lab.presets import get_preset
 from lab.runs.edits import NAME_LIMIT, NOTE_LIMIT
 from lab.runs.headline import HeadlineResult
-from lab.runs.records import RunState
+from lab.runs.records import WEIGHTS, RunState, SavedFile
 from lab.service.costs import Estimate
 from pages.state.train import TRAIN, TrainState
 from pages.train import cost, form, gallery, labels, queue
 from tests.charts.charts_data import run
+from tests.golden.page_text import page_lines
 from tests.web.addresses import draw_alone
 from tests.web.web_data import DIGITS_CONFIG, Bench
 
@@ -108,6 +109,75 @@ def test_a_card_that_is_chosen_fills_the_form_and_an_experiment_all_of_it(bench:
     assert (network["arch"], network["epochs"], network["preset"]) == ("vgg11", 7, None)
     preset = take("preset", "c-epochs-20")
     assert (preset["arch"], preset["epochs"], preset["preset"]) == ("basic-cnn", 20, "c-epochs-20")
+
+
+# -- the form ----------------------------------------------------------------------------------------------------------------
+
+
+def test_data_sets_on_this_machine_come_first_and_the_others_say_that_they_are_not(bench: Bench) -> None:
+    bench.finish(bench.start())
+
+    def part() -> None:
+        form.fill_form(DIGITS_CONFIG)
+        form._dataset(frozenset(("usps", "digits")))
+        form._network()
+
+    app = draw_alone(part)
+    data, network = app.selectbox
+    assert data.options[:3] == ["Digits (built in)", "USPS", "MNIST (not downloaded)"]
+    assert all(each.endswith(" (not downloaded)") for each in data.options[2:])
+    assert (data.value, network.value) == ("digits", "lenet5")
+    assert network.options[:2] == ["LeNet-5", "LeNet-5 with batch norm"]
+    words = [each.value.replace("\\", "") for each in app.caption]
+    assert words[0].endswith(" Best here: 97.31 %, by LeNet-5.")
+    assert words[1].endswith(" 61,706 parameters, 5 layers. Report C, E. Best here: 97.31 %.")
+    assert [each.key for each in app.button] == ["browse-dataset", "browse-arch"]
+    lines = "".join(page_lines(app))
+    assert [f"#choose-{name} " in lines for name in ("dataset", "arch")] == [True, True]
+    pictures = [each.proto.body for each in app.get("html")]
+    assert [each.count("<img") for each in pictures] == [10, 1]
+    assert "Pictures once it is downloaded" in form._thumbnails("mnist")
+
+
+def test_a_run_begins_with_new_weights_or_those_of_a_run_of_its_network(bench: Bench) -> None:
+    def saved(**changes: Any) -> str:
+        made = bench.start(DIGITS_CONFIG.replace(**changes))
+        file = SavedFile(made.id, WEIGHTS, 7, 1, f"{made.id}/7", "0" * 64, 1, 0.0)
+        bench.lab.store.files.add(made.id, made.lease, file)
+        return bench.finish(made).id
+
+    same, _other, _bare = saved(), saved(arch="basic-cnn"), bench.finish(bench.start(DIGITS_CONFIG.replace(seed=1)))
+
+    def options(**changes: Any) -> list[str]:
+        def part() -> None:
+            form.fill_form(DIGITS_CONFIG.replace(**changes))
+            form.setting(FIELDS["init_from"])
+
+        return list(draw_alone(part).selectbox[0].options)
+
+    headline = bench.lab.store.runs.get(same).headline_text
+    assert options() == ["new weights", f"LeNet-5 on Digits (built in) · {headline} · {same}"]
+    assert options(init_from="ffffffffffff")[2:] == ["ffffffffffff"]
+
+
+def test_a_fork_is_named_with_its_run_above_the_form_and_can_be_given_up_in_it(bench: Bench) -> None:
+    known = bench.finish(bench.start()).id
+
+    def drawn(of: str) -> tuple[list[str], list[str]]:
+        def part() -> None:
+            form.fill_form(DIGITS_CONFIG.replace(fork_of=of, fork_epoch=2 if of else 0))
+            form._say_fork()
+            form.setting(FIELDS["fork_of"])
+
+        app = draw_alone(part)
+        return [each.value.replace("\\", "") for each in app.info], list(app.selectbox[0].options)
+
+    none = "none: start from initial weights"
+    title = "LeNet-5 on Digits (built in)"
+    assert drawn(known) == ([f"This run goes on after epoch 2 of {title}."], [none, f"{title} · {known}"])
+    gone = "ffffffffffff"
+    assert drawn(gone) == ([f"This run goes on after epoch 2 of {gone}."], [none, gone])
+    assert drawn("")[0] == []
 
 
 # -- settings ----------------------------------------------------------------------------------------------------------------
