@@ -130,7 +130,7 @@ def test_data_sets_on_this_machine_come_first_and_the_others_say_that_they_are_n
     assert network.options[:2] == ["LeNet-5", "LeNet-5 with batch norm"]
     words = [each.value.replace("\\", "") for each in app.caption]
     assert words[0].endswith(" Best here: 97.31 %, by LeNet-5.")
-    assert words[1].endswith(" 61,706 parameters, 5 layers. Report C, E. Best here: 97.31 %.")
+    assert words[1].endswith(" 61,706 parameters, 5 layers. Reports C, E. Best here: 97.31 %.")
     assert [each.key for each in app.button] == ["browse-dataset", "browse-arch"]
     lines = "".join(page_lines(app))
     assert [f"#choose-{name} " in lines for name in ("dataset", "arch")] == [True, True]

@@ -151,7 +151,11 @@ def test_a_network_is_counted_with_the_size_options_and_classes_that_it_has_in_t
 @pytest.mark.parametrize(
     ("runs", "title", "words"),
     [
-        (1, "Start 10 min 01 s of training?", "This run takes about 10 min 01 s on this machine. It goes on when"),
+        (
+            1,
+            "Start 10 min 01 s of training?",
+            "This run takes about 10 min 01 s on this machine. Training goes on when",
+        ),
         (
             3,
             "Start 10 min 01 s of training?",
