@@ -74,7 +74,7 @@ def navigation() -> None:
         st.set_page_config(page_title=f"{chosen.title} · ConvLab")
     follow_navigation(chosen.url_path or "home", dark=dark)
     share_link()
-    note_outage("")  # a new look
+    note_outage("")  # what an earlier run of the page saw
     with show_errors():
         warm_worker()
         settle_torch()

@@ -37,11 +37,8 @@ _REFUSED = (
 # SQLSTATE classes: 08 connection exception, 57P0x the server is shut down, crashed or starting up, 53300 too many clients,
 # 25P03 the server ended a transaction that had paused for too long.
 _GONE = ("08", "57P0", "53300", "25P03")
-_CROWDED = (
-    "too many clients",
-    "too many connections",
-    "connection slots are reserved",
-)  # a refusal to connect has no code
+# A refusal to connect has no code.
+_CROWDED = ("too many clients", "too many connections", "connection slots are reserved")
 # 53 insufficient resources (its disk is full, no memory), 58 its disk fails, 25006 it takes no writes (a standby after a
 # failover, an operator's switch), 57014 somebody cancelled the statement: it answers, and may do it later.
 _UNABLE = ("53", "58", "25006", "57014")

@@ -138,9 +138,7 @@ def assess_answer(
         share, usual = _apart(top, rule.probability)
         reasons.append(f"the best answer has only {share} (usual: at least {usual})")
     elif not entropy <= rule.entropy:
-        largest = float(
-            np.log(len(probabilities_K))
-        )  # nats are said to nobody: a share of what is possible has its scale
+        largest = float(np.log(len(probabilities_K)))  # a share needs no unit, and shows how much is much
         share, usual = _apart(entropy / largest, rule.entropy / largest)
         reasons.append(f"the answer is spread out (entropy {share} of the largest possible, usual: at most {usual})")
     strange = False

@@ -30,7 +30,7 @@ from pages.state.runs import bind, change_view, page_picker, read_view, renew_ta
 from pages.state.runs_view import MOST_RUNS, RunsView
 from pages.state.session import flash
 from pages.widgets.frame import show_errors
-from pages.widgets.runs import STATUS_COLORS, UNREADABLE
+from pages.widgets.runs import STATUS_COLORS, UNREADABLE, state_width
 from pages.widgets.theme import dark
 
 PAGE_ROWS = 25
@@ -52,7 +52,6 @@ _HELP = (
     "Accuracies are those of a run's selected weights, which Inside and Draw use: of the epoch with the lowest "
     "validation loss, or of the last one where nothing was validated."
 )
-_OUTCOME_PX = 190  # room for "no better than guessing" and "unreadable"
 _LAST_DATE_S = pd.Timestamp.max.timestamp() - 1
 
 
@@ -245,7 +244,7 @@ def _columns(runs: Sequence[RunRecord], *, writable: bool) -> dict[str, Any]:
             "State",
             options=[*STATUS_COLORS, UNREADABLE],
             color=[*STATUS_COLORS.values(), "red"],
-            width=_OUTCOME_PX if any(run.outcome or run.problem for run in runs) else "small",
+            width=state_width(UNREADABLE if run.problem else run.status for run in runs),
         ),
         "name": column.TextColumn("Name", required=True, max_chars=200),
         "network": "Network",

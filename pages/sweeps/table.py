@@ -11,6 +11,7 @@ from lab.formatting import percent_number, plural
 from lab.sharing.comparison import setting_text
 from lab.sweeps.records import TrialRecord, TrialState
 from lab.sweeps.spec import SweepSpec
+from pages.widgets.runs import state_width
 
 _COLORS = {
     TrialState.QUEUED: "gray",
@@ -40,7 +41,10 @@ def trials_table(spec: SweepSpec, trials: Sequence[TrialRecord]) -> None:
         column_config={
             "trial": column.NumberColumn("Trial", width="small"),
             "state": column.MultiselectColumn(
-                "State", options=list(_COLORS), color=list(_COLORS.values()), width="small"
+                "State",
+                options=list(_COLORS),
+                color=list(_COLORS.values()),
+                width=state_width(trial.state for trial in trials),
             ),
             **{name: FIELDS[name].label for name in names},
             "epoch": column.NumberColumn("Epoch", help="The last epoch after which it was measured."),

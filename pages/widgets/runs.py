@@ -1,7 +1,7 @@
 """Small pieces that several pages share: a run's badge and name, times in words, lists of networks and data sets."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -40,6 +40,7 @@ OUTCOME_BADGES = {
 }
 STATUS_COLORS = {str(word): color for word, (_, color) in (BADGES | OUTCOME_BADGES).items()}
 UNREADABLE = "unreadable"  # in the place of a state
+_CHIP_PX, _LETTER_PX = 28, 7  # around the word of a chip, and of each of its letters, rounded up
 REFRESH_S = 2.0  # between two looks at a list of runs while one of them is being trained
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86_400
 
@@ -53,6 +54,11 @@ def state_badge(run: RunRecord, *, example: bool = True) -> None:
     st.badge(run.status, icon=icon, color=color)  # type: ignore[arg-type]
     if example and is_example(run.id):
         st.badge("example", icon=":material/school:", color="violet", help="It ships with the lab and is not yours.")
+
+
+def state_width(words: Iterable[str]) -> int:
+    """Return the pixels of a table's column in which each of these states stands in full, as a chip."""
+    return max((_CHIP_PX + _LETTER_PX * len(word) for word in words), default=_CHIP_PX)
 
 
 def with_id(words: str, run_id: str, *, letters: int = 4) -> str:

@@ -204,7 +204,19 @@ def click(locator: Locator, *, position: Position | None = None) -> None:
     locator.wait_for()
     if locator.page.get_by_test_id("stApp").count():  # else a page that Streamlit has no part in
         settle(locator.page, looks=_PAUSE)
+    _scroll_to(locator)
     locator.click(position=position)
+
+
+def _scroll_to(locator: Locator) -> None:
+    """Turn the wheel where an element is out of sight that a browser cannot scroll to.
+
+    A popover keeps beside its button: what loads late above that moves both, and the popover itself lies in nothing that scrolls.
+    """
+    locator.scroll_into_view_if_needed()
+    box, window = locator.bounding_box(), locator.page.viewport_size
+    if box and window and not 0 <= box["y"] + box["height"] / 2 <= window["height"]:
+        locator.page.mouse.wheel(0, box["y"] + box["height"] / 2 - window["height"] / 2)
 
 
 def press_key(locator: Locator, key: str) -> None:

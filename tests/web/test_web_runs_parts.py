@@ -14,6 +14,7 @@ from pages.state.asking import ASKING, AskingState
 from pages.state.runs import RUNS, RunsSession, change_view, read_view
 from pages.state.runs_view import RunsView
 from pages.state.session import take_flash
+from pages.widgets.runs import state_width
 from tests.charts.charts_data import run
 from tests.web.addresses import draw_alone
 from tests.web.test_web_queue import _write_mnist
@@ -385,3 +386,16 @@ def test_mistakes_that_are_reproduced_are_named_with_their_experiment() -> None:
 def test_the_view_that_is_left_is_the_one_that_is_changed() -> None:
     _, held, _ = _after(lambda: change_view(runs=("aaaa",)))
     assert held.last == {"runs": "aaaa"} or dict(held.last).get("runs", "").startswith("aaaa")
+
+
+@pytest.mark.parametrize(
+    ("words", "width"),
+    [
+        ([], 28),
+        (["finished"], 84),  # drawn 79 px wide, with the cell's margins
+        (["finished", "interrupted", "queued"], 105),
+        (["no better than guessing"], 189),
+    ],
+)
+def test_a_column_of_states_has_room_for_the_longest_word(words: list[str], width: int) -> None:
+    assert state_width(words) == width

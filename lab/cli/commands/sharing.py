@@ -62,7 +62,7 @@ def write_files(files: Mapping[str, bytes], format: ExportFormat, out: Path) -> 
 
     A name that ends in .zip is one zip of all files, as the page offers it: nobody means a folder of that name.
     """
-    if out.suffix.lower() == ".zip" != format.suffix:
+    if out.suffix.lower() == ".zip" and format.suffix != ".zip":
         files = {"": zip_files(files, format, stem=out.stem)}
         format = replace(format, folder=False)
     written = []
