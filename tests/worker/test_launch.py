@@ -1,5 +1,6 @@
 """For how many workers of a host there is work, and how their supervisor is started."""
 
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from lab.runs.owner import Owner
 from lab.settings import CHECKOUT
 from lab.worker.supervisor import launch
 from lab.worker.supervisor.launch import count_needed, has_work, needs_worker
+from lab.worker.supervisor.pid_files import read_pid_file, starting_pid_path
 from tests.runs.runs_data import submit
 from tests.worker.worker_runs import open_lab
 
@@ -39,6 +41,8 @@ def test_a_supervisor_is_started_with_the_labs_settings_and_warm_only_where_that
     started: list[tuple[list[str], dict[str, Any]]] = []
 
     class Started:
+        pid = os.getpid()
+
         def __init__(self, command: list[str], **options: Any) -> None:
             started.append((command, options))
 
@@ -53,6 +57,9 @@ def test_a_supervisor_is_started_with_the_labs_settings_and_warm_only_where_that
     assert options["env"].items() >= settings.environment().items()
     assert (options["cwd"], options["stdin"], options["start_new_session"]) == (CHECKOUT, -3, True)
     assert options["stdout"] is options["stderr"]
+    noted = read_pid_file(starting_pid_path(settings))
+    assert noted is not None
+    assert noted.owner.pid == os.getpid()
     assert options["stdout"].name == str(launch.log_path(settings))
     with FileLock(launch.lock_path(settings)):
         assert not launch.start_supervisor(settings, **asked), "one is alive"
