@@ -1,0 +1,26 @@
+"""Small scripts that Streamlit runs as pages, to try what a session remembers without a page of the lab."""
+
+from collections.abc import Callable
+
+from streamlit.testing.v1 import AppTest
+
+from tests.web.addresses import set_address
+
+
+def open_script(page: Callable[[], None], /, **query: str) -> AppTest:
+    """Run a function as a page of Streamlit's, at an address with these parts; fails with what it raised."""
+    app = AppTest.from_function(page)
+    set_address(app, query)
+    app.run()
+    assert not app.exception, [each.value for each in app.exception]
+    return app
+
+
+def address_of(app: AppTest) -> dict[str, str]:
+    """Return the parts of the address that the page has written."""
+    return {name: app.query_params[name] for name in app.query_params}
+
+
+def said_by(app: AppTest) -> str:
+    """Return the first text on the page."""
+    return app.text[0].value
