@@ -29,7 +29,7 @@ def lab(tmp_path: Path) -> Lab:
 
 
 def _record(**spec: Any) -> SweepRecord:
-    record = SweepRecord(id="ab12", number=1, name="mine", spec=asked(**spec), state=SweepState.RUNNING)
+    record = SweepRecord(id="ab12", number=1, name="mine", spec=asked(**spec), state=SweepState.RUNNING, created_at=5.0)
     return replace(record, owner="ann", priority=7)
 
 

@@ -31,6 +31,7 @@ def _saved(**changes: Any) -> Checkpoint:
         step_in_epoch=10,
         evaluated=30,
         closed=30,
+        grad_norm=1.5,
         best_loss=0.25,
         best_epoch=2,
         patience_loss=0.3,

@@ -457,7 +457,7 @@ def test_a_saved_drawing_passes_through_the_network(here: None, lab: Lab, run: R
     app = open_inside(run=run.id, view="maps", epoch="2")
     app.segmented_control(key="inside.source").set_value("drawing").run()
     assert not app.exception
-    assert "for drawing 1" in texts(app)
+    assert f"for drawing {len(lab.store.sketches.list())}" in texts(app)  # the newest
     assert len(tiles(app, "Feature maps")) == 6
 
 
