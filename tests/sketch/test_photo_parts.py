@@ -1,5 +1,7 @@
 """The steps that a photo goes through, each on a few dozen pixels: levels, paper, contrast, what is ink, and what is cut out."""
 
+from functools import partial
+
 import cv2
 import numpy as np
 import pytest
@@ -29,14 +31,9 @@ from lab.sketch.photo import (
     _usual,
 )
 from lab.sketch.pieces import Pieces, stroke_of
+from tests.sketch.masks import mask_of
 
-
-def _mask(*boxes: tuple[int, int, int, int], shape: tuple[int, int] = (40, 60)) -> np.ndarray:
-    """Return a mask uint8 with ink in boxes of top, left, bottom, right."""
-    mask = np.zeros(shape, np.uint8)
-    for top, left, bottom, right in boxes:
-        mask[top:bottom, left:right] = 255
-    return mask
+_mask = partial(mask_of, shape=(40, 60))
 
 
 # -- two levels --------------------------------------------------------------------------------------------------------

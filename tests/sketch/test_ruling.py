@@ -1,5 +1,7 @@
 """Printed lines in masks of a few hundred pixels: what is thin, what belongs together, what frames, and what is left where strokes cross."""
 
+from functools import partial
+
 import cv2
 import numpy as np
 import pytest
@@ -22,14 +24,9 @@ from lab.sketch.ruling import (
     _upright,
     remove_lines,
 )
+from tests.sketch.masks import mask_of
 
-
-def _mask(*boxes: tuple[int, int, int, int], shape: tuple[int, int] = (200, 300)) -> np.ndarray:
-    """Return a mask uint8 with ink in boxes of top, left, bottom, right."""
-    mask = np.zeros(shape, np.uint8)
-    for top, left, bottom, right in boxes:
-        mask[top:bottom, left:right] = 255
-    return mask
+_mask = partial(mask_of, shape=(200, 300))
 
 
 def _nothing(shape: tuple[int, int] = (200, 300)) -> _Erased:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.service.workers import Workers
 from pages.cache.lab import get_lab
 from pages.server import routes
 from pages.server.points import PointCache
@@ -29,3 +30,16 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     monkeypatch.setattr(routes, "_cache", PointCache())
     yield Bench(get_lab())
     end_workers(tmp_path / "home")
+
+
+@pytest.fixture
+def starts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list with an item for each time that workers were asked for; none is started."""
+    asked_for: list[str] = []
+
+    def ensure(_workers: Workers) -> bool:
+        asked_for.append("worker")
+        return False
+
+    monkeypatch.setattr(Workers, "ensure", ensure)
+    return asked_for

@@ -15,7 +15,6 @@ from lab.examples.reader import Reading, drawing_reader
 from lab.runs.records import WEIGHTS, RunState, SavedFile
 from lab.runs.run_facts import RunProgress
 from lab.service.lineage import TreeRow
-from lab.service.workers import Workers
 from lab.sketch.render import draw_digit
 from lab.sketch.unsure import Verdict
 from pages.cache import torch_import
@@ -34,6 +33,8 @@ from pages.widgets.start import start_training, watch
 from tests.charts.charts_data import run
 from tests.web.addresses import draw_alone
 from tests.web.web_data import DIGITS_CONFIG, Bench, series
+
+pytestmark = pytest.mark.usefixtures("starts")
 
 Led = list[tuple[str, dict[str, str]]]
 
@@ -54,23 +55,10 @@ def led(monkeypatch: pytest.MonkeyPatch) -> Led:
     return found
 
 
-@pytest.fixture(autouse=True)
-def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return a list with an item for each time that workers were asked for; none is started."""
-    found: list[str] = []
-
-    def ensure(_workers: Workers) -> bool:
-        found.append("asked")
-        return False
-
-    monkeypatch.setattr(Workers, "ensure", ensure)
-    return found
-
-
 # -- starting ----------------------------------------------------------------------------------------------------------------
 
 
-def test_a_start_asks_for_the_run_as_it_was_named_and_shows_it(bench: Bench, led: Led, started: list[str]) -> None:
+def test_a_start_asks_for_the_run_as_it_was_named_and_shows_it(bench: Bench, led: Led, starts: list[str]) -> None:
     def part() -> None:
         start_training(DIGITS_CONFIG, place="here", pressed=True, name="mine", priority=3, short=True)
 
@@ -78,7 +66,7 @@ def test_a_start_asks_for_the_run_as_it_was_named_and_shows_it(bench: Bench, led
     [made] = bench.lab.store.queue.list()
     assert (made.name, made.owner, made.priority, made.config.epochs) == ("mine", "ann", 3, 3)
     assert led == [("train", {"run": made.id})]
-    assert started == ["asked"]
+    assert starts == ["worker"]
 
 
 def test_a_run_that_was_trained_already_is_shown_as_such_and_another_one_only_where_a_fresh_one_is_asked_for(
@@ -186,7 +174,7 @@ def test_a_first_training_says_how_long_it_takes_and_how_that_is_known(
     ("label", "wanted", "asked"), [("Pause", "pause", 0), ("Stop", "stop", 0), ("Resume", "run", 1)]
 )
 def test_a_request_reaches_the_store_and_only_one_to_go_on_asks_for_workers(
-    bench: Bench, started: list[str], label: str, wanted: str, asked: int
+    bench: Bench, starts: list[str], label: str, wanted: str, asked: int
 ) -> None:
     made = bench.start()
     if label == "Resume":
@@ -197,7 +185,7 @@ def test_a_request_reaches_the_store_and_only_one_to_go_on_asks_for_workers(
     found = bench.lab.store.runs.get(made.id)
     assert found.requested is request
     assert found.state is (RunState.QUEUED if asked else found.state)
-    assert started == ["asked"] * asked
+    assert starts == ["worker"] * asked
     assert (
         draw_alone(lambda: run_view._button(label, ":material/stop:", made, request, enabled=False)).button[0].disabled
     )
@@ -398,7 +386,7 @@ def test_without_a_choice_draw_says_where_to_choose_and_without_runs_offers_a_fi
     assert not app.button
 
 
-def test_a_first_training_is_asked_for_once_and_waited_for(bench: Bench, started: list[str]) -> None:
+def test_a_first_training_is_asked_for_once_and_waited_for(bench: Bench, starts: list[str]) -> None:
     config = draw_runs.starter(("digits",))
     held: list[DrawState] = []
     asked = [True]
@@ -411,7 +399,7 @@ def test_a_first_training_is_asked_for_once_and_waited_for(bench: Bench, started
 
     draw_alone(part, state={DRAW.state_key: DrawState(failed="The one before."), ASKING.state_key: AskingState("ann")})
     [made] = bench.lab.store.queue.list()
-    assert (held[-1].training, held[-1].failed, made.owner, started) == (made.id, "", "ann", ["asked"])
+    assert (held[-1].training, held[-1].failed, made.owner, starts) == (made.id, "", "ann", ["worker"])
 
 
 def test_networks_that_are_chosen_stand_in_the_address() -> None:

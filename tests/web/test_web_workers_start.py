@@ -6,23 +6,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from lab.runs.records import RunState
-from lab.service.workers import Workers
 from tests.sweeps.sweep_runs import asked
 from tests.web.addresses import open_page
 from tests.web.web_data import Bench
-
-
-@pytest.fixture
-def starts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Note each time that a worker is asked for; none is started."""
-    asked_for: list[str] = []
-
-    def ensure(_workers: Workers) -> bool:
-        asked_for.append("worker")
-        return False
-
-    monkeypatch.setattr(Workers, "ensure", ensure)
-    return asked_for
 
 
 def _press(app: AppTest, label: str) -> Any:
