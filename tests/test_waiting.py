@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,27 @@ import pytest
 TESTS = Path(__file__).resolve().parent
 _LOOK_S = 2.0  # a single look of a loop, which looks again, may be short
 _LIMIT = re.compile(r"(?<![?\w])(?:default_)?timeout=(\d+(?:\.\d+)?)\b")
+_READS = frozenset(
+    [
+        "all",
+        "all_inner_texts",
+        "all_text_contents",
+        "bounding_box",
+        "count",
+        "evaluate",
+        "evaluate_all",
+        "get_attribute",
+        "inner_html",
+        "inner_text",
+        "input_value",
+        "is_checked",
+        "is_disabled",
+        "is_enabled",
+        "is_hidden",
+        "is_visible",
+        "text_content",
+    ]
+)
 _LEAST_S = 60.0  # what must come may take long on a machine that does much else
 
 
@@ -30,6 +51,58 @@ def _clicks(path: Path) -> list[str]:
     ]
 
 
+def _reads_page(node: ast.AST, functions: Set[str]) -> bool:
+    """Tell whether an expression reads a page itself, not in a function of its own that may be called again."""
+    if isinstance(node, ast.Lambda):
+        return False
+    if isinstance(node, ast.Call):
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else ast.unparse(node.func)
+        if name in (_READS if isinstance(node.func, ast.Attribute) else functions):
+            return True
+    return any(_reads_page(child, functions) for child in ast.iter_child_nodes(node))
+
+
+def _readers(functions: list[ast.FunctionDef]) -> set[str]:
+    """Return the names of functions that return what they read off a page, also through each other."""
+    found: set[str] = set()
+    while more := {
+        each.name
+        for each in functions
+        if each.name not in found
+        and any(isinstance(node, ast.Return) and _reads_page(node, found) for node in ast.walk(each))
+    }:
+        found |= more
+    return found
+
+
+def _single_looks(path: Path) -> list[str]:
+    """Return where a test asserts what it read off a page once: what comes beside the awaited words may not be there yet."""
+    functions = [
+        node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.FunctionDef)
+    ]
+    readers, found = _readers(functions), []
+    for function in functions:
+        read = {
+            name.id
+            for node in ast.walk(function)
+            if isinstance(node, ast.Assign) and _reads_page(node.value, readers)
+            for target in node.targets
+            for name in ([target] if isinstance(target, ast.Name) else getattr(target, "elts", []))
+            if isinstance(name, ast.Name)
+        }
+        found += [
+            f"{path.name}:{node.lineno}"
+            for node in ast.walk(function)
+            if isinstance(node, ast.Assert)
+            and not ast.unparse(node.test).endswith(" is not None")  # which narrows a type
+            and (
+                _reads_page(node.test, readers)
+                or any(isinstance(name, ast.Name) and name.id in read for name in ast.walk(node.test))
+            )
+        ]
+    return found
+
+
 def _short_limits(path: Path) -> list[str]:
     return [
         f"{path.relative_to(TESTS)}: {found[0]}"
@@ -43,6 +116,10 @@ def test_browser_tests_click_and_focus_through_functions_that_wait_for_a_page_at
     assert [
         each for path in (TESTS / "browser").glob("test_*.py") if path.name not in bare for each in _clicks(path)
     ] == []
+
+
+def test_browser_tests_compare_what_they_read_off_a_page_by_functions_that_wait_for_it() -> None:
+    assert [each for path in (TESTS / "browser").glob("test_*.py") for each in _single_looks(path)] == []
 
 
 def test_browser_tests_open_windows_through_a_function_that_sets_the_limit() -> None:
@@ -70,3 +147,23 @@ def test_a_click_is_recognised(line: str, found: bool, tmp_path: Path) -> None:
     file = tmp_path / "test_x.py"
     file.write_text(line, encoding="utf-8")
     assert bool(_clicks(file)) is found
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        ("assert page.locator('b').count() == 1", True),
+        ("seen = page.evaluate('x')\n    assert seen == [5]", True),
+        ("low, high = _read(page)\n    assert low < 1", True),
+        ("assert _through(page) == 1", True),
+        ("until(page, lambda: page.evaluate('x') == 1, 'x')", False),
+        ("becomes(page, lambda: _through(page), 1)", False),
+        ("box = page.bounding_box()\n    assert box is not None", False),
+        ("assert train(page) == 1", False),
+    ],
+)
+def test_a_single_look_at_a_page_is_recognised(body: str, found: bool, tmp_path: Path) -> None:
+    file = tmp_path / "test_x.py"
+    helpers = "def _through(page):\n    return _read(page)\n\ndef _read(page):\n    return page.evaluate('y')\n"
+    file.write_text(f"{helpers}\ndef test_x(page):\n    {body}\n", encoding="utf-8")
+    assert bool(_single_looks(file)) is found

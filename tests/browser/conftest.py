@@ -184,6 +184,14 @@ def until(page: Page, condition: Callable[[], object], what: str) -> None:
         page.wait_for_timeout(50)
 
 
+def becomes(page: Page, read: Callable[[], object], wanted: object) -> None:
+    """Wait until what is read off a page equals `wanted`: charts and the address change after the words beside them."""
+    deadline = time.monotonic() + PATIENCE_S
+    while (seen := read()) != wanted and time.monotonic() < deadline:
+        page.wait_for_timeout(50)
+    assert seen == wanted
+
+
 def settle(page: Page, *, looks: int = _QUIET) -> None:
     """Wait until no script runs, nor begins to while we look at the page, however long the server takes to begin."""
     quiet = 0

@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Server, Visitor, train_in
+from tests.browser.conftest import Server, Visitor, becomes, train_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
 # What is Streamlit's own, by rule and selector, and why it is not ours to mend.
@@ -109,4 +109,4 @@ def test_a_view_has_no_serious_findings_in_either_theme(
             expect(page.get_by_test_id("stApp")).to_have_css("color-scheme", theme)
             visitor.settle()
             page.wait_for_selector(drawn)
-        assert _findings(page) == [], f"{view}, {theme}"
+        becomes(page, lambda: _findings(page), [])

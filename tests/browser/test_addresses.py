@@ -6,7 +6,7 @@ import urllib.request
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Server, Visitor, click, press_key, train_in, type_into, until
+from tests.browser.conftest import Server, Visitor, becomes, click, press_key, train_in, type_into, until
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
 
@@ -38,7 +38,7 @@ def test_train_in_the_navigation_leads_from_a_run_to_the_form(server: Server, ru
     _navigate(visitor, "Train")
     expect(visitor.page.get_by_role("heading", name="Train", exact=True)).to_be_visible()
     expect(visitor.page.get_by_role("button", name="More")).to_have_count(0)
-    assert _search(visitor) == "/train"
+    becomes(visitor.page, lambda: _search(visitor), "/train")
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_a_mistyped_run_shows_no_other_one_on_any_page(server: Server, run: str,
         visitor.open(f"{server.url}/{page}?run={wrong}")
         expect(visitor.page.get_by_text(f"There is no run '{wrong}': did you mean '{run}'?")).to_be_visible()
         expect(visitor.page.locator(".cl-live, .cl-probs, .cl-card, .pad-paper")).to_have_count(0)
-        assert _search(visitor) == f"/{page}?run={wrong}"
+        becomes(visitor.page, lambda: _search(visitor), f"/{page}?run={wrong}")
 
 
 def test_the_page_is_drawn_anew_when_the_system_turns_dark(server: Server, visitor: Visitor) -> None:
@@ -97,7 +97,7 @@ def test_the_link_to_a_view_is_copied_with_the_keyboard(server: Server, run: str
     visitor.page.keyboard.press("Tab")
     visitor.page.keyboard.press("Enter")
     expect(panel.get_by_role("button", name="Copied")).to_be_visible()
-    assert visitor.page.evaluate("navigator.clipboard.readText()") == visitor.page.url
+    becomes(visitor.page, lambda: visitor.page.evaluate("navigator.clipboard.readText()"), visitor.page.url)
     visitor.page.keyboard.press("Escape")
     expect(panel).to_be_hidden()
     expect(visitor.page.get_by_role("button", name="Link to this view")).to_be_focused()
@@ -111,12 +111,12 @@ def test_back_leads_at_once_to_what_was_shown_before(server: Server, visitor: Vi
     until(visitor.page, lambda: "show=reports" in _search(visitor), "the view in the address")
     visitor.page.go_back()
     expect(report).to_have_count(0)
-    assert _search(visitor) == "/runs"
+    becomes(visitor.page, lambda: _search(visitor), "/runs")
 
 
 def test_a_reload_keeps_the_train_form(server: Server, visitor: Visitor) -> None:
     visitor.open(f"{server.url}/train")
-    assert _search(visitor) == "/train"
+    becomes(visitor.page, lambda: _search(visitor), "/train")
     type_into(visitor.page.get_by_label("Epochs", exact=True), "7")
     until(visitor.page, lambda: "epochs=7" in _search(visitor), "the changed setting in the address")
     visitor.page.reload()

@@ -1,5 +1,6 @@
 """Every page, opened by its deep link, stands in its frame: also on a server that nobody has visited yet."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,11 +27,8 @@ def _check_frame(server: Server, visitor: Visitor, name: str) -> None:
     visitor.open(f"{server.url}/{path}")
     links = visitor.page.get_by_test_id("stSidebarNavLink")
     expect(links).to_have_count(len(_TITLES))
-    assert (
-        visitor.page.locator('[data-testid="stSidebarNavLink"][aria-current="page"]')
-        .inner_text()
-        .endswith(_TITLES[name])
-    )
+    open_page = visitor.page.locator('[data-testid="stSidebarNavLink"][aria-current="page"]')
+    expect(open_page).to_have_text(re.compile(f"{re.escape(_TITLES[name])}$"))
     expect(visitor.page.get_by_role("heading", level=1).first).to_be_visible()
     expect(visitor.page.get_by_test_id("stException")).to_have_count(0)
 

@@ -8,13 +8,14 @@ import re
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from lab.sketch.render import POLYLINES, Hand, draw_digit, place_strokes
 from tests.browser.conftest import (
     Server,
     Visitor,
     at_rest,
+    becomes,
     click,
     open_context,
     press_key,
@@ -113,7 +114,7 @@ def test_the_pad_stays_where_it_is_while_answers_come_in(
         _answer(page, 0)
         click(page.get_by_role("button", name="Clear", exact=True))
         until(page, lambda: _ink(page) == 0, "an empty pad")
-    assert len(page.evaluate("[...window.padPlaces]")) == 1
+    becomes(page, lambda: len(page.evaluate("[...window.padPlaces]")), 1)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +128,7 @@ def test_drawn_digits_are_read_while_the_mouse_draws_them(
     for digit in digits:
         _draw(page, digit)
         read[digit] = _answer(page, 0)[0]
-        assert int(page.locator(".cl-result").get_attribute("data-answered") or 0) > 0
+        until(page, lambda: int(_answered(page) or 0) > 0, "the number of an answer")
         click(page.get_by_role("button", name="Clear", exact=True))
         until(page, lambda: _ink(page) == 0, "an empty pad")
     assert sum(said == digit for digit, said in read.items()) >= least, read
@@ -136,11 +137,10 @@ def test_drawn_digits_are_read_while_the_mouse_draws_them(
 def test_undo_redo_and_clear_change_the_answer(server: Server, runs: tuple[str, str], visitor: Visitor) -> None:
     page = _open(visitor, server, runs[0])
     _draw(page, "4")
-    assert _answer(page, 0) == ["4"]
+    becomes(page, lambda: _answer(page, 0), ["4"])
     whole = _ink(page)
     click(page.get_by_role("button", name="Undo"))
-    _answer(page, whole)
-    assert 0 < _ink(page) < whole
+    until(page, lambda: 0 < _ink(page) < whole, "the first stroke alone")
     click(page.get_by_role("button", name="Redo"))
     until(page, lambda: _ink(page) == whole, "the second stroke back")
     click(page.get_by_role("button", name="Clear", exact=True))
@@ -155,11 +155,10 @@ def test_two_networks_answer_side_by_side_and_the_link_carries_them(
 ) -> None:
     page = _open(visitor, server, *runs)
     _draw(page, "0")
-    assert _answer(page, 0) == ["0", "0", "0"]
+    becomes(page, lambda: _answer(page, 0), ["0", "0", "0"])
     expect(page.locator(".cl-name")).to_have_text(["LeNet-5", "Basic CNN", "All together"])
     expect(page.locator(".cl-line")).to_contain_text("0")
-    address = str(page.evaluate("location.href"))
-    assert all(run in address for run in runs)
+    until(page, lambda: all(run in page.url for run in runs), "both runs in the address")
 
 
 def test_the_pictures_of_the_steps_and_the_layers_follow_the_drawing(
@@ -172,7 +171,7 @@ def test_the_pictures_of_the_steps_and_the_layers_follow_the_drawing(
     _draw(page, "3")
     _answer(page, 0)
     until(page, lambda: network.locator(".row.best b").inner_text() == "3", "the answer in the network's picture")
-    assert map_.evaluate("each => each.toDataURL()") not in seen
+    until(page, lambda: map_.evaluate("each => each.toDataURL()") not in seen, "a map of the drawing")
     click(network.get_by_role("button", name="conv2, channel 3", exact=True))
     expect(page.get_by_alt_text("Feature maps of the layer")).to_be_visible()
     expect(page.get_by_text("Feature maps: 16, brighter is stronger")).to_be_visible()
@@ -199,7 +198,7 @@ def test_the_drawing_survives_a_page_switch_and_the_standard_canvas_reads_the_sa
 ) -> None:
     page = _open(visitor, server, runs[0])
     _draw(page, "5")
-    assert _answer(page, 0) == ["5"]
+    becomes(page, lambda: _answer(page, 0), ["5"])
     click(page.get_by_role("link", name="Runs").first)
     page.wait_for_selector(_PAD, state="detached")
     click(page.get_by_role("link", name="Draw").first)
@@ -214,7 +213,7 @@ def test_the_drawing_survives_a_page_switch_and_the_standard_canvas_reads_the_sa
     settle(page)
     at_rest(page.locator(_CANVAS).first)
     _draw(page, "0", pad=_CANVAS)
-    assert _answer(page, 0) == ["0"]
+    becomes(page, lambda: _answer(page, 0), ["0"])
 
 
 def test_kept_drawings_become_a_test_set_that_can_be_deleted(
@@ -286,6 +285,11 @@ def _sheet(text: str) -> bytes:
     return out.getvalue()
 
 
+def _ordered(boxes: Locator) -> bool:
+    places = [box.bounding_box() for box in boxes.all()]
+    return all(one and two and one["x"] < two["x"] for one, two in itertools.pairwise(places))
+
+
 def test_photos_are_read_digit_by_digit_the_one_that_came_last(
     server: Server, runs: tuple[str, str], visitor: Visitor
 ) -> None:
@@ -300,8 +304,7 @@ def test_photos_are_read_digit_by_digit_the_one_that_came_last(
             lambda labels=labels, text=text: [b.rstrip("?") for b in labels.all_inner_texts()] == list(text),
             "the boxes of the last photo",
         )
-        places = [box.bounding_box() for box in page.locator(".cl-boxes span").all()]
-        assert all(one and two and one["x"] < two["x"] for one, two in itertools.pairwise(places))
+        until(page, lambda: _ordered(page.locator(".cl-boxes span")), "the boxes from left to right")
 
 
 def test_a_finger_draws_without_scrolling_the_page(server: Server, runs: tuple[str, str], visitor: Visitor) -> None:
@@ -321,11 +324,9 @@ def test_a_finger_draws_without_scrolling_the_page(server: Server, runs: tuple[s
             kind = "touchMove" if index else "touchStart"
             finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [point]})
         finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
-    assert _answer(page, 0) == ["3"]
-    after = page.locator(_PAD).bounding_box()
-    assert after is not None
-    assert after["y"] == pytest.approx(box["y"], abs=1)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    becomes(page, lambda: _answer(page, 0), ["3"])
+    becomes(page, lambda: at_rest(page.locator(_PAD))["y"], pytest.approx(box["y"], abs=1))
+    until(page, lambda: page.evaluate("document.documentElement.scrollWidth") <= 390, "a page as wide as the window")
     context.close()
 
 
@@ -353,4 +354,4 @@ def test_the_trained_network_is_there_to_read_when_its_training_ends(fresh_serve
     visitor.page.wait_for_selector(_PAD, timeout=600_000)
     visitor.settle()
     _draw(visitor.page, "0")
-    assert _answer(visitor.page, 0) == ["0"]
+    becomes(visitor.page, lambda: _answer(visitor.page, 0), ["0"])

@@ -8,7 +8,7 @@ from lab.findings import Finding
 from lab.runs.records import RunState
 from lab.service.lab import Lab
 from lab.settings import Settings
-from tests.browser.conftest import Server, Visitor, click
+from tests.browser.conftest import Server, Visitor, becomes, click
 from tests.web.web_data import DIGITS_CONFIG, Bench, series
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
@@ -36,11 +36,11 @@ def test_findings_come_change_and_go_without_moving_the_curves_and_an_outcome_re
     for finding in (RISEN, HIGHER):
         bench.lab.store.findings.set(run.id, run.lease, (finding,))
         expect(page.get_by_text(finding.message)).to_be_visible()
-        assert _top(visitor) == top
+        becomes(page, lambda: _top(visitor), top)
     expect(page.get_by_text(RISEN.message)).to_have_count(0)
     bench.lab.store.findings.set(run.id, run.lease, ())
     expect(page.get_by_text(HIGHER.message)).to_have_count(0)
-    assert _top(visitor) == top
+    becomes(page, lambda: _top(visitor), top)
     bench.lab.store.leases.finish(
         run.id, run.lease, state=RunState.FINISHED, findings=(STUCK,), summary={"test_accuracy": 0.1}
     )

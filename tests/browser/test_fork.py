@@ -10,7 +10,7 @@ from lab.config import RunConfig
 from lab.runs.records import RunRecord
 from lab.service.lab import Lab
 from lab.settings import Settings
-from tests.browser.conftest import PATIENCE_S, Server, Visitor, click, type_into, until
+from tests.browser.conftest import PATIENCE_S, Server, Visitor, becomes, click, type_into
 
 pytestmark = pytest.mark.browser
 _GREY = """() => [...(document.querySelector('[data-chart=loss] .cl-plot')?.data ?? [])]
@@ -52,9 +52,8 @@ def test_a_run_is_continued_from_an_epoch_with_another_learning_rate(server: Ser
     assert (fork.state, fork.config.lr, fork.config.fork_of, fork.config.fork_epoch) == ("finished", 0.01, parent.id, 2)
     assert fork.environment.fork_state == "recomputed"
     visitor.open(f"{server.url}/train?run={fork.id}")
-    until(page, lambda: len(page.evaluate(_GREY)) == 3, "grey curves of training, validation and test")
-    assert page.evaluate(_GREY) == [["#8792a0", 20]] * 3
-    assert page.evaluate(_OWN) == 20
+    becomes(page, lambda: page.evaluate(_GREY), [["#8792a0", 20]] * 3)  # of training, validation and test
+    becomes(page, lambda: page.evaluate(_OWN), 20)
 
     click(page.get_by_text("From run to run: what was changed"))
     visitor.settle()

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Locator, expect
 
-from tests.browser.conftest import Server, Visitor, at_rest, click, press_key, train_in, until
+from tests.browser.conftest import Server, Visitor, at_rest, becomes, click, press_key, train_in, until
 
 pytestmark = pytest.mark.browser
 
@@ -142,7 +142,7 @@ def test_an_answer_is_clicked_down_to_its_terms_which_a_reload_shows_again(
     visitor.settle()
     again = page.get_by_text(re.compile("Sum of the 84 products"))
     expect(again).to_be_visible()
-    assert again.inner_text() == sentence
+    becomes(page, again.inner_text, sentence)
     values = picture.get_by_role("button", name="Values of fc1: choose one")
     press_key(values, "Enter")
     expect(page.get_by_text(re.compile(r"fc1, unit \d+ of 120"))).to_be_visible()

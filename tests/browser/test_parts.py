@@ -1,5 +1,6 @@
 """The pages' other components in a bare page: what they show follows their data, and the keyboard keeps its place."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -7,14 +8,14 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 import pytest
-from playwright.sync_api import Browser, Page, Route
+from playwright.sync_api import Browser, Page, Route, expect
 
 from lab.charts.live import live_payload
 from lab.runs.records import Series
 from pages.components.live import chart_data
 from pages.components.matrix import _rate_text
 from pages.server.routes import PLOTLY_JS
-from tests.browser.conftest import open_context
+from tests.browser.conftest import becomes, open_context, until
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
 _UI = Path(__file__).parents[2] / "pages" / "components"
@@ -122,16 +123,16 @@ def test_the_matrix_takes_the_names_of_another_data_set_with_as_many_classes(mou
     page = mount("shared/base.css", "matrix/matrix.css", "matrix/matrix.js")
     page.evaluate("data => render(data)", _matrix(["0", "1"], [[9, 1], [2, 8]]))
     page.evaluate("data => render(data)", _matrix(["Coat", "Bag"], [[7, 3], [0, 10]]))
-    assert _heads(page) == ["Coat", "Bag"]
-    assert page.evaluate("place.querySelector('td button').getAttribute('aria-label')").startswith("truth Coat")
+    becomes(page, lambda: _heads(page), ["Coat", "Bag"])
+    expect(page.locator("td button").first).to_have_attribute("aria-label", re.compile("^truth Coat"))
 
 
 def test_a_class_with_one_mistake_in_a_thousand_is_not_all_right(mount: Mount) -> None:
     page = mount("shared/base.css", "matrix/matrix.css", "matrix/matrix.js")
     page.evaluate("data => render(data)", _matrix(["0", "1"], [[999, 1], [0, 5]]) | {"as_rates": True})
-    cells = page.evaluate("[...place.querySelectorAll('td button')].map((cell) => cell.textContent)")
-    assert cells == [">99", "0.1", "", "100"]
-    assert page.evaluate("place.querySelectorAll('td button')[1].getAttribute('aria-label')").endswith("1 image, 0.1 %")
+    cells = page.locator("td button")
+    expect(cells).to_have_text([">99", "0.1", "", "100"])
+    expect(cells.nth(1)).to_have_attribute("aria-label", re.compile(r"1 image, 0\.1 %$"))
 
 
 @pytest.mark.parametrize("theme", [_LIGHT, _DARK], ids=["light", "dark"])
@@ -139,9 +140,7 @@ def test_every_number_of_the_matrix_can_be_read_against_its_colour(mount: Mount,
     page = mount("shared/base.css", "matrix/matrix.css", "matrix/matrix.js", theme=theme)
     page.evaluate("style => (place.host.style.color = style)", theme["text-color"])
     page.evaluate("data => render(data)", _matrix(["0", "1", "2"], [[50, 50, 0], [1, 99, 0], [0, 0, 100]]))
-    contrasts = page.evaluate(_CONTRASTS)
-    assert len(contrasts) == 9
-    assert min(contrasts) >= 4.5  # WCAG 2.2, 1.4.3
+    becomes(page, lambda: [each >= 4.5 for each in page.evaluate(_CONTRASTS)], [True] * 9)  # WCAG 2.2, 1.4.3
 
 
 def _row(name: str, depth: int, *, leaf: bool) -> dict[str, Any]:
@@ -179,10 +178,10 @@ def test_the_table_of_layers_keeps_the_keyboards_place_when_it_folds_and_sorts(m
     page.evaluate("data => render(data)", {"rows": rows, "network": "n", "folded": [], "selected": []})
     page.get_by_role("button", name="Close head").focus()
     page.keyboard.press("Enter")
-    assert _focused(page) == "Open head"
+    becomes(page, lambda: _focused(page), "Open head")
     page.get_by_role("button", name="Parameters").focus()
     page.keyboard.press("Enter")
-    assert _focused(page) == "Parameters ▾"
+    becomes(page, lambda: _focused(page), "Parameters ▾")
 
 
 def test_the_table_of_layers_goes_to_a_chosen_row_once_and_not_at_every_rerun(mount: Mount) -> None:
@@ -194,10 +193,10 @@ def test_the_table_of_layers_goes_to_a_chosen_row_once_and_not_at_every_rerun(mo
     data = {"rows": rows, "network": "n", "folded": [], "selected": ["layer50"]}
     page.evaluate("data => render(data)", data)
     top = "place.querySelector('.wrap').scrollTop"
-    assert page.evaluate(top) > 0
+    until(page, lambda: page.evaluate(top) > 0, "the chosen row in sight")
     page.evaluate(f"{top} = 0")
     page.evaluate("data => render(data)", data)
-    assert page.evaluate(top) == 0
+    becomes(page, lambda: page.evaluate(top), 0)
 
 
 def _picture(*names: str) -> dict[str, Any]:
@@ -213,11 +212,11 @@ def test_the_graph_keeps_the_keyboards_place_and_steps_into_a_block_that_opens(m
     page.evaluate("data => render(data)", _picture("stem", "layer1", "layer2"))
     page.get_by_role("button", name="layer1").focus()
     page.keyboard.press("Enter")
-    assert page.evaluate("told") == [["pick", "layer1"]]
+    becomes(page, lambda: page.evaluate("told"), [["pick", "layer1"]])
     page.evaluate("data => render(data)", _picture("stem", "layer1.conv", "layer1.relu", "layer2"))
-    assert _focused(page) == "layer1.conv"
+    becomes(page, lambda: _focused(page), "layer1.conv")
     page.evaluate("data => render(data)", _picture("stem", "layer1.conv", "layer1.relu", "layer2", "head"))
-    assert _focused(page) == "layer1.conv"
+    becomes(page, lambda: _focused(page), "layer1.conv")
 
 
 _NEWS = live_payload(
@@ -274,8 +273,8 @@ def test_a_cross_names_its_step_on_every_axis(mount: Mount) -> None:
     page.locator("select[name=x]").select_option("epoch")
     odd = "place.querySelector('[data-chart=loss] .cl-plot').data.find((trace) => trace.kind === 'nonFinite')"
     page.wait_for_function(f"{odd}.x[0] === 2")
-    trace = page.evaluate(f"(({{ customdata, text, hovertemplate }}) => [customdata, text, hovertemplate])({odd})")
-    assert trace == [[20], ["NaN"], "%{text}<extra>step %{customdata}</extra>"]
+    trace = f"(({{ customdata, text, hovertemplate }}) => [customdata, text, hovertemplate])({odd})"
+    becomes(page, lambda: page.evaluate(trace), [[20], ["NaN"], "%{text}<extra>step %{customdata}</extra>"])
 
 
 _PLOT = ("shared/base.css", "plot/plot.css", "plot/plot.js")
@@ -324,7 +323,7 @@ def test_a_chart_keeps_its_zoom_until_its_axes_mean_something_else(mount: Mount)
     zoomed = page.evaluate(span)
     page.evaluate("data => render(data)", _figure(3, 2, 1, 0))
     page.wait_for_function("place.querySelector('.js-plotly-plot').data[0].y[0] === 3")
-    assert page.evaluate(span) == zoomed
+    becomes(page, lambda: page.evaluate(span), zoomed)
     page.evaluate("data => render(data)", _figure(3, 2, 1, 0, revision="log"))
     page.wait_for_function(f"{span}[1] > 2")
 
@@ -372,8 +371,8 @@ def test_a_lasso_stays_over_epochs_and_goes_with_its_map(mount: Mount) -> None:
         page.mouse.move(left + x, top + y, steps=8)
     page.mouse.up()
     page.wait_for_function("told.length > 0")
-    assert page.evaluate("told.at(-1)") == ["caught", [0]]
+    becomes(page, lambda: page.evaluate("told.at(-1)"), ["caught", [0]])
     page.evaluate("data => render(data)", _map("run pca"))
-    assert page.evaluate(caught) == [1, 0]
+    becomes(page, lambda: page.evaluate(caught), [1, 0])
     page.evaluate("data => render(data)", _map("run tsne"))
     page.wait_for_function(f"{caught}.every((count) => count === null)")

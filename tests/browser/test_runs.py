@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from lab.runs.store import RunStore
-from tests.browser.conftest import Server, Visitor, at_rest, click, open_context, settle, train_in, until
+from tests.browser.conftest import Server, Visitor, at_rest, becomes, click, open_context, settle, train_in, until
 
 pytestmark = pytest.mark.browser
 _PICTURE = """() => [...document.querySelectorAll('.js-plotly-plot')].map(plot => ({
@@ -70,37 +70,33 @@ def test_two_runs_are_compared_and_the_link_shows_the_same_picture_in_a_fresh_br
     until(page, lambda: len(_dots(page)) == len(runs), "both runs among the chosen ones")
     click(page.get_by_text("Logarithmic y"))
     until(page, lambda: "logy=1" in _address(page), "the logarithmic axis in the address")
-    until(page, lambda: [plot["y"] for plot in _picture(page)] == ["log", "linear"], "the logarithmic axis")
+    becomes(
+        page, lambda: [(plot["title"], plot["y"]) for plot in _picture(page)], [("Loss", "log"), ("Accuracy", "linear")]
+    )
+    becomes(page, lambda: {name for name, *_ in _picture(page)[0]["lines"]}, {"lr 0.004", "lr 0.0004"})
+    becomes(page, lambda: len({(colour, dash) for _, colour, dash, _ in _picture(page)[0]["lines"]}), len(runs))
     address = _address(page)
 
     seen = _picture(page)
-    assert [plot["title"] for plot in seen] == ["Loss", "Accuracy"]
-    assert [plot["y"] for plot in seen] == ["log", "linear"]
-    assert len(seen[0]["lines"]) == 2
-    assert len({(colour, dash) for _, colour, dash, _ in seen[0]["lines"]}) == 2
 
     context = open_context(browser, viewport={"width": 1440, "height": 900})
     other = context.new_page()
     other.goto(address)
     until(other, lambda: _picture(other) == seen, "the same picture for whoever gets the link")
-    assert _dots(other) == [colour for _, colour, _, _ in seen[0]["lines"]]  # each chip has its line's colour
-    assert {name for name, _, _, _ in seen[0]["lines"]} == {"lr 0.004", "lr 0.0004"}
+    becomes(other, lambda: _dots(other), [colour for _, colour, _, _ in seen[0]["lines"]])  # each chip has its line's
 
     click(other.get_by_label(f"Remove {seen[0]['lines'][0][0]}"))
     until(other, lambda: "colours=1" in str(other.evaluate("location.href")), "the colours in the address")
-    stays = [seen[0]["lines"][1][1]]  # the run that stays keeps its colour
-    until(other, lambda: _dots(other) == stays, "the dot of the run that stays")
+    becomes(other, lambda: _dots(other), [seen[0]["lines"][1][1]])  # the run that stays keeps its colour
     context.close()
 
 
 def test_a_link_that_asks_for_nonsense_opens_and_says_so(still_server: Server, visitor: Visitor) -> None:
     visitor.open(f"{still_server.url}/runs?look=upside-down&smooth=9&runs=%3Cscript%3E&extra=1")
     warning = visitor.page.get_by_test_id("stAlert").first
-    warning.wait_for()
-    words = warning.inner_text()
-    assert "look='upside-down', but it must be one of curves" in words
-    assert "smooth='9', but it must be a number of steps" in words
-    assert "asks for 'extra', which this page does not recognise" in words
+    expect(warning).to_contain_text("look='upside-down', but it must be one of curves")
+    expect(warning).to_contain_text("smooth='9', but it must be a number of steps")
+    expect(warning).to_contain_text("asks for 'extra', which this page does not recognise")
 
 
 def test_what_is_typed_into_the_table_is_kept_and_markup_in_it_is_only_text(
@@ -122,4 +118,4 @@ def test_what_is_typed_into_the_table_is_kept_and_markup_in_it_is_only_text(
     expect(page.get_by_test_id("stMultiSelect").first).to_contain_text(hostile)
     for look in ("curves", "differences", "groups", "verdict", "parallel", "pareto"):
         visitor.open(f"{still_server.url}/runs?runs={run}&look={look}")
-        assert page.locator("img[src=x]").count() == 0
+        expect(page.locator("img[src=x]")).to_have_count(0)

@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 
 from lab.service.lab import Lab
 from lab.settings import Settings
-from tests.browser.conftest import Server, Visitor, at_rest, click, press_key, type_into, until
+from tests.browser.conftest import Server, Visitor, at_rest, becomes, click, press_key, type_into, until
 from tests.web.web_data import DIGITS_CONFIG, Bench, series
 
 pytestmark = pytest.mark.browser
@@ -120,18 +120,18 @@ def test_zoom_survives_new_points_a_rerun_and_a_change_of_theme(server: Server, 
     page.mouse.up()
     _wait(visitor, "document.querySelector('[data-chart=loss] .cl-plot').layout.xaxis.autorange === false")
     zoomed = _plot_range(visitor)
-    assert _plot_range(visitor, "accuracy") == zoomed  # the charts are linked
+    becomes(page, lambda: _plot_range(visitor, "accuracy"), zoomed)  # the charts are linked
 
     total = int(page.locator(_LIVE).get_attribute("data-total") or 0)
     _wait(visitor, f"document.querySelector('.cl-live')?.dataset.total > {total + 20}")
-    assert _plot_range(visitor) == zoomed
+    becomes(page, lambda: _plot_range(visitor), zoomed)
     page.emulate_media(color_scheme="dark")
     _wait(visitor, "document.querySelector('.cl-live').style.colorScheme === 'dark'")
-    assert _plot_range(visitor) == _plot_range(visitor, "accuracy") == zoomed
+    becomes(page, lambda: [_plot_range(visitor), _plot_range(visitor, "accuracy")], [zoomed, zoomed])
 
     visitor.press("Pause")
     expect(page.locator(".stMarkdownBadge", has_text="paused").first).to_be_visible()
-    assert _plot_range(visitor) == zoomed
+    becomes(page, lambda: _plot_range(visitor), zoomed)
     visitor.press("Resume")
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
     visitor.press("Stop")
@@ -149,14 +149,15 @@ def test_a_long_run_is_thinned_grows_in_place_and_says_where_there_is_no_number(
     visitor.open(f"{still_server.url}/train?run={run.id}")
     words = visitor.page.locator(".cl-newest")
     expect(words).to_contain_text("of 7,000 points shown")
-    assert _points(visitor) <= 2010
+    until(visitor.page, lambda: 0 < _points(visitor) <= 2010, "at most 2,010 points")
     expect(visitor.page.locator(".cl-note")).to_contain_text("The loss is NaN at step 5,001")
     visitor.page.evaluate("document.querySelector('[data-chart=loss] .cl-plot').mark = 'the same element'")
     bench.write(run, series("batch/loss", np.full(500, 0.1), first=7001))
     expect(words).to_contain_text("of 7,500 points shown")
-    assert visitor.page.evaluate("document.querySelector('[data-chart=loss] .cl-plot').mark") == "the same element"
-    drawn = visitor.page.evaluate("document.querySelector('[data-chart=loss] .cl-plot').data[0].x.length")
-    assert drawn == _points(visitor)
+    chart = "document.querySelector('[data-chart=loss] .cl-plot')"
+    becomes(visitor.page, lambda: visitor.page.evaluate(f"{chart}.mark"), "the same element")
+    drawn = f"{chart}.data[0].x.length"
+    until(visitor.page, lambda: visitor.page.evaluate(drawn) == _points(visitor), "as many points drawn as there are")
     bench.finish(run)
     expect(visitor.page.locator(".stMarkdownBadge", has_text="finished").first).to_be_visible()
 
@@ -169,8 +170,9 @@ def _trace(visitor: Visitor, chart: str, name: str) -> dict[str, Any]:
     return dict(found)
 
 
-def _layout(visitor: Visitor, path: str) -> Any:
-    return visitor.page.evaluate(f"document.querySelector('[data-chart=loss] .cl-plot').layout.{path}")
+def _loss_axis(visitor: Visitor) -> list[float]:
+    found = visitor.page.evaluate("document.querySelector('[data-chart=loss] .cl-plot').layout.yaxis.range")
+    return list(found)
 
 
 def test_a_diverged_run_leaves_the_chart_with_a_mark_and_a_switch_shows_all_of_it(
@@ -187,28 +189,28 @@ def test_a_diverged_run_leaves_the_chart_with_a_mark_and_a_switch_shows_all_of_i
     visitor.open(f"{still_server.url}/train?run={run.id}")
     remarks = visitor.page.locator(".cl-remarks")
     expect(remarks).to_have_text("The batch loss leaves the chart at step 121 and reaches 2.5T.")
-    low, high = _layout(visitor, "yaxis.range")
-    assert -0.3 < low < 0  # with a margin below 0, where a loss that guesses and one that learns begin alike
-    assert 2.3 < high < 3.0
-    mark = _trace(visitor, "loss", "beyond the axis")
-    assert (mark["x"], mark["text"], mark["yaxis"]) == ([121], ["batch loss 2.5T"], "y2")
+    # With a margin below 0, where a loss that guesses and one that learns begin alike.
+    until(visitor.page, lambda: -0.3 < _loss_axis(visitor)[0] < 0, "an axis from a little below 0")
+    until(visitor.page, lambda: 2.3 < _loss_axis(visitor)[1] < 3.0, "an axis to a little above the first loss")
+    axis = _loss_axis(visitor)
+    marked = {"x": [121], "y": [1], "mode": "markers", "text": ["batch loss 2.5T"], "yaxis": "y2"}
+    becomes(visitor.page, lambda: _trace(visitor, "loss", "beyond the axis"), marked)
 
     visitor.page.get_by_label("full range").check()
     expect(remarks).to_be_hidden()
-    assert _layout(visitor, "yaxis.range")[1] > 2e12
-    assert _trace(visitor, "loss", "beyond the axis")["x"] == []
+    until(visitor.page, lambda: _loss_axis(visitor)[1] > 2e12, "an axis up to 2e12")
+    becomes(visitor.page, lambda: _trace(visitor, "loss", "beyond the axis")["x"], [])
 
     visitor.page.get_by_label("full range").uncheck()
     visitor.page.get_by_label("log x").check()
     expect(remarks).to_contain_text("Step 0 (validation loss 2.31, validation accuracy 10.2 %) is not on a logarithmic")
-    assert _trace(visitor, "accuracy", "validation")["x"] == [100]
-    steps = _trace(visitor, "accuracy", "training")
-    assert (steps["x"][0], steps["y"][0]) == (1, 0.69)  # what was measured at step 1
+    becomes(visitor.page, lambda: _trace(visitor, "accuracy", "validation")["x"], [100])
+    becomes(visitor.page, lambda: [_trace(visitor, "accuracy", "training")[axis][0] for axis in "xy"], [1, 0.69])
 
     sound = np.full(50, 2.0)
     bench.write(run, series("batch/loss", sound, first=201))
     expect(visitor.page.locator(".cl-newest")).to_contain_text("Step 250: batch loss 2,")
-    assert _layout(visitor, "yaxis.range") == pytest.approx([low, high])  # the axis stays while points arrive
+    becomes(visitor.page, lambda: _loss_axis(visitor), pytest.approx(axis))  # it stays while points arrive
     bench.finish(run)
 
 

@@ -3,9 +3,11 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Server, Visitor, click, train_in, until
+from tests.browser.conftest import Server, Visitor, becomes, click, train_in, until
 
 pytestmark = pytest.mark.browser
+_DOTS = """[...document.querySelectorAll('.js-plotly-plot')].at(-1)
+  ?.data.filter((trace) => trace.mode === 'markers').map((trace) => trace.y.length)"""
 
 
 def test_two_runs_are_repeated_with_seeds_and_judged(server: Server, visitor: Visitor) -> None:
@@ -18,10 +20,7 @@ def test_two_runs_are_repeated_with_seeds_and_judged(server: Server, visitor: Vi
     verdict = page.get_by_text("Yes: lr 0.004 is better than lr 1e-05")
     expect(verdict).to_be_visible()
     expect(verdict).to_contain_text("p = 0.0079; permutation test, 5 and 5 runs")
-    dots = page.evaluate(
-        "[...document.querySelectorAll('.js-plotly-plot')].at(-1).data.filter(t => t.mode === 'markers').map(t => t.y.length)"
-    )
-    assert dots == [5, 5, 1]
+    becomes(page, lambda: page.evaluate(_DOTS), [5, 5, 1])
     click(page.get_by_text("Compare the two networks image by image"))
     expect(page.get_by_text("McNemar's exact test")).to_be_visible()
     until(page, lambda: "networks=1" in page.url, "the comparison of the networks in the address")

@@ -111,9 +111,9 @@ def test_on_a_phone_train_is_in_reach_and_the_tools_stand_beside_the_pad(walked:
     button = page.get_by_role("button", name="Train", exact=True)
     button.wait_for()
     visitor.settle()
-    assert _in_sight(page, button)
+    until(page, lambda: _in_sight(page, button), "Train in sight")
     page.get_by_text("Device and engine").scroll_into_view_if_needed()
-    assert _in_sight(page, button)
+    until(page, lambda: _in_sight(page, button), "Train in sight")
     visitor.open(f"{walked.url}/draw")
     page.wait_for_selector(PAD)
     visitor.settle()
@@ -124,7 +124,11 @@ def test_on_a_phone_train_is_in_reach_and_the_tools_stand_beside_the_pad(walked:
             lambda name=name: _in_sight(page, page.get_by_role("button", name=name, exact=True)),
             f"{name} beside the pad",
         )
-    assert page.evaluate("document.documentElement.scrollWidth") <= _PHONE["width"]
+    until(
+        page,
+        lambda: page.evaluate("document.documentElement.scrollWidth") <= _PHONE["width"],
+        "a page as wide as the window",
+    )
 
 
 def test_on_a_phone_a_run_shows_its_results_at_once_and_parallel_axes_lie_below_each_other(

@@ -12,9 +12,14 @@ from lab.runs.records import RunState, Series
 from lab.runs.run_facts import RunEnvironment
 from lab.service.lab import Lab
 from lab.settings import Settings
-from tests.browser.conftest import Server, Visitor
+from tests.browser.conftest import Server, Visitor, until
 
 _WIDTHS = "(r => [r.scrollWidth, r.clientWidth])(document.documentElement)"
+
+
+def _fits(visitor: Visitor, width: int) -> bool:
+    content, window = visitor.page.evaluate(_WIDTHS)
+    return bool(content <= window <= width)
 
 
 @pytest.mark.long
@@ -62,8 +67,7 @@ def test_unbroken_names_do_not_widen_a_page(still_server: Server, visitor: Visit
             for width in (390, 1440):
                 visitor.page.set_viewport_size({"width": width, "height": 900})
                 visitor.settle()
-                content, window = visitor.page.evaluate(_WIDTHS)
-                assert (content <= window, window <= width) == (True, True), f"{address} at {width} px"
+                until(visitor.page, lambda width=width: _fits(visitor, width), f"/{address} no wider than {width} px")
     finally:
         for run in runs:
             lab.store.removal.delete(run.id)
