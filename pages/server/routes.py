@@ -12,11 +12,11 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from lab.charts.live import live_payload
+from lab.charts.live_facts import findings_mark, live_facts
 from lab.errors import InputError, LabError, RunNotFoundError
 from lab.runs.records import RunRecord
 from pages.cache.lab import get_lab
 from pages.components.base import DIGEST, SCRIPT_ROUTE, SCRIPTS
-from pages.components.live import findings_mark, live_facts
 from pages.components.share import QR_ROUTE, qr_svg
 from pages.server.points import PointCache, attempt
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 import streamlit as st
 
+from lab.charts.live_facts import has_results
 from lab.config import FIELDS, GROUPS, RunConfig
 from lab.examples.catalogue import is_example
 from lab.findings import Finding
@@ -17,7 +18,7 @@ from lab.runs.records import RunRecord, RunRequest, RunState
 from lab.sharing.comparison import setting_words
 from pages.cache.datasets import run_samples
 from pages.cache.lab import get_lab
-from pages.components.live import has_results, live_run
+from pages.components.live import live_run
 from pages.markdown import plain
 from pages.registry import has_page, page_path
 from pages.state.keys import element

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from lab.charts.live_facts import _loss, findings_mark, has_results, live_facts
 from lab.config import RunConfig
 from lab.findings import Finding
 from lab.runs.headline import HeadlineResult
 from lab.runs.records import RunRecord, RunState
 from lab.runs.run_facts import RunProgress
 from lab.service.lineage import TreeRow
-from pages.components.live import _loss, findings_mark, has_results, live_facts
 from pages.train.queue import asked_words
 from pages.train.run_view import results_words
 from pages.widgets.lineage import _node

@@ -5,26 +5,20 @@ keeps its Plotly figures over updates, reruns and theme changes; user text reach
 only.
 """
 
-import hashlib
-import math
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import plotly
 
 from lab.charts.live import live_list
+from lab.charts.live_facts import findings_mark, live_facts
 from lab.charts.smoothing import SPANS, USUAL_SPAN
-from lab.formatting import format_duration, format_percent, format_short
 from lab.metrics import BATCH_LOSS, LEARNING_RATE
-from lab.runs.headline import BEST, LAST, UNTESTED
-from lab.runs.records import RunRecord, RunState
+from lab.runs.records import RunRecord
 from lab.training.schedules import is_constant
 from pages.cache.datasets import Samples
 from pages.components.base import component, data_url
 from pages.state.keys import element
 
-_LARGE_LOSS = 1000  # above it, digits after the point say nothing and the whole number would be cut off
-_EPOCH_LABELS = {BEST: "Best epoch", LAST: "Last epoch", UNTESTED: "Stopped in epoch"}
 PLOTLY_ADDRESS = f"/assets/plotly.min.js?v={plotly.__version__}"
 
 
@@ -72,74 +66,6 @@ def _listed(samples: Samples) -> dict[str, Any]:
         "classes": list(samples.class_names),
         "images": [{"src": data_url(picture), "class": label} for picture, label in pairs],
     }
-
-
-def has_results(run: RunRecord) -> bool:
-    """Whether a run has ended with something that was measured."""
-    return run.state is RunState.FINISHED or (not run.state.live and run.headline.test_accuracy is not None)
-
-
-def live_facts(run: RunRecord, newest: Mapping[str, Sequence[Any]]) -> list[tuple[str, str]]:
-    """Return what stands above the charts, as labels and texts; `newest` as in `lab.charts.live.live_payload`.
-
-    Once a run has ended, its results take the places of what changed while it trained, so that nothing moves.
-    """
-    _, newest_rate = newest.get(LEARNING_RATE.id, (0, "–"))
-    rate = f"{run.config.lr:.4g}" if is_constant(run.config) else newest_rate
-    if has_results(run):
-        if not is_constant(run.config):  # the last one is next to nothing, and says nothing of the run
-            rate = f"{run.config.lr:.4g} ({run.config.schedule})"
-        return [*_result_facts(run), ("Learning rate", rate), ("Epochs trained", _trained(run))]
-    progress = run.progress
-    epoch, total, speed = progress.epoch, progress.total_steps, progress.images_per_second
-    is_running = run.state is RunState.RUNNING
-    stepped = bool(total) and progress.step == total  # what is left is the last evaluation, which nobody has timed
-    return [
-        (
-            "Epoch",
-            f"{epoch} of {run.config.epochs if progress.epochs is None else progress.epochs}"
-            if epoch is not None
-            else "–",
-        ),
-        ("Step", f"{progress.step or 0:,} of {total:,}" if total else "–"),
-        ("Images per second", f"{speed:,.0f}" if speed and math.isfinite(speed) else "–"),
-        ("Training time", format_duration(progress.seconds)),
-        ("Time left", format_duration(progress.eta_seconds if is_running and not stepped else None)),
-        ("Learning rate", rate),
-        ("Status", str((is_running and progress.phase) or run.status)),
-    ]
-
-
-def _result_facts(run: RunRecord) -> list[tuple[str, str]]:
-    headline, params = run.headline, run.summary.params
-    label = _EPOCH_LABELS.get(headline.which, "Epoch")
-    return [
-        ("Test accuracy", format_percent(headline.test_accuracy)),
-        ("Validation accuracy", format_percent(headline.val_accuracy)),
-        ("Test loss", _loss(headline.test_loss)),
-        (label, f"{headline.epoch} of {run.config.epochs}" if headline.epoch else "–"),
-        ("Training time", format_duration(run.seconds)),
-        ("Parameters", f"{params:,}" if params is not None else "–"),
-    ]
-
-
-def _trained(run: RunRecord) -> str:
-    """Return how many epochs a run that has ended trained, and whether early stopping ended it; its badge says the rest."""
-    if run.epochs_trained is None:
-        return "–"
-    return f"{run.epochs_trained} of {run.config.epochs}" + (" (stopped early)" if run.early_text else "")
-
-
-def _loss(value: Any) -> str:
-    if not isinstance(value, int | float):
-        return "–"
-    return f"{value:.4f}" if abs(value) < _LARGE_LOSS else format_short(value)
-
-
-def findings_mark(run: RunRecord) -> str:
-    """Return a text that differs where a run's findings differ; a hint names its epoch and need not follow every one."""
-    words = [finding.code if finding.severity == "hint" else finding.message for finding in run.findings]
-    return hashlib.sha256("\n".join(words).encode()).hexdigest()[:16]
 
 
 def _rerun() -> None:
