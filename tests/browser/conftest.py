@@ -44,7 +44,7 @@ READY = (
     '[data-testid="stApp"][data-test-script-state="notRunning"][data-test-connection-state="CONNECTED"]'
 )
 START_S = 120.0
-PATIENCE_S = 120.0  # for any state to come about: the limit of a wait for a state, which ends as soon as it is there
+PATIENCE_S = 300.0  # for any state to come about: the limit of a wait for a state, which ends as soon as it is there
 expect.set_options(timeout=PATIENCE_S * 1000)
 PAD = "[data-pad]"  # the drawing surface
 _SIZE: ViewportSize = {"width": 1440, "height": 900}
