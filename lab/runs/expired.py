@@ -4,6 +4,7 @@ Nobody watches a machine that joined from elsewhere, so what it leaves behind go
 times: a run that ends every process which trains it must not go round for ever.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, select, update
@@ -57,10 +58,18 @@ def expire(connection: Connection, row: Row[Any], state: RunState, moment: Momen
 def expired_rows(connection: Connection, moment: Moment, *, lock: bool = False) -> list[tuple[Row[Any], RunState]]:
     """Return the rows that say running and whose owner is dead, with the state that this makes.
 
-    lock: until the transaction ends; a row that its owner writes to at this moment is left out then.
+    lock: until the transaction ends; a row that its owner writes to at this moment is left out then. Only these: whoever
+    locks rows of runs in training as well and waits for others afterwards may wait for somebody who waits for them.
     """
     query = select(*RAW).where(runs.c.state == RunState.RUNNING, may_be_gone(moment))
-    rows = connection.execute(query.with_for_update(skip_locked=True) if lock else query).all()
+    found = _expired(connection.execute(query).all(), moment)
+    if lock and found:
+        gone = runs.c.number.in_([row.number for row, _ in found])
+        found = _expired(connection.execute(query.where(gone).with_for_update(skip_locked=True)).all(), moment)
+    return found
+
+
+def _expired(rows: Sequence[Row[Any]], moment: Moment) -> list[tuple[Row[Any], RunState]]:
     # A damaged row may name another process than its owner.
     states = [(row, derive(row, moment=moment)[0]) for row in rows if is_intact(row)]
     return [(row, state) for row, state in states if state not in (RunState.RUNNING, RunState.STOPPING)]

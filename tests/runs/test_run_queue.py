@@ -4,11 +4,14 @@ import threading
 from collections.abc import Callable, Sequence
 
 import pytest
+from sqlalchemy import select
 
 from lab.errors import RunNotFoundError, RunStateError
+from lab.runs.expired import mark_expired
 from lab.runs.owner import Owner
 from lab.runs.queue_moves import Move
 from lab.runs.records import RunRecord, RunRequest, RunState
+from lab.runs.schema import runs
 from lab.runs.store import RunStore
 from tests.runs.conftest import Clock, Process
 from tests.runs.runs_data import submit
@@ -160,6 +163,18 @@ def test_a_run_that_an_engines_lost_worker_has_left_waits_before_the_others(
     worker.die()
     assert _names(store.queue.list_waiting()) == "ba"
     assert _names(store.queue.list_waiting(limit=1)) == "b"
+
+
+def test_who_looks_for_dead_owners_locks_no_run_whose_owner_lives(postgres_store: str, me: Owner, clock: Clock) -> None:
+    """On Postgres two moves waited for each other: one held such a run, and the other, which still saw it queued, its turn."""
+    store = RunStore.open(postgres_store, clock=clock)
+    ids = _queue(store, "abc")
+    store.leases.claim(slot="cpu", owner=me)
+    free = select(runs.c.id).where(runs.c.state == RunState.RUNNING).with_for_update(skip_locked=True)
+    with store.database.write() as looking, store.database.write() as other:
+        assert mark_expired(looking, store.context.moment(looking)) == []
+        assert other.execute(free).scalars().all() == [ids["a"]]
+    store.close()
 
 
 def test_moves_and_claims_at_the_same_moment_lose_no_run_and_train_none_twice(
