@@ -1,6 +1,6 @@
 """The keys of every `--json` answer, recorded once at a release: scripts rely on them, so none may go missing.
 
-`python -m tests.golden.cli_keys 0.1.0` records them over that release's golden store.
+`python -m tests.golden.cli_keys VERSION` records them over that release's golden store.
 """
 
 import contextlib
@@ -22,7 +22,12 @@ def command_lines(ids: dict[str, str], folder: Path) -> dict[str, list[str]]:
     run, other = ids["finished"], ids["one_cycle"]
     drawing = folder / "drawing.png"
     _write_drawing(drawing)
+    sweep = ids.get("sweep_halfway", "")
     return {
+        **({"sweep list": ["sweep", "list"], "sweep show": ["sweep", "show", sweep]} if sweep else {}),
+        "queue": ["queue"],
+        "machines": ["machines"],
+        "compare --verdict": ["compare", "--a", run, "--b", other, "--verdict"],
         "runs": ["runs"],
         "show": ["show", run],
         "show paused": ["show", ids["paused"]],

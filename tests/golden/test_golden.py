@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from lab.architectures.registry import list_architectures
 from lab.config import RunConfig
 from lab.runs.owner import Owner
 from lab.runs.records import RunRequest, RunState
@@ -16,7 +15,8 @@ from lab.service.lab import Lab
 from lab.settings import Settings
 from lab.sharing.bundle.read import import_bundle
 from lab.worker.execution import execute
-from tests.golden import cli_keys, losses
+from tests.golden import cli_keys
+from tests.golden.facts import run_facts
 from tests.golden.opening import GOLDEN, RELEASES, read, unpack_home
 from tests.worker.worker_runs import between_steps, request_and_wait
 
@@ -32,25 +32,11 @@ def test_every_stored_run_says_what_it_said(release: str, lab: Lab) -> None:
     expected = read(release, "expected.json")
     lab.store.removal.undelete(expected["ids"]["deleted"])
     for kind, facts in expected["runs"].items():
-        run = lab.store.runs.get(facts["id"])
-        points = lab.store.points.read(run.id)
-        found = {
-            "name": run.name,
-            "state": run.state.value,
-            "note": run.note,
-            "tags": list(run.tags),
-            "pinned": run.pinned,
-            "origin": run.origin,
-            "series": {
-                name: {"count": len(s.step), "last_step": int(s.step[-1]), "last": float(s.value[-1]).hex()}
-                for name, s in points.items()
-                if name in facts["series"]
-            },
-            "weights": [[k.epoch, k.step, k.sha256, k.bytes] for k in lab.weights.list(run.id)],
-        }
-        assert found == {name: facts[name] for name in found}, kind
-        summary = {k: v.hex() if isinstance(v, float) else v for k, v in run.summary.as_dict().items()}
-        assert {k: summary.get(k) for k in facts["summary"]} == facts["summary"], kind
+        found = run_facts(lab, facts["id"])
+        for named in ("series", "summary"):  # to which later releases add
+            found[named] = {name: found[named].get(name) for name in facts[named]}
+        compared = facts.keys() - {"config", "notices"}  # settings: `test_stored_configurations_mean_the_same`
+        assert {name: found[name] for name in compared} == {name: facts[name] for name in compared}, kind
 
 
 def test_no_stored_run_is_called_changed(release: str, lab: Lab) -> None:
@@ -152,52 +138,3 @@ def test_no_key_of_a_json_answer_went_missing(release: str, tmp_path: Path, monk
     old: dict[str, Any] = read(release, "cli_keys.json")
     missing = {name: sorted(set(keys) - set(found.get(name, ()))) for name, keys in old.items()}
     assert missing == {name: [] for name in old}
-
-
-_FEW_STEPS = 8  # of the 20 that are recorded: each depends on those before it
-
-
-def _losses(release: str) -> list[dict[str, Any]]:
-    """Return what was recorded on the processors of each maker."""
-    return [read(release, path.name) for path in sorted((GOLDEN / release).glob("losses-*.json"))]
-
-
-def _cases() -> list[Any]:
-    """Every network on each data set and how many steps; what lasts longer than seconds, or needs MNIST, is marked so."""
-    cases = []
-    recorded = {key for release in RELEASES for golden in _losses(release) for key in golden["losses"]}
-    for dataset in ("digits", "mnist"):
-        for arch in list_architectures():
-            if f"{dataset}/{arch.id}" not in recorded:
-                continue
-            name = f"{dataset}-{arch.id}"
-            if dataset == "mnist" or arch.default_input_size in ("64", "224") or arch.id == "wide-cnn":
-                marks = [*([pytest.mark.mnist] if dataset == "mnist" else []), pytest.mark.slow]
-                cases.append(pytest.param(dataset, arch.id, losses.STEPS, marks=marks, id=name))
-            else:
-                cases.append(pytest.param(dataset, arch.id, _FEW_STEPS, id=name))
-                cases.append(pytest.param(dataset, arch.id, losses.STEPS, marks=pytest.mark.long, id=f"{name}-all"))
-    return cases
-
-
-def test_every_network_of_a_release_has_recorded_losses(release: str) -> None:
-    for golden in _losses(release):
-        assert len([key for key in golden["losses"] if key.startswith("digits/")]) >= 19
-
-
-@pytest.mark.parametrize(("dataset", "arch", "steps"), _cases())
-def test_the_first_losses_are_those_of_the_release(
-    release: str, dataset: str, arch: str, steps: int, tmp_path: Path
-) -> None:
-    if dataset == "mnist" and not losses.MNIST.is_dir():
-        pytest.skip("MNIST is not beside the checkout")
-    data = losses.MNIST if dataset == "mnist" else tmp_path
-    found = losses.first_losses(arch, dataset=dataset, home=tmp_path, data=data, steps=steps)
-    assert len(found) == steps
-    for golden in _losses(release):
-        recorded = golden["losses"][f"{dataset}/{arch}"][:steps]
-        if golden["conditions"] == losses.conditions():
-            assert found == recorded
-        else:  # another processor or torch rounds differently, and every step carries it further
-            first, expected = ([float.fromhex(value) for value in some[:3]] for some in (found, recorded))
-            assert first == pytest.approx(expected, rel=2e-3)

@@ -1,6 +1,6 @@
 """Writes the golden files of a release: a store with its artifacts, a bundle, links and what each of them must show.
 
-Run once per release, at that release, and never again for it: `python -m tests.golden.write_golden tests/golden/0.1.0`.
+Run once per release, at that release, and never again for it: `python -m tests.golden.write_golden tests/golden/VERSION`.
 The files stand for what users have on their disks; `tests/golden/test_golden.py` opens them with today's code.
 """
 
@@ -19,16 +19,20 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
+from lab import __version__
 from lab.config import RunConfig
 from lab.runs.leases import Leases
 from lab.runs.owner import Owner
 from lab.runs.points import Points
 from lab.runs.records import RunRecord, RunRequest
+from lab.service.forks import find_fork_point, fork_config
 from lab.service.lab import Lab
 from lab.settings import Settings
 from lab.sharing.bundle.read import import_bundle
 from lab.sharing.bundle.write import write_bundle
+from lab.sweeps.spec import SweepSpec, read_spec
 from lab.worker.execution import execute
+from tests.golden.facts import run_facts, sweep_facts
 
 TINY: dict[str, Any] = {
     "arch": "basic-cnn",
@@ -64,6 +68,26 @@ def _train(lab: Lab, config: RunConfig, **more: Any) -> RunRecord:
     return lab.store.runs.get(run.id)
 
 
+def _start_sweep(lab: Lab, name: str, *, trials: int) -> str:
+    base = {**TINY, "val_fraction": 0.2}
+    space = {"lr": {"low": 1e-3, "high": 1e-1, "log": True}, "momentum": {"values": [0.0, 0.5, 0.9]}}
+    halving = {"factor": 2, "first_epochs": 1}
+    asked: SweepSpec = read_spec(
+        {"name": name, "base": base, "space": space, "method": "random", "trials": trials, "halving": halving}
+    )
+    return lab.sweeps.create(asked).sweep.id
+
+
+def _work(lab: Lab, *, rounds: int) -> None:
+    """Do what a worker does, so often; nothing but trials of sweeps may wait."""
+    for _ in range(rounds):
+        lab.sweeps.advance_due()
+        run = lab.store.leases.claim(slot="cpu", owner=Owner.of_this_process())
+        if run is not None:
+            execute(lab, run, ending=threading.Event())
+    lab.sweeps.advance_due()
+
+
 def _fill(lab: Lab) -> dict[str, str]:
     """Make one run of each kind that people have, and return their ids by what they stand for."""
     base = RunConfig(**TINY)
@@ -86,8 +110,17 @@ def _fill(lab: Lab) -> dict[str, str]:
     assert paused.state == "paused", paused.state
     deleted = _train(lab, base.replace(epochs=1), name="deleted")
     lab.store.removal.delete(deleted.id)
+    fork = _train(lab, fork_config(find_fork_point(lab.store, finished, 1), lr=0.01), name="forked")
+    searched = _start_sweep(lab, "searched", trials=2)
+    _work(lab, rounds=3)  # one trial goes on to its second epoch
+    halfway = _start_sweep(lab, "half way", trials=4)
+    _work(lab, rounds=2)
+    lab.sweeps.pause(halfway)
     queued = lab.submissions.submit(
-        lab.validation.resolve(base.replace(arch="lenet5", arch_options={"widths": [2, 3]}, epochs=1)), name="queued"
+        lab.validation.resolve(base.replace(arch="lenet5", arch_options={"widths": [2, 3]}, epochs=1)),
+        name="queued",
+        owner="ann",
+        priority=3,
     ).run
     ids = {
         "finished": finished.id,
@@ -98,6 +131,9 @@ def _fill(lab: Lab) -> dict[str, str]:
         "fine_tuned": tuned.id,
         "paused": paused.id,
         "deleted": deleted.id,
+        "fork": fork.id,
+        "sweep_searched": searched,
+        "sweep_halfway": halfway,
         "queued": queued.id,
     }
     for label, end in (("1", (140, 240)), ("7", (120, 240))):
@@ -110,38 +146,15 @@ def _fill(lab: Lab) -> dict[str, str]:
 
 
 def _expected(lab: Lab, ids: dict[str, str]) -> dict[str, Any]:
-    """Return what the store must still say: numbers as hexadecimal floats, so that not a bit is lost."""
-    runs = {}
+    """Return what the store must still say."""
     lab.store.removal.undelete(ids["deleted"])  # hidden runs have neither points nor files to look at
-    for kind, run_id in ids.items():
-        if kind.startswith("sketch_"):
-            continue
-        run = lab.store.runs.get(run_id, deleted=True)
-        points = lab.store.points.read(run_id)
-        runs[kind] = {
-            "id": run.id,
-            "name": run.name,
-            "state": run.state.value,
-            "config": run.config.as_dict(),
-            "fingerprint": run.fingerprint,
-            "family": run.family,
-            "note": run.note,
-            "tags": list(run.tags),
-            "pinned": run.pinned,
-            "origin": run.origin,
-            "summary": {k: v.hex() if isinstance(v, float) else v for k, v in run.summary.as_dict().items()},
-            "notices": list(run.notices),
-            "series": {
-                name: {"count": len(s.step), "last_step": int(s.step[-1]), "last": float(s.value[-1]).hex()}
-                for name, s in points.items()
-            },
-            "weights": [[k.epoch, k.step, k.sha256, k.bytes] for k in lab.weights.list(run_id)],
-        }
+    runs = {kind: run_facts(lab, id) for kind, id in ids.items() if not kind.startswith(("sketch_", "sweep_"))}
     lab.store.removal.delete(ids["deleted"])
     return {
-        "release": "0.1.0",
+        "release": __version__,
         "torch": torch.__version__,
         "runs": runs,
+        "sweeps": {kind: sweep_facts(lab, id) for kind, id in ids.items() if kind.startswith("sweep_")},
         "sketches": [[s.id, s.label, s.dataset] for s in lab.store.sketches.list()],
     }
 
@@ -150,7 +163,7 @@ def _answers(lab: Lab, ids: dict[str, str]) -> dict[str, list[str]]:
     """Return the logits of each finished run's best weights for the first test image."""
     x = lab.datasets.load("digits").test_images[:1]
     found = {}
-    for kind in ("finished", "one_cycle", "early_stopped", "fine_tuned"):
+    for kind in ("finished", "one_cycle", "early_stopped", "fine_tuned", "fork"):
         loaded = lab.weights.load(ids[kind])
         images = torch.from_numpy(np.asarray(x)).reshape(1, 1, 28, 28).float() / 255
         with torch.no_grad():
@@ -181,6 +194,19 @@ def _links(ids: dict[str, str]) -> list[dict[str, str]]:
         {"address": f"/inside?run={run}&epoch=2&view=maps&source=test&image=5", "shows": "Feature maps"},
         {"address": f"/inside?run={run}&view=why&source=drawing&drawing={ids['sketch_7']}", "shows": "Why this answer"},
         {"address": f"/inside?run={other}&view=answers&epoch=0", "shows": "Right and wrong"},
+        {"address": f"/runs?runs={run}.{other}&look=verdict&colours=1.0", "shows": "Not enough runs"},
+        {"address": f"/runs?runs={run}.{ids['fork']}&look=tree", "shows": "From run to run"},
+        {"address": "/runs?q=owner:ann&sort=newest", "shows": "queued"},
+        {"address": f"/train?run={ids['fork']}", "shows": "Forked from"},
+        {"address": "/train?arch=lenet-bn&dataset=digits&epochs=3&lr=0.002", "shows": "LeNet-5 with batch norm"},
+        {"address": "/sweeps", "shows": "half way"},
+        {"address": f"/sweeps?sweep={ids['sweep_halfway']}", "shows": "half way"},
+        {"address": f"/sweeps?sweep={ids['sweep_searched']}", "shows": "searched"},
+        {"address": "/machines", "shows": "Machines"},
+        {"address": f"/inside?run={run}&epoch=1&view=network", "shows": "Whole network"},
+        {"address": f"/inside?run={run}&view=hand&image=3", "shows": "One value"},
+        {"address": f"/inside?run={run}&view=map", "shows": "Map of images"},
+        {"address": f"/draw?runs={run}.{other}&view=Why", "shows": "tiny two epochs"},
         {"address": f"/draw?runs={run},{other}", "shows": "tiny two epochs"},
         {"address": f"/draw?run={run}", "shows": "tiny two epochs"},
     ]
