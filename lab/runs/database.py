@@ -25,7 +25,8 @@ from lab.settings import SAVED_FILES
 
 BUSY_S = 15.0  # longer than any honest write (milliseconds) and than a stopped process that is soon continued
 NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb", "smb3", "smbfs", "afs", "9p", "ncpfs", "fuse.sshfs"})
-_LOCKED = ("locked", "could not obtain lock", "lock timeout", "deadlock", "could not serialize")
+_LOCKED = ("locked", "could not obtain lock", "lock timeout", "could not serialize")
+_CROSSED = "40P01"  # deadlock_detected
 # Postgres answered the connection and meant it: waiting does not help. All other refusals to connect pass by themselves.
 _REFUSED = (
     "authentication failed",
@@ -256,6 +257,10 @@ class Database:
             return StoreUnreachableError(
                 f"The run store {where} cannot do it for now ({_short(cause)}), so {undone}: look at the database server, "
                 "and try again; a training waits for it."
+            )
+        if _sqlstate(error) == _CROSSED:
+            return StoreBusyError(
+                f"Another process and this one waited for each other in the run store {where}, so {undone}: try again."
             )
         if any(word in low for word in _LOCKED):
             return StoreBusyError(

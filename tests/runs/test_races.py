@@ -1,0 +1,164 @@
+"""What workers, pages and command lines do to a store at the same moment: nobody waits for somebody who waits for them."""
+
+import logging
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.errors import LeaseLostError, RunNotFoundError, RunStateError, StoreBusyError, SweepStateError
+from lab.runs.owner import Owner
+from lab.runs.queue_moves import Move
+from lab.runs.records import RunRequest, RunState
+from lab.runs.row_changes import sound_row
+from lab.runs.store import RunStore
+from lab.service.lab import Lab
+from lab.settings import Settings
+from lab.sweeps.spec import read_spec
+from tests.runs.runs_data import series, submit
+
+_SECONDS = 60.0
+_WORKERS, _USERS = 3, 5
+_ANSWERS = (LeaseLostError, RunNotFoundError, RunStateError, SweepStateError)  # somebody else was quicker
+_ENDS = (RunState.FINISHED, RunState.FINISHED, RunState.PAUSED, RunState.FAILED)
+_SWEEP: dict[str, Any] = {
+    "space": {"lr": {"low": 1e-4, "high": 1e-1, "log": True}},
+    "method": "random",
+    "trials": 4,
+    "halving": {"factor": 2, "first_epochs": 1},
+}
+
+
+@dataclass
+class _Crowd:
+    """Threads with a store each, until the time is over or one of them meets what is no answer."""
+
+    settings: Settings
+    runs: list[str] = field(default_factory=list)
+    sweeps: list[str] = field(default_factory=list)
+    done: Counter[str] = field(default_factory=Counter)
+    broken: list[str] = field(default_factory=list)
+    until: float = field(default_factory=lambda: time.monotonic() + _SECONDS)
+
+    def act(self, part: Callable[[Lab, random.Random], str], *, seed: int) -> None:
+        lab, chance, what = Lab(self.settings), random.Random(seed), ""
+        while time.monotonic() < self.until and not self.broken:
+            try:
+                what = part(lab, chance)
+                self.done[what] += 1
+            except _ANSWERS as error:
+                self.done[type(error).__name__] += 1
+            except Exception as error:
+                self.broken.append(f"{type(error).__name__} after {what}: {error}, because of {error.__cause__}")
+        lab.store.close()
+
+    def work(self, lab: Lab, chance: random.Random, *, slot: str) -> str:
+        """Train a run as a worker does, in no time."""
+        if chance.random() < 0.3:
+            lab.sweeps.advance_due()
+        store = lab.store
+        run = store.leases.claim(slot=slot, owner=Owner.of_this_process())
+        if run is None:
+            return "nothing to train"
+        for step in range(1, chance.randrange(2, 6)):
+            curves = [series(name, [step], [1 / step]) for name in ("batch/loss", "val/loss", "val/accuracy")]
+            store.points.append(run.id, run.lease, {one.name: one for one in curves}, progress={"step": step})
+            store.leases.heartbeat(run.id, run.lease)
+        store.leases.finish(run.id, run.lease, state=chance.choice(_ENDS))
+        return "trained"
+
+    def press(self, lab: Lab, chance: random.Random) -> str:
+        """Do one thing that pages and command lines offer."""
+        store, sweeps = lab.store, lab.sweeps
+        run = chance.choice(self.runs[-20:]) if self.runs else self._submit(lab, chance)
+        sweep = chance.choice(self.sweeps[-5:]) if self.sweeps else self._search(lab, chance)
+        presses: dict[str, tuple[float, Callable[[], object]]] = {
+            "submit": (8, lambda: self._submit(lab, chance)),
+            "search": (1, lambda: self._search(lab, chance)),
+            "move": (8, lambda: store.queue.move(run, chance.choice(list(Move)))),
+            "prioritize": (3, lambda: store.queue.prioritize(run, chance.randrange(3))),
+            "request": (6, lambda: store.leases.request(run, chance.choice(list(RunRequest)))),
+            "bind": (2, lambda: store.jobs.bind(run, chance.choice(["ray", ""]))),
+            "edit": (3, lambda: store.edits.set_tags(run, ["a", "b"])),
+            "delete": (2, lambda: store.removal.delete(run)),
+            "undelete": (2, lambda: store.removal.undelete(run)),
+            "purge": (2, lambda: store.removal.purge(lambda paths: None)),
+            "recover": (2, store.leases.recover),
+            "stop all": (0.2, store.queue.stop_all),
+            "list": (2, store.queue.list),
+            "pause sweep": (1, lambda: sweeps.pause(sweep)),
+            "resume sweep": (2, lambda: sweeps.resume(sweep)),
+            "stop sweep": (1, lambda: sweeps.stop(sweep)),
+            "extend sweep": (2, lambda: sweeps.extend(sweep, trials=1)),
+        }
+        (what,) = chance.choices(list(presses), [weight for weight, _ in presses.values()])
+        presses[what][1]()
+        return what
+
+    def _submit(self, lab: Lab, chance: random.Random) -> str:
+        run = submit(lab.store, f"run {chance.random()}", owner=chance.choice(["", "ann", "bob"])).id
+        self.runs.append(run)
+        return run
+
+    def _search(self, lab: Lab, chance: random.Random) -> str:
+        base = {
+            "arch": "lenet5",
+            "dataset": "digits",
+            "epochs": 4,
+            "val_fraction": 0.2,
+            "seed": chance.randrange(10**6),
+        }
+        sweep = lab.sweeps.create(read_spec({**_SWEEP, "name": "small", "base": base})).sweep.id
+        self.sweeps.append(sweep)
+        return sweep
+
+
+def test_two_that_wait_for_each_other_are_told_so(postgres_store: str) -> None:
+    """Postgres takes back one of the two, after a second."""
+    store = RunStore.open(postgres_store)
+    one, other = (submit(store, key).id for key in "ab")
+    first_locks = threading.Barrier(2)
+    refusals: list[str] = []
+
+    def lock(*ids: str) -> None:
+        try:
+            with store.database.write() as connection:
+                sound_row(connection, ids[0], lock=True)
+                first_locks.wait()
+                sound_row(connection, ids[1], lock=True)
+        except StoreBusyError as error:
+            refusals.append(str(error).replace(postgres_store, "X"))
+
+    threads = [threading.Thread(target=lock, args=ids) for ids in ((one, other), (other, one))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    store.close()
+    assert refusals == [
+        "Another process and this one waited for each other in the run store X, so nothing was written: try again."
+    ]
+
+
+@pytest.mark.slow
+def test_workers_and_users_of_one_store_never_wait_for_each_other_for_ever(url: str, tmp_path: Path) -> None:
+    crowd = _Crowd(Settings.from_env({"LAB_HOME": str(tmp_path), "LAB_DATABASE": url}))
+    Lab(crowd.settings).store.close()  # made once, and not by all of them
+    parts: list[Callable[[Lab, random.Random], str]] = [partial(crowd.work, slot=f"cpu:{k}") for k in range(_WORKERS)]
+    parts += [crowd.press] * _USERS
+    threads = [threading.Thread(target=partial(crowd.act, part, seed=k)) for k, part in enumerate(parts)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    logging.getLogger(__name__).info(f"{dict(crowd.done)}")
+    assert crowd.broken == []
+    assert crowd.done["trained"] >= 20
+    assert crowd.done["move"] >= 5
