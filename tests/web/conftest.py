@@ -5,12 +5,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import streamlit as st
 
 from lab.service.workers import Workers
 from pages.cache.lab import get_lab
+from pages.components import base
 from pages.server import routes
 from pages.server.points import PointCache
 from tests.processes import end_workers
+from tests.web.shown_components import Shown
 from tests.web.web_data import Bench, use_home
 
 
@@ -43,3 +46,13 @@ def starts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(Workers, "ensure", ensure)
     return asked_for
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> Iterator[Shown]:
+    """Return what components are given to show from here on; none reaches a browser."""
+    found = Shown()
+    monkeypatch.setattr(st.components.v2, "component", found.component)
+    base.component.cache_clear()
+    yield found
+    base.component.cache_clear()

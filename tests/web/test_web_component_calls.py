@@ -4,9 +4,6 @@ Streamlit's own registration takes the place of a browser here: it notes what a 
 puts it before it calls back.
 """
 
-from collections.abc import Callable, Iterator
-from typing import Any
-
 import numpy as np
 import plotly.graph_objects as go
 import pytest
@@ -27,45 +24,7 @@ from pages.components.scatter import scatter
 from pages.components.share import MOST_CHARACTERS, qr_svg
 from pages.components.tiles import Tile, tiles
 from pages.components.tree import TreeNode, run_tree
-
-
-class Shown:
-    """What was registered, and what the component that was drawn last was given."""
-
-    def __init__(self) -> None:
-        self.registered: dict[str, dict[str, Any]] = {}
-        self.given: dict[str, Any] = {}
-
-    def component(self, name: str, **files: Any) -> Callable[..., None]:
-        self.registered[name] = files
-
-        def render(**given: Any) -> None:
-            self.given = given
-
-        return render
-
-    @property
-    def data(self) -> dict[str, Any]:
-        found: dict[str, Any] = self.given["data"]
-        return found
-
-    def report(self, name: str, value: Any) -> None:
-        """Report a value as the browser does, and call back."""
-        st.session_state[self.given["key"]] = {name: value}
-        try:
-            self.given[f"on_{name}_change"]()
-        finally:
-            del st.session_state[self.given["key"]]
-
-
-@pytest.fixture
-def shown(monkeypatch: pytest.MonkeyPatch) -> Iterator[Shown]:
-    found = Shown()
-    monkeypatch.setattr(st.components.v2, "component", found.component)
-    base.component.cache_clear()
-    yield found
-    base.component.cache_clear()
-
+from tests.web.shown_components import Shown
 
 SPRITE = Sprite(b"\x89PNG", columns=3, tile_width=28, tile_height=14, count=2)
 

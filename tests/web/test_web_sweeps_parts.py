@@ -1,0 +1,369 @@
+"""Parts of the Sweeps page without a trained trial: the form's ranges and values, the ladder, totals, and what a press asks for."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from lab.charts.style import GREY
+from lab.charts.sweeps.scores import scores_at
+from lab.config import RunConfig
+from lab.service.sweeps import Best, SweepView
+from lab.sweeps.records import LEAST_TRIALS, Counts, Measured, SweepRecord, SweepState, TrialRecord, TrialState
+from lab.sweeps.space import read_parameter
+from lab.sweeps.spec import SweepSpec
+from pages.state.asking import ASKING
+from pages.state.session import take_flash, value_of
+from pages.state.sweeps import LOOKS, SWEEPS
+from pages.state.train import TRAIN
+from pages.sweeps import create, extend, ladder, pictures, view
+from tests.sweeps.sweep_runs import asked
+from tests.web.addresses import draw_alone
+from tests.web.shown_components import Shown
+from tests.web.web_data import Bench
+
+
+@pytest.fixture(autouse=True)
+def nothing_chosen() -> Iterator[None]:
+    for page in (SWEEPS, ASKING, TRAIN):
+        page.forget()
+    yield
+    for page in (SWEEPS, ASKING, TRAIN):
+        page.forget()
+
+
+# -- the form --------------------------------------------------------------------------------------------------------------
+
+
+def _entered(draw: Callable[[], Any], **state: Any) -> Any:
+    """Return what a part of the form reads, with fields of the page as they were entered."""
+    found: list[Any] = []
+    draw_alone(lambda: found.append(draw()), state={SWEEPS.state_key: replace(SWEEPS.record(), **state)})
+    return found[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "state", "spec"),
+    [
+        ("lr", {}, {"low": 1e-4, "high": 1e-1, "log": True}),
+        ("lr", {"low": {"lr": 1e-3}, "log": {"lr": False}}, {"low": 1e-3, "high": 1e-1}),
+        ("lr", {"kind": {"lr": "values"}, "values": {"lr": "0.1, ,1e-3"}}, {"values": [0.1, 1e-3]}),
+        ("momentum", {"high": {"momentum": 0.8}}, {"low": 0.5, "high": 0.8}),
+        ("momentum", {"log": {"momentum": True}}, {"low": 0.5, "high": 0.99, "log": True}),
+        ("batch_size", {}, {"values": [16, 32, 64, 128]}),
+        ("batch_size", {"kind": {"batch_size": "range"}}, {"low": 16, "high": 128}),
+        ("batch_size", {"kind": {"batch_size": "range"}, "low": {"batch_size": 8.0}}, {"low": 8, "high": 128}),
+        ("shuffle", {}, {"values": [False, True]}),
+        ("optimizer", {"values": {"optimizer": ("sgd",)}}, {"values": ["sgd"]}),
+    ],
+)
+def test_a_setting_varies_over_what_was_entered_else_over_what_is_usual(
+    name: str, state: dict[str, Any], spec: dict[str, Any]
+) -> None:
+    found = _entered(lambda: create._parameter(name), **state)
+    assert found == spec
+    assert [type(value) for value in found.values()] == [type(value) for value in spec.values()]
+
+
+def test_only_settings_that_a_list_of_values_can_be_shown_of_are_offered() -> None:
+    app = draw_alone(create._space)
+    (box,) = [each for each in app.multiselect if each.label == "Settings to vary"]
+    assert {"Learning rate", "Batch size"} <= set(box.options)
+    assert not {"Options of the network", "Init from"} & set(box.options)
+    assert _entered(create._space, vary=("shuffle",)) == {"shuffle": {"values": [False, True]}}
+
+
+@pytest.mark.parametrize(
+    ("state", "changed"),
+    [
+        ({}, {}),
+        ({"method": "grid"}, {"method": "grid", "trials": None}),
+        ({"trials": 3, "minutes": 2.5}, {"trials": 3, "minutes": 2.5}),
+        ({"halving": False, "factor": 9}, {"halving": None}),
+        ({"factor": 2, "first_epochs": 3}, {"halving": {"factor": 2, "first_epochs": 3}}),
+    ],
+)
+def test_the_effort_is_read_as_a_sweep_has_it(bench: Bench, state: dict[str, Any], changed: dict[str, Any]) -> None:
+    usual = {"method": "tpe", "trials": 16, "minutes": None, "halving": {"factor": 4, "first_epochs": 1}}
+    assert _entered(create._effort, **state) == usual | changed
+
+
+def test_the_base_is_a_preset_a_study_or_the_train_form_as_it_stands() -> None:
+    assert create._settings_of("form") == RunConfig().as_dict()
+    study = create._settings_of("c-batch")
+    assert (study["arch"], study["val_fraction"]) == ("basic-cnn", 0.1)
+    assert create._settings_of("d-lenet-bn")["arch"] == "lenet-bn"
+    assert create._key("c-batch") == ("c-batch", "basic-cnn", study["dataset"], str(study["epochs"]))
+    titles = create._starts()
+    assert titles["form"] == "The default settings"
+    assert titles["c-batch"] == "Study of report C · Batch size"
+    TRAIN.change(ready=True)
+    assert create._starts()["form"] == "The Train form"
+
+
+def test_what_a_study_starts_from_fills_the_form_and_any_other_start_has_epochs_for_rungs() -> None:
+    SWEEPS.change(start="form", values={"lr": "1"}, kind={"lr": "range"})
+    create._take_start(["digits"])
+    page = SWEEPS.read()
+    assert (page.arch, page.dataset, page.epochs, page.taken) == ("lenet5", "digits", 8, create._key("form"))
+    assert (page.vary, page.kind) == (("lr", "batch_size"), {"lr": "range"})
+    SWEEPS.change(start="c-epochs")
+    create._take_start(["digits"])
+    page = SWEEPS.read()
+    assert (page.name, page.vary, page.method, page.halving) == ("Epochs", ("epochs",), "grid", False)
+    assert (page.kind, page.values) == ({"lr": "range", "epochs": "values"}, {"lr": "1", "epochs": "10, 20, 100"})
+    assert page.epochs == create._settings_of("c-epochs")["epochs"]
+
+
+def test_a_sweep_that_cannot_be_is_refused_in_a_sentence() -> None:
+    base, space = RunConfig().as_dict(), {"lr": {"low": 1.0, "high": 0.1}}
+    effort = {"trials": 2}
+    app = draw_alone(lambda: create._read(base, space, effort))
+    assert "low must be below high" in app.error[0].value
+    SWEEPS.change(name="mine")
+    found = create._read(base, {"lr": {"values": [0.1]}}, effort)
+    assert found is not None
+    assert (found.name, found.trials, found.base) == ("mine", 2, RunConfig())
+
+
+def test_a_sweep_is_asked_for_by_whoever_stands_in_the_form_and_then_shown(bench: Bench, starts: list[str]) -> None:
+    def part() -> None:
+        if not SWEEPS.read().sweep:
+            ASKING.change(owner="ann", priority=3)
+            create._create(asked())
+        st.text(SWEEPS.read().sweep)
+
+    app = draw_alone(part)
+    (sweep,) = bench.lab.sweeps.list()
+    assert (sweep.owner, sweep.priority, starts) == ("ann", 3, ["worker"])
+    assert app.text[0].value == sweep.id
+    assert app.query_params["sweep"] in (sweep.id, [sweep.id])
+
+
+# -- the ladder ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_ladder_names_each_rung_and_what_it_saves() -> None:
+    halved = draw_alone(lambda: ladder.ladder(asked()))
+    assert [caption.value for caption in halved.caption] == ["About 16 epochs instead of 32 (50 %)."]
+    assert ladder._words(((1, 8), (2, 4), (4, 1))) == "8 trials to epoch 1; 4 trials to epoch 2; 1 trial to epoch 4"
+    (drawn,) = [each.proto.body for each in halved.get("html")]
+    assert [f"width:{share}%" in drawn for share in ("100.0", "50.0", "25.0")] == [True] * 3
+    assert "<span>epoch 4</span>" in drawn
+    whole = draw_alone(lambda: ladder.ladder(asked(halving=None)))
+    assert [caption.value for caption in whole.caption] == ["32 epochs."]
+    endless = draw_alone(lambda: ladder.ladder(asked(trials=None, minutes=3)))
+    assert [caption.value for caption in endless.caption] == ["As many trials as the minutes allow."]
+    assert not endless.get("html")
+
+
+def test_a_sweep_takes_its_share_of_what_the_base_does_and_never_more_than_its_minutes() -> None:
+    spec = asked()
+    whole = ladder.seconds_of(replace(spec, halving=None, trials=1))
+    assert ladder.seconds_of(spec) == pytest.approx(16 / 4 * whole)
+    assert ladder.seconds_of(replace(spec, minutes=1e-6)) == pytest.approx(6e-5)
+    assert ladder.seconds_of(replace(spec, trials=None, minutes=2.0)) == 120.0
+
+
+# -- going on with it ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("limits", "form", "trials", "minutes"),
+    [
+        ({"trials": 8}, {"more_trials": 2, "more_minutes": 5.0}, 10, None),
+        ({"trials": None, "minutes": 3.0}, {"more_trials": 2, "more_minutes": 1.5}, None, 4.5),
+        ({"trials": 8, "minutes": 3.0}, {"more_trials": 0, "more_minutes": 1.0}, 8, 4.0),
+        ({"trials": 8, "minutes": 3.0}, {"more_trials": 1, "more_minutes": 0.0}, 9, 3.0),
+    ],
+)
+def test_a_sweep_goes_on_by_what_it_has_a_limit_of(
+    bench: Bench, starts: list[str], limits: dict[str, Any], form: dict[str, Any], trials: int, minutes: float
+) -> None:
+    made = bench.lab.sweeps.create(asked(**limits)).sweep
+    SWEEPS.change(**form)
+    extend._extend(made, made.asked.space.as_dict())
+    found = bench.lab.sweeps.show(made.id).sweep.asked
+    assert (found.trials, found.minutes, found.space) == (trials, minutes, made.asked.space)
+    assert (starts, take_flash()) == (["worker"], "")
+    assert value_of(f"closing.{extend._BOX}")
+
+
+def test_what_cannot_be_extended_is_said_and_the_box_stays_open(bench: Bench, starts: list[str]) -> None:
+    made = bench.lab.sweeps.create(asked()).sweep
+    st.session_state.pop(f"closing.{extend._BOX}", None)
+    extend._extend(made, {"lr": {"low": 1.0, "high": 0.1}})
+    assert "low must be below high" in take_flash()
+    assert (starts, value_of(f"closing.{extend._BOX}")) == ([], None)
+    extend._adopt(replace(made, id="deadbeef0000"))
+    assert "deadbeef0000" in take_flash()
+    assert value_of(f"closing.{extend._BOX}") is None
+    extend._adopt(made)
+    assert take_flash() == "No other run has fitting settings and was measured."
+    assert value_of(f"closing.{extend._BOX}")
+
+
+@pytest.mark.parametrize(
+    ("space", "state", "found"),
+    [
+        ({"lr": {"low": 0.1, "high": 1.0, "log": True}}, {}, {"low": 0.1, "high": 1.0, "log": True}),
+        (
+            {"lr": {"low": 0.1, "high": 1.0, "log": True}},
+            {"low": {"id.lr": 0.2}, "high": {"id.lr": 0.5, "lr": 9.0}},
+            {"low": 0.2, "high": 0.5, "log": True},
+        ),
+        (
+            {"batch_size": {"low": 8, "high": 16, "step": 4}},
+            {"high": {"id.batch_size": 12.0}},
+            {"low": 8, "high": 12, "step": 4},
+        ),
+        (
+            {"batch_size": {"values": [8, 16]}},
+            {"values": {"id.batch_size": (16,), "batch_size": "8"}},
+            {"values": [16]},
+        ),
+    ],
+)
+def test_a_range_is_narrowed_in_its_own_sweep(
+    space: dict[str, Any], state: dict[str, Any], found: dict[str, Any]
+) -> None:
+    ((name, given),) = space.items()
+    sweep = _sweep(asked(space=space))
+    assert _entered(lambda: extend._parameter(sweep, read_parameter(name, given)), **state) == found
+
+
+# -- one sweep -------------------------------------------------------------------------------------------------------------
+
+
+def _sweep(spec: SweepSpec, **facts: Any) -> SweepRecord:
+    return SweepRecord(**{"id": "id", "number": 1, "name": "s", "spec": spec, "state": SweepState.RUNNING} | facts)
+
+
+def _trial(
+    number: int, params: Mapping[str, Any], *losses: float, state: TrialState = TrialState.PAUSED
+) -> TrialRecord:
+    values = tuple(Measured(2**at, loss, 1 - loss, 10.0 * number) for at, loss in enumerate(losses))
+    return TrialRecord(number=number, run=f"run{number}", params=params, values=values, state=state)
+
+
+def _totals(seen: SweepView) -> dict[str, tuple[str, str]]:
+    """Return the value and the words of each total."""
+    app = draw_alone(lambda: view._numbers(seen))
+    words: dict[str, tuple[str, str]] = {}
+    for block in app.main.children[0].children[0].children.values():
+        metric, *rest = block.children.values()
+        words[metric.label] = (metric.value, " ".join(each.value for each in rest))
+    return words
+
+
+def test_the_totals_of_a_sweep_count_what_was_trained_and_what_pausing_saved() -> None:
+    counts = Counts(queued=1, running=2, paused=3, finished=4, failed=5, cached=6)
+    trials = (
+        _trial(1, {"lr": 0.1}),
+        _trial(2, {"lr": 0.1, "epochs": 12}),
+        _trial(3, {"lr": 0.1}, state=TrialState.COPY),
+    )
+    seen = SweepView(_sweep(asked(minutes=2.0)), trials, counts, 90.0, 12, None)
+    assert _totals(seen) == {
+        "Best validation accuracy": ("–", ""),
+        "Trials": (
+            "3 of 8",
+            "4 to the end, 2 in training, 1 queued, 3 paused, 5 failed, 6 answered by earlier runs",
+        ),
+        "Epochs trained": ("12", "25 % saved by pausing"),  # of 4 and 12
+        "Computing time": ("1 min 30 s", "of 2 min"),
+    }
+    endless = replace(seen, sweep=_sweep(asked(trials=None, minutes=3.0)), epochs=16, counts=Counts.of(()))
+    assert _totals(endless)["Trials"] == ("3", "")
+    assert _totals(endless)["Epochs trained"] == ("16", "")
+    assert _totals(replace(seen, sweep=_sweep(asked()), trials=(), epochs=0))["Epochs trained"] == ("0", "")
+    assert _totals(replace(seen, sweep=_sweep(asked())))["Computing time"] == ("1 min 30 s", "")
+
+
+def test_the_best_trial_has_what_was_measured_last() -> None:
+    best = Best(_trial(7, {"lr": 0.1}), Measured(4, 0.25, 0.875))
+    app = draw_alone(lambda: view._best(best))
+    assert (app.metric[0].value, app.caption[0].value) == ("87.50 %", "loss 0.2500 after epoch 4")
+
+
+@pytest.mark.parametrize(
+    ("what", "before", "after", "asked_for"),
+    [
+        ("pause", SweepState.RUNNING, SweepState.PAUSED, []),
+        ("stop", SweepState.RUNNING, SweepState.STOPPED, []),
+        ("resume", SweepState.PAUSED, SweepState.RUNNING, ["worker"]),
+    ],
+)
+def test_a_press_asks_for_a_state_and_only_going_on_for_a_worker(
+    bench: Bench, starts: list[str], what: str, before: SweepState, after: SweepState, asked_for: list[str]
+) -> None:
+    sweep = bench.lab.sweeps.create(asked()).sweep.id
+    if before is SweepState.PAUSED:
+        bench.lab.sweeps.pause(sweep)
+    view._ask(sweep, what)
+    assert (bench.lab.sweeps.show(sweep).sweep.state, starts, take_flash()) == (after, asked_for, "")
+    view._ask("deadbeef0000", what)
+    assert "deadbeef0000" in take_flash()
+
+
+# -- its pictures ----------------------------------------------------------------------------------------------------------
+
+SPEC = asked(
+    space={"lr": {"low": 1e-3, "high": 1.0, "log": True}, "momentum": {"low": 0.0, "high": 0.9}},
+    base={**asked().base.as_dict(), "optimizer": "sgd"},
+    trials=9,
+)
+TRIALS = tuple(
+    _trial(at, {"lr": rate, "momentum": 0.1 * (at % 3)}, 0.5 + 0.01 * at, *([0.4] * (at < 5)))
+    for at, rate in enumerate((0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5), start=1)
+)
+
+
+def _drawn(**state: Any) -> AppTest:
+    state = {SWEEPS.state_key: replace(SWEEPS.record(), **state)}
+    return draw_alone(lambda: pictures.pictures(SPEC, TRIALS), state=state)
+
+
+def _colours(shown: Shown, look: str) -> set[str]:
+    _drawn(look=look)
+    narrow = shown.data["narrow"]
+    return set(re.findall(r"#[0-9a-f]{6}|rgba?\([^)]*\)", shown.data["figure"] + str(narrow and narrow["figure"])))
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_a_picture_has_no_colour_of_the_other_theme(
+    bench: Bench, shown: Shown, monkeypatch: pytest.MonkeyPatch, look: str
+) -> None:
+    """The texts of pages are recorded in the light theme alone."""
+    light = _colours(shown, look)
+    monkeypatch.setattr(type(st.context), "theme", property(lambda _: SimpleNamespace(type="dark")))
+    dark = _colours(shown, look)
+    assert len(light) == len(dark) > 1
+    assert light & dark <= {GREY, "rgba(0, 0, 0, 0)"}
+
+
+def test_importance_is_counted_at_the_rung_that_is_shown_and_needs_enough_trials_there(shown: Shown) -> None:
+    assert not _drawn(look="importance").caption[-1].value.startswith("Needs")
+    few = _drawn(look="importance", rung=2)
+    assert [caption.value for caption in few.caption] == [
+        "n = 4 trials",
+        f"Needs at least {LEAST_TRIALS} trials that were measured there.",
+    ]
+    none = _drawn(look="slices", rung=3)
+    assert [caption.value for caption in none.caption] == ["n = 0 trials", "No trial has been measured there yet."]
+
+
+def test_a_surface_needs_two_settings_and_trials_that_do_not_lie_on_one_line(shown: Shown) -> None:
+    def said(spec: SweepSpec, trials: Sequence[TrialRecord]) -> str:
+        return str(draw_alone(lambda: pictures._surface(spec, scores_at(spec, trials, 0))).caption[-1].value)
+
+    assert said(asked(), TRIALS) == "This sweep varies one setting only."
+    assert said(SPEC, TRIALS[:3]) == "A surface needs four trials that do not lie on one line."
+    assert said(SPEC, TRIALS).startswith("Between the trials")
+    assert (shown.data["filename"], shown.data["revision"]) == ("sweep-lr-momentum", "lr momentum")
+    assert shown.data["words"] == "Validation loss of 9 trials over Learning rate and Momentum"
