@@ -12,7 +12,9 @@ from lab.runs.owner import Owner
 from lab.runs.workers import WorkerRecord
 from lab.service.lab import Lab
 from lab.worker.supervisor.slots import count_slots
-from tests.web.addresses import open_page
+from pages.machines.host_actions import join_box
+from pages.state.keys import element
+from tests.web.addresses import draw_alone, open_page
 from tests.web.web_data import DIGITS_CONFIG, Bench
 
 
@@ -234,6 +236,13 @@ def _token() -> None:
     _join_command()
 
 
+def test_a_token_is_made_once_the_box_is_open(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(st, "get_option", {"server.address": "0.0.0.0"}.get)
+    for opened, codes in ((False, []), (True, ["python -m lab machines token"])):
+        app = draw_alone(join_box, state={element("machine-add"): opened})
+        assert [code.value for code in app.code] == codes
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1", "localhost", "::1"])
 def test_a_token_is_shown_on_the_lab_s_own_machine_alone(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, address: str
@@ -245,6 +254,7 @@ def test_a_token_is_shown_on_the_lab_s_own_machine_alone(
     monkeypatch.setattr(st, "get_option", lambda name: get_option(name, "0.0.0.0"))
     app = AppTest.from_function(_token).run()
     assert [code.value for code in app.code] == ["python -m lab machines token"]
+    assert not app.info
     monkeypatch.setattr(st, "get_option", lambda name: get_option(name, address))
     app = AppTest.from_function(_token).run()
     assert len(app.code) == 0  # a lab on SQLite has no database that others reach

@@ -17,6 +17,7 @@ from lab.service.sweeps import Best, SweepView
 from lab.sweeps.records import LEAST_TRIALS, Counts, Measured, SweepRecord, SweepState, TrialRecord, TrialState
 from lab.sweeps.space import read_parameter
 from lab.sweeps.spec import SweepSpec
+from pages.cache.torch_import import require_torch
 from pages.state.asking import ASKING
 from pages.state.session import take_flash, value_of
 from pages.state.sweeps import LOOKS, SWEEPS
@@ -160,6 +161,10 @@ def test_the_ladder_names_each_rung_and_what_it_saves() -> None:
     endless = draw_alone(lambda: ladder.ladder(asked(trials=None, minutes=3)))
     assert [caption.value for caption in endless.caption] == ["As many trials as the minutes allow."]
     assert not endless.get("html")
+    require_torch()
+    unfit = asked(base={**asked().base.as_dict(), "arch": "vgg11", "input_size": "native"})
+    (said,) = [caption.value for caption in draw_alone(lambda: ladder.estimate(unfit)).caption]
+    assert "smallest size that works is 32" in said
 
 
 def test_a_sweep_takes_its_share_of_what_the_base_does_and_never_more_than_its_minutes() -> None:
@@ -291,6 +296,12 @@ def test_the_best_trial_has_what_was_measured_last() -> None:
     assert (app.metric[0].value, app.caption[0].value) == ("87.50 %", "loss 0.2500 after epoch 4")
 
 
+def test_a_sweep_that_cannot_be_read_says_why_and_nothing_else() -> None:
+    app = draw_alone(lambda: view.show_sweep(_sweep(None, problem="Its settings are *damaged*.")))  # type: ignore[arg-type]
+    assert [error.value.replace("\\", "") for error in app.error] == ["Its settings are *damaged*."]
+    assert ([button.label for button in app.button], len(app.metric)) == (["All sweeps"], 0)
+
+
 @pytest.mark.parametrize(
     ("what", "before", "after", "asked_for"),
     [
@@ -354,6 +365,7 @@ def test_importance_is_counted_at_the_rung_that_is_shown_and_needs_enough_trials
         "n = 4 trials",
         f"Needs at least {LEAST_TRIALS} trials that were measured there.",
     ]
+    assert _drawn(look="parallel", rung=7).session_state[SWEEPS.state_key].rung == 1  # of a sweep with more
     none = _drawn(look="slices", rung=3)
     assert [caption.value for caption in none.caption] == ["n = 0 trials", "No trial has been measured there yet."]
 
