@@ -221,6 +221,31 @@ def test_pictures_that_cannot_be_reduced_are_refused_by_their_header(data: bytes
         read_colours(data, name="bomb.png")
 
 
+def _jpeg_header(frame: int, wide: int, tall: int) -> bytes:
+    """Return a grey JPEG that claims a size and has no data. frame: 0xC0 for a baseline one, 0xC2 for a progressive one."""
+    size = struct.pack(">BHHB3B", 8, tall, wide, 1, 1, 0x11, 0)
+    start = struct.pack(">BBH", 0xFF, frame, 2 + len(size)) + size
+    return b"\xff\xd8" + start + b"\xff\xda" + struct.pack(">H6B", 8, 1, 1, 0, 0, 63, 0) + b"\xff\xd9"
+
+
+@pytest.mark.parametrize(
+    ("frame", "wide", "limit"),
+    [
+        (0xC2, 10_000, None),
+        (0xC2, 10_001, 100_000_000),
+        (0xC0, 10_001, None),
+        (0xC0, 25_000, None),
+        (0xC0, 25_001, 250_000_000),
+    ],
+)
+def test_a_progressive_jpeg_may_have_fewer_pixels_than_one_that_is_reduced_while_it_is_decoded(
+    frame: int, wide: int, limit: int | None
+) -> None:
+    refused = f"large.jpg has {wide}×10000 pixels, more than {limit:,}" if limit else "large.jpg cannot be read"
+    with pytest.raises(InputError, match=refused):
+        read_picture(_jpeg_header(frame, wide, 10_000), name="large.jpg")
+
+
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "WEBP", "TIFF", "BMP"])
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.7, 0.98])
 def test_a_truncated_file_is_read_or_refused_in_one_sentence(kind: str, share: float) -> None:

@@ -66,6 +66,8 @@ CONTENTS: dict[str, tuple[bytes, str, str]] = {
     "pickle": (b"\x80\x04\x95\0", "pickle", "a Python pickle"),
     "picture": (b"\x89PNG\r\n\x1a\n", "picture", "a picture"),
     "libsvm": (b"5 1:0.1 2:0.5 3:-1\n", "libsvm", "libsvm"),
+    "a note": (b"Notes: none\n", "text", "a text"),
+    "words": (b"nothing of numbers here\n", "text", "a text"),
     "nothing": (b"", "empty", "empty"),
     "noise": (bytes(range(128, 160)), "unknown", r"no format that is known \(it starts with 80818283\)"),
 }
