@@ -1,5 +1,6 @@
 """The Machines page as Streamlit draws it: slots, what they train, who waits, and another number of slots."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,12 +8,14 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from lab.errors import JoinRefusedError
+from lab.join_token import JoinToken
+from lab.runs.artifacts import IN_DATABASE
 from lab.runs.hosts import HostRecord, HostState, Release
 from lab.runs.owner import Owner
 from lab.runs.workers import WorkerRecord
 from lab.service.lab import Lab
 from lab.worker.supervisor.slots import count_slots
-from pages.machines.host_actions import join_box
+from pages.machines.host_actions import _join_command, join_box
 from pages.state.keys import element
 from tests.web.addresses import draw_alone, open_page
 from tests.web.web_data import DIGITS_CONFIG, Bench
@@ -259,3 +262,20 @@ def test_a_token_is_shown_on_the_lab_s_own_machine_alone(
     app = AppTest.from_function(_token).run()
     assert len(app.code) == 0  # a lab on SQLite has no database that others reach
     assert len(app.info) == 1
+
+
+def test_a_lab_that_others_reach_shows_the_whole_command_with_its_token(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = "postgresql+psycopg://lab:secret@db.example/lab"
+    reached = replace(bench.lab.settings, database=database, artifacts=IN_DATABASE)
+    monkeypatch.setattr(bench.lab.machines, "_settings", reached)
+    monkeypatch.setattr(st, "get_option", {"server.address": "localhost"}.get)
+    app = draw_alone(_join_command)
+    (shown,) = app.code
+    command, _, token = shown.value.rpartition(" ")
+    assert command == "python -m lab worker --join"
+    assert JoinToken.decode(token).database == database
+    assert (shown.language, shown.proto.wrap_lines) == ("plaintext", True)
+    assert "The token holds the database's password." in app.caption[0].value
+    assert not app.info
