@@ -268,16 +268,18 @@ def test_layers_in_pairs_have_one_cell_where_they_agree() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arch", "batch", "offered"),
+    ("arch", "size", "batch", "offered"),
     [
-        ("lenet5", 64, True),
-        ("lenet5", 65_536, False),  # 27.7 G mult-adds, but 3.4 GB
-        ("vgg19", 2, True),
-        ("vgg19", 4, False),  # 78 G mult-adds in 1.0 GB
+        ("alexnet", "224", 63, True),
+        ("alexnet", "224", 64, False),  # 60.1 G mult-adds in 0.5 GB
+        ("lenet5", "auto", 27_000, True),
+        ("lenet5", "auto", 28_000, False),  # 1.5 GB for 11.8 G mult-adds
     ],
 )
-def test_more_work_or_more_memory_than_a_machine_has_is_not_measured(arch: str, batch: int, offered: bool) -> None:
-    app = draw_alone(lambda: times.show_times(design_of(get_architecture(arch), "224", {}), batch))
+def test_more_work_or_more_memory_than_a_machine_has_is_not_measured(
+    arch: str, size: str, batch: int, offered: bool
+) -> None:
+    app = draw_alone(lambda: times.show_times(design_of(get_architecture(arch), size, {}), batch))
     assert (len(app.button), len(app.info)) == ((1, 0) if offered else (0, 1))
 
 
