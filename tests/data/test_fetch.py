@@ -246,3 +246,10 @@ def test_a_host_that_sends_more_than_any_file_has_is_left(
     assert fetch._store(iter([bytes(60), bytes(40)]), target, total=0, name="x", progress=None)
     with pytest.raises(fetch._FetchError, match="sent more than 100 bytes"):
         fetch._store(iter([bytes(60), bytes(41)]), target, total=0, name="x", progress=None)
+
+
+def test_where_no_mirror_answers_the_folder_is_named_into_which_the_files_belong(tmp_path: Path) -> None:
+    gone = RemoteFile(("http://127.0.0.1:1/x.gz",), "", (("", "MNIST/raw/x"),))
+    with pytest.raises(DataError, match="or put its files into ") as refused:
+        fetch_dataset("mnist", root=tmp_path, remote=[gone])
+    assert f"put its files into {tmp_path / 'MNIST' / 'raw'} yourself" in str(refused.value)
