@@ -111,7 +111,9 @@ class StoredSweeps:
                 if rows:
                     ids = ", ".join(row.id for row in rows[:5])
                     raise SweepNotFoundError(f"{wanted!r} fits more than one sweep ({ids}): give one of these ids.")
-        raise SweepNotFoundError(f"There is no sweep {wanted[:60]!r}: `sweep list` lists those there are.")
+        raise SweepNotFoundError(
+            f"There is no sweep {wanted[:60]!r}: the Sweeps page and `python -m lab sweep list` show those there are."
+        )
 
     def find(self, sweep: str) -> tuple[SweepRecord, tuple[FoundTrial, ...]]:
         """Return a sweep and its trials as they are now, with what was measured since. Raises `SweepNotFoundError`.
@@ -122,7 +124,9 @@ class StoredSweeps:
             moment = self.context.moment(connection)
             row = connection.execute(select(*SWEEP).where(sweeps.c.id == sweep)).one_or_none()
             if row is None:
-                raise SweepNotFoundError(f"There is no sweep {sweep[:60]!r}: `sweep list` lists those there are.")
+                raise SweepNotFoundError(
+                    f"There is no sweep {sweep[:60]!r}: the Sweeps page and `python -m lab sweep list` show those there are."
+                )
             record = sweep_record(row)
             if record.spec is None:
                 return record, ()

@@ -8,7 +8,7 @@ from lab.errors import LabError
 from lab.runs.hosts import HostState
 from lab.service.machines import HostView
 from pages.cache.lab import get_lab
-from pages.markdown import plain
+from pages.markdown import with_code
 from pages.state.keys import element
 from pages.state.session import flash
 
@@ -75,7 +75,7 @@ def _join_command() -> None:
     try:
         token = get_lab().machines.make_token()
     except LabError as error:
-        st.info(plain(str(error)), icon=":material/info:")
+        st.info(with_code(str(error)), icon=":material/info:")
         return
     st.caption(
         "Run this on the other machine, which needs this release of ConvLab. The token holds the database's password."

@@ -1,7 +1,5 @@
 """Machines: hosts, their slots and what is trained there; the number of slots of this machine; and why other runs wait."""
 
-from typing import Literal
-
 import streamlit as st
 
 from lab.errors import LabError
@@ -12,25 +10,24 @@ from lab.service.machines import HostView, SlotView, Waiting
 from lab.settings import MOST_SLOTS
 from pages.cache.lab import get_lab
 from pages.machines.host_actions import host_buttons, join_box
-from pages.markdown import plain
+from pages.markdown import plain, with_code
 from pages.registry import page_path
 from pages.state.keys import element
 from pages.state.machines import MACHINES
 from pages.state.session import flash
 from pages.widgets.frame import page_frame, show_errors, shows_errors
-from pages.widgets.run_log import run_log_button
+from pages.widgets.run_log import run_log_button, show_log
 from pages.widgets.runs import REFRESH_S, run_line, run_title
 
 _LOG_SHOWN = 6_000  # characters of a log, from its end
-_LOG_LINES, _LOG_PX = 10, 320  # a longer log scrolls
 _SLOT_PX, _JOB_PX = 90, 130  # the names of all slots of a host are as wide, so that their runs stand in a column
 _SHOWN = 20  # waiting runs that are listed; `python -m lab machines` has no limit
 
 
 def main() -> None:
     """Draw the page."""
-    MACHINES.refuse_unknown()
     page_frame("Machines", "Where runs are trained: one run a slot. The others wait in the queue.")
+    MACHINES.refuse_unknown()
     with show_errors():
         _slots_box()
         join_box()
@@ -85,7 +82,7 @@ def _host(host: HostView, runs: dict[str, RunRecord]) -> None:
             st.caption(" · ".join(facts), width="content")
             host_buttons(host)
         if host.reason:
-            st.caption(plain(host.reason))
+            st.caption(with_code(host.reason))
         width = _JOB_PX if any(slot.job for slot in host.slots) else _SLOT_PX
         for slot in host.slots:
             _slot(host, slot, runs, width)
@@ -137,13 +134,13 @@ def _empty_slot(host: HostView) -> str:
 
 def _waiting(waiting: tuple[Waiting, ...], total: int) -> None:
     if not waiting:
-        st.caption("No run waits.")
+        st.caption("No run is waiting.")
         return
     st.subheader(f"{plural(total, 'run')} waiting", anchor=False)
     for entry in waiting:
         with st.container(horizontal=True, vertical_alignment="center", key=element("machine-waiting", entry.run.id)):
             st.page_link(page_path("train"), label=plain(run_title(entry.run)), query_params={"run": entry.run.id})
-            st.caption(plain(entry.why), width="content")
+            st.caption(with_code(entry.why), width="content")
             if entry.job:
                 _log(entry.run)
     if total > len(waiting):
@@ -159,9 +156,7 @@ def _log(run: RunRecord) -> None:
             return
         with show_errors():
             text = get_lab().machines.jobs.log(run)
-            text = text[-_LOG_SHOWN:] or "The job has written nothing yet."
-            height: int | Literal["content"] = _LOG_PX if text.count("\n") > _LOG_LINES else "content"
-            st.code(text, language=None, wrap_lines=True, width=560, height=height)
+            show_log(text[-_LOG_SHOWN:] or "The job has written nothing yet.")
 
 
 main()

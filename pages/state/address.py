@@ -17,7 +17,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from lab.errors import RunNotFoundError
 from lab.runs.records import RunRecord
 from pages.cache.lab import get_lab
-from pages.markdown import plain
+from pages.markdown import with_code
 from pages.state.codec import unknown
 from pages.state.session import put, value_of
 
@@ -105,4 +105,4 @@ def find_run(run_id: str) -> tuple[RunRecord | None, str]:
 
 def complain(sentence: str) -> None:
     """Show a sentence about the address."""
-    st.error(plain(sentence), icon=":material/link_off:")
+    st.error(with_code(sentence), icon=":material/link_off:")

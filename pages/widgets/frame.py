@@ -11,7 +11,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from lab.errors import LabError, StoreBusyError
 from pages.cache.lab import get_lab
-from pages.markdown import plain
+from pages.markdown import with_code
 from pages.state.session import known_outage, note_outage, take_flash
 
 _P = ParamSpec("_P")
@@ -44,7 +44,7 @@ def show_errors() -> Iterator[None]:
 
 
 def _show(error: LabError, place: Any) -> None:
-    place.error(plain(str(error)), icon=_ERROR)
+    place.error(with_code(str(error)), icon=_ERROR)
     if isinstance(error, StoreBusyError):
         note_outage(str(error))
 
@@ -87,7 +87,7 @@ def shows_errors(draw: Callable[_P, None]) -> Callable[_P, None]:
         known = known_outage() if _runs_alone() else ""
         place: Any = st.empty() if known else st
         if known:
-            place.error(plain(known), icon=_ERROR)
+            place.error(with_code(known), icon=_ERROR)
         try:
             draw(*args, **kwargs)
         except LabError as error:

@@ -1,5 +1,7 @@
 """What the worker of a run has logged, behind a button."""
 
+from typing import Literal
+
 import streamlit as st
 
 from pages.cache.lab import get_lab
@@ -7,6 +9,8 @@ from pages.state.keys import element
 from pages.widgets.menu import fold
 
 _SHOWN = 60  # lines; `python -m lab machines log` prints all that are stored
+_TALL_LINES, _TALL_PX = 10, 320  # a longer log scrolls
+_WIDE_PX = 560  # lines that wrap give a popover no width of their own
 
 
 def run_log_button(run: str, *, menu: bool = False) -> None:
@@ -18,4 +22,14 @@ def run_log_button(run: str, *, menu: bool = False) -> None:
                 st.caption("No worker has logged anything of this run yet.")
             else:
                 st.caption(f"The last lines of its worker on {log.host.partition(' ')[0]}")
-                st.code("\n".join(log.lines[-_SHOWN:]), language=None, height=320)
+                show_log("\n".join(log.lines[-_SHOWN:]))
+
+
+def show_log(text: str) -> None:
+    """Show the end of a log with every line in full; a long one scrolls."""
+    st.code(text, language=None, wrap_lines=True, width=_WIDE_PX, height=log_height(text))
+
+
+def log_height(text: str) -> int | Literal["content"]:
+    """Return the pixels of the box of a log, which is no higher than a short one needs."""
+    return _TALL_PX if text.count("\n") >= _TALL_LINES else "content"

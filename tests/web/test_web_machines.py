@@ -16,6 +16,7 @@ from lab.runs.workers import WorkerRecord
 from lab.service.lab import Lab
 from lab.worker.supervisor.slots import count_slots
 from pages.machines.host_actions import _join_command, join_box
+from pages.markdown import plain, with_code
 from pages.state.keys import element
 from tests.web.addresses import draw_alone, open_page
 from tests.web.web_data import DIGITS_CONFIG, Bench
@@ -35,7 +36,7 @@ def test_an_idle_machine_says_when_its_workers_start(bench: Bench) -> None:
     shown = words(open_page("machines"))
     assert "this machine · 1 slot" in shown
     assert "a worker starts when a run needs it" in shown
-    assert "No run waits." in shown
+    assert "No run is waiting." in shown
 
 
 def test_slots_link_to_what_they_train_and_waiting_runs_say_why(bench: Bench) -> None:
@@ -61,8 +62,17 @@ def test_a_long_queue_is_counted_and_its_first_runs_are_listed(bench: Bench) -> 
         bench.queue(DIGITS_CONFIG.replace(seed=seed))
     shown = words(open_page("machines"))
     assert "22 runs waiting" in shown
-    assert shown.count("no worker is alive on any host") == 20
+    assert shown.count("no worker is alive on any host") == shown.count("start one with `convlab worker`") == 20
     assert "The first 20; `python -m lab machines` lists them all." in shown
+
+
+def test_commands_in_a_sentence_are_shown_as_code_and_all_else_as_it_is_written() -> None:
+    assert with_code("let one go on with `convlab machines drain HOST --undo`, or *wait*") == (
+        r"let one go on with `convlab machines drain HOST --undo`, or \*wait\*"
+    )
+    assert with_code("a `b` c `d\u202e`") == r"a `b` c `d\u202e`"
+    for text in ("a ` that nothing closes", "", "no command: *none*", "``"):
+        assert with_code(text) == plain(text)
 
 
 def test_the_number_of_slots_is_changed_on_the_page(bench: Bench) -> None:

@@ -22,7 +22,7 @@ from pages.widgets.frame import page_frame
 from pages.widgets.lineage import show_origin
 from pages.widgets.popover import action_popover
 from pages.widgets.repeat import _seconds
-from pages.widgets.run_log import run_log_button
+from pages.widgets.run_log import log_height, run_log_button, show_log
 from pages.widgets.runs import arch_title, dataset_title, with_id, words_apart, zone_of
 from tests.charts.charts_data import run
 from tests.web.addresses import draw_alone
@@ -239,6 +239,12 @@ def test_the_last_sixty_lines_of_a_runs_log_are_shown_once_it_is_opened(bench: B
     app.run()
     assert [each.value for each in app.caption] == ["The last lines of its worker on calm"]
     assert app.code[0].value.split("\n") == [f"line {n}" for n in range(1, 61)]
+
+
+def test_the_lines_of_a_log_wrap_and_its_box_is_no_higher_than_a_short_one_needs() -> None:
+    (code,) = draw_alone(lambda: show_log("a line")).code
+    assert code.proto.wrap_lines
+    assert [log_height("\n".join(["a line"] * lines)) for lines in (0, 10, 11)] == ["content", "content", 320]
 
 
 def test_a_run_that_came_from_one_that_is_not_here_says_so_and_leads_nowhere(bench: Bench) -> None:
