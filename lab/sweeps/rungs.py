@@ -51,8 +51,8 @@ def check_halving(factor: object, first_epochs: object, *, epochs: int) -> Halvi
         )
     if first_epochs >= epochs:
         raise ConfigError(
-            f"halving.first_epochs is {first_epochs}, but the runs have {epochs} epochs, so none would be paused: give fewer, "
-            "or set halving to null.",
+            f"halving.first_epochs is {first_epochs}, but the runs have {epochs} epochs, so none would be "
+            "paused: give fewer, or no halving.",
             field="halving",
         )
     return Halving(factor, first_epochs)

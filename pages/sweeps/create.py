@@ -219,7 +219,7 @@ def _values(name: str) -> list[Any]:
         )
         return list(SWEEPS.read().values.get(name, usual.values))
     if spec.kind is bool:
-        st.caption("off and on")
+        st.caption("no and yes")
         return [False, True]
     text = _as_text(usual.values)
     st.text_input("Values, with commas between", **SWEEPS.widget("values", item=name, default=text))

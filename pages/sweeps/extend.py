@@ -7,6 +7,7 @@ import streamlit as st
 
 from lab.errors import LabError
 from lab.formatting import plural
+from lab.sharing.comparison import setting_words
 from lab.sweeps.records import SweepRecord
 from lab.sweeps.space import Parameter, read_space
 from pages.cache.lab import get_lab
@@ -22,7 +23,8 @@ def extend_box(sweep: SweepRecord, *, enabled: bool) -> None:
     """Draw the button that opens the form, and the form."""
     with action_popover("Extend or narrow", icon=":material/tune:", disabled=not enabled, key=_BOX):
         spec = sweep.asked
-        st.number_input("More trials", 0, 10_000, **SWEEPS.widget("more_trials"))
+        if spec.trials:  # a grid ends with its combinations, and minutes may be the only limit
+            st.number_input("More trials", 0, 10_000, **SWEEPS.widget("more_trials"))
         if spec.minutes:
             st.number_input("More minutes of computing", 0.0, **SWEEPS.widget("more_minutes"))
         st.caption("The ranges from now on. Trials outside of them stay as history.")
@@ -50,7 +52,7 @@ def _parameter(sweep: SweepRecord, parameter: Parameter) -> dict[str, Any]:
         st.multiselect(
             parameter.spec.label,
             parameter.values,
-            format_func=str,
+            format_func=partial(setting_words, parameter.name),
             **SWEEPS.widget("values", item=item, default=parameter.values),
         )
         return {**given, "values": list(SWEEPS.read().values.get(item, parameter.values))}

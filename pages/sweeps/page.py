@@ -21,7 +21,6 @@ _SHOWN = 50  # newest sweeps that are listed
 
 def main() -> None:
     """Draw the sweep in the address, else the list and the form."""
-    SWEEPS.refuse_unknown()
     asked = SWEEPS.text("sweep")
     sweep, problem = _find(asked)
     if sweep is not None:
@@ -31,6 +30,7 @@ def main() -> None:
         "Sweeps",
         "Try many settings in one action. Weak trials are paused early, the best go on from where they stopped.",
     )
+    SWEEPS.refuse_unknown()
     if problem:
         complain(problem)
     with show_errors():

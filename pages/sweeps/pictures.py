@@ -98,6 +98,7 @@ def _parallel(spec: SweepSpec, scores: Sequence[Score]) -> None:
     words = f"{plural(len(scores), 'trial')} over {len(axes) - 1} settings and the {objective_title(spec).lower()}"
     figure = trials_figure(scores, axes, dark=dark())
     parallel_plot("sweeps.parallel", figure, axes, words=words, name="sweep-parallel")
+    st.caption("A line is a trial: the stronger the blue, the better it is.")
 
 
 def _importance(spec: SweepSpec, trials: Sequence[TrialRecord]) -> None:

@@ -8,7 +8,7 @@ import streamlit as st
 
 from lab.config import FIELDS
 from lab.formatting import percent_number, plural
-from lab.sharing.comparison import setting_text
+from lab.sharing.comparison import setting_words
 from lab.sweeps.records import TrialRecord, TrialState
 from lab.sweeps.spec import SweepSpec
 from pages.widgets.runs import state_width
@@ -63,7 +63,7 @@ def _row(trial: TrialRecord, names: Sequence[str]) -> dict[str, Any]:
     return {
         "trial": trial.number,
         "state": [str(trial.state)],
-        **{name: _text(trial.params.get(name)) for name in names},
+        **{name: _text(name, trial.params.get(name)) for name in names},
         "epoch": last.epoch if last else None,
         "loss": last.val_loss if last else None,
         "accuracy": percent_number(last.val_accuracy) if last else None,
@@ -73,8 +73,7 @@ def _row(trial: TrialRecord, names: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _text(value: Any) -> str:
+def _text(name: str, value: Any) -> str:
     if value is None:
         return "–"
-    text = setting_text(value)
-    return f"{text:.4g}" if isinstance(text, float) else str(text)
+    return f"{value:.4g}" if isinstance(value, float) else setting_words(name, value)

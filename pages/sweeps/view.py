@@ -1,12 +1,14 @@
 """One sweep: how far it is, its best trial, what can be asked of it, its pictures and its trials."""
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from lab.errors import LabError
 from lab.formatting import format_duration, format_loss, format_percent, plural
 from lab.lazy import load
 from lab.service.sweeps import Best, SweepView
-from lab.sweeps.records import SweepRecord, SweepState, TrialState
+from lab.sweeps.records import Source, SweepRecord, SweepState, TrialRecord, TrialState
 from lab.sweeps.spec import METHOD_TITLES, SweepSpec
 from pages.cache.lab import get_lab
 from pages.markdown import plain
@@ -14,6 +16,7 @@ from pages.registry import page_path
 from pages.state.address import clear_address
 from pages.state.keys import element
 from pages.state.session import flash
+from pages.state.sweeps import SWEEPS
 from pages.sweeps.extend import extend_box
 from pages.sweeps.pictures import pictures
 from pages.widgets.frame import page_frame, shows_errors
@@ -36,6 +39,7 @@ def sweep_badge(sweep: SweepRecord) -> None:
 def show_sweep(sweep: SweepRecord) -> None:
     """Draw the whole view of a sweep, anew while it goes on."""
     page_frame(sweep.name or "Sweep")
+    SWEEPS.refuse_unknown()
     st.button(
         "All sweeps", icon=":material/arrow_back:", key=element("sweep-back"), type="tertiary", on_click=clear_address
     )
@@ -123,11 +127,10 @@ def _numbers(shown: SweepView) -> None:
 
 def _totals(shown: SweepView) -> None:
     spec, counts, trials = shown.sweep.asked, shown.counts, shown.trials
-    whole = sum(int(t.params.get("epochs", spec.base.epochs)) for t in trials if t.state is not TrialState.COPY)
     with st.grid(4, min_column_width=150):
         _best(shown.best)
         states = (
-            (counts.finished, "to the end"),
+            (counts.finished, "finished"),
             (counts.running, "in training"),
             (counts.queued, "queued"),
             (counts.paused, "paused"),
@@ -136,11 +139,22 @@ def _totals(shown: SweepView) -> None:
         )
         words = ", ".join(f"{number} {word}" for number, word in states if number)
         _metric("Trials", f"{len(trials)} of {spec.trials}" if spec.trials else str(len(trials)), words)
-        saved = 1 - shown.epochs / whole if whole else 0.0
-        less = f"{format_percent(saved, digits=0)} saved by pausing" if 0 < saved < 1 else ""
+        saved = saved_share(spec, trials)
+        less = f"{format_percent(saved, digits=0)} saved by pausing" if saved else ""
         _metric("Epochs trained", f"{shown.epochs:,}", less)
         budget = f"of {format_duration(spec.seconds)}" if spec.minutes else ""
         _metric("Computing time", format_duration(shown.seconds), budget)
+
+
+def saved_share(spec: SweepSpec, trials: Sequence[TrialRecord]) -> float:
+    """Return the share of the epochs of all suggested trials that paused ones have not trained; 0 without any.
+
+    What a trial in training or in the queue has still before it is not saved, nor what an earlier run had trained.
+    """
+    paid = [trial for trial in trials if trial.source is Source.SUGGESTED and trial.state is not TrialState.COPY]
+    whole = [int(trial.params.get("epochs", spec.base.epochs)) for trial in paid]
+    left = sum(epochs - trial.epochs for epochs, trial in zip(whole, paid) if trial.state is TrialState.PAUSED)
+    return left / sum(whole) if left else 0.0
 
 
 def _metric(label: str, value: str, words: str) -> None:

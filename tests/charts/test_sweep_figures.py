@@ -211,7 +211,7 @@ def test_an_axis_of_numbers_has_a_little_room_and_one_of_names_half_a_place() ->
     spec = spec_of(optimizer={"values": ["adam", "sgd"]})
     named = scores_at(spec, [trial(1, 0.5, params={"optimizer": "sgd"})], 0)
     axis = slice_figure(named, next(iter(spec.space)), spec).layout.xaxis
-    assert (list(axis.range), list(axis.ticktext), list(axis.tickvals)) == ([-0.5, 1.5], ["adam", "sgd"], [0, 1])
+    assert (list(axis.range), list(axis.ticktext), list(axis.tickvals)) == ([-0.5, 1.5], ["Adam", "SGD"], [0, 1])
 
 
 def test_values_stand_on_a_logarithmic_axis_from_a_factor_of_four_on_and_a_range_from_twenty() -> None:
@@ -243,6 +243,15 @@ def test_figures_are_told_in_words() -> None:
     assert figure.data[0].text[1] == "trial 2, epoch 2: 0.5 after 22 s"
     (score, *_) = scores_at(spec_of(), [trial(1, 0.4321)], 0)
     assert hover_text(score, "lr", "momentum") == "trial 1: lr 0.01, momentum 0.5 → 0.4321"
+
+
+def test_choices_stand_on_an_axis_and_in_a_hover_by_their_titles() -> None:
+    spec = spec_of(optimizer={"values": ["sgd", "adam"]}, nesterov={"values": [False, True]})
+    scores = scores_at(spec, [trial(1, 0.25, params={"optimizer": "adam", "nesterov": True})], 0)
+    (optimizer,) = [parameter for parameter in spec.space if parameter.name == "optimizer"]
+    axis = slice_figure(scores, optimizer, spec).layout.xaxis
+    assert (list(axis.tickvals), list(axis.ticktext)) == ([0, 1], ["SGD", "Adam"])
+    assert hover_text(scores[0], "optimizer", "nesterov") == "trial 1: optimizer Adam, nesterov yes → 0.25"
 
 
 def test_the_curves_have_no_legend_for_their_shades_say_only_which_are_best() -> None:

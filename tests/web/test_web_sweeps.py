@@ -14,12 +14,13 @@ from lab.errors import ConfigError
 from lab.service.lab import Lab
 from lab.service.workers import Workers
 from lab.settings import Settings
-from lab.sweeps.records import Source, SweepState
+from lab.sweeps.records import Source, SweepState, TrialRecord, TrialState
 from lab.sweeps.space import SWEEPABLE
 from lab.sweeps.spec import SweepSpec
 from lab.sweeps.usual_ranges import usual_range
 from pages.state.sweeps import LOOKS, SWEEPS
 from pages.sweeps.ladder import count_trials, epochs_needed, rung_counts
+from pages.sweeps.view import saved_share
 from tests.sweeps.sweep_runs import asked, sweep_through, work_through
 from tests.web.addresses import go_to, open_page, set_state
 from tests.web.web_data import Bench
@@ -160,6 +161,16 @@ def test_the_end_of_a_sweep_moves_nothing_that_may_be_clicked(swept: tuple[Bench
     assert running == ended
 
 
+@pytest.mark.parametrize(("page", "query"), [("machines", {}), ("sweeps", {}), ("sweeps", {"sweep": "small"})])
+def test_what_a_page_does_not_know_in_its_address_is_said_below_its_title(
+    bench: Bench, page: str, query: dict[str, str]
+) -> None:
+    bench.lab.sweeps.create(asked())
+    kinds = [kind for kind, _ in places(open_page(page, **query, nonsense="1").main)]
+    assert kinds.count("error") == 1
+    assert kinds.index("title") < kinds.index("error")
+
+
 def test_a_trial_leads_back_to_its_sweep(swept: tuple[Bench, str]) -> None:
     bench, sweep = swept
     app = open_page("train", run=bench.lab.sweeps.show(sweep).trials[0].run)
@@ -228,6 +239,48 @@ def test_a_sweep_is_extended_and_narrowed(swept: tuple[Bench, str]) -> None:
     assert len(shown.trials) == 11
     assert all(trial.params["lr"] <= 0.01 for trial in shown.trials[9:])
     assert len(shown.sweep.earlier) == 1
+
+
+def test_more_trials_are_offered_only_where_their_number_is_what_ends_the_sweep(bench: Bench) -> None:
+    space = {"lr": {"values": [0.1, 0.01]}, "optimizer": {"values": ["sgd", "adam"]}}
+    grid = bench.lab.sweeps.create(asked(space=space, method="grid", trials=None)).sweep.id
+    minutes = bench.lab.sweeps.create(asked(trials=None, minutes=3)).sweep.id
+    trials = bench.lab.sweeps.create(asked()).sweep.id
+    offered = {sweep: [box.label for box in open_sweeps(sweep=sweep).number_input] for sweep in (grid, minutes, trials)}
+    assert offered == {
+        grid: [],
+        minutes: ["More minutes of computing", "Learning rate from", "Learning rate to"],
+        trials: ["More trials", "Learning rate from", "Learning rate to"],
+    }
+    assert open_sweeps(sweep=grid).multiselect(key=f"sweeps.values.{grid}.optimizer").options == ["SGD", "Adam"]
+
+
+def trial(
+    number: int, state: TrialState, trained: int, source: Source = Source.SUGGESTED, **params: Any
+) -> TrialRecord:
+    return TrialRecord(number=number, run=f"run{number}", state=state, epochs=trained, source=source, params=params)
+
+
+def test_saved_is_what_paused_trials_did_not_train_and_not_what_others_still_will() -> None:
+    spec = asked()  # of 4 epochs
+    begun = [trial(1, TrialState.RUNNING, 1), trial(2, TrialState.QUEUED, 0)]
+    assert saved_share(spec, begun) == 0
+    assert saved_share(spec, [*begun, trial(3, TrialState.PAUSED, 1)]) == 3 / 12
+    assert saved_share(spec, [trial(1, TrialState.FINISHED, 4), trial(2, TrialState.PAUSED, 2)]) == 2 / 8
+    assert (
+        saved_share(spec, [trial(1, TrialState.FINISHED, 8, epochs=8), trial(2, TrialState.PAUSED, 1, epochs=2)]) == 0.1
+    )
+    assert saved_share(spec, [trial(1, TrialState.FAILED, 1), trial(2, TrialState.STOPPED, 1)]) == 0
+    free = trial(2, TrialState.PAUSED, 0, Source.CACHED), trial(3, TrialState.PAUSED, 0, Source.ADOPTED)
+    assert saved_share(spec, [trial(1, TrialState.FINISHED, 4), *free, trial(4, TrialState.COPY, 0)]) == 0
+    assert saved_share(spec, []) == 0
+
+
+def test_the_table_writes_settings_as_the_form_does(bench: Bench) -> None:
+    space = {"optimizer": {"values": ["sgd"]}, "lr": {"values": [0.012345678]}, "nesterov": {"values": [True]}}
+    sweep = bench.lab.sweeps.create(asked(space=space, method="grid", trials=None)).sweep.id
+    (table,) = open_sweeps(sweep=sweep).dataframe
+    assert table.value[["optimizer", "lr", "nesterov"]].to_numpy().tolist() == [["SGD", "0.01235", "yes"]]
 
 
 def test_earlier_runs_are_adopted_as_history(swept: tuple[Bench, str]) -> None:

@@ -10,7 +10,8 @@ import plotly.graph_objects as go
 from lab.charts.parallel import LOG_FROM
 from lab.charts.style import layout, plain_text
 from lab.charts.sweeps.scores import Score, log_ticks, objective_title, shade_numbers, shaded_markers, value_axis
-from lab.sharing.comparison import setting_text
+from lab.config import FIELDS
+from lab.sharing.comparison import setting_text, setting_words
 from lab.sweeps.space import Parameter
 from lab.sweeps.spec import SweepSpec
 
@@ -35,7 +36,7 @@ class Scale(NamedTuple):
         title = {"text": self.parameter.spec.label}
         if self.names:
             places_of_names = list(range(len(self.names)))
-            texts = [plain_text(name) for name in self.names]
+            texts = [plain_text(self.parameter.spec.choice_title(name)) for name in self.names]
             return {"title": title, "tickvals": places_of_names, "ticktext": texts, "range": [-0.5, len(texts) - 0.5]}
         low, high = min(places), max(places)
         room = (high - low) * _PADDING or 0.5
@@ -101,5 +102,5 @@ def slice_figure(
 
 def hover_text(score: Score, *names: str) -> str:
     """Return what is said of a trial: its number, these settings, and its result."""
-    parts = [f"{name} {setting_text(score.trial.params[name])}" for name in names]
+    parts = [f"{FIELDS[name].short_label} {setting_words(name, score.trial.params[name])}" for name in names]
     return plain_text(f"trial {score.trial.number}: {', '.join(parts)} → {score.value:.4g}")
