@@ -269,8 +269,8 @@ def _totals(seen: SweepView) -> dict[str, tuple[str, str]]:
 def test_the_totals_of_a_sweep_count_what_was_trained_and_what_pausing_saved() -> None:
     counts = Counts(queued=1, running=2, paused=3, finished=4, failed=5, cached=6)
     trials = (
-        _trial(1, {"lr": 0.1}),
-        _trial(2, {"lr": 0.1, "epochs": 12}),
+        replace(_trial(1, {"lr": 0.1}, state=TrialState.FINISHED), epochs=4),
+        replace(_trial(2, {"lr": 0.1, "epochs": 12}, state=TrialState.PAUSED), epochs=8),
         _trial(3, {"lr": 0.1}, state=TrialState.COPY),
     )
     seen = SweepView(_sweep(asked(minutes=2.0)), trials, counts, 90.0, 12, None)
@@ -278,13 +278,15 @@ def test_the_totals_of_a_sweep_count_what_was_trained_and_what_pausing_saved() -
         "Best validation accuracy": ("–", ""),
         "Trials": (
             "3 of 8",
-            "4 to the end, 2 in training, 1 queued, 3 paused, 5 failed, 6 answered by earlier runs",
+            "4 finished, 2 in training, 1 queued, 3 paused, 5 failed, 6 answered by earlier runs",
         ),
         "Epochs trained": ("12", "25 % saved by pausing"),  # of 4 and 12
         "Computing time": ("1 min 30 s", "of 2 min"),
     }
-    endless = replace(seen, sweep=_sweep(asked(trials=None, minutes=3.0)), epochs=16, counts=Counts.of(()))
-    assert _totals(endless)["Trials"] == ("3", "")
+    endless = replace(
+        seen, sweep=_sweep(asked(trials=None, minutes=3.0)), epochs=16, counts=Counts.of(()), trials=trials[::2]
+    )
+    assert _totals(endless)["Trials"] == ("2", "")
     assert _totals(endless)["Epochs trained"] == ("16", "")
     assert _totals(replace(seen, sweep=_sweep(asked()), trials=(), epochs=0))["Epochs trained"] == ("0", "")
     assert _totals(replace(seen, sweep=_sweep(asked())))["Computing time"] == ("1 min 30 s", "")
