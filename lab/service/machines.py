@@ -254,8 +254,8 @@ def _whose(turns: Counter[str]) -> str:
     """Say whose runs go first although they were queued later."""
     if len(turns) > 1:
         return "whose owners were served longer ago"
-    owner = next(iter(turns), "") or "no one in particular"
-    return f"of {owner}, who was served longer ago"
+    owner = next(iter(turns), "")
+    return f"of {owner}, who was served longer ago" if owner else "without an owner, served longer ago"
 
 
 def _other_host(host: str, workers: Sequence[WorkerRecord], record: HostRecord | None) -> HostView:

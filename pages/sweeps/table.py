@@ -46,13 +46,13 @@ def trials_table(spec: SweepSpec, trials: Sequence[TrialRecord]) -> None:
                 color=list(_COLORS.values()),
                 width=state_width(trial.state for trial in trials),
             ),
+            "open": column.LinkColumn("Open", display_text="open"),
             **{name: FIELDS[name].label for name in names},
             "epoch": column.NumberColumn("Epoch", help="The last epoch after which it was measured."),
             "loss": column.NumberColumn("Validation loss", format="%.4g"),
             "accuracy": column.NumberColumn("Validation", format="%.2f %%"),
             "decision": column.TextColumn("Decision", width="large"),
             "seconds": column.NumberColumn("Seconds", format="%.1f"),
-            "open": column.LinkColumn("Open", display_text="open"),
         },
         alt=f"Table of {plural(len(trials), 'trial')}: state, settings, what was measured, and the decision",
     )
@@ -63,13 +63,13 @@ def _row(trial: TrialRecord, names: Sequence[str]) -> dict[str, Any]:
     return {
         "trial": trial.number,
         "state": [str(trial.state)],
+        "open": f"train?run={trial.run}" if trial.run else None,
         **{name: _text(name, trial.params.get(name)) for name in names},
         "epoch": last.epoch if last else None,
         "loss": last.val_loss if last else None,
         "accuracy": percent_number(last.val_accuracy) if last else None,
         "decision": trial.problem or trial.decision,
         "seconds": trial.seconds or None,
-        "open": f"train?run={trial.run}" if trial.run else None,
     }
 
 

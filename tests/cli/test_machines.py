@@ -117,6 +117,7 @@ def test_a_run_that_others_pass_says_who_and_why(lab: Lab, capsys: pytest.Captur
     [
         ("", 1, "behind 1 run"),
         ("ann ann ann", 0, "behind 3 runs of ann, who was served longer ago"),
+        ("+0 +0", 0, "behind 2 runs without an owner, served longer ago"),
         ("ann+1 bob+2", 0, "behind 2 runs of higher priority"),
         ("me me ann", 1, "behind 4 runs: 1 of ann, who was served longer ago"),
         ("ann ann bob me", 0, "behind 4 runs: 3 whose owners were served longer ago"),
