@@ -198,7 +198,7 @@ def _links(ids: dict[str, str]) -> list[dict[str, str]]:
         {"address": f"/runs?runs={run}.{ids['fork']}&look=tree", "shows": "From run to run"},
         {"address": "/runs?q=owner:ann&sort=newest", "shows": "queued"},
         {"address": f"/train?run={ids['fork']}", "shows": "Forked from"},
-        {"address": "/train?arch=lenet-bn&dataset=digits&epochs=3&lr=0.002", "shows": "LeNet-5 with batch norm"},
+        {"address": "/train?arch=lenet-bn&dataset=digits&epochs=3&lr=0.002", "shows": "padded instead of resized"},
         {"address": "/sweeps", "shows": "half way"},
         {"address": f"/sweeps?sweep={ids['sweep_halfway']}", "shows": "half way"},
         {"address": f"/sweeps?sweep={ids['sweep_searched']}", "shows": "searched"},

@@ -294,19 +294,19 @@ def test_a_finished_state_is_one_that_ends_a_run() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "cell"),
+    ("name", "value", "cell"),
     [
-        (None, "–"),
-        (0.00123456, "0.001235"),
-        (123456.0, "1.235e+05"),
-        (12, "12"),
-        (True, "yes"),
-        ("adam", "adam"),
-        ({"widths": [4, 8], "dropout": 0.25}, "dropout=0.25, widths=[4, 8]"),
+        ("lr", None, "–"),
+        ("lr", 0.00123456, "0.001235"),
+        ("lr", 123456.0, "1.235e+05"),
+        ("batch_size", 12, "12"),
+        ("nesterov", True, "yes"),
+        ("optimizer", "adam", "Adam"),
+        ("arch_options", {"widths": [4, 8], "dropout": 0.25}, "dropout=0.25, widths=[4, 8]"),
     ],
 )
-def test_a_trials_setting_has_four_digits_as_in_its_label(value: Any, cell: str) -> None:
-    assert sweep_table._text(value) == cell
+def test_a_trials_setting_has_four_digits_and_the_forms_words(name: str, value: Any, cell: str) -> None:
+    assert sweep_table._text(name, value) == cell
 
 
 def test_an_experiments_times_are_the_reports_and_ours() -> None:
