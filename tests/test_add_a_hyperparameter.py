@@ -55,6 +55,7 @@ def test_a_new_hyperparameter_is_in_form_and_documentation(copy: Path) -> None:
     assert json.loads(form.removeprefix("FORM "))["train.temperature"] == "Temperature"
 
 
+@pytest.mark.long
 def test_a_new_hyperparameter_is_in_command_line_search_and_export(copy: Path) -> None:
     words, *answers, _ = run_commands(
         copy,

@@ -111,6 +111,7 @@ def test_a_new_network_is_in_the_form_and_on_its_page(printed: list[str]) -> Non
     assert "Two convolutions, group norm and SiLU" in pages[1]
 
 
+@pytest.mark.long
 def test_a_new_network_trains_and_its_exported_code_repeats_the_run(copy: Path) -> None:
     listed, summary, _, _ = run_commands(
         copy,

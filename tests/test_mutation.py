@@ -36,6 +36,7 @@ def test_waits_for_ever():
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("test", "limits", "code"),
     [
@@ -201,6 +202,7 @@ def test_nothing(slow):
 """
 
 
+@pytest.mark.long
 def test_generated_changes_are_found_by_the_tests_that_see_them_alone(tmp_path: Path) -> None:
     (tmp_path / "lab").mkdir()
     (tmp_path / "lab" / "__init__.py").touch()

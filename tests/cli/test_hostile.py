@@ -148,6 +148,7 @@ def test_a_file_behind_a_link_is_replaced_and_the_link_stays(tmp_path: Path) -> 
     assert len(list((tmp_path / "new folder").iterdir())) == 1
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not FULL.is_char_device(), reason="this system has no /dev/full")
 def test_a_full_disk_behind_the_output_is_said() -> None:
     for words, code in ((("presets",), 1), (("presets", "--json"), 1), (("summary", "nope", "--json"), 2)):

@@ -209,6 +209,7 @@ def check_round_trips(lab: Lab, other: Lab, count: int) -> None:
         assert same_points(other.store.points.read(arrived[0].id), lab.store.points.read(records[0].id)), f"seed {seed}"
 
 
+@pytest.mark.long
 def test_odd_numbers_and_odd_text_survive_the_round_trip(tmp_path: Path, other: Lab) -> None:
     check_round_trips(open_lab(tmp_path / "first"), other, 40)
 
@@ -252,6 +253,7 @@ class Watcher:
 WATCHER = Watcher()
 
 
+@pytest.mark.long
 def test_two_hundred_hostile_bundles_are_refused_with_one_sentence_and_nothing_is_written(
     bundle: bytes, other: Lab
 ) -> None:
@@ -516,6 +518,7 @@ def _with_curves(bundle: bytes, step: np.ndarray, *, count: int = 1) -> bytes:
     return pack(sealed({**unpack(bundle), POINTS: safetensors.numpy.save(arrays)}))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("place", [1, 8_191, 8_192, 8_193, 19_999])
 @pytest.mark.parametrize("back", [1, 2])
 def test_steps_rise_also_where_a_long_curve_is_read_in_parts(bundle: bytes, other: Lab, place: int, back: int) -> None:

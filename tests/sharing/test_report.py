@@ -90,6 +90,7 @@ def attacked(lab: Lab, run: RunRecord) -> Iterator[list[RunRecord]]:
         lab.store.removal.delete(record.id)
 
 
+@pytest.mark.long
 @pytest.mark.browser
 def test_the_report_opens_from_disk_with_the_network_off_and_no_console_error(
     lab: Lab, pair: tuple[RunRecord, RunRecord], browser: Browser, tmp_path: Path
@@ -214,6 +215,7 @@ def test_pictures_show_the_surest_wrong_answers_first(lab: Lab, run: RunRecord) 
     assert len(look.maps) == 3  # the image and LeNet's two convolutions
 
 
+@pytest.mark.long
 @pytest.mark.browser
 def test_unbroken_words_of_200_letters_do_not_widen_the_report(
     lab: Lab, pair: tuple[RunRecord, RunRecord], browser: Browser, tmp_path: Path

@@ -48,6 +48,7 @@ def test_a_sweep_of_eight_pauses_promotes_and_ends_with_its_best_trial(lab: Lab)
     assert view.best.test_accuracy is not None
 
 
+@pytest.mark.long
 def test_a_promoted_trial_has_the_bits_of_one_that_was_never_paused(lab: Lab) -> None:
     view = sweep_through(lab, asked(trials=4))
     assert view.best is not None

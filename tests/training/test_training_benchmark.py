@@ -18,6 +18,7 @@ from tests.training.training_nets import SmallNet
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.long
 def test_every_section_is_printed_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "gpu.json"
     sections = ["steps", "runs", "speedrun", "evaluation", "together"]
@@ -91,6 +92,7 @@ def test_all_sections_together_take_a_quarter_of_an_hour_at_most() -> None:
     assert list(limits)[-1] == "report"  # the longest: whatever ends the command earlier loses no other
 
 
+@pytest.mark.long
 def test_it_needs_nothing_of_the_web_and_of_the_store(tmp_path: Path) -> None:
     """In a process of its own, in which they cannot be imported."""
     absent = ("streamlit", "plotly", "sqlalchemy", "pandas", "starlette", "PIL", "captum", "torchvision", "torchinfo")

@@ -126,6 +126,7 @@ def test_own_pages_the_named_proxy_and_tools_with_the_token_are_let_in(audited: 
     assert _outside(connections) == []
 
 
+@pytest.mark.long
 def test_nothing_outside_is_asked_at_the_start_by_pages_or_by_a_flood(audited: tuple[Server, Path]) -> None:
     server, connections = audited
     for page in ("", "train", "runs", "architecture", "inside", "draw"):
@@ -157,6 +158,7 @@ def _settled(count: Callable[[], int], expected: int, *, seconds: float = 120.0)
     return found
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="handles are counted under /proc")
 def test_closed_tabs_leave_no_file_handle_open(audited: tuple[Server, Path]) -> None:
     server, _ = audited

@@ -90,6 +90,7 @@ def test_a_fork_that_changes_nothing_is_its_parent_to_the_last_bit(lab: Lab, set
         assert fork.notices == ()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("forks", [2, pytest.param(200, marks=pytest.mark.slow)])
 def test_random_epochs_of_random_runs_are_gone_on_from_to_the_last_bit(lab: Lab, forks: int) -> None:
     draw = random.Random(forks)
@@ -127,6 +128,7 @@ def test_a_longer_fork_goes_on_from_the_checkpoint_at_the_end_and_from_a_shorter
     assert longest.state is RunState.FINISHED
 
 
+@pytest.mark.long
 def test_a_fork_of_a_fork_has_the_state_of_both(lab: Lab) -> None:
     parent = train(lab, SMALL.replace(epochs=3))
     child = _fork(lab, parent, 1, lr=0.01, epochs=4)
@@ -298,6 +300,7 @@ def test_a_fork_in_a_bundle_is_whole_in_a_lab_without_its_parent(lab: Lab, tmp_p
     assert f"run {parent.id}, of which it is a fork itself, was deleted or is in another lab" in again.notices[0]
 
 
+@pytest.mark.long
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one core computes with one thread")
 def test_epochs_are_recomputed_with_the_threads_they_were_trained_with(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
@@ -333,6 +336,7 @@ def test_a_request_while_epochs_are_recomputed_leaves_no_state(
         assert _state(lab, work_off(lab)) == _state(lab, parent)
 
 
+@pytest.mark.long
 def test_a_fork_whose_worker_was_killed_before_its_first_checkpoint_begins_again(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
