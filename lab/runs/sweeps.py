@@ -111,9 +111,7 @@ class StoredSweeps:
                 if rows:
                     ids = ", ".join(row.id for row in rows[:5])
                     raise SweepNotFoundError(f"{wanted!r} fits more than one sweep ({ids}): give one of these ids.")
-        raise SweepNotFoundError(
-            f"There is no sweep {wanted[:60]!r}: the Sweeps page and `python -m lab sweep list` show those there are."
-        )
+        raise _not_found(wanted)
 
     def find(self, sweep: str) -> tuple[SweepRecord, tuple[FoundTrial, ...]]:
         """Return a sweep and its trials as they are now, with what was measured since. Raises `SweepNotFoundError`.
@@ -124,9 +122,7 @@ class StoredSweeps:
             moment = self.context.moment(connection)
             row = connection.execute(select(*SWEEP).where(sweeps.c.id == sweep)).one_or_none()
             if row is None:
-                raise SweepNotFoundError(
-                    f"There is no sweep {sweep[:60]!r}: the Sweeps page and `python -m lab sweep list` show those there are."
-                )
+                raise _not_found(sweep)
             record = sweep_record(row)
             if record.spec is None:
                 return record, ()
@@ -281,6 +277,12 @@ class StoredSweeps:
         values["pause_epoch"] = spec.pause_epoch(trial.params, trial.rung)
         row, cached = take_in(connection, values, self.context.moment(connection))
         return _cached(trial, row) if cached else replace(trial, run=row.id)
+
+
+def _not_found(sweep: str) -> SweepNotFoundError:
+    return SweepNotFoundError(
+        f"There is no sweep {sweep[:60]!r}: the Sweeps page and `python -m lab sweep list` show those there are."
+    )
 
 
 def _say_why(connection: Connection, trial: TrialRecord, sweep: str) -> None:

@@ -30,9 +30,10 @@ from lab.service.lab import Lab
 from lab.settings import Settings
 from lab.sharing.bundle.read import import_bundle
 from lab.sharing.bundle.write import write_bundle
-from lab.sweeps.spec import SweepSpec, read_spec
+from lab.sweeps.spec import read_spec
 from lab.worker.execution import execute
 from tests.golden.facts import run_facts, sweep_facts
+from tests.sweeps.sweep_runs import work_one
 
 TINY: dict[str, Any] = {
     "arch": "basic-cnn",
@@ -72,20 +73,10 @@ def _start_sweep(lab: Lab, name: str, *, trials: int) -> str:
     base = {**TINY, "val_fraction": 0.2}
     space = {"lr": {"low": 1e-3, "high": 1e-1, "log": True}, "momentum": {"values": [0.0, 0.5, 0.9]}}
     halving = {"factor": 2, "first_epochs": 1}
-    asked: SweepSpec = read_spec(
+    asked = read_spec(
         {"name": name, "base": base, "space": space, "method": "random", "trials": trials, "halving": halving}
     )
     return lab.sweeps.create(asked).sweep.id
-
-
-def _work(lab: Lab, *, rounds: int) -> None:
-    """Do what a worker does, so often; nothing but trials of sweeps may wait."""
-    for _ in range(rounds):
-        lab.sweeps.advance_due()
-        run = lab.store.leases.claim(slot="cpu", owner=Owner.of_this_process())
-        if run is not None:
-            execute(lab, run, ending=threading.Event())
-    lab.sweeps.advance_due()
 
 
 def _fill(lab: Lab) -> dict[str, str]:
@@ -112,9 +103,13 @@ def _fill(lab: Lab) -> dict[str, str]:
     lab.store.removal.delete(deleted.id)
     fork = _train(lab, fork_config(find_fork_point(lab.store, finished, 1), lr=0.01), name="forked")
     searched = _start_sweep(lab, "searched", trials=2)
-    _work(lab, rounds=3)  # one trial goes on to its second epoch
+    for _ in range(3):  # one trial goes on to its second epoch
+        work_one(lab)
+    lab.sweeps.advance_due()
     halfway = _start_sweep(lab, "half way", trials=4)
-    _work(lab, rounds=2)
+    for _ in range(2):
+        work_one(lab)
+    lab.sweeps.advance_due()
     lab.sweeps.pause(halfway)
     queued = lab.submissions.submit(
         lab.validation.resolve(base.replace(arch="lenet5", arch_options={"widths": [2, 3]}, epochs=1)),
