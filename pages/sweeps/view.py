@@ -66,14 +66,14 @@ def _body(sweep_id: str, state: str) -> None:
 
 def _head(sweep: SweepRecord) -> None:
     spec = sweep.asked
-    with st.container(horizontal=True, vertical_alignment="center"):
+    with st.container(horizontal=True, vertical_alignment="top"):
         sweep_badge(sweep)
         varied = ", ".join(parameter.spec.label.lower() for parameter in spec.space)
         # One element with and without a reason: one more would have the browser make everything below anew, under a click.
         words = [f"{METHOD_TITLES[spec.method]} over {varied}; {_basis(spec)}"]
         if sweep.reason:
             words.append(sweep.reason[:1].upper() + sweep.reason[1:] + ".")
-        st.caption("\n\n".join(map(plain, words)), width="stretch")
+        st.caption("  \n".join(map(plain, words)), width="stretch")
 
 
 def _basis(spec: SweepSpec) -> str:

@@ -90,6 +90,7 @@ def _open(visitor: Visitor, server: Server, *chosen: str) -> Page:
     return visitor.page
 
 
+@pytest.mark.long
 def test_the_pad_stays_where_it_is_while_answers_come_in(
     server: Server, runs: tuple[str, str], visitor: Visitor
 ) -> None:
@@ -134,6 +135,7 @@ def test_drawn_digits_are_read_while_the_mouse_draws_them(
     assert sum(said == digit for digit, said in read.items()) >= least, read
 
 
+@pytest.mark.long
 def test_undo_redo_and_clear_change_the_answer(server: Server, runs: tuple[str, str], visitor: Visitor) -> None:
     page = _open(visitor, server, runs[0])
     _draw(page, "4")
@@ -161,6 +163,7 @@ def test_two_networks_answer_side_by_side_and_the_link_carries_them(
     until(page, lambda: all(run in page.url for run in runs), "both runs in the address")
 
 
+@pytest.mark.long
 def test_the_pictures_of_the_steps_and_the_layers_follow_the_drawing(
     server: Server, runs: tuple[str, str], visitor: Visitor
 ) -> None:
@@ -193,6 +196,7 @@ def test_dots_are_unsure_and_an_empty_pad_says_nothing(server: Server, runs: tup
     expect(page.locator(".cl-card").first).to_have_attribute("data-unsure", "1")
 
 
+@pytest.mark.long
 def test_the_drawing_survives_a_page_switch_and_the_standard_canvas_reads_the_same(
     server: Server, runs: tuple[str, str], visitor: Visitor
 ) -> None:
@@ -216,6 +220,7 @@ def test_the_drawing_survives_a_page_switch_and_the_standard_canvas_reads_the_sa
     becomes(page, lambda: _answer(page, 0), ["0"])
 
 
+@pytest.mark.long
 def test_kept_drawings_become_a_test_set_that_can_be_deleted(
     server: Server, runs: tuple[str, str], visitor: Visitor
 ) -> None:
@@ -241,6 +246,7 @@ def test_kept_drawings_become_a_test_set_that_can_be_deleted(
     until(page, lambda: page.locator(".cl-pics figcaption").count() == 1, "one drawing left")
 
 
+@pytest.mark.long
 def test_the_guess_game_asks_counts_and_goes_on(server: Server, runs: tuple[str, str], visitor: Visitor) -> None:
     page = _open(visitor, server, *runs)
     click(page.get_by_role("radio", name="Guess game").or_(page.get_by_role("button", name="Guess game")).first)

@@ -128,6 +128,7 @@ def test_the_pages_work_on_the_examples(new_lab: Server, visitor: Visitor) -> No
     expect(page.get_by_role("button", name="Export")).to_have_count(0)
 
 
+@pytest.mark.long
 def test_one_switch_takes_the_examples_off_every_page(new_lab: Server, visitor: Visitor) -> None:
     page = visitor.page
     visitor.open(f"{new_lab.url}/runs")

@@ -92,6 +92,7 @@ def test_from_training_to_the_epochs_to_a_mistake_to_its_feature_maps(
     expect(page.get_by_test_id("stException")).to_have_count(0)
 
 
+@pytest.mark.long
 def test_a_map_of_the_whole_network_is_clicked_down_to_one_convolution(
     server: Server, run: str, visitor: Visitor
 ) -> None:
@@ -125,6 +126,7 @@ def test_a_map_of_the_whole_network_is_clicked_down_to_one_convolution(
     expect(page.get_by_text(re.compile("^pool1, channel "))).to_be_visible()
 
 
+@pytest.mark.long
 def test_an_answer_is_clicked_down_to_its_terms_which_a_reload_shows_again(
     server: Server, run: str, visitor: Visitor
 ) -> None:

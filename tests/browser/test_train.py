@@ -104,6 +104,7 @@ def test_network_and_experiment_are_chosen_by_their_pictures_with_the_keyboard_t
     expect(page.get_by_text("99.35 % of the test set")).to_be_visible()
 
 
+@pytest.mark.long
 def test_zoom_survives_new_points_a_rerun_and_a_change_of_theme(server: Server, visitor: Visitor) -> None:
     page = visitor.page
     visitor.open(f"{server.url}/train")
@@ -214,6 +215,7 @@ def test_a_diverged_run_leaves_the_chart_with_a_mark_and_a_switch_shows_all_of_i
     bench.finish(run)
 
 
+@pytest.mark.long
 def test_a_schedule_is_a_curve_and_points_of_an_older_release_are_dots_with_a_note(
     still_server: Server, visitor: Visitor
 ) -> None:
@@ -244,6 +246,7 @@ def test_a_schedule_is_a_curve_and_points_of_an_older_release_are_dots_with_a_no
     assert _trace(visitor, "lr", "learning rate")["mode"] == "markers"
 
 
+@pytest.mark.long
 def test_form_values_survive_a_page_switch_in_the_browser_too(server: Server, visitor: Visitor) -> None:
     page = visitor.page
     visitor.open(f"{server.url}/train")
@@ -256,6 +259,7 @@ def test_form_values_survive_a_page_switch_in_the_browser_too(server: Server, vi
     expect(page.get_by_label("Epochs", exact=True).first).to_have_value("23")
 
 
+@pytest.mark.long
 def test_the_charts_have_names_and_the_newest_values_stand_beside_them_as_text(
     server: Server, visitor: Visitor
 ) -> None:

@@ -131,6 +131,7 @@ def test_on_a_phone_train_is_in_reach_and_the_tools_stand_beside_the_pad(walked:
     )
 
 
+@pytest.mark.long
 def test_on_a_phone_a_run_shows_its_results_at_once_and_parallel_axes_lie_below_each_other(
     walked: Server, visitor: Visitor
 ) -> None:
@@ -148,6 +149,7 @@ def test_on_a_phone_a_run_shows_its_results_at_once_and_parallel_axes_lie_below_
     until(page, lambda: page.evaluate(_ALONG) == [False], "upright axes")
 
 
+@pytest.mark.long
 def test_resting_on_one_chart_marks_the_same_step_in_the_other(walked: Server, visitor: Visitor) -> None:
     page = visitor.page
     visitor.open(f"{walked.url}/runs?runs=example-drawings.example-overfit")

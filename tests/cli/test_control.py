@@ -135,6 +135,7 @@ def test_a_flag_is_stronger_than_the_variable_of_its_name(
     assert lab.store.runs.count(where="state:running") == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("extra", "words"), [(0, "cannot be read as a picture"), (1, "has more than 10,485,760 bytes")]
 )

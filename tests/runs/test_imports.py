@@ -114,6 +114,7 @@ def test_an_import_is_many_short_transactions(store: RunStore, transactions: Tra
     assert store.integrity.verify(run.id) == ()
 
 
+@pytest.mark.long
 def test_copying_rewinding_and_purging_a_large_run_are_short_transactions(
     store: RunStore, me: Owner, transactions: Transactions
 ) -> None:

@@ -64,6 +64,7 @@ def test_a_promoted_trial_has_the_bits_of_one_that_was_never_paused(lab: Lab) ->
     assert lab.weights.find(promoted.id).sha256 == lab.weights.find(whole.id).sha256
 
 
+@pytest.mark.long
 def test_the_same_sweep_makes_the_same_trials(lab: Lab, tmp_path: Path) -> None:
     other = Lab(Settings.from_env({"LAB_HOME": str(tmp_path / "other")}))
     one, two = sweep_through(lab, asked(trials=3)), sweep_through(other, asked(trials=3))

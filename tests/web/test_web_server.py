@@ -173,6 +173,7 @@ def test_closed_tabs_leave_no_file_handle_open(audited: tuple[Server, Path]) -> 
     assert _settled(handles, before) <= before, open_handles(server.process.pid)
 
 
+@pytest.mark.long
 def test_a_tab_that_comes_back_finds_its_session(audited: tuple[Server, Path]) -> None:
     server, _ = audited
     session = visit(server.url, "runs")
@@ -183,6 +184,7 @@ def test_a_tab_that_comes_back_finds_its_session(audited: tuple[Server, Path]) -
     assert "script event loop is closed" not in log
 
 
+@pytest.mark.long
 def test_the_server_ends_though_a_client_no_longer_reads_its_answer(tmp_path: Path) -> None:
     server = start_server(tmp_path / "home", worker=False)
     try:

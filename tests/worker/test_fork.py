@@ -73,12 +73,13 @@ def _state(lab: Lab, run: RunRecord) -> tuple[Any, ...]:
     return weights, tensors, curves, ended, run.findings
 
 
-_PLAIN = ("momentum", "adam, clipped")  # their state is part of the others' too
+# Two ways in which a parent can end; the others are for the long tests.
+_QUICK = ("dropout, one-cycle", "early stopping")
 
 
 @pytest.mark.parametrize(
     "settings",
-    [pytest.param(SETTINGS[name], id=name, marks=[pytest.mark.long] * (name in _PLAIN)) for name in SETTINGS],
+    [pytest.param(SETTINGS[name], id=name, marks=[pytest.mark.long] * (name not in _QUICK)) for name in SETTINGS],
 )
 def test_a_fork_that_changes_nothing_is_its_parent_to_the_last_bit(lab: Lab, settings: dict[str, Any]) -> None:
     parent = train(lab, SMALL.replace(epochs=3, seed=5, **settings))
@@ -147,6 +148,7 @@ def test_the_new_learning_rate_holds_from_the_next_step_on(lab: Lab) -> None:
     assert _weights(lab, fork)[2] != _weights(lab, parent)[2]
 
 
+@pytest.mark.long
 def test_another_batch_size_counts_its_own_steps_from_the_start(lab: Lab) -> None:
     parent = train(lab, SMALL.replace(epochs=3, train_limit=71))  # 64 to train on: 2 steps an epoch
     fork = _fork(lab, parent, 2, batch_size=16)  # 4 steps an epoch
@@ -161,6 +163,7 @@ def test_another_batch_size_counts_its_own_steps_from_the_start(lab: Lab) -> Non
     assert points["batch/loss"].value[:2].tolist() == before["batch/loss"].value[[1, 3]].tolist()
 
 
+@pytest.mark.long
 def test_another_optimizer_starts_fresh_and_another_objective_counts_its_best_anew(lab: Lab) -> None:
     parent = train(lab, SMALL.replace(epochs=3, optimizer="sgd", lr=0.05))
     fork = _fork(lab, parent, 2, optimizer="adam", lr=1e-3)
@@ -180,6 +183,7 @@ def test_a_fork_with_another_loss_is_not_diagnosed_by_the_losses_of_the_one_befo
     assert [finding.code for finding in fork.findings if finding.severity != "hint"] == []
 
 
+@pytest.mark.long
 def test_the_best_epoch_may_be_one_before_the_fork(lab: Lab) -> None:
     parent = train(lab, SMALL.replace(epochs=3, lr=0.005))
     fork = _fork(lab, parent, 2, lr=10.0, restore_best=True)
@@ -269,6 +273,7 @@ def test_only_whole_saved_epochs_are_gone_on_from(lab: Lab) -> None:
         lab.validation.resolve(SMALL.replace(fork_epoch=1))
 
 
+@pytest.mark.long
 def test_another_dropout_leaves_the_shapes_and_is_allowed(lab: Lab) -> None:
     parent = train(lab, SMALL.replace(arch="lenet-bn", arch_options={"dropout": 0.5}, epochs=2))
     fork = _fork(lab, parent, 1, arch_options={**parent.config.arch_options, "dropout": 0.1})
@@ -277,6 +282,7 @@ def test_another_dropout_leaves_the_shapes_and_is_allowed(lab: Lab) -> None:
     assert _weights(lab, fork)[1] != _weights(lab, parent)[1]
 
 
+@pytest.mark.long
 def test_without_validation_images_the_seed_may_change_and_the_first_weights_stay_the_parents(lab: Lab) -> None:
     parent = train(lab, SMALL.replace(epochs=2, val_fraction=0.0))
     fork = _fork(lab, _fork(lab, parent, 1, seed=4), 1, seed=5)
