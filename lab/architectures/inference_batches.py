@@ -1,7 +1,7 @@
 """Batch sizes for inference: how many images go through a network at once, so that its activations fit into memory.
 
-Counted on torch's meta device for one image: a layer of a VGG at 224 pixels writes 13 MB, so a batch of 250 would take
-gigabytes, where LeNet-5 takes 10 MB.
+Counted for one image: a layer of a VGG at 224 pixels writes 13 MB, so a batch of 250 would take gigabytes, where LeNet-5
+takes 10 MB.
 """
 
 from math import prod
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lab.architectures.shapes import meta_copy
+from lab.architectures.shapes import make_probe
 
 MAX_BATCH = 250  # images; larger batches are slower on a CPU for wide networks
 BUDGET_BYTES = 400_000_000
@@ -33,7 +33,7 @@ def gradient_batch_size(network: nn.Module, *, images: int, image_shape: tuple[i
 
 def _bytes_an_image(network: nn.Module, image_shape: tuple[int, ...]) -> tuple[int, int]:
     """Return the float32 bytes of the largest layer's input and output together, and those of all outputs."""
-    probe = meta_copy(network).eval()
+    probe, x_BCHW = make_probe(network, input_shape=(1, *image_shape))
     largest, stored = 1, 1
 
     def count(_layer: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -45,5 +45,5 @@ def _bytes_an_image(network: nn.Module, image_shape: tuple[int, ...]) -> tuple[i
         if not any(layer.children()):
             layer.register_forward_hook(count)
     with torch.no_grad():
-        probe(torch.empty((1, *image_shape), device="meta"))
+        probe(x_BCHW)
     return largest, stored

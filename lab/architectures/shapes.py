@@ -1,6 +1,8 @@
-"""How an image's shape changes from layer to layer, found on torch's meta device: no memory, no arithmetic.
+"""How an image's shape changes from layer to layer.
 
-Builders size their first linear layer by it, and error messages name the layer at which a too small image fails.
+Builders size their first linear layer by it, and error messages name the layer at which a too small image fails. Large
+networks are looked at on torch's meta device: no memory, no arithmetic. But its first use in a process imports SymPy and
+TorchDynamo, 1.7 s for which nobody should wait who only wants a LeNet to read a drawing: small ones are computed.
 """
 
 import copy
@@ -8,12 +10,15 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lab.errors import ShapeError
+
+_COMPUTED = 100_000_000  # weights by input values, about the mult-adds of its convolutions: some milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +42,29 @@ class LayerShapeError(ShapeError):
 def meta_copy(module: nn.Module) -> nn.Module:
     """Return a copy with the same names and settings, without hooks, whose tensors have a shape but no memory."""
     memo: dict[int, Any] = {}
-    for each in module.modules():  # hooks belong to other threads, which may add and remove them meanwhile
-        memo |= {id(hooks): OrderedDict() for hooks in (each._forward_hooks, each._forward_pre_hooks)}
     for parameter in module.parameters():
         memo[id(parameter)] = nn.Parameter(parameter.detach().to("meta"), requires_grad=parameter.requires_grad)
     for buffer in module.buffers():
         memo[id(buffer)] = buffer.detach().to("meta")
+    return _copy_with(module, memo)
+
+
+def make_probe(module: nn.Module, *, input_shape: tuple[int, ...]) -> tuple[nn.Module, Tensor]:
+    """Return a copy in eval mode, without hooks, and zeros (B, C, H, W) to send through it and look at what layers give.
+
+    The copy of a small module has the module's own tensors, so that its layers compute; that of a large one is on meta.
+    """
+    weights = sum(parameter.numel() for parameter in module.parameters())
+    if weights * prod(input_shape) > _COMPUTED:
+        return meta_copy(module).eval(), torch.empty(input_shape, device="meta")
+    shared = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
+    device = next((parameter.device for parameter in module.parameters()), None)
+    return _copy_with(module, shared).eval(), torch.zeros(input_shape, device=device)
+
+
+def _copy_with(module: nn.Module, memo: dict[int, Any]) -> nn.Module:
+    for each in module.modules():  # hooks belong to other threads, which may add and remove them meanwhile
+        memo |= {id(hooks): OrderedDict() for hooks in (each._forward_hooks, each._forward_pre_hooks)}
     return copy.deepcopy(module, memo)
 
 
@@ -76,10 +98,10 @@ def output_shape(module: nn.Module, *, input_shape: tuple[int, ...], prefix: str
 
     prefix: put before the layers' names. Raises `LayerShapeError` where a layer cannot take its input.
     """
-    probe = meta_copy(module).eval()
+    probe, x_BCHW = make_probe(module, input_shape=input_shape)
     with _recorded(probe, prefix) as steps, torch.no_grad():
         try:
-            result: Tensor = probe(torch.empty(input_shape, device="meta"))
+            result: Tensor = probe(x_BCHW)
         except RuntimeError as error:
             failed = steps[-1]
             side = "×".join(str(n) for n in failed.input_shape[1:])

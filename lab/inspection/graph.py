@@ -1,4 +1,4 @@
-"""A network as a graph of layers and joins, from input to logits, by symbolic tracing (torch.fx) on the meta device.
+"""A network as a graph of layers and joins, from input to logits, by symbolic tracing (torch.fx).
 
 Every layer without children is one node; what code between layers does (adding a shortcut, joining branches) is a
 node of its own. Receptive fields are followed along the same graph.
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import fx, nn
 
-from lab.architectures.shapes import meta_copy
+from lab.architectures.shapes import make_probe
 from lab.inspection.layer_kinds import IMAGE, LayerKind, field_after, kind_of, kind_of_function
 from lab.inspection.receptive_field import ReceptiveField, union
 
@@ -42,8 +42,8 @@ class _LayerTracer(fx.Tracer):
 class _ShapeRecorder(fx.Interpreter):
     """Runs the traced network once and notes what shape leaves each node."""
 
-    def __init__(self, module: fx.GraphModule) -> None:
-        super().__init__(module)
+    def __init__(self, network: nn.Module, graph: fx.Graph) -> None:
+        super().__init__(network, graph=graph)
         self.shapes: dict[str, tuple[int, ...]] = {}
 
     def run_node(self, n: fx.Node) -> Any:
@@ -67,15 +67,12 @@ def trace_graph(network: nn.Module, *, input_shape: tuple[int, ...]) -> tuple[Gr
 
 
 def trace_network(network: nn.Module, *, input_shape: tuple[int, ...]) -> TracedNetwork:
-    """Return the nodes of `trace_graph` with the graph they were read from.
-
-    The network is copied to the meta device first, so nothing of it changes and no arithmetic is done.
-    """
-    probe = meta_copy(network).eval()
+    """Return the nodes of `trace_graph` with the graph they were read from; nothing of the network changes."""
+    probe, x_BCHW = make_probe(network, input_shape=input_shape)
     graph = _LayerTracer().trace(probe)
-    recorder = _ShapeRecorder(fx.GraphModule(probe, graph))
+    recorder = _ShapeRecorder(probe, graph)  # a `GraphModule` would have the graph hold on to the weights
     with torch.no_grad():
-        recorder.run(torch.empty(input_shape, device="meta"))
+        recorder.run(x_BCHW)
     modules = dict(probe.named_modules())
     nodes: dict[str, GraphNode] = {}
     for item in graph.nodes:
