@@ -172,6 +172,24 @@ def test_a_network_s_limits_are_those_of_its_test_pictures_beside_the_training_p
     assert (len(fewer.familiar.bank), len(fewer.looks.bank)) == (20, 20)
 
 
+def test_of_a_hundred_test_pictures_one_may_look_strange_and_twenty_rather_so(halves: Loaded, bars: Dataset) -> None:
+    from dataclasses import replace
+
+    tried = bars.test_images.copy()
+    for at, image in enumerate(tried):
+        image[:at, 10:18] = 200  # each is less like the training pictures than the one before
+    rule = learn_network_rule(halves, replace(bars, test_images=tried))
+    assert rule.familiar is not None
+    flat = bars.train_images.reshape(80, -1) / 255
+    known = flat / np.linalg.norm(flat, axis=1, keepdims=True)
+    shown = tried.reshape(20, -1) / 255
+    cosines = np.sort((shown / np.linalg.norm(shown, axis=1, keepdims=True) @ known.T).max(axis=1))
+    for found, share in ((rule.familiar.least, 0.01), (rule.familiar.strange, 0.2)):
+        at = share * 19
+        low, high = cosines[int(at)], cosines[int(at) + 1]
+        assert found == pytest.approx(low + (at - int(at)) * (high - low), abs=1e-5)
+
+
 def test_a_network_that_reads_nothing_rightly_learns_no_looks(halves: Loaded, bars: Dataset) -> None:
     from dataclasses import replace
 

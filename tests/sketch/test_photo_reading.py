@@ -10,7 +10,7 @@ from torch import nn
 from lab.data.recipes import RECIPES
 from lab.sketch.normalise import normalise
 from lab.sketch.photo import find_digits
-from lab.sketch.photo_reading import Reader, _doubt_whole, _Way, read_photo
+from lab.sketch.photo_reading import Reader, _cut_again, _doubt_whole, _Way, read_photo
 from lab.sketch.reading import Answer
 from lab.sketch.render import POLYLINES, draw_digit
 from lab.sketch.sketch import Sketch
@@ -83,6 +83,29 @@ def test_digits_that_touch_are_read_one_by_one(digits: str, reader: Reader) -> N
     assert len(find_digits(255 - ink).digits) == 1
     assert _read(ink, reader) == [(digit, True) for digit in digits]
     assert len(_read(ink, reader, split=False)) == 1
+
+
+@pytest.mark.parametrize("order", ["47|2", "2|47"])
+def test_of_two_parts_the_unsure_one_is_cut_again_at_its_place(order: str, reader: Reader) -> None:
+    sketches = (
+        Sketch(pushed_together(part), "photo") if len(part) > 1 else draw_digit(part, HAND) for part in order.split("|")
+    )
+    one, other = sketches
+    way = _Way((one, other), (reader.read(one), reader.read(other)))
+    assert [answer.verdict.unsure for answer in way.answers] == [len(part) > 1 for part in order.split("|")]
+    longer = _cut_again(reader, way)
+    assert longer
+    assert {"".join(answer.label for answer in each.answers) for each in longer} == {order.replace("|", "")}
+    kept = order.replace("|", "").index("2")
+    assert all(each.parts[kept] is (other if order.endswith("2") else one) for each in longer)
+
+
+def test_each_digit_is_announced_by_its_number_before_it_is_read(reader: Reader) -> None:
+    found = find_digits(255 - pushed_together("35"))
+    announced: list[int] = []
+    many = replace(found, digits=found.digits * 3, boxes=found.boxes * 3)
+    assert len(read_photo(many, [reader], split=True, before=announced.append)) == 6
+    assert announced == [1, 2, 3]
 
 
 def test_what_is_crossed_out_is_not_cut_apart(reader: Reader) -> None:
