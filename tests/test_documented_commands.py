@@ -150,6 +150,7 @@ _SHORT = {
     "benchmarks.inside": ["--arch", "lenet5", "--moves", "2"],
     "benchmarks.draw_latency": ["--rounds", "1"],
     "benchmarks.first_minute": ["--rounds", "1"],
+    "benchmarks.first_network": ["--rounds", "1"],
     "benchmarks.imports": ["--points", "20000"],
     "benchmarks.handshakes": [],
     "benchmarks.verdicts": ["--repeats", "20"],
