@@ -9,7 +9,6 @@ import argparse
 import itertools
 import os
 import platform
-import shutil
 import socket
 import statistics
 import subprocess
@@ -24,6 +23,7 @@ from typing import Any
 
 from playwright.sync_api import Page, sync_playwright
 
+from benchmarks.chromium import find_chromium
 from benchmarks.quartiles import write_quartiles
 from lab.sketch.render import POLYLINES, Hand, place_strokes
 
@@ -85,7 +85,7 @@ def report(url: str, *, rounds: int) -> None:
     """Print one line a pad."""
     print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {rounds} x ten digits")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=_BROWSER)
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=_BROWSER)
         for live in (True, False):
             page = browser.new_page(viewport={"width": 1440, "height": 1000})
             page.set_default_timeout(120_000)  # ms; the first page imports torch, on a busy machine for half a minute

@@ -9,7 +9,6 @@ Home is pressed afterwards, and the time until that run has finished is printed 
 import argparse
 import os
 import platform
-import shutil
 import statistics
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from benchmarks.chromium import find_chromium
 from benchmarks.draw_latency import draw_stroke
 from benchmarks.web import serve
 from lab.service.lab import Lab
@@ -41,9 +41,7 @@ def main() -> None:
     second: list[Mapping[str, float]] = []
     trained: list[Mapping[str, float]] = []
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=os.environ.get("LAB_CHROMIUM") or shutil.which("chromium"), args=["--no-sandbox"]
-        )
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox"])
         for _ in range(options.rounds):
             # The server's worker may still be writing its last lines there.
             with (

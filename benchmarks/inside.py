@@ -9,7 +9,6 @@ import argparse
 import json
 import os
 import platform
-import shutil
 import statistics
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
+from benchmarks.chromium import find_chromium
 from benchmarks.web import READY, ROOT, serve
 
 VIEWS = ("network", "maps", "kernels", "hand", "why", "answers", "map")
@@ -121,9 +121,7 @@ def main() -> None:
         sync_playwright() as playwright,
     ):
         run = train(Path(place), given.arch)
-        chromium = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
-        )
+        chromium = playwright.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox", "--disable-gpu"])
         page = chromium.new_page(viewport={"width": 1440, "height": 900})
         page.set_default_timeout(120_000)
         print(

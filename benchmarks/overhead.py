@@ -18,7 +18,6 @@ one epoch is trained, and the answers are taken from outputs of that test set; b
 
 import argparse
 import os
-import shutil
 import statistics
 import tempfile
 import time
@@ -28,6 +27,7 @@ import numpy as np
 import torch
 from playwright.sync_api import Page, sync_playwright
 
+from benchmarks.chromium import find_chromium
 from benchmarks.lab_runs import Times, claim, lab_share, timed, train_alone, train_in_lab
 from benchmarks.quartiles import write_quartiles
 from benchmarks.web import serve
@@ -96,9 +96,7 @@ def main() -> None:
         return
     times: dict[str, list[Times]] = {name: [] for name in CONTESTANTS}
     with serve(home) as url, sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
-        )
+        chromium = playwright.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox", "--disable-gpu"])
         page = chromium.new_page()
         for repeat in range(-1, given.repeats):  # the first round is not counted
             for i in range(len(CONTESTANTS)):

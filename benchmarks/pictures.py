@@ -5,13 +5,12 @@ run on Train is the one that Home's first button trains, which takes a minute. T
 """
 
 import argparse
-import os
-import shutil
 import tempfile
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from benchmarks.chromium import find_chromium
 from benchmarks.draw_latency import draw_stroke
 from benchmarks.web import serve
 from lab.examples.catalogue import EXAMPLES
@@ -35,9 +34,7 @@ def main() -> None:
     folder: Path = parser.parse_args().out
     folder.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=os.environ.get("LAB_CHROMIUM") or shutil.which("chromium"), args=["--no-sandbox"]
-        )
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox"])
         # The server's worker may still be writing its last lines there.
         with (
             tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home,

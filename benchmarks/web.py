@@ -9,7 +9,6 @@ import argparse
 import json
 import os
 import platform
-import shutil
 import signal
 import socket
 import statistics
@@ -26,6 +25,7 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import Page, Response, sync_playwright
 
+from benchmarks.chromium import find_chromium
 from lab.charts.live import live_payload
 from lab.config import RunConfig
 from lab.runs.owner import Owner
@@ -164,9 +164,7 @@ def main() -> None:
     home = Path(tempfile.mkdtemp(prefix="convlab-web-"))
     routes = _route_costs(home)
     with serve(home / "home", only_digits=True) as url, sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
-        )
+        chromium = playwright.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox", "--disable-gpu"])
         page = chromium.new_page(viewport={"width": 1440, "height": 900})
         page.goto(f"{url}/train")
         page.get_by_text("Mult-adds an image").wait_for(timeout=60_000)  # torch has come

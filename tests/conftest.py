@@ -5,7 +5,6 @@ that a gate cannot pass them over.
 """
 
 import os
-import shutil
 from collections.abc import Iterator
 from functools import cache
 
@@ -15,6 +14,7 @@ from hypothesis import settings as hypothesis_settings
 from playwright.sync_api import Browser, Error, Playwright, sync_playwright
 from streamlit.components.v2 import manifest_scanner
 
+from benchmarks.chromium import find_chromium
 from lab.runs import store
 from lab.settings import PROCESS_ENVIRONMENT
 from tests import new_stores
@@ -36,8 +36,6 @@ store.migrate = new_stores.migrate
 # Every new `AppTest` reads the metadata of all installed packages, which takes longer than most pages do.
 manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_component_manifests)
 
-# The headless shell first: a page takes it 40 % less processor time than the whole browser.
-_BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser")
 _CHROMIUM_ARGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -104,9 +102,8 @@ def browser() -> Iterator[Browser]:
 
 
 def _launch(playwright: Playwright) -> Browser:
-    own = os.environ.get("LAB_CHROMIUM") or next(filter(None, map(shutil.which, _BROWSERS)), None)
     try:
-        return playwright.chromium.launch(executable_path=own, args=_CHROMIUM_ARGS)
+        return playwright.chromium.launch(executable_path=find_chromium(shell_first=True), args=_CHROMIUM_ARGS)
     except Error as error:
         reason = f"no Chromium could be started ({str(error).splitlines()[0]}): install one, or set LAB_CHROMIUM"
         if os.environ.get("CI"):

@@ -57,9 +57,9 @@ def make_probe(module: nn.Module, *, input_shape: tuple[int, ...]) -> tuple[nn.M
     weights = sum(parameter.numel() for parameter in module.parameters())
     if weights * prod(input_shape) > _COMPUTED:
         return meta_copy(module).eval(), torch.empty(input_shape, device="meta")
-    shared = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
-    device = next((parameter.device for parameter in module.parameters()), None)
-    return _copy_with(module, shared).eval(), torch.zeros(input_shape, device=device)
+    tensors = (*module.parameters(), *module.buffers())
+    probe = _copy_with(module, {id(tensor): tensor for tensor in tensors})
+    return probe.eval(), torch.zeros(input_shape, device=tensors[0].device if tensors else None)
 
 
 def _copy_with(module: nn.Module, memo: dict[int, Any]) -> nn.Module:

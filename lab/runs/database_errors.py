@@ -30,7 +30,7 @@ _CROWDED = ("too many clients", "too many connections", "connection slots are re
 _UNABLE = ("53", "58", "25006", "57014")
 
 
-def explain_refusal(error: Exception, *, where: str, busy_s: float, writes: bool = True) -> LabError:
+def explain_refusal(error: Exception, *, where: str, busy_s: float, writes: bool) -> LabError:
     """Turn a driver's error into one of ours: value, rule, way out.
 
     where: the store's address without its password. busy_s: how long a lock was waited for. writes: whether something was

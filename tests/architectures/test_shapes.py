@@ -93,6 +93,14 @@ def test_a_network_that_is_built_without_memory_is_looked_at_without() -> None:
     assert make_probe(features, input_shape=IMAGE)[1].is_meta
 
 
+def test_the_image_is_where_the_tensors_of_a_network_without_weights_are() -> None:
+    """Its buffers may be on a GPU, where an image of the CPU is refused."""
+    network = nn.BatchNorm2d(1, affine=False)
+    assert not list(network.parameters())
+    assert make_probe(network.to("meta"), input_shape=IMAGE)[1].is_meta
+    assert not make_probe(nn.BatchNorm2d(1, affine=False), input_shape=IMAGE)[1].is_meta
+
+
 def test_a_batch_without_images_would_be_wrong_where_a_layer_does_not_mind() -> None:
     """Why no empty batch is sent through on the CPU: torch gives back the shape that went in."""
     layer = nn.PixelUnshuffle(2)

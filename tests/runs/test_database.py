@@ -252,7 +252,7 @@ def test_a_full_disk_is_said_and_no_acknowledged_point_is_lost(path: Path, room:
     ],
 )
 def test_a_disk_that_fails_is_not_called_full(cause: str, words: str) -> None:
-    refusal = explain_refusal(sqlite3.OperationalError(cause), where="sqlite:////lab.db", busy_s=1.0)
+    refusal = explain_refusal(sqlite3.OperationalError(cause), where="sqlite:////lab.db", busy_s=1.0, writes=True)
     assert re.search(words, str(refusal))
 
 
