@@ -4,6 +4,7 @@ Where no Chromium can be started those tests are skipped and say why; with `CI` 
 that a gate cannot pass them over.
 """
 
+import gc
 import os
 from collections.abc import Iterator
 from functools import cache
@@ -17,9 +18,12 @@ from streamlit.components.v2 import manifest_scanner
 from benchmarks.chromium import find_chromium
 from lab.runs import store
 from lab.settings import PROCESS_ENVIRONMENT
-from tests import new_stores
+from tests import new_stores, shared_dialect
 
 os.environ.update({**PROCESS_ENVIRONMENT, **os.environ})  # before anything imports torch
+
+# A process collects all tests and a lab, a million objects, and would look through them all every few seconds.
+gc.set_threshold(20_000, 10, 10)
 
 # How long an example takes says nothing about the code: the machine is busy, or imports a module for the first time.
 hypothesis_settings.register_profile(
@@ -32,6 +36,7 @@ hypothesis_settings.load_profile("lab")
 
 # The migrations of a new store take longer than most tests that open one; processes that tests start go through all of them.
 store.migrate = new_stores.migrate
+shared_dialect.share()
 
 # Every new `AppTest` reads the metadata of all installed packages, which takes longer than most pages do.
 manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_component_manifests)

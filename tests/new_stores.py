@@ -45,8 +45,10 @@ def migrate(database: Database) -> None:
     if database.is_sqlite and not database.read_only and not Path(str(database.url.database)).stat().st_size:
         with database.write() as connection:
             if not schema._version(connection):  # another thread may have been here while this one waited
+                driver = connection.connection.driver_connection
+                assert driver is not None
                 for statement in _statements():
-                    connection.exec_driver_sql(statement)
+                    driver.execute(statement)
     schema.migrate(database)
 
 

@@ -152,7 +152,9 @@ def test_occlusion_counts_the_fall_of_the_logit_once_and_not_once_a_channel() ->
     assert found.values == pytest.approx(np.full((4, 4), 12.0))  # a square of 2×2 pixels in three channels
 
 
-@pytest.mark.parametrize("format", ["safetensors", "onnx", "torch-export", "html"])
+@pytest.mark.parametrize(
+    "format", ["safetensors", pytest.param("onnx", marks=pytest.mark.long), "torch-export", "html"]
+)
 def test_it_is_exported(lab: Lab, run: RunRecord, format: str) -> None:
     if format == "onnx":
         pytest.importorskip("onnxruntime")

@@ -14,6 +14,7 @@ from lab.config import RunConfig
 from tests.lab_copy import change, copy_lab, run_commands, run_python, train_words
 from tests.processes import end_workers
 
+pytestmark = pytest.mark.long
 DECLARATION = """
     temperature: float = setting(
         1.0, "Temperature", "What the logits are divided by before the loss.", "loss", low=0.0, high=100.0, open_low=True
@@ -55,7 +56,6 @@ def test_a_new_hyperparameter_is_in_form_and_documentation(copy: Path) -> None:
     assert json.loads(form.removeprefix("FORM "))["train.temperature"] == "Temperature"
 
 
-@pytest.mark.long
 def test_a_new_hyperparameter_is_in_command_line_search_and_export(copy: Path) -> None:
     words, *answers, _ = run_commands(
         copy,

@@ -12,6 +12,7 @@ import pytest
 from tests.lab_copy import copy_lab, run_commands, run_python, train_words
 from tests.processes import end_workers
 
+pytestmark = pytest.mark.long
 TOY = '''
 """A network of two convolutions with a shortcut around the second."""
 
@@ -111,7 +112,6 @@ def test_a_new_network_is_in_the_form_and_on_its_page(printed: list[str]) -> Non
     assert "Two convolutions, group norm and SiLU" in pages[1]
 
 
-@pytest.mark.long
 def test_a_new_network_trains_and_its_exported_code_repeats_the_run(copy: Path) -> None:
     listed, summary, _, _ = run_commands(
         copy,

@@ -12,7 +12,7 @@ from lab.service.lab import Lab
 from lab.settings import Settings
 from tests.browser.conftest import PATIENCE_S, Server, Visitor, becomes, click, type_into
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 _GREY = """() => [...(document.querySelector('[data-chart=loss] .cl-plot')?.data ?? [])]
     .filter(({ kind, x }) => kind === 'before' && x.length).map(({ line, x }) => [line.color, Math.max(...x)])"""
 _OWN = """() => Math.min(...[...document.querySelector('[data-chart=loss] .cl-plot').data]

@@ -5,7 +5,7 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import Server, Visitor, becomes, click, train_in, until
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 _DOTS = """[...document.querySelectorAll('.js-plotly-plot')].at(-1)
   ?.data.filter((trace) => trace.mode === 'markers').map((trace) => trace.y.length)"""
 
@@ -28,7 +28,6 @@ def test_two_runs_are_repeated_with_seeds_and_judged(server: Server, visitor: Vi
     expect(page.get_by_text("Of 359 test images")).to_be_visible()
 
 
-@pytest.mark.long
 def test_a_runs_page_repeats_it_and_shows_the_curves_of_all_seeds(still_server: Server, visitor: Visitor) -> None:
     page = visitor.page
     first = train_in(still_server, lr=0.0027, seed=0)

@@ -71,7 +71,7 @@ def test_the_same_digit_gives_the_same_picture_however_it_was_photographed(kind:
     assert _alike(normalise(plain, recipe=recipe), normalise(other, recipe=recipe)) > 0.9
 
 
-@pytest.mark.parametrize("digit", ["2", "4", "7", *(pytest.param(each, marks=pytest.mark.long) for each in ("5", "9"))])
+@pytest.mark.parametrize("digit", ["2", "7", *(pytest.param(each, marks=pytest.mark.long) for each in ("4", "5", "9"))])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_digit_is_cut_out_of_every_kind_of_photo(kind: str, digit: str) -> None:
     image = digit_image(digit)

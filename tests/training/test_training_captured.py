@@ -103,7 +103,11 @@ def test_whatever_the_settings_the_step_to_capture_is_the_launched_one(
 @pytest.mark.parametrize(
     "arch",
     [
-        pytest.param(arch.id, marks=[pytest.mark.slow] * (is_large(arch.id) or arch.default_input_size == "64"))
+        pytest.param(
+            arch.id,
+            marks=[pytest.mark.slow] * (is_large(arch.id) or arch.default_input_size == "64")
+            + [pytest.mark.long] * (arch.id in ("wide-cnn", "resnet18-tv")),  # seconds each
+        )
         for arch in list_architectures()
     ],
 )

@@ -177,6 +177,7 @@ def test_another_optimizer_starts_fresh_and_another_objective_counts_its_best_an
     assert [curves[name].step.tolist() for name in ("val/loss", "train/loss", "batch/loss")] == [[6], [6], [5, 6]]
 
 
+@pytest.mark.long
 def test_a_fork_with_another_loss_is_not_diagnosed_by_the_losses_of_the_one_before(lab: Lab) -> None:
     parent = train(lab, SMALL.replace(epochs=12, loss="mse", output="softmax", lr=0.005))
     fork = _fork(lab, parent, 8, loss="cross-entropy", output="logits")
@@ -193,6 +194,7 @@ def test_the_best_epoch_may_be_one_before_the_fork(lab: Lab) -> None:
     assert weights_digest({name: ended.best[name] for name in kept}) == weights_digest(kept)
 
 
+@pytest.mark.long
 def test_weights_that_come_out_different_are_gone_on_from_with_a_fresh_optimizer(lab: Lab) -> None:
     parent = train(lab, SMALL.replace(epochs=3))
     other = train(lab, SMALL.replace(epochs=3, seed=1))
@@ -219,7 +221,7 @@ def test_a_fork_is_paused_while_epochs_are_recomputed_and_resumed(lab: Lab) -> N
     assert _state(lab, work_off(lab)) == _state(lab, parent)
 
 
-@pytest.mark.parametrize("begun", [False, True])
+@pytest.mark.parametrize("begun", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_a_queued_fork_needs_its_parent_and_a_begun_one_does_not(lab: Lab, begun: bool) -> None:
     parent = train(lab, SMALL.replace(epochs=3))
     whole = _state(lab, parent)
