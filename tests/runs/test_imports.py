@@ -229,6 +229,7 @@ def test_an_import_that_stood_still_until_it_was_removed_writes_nothing_more(sto
     assert rows_left(store) == {"runs": 0, "points": 0, "kept": 0, "partial_runs": 0}
 
 
+@pytest.mark.long
 def test_while_one_run_is_stored_the_leases_of_all_others_are_renewed(store: RunStore, clock: Clock) -> None:
     def slow(name: str) -> Iterator[Series]:
         for part in range(3):

@@ -122,6 +122,7 @@ def _kill(harness: Harness, times: int, seed: int) -> None:
         harness.kill_once(10 ** draw.uniform(-3, -0.5))  # 1 to 316 ms, log-uniform
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("harness", ["honest"], indirect=True)
 def test_what_was_acknowledged_survives_24_kills(harness: Harness) -> None:
     for round_ in range(24):

@@ -48,6 +48,7 @@ print([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
 """
 
 
+@pytest.mark.long
 def test_sixteen_processes_may_start_at_once(bare_url: str) -> None:
     out = subprocess.run(
         [sys.executable, "-c", OPEN_AT_ONCE, bare_url],

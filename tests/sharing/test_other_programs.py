@@ -36,6 +36,7 @@ def check_onnx(lab: Lab, run: RunRecord) -> None:
         assert np.abs(onnx_logits(data, x_BCHW) - expected).max() < 1e-4
 
 
+@pytest.mark.long
 def test_onnx_gives_pytorchs_answers_for_any_number_of_images_and_says_how_to_use_it(lab: Lab, run: RunRecord) -> None:
     import onnx
 
