@@ -4,9 +4,13 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from sqlalchemy import select
+from sqlalchemy.engine.interfaces import CacheStats
+
 from lab.runs import schema
 from lab.runs.database import Database
 from lab.runs.owner import Owner
+from lab.runs.schema import runs
 from lab.runs.store import RunStore
 from tests.new_stores import SpareStores
 from tests.runs.runs_data import submit
@@ -28,6 +32,19 @@ def test_a_new_file_has_what_the_migrations_make(tmp_path: Path) -> None:
     migrated = _stored(tmp_path / "migrated.db")
     assert ("lab_schema", [(len(schema.MIGRATIONS),)]) in migrated
     assert _stored(tmp_path / "quick.db") == migrated
+
+
+def test_what_one_store_compiled_serves_the_next(tmp_path: Path) -> None:
+    asked = select(runs.c.id).where(runs.c.name == "a name that no other test asks for")
+    hits = []
+    for name in ("first", "second"):
+        database = Database(f"sqlite:///{tmp_path / name}.db")
+        schema.migrate(database)
+        with database.read() as connection:
+            result = connection.execute(asked)
+            hits.append(result.context.cache_hit)
+            assert result.all() == []
+    assert hits == [CacheStats.CACHE_MISS, CacheStats.CACHE_HIT]
 
 
 def test_a_store_on_postgres_comes_back_empty_and_a_changed_one_never(spare_stores: SpareStores) -> None:
