@@ -375,6 +375,11 @@ def test_weights_of_more_layers_than_the_network_has_are_refused() -> None:
         assert all(torch.equal(tensor, before[key]) for key, tensor in network.state_dict().items())
 
 
+def test_weights_of_other_sizes_are_refused_with_the_first_of_their_names() -> None:
+    with pytest.raises(ArtifactError, match=r"another network's: '0.bias' does not match \(2 of 2 tensors\)"):
+        copy_state(nn.Sequential(nn.Linear(3, 2)), nn.Sequential(nn.Linear(3, 5)).state_dict())
+
+
 def test_a_digest_of_weights_tells_names_shapes_formats_and_bits_apart() -> None:
     plain = {"a": torch.zeros(4), "b": torch.ones(2)}
     others = [
