@@ -12,7 +12,7 @@ from lab.architectures.registry import get_architecture, list_architectures
 from lab.architectures.spec import Architecture, ArchOption
 from lab.errors import ConfigError
 from lab.inspection.graph import trace_graph
-from tests.golden.losses import is_large
+from tests.every_network import EVERY_NETWORK
 from tests.snapshots import check, flat
 
 NETWORKS = [arch.id for arch in list_architectures()]
@@ -113,7 +113,7 @@ def changed(id: str, plain: nn.Module, **asked) -> list[str]:
     return [line for line in settings_of(on_meta(id, **asked)) if line not in known]
 
 
-@pytest.mark.parametrize("id", [pytest.param(id, marks=[pytest.mark.long] * is_large(id)) for id in NETWORKS])
+@pytest.mark.parametrize("id", EVERY_NETWORK)
 def test_the_layers_of_a_network_and_what_each_option_changes(id: str) -> None:
     arch, plain = get_architecture(id), on_meta(id)
     lines = [flat(facts_of(arch)), "", *layers_of(plain)]

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from lab.architectures.build import build_network
-from lab.architectures.registry import list_architectures
 from lab.architectures.shapes import LayerShapeError, make_probe, meta_copy, output_shape
-from tests.golden.losses import is_large
+from tests.every_network import EVERY_NETWORK
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE = (1, 1, 28, 28)
@@ -46,13 +45,7 @@ def _is_computed(probe: nn.Module) -> bool:
     return not any(parameter.is_meta for parameter in probe.parameters())
 
 
-@pytest.mark.parametrize(
-    "arch",
-    [
-        pytest.param(arch.id, marks=[pytest.mark.long] * (is_large(arch.id) or arch.default_input_size == "64"))
-        for arch in list_architectures()
-    ],
-)
+@pytest.mark.parametrize("arch", EVERY_NETWORK)
 def test_a_computed_image_and_one_on_meta_have_the_same_shapes(arch: str) -> None:
     network = build_network(arch)
     probe, x_BCHW = make_probe(network, input_shape=IMAGE)

@@ -12,7 +12,7 @@ from lab.architectures.registry import list_architectures
 from lab.inspection.graph import trace_graph
 from lab.inspection.receptive_field import ReceptiveField, union
 from lab.inspection.summary import Summary, summarize, summary_text
-from tests.golden.losses import is_large
+from tests.every_network import EVERY_NETWORK
 
 
 def on_meta(id: str, **settings) -> nn.Module:
@@ -73,9 +73,7 @@ def test_the_text_names_units_and_batch_whatever_python_makes_of_an_enum() -> No
     assert "Total mult-adds (G): 1.05\n" in summary_text(on_meta("conv2-fc2"), input_shape=(64, 1, 28, 28))
 
 
-@pytest.mark.parametrize(
-    "id", [pytest.param(arch.id, marks=[pytest.mark.long] * is_large(arch.id)) for arch in list_architectures()]
-)
+@pytest.mark.parametrize("id", EVERY_NETWORK)
 def test_mult_adds_of_one_image_are_those_of_a_batch_of_one(id: str) -> None:
     several = summarize(on_meta(id), input_shape=(3, 1, 28, 28))
     one = summarize(on_meta(id), input_shape=(1, 1, 28, 28))

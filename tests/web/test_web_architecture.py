@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 from lab.architectures.registry import list_architectures
 from pages.architecture import times as arch_times
 from pages.state.architecture import ARCHITECTURE
-from tests.golden.losses import is_large
+from tests.every_network import EVERY_NETWORK
 from tests.web.addresses import go_to, open_page, set_state
 from tests.web.web_data import Bench
 
@@ -50,9 +50,7 @@ def test_the_page_opens_with_lenets_known_numbers(bench: Bench) -> None:
     assert (rows["features.pool2"]["field"], rows["features.pool2"]["step"]) == (16, 4)
 
 
-@pytest.mark.parametrize(
-    "arch", [pytest.param(arch.id, marks=[pytest.mark.long] * is_large(arch.id)) for arch in list_architectures()]
-)
+@pytest.mark.parametrize("arch", EVERY_NETWORK)
 def test_every_network_has_its_table_and_its_graph(bench: Bench, arch: str) -> None:
     slabs, table = components(open_architecture(arch=arch))
     assert slabs["stages"][-1]["shape"] == [10]

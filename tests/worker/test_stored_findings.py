@@ -33,7 +33,8 @@ def lab(tmp_path: Path) -> Lab:
     return open_lab(tmp_path)
 
 
-# One for each way in which a run fails; the rules on all of them have tests on made curves (`tests/diagnosis`).
+# Each is trained for seconds: one always, the others with the long tests. The rules on all of them have tests on made curves
+# (`tests/diagnosis`).
 _QUICK = ("nll on logits",)
 
 

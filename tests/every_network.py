@@ -1,0 +1,8 @@
+"""Every network of the registry as the cases of a test; the largest ones run with the long tests."""
+
+import pytest
+
+from lab.architectures.registry import list_architectures
+from tests.golden.losses import is_large
+
+EVERY_NETWORK = [pytest.param(arch.id, marks=[pytest.mark.long] * is_large(arch.id)) for arch in list_architectures()]
