@@ -6,6 +6,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
+# A terminal shows what is downloaded and how far it is; a log stays short.
+define install
+	@echo "Installing PyTorch, Streamlit and the other packages into $(VENV); the first time takes some minutes."
+	$(BIN)/python -m pip install $(if $(shell test -t 2 && echo terminal),,--quiet) -c constraints.txt $(1)
+endef
+
 .PHONY: run test test-all test-shuffled test-slow test-gpu test-cluster mutation check format bench constraints clean
 
 run: $(VENV)/.run
@@ -56,11 +62,11 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.run: pyproject.toml requirements.txt constraints.txt | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
+	$(call install,-e .)
 	touch $@
 
 $(VENV)/.dev: pyproject.toml requirements.txt requirements-dev.txt constraints.txt | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet -c constraints.txt -r requirements-dev.txt -e .
+	$(call install,-r requirements-dev.txt -e .)
 	touch $(VENV)/.run $@
 
 # Write down what is installed here, after the tests passed with it.

@@ -52,7 +52,7 @@ def _of_module(prefix: str) -> list[str]:
 
 LAB = [command for command in _of_module("lab") if _words(command)[2] == "lab"]
 BENCHMARKS = [command for command in _of_module("benchmarks") if _words(command)[2].startswith("benchmarks.")]
-MAKE = sorted(command for command in COMMANDS if command.startswith("make "))
+MAKE = sorted(command for command in COMMANDS if _words(command)[0] == "make")
 
 
 def test_the_documents_show_commands_of_every_kind() -> None:
