@@ -15,7 +15,7 @@ endef
 .PHONY: run test test-all test-shuffled test-slow test-gpu test-cluster mutation check format bench constraints clean
 
 run: $(VENV)/.run
-	$(BIN)/streamlit run app.py
+	$(BIN)/python -m lab serve
 
 test: $(VENV)/.dev
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash .ci/check

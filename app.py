@@ -19,6 +19,7 @@ if str(ROOT) not in sys.path:  # started from another folder, or by uvicorn
 
 from pages.cache.lab import serve  # noqa: E402
 from pages.frame import report_bug  # noqa: E402
+from pages.server.announce import announce  # noqa: E402
 from pages.server.not_found import NotFound  # noqa: E402
 from pages.server.routes import ROUTES  # noqa: E402
 from pages.server.security import Guard  # noqa: E402
@@ -28,10 +29,15 @@ from pages.server.shutdown import limit_shutdown  # noqa: E402
 
 @asynccontextmanager
 async def lifespan(_app: st.App) -> AsyncIterator[None]:
-    """Mark this process as the server while it serves, let sessions of closed tabs expire, and limit the time it takes to end."""
+    """Mark this process as the server while it serves, let sessions of closed tabs expire, limit the time it takes to end, and
+    say where it is.
+    """
     limit_shutdown()
     serve()
     install(get_instance(), ttl_s=st.get_option("server.disconnectedSessionTTL"))
+    announce(
+        st.get_option("server.address"), st.get_option("server.port"), st.get_option("server.allowedHosts"), os.environ
+    )
     yield
 
 

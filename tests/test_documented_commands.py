@@ -71,13 +71,13 @@ def test_the_documents_show_commands_of_every_kind() -> None:
         "python3 -m venv .venv",
         "python3 -m venv .venv-ray",
         ".venv/bin/pip install -c constraints.txt -e .",
-        ".venv/bin/streamlit run app.py",
-        ".venv/bin/streamlit run app.py --server.address 0.0.0.0 --server.allowedHosts 192.168.0.7",
-        "LAB_SLOTS=2 .venv/bin/streamlit run app.py",
+        ".venv/bin/convlab serve",
+        "streamlit run app.py",
+        "LAB_SLOTS=2 .venv/bin/convlab serve",
         "LAB_DATABASE=postgresql+psycopg://lab:PASSWORD@db.example/lab LAB_ARTIFACTS=database:// "
-        ".venv/bin/streamlit run app.py",
+        ".venv/bin/convlab serve",
         "LAB_DATABASE=postgresql+psycopg://lab:PASSWORD@db.example/lab LAB_ARTIFACTS=s3://bucket/lab "
-        ".venv/bin/streamlit run app.py",
+        ".venv/bin/convlab serve",
         *_of_module("tests.mutation"),
         *_of_module("pytest"),
     }
@@ -134,7 +134,7 @@ def test_every_target_is_in_the_makefile(command: str) -> None:
 def test_the_files_that_set_up_and_start_the_lab_are_there() -> None:
     for command, file in (
         (".venv/bin/pip install -c constraints.txt -e .", "constraints.txt"),
-        (".venv/bin/streamlit run app.py", "app.py"),
+        ("streamlit run app.py", "app.py"),
     ):
         assert command in COMMANDS
         assert (ROOT / file).is_file()

@@ -20,6 +20,7 @@ from lab.settings import Settings
 from lab.text import one_sentence
 
 COMMANDS = (
+    LazyCommand("serve", "Start the lab's pages, and open them in the browser.", "serve:serve"),
     LazyCommand("train", "Train a network, or return the stored run of the same settings.", "train:train"),
     LazyCommand("fork", "Go on from a saved epoch of RUN with other settings.", "fork:fork"),
     LazyCommand(

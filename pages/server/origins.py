@@ -18,8 +18,8 @@ _SCHEMES = {"ws": "http", "wss": "https"}
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _OWN_SITES = frozenset({"same-origin", "none"})  # "none": typed, or opened from a bookmark
 HOST_REFUSED = (
-    "403: this lab does not answer under this name. Add it to server.allowedHosts in .streamlit/config.toml if it is "
-    "yours.\n"
+    "403: this lab does not answer under this name. If it is yours, start the lab with `python -m lab serve --allow NAME`, "
+    "or add it to server.allowedHosts in .streamlit/config.toml.\n"
 )
 ORIGIN_REFUSED = (
     "403: this request comes from another web page. Behind a proxy, add the lab's public origin, such as "

@@ -16,7 +16,7 @@ export function onlyHere(host) {
  */
 export function warning(address, most) {
   if (onlyHere(new URL(address).hostname)) {
-    return "This address works on this computer only. The README says how to open the lab to others.";
+    return "This address works on this computer only. Others can open the lab if it is started with: python -m lab serve --host 0.0.0.0";
   }
   return address.length > most ? "The link is too long for a QR code: copy it." : "";
 }

@@ -1,0 +1,99 @@
+"""`serve`: start the server of the pages in this process, for this machine or for all of its networks."""
+
+import errno
+import os
+import socket
+import subprocess
+import sys
+
+import click
+import psutil
+
+from lab.cli.output import json_flag
+from lab.errors import InputError, LabError
+from lab.service.lab import Lab
+from lab.settings import ANNOUNCE, BROWSER, CHECKOUT
+
+_EVERY_NETWORK = ("0.0.0.0", "::")  # noqa: S104  only compared with
+_LOOPBACK = ("localhost", "127.0.0.1")
+
+
+@click.command()
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help=f"Address to listen on; {_EVERY_NETWORK[0]} opens the lab to every network of this machine.",
+)
+@click.option("--port", type=click.IntRange(0, 65535), help="Port; by default 8501, or the next one that is free.")
+@click.option(
+    "--allow",
+    "names",
+    metavar="NAME",
+    multiple=True,
+    help="Another name under which the lab is reached, such as lab.example; can be repeated.",
+)
+@click.option("--browser/--no-browser", default=True, help="Open the lab in this machine's browser.")
+@json_flag
+@click.pass_obj
+def serve(lab: Lab, host: str, port: int | None, names: tuple[str, ...], browser: bool, as_json: bool) -> None:
+    """Start the lab's pages, and open them in the browser.
+
+    Whoever can reach the lab can train and delete runs; `--read-only` before the command lets everybody only look.
+    Ctrl-C ends the server; what is in training goes on.
+    """
+    if not (CHECKOUT / ".streamlit" / "config.toml").is_file():
+        raise LabError(
+            f"{CHECKOUT} has no .streamlit/config.toml: install the lab with `pip install -e` of a checkout."
+        )
+    _check_address(host, port or 0)
+    words = [sys.executable, "-m", "streamlit", "run", str(CHECKOUT / "app.py"), "--server.address", host]
+    words += [] if port is None else ["--server.port", str(port)]
+    for name in allowed_hosts(host, names):
+        words += ["--server.allowedHosts", name]
+    words += ["--logger.hideWelcomeMessage", "true"]  # `pages.server.announce` says more
+    environment = {**os.environ, **lab.settings.environment(), ANNOUNCE: "json" if as_json else "text"}
+    environment[BROWSER] = "1" if browser else ""
+    if os.name == "nt":  # where `exec` gives the prompt back at once
+        sys.exit(subprocess.call(words, env=environment))
+    os.execve(sys.executable, words, environment)  # noqa: S606  there is nothing to quote
+
+
+def allowed_hosts(host: str, names: tuple[str, ...]) -> list[str]:
+    """Return the host names that requests may carry: this machine's own addresses are among them where all are listened on.
+
+    An address in numbers is nobody else's name, so that another site cannot point its own at it (DNS rebinding).
+    """
+    own = _own_addresses() if host in _EVERY_NETWORK else [host]
+    return list(dict.fromkeys([*_LOOPBACK, *own, *names]))
+
+
+def _own_addresses() -> list[str]:
+    """Return the IPv4 addresses of this machine and its name in the local network."""
+    found = [
+        entry.address
+        for entries in psutil.net_if_addrs().values()
+        for entry in entries
+        if entry.family == socket.AF_INET
+    ]
+    return [*found, socket.gethostname()]
+
+
+def _check_address(host: str, port: int) -> None:
+    """Raise `InputError` where nothing can listen on an address. port: 0 for any."""
+    try:
+        family, kind, protocol, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            if os.name != "nt":
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server: a port just left is free
+            probe.bind(place)
+    except OSError as error:
+        raise InputError(_refusal(host, port, error)) from error
+
+
+def _refusal(host: str, port: int, error: OSError) -> str:
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        return f"--host {host} is no address of this machine: use 127.0.0.1 or {_EVERY_NETWORK[0]}, or one that `ip address` lists."
+    if error.errno == errno.EADDRINUSE:
+        return f"Port {port} of {host} is in use: choose another with --port, or leave it out for the next free one."
+    return f"Port {port} of {host} cannot be listened on ({error.strerror}): choose another with --port, above 1023."

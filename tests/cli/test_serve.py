@@ -1,0 +1,105 @@
+"""`serve`: which command starts the server, what it prints and opens, and what it refuses."""
+
+import json
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from lab.cli.commands.serve import allowed_hosts
+from tests.cli.conftest import CommandLine
+
+ROOT = Path(__file__).resolve().parents[2]
+START_S = 120
+
+
+def test_the_lab_is_printed_and_opened_and_ends_at_once(tmp_path: Path) -> None:
+    opened = tmp_path / "opened"
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" >> {shlex.quote(str(opened))}\n', encoding="utf-8")
+    browser.chmod(0o755)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("LAB_", "SSH_"))}
+    environment |= {"DISPLAY": ":7", "BROWSER": f"{browser} %s", "OMP_NUM_THREADS": "1"}
+    words = ["--home", str(tmp_path / "home"), "serve", "--host", "0.0.0.0", "--port", "0", "--json"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "lab", *words],
+        cwd=tmp_path,  # any folder: the server's settings are the checkout's
+        env=environment | {"PYTHONPATH": str(ROOT)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as server:
+        assert server.stdout is not None
+        assert server.stderr is not None
+        try:
+            said = json.loads(server.stdout.readline())
+            _until(lambda: opened.exists() and opened.read_text(encoding="utf-8") == f"{said['here']}\n")
+            assert _status(said["here"] + "/healthz") == 200
+            assert _status(said["here"] + "/healthz", Host="evil.example") == 403
+            assert f"http://{socket.gethostname()}:{said['here'].rsplit(':', 1)[1]}" in said["others"]
+        finally:
+            server.send_signal(signal.SIGTERM)
+        assert server.wait(START_S) == -signal.SIGTERM, server.stderr.read()  # after its shutdown, as uvicorn does
+        assert server.stdout.read() == ""
+
+
+def test_only_on_every_network_the_machines_own_names_are_allowed() -> None:
+    assert allowed_hosts("127.0.0.1", ()) == ["localhost", "127.0.0.1"]
+    assert allowed_hosts("192.168.0.7", ("lab.example", "localhost")) == [
+        "localhost",
+        "127.0.0.1",
+        "192.168.0.7",
+        "lab.example",
+    ]
+    everywhere = allowed_hosts("0.0.0.0", ("lab.example",))
+    own = [one.address for entries in psutil.net_if_addrs().values() for one in entries if one.family == socket.AF_INET]
+    assert set(everywhere) == {"localhost", "127.0.0.1", socket.gethostname(), "lab.example", *own}
+    assert everywhere == allowed_hosts("::", ("lab.example",))
+    assert len(everywhere) == len(set(everywhere))
+
+
+def test_a_port_in_use_is_refused_with_a_way_out(command_line: CommandLine) -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        code, out, err = command_line("serve", "--port", str(port))
+    assert (code, out) == (2, "")
+    assert err == (
+        f"Error: Port {port} of 127.0.0.1 is in use: choose another with --port, or leave it out for the next free one.\n"
+    )
+
+
+@pytest.mark.parametrize("host", ["192.0.2.77", "no-such-host.invalid"])
+def test_an_address_of_another_machine_is_refused(host: str, command_line: CommandLine) -> None:
+    code, out, err = command_line("serve", "--host", host, "--json")
+    assert code == 2
+    assert json.loads(out)["error"].startswith(f"--host {host} is no address of this machine: use 127.0.0.1 or 0.0.0.0")
+    assert err.startswith("Error: --host")
+
+
+def _status(url: str, **headers: str) -> int:
+    """Return the status of one request; it waits until the server answers."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=START_S) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + START_S
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.05)
