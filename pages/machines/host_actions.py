@@ -9,10 +9,9 @@ from lab.runs.hosts import HostState
 from lab.service.machines import HostView
 from pages.cache.lab import get_lab
 from pages.markdown import with_code
+from pages.server.announce import LOOPBACK
 from pages.state.keys import element
 from pages.state.session import flash
-
-_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
 def host_buttons(host: HostView) -> None:
@@ -67,7 +66,7 @@ def join_box() -> None:
 
 
 def _join_command() -> None:
-    if str(st.get_option("server.address") or "") not in _LOOPBACK:
+    if str(st.get_option("server.address") or "") not in LOOPBACK:
         # The token holds the password of the database, and everybody in the network sees this page.
         st.caption("This page is open to the network. Run this on the lab's machine for a token:")
         st.code("python -m lab machines token", language=None)

@@ -12,7 +12,7 @@ import click
 
 from lab.settings import ANNOUNCE, BROWSER
 
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})  # hosts on which a server listens for its own machine alone
 _EVERY_NETWORK = frozenset({"0.0.0.0", "::"})  # noqa: S104  only compared with
 
 
@@ -44,9 +44,9 @@ def announce(host: str, port: int, allowed: Sequence[str], env: Mapping[str, str
 
 def addresses(host: str, port: int, allowed: Sequence[str]) -> Addresses:
     """Return where a server can be opened that listens on `host`."""
-    if host in _LOOPBACK:
+    if host in LOOPBACK:
         return Addresses(_url(host, port), ())
-    names = [name for name in allowed if name not in _LOOPBACK and "*" not in name]
+    names = [name for name in allowed if name not in LOOPBACK and "*" not in name]
     return Addresses(
         _url("127.0.0.1" if host in _EVERY_NETWORK else host, port), tuple(_url(name, port) for name in names)
     )
