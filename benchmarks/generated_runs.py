@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects import sqlite
 
 from lab.config import RunConfig
-from lab.runs import schema as tables
+from lab.runs import tables
 from lab.runs.encoding import encode_tags, setting_key
 from lab.runs.records import Series
 from lab.runs.store import RunStore

@@ -24,8 +24,7 @@ from sqlalchemy import text
 
 from benchmarks.generated_runs import drawn_row, random_config
 from lab.config import RunConfig
-from lab.runs import pace
-from lab.runs import schema as tables
+from lab.runs import pace, tables
 from lab.runs.hosts import HostRecord, Release
 from lab.runs.owner import Owner
 from lab.runs.records import RunRecord, Series

@@ -17,7 +17,7 @@ from sqlalchemy import Column, Float, Integer, Row, Table, TextClause, type_coer
 from sqlalchemy.types import JSON, NullType
 
 from lab.runs.encoding import encode_json
-from lab.runs.schema import runs
+from lab.runs.tables import runs
 
 VERSION = "1:"  # in front of every checksum; a later way of computing it gets another number
 NOT_COVERED = frozenset({"seal"})  # all other columns are covered, those that later releases add as well

@@ -14,7 +14,7 @@ from types import TracebackType
 from sqlalchemy import delete, func, insert, select
 
 from lab.runs.database import Database
-from lab.runs.hosts_table import stored_files
+from lab.runs.tables import stored_files
 
 PART_BYTES = 1 << 20  # one row: what a driver and a server hold in memory at once
 

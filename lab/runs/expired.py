@@ -12,11 +12,10 @@ from sqlalchemy import Connection, Row, select, update
 from lab.runs.checksums import RAW, is_intact
 from lab.runs.database import Moment
 from lab.runs.hosts import joined_hosts
-from lab.runs.jobs_table import LOST, jobs
 from lab.runs.records import RunRequest, RunState
 from lab.runs.row_changes import change_row
 from lab.runs.rows import derive, may_be_gone
-from lab.runs.schema import runs
+from lab.runs.tables import LOST, jobs, runs
 
 MOST_ATTEMPTS = 5  # after which a run that was left behind waits for somebody to look at it
 _REASON = "The process that trained it ended unexpectedly; resume continues from the last checkpoint."

@@ -10,7 +10,7 @@ from lab.runs.context import StoreContext
 from lab.runs.older_rows import checksum_older_run
 from lab.runs.records import ENDS
 from lab.runs.row_changes import change_held_row, change_row, find_row
-from lab.runs.schema import WITHOUT_FINDINGS, runs
+from lab.runs.tables import WITHOUT_FINDINGS, runs
 
 
 class StoredFindings:

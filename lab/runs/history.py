@@ -15,8 +15,8 @@ from lab.runs.results import refresh_headline
 from lab.runs.row_changes import change_held_row, change_row, held_row, sound_row
 from lab.runs.rows import decoded
 from lab.runs.saved_files import unlisted
-from lab.runs.schema import saved_files
 from lab.runs.sums import sum_files
+from lab.runs.tables import saved_files
 from lab.runs.throttled_writer import ThrottledWriter
 
 

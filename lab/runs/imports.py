@@ -19,7 +19,6 @@ from lab.runs.checksums import RAW, row_checksum
 from lab.runs.context import StoreContext
 from lab.runs.encoding import encode_tags, setting_key
 from lab.runs.headline import choose_weights
-from lab.runs.partial_table import partial_runs
 from lab.runs.point_rows import checked_columns, upsert_points
 from lab.runs.records import ENDS, RunRecord, RunRequest, RunState, SavedFile, Series
 from lab.runs.removal import Remove, remove_partial
@@ -28,8 +27,8 @@ from lab.runs.row_changes import sound_row
 from lab.runs.row_values import SUMMARY_COLUMNS, plain_number
 from lab.runs.rows import run_record, saved_file_values
 from lab.runs.run_facts import RunEnvironment, RunSummary
-from lab.runs.schema import runs, saved_files
 from lab.runs.sums import PointColumns, stored_sums
+from lab.runs.tables import partial_runs, runs, saved_files
 from lab.runs.throttled_writer import MOST_ROWS, ThrottledWriter
 
 IMPORTED = "imported"

@@ -19,8 +19,8 @@ from lab.runs.older_rows import checksum_older_run, older_row_fits
 from lab.runs.records import RunState
 from lab.runs.row_changes import find_row
 from lab.runs.rows import damage_words, decoded
-from lab.runs.schema import metadata, points, runs, series_names
 from lab.runs.sums import curve_names, stored_sums
+from lab.runs.tables import metadata, points, runs, series_names, stored_files
 
 _STEPS = 10_000  # of SQLite's virtual machine between two looks at the clock
 _MOST = 5  # findings that are reported
@@ -113,7 +113,8 @@ class Integrity:
 def _integrity(connection: Connection, within_s: float | None) -> list[str]:
     """Return what is wrong with the tables one by one, else with the file as a whole; ["ok"] for nothing."""
     end = math.inf if within_s is None else time.monotonic() + within_s
-    small = [series_names.name, *sorted(metadata.tables.keys() - {series_names.name, points.name})]
+    large = {points.name, stored_files.name}
+    small = [series_names.name, *sorted(metadata.tables.keys() - large - {series_names.name})]
     for what in (*small, _MOST):
         found = _look_until(connection, f"PRAGMA integrity_check({what})", end)
         if found != ["ok"]:

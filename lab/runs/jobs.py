@@ -15,13 +15,12 @@ from lab.runs.checksums import RAW, is_intact
 from lab.runs.context import StoreContext
 from lab.runs.database import Moment
 from lab.runs.expired import expire, mark_expired
-from lab.runs.jobs_table import jobs
 from lab.runs.owner import is_alive
 from lab.runs.records import RunRecord, RunState
 from lab.runs.row_changes import change_row, insert_for, sound_row
 from lab.runs.rows import after_death, decoded, derive, lease_holds, owner_of, run_record
 from lab.runs.run_facts import RunProgress
-from lab.runs.schema import runs
+from lab.runs.tables import jobs, runs
 from lab.runs.waiting_rows import waiting_order
 
 _LIVE = (RunState.QUEUED, RunState.RUNNING)

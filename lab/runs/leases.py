@@ -24,7 +24,7 @@ from lab.runs.results import refresh_headline
 from lab.runs.row_changes import change_held_row, change_row, held_row, sound_row
 from lab.runs.row_values import SUMMARY_COLUMNS, cache_key_if_free, plain_number, progress_values, queued_again
 from lab.runs.rows import AFTER_DEATH, LEASE_S, decoded, derive, listed_record, owner_of, run_record
-from lab.runs.schema import WAITING, runs
+from lab.runs.tables import WAITING, runs
 from lab.runs.waiting_rows import mark_served, waiting_one, waiting_order
 
 

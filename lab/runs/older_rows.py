@@ -15,8 +15,8 @@ from lab.runs.database import Moment
 from lab.runs.encoding import encode_json
 from lab.runs.row_changes import write_checksum
 from lab.runs.rows import decoded, listed_record
-from lab.runs.schema import runs, saved_files, series_names
 from lab.runs.sums import stored_sums
+from lab.runs.tables import runs, saved_files, series_names
 
 _FIELDS = ("id", "config", "fingerprint", "family", "seconds", "reason", "device", "summary", "environment", "notices")
 _JSON_FIELDS = ("config", "summary", "environment", "notices")

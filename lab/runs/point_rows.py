@@ -17,8 +17,8 @@ from lab.runs.curves import fetch, last_steps
 from lab.runs.database import Database
 from lab.runs.records import Series
 from lab.runs.row_changes import change_row, insert_for
-from lab.runs.schema import points, series_names
 from lab.runs.sums import PointColumns
+from lab.runs.tables import points, series_names
 from lab.runs.throttled_writer import ThrottledWriter
 
 _INTO = "INSERT INTO points (run, series, step, value, time_s)"

@@ -14,8 +14,8 @@ from lab.runs.point_rows import as_series, checked_columns, known_series, read_c
 from lab.runs.records import RunRequest, Series
 from lab.runs.row_changes import change_row, held_row, sound_row
 from lab.runs.row_values import progress_values
-from lab.runs.schema import points as points_table
-from lab.runs.schema import runs as runs_table
+from lab.runs.tables import points as points_table
+from lab.runs.tables import runs as runs_table
 
 
 class Points:

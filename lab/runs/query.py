@@ -21,7 +21,7 @@ from lab.config import FIELDS
 from lab.errors import InputError, near_miss
 from lab.findings import AT_CHANCE, DIVERGED, Outcome
 from lab.runs.records import RunState
-from lab.runs.schema import runs
+from lab.runs.tables import runs
 from lab.text import describe_character, hidden_character
 
 _TEXT_KEYS: dict[str, ColumnElement[Any]] = {

@@ -12,15 +12,13 @@ from sqlalchemy import delete, insert, select, update
 from lab.errors import RunStateError
 from lab.runs.checksums import RAW, is_intact
 from lab.runs.context import StoreContext
-from lab.runs.jobs_table import jobs
-from lab.runs.partial_table import partial_runs
 from lab.runs.point_rows import delete_points
 from lab.runs.records import RunRecord, RunRequest, RunState
 from lab.runs.row_changes import change_row, find_row
 from lab.runs.row_values import cache_key_if_free
 from lab.runs.rows import derive, listed_record
 from lab.runs.saved_files import unlisted
-from lab.runs.schema import runs, saved_files
+from lab.runs.tables import jobs, partial_runs, runs, saved_files
 from lab.runs.throttled_writer import ThrottledWriter
 
 Remove: TypeAlias = Callable[[Sequence[str]], None]

@@ -14,7 +14,7 @@ from lab.runs.records import WEIGHTS
 from lab.runs.row_changes import change_row, sound_row
 from lab.runs.rows import decoded
 from lab.runs.run_facts import RunSummary
-from lab.runs.schema import points, saved_files, series_names
+from lab.runs.tables import points, saved_files, series_names
 
 
 class Results:

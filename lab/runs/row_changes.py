@@ -14,7 +14,7 @@ from lab.runs.checksums import RAW, has_checksum, is_intact, row_checksum
 from lab.runs.context import StoreContext
 from lab.runs.records import RunState
 from lab.runs.rows import damage_words
-from lab.runs.schema import runs
+from lab.runs.tables import runs
 
 _COMPARED = 1_000  # newest runs among whose ids a mistyped one is looked for
 _ALIKE = 0.75  # two random ids of 1,000 are seldom so much alike

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, select
 
 from lab.runs.records import RunRequest, RunState
-from lab.runs.schema import runs
+from lab.runs.tables import runs
 
 SUMMARY_COLUMNS = ("best_epoch", "images_per_second")  # filled from the summary
 

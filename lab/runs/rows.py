@@ -22,7 +22,7 @@ from lab.runs.old_notices import is_old_finding
 from lab.runs.owner import Owner, is_alive, this_host
 from lab.runs.records import RunRecord, RunRequest, RunState, SavedFile
 from lab.runs.run_facts import RunEnvironment, RunProgress, RunSummary
-from lab.runs.schema import runs
+from lab.runs.tables import runs
 from lab.runs.visible import visible, with_visible_text
 
 LEASE_S = 10.0  # a lease not renewed for this long is expired; workers renew every RENEW_S

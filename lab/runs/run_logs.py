@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from sqlalchemy import delete, select
 
 from lab.runs.context import StoreContext
-from lab.runs.hosts_table import run_logs
 from lab.runs.row_changes import insert_for
-from lab.runs.schema import runs
+from lab.runs.tables import run_logs, runs
 from lab.text import escaped
 
 MOST_LINES = 200

@@ -14,7 +14,7 @@ from lab.runs.query import condition, ordering, text_column
 from lab.runs.records import RunRecord, RunRequest, RunState
 from lab.runs.row_changes import sound_row
 from lab.runs.rows import listed_record, may_be_gone, run_record
-from lab.runs.schema import CACHED, runs
+from lab.runs.tables import CACHED, runs
 
 _PART = 5_000  # values in one statement
 _HINTS = 20  # names among which the nearest to a mistyped one is looked for

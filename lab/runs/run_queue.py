@@ -23,8 +23,8 @@ from lab.runs.queue_moves import Move, changed_by_move
 from lab.runs.records import RunRecord, RunRequest, RunState
 from lab.runs.row_changes import change_row, insert_for, sound_row, write_checksum
 from lab.runs.rows import derive, listed_record, may_be_gone, run_record
-from lab.runs.schema import CACHED, runs
 from lab.runs.sweep_writes import pause_sweeps
+from lab.runs.tables import CACHED, runs
 from lab.runs.waiting_rows import in_order, read_served, waiting_order, waiting_run
 
 _PART = 5_000  # values in one statement

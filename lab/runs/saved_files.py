@@ -13,8 +13,8 @@ from lab.runs.records import WEIGHTS, SavedFile
 from lab.runs.results import refresh_headline
 from lab.runs.row_changes import change_row, held_row, insert_for, sound_row
 from lab.runs.rows import decoded, saved_file, saved_file_values
-from lab.runs.schema import runs, saved_files
 from lab.runs.sums import sum_files
+from lab.runs.tables import runs, saved_files
 
 
 @dataclass(frozen=True, slots=True)

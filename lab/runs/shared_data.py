@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import delete, insert, select
 
 from lab.runs.context import StoreContext
-from lab.runs.hosts_table import shared_data
+from lab.runs.tables import shared_data
 
 FOLDER = "datasets"  # among the artifacts; no run has this id
 

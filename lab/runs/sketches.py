@@ -14,7 +14,7 @@ from lab.errors import InputError
 from lab.runs.checksums import is_intact, row_checksum
 from lab.runs.context import StoreContext
 from lab.runs.edits import checked_text
-from lab.runs.sketches_table import LABEL_LIMIT, sketches
+from lab.runs.tables import LABEL_LIMIT, sketches
 
 MAX_SKETCHES = 10_000
 MAX_BYTES = 256 << 10  # of one drawing; a full canvas has about 5 KB

@@ -22,10 +22,11 @@ from lab.runs.run_logs import RunLogs
 from lab.runs.run_lookup import RunLookup
 from lab.runs.run_queue import RunQueue
 from lab.runs.saved_files import SavedFiles
-from lab.runs.schema import migrate, require_newest, runs
+from lab.runs.schema import migrate, require_newest
 from lab.runs.shared_data import SharedData
 from lab.runs.sketches import Sketches
 from lab.runs.sweeps import StoredSweeps
+from lab.runs.tables import runs
 from lab.runs.workers import StoredWorkers
 
 

@@ -14,7 +14,7 @@ from lab.errors import UnreadableRunError
 from lab.runs.checksums import EMPTY_SUM, add_sums, file_sum, points_sum, subtract_sum
 from lab.runs.curves import fetch
 from lab.runs.rows import decoded
-from lab.runs.schema import saved_files, series_names
+from lab.runs.tables import saved_files, series_names
 
 PointColumns: TypeAlias = tuple[list[int], list[float | None], list[float]]  # steps, values, times
 

@@ -13,7 +13,7 @@ from lab.runs.database import Moment
 from lab.runs.records import RunState
 from lab.runs.rows import decoded, derive
 from lab.runs.run_facts import RunProgress
-from lab.runs.sweeps_table import sweeps, trials
+from lab.runs.tables import sweeps, trials
 from lab.sweeps.plan import FoundTrial
 from lab.sweeps.records import Measured, Source, SweepRecord, SweepState, TrialRecord, TrialState
 from lab.sweeps.spec import SweepSpec

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, Row, Table, select, update
 
 from lab.runs.checksums import is_intact, raw_columns, row_checksum
 from lab.runs.sweep_rows import trial_values
-from lab.runs.sweeps_table import sweeps, trials
+from lab.runs.tables import sweeps, trials
 from lab.sweeps.records import SweepState, TrialRecord
 
 SWEEP, TRIAL = raw_columns(sweeps), raw_columns(trials)

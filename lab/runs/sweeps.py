@@ -24,10 +24,9 @@ from lab.runs.row_changes import change_row, find_row, sound_row
 from lab.runs.row_values import cache_key_if_free, queued_again
 from lab.runs.rows import listed_record
 from lab.runs.run_queue import NewRunFacts, queued_values, take_in
-from lab.runs.schema import points, runs, series_names
 from lab.runs.sweep_rows import found_trial, sweep_record, sweep_values, with_values
 from lab.runs.sweep_writes import SWEEP, TRIAL, change_sweep, write_seal, write_trial
-from lab.runs.sweeps_table import sweeps, trials
+from lab.runs.tables import points, runs, series_names, sweeps, trials
 from lab.sweeps.plan import ANSWERED, SLOTS, FoundTrial
 from lab.sweeps.records import Measured, Source, SweepRecord, SweepState, TrialRecord, TrialState
 from lab.sweeps.spec import SweepSpec

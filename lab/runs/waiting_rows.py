@@ -6,9 +6,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, select
 
 from lab.runs.fair_order import FairOrder, WaitingRun
-from lab.runs.owners_table import owners
 from lab.runs.row_changes import insert_for
-from lab.runs.schema import WAITING, runs
+from lab.runs.tables import WAITING, owners, runs
 
 _ORDERED_BY = (runs.c.number, runs.c.owner, runs.c.priority, runs.c.queued_at)
 

@@ -11,8 +11,7 @@ from lab.runs.owner import Owner, is_alive
 from lab.runs.records import RunState
 from lab.runs.row_changes import insert_for
 from lab.runs.rows import derive, lease_holds
-from lab.runs.schema import runs
-from lab.runs.workers_table import workers
+from lab.runs.tables import runs, workers
 
 SEEN_S = 5.0  # how often a waiting worker says that it is there; one that trains renews its run's lease instead
 SILENT_S = 15.0  # one on another host that has not said so for this long counts as gone

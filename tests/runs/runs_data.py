@@ -10,9 +10,9 @@ from lab.runs.checksums import RAW
 from lab.runs.owner import Owner
 from lab.runs.records import RunRecord, SavedFile, Series
 from lab.runs.row_changes import find_row, write_checksum
-from lab.runs.schema import runs
 from lab.runs.store import RunStore
 from lab.runs.sums import stored_sums
+from lab.runs.tables import runs
 
 CONFIG = RunConfig(dataset="digits")
 

@@ -31,8 +31,8 @@ from lab.runs import row_changes, rows
 from lab.runs.checksums import NOT_COVERED, RAW, row_checksum
 from lab.runs.owner import Owner
 from lab.runs.records import RunRecord, RunState, SavedFile, Series
-from lab.runs.schema import runs as runs_table
 from lab.runs.store import RunStore
+from lab.runs.tables import runs as runs_table
 
 RUNS = 12
 SEED = 20261126

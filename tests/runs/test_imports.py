@@ -20,11 +20,10 @@ from lab.runs.database import Database
 from lab.runs.identity import new_run_id
 from lab.runs.imports import IMPORT_LEASE_S, EndedRun, PortableRun
 from lab.runs.owner import Owner
-from lab.runs.partial_table import partial_runs
 from lab.runs.records import RunRequest, RunState, SavedFile, Series
 from lab.runs.run_facts import RunEnvironment, RunSummary
-from lab.runs.schema import points, runs, saved_files
 from lab.runs.store import RunStore
+from lab.runs.tables import partial_runs, points, runs, saved_files
 from tests.runs.conftest import Clock
 from tests.runs.runs_data import claimed, saved_file, series, submit
 

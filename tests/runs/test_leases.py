@@ -12,8 +12,8 @@ from lab.runs.owner import Owner
 from lab.runs.records import RunRecord, RunRequest, RunState
 from lab.runs.rows import FOREIGN_GRACE_S, LEASE_S, may_be_gone
 from lab.runs.run_facts import RunEnvironment, RunProgress, RunSummary
-from lab.runs.schema import runs
 from lab.runs.store import RunStore
+from lab.runs.tables import runs
 from tests.runs.conftest import Clock, Process
 from tests.runs.runs_data import claimed, saved_file, series, submit
 from tests.waiting import wait_until

@@ -10,8 +10,8 @@ from sqlalchemy.engine.interfaces import CacheStats
 from lab.runs import schema
 from lab.runs.database import Database
 from lab.runs.owner import Owner
-from lab.runs.schema import runs
 from lab.runs.store import RunStore
+from lab.runs.tables import runs
 from tests.new_stores import SpareStores
 from tests.runs.runs_data import submit
 

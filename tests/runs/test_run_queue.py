@@ -11,8 +11,8 @@ from lab.runs.expired import mark_expired
 from lab.runs.owner import Owner
 from lab.runs.queue_moves import Move
 from lab.runs.records import RunRecord, RunRequest, RunState
-from lab.runs.schema import runs
 from lab.runs.store import RunStore
+from lab.runs.tables import runs
 from tests.runs.conftest import Clock, Process
 from tests.runs.runs_data import submit
 

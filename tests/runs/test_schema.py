@@ -11,16 +11,10 @@ from sqlalchemy import Connection, inspect, text
 from lab.errors import ReadOnlyError, StoreError, StoreVersionError
 from lab.runs import headline_columns, migrations, schema
 from lab.runs.database import Database
-from lab.runs.hosts_table import hosts, lab_release, run_logs, shared_data, stored_files
-from lab.runs.jobs_table import jobs
 from lab.runs.owner import Owner
-from lab.runs.owners_table import owners
-from lab.runs.partial_table import partial_runs
 from lab.runs.records import RunState
-from lab.runs.sketches_table import sketches
 from lab.runs.store import RunStore
-from lab.runs.sweeps_table import sweeps, trials
-from lab.runs.workers_table import workers
+from lab.runs.tables import metadata
 from tests.runs.runs_data import CONFIG, submit, write_past_checks
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,7 +24,6 @@ NEWEST = len(schema.MIGRATIONS)
 OPEN_AT_ONCE = """
 import os, sys
 from lab.runs.store import RunStore
-from lab.runs.sweeps_table import sweeps, trials
 ready, go = os.pipe(), os.pipe()
 children = []
 for _ in range(16):
@@ -151,8 +144,7 @@ def test_a_store_of_the_first_schema_learns_which_runs_differ_only_in_their_seed
 
 
 def test_the_migrations_lead_to_the_tables_that_the_lab_reads_and_writes(store: RunStore) -> None:
-    tables = [*schema.metadata.sorted_tables, sketches, partial_runs, sweeps, trials, workers, owners, jobs]
-    tables += [hosts, lab_release, shared_data, run_logs, stored_files]
+    tables = metadata.sorted_tables
     with store.database.read() as connection:
         found = inspect(connection)
         assert set(found.get_table_names()) == {table.name for table in tables}

@@ -10,7 +10,7 @@ import pytest
 
 from lab.errors import InputError, LabError
 from lab.runs.row_changes import sound_row
-from lab.runs.schema import points
+from lab.runs.tables import points
 from lab.sharing.bundle.layout import MANIFEST, points_name, run_name, weights_name
 from lab.sharing.bundle.read import import_bundle
 from lab.sharing.bundle.record import read_record

@@ -19,7 +19,7 @@ from lab.runs.checksums import file_sum
 from lab.runs.records import CHECKPOINT, RunRecord, RunRequest, RunState, SavedFile
 from lab.runs.row_changes import change_row, sound_row
 from lab.runs.rows import saved_file_values
-from lab.runs.schema import saved_files
+from lab.runs.tables import saved_files
 from lab.service.forks import find_fork_point, fork_config, list_fork_points
 from lab.service.lab import Lab
 from lab.sharing.bundle.read import import_bundle

@@ -8,8 +8,8 @@ from sqlalchemy import insert
 
 from lab.runs.owner import Owner
 from lab.runs.store import RunStore
+from lab.runs.tables import workers
 from lab.runs.workers import WorkerRecord
-from lab.runs.workers_table import workers
 from lab.worker.presence import Presence
 
 

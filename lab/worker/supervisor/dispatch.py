@@ -15,9 +15,9 @@ from lab.executors.base import Executor, ExecutorError, Job, JobState, JobStatus
 from lab.executors.config import Executors, read_executors, title_of
 from lab.executors.registry import open_executors
 from lab.runs.jobs import HELD, REFUSED, BoundRun, JobRecord
-from lab.runs.jobs_table import LOST
 from lab.runs.records import RunState
 from lab.runs.store import RunStore
+from lab.runs.tables import LOST
 from lab.settings import Settings
 from lab.worker.supervisor.log import log_supervisor
 
