@@ -33,6 +33,7 @@ from lab.runs.owner import Owner
 from lab.runs.records import RunRecord, RunState, SavedFile, Series
 from lab.runs.store import RunStore
 from lab.runs.tables import runs as runs_table
+from lab.runs.tables import trials
 
 RUNS = 12
 SEED = 20261126
@@ -329,6 +330,19 @@ def test_a_damaged_name_of_a_curve_is_found_before_the_time_for_looking_is_over(
     assert "sqlite_autoindex_series_names_1" in found
     assert bool(store.results.saved_epochs(run) != known) is (place == "index")
     assert store.integrity.warnings() == (found,)
+
+
+def test_a_quick_check_looks_at_every_small_table(tmp_path: Path) -> None:
+    file, _ = _filled(tmp_path)
+    store = RunStore.open(f"sqlite:///{file}")
+    trial = {"sweep": 1, "number": 0, "run": "of-a-trial", "params": {}, "rung": 0, "measured": []}
+    with store.database.write() as connection:
+        connection.execute(trials.insert().values(**trial, settled="", source="suggested"))
+    data = file.read_bytes()
+    assert data.count(b"of-a-trial") == 2  # in the table and in its index
+    file.write_bytes(data.replace(b"of-a-trial", b"of-another", 1))
+    (found,) = RunStore.open(f"sqlite:///{file}").integrity.check_file(within_s=0.0)
+    assert "trials_run" in found
 
 
 def test_a_quick_check_gives_up_on_the_points_and_a_patient_one_does_not(tmp_path: Path) -> None:
