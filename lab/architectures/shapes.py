@@ -11,13 +11,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from lab.errors import ShapeError
 
+_FLOAT_BYTES = 4
 _COMPUTED = 100_000_000  # weights by input values, about the mult-adds of its convolutions: some milliseconds
 
 
@@ -66,6 +67,39 @@ def _copy_with(module: nn.Module, memo: dict[int, Any]) -> nn.Module:
     for each in module.modules():  # hooks belong to other threads, which may add and remove them meanwhile
         memo |= {id(hooks): OrderedDict() for hooks in (each._forward_hooks, each._forward_pre_hooks)}
     return copy.deepcopy(module, memo)
+
+
+class ActivationBytes(NamedTuple):
+    """What one image takes as float32 on its way through a network, each in bytes and at least 1.
+
+    map: the largest tensor, the image itself among them. layer: the largest input and output of a layer together, which are
+    there at once. stored: the outputs of all layers, which a backward pass needs.
+    """
+
+    map: int
+    layer: int
+    stored: int
+
+
+def activation_bytes(probe: nn.Module, x_BCHW: Tensor) -> ActivationBytes:
+    """Count the bytes of one image's tensors on a copy of a network, such as `make_probe` gives."""
+    largest, layer, stored = prod(x_BCHW.shape[1:]), 0, 0
+
+    def count(module: nn.Module, inputs: tuple[Any, ...], output: object) -> None:
+        nonlocal largest, layer, stored
+        if not isinstance(output, Tensor):
+            return
+        size = prod(output.shape[1:])
+        largest = max(largest, size)
+        if not any(module.children()):
+            layer = max(layer, size + prod(inputs[0].shape[1:]))
+            stored += size
+
+    for module in probe.modules():
+        module.register_forward_hook(count)
+    with torch.no_grad():
+        probe(x_BCHW)
+    return ActivationBytes(*(max(1, _FLOAT_BYTES * size) for size in (largest, layer, stored)))
 
 
 @contextmanager

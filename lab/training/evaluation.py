@@ -3,13 +3,12 @@
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lab.architectures.shapes import meta_copy
+from lab.architectures.shapes import activation_bytes, meta_copy
 from lab.devices import is_out_of_memory, release_memory
 from lab.errors import TrainingError
 from lab.training.batches import normalise
@@ -17,10 +16,8 @@ from lab.training.kernels import to_channels_last
 from lab.training.losses import Loss, split_output
 
 CPU_CHUNK = 250  # images; larger chunks are slower on a CPU for wide networks
-_FLOAT_BYTES = 4
-MOST_BYTES = (
-    2 * 10**9
-)  # of the largest feature map of a chunk elsewhere; `mobilenet` at 224 pixels took 20 GB with 2,000 images
+# Of the largest feature map of a chunk elsewhere: `mobilenet` at 224 pixels took 20 GB with 2,000 images.
+MOST_BYTES = 2 * 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +43,10 @@ class Forward:
     _map_bytes: dict[torch.Size, int] = field(default_factory=dict, repr=False, compare=False)
 
     def map_bytes(self, image_shape: torch.Size) -> int:
-        """Return `largest_map_bytes`, found once: it takes some milliseconds."""
+        """Return the bytes of one image's largest float32 tensor, found once: it takes some milliseconds."""
         if image_shape not in self._map_bytes:
-            self._map_bytes[image_shape] = largest_map_bytes(self.network, image_shape)
+            probe, x_BCHW = meta_copy(self.network).eval(), torch.empty(1, *image_shape, device="meta")
+            self._map_bytes[image_shape] = activation_bytes(probe, x_BCHW).map
         return self._map_bytes[image_shape]
 
     def resolve_chunk(self, batch_size: int, image_shape: torch.Size, device: torch.device) -> int:
@@ -93,21 +91,6 @@ class Forward:
                     chunk = _halve(len(part), error)
                 release_memory(x_u8.device)  # outside the handler: the traceback holds the failed chunk's tensors
         return parts, chunk
-
-
-def largest_map_bytes(network: nn.Module, image_shape: torch.Size) -> int:
-    """Return the float32 bytes of one image's largest tensor on its way through the network; nothing is computed."""
-    probe = meta_copy(network).eval()
-    sizes = [image_shape.numel()]
-
-    def note(_module: nn.Module, _inputs: tuple[Any, ...], output: object) -> None:
-        if isinstance(output, Tensor):
-            sizes.append(output.numel())
-
-    for module in probe.modules():
-        module.register_forward_hook(note)
-    probe(torch.empty(1, *image_shape, device="meta"))
-    return _FLOAT_BYTES * max(sizes)
 
 
 def evaluate(

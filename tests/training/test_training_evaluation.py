@@ -9,7 +9,7 @@ from torch import nn
 
 from lab.architectures.build import build_network
 from lab.training.data import ResidentData
-from lab.training.evaluation import MOST_BYTES, Forward, evaluate, largest_map_bytes
+from lab.training.evaluation import MOST_BYTES, Forward, evaluate
 from tests.training.training_nets import SmallNet
 
 Build = Callable[[], nn.Module]
@@ -65,16 +65,16 @@ def test_a_chunk_on_a_gpu_holds_as_many_images_as_their_largest_feature_map_leav
     """The convolution of the small net makes 4 maps of 6x6 from 8x8 pixels; MobileNet's widest are 64 of 112x112."""
     network, shape, gpu = SmallNet(), torch.Size([1, 8, 8]), torch.device("cuda")
     hooks = [len(module._forward_hooks) for module in network.modules()]
-    assert largest_map_bytes(network, shape) == 4 * 4 * 6 * 6
     forward = Forward(network, 0.0, 1.0)
+    assert forward.map_bytes(shape) == 4 * 4 * 6 * 6
     assert forward.resolve_chunk(0, shape, gpu) == MOST_BYTES // (4 * 4 * 6 * 6)
     assert forward.resolve_chunk(7, shape, gpu) == 7
     assert forward.resolve_chunk(0, shape, torch.device("cpu")) == 250
     assert [len(module._forward_hooks) for module in network.modules()] == hooks
     with torch.device("meta"):
         wide = build_network("mobilenet")
-    assert largest_map_bytes(wide, torch.Size([1, 28, 28])) == 4 * 64 * 112 * 112
-    assert largest_map_bytes(nn.Flatten(), shape) == 4 * 64
+    assert Forward(wide, 0.0, 1.0).map_bytes(torch.Size([1, 28, 28])) == 4 * 64 * 112 * 112
+    assert Forward(nn.Flatten(), 0.0, 1.0).map_bytes(shape) == 4 * 64
     huge = nn.Upsample(size=30_000)
     assert Forward(huge, 0.0, 1.0).resolve_chunk(0, shape, gpu) == 1
 
