@@ -19,9 +19,8 @@ def write_atomically(path: Path, parts: Iterable[bytes], *, private: bool = True
     private: only its owner can read the file and the folders made for it. Raises `OSError`, after which the old file is
     still whole.
     """
-    temporary = path.with_name(
-        f".{secrets.token_hex(8)}{TEMPORARY}"
-    )  # short, though the name be as long as names can be
+    # Short, though the name be as long as names can be.
+    temporary = path.with_name(f".{secrets.token_hex(8)}{TEMPORARY}")
     handle = _create(temporary, private=private)
     try:
         try:

@@ -22,6 +22,6 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def build_generator(seed: int, *names: str | int, device: torch.device | str = "cpu") -> torch.Generator:
-    """Return a fresh generator on a device, seeded by `derive_seed`."""
-    return torch.Generator(device=device).manual_seed(derive_seed(seed, *names))
+def build_generator(seed: int, *names: str | int) -> torch.Generator:
+    """Return a fresh generator of the CPU, seeded by `derive_seed`."""
+    return torch.Generator().manual_seed(derive_seed(seed, *names))

@@ -4,7 +4,6 @@ What only this lab reads has encodings of its own, which stored data fix: `lab.r
 database and in bundles, and `lab.training.progress` writes every float of a checkpoint exactly.
 """
 
-import json
 import math
 from typing import Any
 
@@ -37,8 +36,3 @@ def with_names(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [with_names(item) for item in value]
     return value
-
-
-def strict_json(value: Any, *, indent: int | None = 1) -> str:
-    """Return one strict JSON document ending with a line end; keys stay in their order."""
-    return json.dumps(with_names(value), allow_nan=False, ensure_ascii=False, indent=indent) + "\n"

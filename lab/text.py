@@ -19,9 +19,8 @@ _SELECTORS = range(0xFE00, 0xFE10)
 _HAN_SELECTORS = range(0xE0100, 0xE01F0)
 _MONGOLIAN_SELECTORS = frozenset({0x180B, 0x180C, 0x180D, 0x180F})
 _MONGOLIAN = range(0x1800, 0x18B0)
-_SELECTED = frozenset(
-    {"So", "Sm", "Sk", "Po", "Pd", "Lo"}
-)  # categories of what has such forms; Latin, Greek and Cyrillic have none
+# Categories of what has such forms; Latin, Greek and Cyrillic have none.
+_SELECTED = frozenset({"So", "Sm", "Sk", "Po", "Pd", "Lo"})
 _MARKS = frozenset({"Mn", "Me"})  # drawn over the letter before, without a width of their own
 _MOST_MARKS = 8  # in a row: Tibetan and Hebrew have up to six on a letter; hundreds cover the lines above and below
 _KEYCAP = "\u20e3"

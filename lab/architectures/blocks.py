@@ -63,13 +63,11 @@ def conv_group(
     return [(f"conv{index}", conv), *norm, (f"relu{index}", relu())]
 
 
-def hidden_group(
-    sizes: Sequence[int], *, classes: int, dropout: float | None = None, relu: Callable[[], nn.Module] = nn.ReLU
-) -> nn.Sequential:
+def hidden_group(sizes: Sequence[int], *, classes: int, dropout: float | None = None) -> nn.Sequential:
     """Return the linear layers sizes[0] → … → classes, with ReLU (and dropout) after all but the last."""
     layers: list[Named] = []
     for index, (before, after) in enumerate(itertools.pairwise(sizes), start=1):
-        layers += [(f"fc{index}", nn.Linear(before, after)), (f"relu{index}", relu())]
+        layers += [(f"fc{index}", nn.Linear(before, after)), (f"relu{index}", nn.ReLU())]
         if dropout is not None:
             layers.append((f"drop{index}", nn.Dropout(dropout)))
     layers.append((f"fc{len(sizes)}", nn.Linear(sizes[-1], classes)))

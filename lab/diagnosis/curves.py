@@ -229,7 +229,5 @@ def moving_mean(values: Values, width: int) -> Values:
 
 
 def share(value: float) -> str:
-    """Write a share of images as per cent."""
-    return (
-        format_percent(value) if abs(value) <= 1 else format_loss(value)
-    )  # a value above 1 is no share, such as in an imported run
+    """Write a share of images as per cent; a value above 1, as an imported run may have, is no share."""
+    return format_percent(value) if abs(value) <= 1 else format_loss(value)

@@ -21,10 +21,8 @@ from lab.sketch.shape import Shape
 from lab.sketch.sketch import Sketch
 from lab.sketch.unsure import UnsureRule, Verdict, assess_answer
 
-MAPS, RULE = (
-    "convlab_maps",
-    "convlab_unsure",
-)  # names of metadata: name, title and shape of each output of maps, and the rule
+# Names of metadata: name, title and shape of each output of maps, and the rule.
+MAPS, RULE = "convlab_maps", "convlab_unsure"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

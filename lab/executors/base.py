@@ -39,14 +39,6 @@ class JobStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class Resources:
-    """What one worker is given."""
-
-    cpus: int = 1
-    gpus: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class Job:
     """One worker for one run. id: the same whenever the same job is asked for again, so that it is started once.
 

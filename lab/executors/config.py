@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lab.errors import ConfigError, near_miss
-from lab.executors.base import LOCAL, Resources
+from lab.executors.base import LOCAL
 from lab.settings import Settings
 
 FILE = "executors.toml"
@@ -171,8 +171,3 @@ def _is_texts(value: Any) -> bool:
 
 def _is_whole(value: Any, low: int, high: int) -> bool:
     return type(value) is int and low <= value <= high
-
-
-def resources_of(config: SlurmConfig | RayConfig) -> Resources:
-    """Return what one worker is given."""
-    return Resources(config.cpus, config.gpus)

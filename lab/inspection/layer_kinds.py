@@ -46,11 +46,9 @@ class LayerKind:
     is_activation: bool = False
 
 
-def _activation(layer: type[nn.Module], label: str = "") -> tuple[type[nn.Module], LayerKind]:
+def _activation(layer: type[nn.Module]) -> tuple[type[nn.Module], LayerKind]:
     name = layer.__name__
-    return layer, LayerKind(
-        name=name, label=label or name, field=fields.same, folds=True, follows_maps=True, is_activation=True
-    )
+    return layer, LayerKind(name=name, label=name, field=fields.same, folds=True, follows_maps=True, is_activation=True)
 
 
 def _elementwise(layer: type[nn.Module], label: str) -> tuple[type[nn.Module], LayerKind]:

@@ -179,11 +179,6 @@ def _table_text(statistics: ModelStatistics, *, batch: int) -> str:
     return "\n".join(lines)
 
 
-def summary_text(network: nn.Module, *, input_shape: tuple[int, ...]) -> str:
-    """Return torchinfo's own table for one batch of (B, C, H, W)."""
-    return summarize(network, input_shape=input_shape).text
-
-
 def _row(info: LayerInfo, name: str, fields: dict[str, list[ReceptiveField | None]]) -> LayerRow:
     leaf = info.is_leaf_layer
     runs = fields.get(name) if leaf else None

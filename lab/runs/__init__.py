@@ -17,7 +17,8 @@ which is one of them; every operation may be repeated, and `lab.runs.outage` doe
 
 **Records.** The store hands out frozen records (`lab.runs.records`) and takes plain values. What a call returned is on
 disk (`synchronous=FULL`); what raised left nothing behind. Each call is one short transaction, or, where it writes more
-than some thousand rows, several with pauses between them (`writer`); any thread of any process may call at any time. Every refusal is a `StoreError` of one sentence.
+than some thousand rows, several with pauses between them (`throttled_writer`); any thread of any process may call at any
+time. Every refusal is a `StoreError` of one sentence.
 
 **One answer.** `queue.submit` returns the queued, running or finished run with the same fingerprint if there is one, decided
 by a unique index and not by looking first. Paused, stopped, failed, interrupted and deleted runs are no answers, and

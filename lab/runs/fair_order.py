@@ -1,7 +1,8 @@
 """In what order queued runs are taken: the one rule for `claim`, for every list of the queue and for what a move changes.
 
-The highest priority goes first. Among runs of equal priority owners take turns, as in Nagle's fair queue (RFC 970, 1985): next is the owner served longest ago, with the run that was queued first. An owner who was never served goes before all
-who were; between two such, the older run decides. No database here.
+The highest priority goes first. Among runs of equal priority owners take turns, as in Nagle's fair queue (RFC 970, 1985):
+next is the owner served longest ago, with the run that was queued first. An owner who was never served goes before all who
+were; between two such, the older run decides. No database here.
 """
 
 from collections import deque
@@ -9,9 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from heapq import heapify, heappop, heappush
 from typing import NamedTuple, TypeAlias
 
-_Turn: TypeAlias = tuple[
-    int, float, int, str
-]  # served, then `queued_at` and `number` of the owner's first run, and the owner
+# Served, then `queued_at` and `number` of the owner's first run, and the owner.
+_Turn: TypeAlias = tuple[int, float, int, str]
 
 
 class WaitingRun(NamedTuple):

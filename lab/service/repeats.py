@@ -18,9 +18,8 @@ from lab.service.validation import Validation
 MOST_SEEDS = 50  # of one setting by one request
 USUAL_SEEDS = 5  # of each side a comparison needs
 USUAL_FOLDS = 5
-_REPEAT_WORDS = re.compile(
-    r"(, fold \d+ of \d+)?, seed \d+$"
-)  # at the end of the name of a run that is a repeat itself
+# At the end of the name of a run that is a repeat itself.
+_REPEAT_WORDS = re.compile(r"(, fold \d+ of \d+)?, seed \d+$")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,14 @@ Numbers keep all their bits. Text is the user's: in CSV a cell that a spreadshee
 apostrophe in front (OWASP ASVS 5.0, 1.2.10), in Markdown and LaTeX every special character is escaped.
 """
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from lab.metrics import ACCURACY
 from lab.runs.records import RunRecord, Series
 from lab.sharing.comparison import Cell, Table
-from lab.strict_json import float_text, strict_json
+from lab.strict_json import float_text, with_names
 
 METRICS_VERSION = 1
 # What makes Excel, LibreOffice or Google Sheets read a cell as a formula, full-width forms included.
@@ -69,34 +70,32 @@ def metrics_csv(runs: Sequence[tuple[RunRecord, Mapping[str, Series]]]) -> str:
 
 def metrics_json(runs: Sequence[tuple[RunRecord, Mapping[str, Series]]]) -> str:
     """Return configuration, results and every point of every run; NaN and infinities are the words JSON lacks."""
-    return strict_json(
-        {
-            "format": "convlab-metrics",
-            "version": METRICS_VERSION,
-            "runs": [
-                {
-                    "run": run.id,
-                    "name": run.name,
-                    "state": run.state.value,
-                    "config": run.config.as_dict(),
-                    "tags": list(run.tags),
-                    "note": run.note,
-                    "seconds": run.seconds,
-                    "summary": run.summary.as_dict(),
-                    "headline": run.headline.as_dict(),
-                    "environment": run.environment.as_dict(),
-                    "outcome": run.status,
-                    "findings": [finding.as_dict() for finding in run.findings],
-                    "series": {
-                        name: {"step": series.step, "time_s": series.time_s, "value": series.value}
-                        for name, series in points.items()
-                    },
-                }
-                for run, points in runs
-            ],
-        },
-        indent=None,
-    )
+    document = {
+        "format": "convlab-metrics",
+        "version": METRICS_VERSION,
+        "runs": [
+            {
+                "run": run.id,
+                "name": run.name,
+                "state": run.state.value,
+                "config": run.config.as_dict(),
+                "tags": list(run.tags),
+                "note": run.note,
+                "seconds": run.seconds,
+                "summary": run.summary.as_dict(),
+                "headline": run.headline.as_dict(),
+                "environment": run.environment.as_dict(),
+                "outcome": run.status,
+                "findings": [finding.as_dict() for finding in run.findings],
+                "series": {
+                    name: {"step": series.step, "time_s": series.time_s, "value": series.value}
+                    for name, series in points.items()
+                },
+            }
+            for run, points in runs
+        ],
+    }
+    return json.dumps(with_names(document), allow_nan=False, ensure_ascii=False) + "\n"
 
 
 def shown(value: Cell, *, column: str = "") -> str:

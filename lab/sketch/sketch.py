@@ -101,7 +101,7 @@ def dump_strokes(strokes: Sequence[Stroke]) -> str:
     return json.dumps(rows, allow_nan=False, separators=(",", ":"))
 
 
-def sketch_from_png(data: bytes, *, origin: str = "canvas") -> Sketch:
+def sketch_from_png(data: bytes) -> Sketch:
     """Take the ink (alpha) of a canvas saved as a PNG; raises `InputError`."""
     try:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as picture:
@@ -110,4 +110,4 @@ def sketch_from_png(data: bytes, *, origin: str = "canvas") -> Sketch:
             alpha = picture.convert("RGBA").getchannel("A")
     except (ValueError, OSError, SyntaxError) as error:
         raise InputError(f"The canvas cannot be read ({error}): clear it and draw again.") from error
-    return Sketch(np.asarray(alpha), origin)
+    return Sketch(np.asarray(alpha), "canvas")

@@ -25,9 +25,8 @@ def require_torch() -> None:
         torch.set_num_threads(1)
         gc.collect()
         gc.freeze()
-        atexit.register(
-            gc.unfreeze
-        )  # what is frozen is not cleared at the end, and extension modules complain of leaks
+        # What is frozen is not cleared at the end, and extension modules complain of leaks.
+        atexit.register(gc.unfreeze)
         _ready.set()
 
 

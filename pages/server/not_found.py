@@ -11,15 +11,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from lab.errors import close_match
 from pages.registry import list_pages
 
-_STREAMLIT = (
-    "_stcore",
-    "media",
-    "component",
-    "static",
-    "app",
-    "auth",
-    "oauth2callback",
-)  # first parts of its own paths
+# First parts of its own paths.
+_STREAMLIT = ("_stcore", "media", "component", "static", "app", "auth", "oauth2callback")
 _FILES = frozenset(path.name for path in (Path(st.__file__).parent / "static").iterdir() if path.is_file())
 _PAGE = Template((Path(__file__).parent / "not_found.html").read_text(encoding="utf-8"))
 

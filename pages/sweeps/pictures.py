@@ -25,8 +25,6 @@ from pages.widgets.parallel_plot import parallel_plot
 from pages.widgets.segments import choose_segment
 from pages.widgets.theme import dark
 
-_AT_A_RUNG = ("parallel", "importance", "slices", "surface")
-
 
 def pictures(spec: SweepSpec, trials: Sequence[TrialRecord]) -> None:
     """Draw the switch and the chosen picture."""

@@ -14,7 +14,6 @@ from lab.executors.config import (
     SlurmConfig,
     parse_executors,
     read_executors,
-    resources_of,
     title_of,
 )
 from lab.executors.slurm import _status
@@ -76,7 +75,7 @@ def test_the_ends_of_every_rule_fit_and_come_back(name: str, values: dict[str, A
         key: tuple(value) if key == "options" else value for key, value in values.items()
     }
     assert found.ids == (name,)
-    assert (resources_of(section).cpus, resources_of(section).gpus) == (values.get("cpus", 1), values.get("gpus", 0))
+    assert (section.cpus, section.gpus) == (values.get("cpus", 1), values.get("gpus", 0))
     assert found.most_jobs(name) == (values.get("jobs", 64 if name == "slurm" else 0) or MOST_JOBS)
     assert found.most_jobs("ray" if name == "slurm" else "slurm") == 0
 

@@ -11,7 +11,7 @@ from lab.architectures.build import build_network
 from lab.architectures.registry import list_architectures
 from lab.inspection.graph import trace_graph
 from lab.inspection.receptive_field import ReceptiveField, union
-from lab.inspection.summary import Summary, summarize, summary_text
+from lab.inspection.summary import Summary, summarize
 from tests.every_network import EVERY_NETWORK
 
 
@@ -65,12 +65,12 @@ def test_the_json_answer_has_the_promised_fields() -> None:
 
 
 def test_the_text_names_units_and_batch_whatever_python_makes_of_an_enum() -> None:
-    text = summary_text(on_meta("lenet5"), input_shape=(64, 1, 28, 28))
+    text = summarize(on_meta("lenet5"), input_shape=(64, 1, 28, 28)).text
     assert "Total mult-adds (M): 27.07\n" in text
     assert "Mult-adds of one image: 423,038\n" in text
     assert "those of a batch of 64 images." in text
     assert "Units." not in text
-    assert "Total mult-adds (G): 1.05\n" in summary_text(on_meta("conv2-fc2"), input_shape=(64, 1, 28, 28))
+    assert "Total mult-adds (G): 1.05\n" in summarize(on_meta("conv2-fc2"), input_shape=(64, 1, 28, 28)).text
 
 
 @pytest.mark.parametrize("id", EVERY_NETWORK)
@@ -82,7 +82,7 @@ def test_mult_adds_of_one_image_are_those_of_a_batch_of_one(id: str) -> None:
 
 
 def test_the_text_is_torchinfos_table() -> None:
-    text = summary_text(on_meta("lenet5"), input_shape=(64, 1, 28, 28))
+    text = summarize(on_meta("lenet5"), input_shape=(64, 1, 28, 28)).text
     assert "Total params: 61,706" in text
     assert "Forward/backward pass size (MB): 3.34" in text
 

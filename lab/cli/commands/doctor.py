@@ -26,9 +26,8 @@ def examine(lab: Lab) -> dict[str, Any]:
     """Return versions, paths, device, data sets, and a sentence for each problem."""
     problems: list[str] = []
     device: dict[str, Any] = {}
-    state: dict[str, Any] = {
-        "database": re.sub(r"(://[^/@]*:)[^/@]*@", r"\1***@", lab.settings.database)
-    }  # its password
+    without_password = re.sub(r"(://[^/@]*:)[^/@]*@", r"\1***@", lab.settings.database)
+    state: dict[str, Any] = {"database": without_password}
     try:
         device = describe_device(resolve_device(lab.settings.device))
     except LabError as error:

@@ -130,7 +130,7 @@ def _check_runs(archive: Archive, digests: Mapping[str, str]) -> list[_Checked]:
     for index in range(count):
         if run_name(index) not in digests or points_name(index) not in digests:
             refuse(f"run {index} is not whole")
-        record = read_record(_verified(archive, run_name(index), digests, most=MAX_JSON), run_name(index))
+        record = read_record(_verified(archive, run_name(index), digests), run_name(index))
         name = points_name(index)
         curves = check_curves(archive, name, digests[name], most=points_left)
         points_left -= sum(curve.count for curve in curves)
@@ -153,8 +153,8 @@ def _check_size_of_records(archive: Archive, count: int) -> None:
         refuse(f"its records have {size:,} bytes, more than {MAX_ALL_JSON:,}", way_out="export fewer runs at a time")
 
 
-def _verified(archive: Archive, name: str, digests: Mapping[str, str], *, most: int) -> bytes:
-    data = archive.read(name, most=most)
+def _verified(archive: Archive, name: str, digests: Mapping[str, str]) -> bytes:
+    data = archive.read(name, most=MAX_JSON)
     if hashlib.sha256(data).hexdigest() != digests[name]:
         refuse(f"{name} is not the file that was exported: its SHA-256 differs")
     return data

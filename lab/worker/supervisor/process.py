@@ -231,9 +231,8 @@ def main(settings: Settings | None = None, *, warm: bool = False) -> int:
             supervisor = Supervisor(settings, warm=warm, workers=adopted)
             signal.signal(signal.SIGTERM, supervisor.end)
             signal.signal(signal.SIGINT, supervisor.end)
-            _write_own_pid_file(
-                settings
-            )  # now: whoever reads it may end this process, and its workers must end with it
+            # Now: whoever reads it may end this process, and its workers must end with it.
+            _write_own_pid_file(settings)
             store = supervisor.open_store()
             supervisor.membership = supervisor.outage.call(lambda: Membership.open(settings, store))
             stop_duties = _lab_duties(supervisor, store) if not supervisor.membership.joined else None
