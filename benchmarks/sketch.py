@@ -14,13 +14,14 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from benchmarks.traced_digits import redraw_image, trace_fidelity, trace_lines
 from lab.data.load import Dataset
 from lab.loaded_network import LoadedNetwork
 from lab.service.lab import Lab
 from lab.settings import Settings
 from lab.sketch.normalise import ALL_STEPS, STEPS, normalise
 from lab.sketch.reading import compute_probabilities
-from lab.sketch.render import POLYLINES, draw_digit, random_hand, redraw_image, trace_fidelity, trace_lines
+from lab.sketch.render import POLYLINES, draw_digit, random_hand
 from lab.sketch.sketch import Sketch
 
 FAITHFUL = 0.75  # shared ink below which a trace is another drawing (blots have no middle line) and is left out

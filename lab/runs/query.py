@@ -8,6 +8,7 @@ database, so a page of 10,000 runs costs some tens of milliseconds.
 """
 
 import fnmatch
+import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -65,12 +66,12 @@ KEYS: dict[str, str] = {
 _TERM = re.compile(r"(-?)([a-z0-9_]+)(<=|>=|!=|:|<|>|=)(.*)", re.DOTALL | re.IGNORECASE)
 _WORDS = re.compile(r'(?:[^\s"]|"[^"]*")+')
 _COMPARE: dict[str, Callable[[ColumnElement[Any], float], ColumnElement[bool]]] = {
-    "<": lambda column, value: column < value,
-    "<=": lambda column, value: column <= value,
-    ">": lambda column, value: column > value,
-    ">=": lambda column, value: column >= value,
-    "=": lambda column, value: column == value,
-    "!=": lambda column, value: column != value,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "=": operator.eq,
+    "!=": operator.ne,
 }
 _OUTCOMES = {"diverged": DIVERGED, "guessing": AT_CHANCE}  # the code of the finding that decides it
 _YES = {"yes": 1, "true": 1, "1": 1, "no": 0, "false": 0, "0": 0}

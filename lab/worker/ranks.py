@@ -23,7 +23,7 @@ from lab.settings import Settings
 from lab.temporary_folders import temporary_folder
 from lab.training.parallel import ParallelSteps, parallel_steps
 from lab.training.step_choice import StepKind
-from lab.training.team import Team, join_team, leave_team
+from lab.training.team import join_team, leave_team
 from lab.worker.exit_codes import LATER
 from lab.worker.supervisor.log import log_worker
 
@@ -82,7 +82,7 @@ def steps_on_devices(
             raise
         finally:
             over.set()
-            _end(ranks, team, built)
+            _end(ranks, built)
 
 
 def _start(
@@ -110,7 +110,7 @@ def _watch(rank: "subprocess.Popen[bytes]", over: threading.Event) -> None:
         os._exit(LATER)
 
 
-def _end(ranks: "list[subprocess.Popen[bytes]]", team: Team, built: list[ParallelSteps]) -> None:
+def _end(ranks: "list[subprocess.Popen[bytes]]", built: list[ParallelSteps]) -> None:
     try:
         if built:
             built[0].end()

@@ -112,7 +112,7 @@ def _views(
     if view == "Network":
         whole_network(models, images, blank=sketch.blank)
     elif view == "Why":
-        _why(models, sketch, answers, page)
+        _why(models, sketch, answers)
     elif view == "Inside":
         inside(models, images, answers, blank=sketch.blank)
     elif view == "Nearest neighbours":
@@ -121,7 +121,7 @@ def _views(
         save_form(models, sketch)
 
 
-def _why(models: Sequence[Model], sketch: Sketch, answers: Sequence[Answer], page: DrawPage) -> None:
+def _why(models: Sequence[Model], sketch: Sketch, answers: Sequence[Answer]) -> None:
     st.pills(
         "From your ink to what the network gets. Switch steps off to see what they do.",
         STEPS,

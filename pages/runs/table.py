@@ -156,7 +156,7 @@ def _grid(runs: Sequence[RunRecord], view: RunsView) -> None:
         width="stretch",
         height=min(len(runs), _SHOWN_ROWS) * 36 + 40,
         placeholder="–",
-        column_config=_columns(runs, writable=writable),
+        column_config=_columns(runs),
         on_change=_typed,
         args=(key, ids),
         disabled=[name for name in frame.columns if name not in _editable(writable)],
@@ -232,7 +232,7 @@ def _whole(value: Any) -> int | None:
     return round(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
-def _columns(runs: Sequence[RunRecord], *, writable: bool) -> dict[str, Any]:
+def _columns(runs: Sequence[RunRecord]) -> dict[str, Any]:
     column = st.column_config
     tags = sorted({tag for run in runs for tag in run.tags})
     zone = st.context.timezone or "UTC"

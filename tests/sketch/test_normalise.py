@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.traced_digits import redraw_image
 from lab.data.load import load_dataset
 from lab.data.recipes import RECIPES, Recipe
 from lab.sketch.normalise import (
@@ -15,7 +16,7 @@ from lab.sketch.normalise import (
     normalise_steps,
     stroke_width,
 )
-from lab.sketch.render import POLYLINES, Hand, draw_digit, redraw_image
+from lab.sketch.render import POLYLINES, Hand, draw_digit
 from lab.sketch.sketch import Sketch, Stroke, sketch_from_strokes
 
 MNIST = RECIPES["mnist"]

@@ -127,7 +127,7 @@ def test_steps_that_are_switched_off_are_left_out_of_the_pictures() -> None:
     model, answer = model_of(), answer_of("3")
     for steps in (STEPS, ("crop", "scale")):
         app = draw_alone(
-            lambda: studio._why([model], SKETCH, [answer], DrawPage()),
+            lambda: studio._why([model], SKETCH, [answer]),
             state={DRAW.state_key: DrawState(steps=steps)},
         )
         html = app.get("html")[0].proto.body
@@ -137,7 +137,7 @@ def test_steps_that_are_switched_off_are_left_out_of_the_pictures() -> None:
         assert app.pills[0].value == list(steps)
     words = app.caption[0].value
     assert "Made as MNIST was made, then brought to mean 0.2500 and standard deviation 0.5000 for LeNet" in words
-    blank = draw_alone(lambda: studio._why([model], BLANK, [answer], DrawPage()))
+    blank = draw_alone(lambda: studio._why([model], BLANK, [answer]))
     assert blank.caption[0].value == "Draw something, and each step shows its picture here."
 
 

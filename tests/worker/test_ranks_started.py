@@ -155,7 +155,7 @@ def test_what_is_lost_when_the_ranks_are_let_go_is_said_and_they_are_ended(
             raise RuntimeError("Broken pipe")
 
     rank = Rank(["rank"], stdin=0, env={})
-    module._end([rank], Team(0, 2, None), [Lost()])  # type: ignore[list-item]
+    module._end([rank], [Lost()])  # type: ignore[list-item]
     assert "a rank was lost when it was let go: Broken pipe" in capfd.readouterr().err
     assert (rank.got, said) == (["closed", 20.0], ["left"])
 
