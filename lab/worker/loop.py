@@ -23,6 +23,7 @@ from lab.service.lab import Lab
 from lab.settings import Settings
 from lab.stored_findings import fill_missing_findings
 from lab.training.warm_up import warm_up
+from lab.worker.claims import Claims
 from lab.worker.disk_reserve import hold_reserve
 from lab.worker.execution import execute
 from lab.worker.presence import Presence
@@ -69,7 +70,7 @@ def work(
     idle_since = time.monotonic()
     look_at = -math.inf
     outage = Outage(ending=ending, say=log_worker)
-    unsure = False  # whether a claim may have been committed though its answer was lost
+    claims = Claims(lab.store, slot=slot, owner=owner)
     hold_reserve(lab.settings.home)
     while not (ending.is_set() or leaving.is_set()):
         try:
@@ -77,17 +78,13 @@ def work(
             if (early_s := look_at - time.monotonic()) > 0:
                 ending.wait(min(POLL_S, early_s))
                 continue
-            if unsure:
-                lab.store.leases.release(slot=slot, owner=owner)
-            lacks: frozenset[str] = frozenset()
-            if lab.joined:
-                lacks = lab.shared_datasets.lacking()
+            lacks = lab.shared_datasets.lacking() if lab.joined else frozenset()
             lab.sweeps.advance_due()
-            run, unsure = lab.store.leases.claim(slot=slot, owner=owner, lacks=lacks), False
+            run = claims.claim(lacks=lacks)
             outage.answered()
         except StoreBusyError as error:
             outage.refused(error)
-            run, unsure = None, True
+            run = None
         if run is None:
             look_at = time.monotonic() + presence.look_again_s(POLL_S)
             filled = fill_missing_findings(lab.store, budget_s=POLL_S)

@@ -18,6 +18,7 @@ from lab.runs.records import RunRecord, RunState
 from lab.runs.rows import FOREIGN_GRACE_S, LEASE_S
 from lab.runs.workers import WorkerRecord
 from lab.service.lab import Lab
+from lab.worker.claims import Claims
 from lab.worker.disk_reserve import hold_reserve
 from lab.worker.execution import execute
 from lab.worker.exit_codes import LATER
@@ -60,7 +61,8 @@ def train_one(
     presence = Presence(lab.store, WorkerRecord(owner, slot, str(resolve_device(lab.settings.device)), ENGINE, 0))
     hold_reserve(lab.settings.home)
     try:
-        claimed = _claim(lab, run, slot, owner, executor, presence, ending, claim_s)
+        claims = Claims(lab.store, slot=slot, owner=owner)
+        claimed = _claim(lab, run, claims, executor, presence, ending, claim_s)
         if claimed is None:
             return _unclaimed(lab, run, ending)
         log_worker(f"run {run} ({claimed.config.arch} on {claimed.config.dataset}), attempt {claimed.attempts}")
@@ -73,8 +75,7 @@ def train_one(
 def _claim(
     lab: Lab,
     run: str,
-    slot: str,
-    owner: Owner,
+    claims: Claims,
     executor: str | None,
     presence: Presence,
     ending: threading.Event,
@@ -82,13 +83,10 @@ def _claim(
 ) -> RunRecord | None:
     outage = Outage(ending=ending, say=log_worker)
     end = time.monotonic() + claim_s
-    unsure = False  # whether a claim may have been committed though its answer was lost
     while not ending.is_set():
         try:
             presence.renew()
-            if unsure:
-                lab.store.leases.release(slot=slot, owner=owner)
-            claimed, unsure = lab.store.leases.claim(slot=slot, owner=owner, run=run, executor=executor), False
+            claimed = claims.claim(run=run, executor=executor)
             outage.answered()
             if claimed is not None:
                 return claimed
@@ -96,7 +94,6 @@ def _claim(
                 return None
         except StoreBusyError as error:
             outage.refused(error)
-            unsure = True
         ending.wait(_POLL_S)
     return None
 
