@@ -8,8 +8,9 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects import sqlite
 
 from lab.config import RunConfig
+from lab.config.repeats import setting_key
 from lab.runs import tables
-from lab.runs.encoding import encode_tags, setting_key
+from lab.runs.encoding import encode_tags
 from lab.runs.records import Series
 from lab.runs.store import RunStore
 

@@ -77,6 +77,19 @@ def _loss(value: Any) -> str:
     return f"{value:.4f}" if abs(value) < _LARGE_LOSS else format_short(value)
 
 
+def run_marks(run: RunRecord) -> dict[str, Any]:
+    """Return what a live chart is given of its run and then polls, JSON-safe: where it changes, the page is drawn anew."""
+    return {
+        "run": run.id,
+        "state": str(run.state),
+        "status": run.status,
+        "live": run.state.live,
+        "device": run.device,
+        "notices": len(run.notices),
+        "findings": findings_mark(run),
+    }
+
+
 def findings_mark(run: RunRecord) -> str:
     """Return a text that differs where a run's findings differ; a hint names its epoch and need not follow every one."""
     words = [finding.code if finding.severity == "hint" else finding.message for finding in run.findings]

@@ -17,9 +17,9 @@ from lab.charts.ranges import Limits, share_limits, sound_limits
 from lab.charts.rates import rate_lines
 from lab.charts.smoothing import USUAL_SPAN
 from lab.charts.style import assign_slots
+from lab.config.repeats import REPEATED, setting_key
 from lab.metric_charts import ChartSpec, list_charts
 from lab.metrics import LEARNING_RATE, LOSS, Split
-from lab.runs.encoding import REPEATED, setting_key
 from lab.runs.records import RunRecord
 from lab.runs.repeated import count_repeats
 from lab.sharing.comparison import run_labels

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from lab.config import RunConfig
+from lab.config.repeats import setting_key
 from lab.presets import Preset, list_presets
-from lab.runs.encoding import setting_key
 from lab.runs.records import RunRecord, RunState
 from lab.sharing.comparison import Table, last_result_of
 from lab.spread import Spread, spread_of

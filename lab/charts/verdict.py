@@ -8,8 +8,8 @@ import plotly.graph_objects as go
 from lab.charts.style import layout, plain_text, run_style
 from lab.comparison.runs import Comparison
 from lab.comparison.sides import Side
+from lab.config.repeats import repeat_text
 from lab.metrics import ACCURACY, MetricSpec
-from lab.runs.repeated import repeat_text
 from lab.spread import Spread, format_result
 
 _WIDTH = 0.16  # of the strip in which a side's dots stand, in units of the axis

@@ -7,8 +7,8 @@ from statistics import fmean
 
 from lab.comparison.sides import Side, check_comparable, make_side
 from lab.comparison.verdict import PAIRS_FROM, Verdict, compare_folds, compare_values, correct, sampling_error
+from lab.config.repeats import setting_key
 from lab.errors import InputError
-from lab.runs.encoding import setting_key
 from lab.runs.records import RunRecord
 
 _NAMED = 3  # folds that a sentence names

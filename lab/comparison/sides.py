@@ -3,13 +3,13 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
+from lab.config.repeats import Repeat, repeat_of, setting_key
 from lab.errors import InputError
 from lab.formatting import plural
 from lab.metrics import TEST_ACCURACY, VAL_ACCURACY, MetricSpec
-from lab.runs.encoding import setting_key
 from lab.runs.imports import IMPORTED
 from lab.runs.records import RunRecord, RunState
-from lab.runs.repeated import Repeat, are_folds, repeat_of
+from lab.runs.repeated import are_folds
 from lab.spread import Spread, spread_of
 
 _NAMED = 3  # runs that a sentence names

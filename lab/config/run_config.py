@@ -103,12 +103,7 @@ class RunConfig(ConfigBase):
     )
     batch_size: int = setting(64, "Batch size", "Images per step.", "training", low=1, high=65_536, short="batch")
     seed: int = setting(
-        0,
-        "Seed",
-        "Decides initial weights, the split, the order of the images and dropout.",
-        "training",
-        low=0,
-        high=2**31 - 1,
+        0, "Seed", "Decides initial weights, the split, the order of the images and dropout.", "training", low=0
     )
     init_from: str = setting(
         "",

@@ -36,6 +36,14 @@ def list_convolutions(network: nn.Module) -> tuple[str, ...]:
     return tuple(name for name, module in network.named_modules() if isinstance(module, nn.Conv2d))
 
 
+def copy_weights(module: nn.Conv2d | nn.Linear) -> tuple[np.ndarray, np.ndarray]:
+    """Return float32 copies of a layer's weight (outputs, …) and bias (outputs,); zeros for a layer without a bias."""
+    weight = module.weight.detach().float().cpu().numpy().copy()
+    if module.bias is None:
+        return weight, np.zeros(len(weight), np.float32)
+    return weight, module.bias.detach().float().cpu().numpy().copy()
+
+
 def read_kernels(network: nn.Module, *, layer: str) -> Kernels:
     """Return a copy of one convolution's weights; another layer raises `InputError`."""
     names = list_convolutions(network)
@@ -43,12 +51,11 @@ def read_kernels(network: nn.Module, *, layer: str) -> Kernels:
         raise InputError(f"{layer!r} is not a convolution of this network. {near_miss(layer, names)}")
     module = network.get_submodule(layer)
     assert isinstance(module, nn.Conv2d)
-    weight = module.weight.detach().float().cpu().numpy().copy()
-    bias = np.zeros(len(weight), np.float32) if module.bias is None else module.bias.detach().float().cpu().numpy()
+    weight, bias = copy_weights(module)
     return Kernels(
         layer=layer,
         weight=weight,
-        bias=bias.copy(),
+        bias=bias,
         stride=int(module.stride[0]),
         padding=padding_before(module, axis=0),
         dilation=int(module.dilation[0]),

@@ -13,6 +13,7 @@ from torch import nn
 
 from lab.errors import InputError, near_miss
 from lab.inspection.graph import GraphNode
+from lab.inspection.kernels import copy_weights
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,9 +53,7 @@ def read_linear(network: nn.Module, *, layer: str) -> LinearWeights:
         raise InputError(f"{layer!r} is not a linear layer of this network. {near_miss(layer, names)}")
     module = network.get_submodule(layer)
     assert isinstance(module, nn.Linear)
-    weight = module.weight.detach().float().cpu().numpy().copy()
-    bias = np.zeros(len(weight), np.float32) if module.bias is None else module.bias.detach().float().cpu().numpy()
-    return LinearWeights(layer, weight, bias.copy())
+    return LinearWeights(layer, *copy_weights(module))
 
 
 def take_sum(inputs: np.ndarray, linear: LinearWeights, *, unit: int) -> WeightedSum:

@@ -29,7 +29,8 @@ from lab.runs.records import SavedFile
 IN_DATABASE = "database://"  # as LAB_ARTIFACTS: saved files lie in the database of the store
 _PIECE = 1 << 20  # bytes
 _ANSWERS = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError, ImportError)
-_UNASKED = frozenset({"NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"})  # botocore's, before it asks
+# botocore's, before it asks.
+_NO_CREDENTIALS = frozenset({"NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"})
 # What the system says of a network folder whose server is away.
 _GONE = frozenset(
     number
@@ -95,7 +96,7 @@ class ArtifactStore:
     def _is_away(self, error: Exception) -> bool:
         if self._has_plain_errors:
             return isinstance(error, OSError) and error.errno in _GONE
-        return not isinstance(error, _ANSWERS) and type(error).__name__ not in _UNASKED
+        return not isinstance(error, _ANSWERS) and type(error).__name__ not in _NO_CREDENTIALS
 
     def write(self, path: str, data: bytes) -> tuple[str, int]:
         """Store bytes under a relative path, replacing what was there; return their SHA-256 and their number.

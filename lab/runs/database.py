@@ -36,7 +36,7 @@ _LIBPQ = {
 }
 # A client that went away inside a transaction, behind a pulled cable, would hold its rows for hours: nobody could take its
 # run over. Shorter than what a lease and its grace take, and longer than any pause between two statements of ours.
-_FORSAKEN_S = 15.0
+_IDLE_TRANSACTION_S = 15.0
 _CLOCK = "SELECT extract(epoch FROM clock_timestamp())::float8, extract(epoch FROM pg_postmaster_start_time())::float8"
 
 
@@ -120,7 +120,7 @@ class Database:
         def _configure(connection: Any, _record: Any) -> None:
             with connection.cursor() as cursor:
                 cursor.execute(f"SET lock_timeout = {round(1000 * self.busy_s)}")
-                cursor.execute(f"SET idle_in_transaction_session_timeout = {round(1000 * _FORSAKEN_S)}")
+                cursor.execute(f"SET idle_in_transaction_session_timeout = {round(1000 * _IDLE_TRANSACTION_S)}")
             connection.commit()
 
         return engine

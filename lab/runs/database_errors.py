@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from lab.errors import LabError, ReadOnlyError, StoreBusyError, StoreError, StoreUnreachableError
 
 _LOCKED = ("locked", "could not obtain lock", "lock timeout", "could not serialize")
-_CROSSED = "40P01"  # deadlock_detected
+_DEADLOCK = "40P01"  # deadlock_detected
 # Postgres answered the connection and meant it: waiting does not help. All other refusals to connect pass by themselves.
 _REFUSED = (
     "authentication failed",
@@ -22,9 +22,9 @@ _REFUSED = (
 )
 # SQLSTATE classes: 08 connection exception, 57P0x the server is shut down, crashed or starting up, 53300 too many clients,
 # 25P03 the server ended a transaction that had paused for too long.
-_GONE = ("08", "57P0", "53300", "25P03")
+_UNREACHABLE = ("08", "57P0", "53300", "25P03")
 # A refusal to connect has no code.
-_CROWDED = ("too many clients", "too many connections", "connection slots are reserved")
+_TOO_MANY = ("too many clients", "too many connections", "connection slots are reserved")
 # 53 insufficient resources (its disk is full, no memory), 58 its disk fails, 25006 it takes no writes (a standby after a
 # failover, an operator's switch), 57014 somebody cancelled the statement: it answers, and may do it later.
 _UNABLE = ("53", "58", "25006", "57014")
@@ -40,10 +40,10 @@ def explain_refusal(error: Exception, *, where: str, busy_s: float, writes: bool
     cause = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
     low = cause.lower()
     if _is_gone(error):
-        crowded = any(words in low for words in _CROWDED)
+        too_many = any(words in low for words in _TOO_MANY)
         advice = (
             "close other connections to it, or raise its limit"
-            if crowded
+            if too_many
             else "check that the database server is running"
         )
         return StoreUnreachableError(
@@ -55,7 +55,7 @@ def explain_refusal(error: Exception, *, where: str, busy_s: float, writes: bool
             f"The run store {where} cannot do it for now ({_short(cause)}), so {undone}: look at the database server, "
             "and try again; a training waits for it."
         )
-    if _sqlstate(error) == _CROSSED:
+    if _sqlstate(error) == _DEADLOCK:
         return StoreBusyError(
             f"Another process and this one waited for each other in the run store {where}, so {undone}: try again."
         )
@@ -89,7 +89,7 @@ def _is_gone(error: Exception) -> bool:
         return False
     state = _sqlstate(error)
     if state:
-        return state.startswith(_GONE)
+        return state.startswith(_UNREACHABLE)
     low = str(error.orig).lower()
     if any(words in low for words in _REFUSED):
         return False

@@ -8,9 +8,6 @@ import json
 import math
 from typing import Any
 
-from lab.config import RunConfig
-
-REPEATED = ("seed", "fold")  # settings in which repeats of one setting differ
 _MARK = "$float"
 
 
@@ -51,8 +48,3 @@ def encode_tags(tags: tuple[str, ...]) -> str:
 def decode_tags(text: str) -> tuple[str, ...]:
     """Read what `encode_tags` wrote."""
     return tuple(text.split("\n")[1:-1])
-
-
-def setting_key(config: RunConfig) -> str:
-    """Return what a run has in common with its repeats: those that differ only in their seed or their fold."""
-    return config.digest(data_checksum="", without=REPEATED)

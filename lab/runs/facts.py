@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +21,6 @@ DEVICE = re.compile(r"(cpu|cuda|mps|xpu)(:[0-9]{1,3})?")
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,59}")
 _ANSWERS = 100  # to sample images; a run has ten
 _NAMES = 100  # facts of one record; honest runs have about twenty
-Number: TypeAlias = int | float
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,9 @@ from lab.config import ENGINE
 from lab.errors import HostStateError, JoinRefusedError
 from lab.runs.context import StoreContext
 from lab.runs.row_changes import insert_for
-from lab.runs.rows import lease_holds
+from lab.runs.rows import SILENT_S, lease_holds
 from lab.runs.tables import hosts, lab_release, workers
 
-SILENT_S = 15.0  # a host that has not said for this long that it is there counts as gone
 _RELEASE = 1  # the number of the only row
 
 

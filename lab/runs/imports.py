@@ -14,10 +14,11 @@ import numpy as np
 from sqlalchemy import Connection, delete, insert, select, update
 
 from lab.config import RunConfig
+from lab.config.repeats import setting_key
 from lab.errors import LabError, RunStateError, StoreError
 from lab.runs.checksums import RAW, row_checksum
 from lab.runs.context import StoreContext
-from lab.runs.encoding import encode_tags, setting_key
+from lab.runs.encoding import encode_tags
 from lab.runs.headline import choose_weights
 from lab.runs.point_rows import checked_columns, upsert_points
 from lab.runs.records import ENDS, RunRecord, RunRequest, RunState, SavedFile, Series

@@ -16,14 +16,13 @@ from lab.runs.context import StoreContext
 from lab.runs.database import Moment
 from lab.runs.expired import expire, mark_expired
 from lab.runs.owner import is_alive
-from lab.runs.records import RunRecord, RunState
+from lab.runs.records import LIVE, RunRecord, RunState
 from lab.runs.row_changes import change_row, insert_for, sound_row
-from lab.runs.rows import after_death, decoded, derive, lease_holds, owner_of, run_record
+from lab.runs.rows import decoded, derive, expired_state, lease_holds, owner_of, run_record
 from lab.runs.run_facts import RunProgress
 from lab.runs.tables import jobs, runs
 from lab.runs.waiting_rows import waiting_order
 
-_LIVE = (RunState.QUEUED, RunState.RUNNING)
 REFUSED = "refused"  # a job's state: the engine did not take it, or did not answer; it is tried again
 HELD = "held"  # a job's state: after it its run was paused, and jobs before it count no more
 _WORDS = 300  # characters of an engine's answer that are stored
@@ -82,7 +81,7 @@ class StoredJobs:
     def bound(self) -> tuple[BoundRun, ...]:
         """Return the live runs that engines train, and all others that have an open job, in the order of the queue."""
         opened = select(jobs.c.run).where(jobs.c.closed_at.is_(None))
-        live = (runs.c.executor != "") & runs.c.state.in_(_LIVE) & runs.c.deleted_at.is_(None)
+        live = (runs.c.executor != "") & runs.c.state.in_(LIVE) & runs.c.deleted_at.is_(None)
         query = select(*RAW).where(live | runs.c.id.in_(opened)).order_by(runs.c.number)
         with self.context.database.read() as connection:
             moment = self.context.moment(connection)
@@ -96,7 +95,7 @@ class StoredJobs:
         """Return for how many runs or jobs some engines may have to be asked."""
         if not executors:
             return 0
-        waiting = runs.c.executor.in_(executors) & runs.c.state.in_(_LIVE) & runs.c.deleted_at.is_(None)
+        waiting = runs.c.executor.in_(executors) & runs.c.state.in_(LIVE) & runs.c.deleted_at.is_(None)
         opened = jobs.c.executor.in_(executors) & jobs.c.closed_at.is_(None)
         with self.context.database.read() as connection:
             counts = [
@@ -182,7 +181,7 @@ class StoredJobs:
             moment = self.context.moment(connection)
             gone = row.state == RunState.RUNNING and row.lease == lease and not lease_holds(row.lease_until, moment.now)
             if gone and not is_alive(owner_of(row)):
-                expire(connection, row, after_death(row), moment)
+                expire(connection, row, expired_state(row), moment)
                 return True
             return False
 

@@ -23,7 +23,7 @@ from lab.runs.records import ENDS, RunRecord, RunRequest, RunState
 from lab.runs.results import refresh_headline
 from lab.runs.row_changes import change_held_row, change_row, held_row, sound_row
 from lab.runs.row_values import SUMMARY_COLUMNS, cache_key_if_free, plain_number, progress_values, queued_again
-from lab.runs.rows import AFTER_DEATH, LEASE_S, decoded, derive, listed_record, owner_of, run_record
+from lab.runs.rows import EXPIRED_STATES, LEASE_S, decoded, derive, listed_record, owner_of, run_record
 from lab.runs.tables import WAITING, runs
 from lab.runs.waiting_rows import mark_served, waiting_one, waiting_order
 
@@ -251,7 +251,7 @@ def _as_requested(request: RunRequest, now: float) -> dict[str, Any]:
     """Return the columns of an end that was overtaken by another request."""
     if request is RunRequest.RUN:
         return {"state": RunState.QUEUED, "queued_at": now, "finished_at": None, "reason": ""}
-    return {"state": AFTER_DEATH[request], "reason": ""}
+    return {"state": EXPIRED_STATES[request], "reason": ""}
 
 
 def _refusal(run: str, state: RunState, request: RunRequest) -> str:

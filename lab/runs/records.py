@@ -43,6 +43,7 @@ class RunState(StrEnum):
         return self in (RunState.PAUSED, RunState.STOPPED, RunState.INTERRUPTED, RunState.FAILED)
 
 
+LIVE = (RunState.QUEUED, RunState.RUNNING)  # what a row of a live run says; STOPPING is read off its request
 # What a run can end as when its owner lets go of it.
 ENDS = frozenset({RunState.FINISHED, RunState.STOPPED, RunState.PAUSED, RunState.FAILED, RunState.INTERRUPTED})
 

@@ -1,26 +1,9 @@
-"""Repeats of one setting: runs that differ in their seed, or in which fold is held out, and how such runs are counted in words."""
+"""How runs of one setting, which differ in their seed or fold (`lab.config.repeats`), are counted in words."""
 
 from collections.abc import Collection
 
-from lab.config import RunConfig
 from lab.formatting import plural
-from lab.runs.encoding import REPEATED
 from lab.runs.records import RunRecord
-
-__all__ = ["REPEATED", "Repeat", "are_folds", "count_repeats", "repeat_of", "repeat_text"]
-
-Repeat = tuple[int, int]  # seed, and fold from 1, 0 without folds
-
-
-def repeat_of(config: RunConfig) -> Repeat:
-    """Return what a run has for itself among the repeats of its setting."""
-    return config.seed, config.fold if config.folds else 0
-
-
-def repeat_text(config: RunConfig) -> str:
-    """Return such as "seed 3", or "fold 2 of 5, seed 3"."""
-    fold = f"fold {config.fold} of {config.folds}, " if config.folds else ""
-    return f"{fold}seed {config.seed}"
 
 
 def are_folds(runs: Collection[RunRecord]) -> bool:

@@ -27,10 +27,11 @@ from lab.runs.visible import visible, with_visible_text
 
 LEASE_S = 10.0  # a lease not renewed for this long is expired; workers renew every RENEW_S
 RENEW_S = 2.0
-FOREIGN_GRACE_S = 30.0  # an owner on another host cannot be looked at: it counts as dead after this much more silence
+FOREIGN_GRACE_S = 30.0  # an owner on another host cannot be looked at: it counts as ended after this much more silence
+SILENT_S = 15.0  # a host, or a worker elsewhere, that has not said for this long that it is there counts as gone
 
-# What a run that was asked for something becomes when its owner died before doing it.
-AFTER_DEATH = {
+# What a run that was asked for something becomes when its owner ended before doing it.
+EXPIRED_STATES = {
     RunRequest.STOP: RunState.STOPPED,
     RunRequest.PAUSE: RunState.PAUSED,
     RunRequest.RUN: RunState.INTERRUPTED,
@@ -51,7 +52,7 @@ def lease_holds(lease_until: float | None, now: float) -> bool:
 def derive(row: Row[Any], *, moment: Moment, alive: Alive = is_alive) -> tuple[RunState, bool]:
     """Return the run's state as it is, and whether its owner answers.
 
-    A live owner whose lease ran out is busy, not dead: it stays RUNNING or STOPPING with False. While the server was
+    A live owner whose lease ran out is busy and has not ended: it stays RUNNING or STOPPING with False. While the server was
     down nobody could renew a lease, so the silence of an owner on another host counts from when it was up again.
     """
     state = RunState(row.state)
@@ -60,13 +61,13 @@ def derive(row: Row[Any], *, moment: Moment, alive: Alive = is_alive) -> tuple[R
     request = RunRequest(row.want)
     at_work = RunState.STOPPING if request is RunRequest.STOP else RunState.RUNNING
     lives = alive(owner_of(row))
-    if lives is False:  # a death seen on this host needs no lease to run out
-        return after_death(row), True
+    if lives is False:  # an end seen on this host needs no lease to run out
+        return expired_state(row), True
     if lease_holds(row.lease_until, moment.now):
         return at_work, True
     if lives is None:
         lives = moment.now < max(row.lease_until or 0.0, moment.up_since + LEASE_S) + FOREIGN_GRACE_S
-    return (at_work, False) if lives else (after_death(row), True)
+    return (at_work, False) if lives else (expired_state(row), True)
 
 
 def may_be_gone(moment: Moment) -> ColumnElement[bool]:
@@ -78,10 +79,10 @@ def may_be_gone(moment: Moment) -> ColumnElement[bool]:
     return or_(runs.c.host == this_host(), runs.c.lease_until.is_(None), not_(holds))
 
 
-def after_death(row: Row[Any]) -> RunState:
-    """Return what a run becomes whose owner died: one that an engine trains is queued again, for the next job."""
+def expired_state(row: Row[Any]) -> RunState:
+    """Return what a run becomes whose owner has ended: one that an engine trains is queued again, for the next job."""
     request = RunRequest(row.want)
-    return RunState.QUEUED if row.executor and request is RunRequest.RUN else AFTER_DEATH[request]
+    return RunState.QUEUED if row.executor and request is RunRequest.RUN else EXPIRED_STATES[request]
 
 
 def damage_words(run: object) -> str:

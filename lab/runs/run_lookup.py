@@ -6,15 +6,16 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, or_, select
 
 from lab.config import RunConfig
+from lab.config.repeats import setting_key
 from lab.errors import RunNotFoundError, near_miss
 from lab.runs.checksums import RAW, is_intact
 from lab.runs.context import StoreContext
-from lab.runs.encoding import setting_key
 from lab.runs.query import condition, ordering, text_column
 from lab.runs.records import RunRecord, RunRequest, RunState
 from lab.runs.row_changes import sound_row
 from lab.runs.rows import listed_record, may_be_gone, run_record
 from lab.runs.tables import CACHED, runs
+from lab.runs.typed_names import find_typed, fitting_ids
 
 _PART = 5_000  # values in one statement
 _HINTS = 20  # names among which the nearest to a mistyped one is looked for
@@ -45,19 +46,14 @@ class RunLookup:
         """
         wanted = text.strip()
         there = runs.c.deleted_at.is_(None)
-        tests: tuple[ColumnElement[bool], ...] = (
-            runs.c.id == wanted,
-            runs.c.name == wanted,
-            runs.c.id.startswith(wanted, autoescape=True),
-        )
         with self.context.database.read() as connection:
-            for test in tests if wanted else ():
-                rows = connection.execute(select(*RAW).where(there, test).order_by(runs.c.created_at).limit(6)).all()
-                if len(rows) == 1:
-                    return run_record(rows[0], moment=self.context.moment(connection))
-                if rows:
-                    ids = ", ".join(row.id for row in rows[:5]) + (", …" if len(rows) > 5 else "")
-                    raise RunNotFoundError(f"{wanted!r} fits more than one run ({ids}): give one of these ids.")
+            rows = find_typed(connection, select(*RAW).where(there).order_by(runs.c.created_at), runs, wanted)
+            if len(rows) == 1:
+                return run_record(rows[0], moment=self.context.moment(connection))
+            if rows:
+                raise RunNotFoundError(
+                    f"{wanted!r} fits more than one run ({fitting_ids(rows)}): give one of these ids."
+                )
             some = connection.execute(select(*RAW).where(there).limit(_HINTS + 1)).all()
             names = {row.name for row in some if is_intact(row)}
         hint = near_miss(wanted, names) if 0 < len(names) <= _HINTS else "`lab runs` lists those there are."

@@ -11,12 +11,13 @@ from typing import Any, Required, TypedDict, Unpack
 from sqlalchemy import ColumnElement, Connection, Row, func, select
 
 from lab.config import RunConfig
+from lab.config.repeats import setting_key
 from lab.errors import RunStateError
 from lab.runs.checksums import RAW, is_intact
 from lab.runs.context import StoreContext
 from lab.runs.database import Moment
 from lab.runs.edits import NAME_LIMIT, checked_owner, checked_priority, checked_tags, checked_text
-from lab.runs.encoding import encode_tags, setting_key
+from lab.runs.encoding import encode_tags
 from lab.runs.expired import mark_expired
 from lab.runs.identity import new_run_id
 from lab.runs.queue_moves import Move, changed_by_move
@@ -67,7 +68,7 @@ class RunQueue:
         with self.context.database.write() as connection:
             moment = self.context.moment(connection)
             mark_expired(connection, moment)
-            row, cached = take_in(connection, values, moment)
+            row, cached = insert_or_find(connection, values, moment)
             if cached and row.state == RunState.QUEUED and row.priority < values["priority"]:
                 row = _with_priority(connection, row.id, values["priority"])
             return run_record(row, moment=moment), cached
@@ -194,7 +195,7 @@ def queued_values(config: RunConfig, **facts: Unpack[NewRunFacts]) -> dict[str, 
     }
 
 
-def take_in(connection: Connection, values: Mapping[str, Any], moment: Moment) -> tuple[Row[Any], bool]:
+def insert_or_find(connection: Connection, values: Mapping[str, Any], moment: Moment) -> tuple[Row[Any], bool]:
     """Queue a run, or return the one that answers for it, and whether it is that: in one statement, which cannot race."""
     statement = insert_for(connection)(runs).values(**values, created_at=moment.now, queued_at=moment.now)
     statement = statement.on_conflict_do_nothing(index_elements=["cache_key"], index_where=CACHED)

@@ -3,9 +3,9 @@
 from sqlalchemy import Connection, inspect, select, text
 
 from lab.config import RunConfig
+from lab.config.repeats import setting_key
 from lab.errors import ConfigError, StoreError, StoreVersionError
 from lab.runs.database import Database
-from lab.runs.encoding import setting_key
 from lab.runs.migrations import MIGRATIONS, Migration
 from lab.runs.tables import points, runs, version_table
 

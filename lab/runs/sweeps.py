@@ -19,14 +19,15 @@ from lab.runs.context import StoreContext
 from lab.runs.edits import NAME_LIMIT, checked_owner, checked_priority, checked_text
 from lab.runs.expired import mark_expired
 from lab.runs.identity import new_run_id
-from lab.runs.records import RunRecord, RunRequest, RunState
+from lab.runs.records import LIVE, RunRecord, RunRequest, RunState
 from lab.runs.row_changes import change_row, find_row, sound_row
 from lab.runs.row_values import cache_key_if_free, queued_again
 from lab.runs.rows import listed_record
-from lab.runs.run_queue import NewRunFacts, queued_values, take_in
+from lab.runs.run_queue import NewRunFacts, insert_or_find, queued_values
 from lab.runs.sweep_rows import found_trial, sweep_record, sweep_values, with_values
 from lab.runs.sweep_writes import SWEEP, TRIAL, change_sweep, write_seal, write_trial
 from lab.runs.tables import points, runs, series_names, sweeps, trials
+from lab.runs.typed_names import find_typed, fitting_ids
 from lab.sweeps.plan import ANSWERED, SLOTS, FoundTrial
 from lab.sweeps.records import Measured, Source, SweepRecord, SweepState, TrialRecord, TrialState
 from lab.sweeps.spec import SweepSpec
@@ -40,7 +41,6 @@ _OF_RUN = (
     next(column for column in RAW if column.name == "progress"),
 )
 _PART = 5_000  # values in one statement
-_LIVE = (RunState.QUEUED, RunState.RUNNING)
 _UNMEASURED = (TrialState.HELD, TrialState.STOPPED, TrialState.INTERRUPTED, TrialState.FINISHED)
 
 
@@ -101,15 +101,15 @@ class StoredSweeps:
     def resolve(self, text: str) -> SweepRecord:
         """Find a sweep by its id, its name, or the beginning of its id. Raises `SweepNotFoundError`."""
         wanted = text.strip()
-        tests = (sweeps.c.id == wanted, sweeps.c.name == wanted, sweeps.c.id.startswith(wanted, autoescape=True))
+        query = select(*SWEEP).order_by(sweeps.c.number.desc())
         with self.context.database.read() as connection:
-            for test in tests if wanted else ():
-                rows = connection.execute(select(*SWEEP).where(test).order_by(sweeps.c.number.desc()).limit(6)).all()
-                if len(rows) == 1:
-                    return sweep_record(rows[0])
-                if rows:
-                    ids = ", ".join(row.id for row in rows[:5])
-                    raise SweepNotFoundError(f"{wanted!r} fits more than one sweep ({ids}): give one of these ids.")
+            rows = find_typed(connection, query, sweeps, wanted)
+        if len(rows) == 1:
+            return sweep_record(rows[0])
+        if rows:
+            raise SweepNotFoundError(
+                f"{wanted!r} fits more than one sweep ({fitting_ids(rows)}): give one of these ids."
+            )
         raise _not_found(wanted)
 
     def find(self, sweep: str) -> tuple[SweepRecord, tuple[FoundTrial, ...]]:
@@ -131,7 +131,7 @@ class StoredSweeps:
             for one in connection.execute(query.order_by(trials.c.number)):
                 found.append(found_trial(one, record.spec, moment=moment, copy=bool(one.run) and one.run in seen))
                 seen.add(one.run)
-            values = self._measure(connection, record.spec, [one for one in found if _needs_values(one, record.spec)])
+            values = self._measure(connection, record.spec, [one for one in found if _needs_values(one)])
         spent_s = sum(one.trial.seconds for one in found)
         return record, tuple(
             with_values(one, values[one.trial.run], record.spec, spent_s=spent_s) if one.trial.run in values else one
@@ -182,7 +182,7 @@ class StoredSweeps:
         live = (
             select(func.count())
             .select_from(trials.join(runs, runs.c.id == trials.c.run))
-            .where(trials.c.sweep == sweeps.c.number, runs.c.state.in_(_LIVE), runs.c.deleted_at.is_(None))
+            .where(trials.c.sweep == sweeps.c.number, runs.c.state.in_(LIVE), runs.c.deleted_at.is_(None))
             .scalar_subquery()
         )
         if not jobs:
@@ -254,7 +254,7 @@ class StoredSweeps:
         """Queue the run of a trial that has ended for now, until its rung; take back a pause that is not obeyed yet."""
         row = sound_row(connection, trial.run, lock=True)
         target = spec.pause_epoch(trial.params, trial.rung)
-        if row.state in _LIVE:
+        if row.state in LIVE:
             change_row(connection, row, want=RunRequest.RUN)
         elif RunState(row.state).resumable:
             free = cache_key_if_free(connection, row)
@@ -274,7 +274,7 @@ class StoredSweeps:
         """Queue the run of a new trial, or answer it with the run that is there; return the trial with its run."""
         values = queued_values(new.config, **new.facts)
         values["pause_epoch"] = spec.pause_epoch(trial.params, trial.rung)
-        row, cached = take_in(connection, values, self.context.moment(connection))
+        row, cached = insert_or_find(connection, values, self.context.moment(connection))
         return _cached(trial, row) if cached else replace(trial, run=row.id)
 
 
@@ -296,7 +296,7 @@ def _cached(trial: TrialRecord, row: Row[Any]) -> TrialRecord:
     return replace(trial, run=row.id, source=Source.CACHED, decision=ANSWERED)
 
 
-def _needs_values(one: FoundTrial, spec: SweepSpec) -> bool:
+def _needs_values(one: FoundTrial) -> bool:
     """Whether a run has ended, for now or for good, of which something may not be written down yet."""
     trial = one.trial
     if not trial.run or trial.problem or trial.state not in _UNMEASURED:

@@ -10,11 +10,10 @@ from lab.runs.database import Moment
 from lab.runs.owner import Owner, is_alive
 from lab.runs.records import RunState
 from lab.runs.row_changes import insert_for
-from lab.runs.rows import derive, lease_holds
+from lab.runs.rows import SILENT_S, derive, lease_holds
 from lab.runs.tables import runs, workers
 
 SEEN_S = 5.0  # how often a waiting worker says that it is there; one that trains renews its run's lease instead
-SILENT_S = 15.0  # one on another host that has not said so for this long counts as gone
 SINGLE = ("lab-", "run ")  # how the slots of workers begin that train one run only (`lab.worker.single`)
 FORGET_S = 86_400.0  # what was not seen for a day is taken off the table
 _HELD = ("id", "host", "slot", "device", "state", "want", "pid", "pid_start", "lease_until", "executor")

@@ -39,7 +39,7 @@ _REACHED = 0.7  # of the convolution's speed, by whole networks
 _GPU_MACS_PER_S = {"cuda": 8e12, "mps": 1e12}  # what report D's times on an A100 come to; a guess elsewhere
 _MOMENTS = {"sgd": 1, "rmsprop": 2, "adam": 2, "adamw": 2, "muon": 2}  # tensors the optimizer keeps a weight
 _LOOK_BACK = 200  # newest runs among which a measured one is looked for
-_TELLING_S = 10.0  # a run of that long was not all beginning
+_LONG_S = 10.0  # a run of that long was not all beginning
 _WORK = (
     *("arch", "arch_options", "input_size", "batch_size", "precision", "compile", "deterministic", "augment"),
     "devices",
@@ -108,7 +108,7 @@ def estimate(lab: Lab, resolved: ResolvedConfig) -> Estimate:
     checked, spec = resolved.config, resolved.dataset
     device = resolve_device(checked.device if checked.device != "auto" else lab.settings.device)
     counts = count_from_config(checked)
-    there = _train_images(lab, spec)
+    there, tested = _images(lab, spec)
     used = min(checked.train_limit, there) or there
     images = round(used * (1 - checked.held_out))
     rate = _measured_rate(lab, checked, device.type)
@@ -129,7 +129,7 @@ def estimate(lab: Lab, resolved: ResolvedConfig) -> Estimate:
         device=str(device),
         side=resolved.input_side,
         epochs=checked.epochs,
-        evaluation_s=(used - images + _test_images(lab, spec)) * (1 / rate if rate else counted) / _BACKWARD,
+        evaluation_s=(used - images + tested) * (1 / rate if rate else counted) / _BACKWARD,
         slowdown=_MEASURED if rate else min(max(_COUNTED, _busy()), _MOST_BUSY),
         devices=checked.devices,
         threads=threads_for(checked, usual=os.cpu_count() or 1) if device.type == "cpu" else 1,
@@ -138,11 +138,12 @@ def estimate(lab: Lab, resolved: ResolvedConfig) -> Estimate:
     )
 
 
-def _test_images(lab: Lab, spec: DatasetSpec) -> int:
-    """Return how many test images a data set has; those beside drawings are counted, 0 where they are no longer here."""
-    if spec.test_images or not is_present(spec.id, root=lab.settings.data):
-        return spec.test_images
-    return len(lab.datasets.load(spec.id).test_labels)
+def _images(lab: Lab, spec: DatasetSpec) -> tuple[int, int]:
+    """Return how many training and test images a data set has; drawings are counted, 0 where they are no longer here."""
+    if (spec.train_images and spec.test_images) or not is_present(spec.id, root=lab.settings.data):
+        return spec.train_images, spec.test_images
+    data = lab.datasets.load(spec.id)
+    return spec.train_images or len(data.train_labels), spec.test_images or len(data.test_labels)
 
 
 def _busy() -> float:
@@ -162,21 +163,14 @@ def smaller_input(lab: Lab, resolved: ResolvedConfig) -> tuple[str, Estimate] | 
     return None
 
 
-def _train_images(lab: Lab, spec: DatasetSpec) -> int:
-    """Return how many training images a data set has; drawings are counted, 0 where they are no longer here."""
-    if spec.train_images or not is_present(spec.id, root=lab.settings.data):
-        return spec.train_images
-    return len(lab.datasets.load(spec.id).train_labels)
-
-
 def _measured_rate(lab: Lab, config: RunConfig, device: str) -> float | None:
     """Return the training images a second of the newest run that did the same work here, on this kind of device.
 
     A run of seconds tells how long it took to begin; it is asked only where no longer one is known.
     """
     runs = [run for run in lab.store.runs.list(limit=_LOOK_BACK) if _same_work(run, config, device)]
-    telling = [run for run in runs if run.seconds >= _TELLING_S] or runs
-    return telling[0].summary.images_per_second if telling else None
+    long = [run for run in runs if run.seconds >= _LONG_S] or runs
+    return long[0].summary.images_per_second if long else None
 
 
 def _same_work(run: RunRecord, config: RunConfig, device: str) -> bool:

@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 from itertools import count, islice
 
 from lab.config import RunConfig
+from lab.config.repeats import Repeat, repeat_of, repeat_text, setting_key
 from lab.config.run_config import MOST_FOLDS
 from lab.errors import InputError
-from lab.runs.encoding import setting_key
 from lab.runs.records import RunRecord, RunState
-from lab.runs.repeated import Repeat, repeat_of, repeat_text
 from lab.runs.store import RunStore
 from lab.service.submissions import Submissions
 from lab.service.validation import Validation

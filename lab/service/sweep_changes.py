@@ -6,23 +6,16 @@ from dataclasses import replace
 from lab.errors import RunNotFoundError, UnreadableRunError
 from lab.runs.store import RunStore
 from lab.runs.sweeps import SweepChange
-from lab.sweeps.plan import FoundTrial, settle
-from lab.sweeps.records import SweepRecord, SweepState, TrialRecord, TrialState
+from lab.sweeps.plan import FoundTrial, changed_trials, settle
+from lab.sweeps.records import SweepRecord, SweepState, TrialState
 
-TO_HOLD = (TrialState.QUEUED, TrialState.RUNNING)
 _TO_GO_ON = (TrialState.HELD, TrialState.STOPPED, TrialState.INTERRUPTED)
-
-
-def changed(settled: Sequence[TrialRecord], found: Sequence[FoundTrial]) -> tuple[TrialRecord, ...]:
-    """Return the trials whose decision or values are not written yet."""
-    pairs = zip(settled, found, strict=True)
-    return tuple(trial for trial, one in pairs if (one.changed or trial.state is not one.before) and not trial.problem)
 
 
 def running_again(record: SweepRecord, found: Sequence[FoundTrial]) -> SweepChange:
     """Return the change that lets a sweep run again, with the trials that were on their way."""
     change = going_on(replace(record, state=SweepState.RUNNING, reason=""), found, _TO_GO_ON)
-    live = [one.trial for one in found if one.trial.state in TO_HOLD]  # a pause that is not obeyed yet is taken back
+    live = [one.trial for one in found if one.trial.state.live]  # a pause that is not obeyed yet is taken back
     return replace(change, resumed=(*change.resumed, *live))
 
 
@@ -37,13 +30,13 @@ def going_on(record: SweepRecord, found: Sequence[FoundTrial], states: Sequence[
         for trial in settled
         if trial.state in states
     }
-    others = [trial for trial in changed(settled, found) if trial.number not in going]
+    others = [trial for trial in changed_trials(found, settled) if trial.number not in going]
     return SweepChange(record=record, trials=(*others, *going.values()), resumed=tuple(going.values()))
 
 
 def live_runs(found: Sequence[FoundTrial]) -> tuple[str, ...]:
     """Return the runs that are to pause because their sweep ends."""
-    return tuple(one.trial.run for one in found if one.trial.state in TO_HOLD)
+    return tuple(one.trial.run for one in found if one.trial.state.live)
 
 
 def without_unreadable(store: RunStore, change: SweepChange) -> SweepChange:

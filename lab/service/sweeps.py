@@ -19,12 +19,12 @@ from lab.runs.records import RunRecord
 from lab.runs.store import RunStore
 from lab.runs.sweeps import SweepChange
 from lab.service.submissions import Submissions
-from lab.service.sweep_changes import TO_HOLD, changed, going_on, live_runs, running_again, without_unreadable
+from lab.service.sweep_changes import going_on, live_runs, running_again, without_unreadable
 from lab.service.sweep_history import find_history
 from lab.service.sweep_trials import NewTrials
 from lab.service.validation import Validation
 from lab.settings import Settings
-from lab.sweeps.plan import FoundTrial, best_trial, decide, settle
+from lab.sweeps.plan import FoundTrial, best_trial, changed_trials, decide, settle
 from lab.sweeps.records import Counts, Measured, SweepRecord, SweepState, TrialRecord, TrialState
 from lab.sweeps.space import Space
 from lab.sweeps.spec import SweepSpec
@@ -235,8 +235,8 @@ class Sweeps:
             settled = settle(record.asked, found)
             return SweepChange(
                 record=replace(record, state=state, reason=""),
-                trials=changed(settled, found),
-                held=[trial.run for trial in settled if trial.state in TO_HOLD],
+                trials=changed_trials(found, settled),
+                held=[trial.run for trial in settled if trial.state.live],
             )
 
         self._change(sweep, step)
@@ -296,7 +296,7 @@ class Sweeps:
             taken = len(adopted)
             if not adopted:
                 return None
-            return SweepChange(record=record, trials=(*changed(trials, found), *adopted))
+            return SweepChange(record=record, trials=(*changed_trials(found, trials), *adopted))
 
         self._change(sweep, step)
         return self.show(sweep), taken

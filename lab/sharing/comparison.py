@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from lab.config import FIELDS
+from lab.config.repeats import REPEATED, setting_key
 from lab.metrics import IMAGES_PER_SECOND
 from lab.metrics import list_results as list_result_metrics
-from lab.runs.encoding import REPEATED, setting_key
 from lab.runs.headline import METRICS
 from lab.runs.records import RunRecord
 from lab.runs.repeated import are_folds

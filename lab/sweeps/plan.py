@@ -129,12 +129,17 @@ def _written(
     paused: str = "",
     finished: str = "",
 ) -> Plan:
-    changed = [
-        after
-        for one, after in zip(found, trials, strict=True)
-        if (after != one.trial or one.changed or after.state is not one.before) and not after.problem
-    ]
-    return Plan(tuple(changed), tuple(resumed), new, paused, finished)
+    return Plan(changed_trials(found, trials), tuple(resumed), new, paused, finished)
+
+
+def changed_trials(found: Sequence[FoundTrial], after: Sequence[TrialRecord]) -> tuple[TrialRecord, ...]:
+    """Return the trials whose decision, state or values are not written yet. after: as they are to be."""
+    pairs = zip(found, after, strict=True)
+    return tuple(
+        trial
+        for one, trial in pairs
+        if (trial != one.trial or one.changed or trial.state is not one.before) and not trial.problem
+    )
 
 
 def _retried(spec: SweepSpec, trial: TrialRecord) -> TrialRecord:

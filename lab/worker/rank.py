@@ -27,7 +27,7 @@ def main(words: list[str]) -> int:
     """Follow rank 0 to the end of its training; return 0, or 1 after an error, which is in the log."""
     rank, meeting, device = int(words[0]), Path(words[1]), torch.device(words[2])
     config = RunConfig.from_dict(json.loads(_first_line()))
-    threading.Thread(target=_die_with_the_worker, daemon=True).start()
+    threading.Thread(target=_exit_with_the_worker, daemon=True).start()
     if device.type == "cpu":
         torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     try:
@@ -54,7 +54,7 @@ def _first_line() -> bytes:
     return line
 
 
-def _die_with_the_worker() -> None:
+def _exit_with_the_worker() -> None:
     while os.read(_STDIN, 1):
         pass
     os._exit(0)

@@ -21,7 +21,7 @@ from lab.metrics import BATCH_ACCURACY, BATCH_LOSS, LEARNING_RATE
 from lab.runs.artifacts import ArtifactStore
 from lab.runs.outage import Outage, Place
 from lab.runs.records import RunRecord, RunRequest, RunState, SavedFile, Series
-from lab.runs.rows import AFTER_DEATH
+from lab.runs.rows import EXPIRED_STATES
 from lab.runs.run_facts import ForkState
 from lab.runs.store import RunStore
 from lab.training.events import Ended, Evaluated, Event, Notice, Snapshot, Started, StepMetrics
@@ -34,7 +34,7 @@ FLUSH_S = 0.5  # the store's points are at most this old, where few runs are in 
 DIAGNOSE_S = 5.0  # how often the rules are applied inside an epoch
 TRAINING, EVALUATING = "training", "evaluating"  # phases of a run whose steps have begun
 
-_FULFILS = {state: request for request, state in AFTER_DEATH.items()}  # the request that a run which ends so fulfils
+_FULFILS = {state: request for request, state in EXPIRED_STATES.items()}  # the request that a run which ends so fulfils
 _T = TypeVar("_T")
 _Points = dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray]]]
 

@@ -6,10 +6,10 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
+from lab.config.repeats import setting_key
 from lab.errors import LabError
 from lab.examples.catalogue import is_example
 from lab.formatting import plural
-from lab.runs.encoding import setting_key
 from lab.runs.records import RunRecord
 from pages.cache.lab import get_lab
 from pages.state.codec import encode

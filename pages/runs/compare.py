@@ -14,13 +14,13 @@ from lab.charts.pareto import COSTS, pareto_figure, pareto_info
 from lab.charts.smoothing import SPANS
 from lab.charts.style import run_style
 from lab.config import FIELDS
+from lab.config.repeats import REPEATED
 from lab.errors import UnreadableRunError
 from lab.examples.catalogue import is_example
 from lab.formatting import plural
 from lab.lazy import load
 from lab.metric_charts import list_charts
 from lab.runs.records import RunRecord
-from lab.runs.repeated import REPEATED
 from lab.sharing.comparison import SPREAD_RESULTS, comparison_table, differing_settings, list_results, run_labels
 from lab.sharing.tables import shown
 from lab.spread import format_result

@@ -11,11 +11,11 @@ from lab.comparison.runs import Comparison, compare_runs, compare_settings
 from lab.comparison.sides import Side
 from lab.comparison.verdict import Answer
 from lab.comparison.words import notes_of, p_text, points, verdict_text
+from lab.config.repeats import REPEATED, setting_key
 from lab.errors import InputError
 from lab.examples.catalogue import is_example
 from lab.formatting import plural
 from lab.lazy import load
-from lab.runs.encoding import REPEATED, setting_key
 from lab.runs.records import RunRecord
 from lab.sharing.comparison import run_labels
 from lab.spread import format_result

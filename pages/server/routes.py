@@ -12,7 +12,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from lab.charts.live import live_payload
-from lab.charts.live_facts import findings_mark, live_facts
+from lab.charts.live_facts import live_facts, run_marks
 from lab.errors import InputError, LabError, RunNotFoundError
 from lab.runs.records import RunRecord
 from pages.cache.lab import get_lab
@@ -59,14 +59,8 @@ def points(request: Request) -> Response:
 def run_status(run: RunRecord) -> dict[str, Any]:
     """Return the part of a run that changes while it trains, JSON-safe."""
     return {
-        "run": run.id,
-        "state": str(run.state),
-        "status": run.status,
-        "live": run.state.live,
+        **run_marks(run),
         "responding": run.responding,
-        "device": run.device,
-        "notices": len(run.notices),
-        "findings": findings_mark(run),
         "answers": run.progress.answers,
         "progress": {n: value for n in _PROGRESS if (value := run.progress.value(n)) is not None},
     }

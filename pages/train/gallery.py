@@ -11,11 +11,11 @@ import streamlit as st
 from lab.architectures.outline import outline_of
 from lab.architectures.registry import Architecture, list_architectures
 from lab.charts.outlines import outline_svg
+from lab.config.repeats import setting_key
 from lab.data.registry import get_dataset_spec, list_datasets
 from lab.data.spec import DatasetSpec
 from lab.formatting import format_count, format_percent, plural
 from lab.presets import REPORTS, Preset, list_presets
-from lab.runs.encoding import setting_key
 from lab.runs.records import RunRecord
 from pages.cache.datasets import dataset_picture
 from pages.cache.lab import get_lab

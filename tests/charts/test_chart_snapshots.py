@@ -33,7 +33,7 @@ from lab.charts.sweeps.slices import slice_figure
 from lab.charts.sweeps.surface import surface_figure, surface_info
 from lab.charts.verdict import verdict_alt_text, verdict_figure, verdict_info
 from lab.comparison.runs import compare_runs
-from lab.runs.encoding import setting_key
+from lab.config.repeats import setting_key
 from lab.runs.records import RunRecord, RunState, Series
 from lab.sweeps.records import Importance, Measured, Source, TrialRecord, TrialState
 from lab.sweeps.spec import read_spec

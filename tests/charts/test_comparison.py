@@ -12,9 +12,9 @@ from lab.charts.pareto import pareto_figure, pareto_info
 from lab.charts.reports import report_cells, report_rows
 from lab.charts.style import run_style
 from lab.config import RunConfig
+from lab.config.repeats import setting_key
 from lab.errors import InputError
 from lab.presets import REPORTS, get_preset, list_presets
-from lab.runs.encoding import setting_key
 from lab.runs.headline import HeadlineResult
 from lab.runs.records import RunRecord, RunState
 from lab.spread import Spread, spread_of

@@ -10,8 +10,9 @@ from lab.comparison.folds import corrected_t_test
 from lab.comparison.runs import compare_runs, compare_settings
 from lab.comparison.verdict import Answer, Design, compare_folds
 from lab.comparison.words import notes_of, verdict_text
+from lab.config.repeats import repeat_text
 from lab.errors import InputError
-from lab.runs.repeated import are_folds, count_repeats, repeat_text
+from lab.runs.repeated import are_folds, count_repeats
 from lab.runs.store import RunStore
 from lab.sharing.comparison import settings_table
 from lab.spread import format_result

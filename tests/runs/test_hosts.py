@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 
 from lab.errors import HostStateError, JoinRefusedError, StoreUnreachableError, StoreVersionError
-from lab.runs.database import _FORSAKEN_S
+from lab.runs.database import _IDLE_TRANSACTION_S
 from lab.runs.expired import MOST_ATTEMPTS
-from lab.runs.hosts import SILENT_S, HostRecord, HostState, Release
+from lab.runs.hosts import HostRecord, HostState, Release
 from lab.runs.owner import Owner
 from lab.runs.records import RunRequest, RunState
 from lab.runs.row_changes import held_row
-from lab.runs.rows import FOREIGN_GRACE_S, LEASE_S
+from lab.runs.rows import FOREIGN_GRACE_S, LEASE_S, SILENT_S
 from lab.runs.run_logs import MOST_LINES
 from lab.runs.shared_data import SharedDataset, SharedFile
 from lab.runs.store import RunStore
@@ -230,7 +230,7 @@ def test_a_client_that_went_away_inside_a_transaction_gives_its_rows_back(postgr
             held_row(connection, run.id, run.lease)
             assert other.leases.recover() == []  # the row is locked
             limit = connection.exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar_one()
-            assert limit == f"{_FORSAKEN_S:g}s"
+            assert limit == f"{_IDLE_TRANSACTION_S:g}s"
             connection.exec_driver_sql("SET idle_in_transaction_session_timeout = 1")
             wait_until(lambda: other.leases.recover() == [run.id])
             held_row(connection, run.id, run.lease)

@@ -7,10 +7,10 @@ from functools import partial
 import numpy as np
 import pytest
 
+from lab.config.repeats import setting_key
 from lab.errors import RunNotFoundError, RunStateError, StoreError, UnreadableRunError
 from lab.runs import history, throttled_writer
 from lab.runs.curves import sample
-from lab.runs.encoding import setting_key
 from lab.runs.owner import Owner
 from lab.runs.records import RunState, Series
 from lab.runs.store import RunStore

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 from lab.runs.owner import Owner
 from lab.runs.records import RunState
+from lab.runs.rows import SILENT_S
 from lab.runs.store import RunStore
-from lab.runs.workers import FORGET_S, SILENT_S, WorkerRecord
+from lab.runs.workers import FORGET_S, WorkerRecord
 from tests.runs.conftest import Clock, Process
 from tests.runs.runs_data import claimed, submit
 

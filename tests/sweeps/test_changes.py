@@ -6,9 +6,10 @@ from pathlib import Path
 from lab.runs.imports import IMPORTED
 from lab.runs.records import RunState
 from lab.runs.run_facts import RunProgress
-from lab.service.sweep_changes import changed, going_on, live_runs, running_again
+from lab.service.sweep_changes import going_on, live_runs, running_again
 from lab.service.sweep_history import _history, _misfit
 from lab.service.sweep_trials import sweep_tag, sweeps_of
+from lab.sweeps.plan import changed_trials
 from lab.sweeps.records import Source, SweepRecord, SweepState, TrialState
 from tests.charts.charts_data import run
 from tests.sweeps.test_halving import FINISHED, PAUSED, SPEC, trial
@@ -27,7 +28,7 @@ def test_what_has_ended_or_was_measured_since_is_written_and_damaged_trials_neve
         found(trial(3, 0.5), changed=True),
         found(trial(4, state=FAILED, problem="damaged"), RUNNING),
     ]
-    assert [one.number for one in changed([one.trial for one in every], every)] == [1, 3]
+    assert [one.number for one in changed_trials(every, [one.trial for one in every])] == [1, 3]
 
 
 def test_a_sweep_that_runs_again_lets_those_go_on_that_were_on_their_way() -> None:

@@ -10,10 +10,10 @@ import pytest
 from lab.charts.reports import ReportRow, report_rows
 from lab.comparison.runs import Comparison, compare_runs
 from lab.config import RunConfig
+from lab.config.repeats import setting_key
 from lab.errors import ConfigError
 from lab.formatting import format_duration
 from lab.presets import get_preset
-from lab.runs.encoding import setting_key
 from lab.runs.records import RunRecord, RunState
 from lab.service.costs import Estimate
 from lab.sharing.comparison import setting_words

@@ -9,9 +9,9 @@ from lab.cli.output import echo, json_flag, print_json, print_table
 from lab.cli.run_json import as_dict
 from lab.comparison.runs import Comparison, compare_runs, compare_settings
 from lab.comparison.words import MCNEMAR_NOTE, notes_of, verdict_text
+from lab.config.repeats import REPEATED
 from lab.lazy import load
 from lab.runs.records import RunRecord
-from lab.runs.repeated import REPEATED
 from lab.service.lab import Lab
 from lab.sharing.comparison import comparison_table, differing_settings, list_results, result_of, run_labels
 from lab.sharing.tables import shown

@@ -10,6 +10,7 @@ from lab.data.fetch import fetch_dataset
 from lab.data.imports import import_file
 from lab.data.inventory import DataState, inspect_dataset, list_other_files
 from lab.data.registry import list_datasets
+from lab.data.spec import DatasetSpec
 from lab.service.lab import Lab
 from lab.settings import user_path
 
@@ -37,7 +38,7 @@ def datasets(lab: Lab, fetch: str | None, path: Path | None, as_json: bool) -> N
     if fetch is not None:
         lab.settings.require_writable()
         fetch_dataset(fetch, root=root)
-    entries = [_entry(lab, spec.id) for spec in list_datasets()]
+    entries = [_entry(lab, spec) for spec in list_datasets()]
     others = list_other_files(root)
     if as_json:
         files = [{"path": str(other.path), "detail": other.words} for other in others]
@@ -55,8 +56,7 @@ def datasets(lab: Lab, fetch: str | None, path: Path | None, as_json: bool) -> N
         echo(f"{other.path} {other.words}")
 
 
-def _entry(lab: Lab, id: str) -> dict[str, Any]:
-    spec = next(spec for spec in list_datasets() if spec.id == id)
+def _entry(lab: Lab, spec: DatasetSpec) -> dict[str, Any]:
     found = inspect_dataset(spec, root=lab.settings.data)
     return {
         "id": spec.id,

@@ -6,9 +6,9 @@ from lab.cli.commands.train import follow, result
 from lab.cli.options import Asked, asking_options
 from lab.cli.output import echo, json_flag, print_json
 from lab.comparison.sides import make_side
+from lab.config.repeats import repeat_text
 from lab.formatting import plural
 from lab.runs.records import RunRecord, RunState
-from lab.runs.repeated import repeat_text
 from lab.service.lab import Lab
 from lab.service.repeats import USUAL_SEEDS
 from lab.spread import format_result

@@ -28,7 +28,7 @@ UNSURE_S = 60.0  # a job written down this long ago without a handle was left by
 START_S = 600.0  # a job that runs for this long without taking its run never will: an interpreter that hangs, say
 LEAVE_S = 30.0  # which a worker has for ending after its run has
 LOGGED_LINES = 10  # of the output of a job that left its run waiting: with the next job they are out of sight
-MOST_VAIN = 3  # jobs in a row that ended without a step: a fourth would do no better
+MOST_WITHOUT_PROGRESS = 3  # jobs in a row that ended without a step: a fourth would do no better
 _AT_WORK = (RunState.RUNNING, RunState.STOPPING)
 
 
@@ -94,7 +94,7 @@ class Dispatcher:
         room = -1
         for one in mine:
             if one.open is None and one.state is RunState.QUEUED and one.executor == executor:
-                if self._in_vain(one):
+                if self._makes_no_progress(one):
                     continue
                 room = engine.capacity() - opened if room < 0 else room
                 if room <= 0:
@@ -182,12 +182,12 @@ class Dispatcher:
 
     # -- new jobs -----------------------------------------------------------------------------------------------------
 
-    def _in_vain(self, one: BoundRun) -> bool:
+    def _makes_no_progress(self, one: BoundRun) -> bool:
         """Whether the last jobs of a run brought it no step further; it is paused then, with the reason."""
-        last = self._store.jobs.list(one.run)[:MOST_VAIN] if one.job is not None else ()
-        if len(last) < MOST_VAIN or any(job.gained or job.state == HELD for job in last):
+        last = self._store.jobs.list(one.run)[:MOST_WITHOUT_PROGRESS] if one.job is not None else ()
+        if len(last) < MOST_WITHOUT_PROGRESS or any(job.gained or job.state == HELD for job in last):
             return False
-        self._store.jobs.hold(one.run, vain_words(last[0]))
+        self._store.jobs.hold(one.run, no_progress_words(last[0]))
         return True
 
     def _submit(self, engine: Executor, job: JobRecord) -> None:
@@ -211,9 +211,9 @@ def cancelled_words(job: JobRecord) -> str:
     return f"Its job {job.handle} was cancelled at {title_of(job.executor)}; Resume submits it again."
 
 
-def vain_words(job: JobRecord) -> str:
+def no_progress_words(job: JobRecord) -> str:
     """Say why a run is paused whose jobs all ended without a step."""
     return (
-        f"{MOST_VAIN} jobs in a row ended at {title_of(job.executor)} without a step ({job.words[:80]}): see the log of "
+        f"{MOST_WITHOUT_PROGRESS} jobs in a row ended at {title_of(job.executor)} without a step ({job.words[:80]}): see the log of "
         "its job, then Resume."
     )

@@ -20,7 +20,7 @@ from lab.worker.supervisor.log import log_supervisor
 from lab.worker.supervisor.slots import host_slot_names
 
 ASK_S = 2.0  # a machine that joined is seen, and one that was drained stops taking runs, at most this much later
-MOST_ASK_S = 5.0  # the same where hundreds joined; three signs of life fit into `lab.runs.hosts.SILENT_S`
+MOST_ASK_S = 5.0  # the same where hundreds joined; three signs of life fit into `lab.runs.rows.SILENT_S`
 
 
 @dataclass

@@ -10,7 +10,7 @@ from typing import Any
 import plotly
 
 from lab.charts.live import live_list
-from lab.charts.live_facts import findings_mark, live_facts
+from lab.charts.live_facts import live_facts, run_marks
 from lab.charts.smoothing import SPANS, USUAL_SPAN
 from lab.metrics import BATCH_LOSS, LEARNING_RATE
 from lab.runs.records import RunRecord
@@ -30,13 +30,7 @@ def live_run(run: RunRecord, *, samples: Samples | None = None) -> None:
     component("live", isolate_styles=False)(
         key=element("live", run.id),
         data={
-            "run": run.id,
-            "state": str(run.state),
-            "status": run.status,
-            "live": run.state.live,
-            "notices": len(run.notices),
-            "findings": findings_mark(run),
-            "device": run.device,
+            **run_marks(run),
             "epochs": run.config.epochs,
             **chart_data(),
             "constant": is_constant(run.config),
