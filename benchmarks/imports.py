@@ -27,7 +27,7 @@ import safetensors.numpy
 
 from lab.config import RunConfig
 from lab.runs import throttled_writer
-from lab.runs.identity import new_run_id
+from lab.runs.ids import new_id
 from lab.runs.imports import EndedRun
 from lab.runs.owner import Owner
 from lab.runs.records import RunRecord, RunRequest, RunState, Series
@@ -96,7 +96,7 @@ def bundle_of(points: int, runs: int) -> bytes:
 def _ended(seed: int) -> EndedRun:
     one = Series("batch/loss", np.array([1]), np.array([0.5]), np.array([0.1]))
     return EndedRun(
-        id=new_run_id(),
+        id=new_id(),
         name=f"large {seed}",
         config=RunConfig(dataset="digits", seed=seed),
         fingerprint=f"{seed:064x}",
@@ -143,8 +143,8 @@ class Beside:
 def training_beside(lab: Lab) -> Iterator[Beside]:
     """Train in a process of its own, watch this process's memory and every write lock it takes, and report at the end."""
     seen = Beside()
-    lab.store.queue.submit(RunConfig(dataset="digits"), fingerprint=new_run_id(), family=new_run_id(), fresh=True)
-    run = lab.store.leases.claim(slot=f"bench-{new_run_id()}", owner=Owner.of_this_process())
+    lab.store.queue.submit(RunConfig(dataset="digits"), fingerprint=new_id(), family=new_id(), fresh=True)
+    run = lab.store.leases.claim(slot=f"bench-{new_id()}", owner=Owner.of_this_process())
     assert run is not None
     writer = subprocess.Popen(
         [sys.executable, "-c", _WRITER, lab.settings.database, run.id, str(run.lease)],
@@ -211,7 +211,7 @@ def tell(what: str, seen: Beside) -> None:
 def siblings(lab: Lab, run: RunRecord) -> None:
     """Measure the other long writes, and the long readings, on one large run."""
     store = lab.store
-    heir, _ = store.queue.submit(RunConfig(dataset="digits", seed=9), fingerprint=new_run_id(), family="f", fresh=True)
+    heir, _ = store.queue.submit(RunConfig(dataset="digits", seed=9), fingerprint=new_id(), family="f", fresh=True)
     held = store.leases.claim(slot="bench-heir", owner=Owner.of_this_process())
     assert held is not None
     assert held.id == heir.id

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from functools import partial
 
 from lab.config import RunConfig
-from lab.runs.identity import new_run_id
+from lab.runs.ids import new_id
 from lab.runs.owner import Owner
 from lab.runs.queue_moves import Move
 from lab.runs.records import RunRecord, RunState
@@ -50,7 +50,7 @@ def fill(store: RunStore, queued: int, owners: int) -> Callable[[], str]:
         number = next(counter)
         owner, priority = f"owner {number % owners}", _PRIORITIES[number % len(_PRIORITIES)]
         config = RunConfig(dataset="digits", seed=number)
-        run, _ = store.queue.submit(config, fingerprint=new_run_id(), family="", owner=owner, priority=priority)
+        run, _ = store.queue.submit(config, fingerprint=new_id(), family="", owner=owner, priority=priority)
         return run.id
 
     for _ in range(queued):

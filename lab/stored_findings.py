@@ -59,12 +59,7 @@ def _diagnose_all(store: RunStore, ids: Sequence[str], *, end: float) -> dict[st
     for run in ids:
         try:
             diagnosed[run] = diagnose_stored_run(store, store.runs.get(run))
-        except (
-            LabError,
-            ValueError,
-            TypeError,
-            KeyError,
-        ):  # a damaged row: opening the run says what is wrong
+        except (LabError, ValueError, TypeError, KeyError):  # a damaged row: opening the run says what is wrong
             continue
         if time.monotonic() > end:
             break

@@ -11,6 +11,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+# By family; Okabe and Ito, dark enough on white and light enough on black. Where they stand, words say the same.
+FAMILY_COLOURS = {
+    "input": "#8a94a3",
+    "convolution": "#3b8fd4",
+    "linear": "#1f9e77",
+    "pooling": "#d98a1f",
+    "join": "#b56a97",
+    "block": "#3b8fd4",
+    "other": "#8a94a3",
+}
 PATH = Path(__file__).with_name("outlines.json")
 
 

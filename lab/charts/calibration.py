@@ -8,9 +8,9 @@ from lab.formatting import format_percent, plural
 
 
 def calibration_figure(
-    edges: np.ndarray, confidence: np.ndarray, accuracy: np.ndarray, count: np.ndarray, *, dark: bool = False
+    confidence: np.ndarray, accuracy: np.ndarray, count: np.ndarray, *, dark: bool = False
 ) -> go.Figure:
-    """Return accuracy over confidence, a point a bin, its area by the number of images. Arrays as in `Calibration`."""
+    """Return accuracy over confidence, a point a bin, its area by the number of images. Arrays by bin, as in `Calibration`."""
     full = count > 0
     share = count[full] / max(1, count.sum())
     figure = go.Figure()

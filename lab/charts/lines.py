@@ -124,18 +124,14 @@ def fork_lines(one: Curve, series: Series, kind: str) -> list[Line]:
     if not one.run.config.fork_epoch or not steps:
         return [line_of(one, series, kind)]
     at = one.run.config.fork_epoch * steps
-    before, own = _part(series, series.step <= at), _part(series, series.step >= at)
+    before, own = series[series.step <= at], series[series.step >= at]
     return [line_of(replace(one, raw=False), before, kind)._replace(before_fork=True), line_of(one, own, kind)]
-
-
-def _part(series: Series, shown: np.ndarray) -> Series:
-    return Series(series.name, series.step[shown], series.value[shown], series.time_s[shown])
 
 
 def _positive_part(one: Curve, series: Series) -> tuple[Series, tuple[tuple[int, float], ...]]:
     shown = x_values(one.curves, series.step, series.time_s, one.x) > 0
     left = tuple(zip(series.step[~shown].tolist(), series.value[~shown].tolist(), strict=True))
-    return _part(series, shown), left
+    return series[shown], left
 
 
 def _smoothed(one: Curve, series: Series, line: Line) -> Line:

@@ -2,22 +2,13 @@
 
 from typing import NamedTuple
 
-from lab.architectures.outline import Outline, OutlineStage
+from lab.architectures.outline import FAMILY_COLOURS, Outline, OutlineStage
 
 WIDTH, HEIGHT = 150, 50  # pixels
 _TALLEST, _LOWEST = 30.0, 7.0  # pixels of a slab's front
 _THICKEST, _THINNEST = 11.0, 2.5
 _DEPTH = 0.42  # of a slab's height, towards the upper right
 _GAP = (1.5, 9.0)  # pixels between slabs
-_COLOURS = {  # front; as the whole network on Inside
-    "input": "#8a94a3",
-    "convolution": "#3b8fd4",
-    "block": "#3b8fd4",
-    "linear": "#1f9e77",
-    "pooling": "#d98a1f",
-    "join": "#b56a97",
-    "other": "#8a94a3",
-}
 
 
 class Slab(NamedTuple):
@@ -68,7 +59,7 @@ def outline_svg(outline: Outline) -> str:
 
 
 def _slab(slab: Slab) -> str:
-    colour = _COLOURS.get(slab.family, _COLOURS["other"])
+    colour = FAMILY_COLOURS.get(slab.family, FAMILY_COLOURS["other"])
     left, top, right, bottom = slab.x, slab.y, slab.x + slab.w, slab.y + slab.h
     over, up = slab.deep * 0.6, slab.deep * 0.6
     front = [(left, top), (right, top), (right, bottom), (left, bottom)]

@@ -5,12 +5,13 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
-from lab.charts.style import assign_slots, layout, plain_text, run_style
+from lab.charts.style import RunStyle, assign_slots, layout, plain_text, run_style
 from lab.formatting import format_percent
 from lab.runs.records import RunRecord
 from lab.sharing.comparison import result_of, run_labels
 
 COSTS = {"seconds": "Training time (s)", "params": "Parameters"}
+_MOST_IN_LEGEND = 12  # runs; more would take the place of the figure
 
 
 class ParetoPoint(NamedTuple):
@@ -60,22 +61,8 @@ def pareto_figure(
     labels = labels or dict(zip((run.id for run in runs), run_labels(runs), strict=True))
     figure = go.Figure()
     for point in points:
-        style = run_style(slots[point.run.id], dark=dark)
-        figure.add_scatter(
-            x=[point.cost],
-            y=[point.accuracy],
-            mode="markers",
-            marker={
-                "size": 11,
-                "color": style.colour,
-                "symbol": "circle" if point.best else "circle-open",
-                "line": {"width": 2, "color": style.colour},
-            },
-            name=plain_text(labels[point.run.id]),
-            text=[plain_text(f"{format_percent(point.accuracy)}, epoch {point.run.epoch_text or '–'}")],
-            hovertemplate=f"%{{text}}, for %{{x:,.4g}}{' (on the front)' if point.best else ''}",
-            showlegend=len(points) <= 12,
-        )
+        name, style = labels[point.run.id], run_style(slots[point.run.id], dark=dark)
+        figure.add_trace(_run_point(point, name, style, in_legend=len(points) <= _MOST_IN_LEGEND))
     front = [point for point in points if point.best]
     figure.add_scatter(
         x=[point.cost for point in front],
@@ -96,3 +83,21 @@ def pareto_figure(
         )
     )
     return figure
+
+
+def _run_point(point: ParetoPoint, name: str, style: RunStyle, *, in_legend: bool) -> go.Scatter:
+    return go.Scatter(
+        x=[point.cost],
+        y=[point.accuracy],
+        mode="markers",
+        marker={
+            "size": 11,
+            "color": style.colour,
+            "symbol": "circle" if point.best else "circle-open",
+            "line": {"width": 2, "color": style.colour},
+        },
+        name=plain_text(name),
+        text=[plain_text(f"{format_percent(point.accuracy)}, epoch {point.run.epoch_text or '–'}")],
+        hovertemplate=f"%{{text}}, for %{{x:,.4g}}{' (on the front)' if point.best else ''}",
+        showlegend=in_legend,
+    )

@@ -85,7 +85,7 @@ def thin(series: Series, since: Cursor = START, *, complete: bool) -> tuple[Thin
     after = -1 if replace else since.until
     until = last if complete or width == 1 else (last + 1) // width * width - 1
     low, high = np.searchsorted(series.step, [after, until], side="right")
-    part = Series(series.name, series.step[low:high], series.value[low:high], series.time_s[low:high])
+    part = series[low:high]
     ends = [0] * int(low == 0) + [int(high - low) - 1] * int(complete)
     return _buckets(part, ends, width=width, total=len(series.step), until=max(until, after)), replace
 
@@ -99,7 +99,7 @@ def thin_log(series: Series) -> Series:
     group = np.unique(np.minimum(place * MAX_BUCKETS, MAX_BUCKETS - 1).astype(np.int64), return_inverse=True)[1]
     starts = np.flatnonzero(np.diff(group, prepend=-1))
     selected = np.union1d(_selected_indices(series.value, group, starts), [0, len(series.step) - 1])
-    return Series(series.name, series.step[selected], series.value[selected], series.time_s[selected])
+    return series[selected]
 
 
 def _inside_bucket(since: Cursor, *, complete: bool, last: int) -> bool:

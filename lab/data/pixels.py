@@ -9,13 +9,13 @@ _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 def colours_of(picture: Image.Image) -> np.ndarray:
     """Return float32 (H, W, C) in [0, 255]: one channel of grey, or three of RGB or CIELAB."""
-    if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
+    if _is_deep(picture):
         level: np.ndarray = _eight_bits(np.asarray(picture))[..., None]
         return level
     if picture.mode == "LAB":  # three channels whose differences matter are as good as RGB, and need no profile
         # By channel: as a whole Pillow hands out a and b as signed bytes.
         return np.stack([np.asarray(picture.getchannel(i), dtype=np.float32) for i in range(3)], axis=-1)
-    if picture.mode in ("LA", "PA", "La", "RGBA", "RGBa") or "transparency" in picture.info:
+    if _has_alpha(picture):
         return _on_paper(np.asarray(_rgba(picture), dtype=np.float32))
     if picture.mode in ("1", "L"):
         return np.asarray(picture.convert("L"), dtype=np.float32)[..., None]
@@ -24,12 +24,12 @@ def colours_of(picture: Image.Image) -> np.ndarray:
 
 def grey_of(picture: Image.Image) -> np.ndarray:
     """Return uint8 (H, W), transparent parts on white; a copy that may be written to."""
-    if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
+    if _is_deep(picture):
         whole: np.ndarray = np.rint(_eight_bits(np.asarray(picture))).astype(np.uint8)
         return whole
     if picture.mode == "LAB":
         return np.array(picture.getchannel(0))
-    if picture.mode in ("LA", "PA", "La", "RGBA", "RGBa") or "transparency" in picture.info:
+    if _has_alpha(picture):
         layer = _rgba(picture)
         picture = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
     return np.array(picture.convert("L"))
@@ -39,6 +39,15 @@ def rgb_of(picture: Image.Image) -> np.ndarray:
     """Return uint8 (3, H, W), transparent parts on white."""
     layer = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), _rgba(picture))
     return np.ascontiguousarray(np.asarray(layer.convert("RGB")).transpose(2, 0, 1))
+
+
+def _is_deep(picture: Image.Image) -> bool:
+    """Whether a pixel is one number of more than eight bits."""
+    return picture.mode in ("I", "F") or picture.mode.startswith("I;16")
+
+
+def _has_alpha(picture: Image.Image) -> bool:
+    return picture.mode in ("LA", "PA", "La", "RGBA", "RGBa") or "transparency" in picture.info
 
 
 def _rgba(picture: Image.Image) -> Image.Image:

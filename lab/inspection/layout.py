@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+from lab.architectures.outline import FAMILY_COLOURS
 from lab.inspection.picture import Box
 
 _WIDTH, _HEIGHT = 264, 46  # of a box
@@ -16,16 +17,6 @@ _GAP_X, _GAP_Y = 22, 26
 _LANE = 14  # width of a waypoint
 _MARGIN = 12
 _SWEEPS = 4
-# Okabe and Ito, dark enough on white and light enough on black; the words beside them say the same.
-COLOURS = {
-    "input": "#8a94a3",
-    "convolution": "#3b8fd4",
-    "linear": "#1f9e77",
-    "pooling": "#d98a1f",
-    "join": "#b56a97",
-    "block": "#3b8fd4",
-    "other": "#8a94a3",
-}
 _FAILED = "#d1495b"
 
 
@@ -166,7 +157,7 @@ def _drawn(cell: _Cell, *, selected: str) -> str:
     box = cell.box
     assert box is not None  # only boxes have an id
     x, y = cell.x - _WIDTH / 2, _top(cell.rank)
-    colour = _FAILED if box.failed else COLOURS[box.family]
+    colour = _FAILED if box.failed else FAMILY_COLOURS[box.family]
     marked = bool(selected) and selected in box.names
     frame = colour if marked or box.failed else "var(--st-border-color, #d9e0e8)"
     side = "×".join(str(n) for n in box.shape)

@@ -68,7 +68,7 @@ class PortableRun:
 class EndedRun(PortableRun):
     """A run as it comes in.
 
-    id: from `lab.runs.identity.new_run_id`. points: the curves by name, or parts of curves, each in step order, that
+    id: from `lab.runs.ids.new_id`. points: the curves by name, or parts of curves, each in step order, that
     are read as they are stored. files: its saved files, listed under this id.
     """
 
@@ -229,22 +229,18 @@ def _fitting(run: str, parts: Sequence[Series], room: int) -> tuple[list[tuple[s
     ready, rest = [], []
     for part in parts:
         if room:
-            ready.append((part.name, checked_columns(run, part.name, _cut(part, slice(None, room)))))
+            ready.append((part.name, checked_columns(run, part.name, part[:room])))
         if part.step.size > room:
-            rest.append(_cut(part, slice(room, None)))
+            rest.append(part[room:])
         room -= min(room, part.step.size)
     return ready, rest
-
-
-def _cut(series: Series, rows: slice) -> Series:
-    return Series(series.name, series.step[rows], series.value[rows], series.time_s[rows])
 
 
 def _parts(points: Curves) -> Iterator[Series]:
     """Yield parts of curves that fit into one transaction each."""
     for series in points.values() if isinstance(points, Mapping) else points:
         for start in range(0, max(1, np.size(series.step)), MOST_ROWS):
-            yield _cut(series, slice(start, start + MOST_ROWS))
+            yield series[start : start + MOST_ROWS]
 
 
 def _row_values(run: EndedRun, origin: str) -> dict[str, Any]:

@@ -222,7 +222,7 @@ class Leases:
         """Return the columns that a request changes, none where it is already so."""
         if state in (RunState.RUNNING, RunState.STOPPING):
             return {"want": request}
-        # A dead owner's row still says running: whatever comes next, its lease is over.
+        # The row of an owner that has ended still says running: whatever comes next, its lease is over.
         over = {"lease": row.lease + 1, "want": RunRequest.RUN} if row.state == RunState.RUNNING else {}
         if request is RunRequest.RUN and (state is RunState.QUEUED or state.resumable):
             # A sweep's trial that a person continues trains to its end.
@@ -250,7 +250,7 @@ _CAN_STOP = (RunState.QUEUED, RunState.PAUSED, RunState.INTERRUPTED, RunState.ST
 def _as_requested(request: RunRequest, now: float) -> dict[str, Any]:
     """Return the columns of an end that was overtaken by another request."""
     if request is RunRequest.RUN:
-        return {"state": RunState.QUEUED, "queued_at": now, "finished_at": None, "reason": ""}
+        return queued_again(now)
     return {"state": EXPIRED_STATES[request], "reason": ""}
 
 

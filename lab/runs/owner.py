@@ -24,10 +24,14 @@ class Owner:
     pid_start: str
 
     @classmethod
+    def of_process(cls, pid: int) -> "Owner":
+        """Return the identity of a process of this machine."""
+        return cls(host=this_host(), pid=pid, pid_start=process_start(pid) or "")
+
+    @classmethod
     def of_this_process(cls) -> "Owner":
         """Return the identity of the process that asks."""
-        pid = os.getpid()
-        return cls(host=this_host(), pid=pid, pid_start=process_start(pid) or "")
+        return cls.of_process(os.getpid())
 
 
 def this_host() -> str:

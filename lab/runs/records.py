@@ -16,7 +16,7 @@ CHECKPOINT = "checkpoint"  # everything a run needs to go on
 
 
 class RunState(StrEnum):
-    """Life of a run. `STOPPING` and a dead owner's `INTERRUPTED` are read off the row, not only written by the owner."""
+    """Life of a run. `STOPPING`, and `INTERRUPTED` of an owner that has ended, are read off the row, not only written by the owner."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -187,6 +187,10 @@ class Series:
     step: np.ndarray  # int64
     value: np.ndarray  # float64
     time_s: np.ndarray  # float64, training seconds since the start of the run
+
+    def __getitem__(self, rows: slice | np.ndarray) -> "Series":
+        """Return some of the points, by a slice, a mask or indices."""
+        return Series(self.name, self.step[rows], self.value[rows], self.time_s[rows])
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from lab.runs.database import Moment
 from lab.runs.edits import NAME_LIMIT, checked_owner, checked_priority, checked_tags, checked_text
 from lab.runs.encoding import encode_tags
 from lab.runs.expired import mark_expired
-from lab.runs.identity import new_run_id
+from lab.runs.ids import new_id
 from lab.runs.queue_moves import Move, changed_by_move
 from lab.runs.records import RunRecord, RunRequest, RunState
 from lab.runs.row_changes import change_row, insert_for, sound_row, write_checksum
@@ -169,7 +169,7 @@ class RunQueue:
 def queued_values(config: RunConfig, **facts: Unpack[NewRunFacts]) -> dict[str, Any]:
     """Return the columns of a new run, with an id of its own. Raises `TextError`."""
     return {
-        "id": new_run_id(),
+        "id": new_id(),
         "name": checked_text(facts.get("name", ""), "name", NAME_LIMIT) or config.arch,
         "config": config.as_dict(),
         "fingerprint": facts["fingerprint"],

@@ -4,7 +4,6 @@ A drawing is kept as it was drawn (the ink as a PNG), not as one network's recip
 gave it. This part knows nothing of networks or pictures.
 """
 
-import secrets
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +13,11 @@ from lab.errors import InputError
 from lab.runs.checksums import is_intact, row_checksum
 from lab.runs.context import StoreContext
 from lab.runs.edits import checked_text
+from lab.runs.ids import new_id
 from lab.runs.tables import LABEL_LIMIT, sketches
 
 MAX_SKETCHES = 10_000
 MAX_BYTES = 256 << 10  # of one drawing; a full canvas has about 5 KB
-_ID_BYTES = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,7 @@ class Sketches:
             raise InputError(f"The label is {label[:80]!r}, but it must have 1 to {LABEL_LIMIT} characters.")
         checked_text(label, "label", LABEL_LIMIT)
         values: dict[str, Any] = {
-            "id": secrets.token_hex(_ID_BYTES),
+            "id": new_id(),
             "label": label.strip(),
             "dataset": dataset,
             "png": png,

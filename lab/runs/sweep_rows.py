@@ -15,7 +15,7 @@ from lab.runs.rows import decoded, derive
 from lab.runs.run_facts import RunProgress
 from lab.runs.tables import sweeps, trials
 from lab.sweeps.plan import FoundTrial
-from lab.sweeps.records import Measured, Source, SweepRecord, SweepState, TrialRecord, TrialState
+from lab.sweeps.records import RESTING, Measured, Source, SweepRecord, SweepState, TrialRecord, TrialState
 from lab.sweeps.spec import SweepSpec
 
 _BROKEN = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
@@ -30,8 +30,6 @@ _ENDED = {
     RunState.INTERRUPTED: TrialState.INTERRUPTED,
     RunState.FAILED: TrialState.FAILED,
 }
-
-_RESTING = frozenset({TrialState.HELD, TrialState.STOPPED, TrialState.INTERRUPTED})
 
 
 def sweep_record(row: Row[Any]) -> SweepRecord:
@@ -123,7 +121,7 @@ def _decoded(row: Row[Any], spec: SweepSpec, *, moment: Moment, copy: bool) -> F
     params, source, before = decoded(row.params), Source(row.source), TrialState(row.settled)
     values = tuple(Measured(int(epoch), *map(float, numbers)) for epoch, *numbers in decoded(row.measured))
     state = TrialState.COPY if copy else _state(row, before, moment)
-    if state in _RESTING:
+    if state in RESTING:
         state = _at_rung(state, spec.pause_epoch(params, row.rung), values)
     free = state is TrialState.COPY or source is Source.CACHED
     trial = TrialRecord(
@@ -156,7 +154,7 @@ def with_values(one: FoundTrial, values: Sequence[Measured], spec: SweepSpec, *,
         return one
     trial = one.trial
     state = trial.state
-    if state in _RESTING:
+    if state in RESTING:
         state = _at_rung(state, spec.pause_epoch(trial.params, trial.rung), now)
     return replace(one, trial=replace(trial, values=now, state=state), changed=True)
 

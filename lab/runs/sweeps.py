@@ -18,7 +18,7 @@ from lab.runs.checksums import RAW, is_intact
 from lab.runs.context import StoreContext
 from lab.runs.edits import NAME_LIMIT, checked_owner, checked_priority, checked_text
 from lab.runs.expired import mark_expired
-from lab.runs.identity import new_run_id
+from lab.runs.ids import new_id
 from lab.runs.records import LIVE, RunRecord, RunRequest, RunState
 from lab.runs.row_changes import change_row, find_row, sound_row
 from lab.runs.row_values import cache_key_if_free, queued_again
@@ -29,7 +29,7 @@ from lab.runs.sweep_writes import SWEEP, TRIAL, change_sweep, write_seal, write_
 from lab.runs.tables import points, runs, series_names, sweeps, trials
 from lab.runs.typed_names import find_typed, fitting_ids
 from lab.sweeps.plan import ANSWERED, SLOTS, FoundTrial
-from lab.sweeps.records import Measured, Source, SweepRecord, SweepState, TrialRecord, TrialState
+from lab.sweeps.records import RESTING, Measured, Source, SweepRecord, SweepState, TrialRecord, TrialState
 from lab.sweeps.spec import SweepSpec
 
 _OF_RUN = (
@@ -41,7 +41,7 @@ _OF_RUN = (
     next(column for column in RAW if column.name == "progress"),
 )
 _PART = 5_000  # values in one statement
-_UNMEASURED = (TrialState.HELD, TrialState.STOPPED, TrialState.INTERRUPTED, TrialState.FINISHED)
+_UNMEASURED = (*RESTING, TrialState.FINISHED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class StoredSweeps:
         """Store a new sweep, running and without trials. owner and priority: of its trials' runs. Raises `TextError`."""
         with self.context.database.write() as connection:
             values = {
-                "id": new_run_id(),
+                "id": new_id(),
                 "name": checked_text(spec.name, "name", NAME_LIMIT),
                 "spec": spec.as_dict(),
                 "earlier": [],

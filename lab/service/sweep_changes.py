@@ -7,14 +7,12 @@ from lab.errors import RunNotFoundError, UnreadableRunError
 from lab.runs.store import RunStore
 from lab.runs.sweeps import SweepChange
 from lab.sweeps.plan import FoundTrial, changed_trials, settle
-from lab.sweeps.records import SweepRecord, SweepState, TrialState
-
-_TO_GO_ON = (TrialState.HELD, TrialState.STOPPED, TrialState.INTERRUPTED)
+from lab.sweeps.records import RESTING, SweepRecord, SweepState, TrialState
 
 
 def running_again(record: SweepRecord, found: Sequence[FoundTrial]) -> SweepChange:
     """Return the change that lets a sweep run again, with the trials that were on their way."""
-    change = going_on(replace(record, state=SweepState.RUNNING, reason=""), found, _TO_GO_ON)
+    change = going_on(replace(record, state=SweepState.RUNNING, reason=""), found, RESTING)
     live = [one.trial for one in found if one.trial.state.live]  # a pause that is not obeyed yet is taken back
     return replace(change, resumed=(*change.resumed, *live))
 

@@ -82,6 +82,10 @@ def result_of(run: RunRecord, key: str) -> Cell:
         value: object = getattr(run.headline, key)
     else:
         value = run.seconds if key == "seconds" else run.summary.value(key)
+    return _number(value)
+
+
+def _number(value: object) -> int | float | None:
     return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
@@ -93,7 +97,7 @@ def spread_of_runs(runs: Sequence[RunRecord], key: str) -> Spread | None:
 def last_result_of(run: RunRecord, key: str) -> Cell:
     """Return one result of a run's last whole epoch, which the lab reports quote; None where there is none (yet)."""
     value = getattr(run.last_result, key) if key in METRICS else run.summary.value(key)
-    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    return _number(value)
 
 
 def run_labels(runs: Sequence[RunRecord], *, without: Collection[str] = ()) -> list[str]:

@@ -12,7 +12,7 @@ from typing import TypeAlias
 from lab.errors import InputError, UnknownNameError, near_miss
 from lab.lazy import load
 from lab.runs.records import RunRecord, Series
-from lab.sharing.comparison import comparison_table, settings_table
+from lab.sharing.comparison import Table, comparison_table, settings_table
 from lab.sharing.source import Source
 from lab.sharing.tables import metrics_csv, metrics_json, write_latex, write_markdown
 
@@ -91,20 +91,8 @@ def _json(source: Source, runs: Sequence[RunRecord]) -> Files:
     return {"": metrics_json(_points(source, runs)).encode()}
 
 
-def _markdown(_source: Source, runs: Sequence[RunRecord]) -> Files:
-    return {"": write_markdown(comparison_table(runs)).encode()}
-
-
-def _latex(_source: Source, runs: Sequence[RunRecord]) -> Files:
-    return {"": write_latex(comparison_table(runs)).encode()}
-
-
-def _markdown_settings(_source: Source, runs: Sequence[RunRecord]) -> Files:
-    return {"": write_markdown(settings_table(runs)).encode()}
-
-
-def _latex_settings(_source: Source, runs: Sequence[RunRecord]) -> Files:
-    return {"": write_latex(settings_table(runs)).encode()}
+def _table(write: Callable[[Table], str], table_of: Callable[[Sequence[RunRecord]], Table]) -> Writer:
+    return lambda _source, runs: {"": write(table_of(runs)).encode()}
 
 
 def _of_runs(place: str) -> Writer:
@@ -175,11 +163,17 @@ _ALL = (
         "Differing settings and results, one row a run.",
         ".md",
         "text/markdown",
-        _markdown,
+        _table(write_markdown, comparison_table),
         many=True,
     ),
     ExportFormat(
-        "latex", "Table (LaTeX)", "The same table for a report.", ".tex", "application/x-tex", _latex, many=True
+        "latex",
+        "Table (LaTeX)",
+        "The same table for a report.",
+        ".tex",
+        "application/x-tex",
+        _table(write_latex, comparison_table),
+        many=True,
     ),
     ExportFormat(
         "markdown-settings",
@@ -187,7 +181,7 @@ _ALL = (
         "One row a setting: mean, spread and number of its seeds.",
         "-settings.md",
         "text/markdown",
-        _markdown_settings,
+        _table(write_markdown, settings_table),
         many=True,
     ),
     ExportFormat(
@@ -196,7 +190,7 @@ _ALL = (
         "The same table for a report.",
         "-settings.tex",
         "application/x-tex",
-        _latex_settings,
+        _table(write_latex, settings_table),
         many=True,
     ),
     ExportFormat(

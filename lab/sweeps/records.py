@@ -39,6 +39,10 @@ class TrialState(StrEnum):
         return self in (TrialState.QUEUED, TrialState.RUNNING)
 
 
+# States of a trial whose run has ended on its way and may go on.
+RESTING = (TrialState.HELD, TrialState.STOPPED, TrialState.INTERRUPTED)
+
+
 class Source(StrEnum):
     """Where a trial comes from."""
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lab.checkpoint_files import decode_checkpoint, encode_checkpoint, load_weights
+from lab.checkpoint_files import decode_checkpoint, encode_checkpoint
 from lab.errors import ArtifactError, DataError, InputError, RunNotFoundError, TrainingError
 from lab.metrics import LOSS, METRICS, list_epoch_metrics
 from lab.networks import build_from_config
@@ -25,6 +25,7 @@ from lab.runs.records import RunRecord, Series
 from lab.runs.run_facts import ForkState
 from lab.service.forks import ForkPoint, find_fork_point, list_fork_points
 from lab.service.lab import Lab
+from lab.service.networks import build_with_weights
 from lab.training.checkpoint import Checkpoint, weights_digest
 from lab.training.data import ResidentData
 from lab.training.engine import train
@@ -228,8 +229,7 @@ class ForkStart:
         self._recorder.phase(f"recomputing {which} of {run.name or run.id}{so_far}")
 
     def _from_weights(self, point: ForkPoint, images: int) -> Checkpoint:
-        network = build_from_config(point.run.config)
-        load_weights(network, self._lab.artifacts.read(point.weights))
+        network = build_with_weights(point.run.config, self._lab.artifacts.read(point.weights))
         return begin_from_weights(
             network.state_dict(),
             self._epoch_records(point),
@@ -260,8 +260,7 @@ class ForkStart:
         file = next((one.weights for one in list_fork_points(self._lab.store, point.run) if one.epoch == best), None)
         if file is None:
             return state
-        network = build_from_config(point.run.config)
-        load_weights(network, self._lab.artifacts.read(file))
+        network = build_with_weights(point.run.config, self._lab.artifacts.read(file))
         return replace(state, best=network.state_dict())
 
     # -- curves and files ---------------------------------------------------------------------------------------------
@@ -280,10 +279,7 @@ class ForkStart:
                 continue
             moved = _moved(series, last=last, before=point.steps_per_epoch, now=now)
             for part in range(0, len(moved.step), _PART):
-                piece = Series(
-                    name, *(column[part : part + _PART] for column in (moved.step, moved.value, moved.time_s))
-                )
-                self._lab.store.points.append(run, lease, {name: piece})
+                self._lab.store.points.append(run, lease, {name: moved[part : part + _PART]})
         if not comparable:
             return
         for shared in list_fork_points(self._lab.store, point.run):
@@ -305,8 +301,7 @@ class _SavedWeights:
             raise _NotRepeatableError(f"trained again, its weights after epoch {epoch} are not the saved ones")
 
     def _digest(self, point: ForkPoint) -> str:
-        network = build_from_config(self._config)
-        load_weights(network, self._lab.artifacts.read(point.weights))
+        network = build_with_weights(self._config, self._lab.artifacts.read(point.weights))
         return weights_digest(network.state_dict())
 
 
@@ -322,9 +317,9 @@ def _is_after(saved: Checkpoint, epoch: int) -> bool:
 def _moved(series: Series, *, last: int, before: int, now: int) -> Series:
     """Return a curve up to the step `last`, its steps counted as if an epoch had `now` of them; the last of equals stays."""
     count = int(np.searchsorted(series.step, last, side="right"))
-    step, value, time_s = series.step[:count], series.value[:count], series.time_s[:count]
+    series = series[:count]
     if before == now:
-        return Series(series.name, step, value, time_s)
-    moved = move_step(step, before=before, now=now)
+        return series
+    moved = move_step(series.step, before=before, now=now)
     stays = np.append(moved[1:] != moved[:-1], True) if count else np.empty(0, dtype=bool)
-    return Series(series.name, moved[stays], value[stays], time_s[stays])
+    return replace(series, step=moved)[stays]

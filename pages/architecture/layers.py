@@ -21,59 +21,46 @@ _LONG = 40  # rows beyond which inner blocks start closed
 
 def table_rows(summary: Summary) -> list[dict[str, Any]]:
     """Return the rows of the tree below the root, groups with the sums of what is in them."""
-    rows = []
-    for index, row in enumerate(summary.layers):
-        if row.depth == 0:
-            continue
-        params, mult_adds, held = _sums(summary.layers, index)
-        one = mult_adds // summary.batch
+    rows = [
+        {
+            "name": row.name,
+            "short": row.name.split(".")[-1],
+            "type": row.type,
+            "depth": row.depth - 1,
+            "leaf": row.is_leaf,
+            "shape": format_shape(row.output_shape[1:]),
+            "size": prod(row.output_shape),
+            "field": row.receptive_field,
+            "step": row.receptive_stride,
+            **_numbers(summary, *_sums(summary.layers, index)),
+        }
+        for index, row in enumerate(summary.layers)
+        if row.depth > 0
+    ]
+    if hidden := summary.layers[0].params:
+        auxiliary = {"name": "auxiliary", "short": "auxiliary", "type": "training only", "depth": 0, "leaf": True}
         rows.append(
-            {
-                "name": row.name,
-                "short": row.name.split(".")[-1],
-                "type": row.type,
-                "depth": row.depth - 1,
-                "leaf": row.is_leaf,
-                "shape": format_shape(row.output_shape[1:]),
-                "size": prod(row.output_shape),
-                "params": params,
-                "params_text": f"{params:,}" if params else "",
-                "param_share": params / max(1, summary.total_params),
-                "mult_adds": one,
-                "mult_adds_text": format_count(one) if one else "",
-                "work_share": mult_adds / max(1, summary.total_mult_adds),
-                "bytes": held,
-                "bytes_text": format_bytes(held) if held else "",
-                "field": row.receptive_field,
-                "step": row.receptive_stride,
-            }
+            {**auxiliary, "shape": "", "size": 0, "field": None, "step": None, **_numbers(summary, hidden, 0, 0)}
         )
-    hidden = summary.layers[0].params
-    if hidden:
-        rows.append(
-            {
-                "name": "auxiliary",
-                "short": "auxiliary",
-                "type": "training only",
-                "depth": 0,
-                "leaf": True,
-                "shape": "",
-                "size": 0,
-                "params": hidden,
-                "params_text": f"{hidden:,}",
-                "param_share": hidden / summary.total_params,
-                "mult_adds": 0,
-                "mult_adds_text": "",
-                "work_share": 0,
-                "bytes": 0,
-                "bytes_text": "",
-                "field": None,
-                "step": None,
-            }
-        )
-    for made in rows:
-        made |= {f"{share}_text": format_percent(made[share], digits=1) for share in ("param_share", "work_share")}
     return rows
+
+
+def _numbers(summary: Summary, params: int, mult_adds: int, held: int) -> dict[str, Any]:
+    """Return the numbers of a row and the texts that stand for them, "" for 0. mult_adds: of the batch; held: bytes."""
+    one = mult_adds // summary.batch
+    param_share, work_share = params / max(1, summary.total_params), mult_adds / max(1, summary.total_mult_adds)
+    return {
+        "params": params,
+        "params_text": f"{params:,}" if params else "",
+        "param_share": param_share,
+        "param_share_text": format_percent(param_share, digits=1),
+        "mult_adds": one,
+        "mult_adds_text": format_count(one) if one else "",
+        "work_share": work_share,
+        "work_share_text": format_percent(work_share, digits=1),
+        "bytes": held,
+        "bytes_text": format_bytes(held) if held else "",
+    }
 
 
 def _sums(layers: Sequence[LayerRow], index: int) -> tuple[int, int, int]:

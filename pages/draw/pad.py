@@ -31,7 +31,7 @@ INK_COLOR = "#2f86cf"  # 3:1 or better on both themes' canvases; only the alpha 
 def drawn(page: DrawPage) -> Sketch:
     """Return what is on the pads by now, for a callback: the newest message came with the press that called it."""
     take_newest(page)
-    return sketch_from_png(page.png) if page.png else sketch_of(page.strokes)
+    return _sketch(page)
 
 
 def standard_pad(page: DrawPage) -> Sketch:
@@ -40,9 +40,8 @@ def standard_pad(page: DrawPage) -> Sketch:
     key = canvas_key(page.version)
     if reported(key) is None:  # changing this while it is shown would load the canvas anew
         page.canvas_start = page.canvas
-    result = load(
-        "streamlit_drawable_canvas:st_canvas"
-    )(  # its import registers a component, which needs a running Streamlit
+    # Its import registers a component, which needs a running Streamlit.
+    result = load("streamlit_drawable_canvas:st_canvas")(
         stroke_width=width,
         stroke_color=INK_COLOR,
         background_color="",
@@ -57,6 +56,10 @@ def standard_pad(page: DrawPage) -> Sketch:
     if png is not None and result.json_data is not None:
         page.canvas, page.png, page.pen = dict(result.json_data), png, width
         page.strokes = strokes_of_canvas(page.canvas)
+    return _sketch(page)
+
+
+def _sketch(page: DrawPage) -> Sketch:
     return sketch_from_png(page.png) if page.png else sketch_of(page.strokes)
 
 

@@ -206,7 +206,7 @@ def _calibration(evaluation: EvaluationReport) -> None:
     table = evaluation.calibration
     plot(
         "inside-calibration",
-        calibration_figure(table.edges, table.confidence, table.accuracy, table.count, dark=dark()),
+        calibration_figure(table.confidence, table.accuracy, table.count, dark=dark()),
         words=f"Calibration curve, expected calibration error {format_percent(table.ece)}",
         name="calibration",
     )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lab.config import RunConfig
-from lab.runs.identity import new_run_id
+from lab.runs.ids import new_id
 from lab.runs.imports import EndedRun
 from lab.runs.records import RunState, Series
 from lab.runs.run_facts import RunEnvironment
@@ -31,7 +31,7 @@ def test_unbroken_names_do_not_widen_a_page(still_server: Server, visitor: Visit
     runs = lab.store.imports.insert(
         [
             EndedRun(
-                id=new_run_id(),
+                id=new_id(),
                 name=letter * 200,
                 config=RunConfig(dataset="digits"),
                 fingerprint="0" * 64,

@@ -6,10 +6,7 @@ from lab.charts.calibration import calibration_figure
 
 
 def test_only_bins_with_answers_are_points_and_the_tooltip_has_their_number() -> None:
-    edges = np.linspace(0, 1, 4)
-    figure = calibration_figure(
-        edges, np.array([np.nan, 0.5, 0.9]), np.array([np.nan, 0.25, 1.0]), np.array([0, 4, 12])
-    )
+    figure = calibration_figure(np.array([np.nan, 0.5, 0.9]), np.array([np.nan, 0.25, 1.0]), np.array([0, 4, 12]))
     diagonal, curve = figure.data
     assert list(diagonal.x) == list(diagonal.y) == [0, 1]
     assert list(curve.x) == [0.5, 0.9]
@@ -20,14 +17,12 @@ def test_only_bins_with_answers_are_points_and_the_tooltip_has_their_number() ->
 
 def test_no_answers_give_an_empty_curve() -> None:
     nothing = np.full(2, np.nan)
-    assert len(calibration_figure(np.linspace(0, 1, 3), nothing, nothing, np.zeros(2, int)).data[1].x) == 0
+    assert len(calibration_figure(nothing, nothing, np.zeros(2, int)).data[1].x) == 0
 
 
 def test_the_tooltip_of_a_bin_says_its_own_confidence_accuracy_and_number() -> None:
     """Sizes grow with the square root, so that the area of a point is its share of the images."""
-    curve = calibration_figure(
-        np.linspace(0, 1, 4), np.array([0.2, np.nan, 0.9]), np.array([0.25, np.nan, 1.0]), np.array([1, 0, 3])
-    ).data[1]
+    curve = calibration_figure(np.array([0.2, np.nan, 0.9]), np.array([0.25, np.nan, 1.0]), np.array([1, 0, 3])).data[1]
     assert list(curve.text) == [
         "confidence 20.0 %, accuracy 25.0 %<br>1 image",
         "confidence 90.0 %, accuracy 100.0 %<br>3 images",
@@ -36,5 +31,5 @@ def test_the_tooltip_of_a_bin_says_its_own_confidence_accuracy_and_number() -> N
 
 
 def test_a_single_image_is_all_there_is() -> None:
-    curve = calibration_figure(np.linspace(0, 1, 2), np.array([0.9]), np.array([1.0]), np.array([1])).data[1]
+    curve = calibration_figure(np.array([0.9]), np.array([1.0]), np.array([1])).data[1]
     assert list(curve.marker.size) == [33.0]

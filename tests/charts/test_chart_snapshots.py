@@ -207,9 +207,9 @@ def _verdict(n: int, *, dark: bool = False) -> str:
 
 
 def _calibration() -> str:
-    edges, confidence = np.linspace(0, 1, 6), np.array([np.nan, 0.25, 0.5, 0.71, 0.99])
+    confidence = np.array([np.nan, 0.25, 0.5, 0.71, 0.99])
     accuracy, count = np.array([np.nan, 0.0, 0.4, 0.75, 1.0]), np.array([0, 1, 5, 4, 90])
-    return figure_text(calibration_figure(edges, confidence, accuracy, count))
+    return figure_text(calibration_figure(confidence, accuracy, count))
 
 
 def _outlines() -> str:

@@ -28,7 +28,7 @@ from lab.examples.make import remove_traces
 from lab.examples.reader import MAPS, drawing_reader
 from lab.examples.sample import load_sample
 from lab.findings import Outcome
-from lab.runs.identity import new_run_id
+from lab.runs.ids import new_id
 from lab.runs.records import RunState
 from lab.service.lab import Lab
 from lab.sharing.bundle.read import import_bundle
@@ -118,7 +118,7 @@ def test_nothing_can_change_or_remove_one(lab: Lab) -> None:
 
 
 def test_no_id_of_a_run_is_taken_for_an_example() -> None:
-    assert not any(is_example(new_run_id()) for _ in range(100))
+    assert not any(is_example(new_id()) for _ in range(100))
     assert all(is_example(example.id) for example in EXAMPLES)
 
 

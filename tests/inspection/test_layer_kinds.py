@@ -8,12 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from lab.architectures.build import build_network
+from lab.architectures.outline import FAMILY_COLOURS
 from lab.architectures.registry import list_architectures
 from lab.inspection.attribution import attribute
 from lab.inspection.graph import trace_graph
 from lab.inspection.kernels import list_convolutions
 from lab.inspection.layer_kinds import FAMILIES, LAYER_KINDS, field_after, kind_of
-from lab.inspection.layout import COLOURS, draw
+from lab.inspection.layout import draw
 from lab.inspection.observe import feature_maps, list_layers
 from lab.inspection.picture import boxes
 from lab.inspection.receptive_field import ReceptiveField
@@ -175,7 +176,7 @@ def test_every_leaf_of_every_network_has_a_row(arch: str) -> None:
 
 def test_every_row_names_a_colour() -> None:
     assert {kind.family for kind in LAYER_KINDS.values()} <= set(FAMILIES)
-    assert set(FAMILIES) | {"block"} == set(COLOURS)
+    assert set(FAMILIES) | {"block"} == set(FAMILY_COLOURS)
 
 
 def test_a_layer_without_a_row_is_shown_by_its_class_and_a_derived_class_like_its_base() -> None:

@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from lab.inspection.layout import COLOURS, Picture, draw
+from lab.architectures.outline import FAMILY_COLOURS
+from lab.inspection.layout import Picture, draw
 from lab.inspection.picture import Box
 
 
@@ -95,12 +96,12 @@ def test_the_marked_box_and_one_that_does_not_fit_have_a_frame_in_colour() -> No
 
     selected = ""
     plain = "var(--st-border-color, #d9e0e8)"
-    assert frame() == (plain, "1.2", COLOURS["pooling"])
+    assert frame() == (plain, "1.2", FAMILY_COLOURS["pooling"])
     assert frame(failed=True) == ("#d1495b", "1.2", "#d1495b")
     selected = "a.relu"
-    assert frame() == (COLOURS["pooling"], "2.5", COLOURS["pooling"])
+    assert frame() == (FAMILY_COLOURS["pooling"], "2.5", FAMILY_COLOURS["pooling"])
     selected = "b"
-    assert frame() == (plain, "1.2", COLOURS["pooling"])
+    assert frame() == (plain, "1.2", FAMILY_COLOURS["pooling"])
 
 
 @pytest.mark.parametrize(("detail", "shown"), [("d" * 25, True), ("d" * 26, False)])

@@ -17,7 +17,7 @@ from lab.config import RunConfig
 from lab.errors import LeaseLostError, StoreError
 from lab.runs import imports, throttled_writer
 from lab.runs.database import Database
-from lab.runs.identity import new_run_id
+from lab.runs.ids import new_id
 from lab.runs.imports import IMPORT_LEASE_S, EndedRun, PortableRun
 from lab.runs.owner import Owner
 from lab.runs.records import RunRequest, RunState, SavedFile, Series
@@ -33,7 +33,7 @@ COUNT = throttled_writer.MOST_ROWS + 808
 
 def ended(points: Any, *, id: str = "", files: tuple[SavedFile, ...] = (), seed: int = 0) -> EndedRun:
     return EndedRun(
-        id=id or new_run_id(),
+        id=id or new_id(),
         name="from elsewhere",
         config=RunConfig(dataset="digits", seed=seed),
         fingerprint="f" * 64,
@@ -147,7 +147,7 @@ def test_nobody_sees_a_run_before_all_of_the_import_is_complete(store: RunStore)
             with pytest.raises(StoreError, match="There is no run"):
                 store.runs.resolve(new)
 
-    first, new = new_run_id(), new_run_id()
+    first, new = new_id(), new_id()
     files = (saved_file(first, f"{first}/1"),)
     store.imports.insert([ended({}, id=first, files=files), ended(looked_at(), id=new)])
     assert seen == [[known.id]] * 12
@@ -162,7 +162,7 @@ def test_an_import_that_fails_leaves_nothing(store: RunStore, clock: Clock) -> N
 
     written: list[str] = []
     removed: list[str] = []
-    id = new_run_id()
+    id = new_id()
     files = tuple(saved_file(id, f"{id}/{n}", step=n) for n in range(40))
     with pytest.raises(OSError, match="a disk that is gone"):
         store.imports.insert(
@@ -331,7 +331,7 @@ def test_an_import_of_large_files_renews_its_lease_between_them(
     """Each file takes nearly as long as a lease lasts, by the store's clock and by the importer's."""
     monotonic = SimpleNamespace(now=0.0)
     monkeypatch.setattr(imports, "time", SimpleNamespace(monotonic=lambda: monotonic.now))
-    id = new_run_id()
+    id = new_id()
     files = tuple(saved_file(id, f"{id}/{step}", step=step) for step in (1, 2, 3))
 
     def write(_file: SavedFile) -> None:
@@ -345,7 +345,7 @@ def test_an_import_of_large_files_renews_its_lease_between_them(
 
 def test_an_imported_run_says_of_itself_what_it_said_elsewhere(store: RunStore) -> None:
     run = EndedRun(
-        id=new_run_id(),
+        id=new_id(),
         name="of another lab",
         config=RunConfig(dataset="digits", lr=0.25),
         fingerprint="e" * 64,

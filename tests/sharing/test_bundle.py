@@ -24,7 +24,7 @@ import torch
 from benchmarks.imports import bundle_of, training_beside
 from lab.config import RunConfig
 from lab.errors import ArtifactError, InputError, ReadOnlyError, StoreError
-from lab.runs.identity import new_run_id
+from lab.runs.ids import new_id
 from lab.runs.imports import EndedRun
 from lab.runs.records import RunRecord, RunRequest, RunState, SavedFile, Series
 from lab.runs.run_facts import RunEnvironment, RunSummary
@@ -142,7 +142,7 @@ def test_whose_a_run_was_and_how_it_waited_stays_where_it_is(tmp_path: Path, oth
 
 
 def test_of_more_epochs_than_a_bundle_has_room_for_the_best_and_the_newest_go_along(other: Lab) -> None:
-    id, epochs = new_run_id(), MAX_ENTRIES
+    id, epochs = new_id(), MAX_ENTRIES
     other.artifacts.write(f"{id}/7", b"weights")
     sha256, size = other.artifacts.write(f"{id}/{epochs}", b"weights")
     kept = tuple(SavedFile(id, "weights", n, n, f"{id}/{n}", sha256, size, 0.0) for n in range(1, epochs + 1))
@@ -179,7 +179,7 @@ def random_run(chance: random.Random) -> EndedRun:
     )
     started = chance.choice([None, chance.uniform(1e9, 2e9)])
     return EndedRun(
-        id=new_run_id(),
+        id=new_id(),
         name=words(40) or "run",
         config=config,
         fingerprint=f"{chance.getrandbits(256):064x}",

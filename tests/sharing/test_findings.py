@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from lab.runs.identity import new_run_id
+from lab.runs.ids import new_id
 from lab.runs.imports import EndedRun
 from lab.runs.records import RunRecord
 from lab.runs.run_facts import RunEnvironment
@@ -56,7 +56,7 @@ def test_an_imported_run_is_judged_from_its_curves(lab: Lab, stuck: RunRecord, t
 
 def _as_ended(lab: Lab, run: RunRecord, **changes: object) -> EndedRun:
     fields = {f.name: getattr(run, f.name) for f in dataclasses.fields(EndedRun) if f.name not in ("points", "files")}
-    return EndedRun(**{**fields, "id": new_run_id(), "points": lab.store.points.read(run.id), "files": (), **changes})
+    return EndedRun(**{**fields, "id": new_id(), "points": lab.store.points.read(run.id), "files": (), **changes})
 
 
 def test_a_bundle_of_the_release_before_with_a_stale_sentence_opens_without_it(

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page
 from lab.charts.style import LIGHT
 from lab.config import RunConfig
 from lab.inspection.kernels import list_convolutions
-from lab.runs.identity import new_run_id
+from lab.runs.ids import new_id
 from lab.runs.imports import EndedRun
 from lab.runs.records import RunRecord, RunState
 from lab.runs.run_facts import RunEnvironment
@@ -64,7 +64,7 @@ def attacked(lab: Lab, run: RunRecord) -> Iterator[list[RunRecord]]:
     """Runs whose every text is an attack."""
     ended = [
         EndedRun(
-            id=new_run_id(),
+            id=new_id(),
             name=attack,
             config=run.config,
             fingerprint=run.fingerprint,
@@ -154,7 +154,7 @@ def test_runs_are_named_coloured_and_drawn_apart_and_a_diverged_one_leaves_the_c
     wild = {**points, "batch/loss": replace(loss, value=np.where(loss.step > 10, 2.5e12, loss.value))}
     ended = [
         EndedRun(
-            id=new_run_id(),
+            id=new_id(),
             name=run.config.arch,
             config=run.config.replace(lr=lr),
             fingerprint="f",

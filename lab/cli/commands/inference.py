@@ -83,21 +83,13 @@ def _row(answer: dict[str, Any]) -> tuple[str, str, str, str]:
 
 
 def _content(path: Path) -> bytes | InputError:
-    try:
-        return _read(path)
-    except InputError as error:
-        return error
-
-
-def _read(path: Path) -> bytes:
+    """Return the bytes of a file, or why it cannot be classified: the others are all the same."""
     try:
         with user_path(path).open("rb") as stream:
             data = stream.read(MAX_BYTES + 1)  # /dev/zero has no end
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}): give the path of an image file.") from error
-    if len(data) > MAX_BYTES:
-        raise InputError(f"{path} has more than {MAX_BYTES:,} bytes: reduce it first.")
-    return data
+        return InputError(f"{path} cannot be read ({error.strerror}): give the path of an image file.")
+    return data if len(data) <= MAX_BYTES else InputError(f"{path} has more than {MAX_BYTES:,} bytes: reduce it first.")
 
 
 @click.command()

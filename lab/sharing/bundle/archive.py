@@ -45,7 +45,6 @@ class Archive:
     def __init__(self, archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo]) -> None:
         self._archive = archive
         self._entries = entries
-        self._read = 0
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -73,10 +72,7 @@ class Archive:
         """Return an entry of at most this size."""
         if self.size(name) > most:
             refuse(f"{name} has {self.size(name):,} bytes, more than {most:,}")
-        data = bytearray()
-        for chunk in self.stream(name):
-            data += chunk
-        return bytes(data)
+        return b"".join(self.stream(name))
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 from lab.errors import ReadOnlyError, ShapeError
 from lab.lazy import load
-from lab.runs.identity import new_run_id
+from lab.runs.ids import new_id
 from lab.runs.imports import IMPORTED, EndedRun
 from lab.runs.records import WEIGHTS, RunRecord, SavedFile
 from lab.sharing.bundle.archive import Archive, open_archive
@@ -61,8 +61,9 @@ def import_bundle(target: Target, stream: BinaryIO) -> tuple[RunRecord, ...]:
     with open_archive(stream) as archive:
         digests = _read_manifest(archive)
         runs = _check_runs(archive, digests)
-        _check_networks(archive, digests, runs)
-        imported = _store(target, archive, digests, runs, ids=[new_run_id() for _ in runs], origin=IMPORTED)
+        for run in runs:
+            _check_all_weights(archive, digests, run)
+        imported = _store(target, archive, digests, runs, ids=[new_id() for _ in runs], origin=IMPORTED)
     return _diagnosed(target, imported)
 
 
@@ -158,11 +159,6 @@ def _verified(archive: Archive, name: str, digests: Mapping[str, str]) -> bytes:
     if hashlib.sha256(data).hexdigest() != digests[name]:
         refuse(f"{name} is not the file that was exported: its SHA-256 differs")
     return data
-
-
-def _check_networks(archive: Archive, digests: Mapping[str, str], runs: Sequence[_Checked]) -> None:
-    for run in runs:
-        _check_all_weights(archive, digests, run)
 
 
 def _check_all_weights(archive: Archive, digests: Mapping[str, str], run: _Checked) -> None:

@@ -16,7 +16,7 @@ from typing import BinaryIO
 from filelock import FileLock, Timeout
 
 from lab.executors.config import list_executors
-from lab.runs.owner import Owner, process_start, this_host
+from lab.runs.owner import Owner, this_host
 from lab.runs.store import RunStore
 from lab.settings import CHECKOUT, Settings
 from lab.worker.supervisor.pid_files import read_pid_file, starting_pid_path, supervisor_pid_path, write_pid_file
@@ -91,7 +91,7 @@ def start_supervisor(settings: Settings, *, warm: bool = False) -> bool:
             start_new_session=True,
         )
     try:
-        owner = Owner(this_host(), process.pid, process_start(process.pid) or "")
+        owner = Owner.of_process(process.pid)
         write_pid_file(starting_pid_path(settings), owner, settings)
     except OSError:  # on a full disk, `is_supervised` says for a second too long that nobody is there
         pass

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 
 from lab.errors import StoreBusyError, StoreError
 from lab.runs.outage import Outage
-from lab.runs.owner import Owner, process_start, this_host
+from lab.runs.owner import Owner
 from lab.runs.store import RunStore
 from lab.settings import CHECKOUT, Settings
 from lab.worker.supervisor.adopted import AdoptedWorker, find_workers
@@ -171,7 +171,7 @@ class Supervisor:
             stdin=subprocess.DEVNULL,
         )
         self.workers[slot.index] = SlotWorker(process, slot, started_at)
-        owner = Owner(this_host(), process.pid, process_start(process.pid) or "")
+        owner = Owner.of_process(process.pid)
         try:
             write_pid_file(worker_pid_path(self.settings, slot.index), owner, self.settings, slot=slot)
         except OSError as error:
