@@ -14,7 +14,7 @@ import click
 from lab import __version__
 from lab.cli.lazy import LazyCommand, LazyGroup
 from lab.cli.output import print_json
-from lab.errors import InputError, LabError
+from lab.errors import InputError, LabError, near_miss
 from lab.service.lab import Lab
 from lab.settings import Settings
 from lab.text import one_sentence
@@ -125,6 +125,8 @@ def main(arguments: list[str] | None = None, *, prog_name: str = "python -m lab"
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         sys.exit(2)
+    except click.exceptions.NoSuchCommand as error:
+        _fail(_unknown_command(error), words, 2)
     except click.ClickException as error:
         _fail(error.format_message(), words, 2)
     except LabError as error:
@@ -136,6 +138,16 @@ def main(arguments: list[str] | None = None, *, prog_name: str = "python -m lab"
             words,
             1,
         )
+
+
+def _unknown_command(error: click.exceptions.NoSuchCommand) -> str:
+    """Return the sentence on a command that is none. Click knows only those that are imported already."""
+    assert error.ctx is not None
+    group = error.ctx.command
+    assert isinstance(group, click.Group)
+    return (
+        f"There is no command {error.command_name!r}. {near_miss(error.command_name, group.list_commands(error.ctx))}"
+    )
 
 
 def _check_words(words: Sequence[str]) -> None:

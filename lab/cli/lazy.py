@@ -30,7 +30,7 @@ class LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context | None = None) -> list[str]:
         """Return the names of all commands, sorted."""
-        return sorted([*self.lazy, *self.commands])
+        return sorted({*self.lazy, *self.commands})
 
     def get_command(self, ctx: click.Context | None, cmd_name: str) -> click.Command | None:
         """Import one command; None for an unknown name."""

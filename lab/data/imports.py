@@ -22,11 +22,13 @@ from lab.data.spec import DIGITS
 from lab.data.tables import read_table
 from lab.data.trainable import untrainable_reason
 from lab.errors import InputError
+from lab.text import shortened
 from lab.training.split import stratified_split
 
 MAX_BYTES = 1 << 30  # unpacked
 SIDE = MNIST.side
 TEST_FRACTION = 1 / 7  # MNIST's own share
+_REASON = 120  # characters of what a reader says of a damaged file
 SPLIT_SEED = 1998  # part of the data set: changing it changes the test set
 Part = tuple[np.ndarray, np.ndarray]  # images uint8 (N, H, W), labels int64 (N,)
 
@@ -85,9 +87,14 @@ def _read_npz(path: Path, remarks: list[str]) -> tuple[Part, Part | None]:
                 raise InputError(f"{path} unpacks to more than {MAX_BYTES:,} bytes: split it.")
         with np.load(path, allow_pickle=False) as stored:
             arrays = dict(stored)
-    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile) as error:  # its header may claim any size
+    except InputError:
+        raise
+    except (
+        Exception
+    ) as error:  # the boundary to zipfile and NumPy: on damaged, encrypted and hostile files they raise what they like
+        reason = shortened(str(error) or type(error).__name__, _REASON)
         raise InputError(
-            f"{path} cannot be read as a NumPy archive ({error}): save it again with numpy.savez."
+            f"{path} cannot be read as a NumPy archive ({reason}): save it again with numpy.savez."
         ) from error
     found = find_pairs(arrays)
     if found is None:
@@ -156,6 +163,8 @@ def _digits(path: Path, labels: np.ndarray, remarks: list[str], *, count: int) -
         raise InputError(
             f"{path} has labels of the shape {list(labels.shape)} for {count:,} images: one label an image belongs there."
         )
+    if flat.dtype.kind not in "biufUS":
+        raise InputError(f"{path} has labels of the type {flat.dtype}, but only the digits 0 to 9 can be imported.")
     if flat.dtype.kind in "US":
         flat = np.array([_number(text) for text in flat.tolist()], dtype=object)
     values = set(flat.tolist())

@@ -102,7 +102,7 @@ def _zip(path: Path) -> FileKind:
     try:
         with zipfile.ZipFile(path) as archive:
             names = [name for name in archive.namelist() if not name.endswith("/")]
-    except (zipfile.BadZipFile, ValueError):
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, struct.error):
         return FileKind("zip", "a ZIP archive that is cut or damaged")
     if names and all(name.endswith(".npy") for name in names):
         shown = ", ".join(sorted(name.removesuffix(".npy") for name in names)[:6])

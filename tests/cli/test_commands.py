@@ -258,7 +258,12 @@ def test_every_command_with_something_to_say_takes_json() -> None:
         (("inspect", "first", "--layer", "features.conv1", "--out", "/dev/null/x.png"), "x.png cannot be written"),
         (("inspect", "first", "--layer", "features.conv1", "--out", "/"), "is a directory"),
         (("predict", "first", "nowhere.png"), "cannot be read"),
-        (("nonsense",), "No such command"),
+        (
+            ("nonsense",),
+            "There is no command 'nonsense'. Choose one of: architectures, compare, datasets, delete, doctor, evaluate, export,",
+        ),
+        (("trian",), "There is no command 'trian'. Did you mean 'train'?"),
+        (("sweep", "shwo"), "There is no command 'shwo'. Did you mean 'show'?"),
     ],
 )
 def test_wrong_use_is_one_sentence_and_exit_code_two(

@@ -144,7 +144,62 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "counted from 1 to 11": ({"x_train": IMAGES, "y_train": LABELS + 2}, "has the label 10"),
     "objects": ({"x_train": IMAGES, "y_train": np.array([{}] * 70, dtype=object)}, "cannot be read as a NumPy archive"),
+    "complex labels": ({"x_train": IMAGES, "y_train": LABELS + 0j}, "labels of the type complex128"),
 }
+
+
+def _flip(data: bytearray, at: int, *, mask: int = 0xFF, count: int = 1) -> bytearray:
+    data[at : at + count] = bytes(byte ^ mask for byte in data[at : at + count])
+    return data
+
+
+def _headers(data: bytearray) -> tuple[int, int]:
+    """Return where the local header of the first file begins, and its entry in the directory."""
+    return data.index(b"PK\x03\x04"), data.index(b"PK\x01\x02")
+
+
+def _encrypted(data: bytearray) -> bytearray:
+    local, central = _headers(data)
+    return _flip(_flip(data, local + 6, mask=1), central + 8, mask=1)
+
+
+def _packed_otherwise(data: bytearray) -> bytearray:
+    local, central = _headers(data)
+    data[local + 8] = data[central + 10] = 9  # Deflate64, which zipfile does not know
+    return data
+
+
+def _of_a_later_zip(data: bytearray) -> bytearray:
+    data[_headers(data)[1] + 6] = 255
+    return data
+
+
+DAMAGED: dict[str, tuple[Callable[[bytearray], bytearray], str]] = {
+    "deflated data": (lambda data: _flip(data, 2_000, mask=0x5A, count=200), "while decompressing data"),
+    "encrypted": (_encrypted, "is encrypted"),
+    "another packing": (_packed_otherwise, "compression method is not supported"),
+    "a later zip": (_of_a_later_zip, "a ZIP archive that is cut or damaged"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_a_damaged_or_encrypted_archive_is_refused_in_one_sentence(tmp_path: Path, damage: str) -> None:
+    change, words = DAMAGED[damage]
+    noise = np.random.RandomState(0).randint(0, 9, IMAGES.shape).astype(np.uint8)
+    np.savez_compressed(tmp_path / "a.npz", x_train=noise, y_train=LABELS)
+    (tmp_path / "a.npz").write_bytes(change(bytearray((tmp_path / "a.npz").read_bytes())))
+    with pytest.raises(InputError, match=words):
+        import_file(tmp_path / "a.npz", root=tmp_path / "data")
+
+
+@pytest.mark.parametrize("shape", ["(1, 2, ((", "(9" + "9" * 30 + ", 28, 28)", "(True, 28, 28)"])
+def test_an_array_whose_header_is_no_header_is_refused_in_one_sentence(tmp_path: Path, shape: str) -> None:
+    header = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}".encode().ljust(117) + b"\n"
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("x_train.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(99))
+        archive.writestr("y_train.npy", b"")
+    with pytest.raises(InputError, match="cannot be read as a NumPy archive"):
+        import_file(tmp_path / "a.npz", root=tmp_path / "data")
 
 
 @pytest.mark.parametrize("count", [60_000 * 100, 2**40])
