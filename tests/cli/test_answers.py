@@ -10,6 +10,7 @@ import pytest
 from lab.cli.app import main
 from lab.cli.commands import machines, queue, sweep, train
 from lab.cli.run_json import as_dict, as_listed
+from lab.cli.starting import Starting
 from lab.errors import StoreBusyError
 from lab.findings import Finding
 from lab.presets import list_presets
@@ -317,6 +318,19 @@ def test_each_outage_of_the_store_is_told_once_when_it_begins_and_once_when_it_i
     lines = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("Note:")]
     assert lines == ["The store is away.", again, "The store is away.", again]
     assert len(started) == 1  # a worker is looked after every some seconds, not at every look
+
+
+def test_workers_that_do_not_last_are_told_once_with_the_place_of_their_reasons(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab, said = Lab(Settings.from_env({"LAB_HOME": str(tmp_path)})), list[str]()
+    starting = Starting(lab, said.append)
+    started = iter([True, False, True, True])  # nothing was started where there is no work
+    monkeypatch.setattr(lab.workers, "ensure", lambda: next(started))
+    counts = [(starting.ensure(), len(said))[1] for _ in range(4)]
+    assert counts == [0, 0, 1, 1]
+    log = tmp_path / "logs" / "worker.log"
+    assert said == [f"The background worker has ended and is started again: {log} says why."]
 
 
 def test_the_table_of_networks_has_what_the_json_has(capsys: pytest.CaptureFixture[str]) -> None:

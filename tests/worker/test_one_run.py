@@ -1,5 +1,7 @@
 """What a worker prepares before it trains a run: threads, the checkpoint to go on from, and the room for an error's reason."""
 
+import resource
+import shutil
 from pathlib import Path
 
 import pytest
@@ -80,3 +82,28 @@ def test_room_for_the_reason_of_a_failure_is_held_once_and_a_full_disk_is_said(
     assert capfd.readouterr().err == ""
     hold_reserve(tmp_path / "nowhere")
     assert "no disk space could be held in reserve (No such file or directory)" in capfd.readouterr().err
+
+
+def test_no_reserve_is_held_where_it_would_take_more_than_half_of_the_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: shutil._ntuple_diskusage(8_000_000, 6_000_001, 1_999_999))
+    hold_reserve(tmp_path)
+    assert not reserve_path(tmp_path).exists()
+    assert "no disk space is held in reserve: only 2.00 MB are free" in capfd.readouterr().err
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: shutil._ntuple_diskusage(8_000_000, 6_000_000, 2_000_000))
+    hold_reserve(tmp_path)
+    assert reserve_path(tmp_path).exists()
+
+
+def test_a_part_of_the_reserve_does_not_stay_on_a_disk_that_has_no_room_for_all_of_it(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, limits[1]))
+    try:
+        hold_reserve(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []
+    assert "no disk space could be held in reserve (File too large)" in capfd.readouterr().err

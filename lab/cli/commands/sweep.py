@@ -11,6 +11,7 @@ import click
 
 from lab.cli.options import Asked, asking_options
 from lab.cli.output import echo, json_flag, print_json, print_table, write_file
+from lab.cli.starting import Starting
 from lab.errors import InputError, SweepStateError
 from lab.formatting import format_duration, format_loss, format_moment, format_percent, format_short, plural
 from lab.service.lab import Lab
@@ -197,6 +198,7 @@ def read_json(place: str) -> Any:
 def follow(lab: Lab, view: SweepView, *, quiet: bool) -> SweepView:
     """Wait until a sweep runs no more, saying each new decision; Ctrl-C pauses it."""
     said: dict[int, str] = {}
+    starting = Starting(lab, lambda text: None if quiet else click.echo(text, err=True))
     while True:
         try:
             for trial in view.trials:
@@ -205,7 +207,7 @@ def follow(lab: Lab, view: SweepView, *, quiet: bool) -> SweepView:
                 said[trial.number] = trial.decision
             if view.sweep.state is not SweepState.RUNNING:
                 return view
-            lab.workers.ensure()
+            starting.ensure()
             time.sleep(POLL_S)
             view = lab.sweeps.show(view.sweep.id)
         except KeyboardInterrupt:

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from lab.cli.findings import finding_lines
 from lab.cli.options import Asked, asking_options, build_config, config_options
 from lab.cli.output import json_flag, print_json
+from lab.cli.starting import Starting
 from lab.errors import RunStateError, StoreBusyError
 from lab.formatting import format_duration, format_moment, format_percent
 from lab.presets import PRESETS, get_preset
@@ -105,13 +106,14 @@ def follow(lab: Lab, run: RunRecord, *, quiet: bool) -> RunRecord:
     console = Console(stderr=True, quiet=quiet)
     printed: set[str] = set()
     outage = Outage(say=lambda text: console.print(text, markup=False))  # said once, not at every poll
+    starting = Starting(lab, lambda text: console.print(text, markup=False, highlight=False, soft_wrap=True))
     helped = -ENSURE_S
     with build_bar(console) as bar:
         task = bar.add_task("queued", total=1, left="")
         while run.state.live:
             try:  # around all of it: a Ctrl-C while the bar is drawn must stop the run as well
                 if time.monotonic() - helped > ENSURE_S:
-                    lab.workers.ensure()
+                    starting.ensure()
                     helped = time.monotonic()
                 time.sleep(POLL_S)
                 run = lab.store.runs.get(run.id)
