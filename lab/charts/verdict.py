@@ -177,8 +177,8 @@ def _difference_text(info: VerdictInfo) -> str:
     if info.difference is None:
         return "no difference"
     if info.low is None or info.high is None:
-        return f"{info.difference:+.2f} points"
-    return f"{info.difference:+.2f} points, 95 % interval {info.low:+.2f} to {info.high:+.2f}"
+        return f"{info.difference:+z.2f} points"
+    return f"{info.difference:+z.2f} points, 95 % interval {info.low:+z.2f} to {info.high:+z.2f}"
 
 
 def verdict_alt_text(info: VerdictInfo) -> str:

@@ -69,7 +69,7 @@ def _interval(verdict: Verdict) -> str:
     if (verdict.difference or 0.0) < 0:  # as seen from the side that is ahead
         low, high = -high, -low
     alone = "" if verdict.adjusted is None else " of this comparison alone"
-    return f"95 % interval{alone} {low:.2f} to {high:.2f}"
+    return f"95 % interval{alone} {low:z.2f} to {high:z.2f}"  # z: "0.00", never "-0.00"
 
 
 def _p_words(verdict: Verdict) -> str:

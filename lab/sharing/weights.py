@@ -11,7 +11,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from lab.architectures.registry import get_architecture
+from lab.architectures.registry import get_architecture, resolve_input_size
 from lab.data.registry import get_dataset_spec
 from lab.loaded_network import LoadedNetwork
 from lab.runs.headline import HeadlineResult
@@ -83,7 +83,7 @@ def model_card(loaded: LoadedNetwork) -> str:
         "## Network",
         f"- {markdown_text(arch.description)}",
         f"- Source: {markdown_text(arch.source)}",
-        f"- Options: {markdown_text(options)}; images are resized inside to {markdown_text(run.config.input_size)}.",
+        f"- Options: {markdown_text(options)}; {_resizing(loaded)}.",
         "",
         "## Data",
         f"- {markdown_text(spec.title)}: {markdown_text(spec.source)}",
@@ -106,6 +106,12 @@ def model_card(loaded: LoadedNetwork) -> str:
         *[f"- {markdown_text(name)}: {markdown_text(str(value))}" for name, value in run.environment.as_dict().items()],
     ]
     return "\n".join(lines) + "\n"
+
+
+def _resizing(loaded: LoadedNetwork) -> str:
+    config, side = loaded.run.config, loaded.image_size
+    inside = resolve_input_size(get_architecture(config.arch), config.input_size, image_size=side)
+    return "images keep their size" if inside == side else f"images are resized inside to {inside}×{inside}"
 
 
 def _findings(run: RunRecord) -> list[str]:

@@ -1,5 +1,7 @@
 """What a verdict says, word for word, for every answer, design and sign."""
 
+from dataclasses import replace
+
 import pytest
 
 from lab.comparison.runs import Comparison
@@ -65,6 +67,16 @@ def _judged(
         (
             _judged(Answer.NO, -0.005, 0.3, design=Design.IMAGES),
             "No difference shown: A is ahead by 0.50 points (95 % interval -1.50 to 1.50; p = 0.3; a test, the same test images). "
+            "Every difference inside the interval is still possible.",
+        ),
+        (
+            replace(_judged(Answer.NO, -0.005, 0.4), low=-0.01, high=0.0),
+            "No difference shown: A is ahead by 0.50 points (95 % interval 0.00 to 1.00; p = 0.4; a test, 5 and 6 runs). "
+            "Every difference inside the interval is still possible.",
+        ),
+        (
+            replace(_judged(Answer.NO, 0.005, 0.05), low=-1e-6, high=0.01),
+            "No difference shown: B is ahead by 0.50 points (95 % interval 0.00 to 1.00; p = 0.05; a test, 5 and 6 runs). "
             "Every difference inside the interval is still possible.",
         ),
         (
