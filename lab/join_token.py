@@ -41,7 +41,7 @@ class JoinToken:
         body, _, checksum = rest.rpartition(".")
         version = head.removeprefix(_KIND)
         if not (head.startswith(_KIND) and version.isascii() and version.isdecimal()):
-            raise InputError(f"{text.strip()[:24]!r} is not a token, which begins with {_KIND}{_VERSION}: {_AGAIN}.")
+            raise InputError(f"{text.strip()[:24]!r} is not a token, which begins with '{_KIND}{_VERSION}.': {_AGAIN}.")
         if int(version[:9]) > _VERSION:
             raise InputError(
                 f"The token has version {version[:9]}, but this release of ConvLab reads version {_VERSION}: install the lab's "

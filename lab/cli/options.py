@@ -93,9 +93,11 @@ def parse_setting(text: str) -> tuple[str, Any, bool]:
     field = name.strip().replace("-", "_")
     if sign and field in FIELDS and FIELDS[field].kind is not dict:
         return field, value if FIELDS[field].kind is str else _scalar(value), False
+    if not sign or not name:
+        raise ConfigError(f"The change is {text!r}, but it must look like NAME=VALUE, such as lr=0.01.")
     known = [*FIELDS, *(option.name for arch in list_architectures() for option in arch.options)]
-    if not sign or name not in known:
-        raise ConfigError(f"The change is {text!r}, but it must look like NAME=VALUE. {near_miss(name, known)}")
+    if name not in known:
+        raise ConfigError(f"No setting and no option of a network is called {name!r}. {near_miss(name, known)}")
     return *parse_option(text), True
 
 

@@ -115,7 +115,11 @@ class SweepSpec:
         """Return the spec with more trials, more minutes or another space. Raises `ConfigError`."""
         for name, more in (("trials", trials), ("minutes", minutes)):
             if more is not None and getattr(self, name) is None:
-                raise ConfigError(f"The sweep has no limit of {name}, so there is nothing to add to.", field=name)
+                limited = [other for other in ("trials", "minutes") if getattr(self, other) is not None]
+                way = f"add {limited[0]}" if limited else "it ends with its grid, so give it a wider space"
+                raise ConfigError(
+                    f"The sweep has no limit of {name}, so there is nothing to add to: {way}.", field=name
+                )
         extended = replace(
             self,
             trials=self.trials if trials is None else (self.trials or 0) + read_trials(trials),

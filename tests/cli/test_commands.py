@@ -84,7 +84,7 @@ def test_fork_goes_on_from_a_saved_epoch(command_line: CommandLine, trained: dic
     assert (code, err) == (2, "Error: Epoch 7 of run first was not saved as a whole: choose one of 1, 2.\n")
     code, _, err = command_line("fork", "first", "--epoch", "1", "--set", "learning=1")
     assert code == 2
-    assert "'learning=1', but it must look like NAME=VALUE" in err
+    assert "No setting and no option of a network is called 'learning'" in err
 
 
 def test_more_epochs_continue_the_shorter_run(command_line: CommandLine, trained: dict[str, Any]) -> None:

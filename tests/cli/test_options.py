@@ -1,5 +1,6 @@
 """Flags and words of the command line as values: what a text is read as, what is inherited, and what is refused."""
 
+import re
 from typing import Any
 
 import pytest
@@ -52,9 +53,16 @@ def test_a_change_is_of_a_setting_or_of_an_option_of_the_network(text: str, read
     assert parse_setting(text) == read
 
 
-@pytest.mark.parametrize("text", ["lr", "learning=1", "=1"])
-def test_a_change_of_neither_is_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match="must look like NAME=VALUE"):
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("lr", "The change is 'lr', but it must look like NAME=VALUE, such as lr=0.01."),
+        ("=1", "must look like NAME=VALUE"),
+        ("schedul=step", "No setting and no option of a network is called 'schedul'. Did you mean 'schedule'?"),
+    ],
+)
+def test_a_change_of_neither_is_refused(text: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(words)):
         parse_setting(text)
 
 

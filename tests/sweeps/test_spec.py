@@ -182,5 +182,8 @@ def test_every_setting_of_the_form_that_changes_a_result_can_be_varied_or_says_w
 def test_a_sweep_is_extended_by_what_it_is_limited_by() -> None:
     spec = read_spec(SPEC).extended(trials=4, space=read_space({"lr": {"values": [0.1]}}))
     assert (spec.trials, list(spec.space.as_dict())) == (20, ["lr"])
-    with pytest.raises(ConfigError, match="no limit of minutes, so there is nothing to add to"):
+    with pytest.raises(ConfigError, match="no limit of minutes, so there is nothing to add to: add trials"):
         spec.extended(minutes=3)
+    grid = read_spec({**SPEC, "method": "grid", "trials": None, "space": {"lr": {"values": [0.1, 0.01]}}})
+    with pytest.raises(ConfigError, match=r"no limit of trials, .*: it ends with its grid, so give it a wider space"):
+        grid.extended(trials=8)
