@@ -4,6 +4,8 @@ Every layer without children is one node; what code between layers does (adding 
 node of its own. Receptive fields are followed along the same graph.
 """
 
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +13,7 @@ import torch
 from torch import fx, nn
 
 from lab.architectures.shapes import make_probe
+from lab.architectures.tracing import ONE_AT_A_TIME
 from lab.inspection.layer_kinds import IMAGE, LayerKind, field_after, kind_of, kind_of_function
 from lab.inspection.receptive_field import ReceptiveField, union
 
@@ -33,7 +36,28 @@ class GraphNode:
 
 
 class _LayerTracer(fx.Tracer):
-    """Stops at every module without children, so that a layer of ours is as much a layer as torch's."""
+    """Stops at every module without children, so that a layer of ours is as much a layer as torch's.
+
+    torch.fx has it asked about the modules of all threads; those of the others are left alone.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._thread = threading.get_ident()
+
+    def call_module(
+        self, m: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        if threading.get_ident() != self._thread:
+            return forward(*args, **kwargs)
+        return super().call_module(m, forward, args, kwargs)
+
+    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
+        if (
+            threading.get_ident() != self._thread
+        ):  # the probe may share its weights with a network that another thread runs
+            return attr_val
+        return super().getattr(attr, attr_val, parameter_proxy_cache)
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return not any(m.children())
@@ -69,7 +93,8 @@ def trace_graph(network: nn.Module, *, input_shape: tuple[int, ...]) -> tuple[Gr
 def trace_network(network: nn.Module, *, input_shape: tuple[int, ...]) -> TracedNetwork:
     """Return the nodes of `trace_graph` with the graph they were read from; nothing of the network changes."""
     probe, x_BCHW = make_probe(network, input_shape=input_shape)
-    graph = _LayerTracer().trace(probe)
+    with ONE_AT_A_TIME:
+        graph = _LayerTracer().trace(probe)
     recorder = _ShapeRecorder(probe, graph)  # a `GraphModule` would have the graph hold on to the weights
     with torch.no_grad():
         recorder.run(x_BCHW)

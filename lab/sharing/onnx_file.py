@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from lab.architectures.tracing import ONE_AT_A_TIME
 from lab.data.channels import normalise_images
 from lab.errors import LabError
 from lab.loaded_network import LoadedNetwork
@@ -37,16 +38,17 @@ def onnx_bytes(loaded: LoadedNetwork) -> bytes:
             f"ONNX export needs the package {error.name}, which is not installed: `pip install onnx onnxscript "
             "onnxruntime`, or export safetensors."
         ) from error
-    program = torch.onnx.export(
-        loaded.network,
-        (_example(loaded),),
-        dynamo=True,
-        opset_version=OPSET,
-        input_names=[_INPUT],
-        output_names=[_OUTPUT],
-        dynamic_shapes=_any_batch(),
-        verbose=False,
-    )
+    with ONE_AT_A_TIME:
+        program = torch.onnx.export(
+            loaded.network,
+            (_example(loaded),),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=[_INPUT],
+            output_names=[_OUTPUT],
+            dynamic_shapes=_any_batch(),
+            verbose=False,
+        )
     assert program is not None
     model = program.model_proto
     for name, value in facts(loaded).items():
@@ -60,7 +62,8 @@ def onnx_bytes(loaded: LoadedNetwork) -> bytes:
 
 def program_bytes(loaded: LoadedNetwork) -> bytes:
     """Return the network as torch.export's program (.pt2), for `torch.export.load`."""
-    program = torch.export.export(loaded.network, (_example(loaded),), dynamic_shapes=_any_batch())
+    with ONE_AT_A_TIME:
+        program = torch.export.export(loaded.network, (_example(loaded),), dynamic_shapes=_any_batch())
     target = io.BytesIO()
     torch.export.save(program, target)
     return target.getvalue()
