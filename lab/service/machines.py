@@ -18,11 +18,12 @@ from lab.runs.store import RunStore
 from lab.runs.workers import WorkerRecord
 from lab.service.jobs import Jobs
 from lab.settings import Settings
-from lab.worker.supervisor.launch import is_supervised
+from lab.worker.supervisor.launch import failing_path, is_supervised, log_path
 from lab.worker.supervisor.slots import count_slots, host_slots, likely_device, store_slots
 
 NOBODY = "no worker is alive on any host: open the lab, or start one with `convlab worker`"
 STARTING = "a worker is starting"
+FAILING = "workers end as soon as they start: {log} says why"
 ALL_DRAINED = "every machine is drained: let one take runs again with `convlab machines drain HOST --undo`"
 SOON = "a worker takes it within a second"
 
@@ -187,13 +188,14 @@ class Machines:
         begins = [host for host in usable if host.here or (host.joined and host.alive)]
         starting = sum(not slot.alive for host in begins for slot in host.slots)
         nobody = "" if slots else self._nobody(hosts, usable)
+        starts = self._failing() or STARTING
         absent = {dataset: self._absence(dataset, usable) for dataset in {run.config.dataset for run in queued}}
         found = []
         for place, run in enumerate(queued):
             if absence := absent[run.config.dataset]:
                 why = absence
             elif nobody or place < free + starting:
-                why = nobody or (SOON if place < free else STARTING)
+                why = nobody or (SOON if place < free else starts)
             else:
                 why = behind_words(run, queued[:place], busy=busy)
             found.append(Waiting(run, why))
@@ -203,7 +205,13 @@ class Machines:
         """Return why no worker takes anything now."""
         if hosts and not usable:
             return ALL_DRAINED
-        return STARTING if any(host.joined and host.alive for host in usable) or self._is_supervised() else NOBODY
+        if any(host.joined and host.alive for host in usable):
+            return STARTING
+        return self._failing() or (STARTING if self._is_supervised() else NOBODY)
+
+    def _failing(self) -> str:
+        """Return where the reason is when workers of this host do not get as far as their work, "" where they do."""
+        return FAILING.format(log=log_path(self._settings)) if failing_path(self._settings).exists() else ""
 
     def _absence(self, dataset: str, hosts: Sequence[HostView]) -> str:
         """Return why a run of this data set waits, "" where every host that trains has it or can fetch it.

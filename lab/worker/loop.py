@@ -27,7 +27,7 @@ from lab.worker.claims import Claims
 from lab.worker.disk_reserve import hold_reserve
 from lab.worker.execution import execute
 from lab.worker.presence import Presence
-from lab.worker.supervisor.launch import LEAVE, start_supervisor
+from lab.worker.supervisor.launch import LEAVE, failing_path, start_supervisor
 from lab.worker.supervisor.log import RECENT, log_worker
 from lab.worker.supervisor.slots import Slot, read_slot
 
@@ -72,6 +72,7 @@ def work(
     outage = Outage(ending=ending, say=log_worker)
     claims = Claims(lab.store, slot=slot, owner=owner)
     hold_reserve(lab.settings.home)
+    failing_path(lab.settings).unlink(missing_ok=True)
     while not (ending.is_set() or leaving.is_set()):
         try:
             presence.renew()

@@ -24,6 +24,7 @@ from lab.runs.run_queue import RunQueue
 from lab.service.lab import Lab
 from lab.service.machines import NOBODY, STARTING
 from lab.settings import PROCESS_ENVIRONMENT, Settings
+from lab.worker.loop import work
 from lab.worker.supervisor import process as module
 from lab.worker.supervisor.adopted import AdoptedWorker
 from lab.worker.supervisor.launch import is_running, lock_path, log_path, start_supervisor
@@ -120,6 +121,25 @@ def test_a_supervisor_that_was_just_started_counts_before_it_holds_the_lock(
     assert started is not None
     os.kill(started.owner.pid, signal.SIGKILL)
     wait_until(lambda: [entry.why for entry in lab.machines.show().waiting] == [NOBODY])
+
+
+def test_workers_that_do_not_get_as_far_as_their_work_are_said_until_one_does(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _stand_in(tmp_path, monkeypatch, "#!/bin/sh\nexit 1\n")
+    lab.submissions.submit(lab.validation.resolve(SMALL))
+    supervisor = Supervisor(lab.settings)
+    life = threading.Thread(target=supervisor.run, args=(lab.store,), daemon=True)
+    life.start()
+    wait_until(lambda: supervisor.gave_up)
+    supervisor.end(signal.SIGTERM, None)
+    life.join(LIMIT_S)
+    expected = f"workers end as soon as they start: {tmp_path / 'home' / 'logs' / 'worker.log'} says why"
+    assert [entry.why for entry in lab.machines.show().waiting] == [expected]
+    ending = threading.Event()
+    ending.set()
+    work(lab, ending=ending)
+    assert [entry.why for entry in lab.machines.show().waiting] == [NOBODY]
 
 
 def test_a_worker_gets_the_labs_settings_and_what_a_training_process_needs(

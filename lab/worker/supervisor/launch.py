@@ -39,6 +39,11 @@ def log_path(settings: Settings) -> Path:
     return settings.home / "logs" / "worker.log"
 
 
+def failing_path(settings: Settings) -> Path:
+    """Return the file that is there from when workers failed at their start, time after time, until one gets as far as its work."""
+    return settings.home / "workers-failing"
+
+
 def is_running(settings: Settings) -> bool:
     """Return whether a supervisor holds the lock."""
     lock = FileLock(lock_path(settings), timeout=0)

@@ -4,6 +4,7 @@ It keeps one worker a slot, and no more than there is work for. Killed alone, it
 server, and adopts the workers that live. It exits when there is neither a worker nor anything queued.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -25,7 +26,15 @@ from lab.settings import CHECKOUT, Settings
 from lab.worker.supervisor.adopted import AdoptedWorker, find_workers
 from lab.worker.supervisor.cleanup import clean_up
 from lab.worker.supervisor.dispatch import Dispatcher
-from lab.worker.supervisor.launch import LEAVE, STOP_JOBS_S, TERM_S, count_needed, has_work, lock_path
+from lab.worker.supervisor.launch import (
+    LEAVE,
+    STOP_JOBS_S,
+    TERM_S,
+    count_needed,
+    failing_path,
+    has_work,
+    lock_path,
+)
 from lab.worker.supervisor.log import log_supervisor
 from lab.worker.supervisor.membership import Membership
 from lab.worker.supervisor.pid_files import supervisor_pid_path, worker_pid_path, write_pid_file
@@ -194,6 +203,8 @@ class Supervisor:
             log_supervisor(
                 f"the worker failed {self.fast_exits[index]} times before it took a run: see the lines above"
             )
+            with contextlib.suppress(OSError):  # on a full disk the pages say that a worker is starting
+                failing_path(self.settings).touch()
 
     def _end_workers(self) -> None:
         for worker in self.workers.values():
