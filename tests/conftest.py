@@ -1,26 +1,25 @@
-"""What every test runs under: the environment of a worker, and one Chromium for all that need a browser.
+"""What every test runs under: the environment of a worker, and where the lab is installed what `tests/whole_lab.py` has besides.
 
-Where no Chromium can be started those tests are skipped and say why; with `CI` in the environment they fail instead, so
-that a gate cannot pass them over.
+A machine that is lent for its GPU has torch and pytest, but none of the lab's other packages: what needs a GPU can be tested there.
 """
 
 import gc
 import os
-from collections.abc import Iterator
-from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
-from playwright.sync_api import Browser, Error, Playwright, sync_playwright
-from streamlit.components.v2 import manifest_scanner
 
-from benchmarks.chromium import find_chromium
-from lab.runs import store
 from lab.settings import PROCESS_ENVIRONMENT
-from tests import new_stores, shared_dialect
 
 os.environ.update({**PROCESS_ENVIRONMENT, **os.environ})  # before anything imports torch
+
+_NEED_A_GPU = Path(__file__).parent / "training" / "test_training_gpu.py"  # and nothing of the web or of the store
+WHOLE_LAB = find_spec("streamlit") is not None
+if WHOLE_LAB:
+    from tests.whole_lab import browser as browser
 
 # A process collects all tests and a lab, a million objects, and would look through them all every few seconds.
 gc.set_threshold(20_000, 10, 10)
@@ -33,26 +32,6 @@ hypothesis_settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 hypothesis_settings.load_profile("lab")
-
-# The migrations of a new store take longer than most tests that open one; processes that tests start go through all of them.
-store.migrate = new_stores.migrate
-shared_dialect.share()
-
-# Every new `AppTest` reads the metadata of all installed packages, which takes longer than most pages do.
-manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_component_manifests)
-
-_CHROMIUM_ARGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    # All tabs of a window share one process while one of them is open: each fresh one compiled Streamlit's scripts anew.
-    "--process-per-site",
-    "--disable-site-isolation-trials",
-]
 
 
 # The longest files by processor time, the longest first, those with browsers after the others; a process takes whole files, one after
@@ -84,6 +63,11 @@ _LONGEST = (
 )
 
 
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Pass over what could not be imported where the lab's packages are not installed."""
+    return None if WHOLE_LAB or collection_path in (_NEED_A_GPU, *_NEED_A_GPU.parents) else True
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the browser tests last: once Playwright runs, its event loop stays, and `asyncio.run` refuses to work.
 
@@ -95,22 +79,3 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return item.get_closest_marker("browser") is not None, (*_LONGEST, name).index(name)
 
     items.sort(key=place)
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Return a Chromium: the machine's own, else Playwright's."""
-    with sync_playwright() as playwright:
-        chromium = _launch(playwright)
-        yield chromium
-        chromium.close()
-
-
-def _launch(playwright: Playwright) -> Browser:
-    try:
-        return playwright.chromium.launch(executable_path=find_chromium(shell_first=True), args=_CHROMIUM_ARGS)
-    except Error as error:
-        reason = f"no Chromium could be started ({str(error).splitlines()[0]}): install one, or set LAB_CHROMIUM"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)

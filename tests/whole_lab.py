@@ -1,0 +1,56 @@
+"""What tests of the store, of pages and in browsers run under; without the lab's packages there are none (`tests/conftest.py`).
+
+Where no Chromium can be started those tests are skipped and say why; with `CI` in the environment they fail instead, so
+that a gate cannot pass them over.
+"""
+
+import os
+from collections.abc import Iterator
+from functools import cache
+
+import pytest
+from playwright.sync_api import Browser, Error, Playwright, sync_playwright
+from streamlit.components.v2 import manifest_scanner
+
+from benchmarks.chromium import find_chromium
+from lab.runs import store
+from tests import new_stores, shared_dialect
+
+# The migrations of a new store take longer than most tests that open one; processes that tests start go through all of them.
+store.migrate = new_stores.migrate
+shared_dialect.share()
+
+# Every new `AppTest` reads the metadata of all installed packages, which takes longer than most pages do.
+manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_component_manifests)
+
+_CHROMIUM_ARGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    # All tabs of a window share one process while one of them is open: each fresh one compiled Streamlit's scripts anew.
+    "--process-per-site",
+    "--disable-site-isolation-trials",
+]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Return a Chromium: the machine's own, else Playwright's."""
+    with sync_playwright() as playwright:
+        chromium = _launch(playwright)
+        yield chromium
+        chromium.close()
+
+
+def _launch(playwright: Playwright) -> Browser:
+    try:
+        return playwright.chromium.launch(executable_path=find_chromium(shell_first=True), args=_CHROMIUM_ARGS)
+    except Error as error:
+        reason = f"no Chromium could be started ({str(error).splitlines()[0]}): install one, or set LAB_CHROMIUM"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
