@@ -28,7 +28,9 @@ def epoch_order(images: int, *, seed: int, epoch: int, shuffle: bool = True) -> 
 
 def normalise(x_u8: Tensor, *, mean: float, std: float) -> Tensor:
     """Return (x / 255 - mean) / std as float32: uint8 images to the input of a network."""
-    return x_u8.to(torch.float32).sub_(255.0 * mean).mul_(1.0 / (255.0 * std))
+    # The same numbers: a GPU takes two kernels for it instead of three, a CPU six times as long.
+    shifted = x_u8.sub(255.0 * mean) if x_u8.is_cuda else x_u8.to(torch.float32).sub_(255.0 * mean)
+    return shifted.mul_(1.0 / (255.0 * std))
 
 
 def fitting_batch_size(images: int, most: int) -> int:
@@ -86,15 +88,19 @@ class Batches:
         """Return the images in batch `batch` of an epoch, counted from 0."""
         return min(self.batch_size, self.images - batch * self.batch_size)
 
-    def gather(self, part: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Return the images x_BCHW, augmented and normalised, and the labels y_B at these places (int64, on the device)."""
-        x_u8, y = self._x.index_select(0, part), self._y.index_select(0, part)
+    def labels(self, part: Tensor) -> Tensor:
+        """Return the labels y_B at these places (int64, on the device)."""
+        return self._y.index_select(0, part)
+
+    def images_at(self, part: Tensor, generator: torch.Generator) -> Tensor:
+        """Return the images x_BCHW at these places (int64, on the device), augmented and normalised."""
+        x_u8 = self._x.index_select(0, part)
         if self._augment:
             x = self._augment(x_u8.to(torch.float32).mul_(1.0 / 255.0), generator)
             x = (x - self._mean) / self._std
         else:
             x = normalise(x_u8, mean=self._mean, std=self._std)
-        return (to_channels_last(x) if self._channels_last else x), y
+        return to_channels_last(x) if self._channels_last else x
 
     def iterate(self, order: Tensor, start: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the batches from number `start` on, in this order."""
@@ -103,5 +109,5 @@ class Batches:
             return  # torch splits nothing into one empty part
         gather = 1 if self._augment else self._ahead
         for part in torch.split(order, self.batch_size * gather):
-            x, y = self.gather(part, generator)
+            x, y = self.images_at(part, generator), self.labels(part)
             yield from zip(torch.split(x, self.batch_size), torch.split(y, self.batch_size))

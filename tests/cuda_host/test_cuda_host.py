@@ -73,3 +73,10 @@ def test_a_run_on_the_second_device_leaves_the_first_alone_and_a_worker_has_its_
     assert found["current"] == {"device": 0, "bytes": 0}
     assert found["worker"] == {"device": 1, "next": 0}
     assert found["calls"] == {"unsafe": 0, "invalidated": 0}
+
+
+def test_a_step_is_ten_kernels_more_than_the_limit(library: Path) -> None:
+    """Rate, batch, images, two to normalise, results in four, and the count: each takes a hundredth of a small network's step."""
+    found = walk("kernels", library)
+    assert found.pop("calls") == {"unsafe": 0, "invalidated": 0}
+    assert found == {"float32": {"more": 10}, "bfloat16": {"more": 10}}

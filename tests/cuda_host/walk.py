@@ -1,6 +1,6 @@
 """What `test_cuda_host` runs in a process of its own, on the runtime without a GPU: prints one JSON line a run.
 
-python -m tests.cuda_host.walk networks|settings|failures|devices|memory
+python -m tests.cuda_host.walk networks|settings|failures|devices|memory|kernels
 """
 
 import ctypes
@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from benchmarks.limit import build_limit
 from lab.architectures.build import build_network
 from lab.architectures.registry import list_architectures
 from lab.config import RunConfig
@@ -24,6 +25,7 @@ from lab.training.events import Ended, Notice, Started
 from lab.training.session import Session, process_settings
 from lab.training.static_evaluation import LAUNCHED_FIRST
 from lab.training.step_choice import StepKind
+from lab.training.stepping import autocast_dtype
 from lab.worker.loop import prepare_device
 from lab.worker.ranks import device_of
 from tests.training.test_training_captured import BASE, SETTINGS
@@ -31,7 +33,7 @@ from tests.training.test_training_gpu import LateNet, ValueNet, on_gpu
 from tests.training.training_nets import SmallNet, build_data
 
 CUDA, SECOND = torch.device("cuda"), torch.device("cuda:1")
-INVALIDATED, UNSAFE = 8, 9  # counters of `runtime.c`
+CAPTURED_NODES, INVALIDATED, UNSAFE = 1, 8, 9  # counters of `runtime.c`
 Found = dict[str, Any]
 
 
@@ -126,6 +128,33 @@ def memory() -> Iterator[Found]:
     yield run("too little", crowded, build_network("resnet18"), dataclasses.replace(large))
 
 
+def count(what: int) -> int:
+    """Return how often something happened so far."""
+    library = ctypes.CDLL(None)
+    library.cuda_host_count.restype = ctypes.c_ulonglong
+    return int(library.cuda_host_count(what))
+
+
+def kernels() -> Iterator[Found]:
+    """What a captured step has beyond the same step on one batch that never changes."""
+    data = on_gpu(build_data(train=128, val=2, test=2, size=28, classes=10))
+    for precision in ("float32", "bfloat16"):
+        config = RunConfig(arch="lenet-bn", batch_size=64, val_fraction=0.0, precision=precision)
+        with process_settings(config, CUDA):
+            before = count(CAPTURED_NODES)
+            Session(config, build_network("lenet-bn"), data, CUDA).prepare()
+            step = count(CAPTURED_NODES) - before
+            build_limit(
+                build_network("lenet-bn"),
+                (1, 28, 28),
+                batch=64,
+                lr=config.lr,
+                device=CUDA,
+                precision=autocast_dtype(config),
+            )
+        yield {"what": precision, "more": step - (count(CAPTURED_NODES) - before - step)}
+
+
 def report(found: Found) -> None:
     sys.stdout.write(json.dumps(found) + "\n")
     sys.stdout.flush()
@@ -135,13 +164,10 @@ def main(what: str) -> None:
     warnings.simplefilter("error")
     torch.backends.cudnn.enabled = False  # it asks the driver itself
     answer_for_the_rate()
-    walks = {"networks": networks, "settings": settings, "failures": failures, "devices": devices, "memory": memory}
-    for found in walks[what]():
+    walks = (networks, settings, failures, devices, memory, kernels)
+    for found in {walk.__name__: walk for walk in walks}[what]():
         report(found)
-    library = ctypes.CDLL(None)
-    library.cuda_host_count.restype = ctypes.c_ulonglong
-    counts = {"unsafe": library.cuda_host_count(UNSAFE), "invalidated": library.cuda_host_count(INVALIDATED)}
-    report({"what": "calls", **counts})
+    report({"what": "calls", "unsafe": count(UNSAFE), "invalidated": count(INVALIDATED)})
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ def tensors_of(owner: object) -> Callable[[], Mapping[str, Tensor]]:
     """Return what finds the tensors that outlive a step and that it reads or writes."""
     if isinstance(owner, CapturedSteps):
         step, state = owner._step, owner._state
-        uploaded = {"order": step._order_SB, "rates": step._rates_S, "batches": step._batches_S}
+        uploaded = {"plan": step._plan_2SB, "rates": step._rates_S, "batches": step._batches_S}
         return lambda: {**state(), **step.tensors(), **uploaded}
     assert isinstance(owner, StaticChunks)
     chunks = {name: value for name, value in vars(owner).items() if isinstance(value, Tensor)}
