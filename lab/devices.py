@@ -4,10 +4,12 @@
 any time. What must be in the environment before torch is imported is `lab.settings.PROCESS_ENVIRONMENT`.
 """
 
+import contextlib
 import ctypes
 import os
 import platform
 import sys
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -136,6 +138,18 @@ def release_memory(device: torch.device) -> None:
         torch.cuda.empty_cache()
     elif device.type == "mps":
         torch.mps.empty_cache()
+
+
+@contextlib.contextmanager
+def without_trials(device: torch.device) -> Iterator[None]:
+    """Let cuDNN choose by its rules what is computed too seldom to try all algorithms for: each shape of each layer takes tens of ms."""
+    cudnn = torch.backends.cudnn
+    before = cudnn.benchmark
+    cudnn.benchmark = before and device.type != "cuda"
+    try:
+        yield
+    finally:
+        cudnn.benchmark = before
 
 
 @cache

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lab.architectures.shapes import activation_bytes, meta_copy
-from lab.devices import is_out_of_memory, release_memory
+from lab.devices import is_out_of_memory, release_memory, without_trials
 from lab.errors import TrainingError
 from lab.training.batches import normalise
 from lab.training.kernels import to_channels_last
@@ -62,7 +62,7 @@ class Forward:
         self.network.eval()
         autocast = torch.autocast(device.type, self.autocast, enabled=self.autocast is not None, cache_enabled=cache)
         try:
-            with torch.inference_mode(), autocast:
+            with torch.inference_mode(), autocast, without_trials(device):
                 yield
         finally:
             for module, mode in modes:

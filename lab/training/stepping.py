@@ -5,6 +5,7 @@ batch norm's averages and the random generators, is not restored, because a copy
 down every run; the notice says so.
 """
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from lab.config import RunConfig
-from lab.devices import is_out_of_memory, release_memory
+from lab.devices import is_out_of_memory, release_memory, without_trials
 from lab.errors import TrainingError
 from lab.training.events import Notice
 from lab.training.losses import Loss, compute_loss
@@ -47,7 +48,7 @@ class Stepper:
         # Gives memory back that the steps hold; False: there is none.
         self.make_room: Callable[[], bool] = lambda: False
         self._network, self._loss = network, loss
-        self._clip = config.grad_clip
+        self._clip, self._usual_size = config.grad_clip, config.batch_size
         self._dtype = autocast_dtype(config)
         self._device = device
         scaled = self._dtype is torch.float16 and device.type in ("cpu", "cuda")
@@ -55,7 +56,9 @@ class Stepper:
 
     def step(self, x_BCHW: Tensor, y_B: Tensor, *, measure_norm: bool = False) -> tuple[Tensor, Tensor]:
         """Update on one batch and return (loss, logits_BK), detached; raises `TrainingError` when memory is too small."""
-        loss, logits = self._differentiate(x_BCHW, y_B)
+        is_usual = len(y_B) == self._usual_size  # an epoch has one other at most
+        with contextlib.nullcontext() if is_usual else without_trials(self._device):
+            loss, logits = self._differentiate(x_BCHW, y_B)
         try:
             self._update(measure_norm)
         except RuntimeError as error:  # never retried: part of the weights may have been updated

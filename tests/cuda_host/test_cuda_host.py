@@ -80,3 +80,13 @@ def test_a_step_is_ten_kernels_more_than_the_limit(library: Path) -> None:
     found = walk("kernels", library)
     assert found.pop("calls") == {"unsafe": 0, "invalidated": 0}
     assert found == {"float32": {"more": 10}, "bfloat16": {"more": 10}}
+
+
+def test_algorithms_are_tried_for_whole_batches_only(library: Path) -> None:
+    found = walk("algorithms", library)
+    assert found.pop("calls") == {"unsafe": 0, "invalidated": 0}
+    for one in found.values():
+        assert one == {
+            "noted": [[False, 40, False], [False, 50, False], [True, 10, False], [True, 16, True]],
+            "after": False,
+        }

@@ -1,6 +1,6 @@
 """What `test_cuda_host` runs in a process of its own, on the runtime without a GPU: prints one JSON line a run.
 
-python -m tests.cuda_host.walk networks|settings|failures|devices|memory|kernels
+python -m tests.cuda_host.walk networks|settings|failures|devices|memory|kernels|algorithms
 """
 
 import ctypes
@@ -155,6 +155,26 @@ def kernels() -> Iterator[Found]:
         yield {"what": precision, "more": step - (count(CAPTURED_NODES) - before - step)}
 
 
+class NotingNet(SmallNet):
+    """Notes for which batches cuDNN tries its algorithms: training or not, images, tries them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.noted: set[tuple[bool, int, bool]] = set()
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.noted.add((self.training, len(x), torch.backends.cudnn.benchmark))
+        return super().forward(x)
+
+
+def algorithms() -> Iterator[Found]:
+    """Epochs of 90 images in batches of 16, the last of 10; a copy on the meta device has images, and computes none."""
+    for kind in (StepKind.AUTO, StepKind.LAUNCHED):
+        network = NotingNet()
+        run("", RunConfig(**BASE), network, on_gpu(build_data()), kind)  # type: ignore[arg-type]
+        yield {"what": kind.value, "noted": sorted(network.noted), "after": torch.backends.cudnn.benchmark}
+
+
 def report(found: Found) -> None:
     sys.stdout.write(json.dumps(found) + "\n")
     sys.stdout.flush()
@@ -164,7 +184,7 @@ def main(what: str) -> None:
     warnings.simplefilter("error")
     torch.backends.cudnn.enabled = False  # it asks the driver itself
     answer_for_the_rate()
-    walks = (networks, settings, failures, devices, memory, kernels)
+    walks = (networks, settings, failures, devices, memory, kernels, algorithms)
     for found in {walk.__name__: walk for walk in walks}[what]():
         report(found)
     report({"what": "calls", "unsafe": count(UNSAFE), "invalidated": count(INVALIDATED)})
