@@ -97,7 +97,7 @@ class CudaGraph:
         self._owner = weakref.ref(owner) if owner else None  # which holds this one: no cycle that holds memory
         self._beside: list[CudaGraph] = []
         # Of the owner, because memory is shared within a stream only.
-        self._stream: torch.cuda.Stream = owner._stream if owner else _borrow_stream(device, self)
+        self._stream: torch.cuda.Stream = owner._stream if owner else borrow_stream(device, self)
         self._mark = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]  # torch gives it no types
         self._graph: torch.cuda.CUDAGraph | None = None
         self._replays = 0
@@ -172,15 +172,16 @@ class CudaGraph:
 _idle_streams: dict[torch.device, list[torch.cuda.Stream]] = {}
 
 
-def _borrow_stream(device: torch.device, graph: CudaGraph) -> torch.cuda.Stream:
-    """Return a stream that no other graph alive was captured on.
+def borrow_stream(device: torch.device, holder: object) -> torch.cuda.Stream:
+    """Return a stream that nobody else has as long as the holder lives.
 
     cuBLAS has a workspace for every stream (32 MiB and more, of both of autograd's threads) that is held until the process ends and
-    that a graph goes on using. So runs one after the other use the same stream again, and graphs that may run at once do not.
+    that a graph goes on using, and torch's allocator holds memory by stream. So runs one after the other use the same streams again, and
+    what may run at once never shares one: torch itself gives the same 32 in turn.
     """
     idle = _idle_streams.setdefault(device, [])
     stream = idle.pop() if idle else torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch gives it no types
-    weakref.finalize(graph, idle.append, stream)
+    weakref.finalize(holder, idle.append, stream)
     return stream
 
 

@@ -22,6 +22,7 @@ from lab.training.checkpoint import Checkpoint
 from lab.training.data import ResidentData
 from lab.training.engine import train
 from lab.training.events import Command, Event, Turn
+from lab.training.recordings import borrow_stream
 from lab.training.session import process_settings
 from lab.training.step_choice import StepKind
 
@@ -98,7 +99,7 @@ class _CudaLane(_Lane):
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch gives it no types
+        self._stream = borrow_stream(device, self)
         self._stream.wait_stream(torch.cuda.current_stream(device))  # the data may still be on its way
         self._generator = torch.cuda.default_generators[self._stream.device_index]
         self._own = self._generator.clone_state()

@@ -90,3 +90,11 @@ def test_algorithms_are_tried_for_whole_batches_only(library: Path) -> None:
             "noted": [[False, 40, False], [False, 50, False], [True, 10, False], [True, 16, True]],
             "after": False,
         }
+
+
+def test_runs_that_take_turns_have_streams_of_their_own_and_give_them_back(library: Path) -> None:
+    """A lane each, and a stream for each graph."""
+    found = walk("together", library)
+    assert found.pop("calls") == {"unsafe": 0, "invalidated": 0}
+    same = {"taken": [12, 12, 12], "streams": 5}
+    assert found == {"first": same, "second": same}

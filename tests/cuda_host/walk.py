@@ -1,6 +1,6 @@
 """What `test_cuda_host` runs in a process of its own, on the runtime without a GPU: prints one JSON line a run.
 
-python -m tests.cuda_host.walk networks|settings|failures|devices|memory|kernels|algorithms
+python -m tests.cuda_host.walk networks|settings|failures|devices|memory|kernels|algorithms|together
 """
 
 import ctypes
@@ -19,6 +19,7 @@ from benchmarks.limit import build_limit
 from lab.architectures.build import build_network
 from lab.architectures.registry import list_architectures
 from lab.config import RunConfig
+from lab.training import recordings
 from lab.training.data import ResidentData
 from lab.training.engine import train
 from lab.training.events import Ended, Notice, Started
@@ -26,6 +27,7 @@ from lab.training.session import Session, process_settings
 from lab.training.static_evaluation import LAUNCHED_FIRST
 from lab.training.step_choice import StepKind
 from lab.training.stepping import autocast_dtype
+from lab.training.together import Job, train_together
 from lab.worker.loop import prepare_device
 from lab.worker.ranks import device_of
 from tests.training.test_training_captured import BASE, SETTINGS
@@ -175,6 +177,20 @@ def algorithms() -> Iterator[Found]:
         yield {"what": kind.value, "noted": sorted(network.noted), "after": torch.backends.cudnn.benchmark}
 
 
+def together() -> Iterator[Found]:
+    """Three runs that take turns, captured and launched, twice; streams: that are idle again, once the garbage is collected."""
+    data = on_gpu(build_data())
+    config = RunConfig(**{**BASE, "augment": "light"})  # type: ignore[arg-type]
+    for what in ("first", "second"):
+        kinds = (StepKind.AUTO, StepKind.AUTO, StepKind.LAUNCHED)
+        jobs = [Job(config=config, network=SmallNet(), data=data, steps=kind) for kind in kinds]
+        ended = [event.step for _, event in train_together(jobs, device=CUDA) if isinstance(event, Ended)]
+        del jobs
+        gc.collect()
+        streams = {stream.cuda_stream for stream in recordings._idle_streams[CUDA]}
+        yield {"what": what, "taken": ended, "streams": len(streams)}
+
+
 def report(found: Found) -> None:
     sys.stdout.write(json.dumps(found) + "\n")
     sys.stdout.flush()
@@ -184,7 +200,7 @@ def main(what: str) -> None:
     warnings.simplefilter("error")
     torch.backends.cudnn.enabled = False  # it asks the driver itself
     answer_for_the_rate()
-    walks = (networks, settings, failures, devices, memory, kernels, algorithms)
+    walks = (networks, settings, failures, devices, memory, kernels, algorithms, together)
     for found in {walk.__name__: walk for walk in walks}[what]():
         report(found)
     report({"what": "calls", "unsafe": count(UNSAFE), "invalidated": count(INVALIDATED)})
