@@ -1,17 +1,16 @@
 """Training on a GPU in minutes: one command, sections by name, each with its own time limit.
 
-    LAB_DATA=... python -m benchmarks.gpu [--section steps ... | --all] [--arch lenet-bn ...] [--out gpu.json]
+    LAB_DATA=... python -m benchmarks.gpu [--section steps ... | --all] [--arch lenet-bn ...] [--precision float32] [--out gpu.json]
 
-Without a choice it takes three minutes at most, with `--all` a quarter of an hour. Every row is printed as it is measured, the
-table after every section, and it is written to `--out` as JSON, so that whatever ends the command loses one row at most; a section
+Without a choice it takes three minutes at most, with `--all` a quarter of an hour. Every row is printed as it is measured and written to
+`--out` as JSON, and the table is printed after every section, so that whatever ends the command loses one row at most; a section
 begins no measurement after its limit, and is ended some time later. Steps or evaluations that were not captured on a CUDA device are
 an error. Needs torch, NumPy and MNIST under `LAB_DATA`, else scikit-learn for the
 built-in digits; nothing of the web. Without a GPU everything is made tiny, which shows that the command works and says
 nothing of a GPU.
 
-- steps: milliseconds an update, batch 64, contestants in turns: `engine` (`lab.training.engine.train`, its own time spent on
-  updates), `launched` (the same, kernels launched one by one), `limit` (the fixed batch of `benchmarks.limit`, captured),
-  `eager` (the limit, launched);
+- steps: milliseconds an update, batch 64: `engine` (`lab.training.engine.train`, its own time spent on updates) and `limit` (the
+  fixed batch of `benchmarks.limit`, captured) in turns, and once `launched` and `eager` (both of them, kernels launched one by one);
 - runs: the preset d-lenet-bn with every evaluation, the run's own seconds;
 - speedrun: the preset on five held-out seeds, seconds of training;
 - large: one network at 224 pixels, float32 and bfloat16, with peak memory;
@@ -31,14 +30,14 @@ import os
 import signal
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import torch
 
-from benchmarks.gpu_sections import FULL, SECTIONS, TINY, Bench, Row, Section
+from benchmarks.gpu_sections import FULL, PRECISIONS, SECTIONS, TINY, Bench, Row, Section
 from lab.data.load import is_present
 from lab.devices import describe_device, resolve_device
 
@@ -82,13 +81,14 @@ def at_most(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def collect(section: Section, bench: Bench) -> tuple[list[Row], str]:
+def collect(section: Section, bench: Bench, save: Callable[[list[Row]], None]) -> tuple[list[Row], str]:
     """Return a section's rows, and the traceback of what ended it early: the next sections are measured all the same."""
     rows: list[Row] = []
     try:
         with at_most(section.limit_s + GRACE_S):
             for row in section.measure(bench):
                 rows.append(row)
+                save(rows)
                 print("…", ", ".join(f"{name} {_cell(value)}" for name, value in row.items()), flush=True)
     except (Exception, OverTimeError):
         return rows, traceback.format_exc()
@@ -107,7 +107,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--section", action="append", choices=list(SECTIONS), help="repeat for several")
     parser.add_argument("--all", action="store_true", help="every section")
-    parser.add_argument("--arch", action="append", help="networks of steps and large; repeat for several")
+    parser.add_argument("--arch", action="append", help="networks of steps, large and report; repeat for several")
+    parser.add_argument("--precision", action="append", choices=PRECISIONS, help="repeat for several")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("LAB_DATA", ".lab/data")))
     parser.add_argument("--out", type=Path, help="JSON file")
@@ -115,27 +116,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     device = resolve_device(given.device)
     size = FULL if device.type == "cuda" else TINY
     if given.arch:
-        size = dataclasses.replace(size, networks=tuple(given.arch), large=tuple(given.arch))
+        size = dataclasses.replace(size, networks=given.arch, large=given.arch, report=given.arch)
+    if given.precision:
+        size = dataclasses.replace(size, precisions=given.precision)
     dataset = "mnist" if is_present("mnist", root=given.data) else "digits"
     facts = {**describe_device(device), "dataset": dataset, "batch": size.batch}
     print(", ".join(f"{name} {value}" for name, value in facts.items()))
     if device.type != "cuda":
         print(f"This is {device.type}, and everything is tiny: these numbers say nothing of a GPU.")
     found: dict[str, Any] = {"machine": facts, "sections": {}}
+
+    def save(rows: list[Row], error: str = "") -> None:
+        found["sections"][name] = {"seconds": time.perf_counter() - began, "rows": rows, "error": error}
+        if given.out:
+            given.out.write_text(json.dumps(found, indent=1), encoding="utf-8")
+
     bench = Bench(device, given.data, dataset, size)
     chosen = given.section or [name for name, section in SECTIONS.items() if section.default or given.all]
     for name in chosen:
         began = time.perf_counter()
         bench.deadline = began + SECTIONS[name].limit_s
-        rows, error = collect(SECTIONS[name], bench)
-        seconds = time.perf_counter() - began
-        print(table(name, rows, seconds), error, sep="\n", flush=True)
+        rows, error = collect(SECTIONS[name], bench, save)
+        print(table(name, rows, time.perf_counter() - began), error, sep="\n", flush=True)
         if launched := not_captured(rows, device):
             error += f"NOT CAPTURED: {'; '.join(launched)}"
             print(error, flush=True)
-        found["sections"][name] = {"seconds": seconds, "rows": rows, "error": error}
-        if given.out:
-            given.out.write_text(json.dumps(found, indent=1), encoding="utf-8")
+        save(rows, error)
     return int(any(section["error"] for section in found["sections"].values()))
 
 

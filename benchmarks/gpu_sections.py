@@ -21,9 +21,10 @@ from lab.presets import get_preset
 from lab.seeding import seed_everything
 from lab.training.data import ResidentData
 from lab.training.engine import train
+from lab.training.evaluation import Forward
 from lab.training.events import Ended, Started
 from lab.training.session import Session, process_settings
-from lab.training.static_evaluation import LAUNCHED_FIRST
+from lab.training.static_evaluation import LAUNCHED_FIRST, MOST_RECORDED_BYTES
 from lab.training.step_choice import StepKind
 from lab.training.stepping import autocast_dtype
 from lab.training.together import Job, train_together
@@ -34,6 +35,7 @@ SMALL = ("lenet-bn", "basic-cnn", "conv3-bn", "resnet-small", "vgg-small", "resn
 REPORT = ("lenet-bn", "alexnet", "vgg11", "vgg19", "resnet18", "mobilenet", "googlenet")
 SEEDS = range(2_000, 2_005)  # held out: 100 to 103 chose the speedrun's settings
 PRECISIONS = ("float32", "bfloat16")
+MOST_LAUNCHED = 100  # updates of what is only compared with and several times slower
 EVALUATIONS = LAUNCHED_FIRST + 6  # of one set
 EVALUATED = (("lenet-bn", 10_000), ("resnet-small", 10_000), ("mobilenet", 2_000))
 Row = dict[str, Any]
@@ -42,7 +44,7 @@ Row = dict[str, Any]
 @dataclass(frozen=True)
 class Size:
     """How much is measured. images: of the training files, 0 for all. together: how many runs at once. evaluated: networks, on so
-    many images.
+    many images. updates: as many as an epoch of the report has, because its last step is launched.
     """
 
     networks: tuple[str, ...]
@@ -56,10 +58,12 @@ class Size:
     seeds: Sequence[int]
     together: Sequence[int]
     evaluated: Sequence[tuple[str, int]]
+    report: Sequence[str] = REPORT
+    precisions: Sequence[str] = PRECISIONS
 
 
-FULL = Size(SMALL, ("alexnet",), 300, 60, 3, BATCH, 0, 5, SEEDS, (1, 2, 4, 8), EVALUATED)
-TINY = Size(("lenet-bn",), ("lenet-bn",), 6, 1, 1, 4, 400, 1, SEEDS[:1], (1, 2), (("lenet-bn", 10),))
+FULL = Size(SMALL, ("alexnet",), 750, 60, 3, BATCH, 0, 5, SEEDS, (1, 2, 4, 8), EVALUATED)
+TINY = Size(("lenet-bn",), ("lenet-bn",), 6, 1, 1, 4, 400, 1, SEEDS[:1], (1, 2), (("lenet-bn", 10),), REPORT[:1])
 
 
 def read_data(config: RunConfig, root: Path, device: torch.device) -> ResidentData:
@@ -97,7 +101,7 @@ class Bench:
 
 
 def run(config: RunConfig, data: ResidentData, device: torch.device, kind: StepKind = StepKind.AUTO) -> Row:
-    """Train and return the run's own numbers: seconds and share of right answers."""
+    """Train and return the run's own numbers: seconds, share of right answers, peak memory."""
     seed_everything(config.seed)
     how = ""
     for event in train(config, network=build_from_config(config), data=data, device=device, steps=kind):
@@ -111,6 +115,7 @@ def run(config: RunConfig, data: ResidentData, device: torch.device, kind: StepK
         "train_s": summary["train_seconds"],
         "step_ms": 1e3 * summary["train_seconds"] / summary["steps"],
         "test_accuracy": summary["test_accuracy"],
+        "peak_mb": memory_mb(device),
     }
 
 
@@ -121,97 +126,92 @@ def few_images(data: ResidentData) -> ResidentData:
 
 
 def time_limit(bench: Bench, config: RunConfig, data: ResidentData, updates: int, *, captured: bool) -> float:
-    """Return the milliseconds an update of the limit takes."""
-    step = build_limit(
-        build_from_config(config),
-        tuple(data.train_x.shape[1:]),
-        batch=config.batch_size,
-        lr=config.lr,
-        device=bench.device,
-        precision=autocast_dtype(config),
-        captured=captured,
-    )
-    synchronise(bench.device)
-    began = time.perf_counter()
-    for _ in range(updates):
-        step()
-    synchronise(bench.device)
+    """Return the milliseconds an update of the limit takes, in the number formats and with the algorithms of a run."""
+    with process_settings(config, bench.device):
+        step = build_limit(
+            build_from_config(config),
+            tuple(data.train_x.shape[1:]),
+            batch=config.batch_size,
+            lr=config.lr,
+            device=bench.device,
+            precision=autocast_dtype(config),
+            captured=captured,
+        )
+        synchronise(bench.device)
+        began = time.perf_counter()
+        for _ in range(updates):
+            step()
+        synchronise(bench.device)
     return 1e3 * (time.perf_counter() - began) / updates
 
 
 def race(bench: Bench, config: RunConfig, updates: int) -> Row:
-    """Let engine, limit and both of them launched take turns; the first round is not counted.
-
-    What is launched takes a third of the updates: it is several times slower, and only for comparison.
-    """
-    some = max(2, updates // 3)
+    """Let engine and limit take turns; the first round, a short one, is not counted. Both of them launched are timed once."""
+    some = max(2, min(updates // 3, MOST_LAUNCHED))
     data = few_images(bench.data(config))
-    times: dict[str, list[float]] = {"engine": [], "launched": [], "limit": [], "eager": []}
-    how = ""
+    engines, limits = [], []
     for repeat in range(-1, bench.size.repeats):
         if repeat > 0 and not bench.in_time():
             break
-        engine = run(config.replace(max_steps=updates), data, bench.device)
-        how = engine["steps"]
-        found = {
-            "engine": engine["step_ms"],
-            "limit": time_limit(bench, config, data, updates, captured=True),
-            "launched": run(config.replace(max_steps=some), data, bench.device, StepKind.LAUNCHED)["step_ms"],
-            "eager": time_limit(bench, config, data, some, captured=False),
-        }
+        count = updates if repeat >= 0 else some
+        engine = run(config.replace(max_steps=count), data, bench.device)
+        limit_ms = time_limit(bench, config, data, count, captured=True)
         if repeat >= 0:
-            for name, value in found.items():
-                times[name].append(value)
-    ratios = [engine / limit for engine, limit in zip(times["engine"], times["limit"])]
+            engines.append(engine["step_ms"])
+            limits.append(limit_ms)
+    launched = run(config.replace(max_steps=some), data, bench.device, StepKind.LAUNCHED)
+    ratios = [engine_ms / limit_ms for engine_ms, limit_ms in zip(engines, limits)]
     return {
         "network": config.arch,
         "precision": config.precision,
         "n": len(ratios),
-        **{f"{name}_ms": statistics.median(values) for name, values in times.items()},
+        "engine_ms": statistics.median(engines),
+        "limit_ms": statistics.median(limits),
+        "launched_ms": launched["step_ms"],
+        "eager_ms": time_limit(bench, config, data, some, captured=False),
         "engine/limit": statistics.median(ratios),
         "spread": f"{min(ratios):.2f}–{max(ratios):.2f}",
-        "steps": how,
+        "peak_mb": engine["peak_mb"],
+        "steps": engine["steps"],
     }
 
 
-def section_steps(bench: Bench) -> Iterator[Row]:
-    for arch in bench.size.networks:
-        for precision in PRECISIONS:
+def in_turn(bench: Bench, archs: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Give networks and precisions while there is time: all networks in the first precision, then in the next."""
+    for precision in bench.size.precisions:
+        for arch in archs:
             if bench.in_time():
-                yield race(bench, bench.config(arch, precision=precision), bench.size.updates)
+                yield arch, precision
+
+
+def section_steps(bench: Bench) -> Iterator[Row]:
+    for arch, precision in in_turn(bench, bench.size.networks):
+        yield race(bench, bench.config(arch, precision=precision), bench.size.updates)
 
 
 def section_large(bench: Bench) -> Iterator[Row]:
-    for arch in bench.size.large:
-        for precision in PRECISIONS:
-            if bench.in_time():
-                reset_peak_memory(bench.device)
-                row = race(bench, bench.config(arch, precision=precision), bench.size.large_updates)
-                yield {**row, "peak_mb": memory_mb(bench.device)}
+    for arch, precision in in_turn(bench, bench.size.large):
+        yield race(bench, bench.config(arch, precision=precision), bench.size.large_updates)
 
 
 def section_runs(bench: Bench, archs: Sequence[str] = ("lenet-bn",)) -> Iterator[Row]:
-    for arch in archs:
-        for precision in PRECISIONS:
-            if not bench.in_time():
-                return
-            preset = get_preset(f"d-{arch}")
-            config = preset.config(
-                dataset=bench.dataset, epochs=bench.size.epochs, train_limit=bench.size.images, precision=precision
-            )
-            row = run(config, bench.data(config), bench.device)
-            report_s = float(preset.reported["seconds"])
-            yield {
-                "preset": preset.id,
-                "precision": precision,
-                **row,
-                "report_s": report_s,
-                "peak_mb": memory_mb(bench.device),
-            }
+    for arch, precision in in_turn(bench, archs):
+        preset = get_preset(f"d-{arch}")
+        config = preset.config(
+            dataset=bench.dataset, epochs=bench.size.epochs, train_limit=bench.size.images, precision=precision
+        )
+        row = run(config, bench.data(config), bench.device)
+        yield {
+            "preset": preset.id,
+            "precision": precision,
+            **row,
+            "report_s": float(preset.reported["seconds"]),
+            "report_accuracy": float(preset.reported["test_accuracy"]),
+        }
 
 
 def section_report(bench: Bench) -> Iterator[Row]:
-    yield from section_runs(bench, REPORT if bench.device.type == "cuda" else REPORT[:1])
+    yield from section_runs(bench, bench.size.report)
 
 
 def section_speedrun(bench: Bench) -> Iterator[Row]:
@@ -233,7 +233,11 @@ def section_evaluation(bench: Bench) -> Iterator[Row]:
         data = bench.data(config)
         data = dataclasses.replace(data, test_x=data.test_x[:images], test_y=data.test_y[:images])
         launched = time_evaluations(bench, config, data, StepKind.LAUNCHED)
-        later = time_evaluations(bench, config, data, captured)
+        # Where chunks are too large to be captured, getting ready to capture steps takes long and shows nothing.
+        held = launched["chunk"] * Forward(build_from_config(config), data.mean, data.std).map_bytes(
+            data.test_x.shape[1:]
+        )
+        later = launched if held > MOST_RECORDED_BYTES else time_evaluations(bench, config, data, captured)
         yield {
             "network": arch,
             "images": images,

@@ -48,6 +48,7 @@ from lab.settings import PROCESS_ENVIRONMENT
 from lab.training.data import ResidentData
 from lab.training.engine import train
 from lab.training.events import Evaluated, Snapshot, StepMetrics
+from lab.training.session import process_settings
 
 BATCH, LR = 64, 1e-3
 CONTESTANTS = ("engine", "limit", "plain", "example")
@@ -110,10 +111,13 @@ def run_engine(race: Race, watch: Stopwatch) -> None:
 
 
 def run_limit(race: Race, watch: Stopwatch) -> None:
-    step = build_limit(race.network(), (1, 28, 28), batch=BATCH, lr=LR, device=race.device)
-    with watch.running(race.device):
-        for _ in range(race.updates):
-            step()
+    with process_settings(
+        race_config(race.arch, race.updates), race.device
+    ):  # number formats and algorithms of the engine
+        step = build_limit(race.network(), (1, 28, 28), batch=BATCH, lr=LR, device=race.device)
+        with watch.running(race.device):
+            for _ in range(race.updates):
+                step()
 
 
 def run_plain(race: Race, watch: Stopwatch) -> None:

@@ -49,6 +49,28 @@ def test_a_section_begins_no_measurement_after_its_limit(tmp_path: Path, monkeyp
     assert json.loads(out.read_text())["sections"]["steps"]["rows"] == []
 
 
+def test_a_row_is_written_when_it_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "gpu.json"
+    written = []
+
+    def measure(_bench: gpu_sections.Bench) -> Iterator[gpu_sections.Row]:
+        for number in range(2):
+            yield {"ms": number}
+            written.append(json.loads(out.read_text())["sections"]["steps"]["rows"])
+
+    monkeypatch.setitem(gpu_sections.SECTIONS, "steps", gpu_sections.Section(measure, 1.0))
+    gpu.main(["--section", "steps", "--device", "cpu", "--data", str(tmp_path), "--out", str(out)])
+    assert written == [[{"ms": 0}], [{"ms": 0}, {"ms": 1}]]
+
+
+def test_all_networks_come_in_the_first_precision_before_any_in_the_next(tmp_path: Path) -> None:
+    bench = gpu_sections.Bench(torch.device("cpu"), tmp_path, "digits", gpu_sections.TINY, deadline=float("inf"))
+    found = list(gpu_sections.in_turn(bench, ("a", "b")))
+    assert found == [("a", "float32"), ("b", "float32"), ("a", "bfloat16"), ("b", "bfloat16")]
+    bench.deadline = 0.0
+    assert list(gpu_sections.in_turn(bench, ("a",))) == []
+
+
 def test_a_section_that_fails_keeps_its_rows_and_does_not_cost_the_next_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
