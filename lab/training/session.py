@@ -196,7 +196,7 @@ class Session:
         self.best = {name: tensor.to(self.device) for name, tensor in saved.best.items()}
         self.progress = copy.deepcopy(saved.progress)
         self.clock.set(saved.progress.seconds)
-        if saved.environment.get("device") == str(self.device):
+        if str(saved.environment.get("device")).partition(":")[0] == self.device.type:
             self.generators.write(saved.rng)
         else:  # generator states of one kind of device cannot be loaded on another
             torch.set_rng_state(saved.rng["cpu"])

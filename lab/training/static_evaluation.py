@@ -50,7 +50,7 @@ class StaticChunks:
         part = self._places_SC.index_select(0, here).view(-1)
         logits_CK = self._forward.logits(self._x.index_select(0, part))
         mine = (self._chunks_S == here).view(-1, 1, 1)
-        self._logits_SCK.copy_(torch.where(mine, logits_CK, self._logits_SCK))
+        torch.where(mine, logits_CK, self._logits_SCK, out=self._logits_SCK)
         here.add_(1)
 
 

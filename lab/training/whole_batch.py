@@ -49,7 +49,7 @@ class _SyncedBatchNorm(nn.modules.batchnorm._BatchNorm):
         shape = [1, -1, *[1] * (input.dim() - 2)]
         count = input.numel() // input.shape[1]
         x = input.float()
-        sums = _sum(torch.cat([x.sum(dims), x.new_tensor([float(count)])]))
+        sums = _sum(torch.cat([x.sum(dims), x.new_full((1,), float(count))]))
         total = sums[-1].detach()
         mean = sums[:-1] / total
         centred = x - mean.view(shape)

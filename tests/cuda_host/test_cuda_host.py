@@ -67,10 +67,13 @@ def test_memory_is_shared_given_back_and_found_when_it_is_short(library: Path) -
     assert found["calls"] == {"unsafe": 0, "invalidated": 0}
 
 
-def test_a_run_on_the_second_device_leaves_the_first_alone_and_a_worker_has_its_own(library: Path) -> None:
+def test_a_run_on_the_second_device_leaves_the_first_alone_takes_its_states_over_and_a_worker_has_its_own(
+    library: Path,
+) -> None:
     found = walk("devices", library)
     assert found["second"] == {"steps": "captured", "notices": [], "taken": 18}
     assert found["current"] == {"device": 0, "bytes": 0}
+    assert found["moved"] == {"as saved": [True] * 3}
     assert found["worker"] == {"device": 1, "next": 0}
     assert found["calls"] == {"unsafe": 0, "invalidated": 0}
 

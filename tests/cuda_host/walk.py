@@ -99,6 +99,14 @@ def devices() -> Iterator[Found]:
     config = RunConfig(**{**BASE, "augment": "light", "eval_every": 1, "epochs": 3})  # type: ignore[arg-type]
     yield run("second", config, SmallNet(), data, device=SECOND)
     yield {"what": "current", "device": torch.cuda.current_device(), "bytes": torch.cuda.memory_reserved(CUDA)}
+    before = Session(config, SmallNet(), on_gpu(build_data()), CUDA)
+    for generator in (None, before.generators.augment):
+        torch.rand(3, device=CUDA, generator=generator)
+    saved = before.checkpoint()
+    moved = Session(config, SmallNet(), data, SECOND)
+    moved.restore(saved)
+    states = moved.generators.read()
+    yield {"what": "moved", "as saved": [torch.equal(states[name], state) for name, state in saved.rng.items()]}
     prepare_device(CUDA)
     prepare_device(SECOND)  # a worker of the second slot: what asks for "cuda" gets its GPU
     yield {"what": "worker", "device": torch.ones(1, device=CUDA).device.index, "next": device_of(1, CUDA).index}
