@@ -91,20 +91,30 @@ def small() -> nn.Module:
     return SmallNet()
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("arch", [a.id for a in list_architectures()])
-def test_a_hundred_captured_steps_of_every_network_are_the_launched_ones(arch: str, precision: str) -> None:
-    """Within 2 % and 0.02: algorithms are chosen anew for each run and add in another order, which grows from step to step."""
+def assert_a_hundred_steps_agree(tolerance: float, **settings: Any) -> None:
     data = on_gpu(build_data(train=1600, size=28, classes=10))
-    config = RunConfig(arch=arch, epochs=1, batch_size=16, lr=1e-4, seed=3, val_fraction=0.0, precision=precision)
+    config = RunConfig(epochs=1, batch_size=16, lr=2.0**-13, seed=3, val_fraction=0.0, **settings)
     found = []
     for kind in (StepKind.AUTO, StepKind.LAUNCHED):
         torch.manual_seed(2)
-        events, _ = follow(config, build_network(arch), data, kind=kind)
+        events, _ = follow(config, build_network(config.arch), data, kind=kind)
         found.append(losses(events))
         assert how(events) == ("captured" if kind is StepKind.AUTO else "launched, because it was asked for")
     assert len(found[0]) == 100
-    np.testing.assert_allclose(found[0], found[1], rtol=0.02, atol=0.02)
+    np.testing.assert_allclose(found[0], found[1], rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("arch", [a.id for a in list_architectures()])
+def test_a_hundred_captured_steps_of_every_network_are_the_launched_ones(arch: str, precision: str) -> None:
+    """With algorithms that repeat, which are not tried one after the other either: minutes for all networks."""
+    assert_a_hundred_steps_agree(1e-3, arch=arch, precision=precision, deterministic=True)
+
+
+@pytest.mark.parametrize("arch", ["lenet-bn", "resnet-small", "resnet18-tv"])
+def test_a_hundred_captured_steps_are_the_launched_ones_with_the_algorithms_that_are_fastest(arch: str) -> None:
+    """They add in another order each time, which grows from step to step."""
+    assert_a_hundred_steps_agree(0.02, arch=arch)
 
 
 @pytest.mark.parametrize(
