@@ -117,9 +117,16 @@ def to_double(x: torch.Tensor) -> torch.Tensor:
 def is_out_of_memory(error: RuntimeError) -> bool:
     """Whether an allocation failed: CUDA and MPS have a type of their own or a phrase, the CPU only a phrase.
 
-    cuBLAS and cuDNN name a status: CUBLAS_STATUS_ALLOC_FAILED where a handle finds no room, for instance.
+    cuBLAS and cuDNN name a status: CUBLAS_STATUS_ALLOC_FAILED where a handle finds no room, for instance. A convolution of which no
+    algorithm finds room ends with the last phrase; every kind of convolution in the lab has algorithms.
     """
-    phrases = ("out of memory", "can't allocate memory", "STATUS_ALLOC_FAILED", "DEVICE_ALLOCATION_FAILED")
+    phrases = (
+        "out of memory",
+        "can't allocate memory",
+        "STATUS_ALLOC_FAILED",
+        "DEVICE_ALLOCATION_FAILED",
+        "unable to find an engine to execute",
+    )
     text = str(error)
     return isinstance(error, torch.OutOfMemoryError) or any(phrase in text for phrase in phrases)
 

@@ -48,7 +48,8 @@ class Stepper:
         # Gives memory back that the steps hold; False: there is none.
         self.make_room: Callable[[], bool] = lambda: False
         self._network, self._loss = network, loss
-        self._clip, self._usual_size = config.grad_clip, config.batch_size
+        self._clip = config.grad_clip
+        self._usual_size = config.batch_size
         self._dtype = autocast_dtype(config)
         self._device = device
         scaled = self._dtype is torch.float16 and device.type in ("cpu", "cuda")

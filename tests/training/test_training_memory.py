@@ -221,6 +221,7 @@ def test_what_an_attempt_that_failed_has_added_up_is_not_counted(
         ("[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory: you tried to allocate", True),
         ("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`", True),
         ("cuDNN error: CUDNN_STATUS_ALLOC_FAILED", True),
+        ("FIND was unable to find an engine to execute this computation", True),
         ("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm`", False),
         ("operation not permitted when stream is capturing", False),
     ],
