@@ -9,8 +9,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck
-from hypothesis import settings as hypothesis_settings
 
 from lab.settings import PROCESS_ENVIRONMENT
 
@@ -23,15 +21,6 @@ if WHOLE_LAB:
 
 # A process collects all tests and a lab, a million objects, and would look through them all every few seconds.
 gc.set_threshold(20_000, 10, 10)
-
-# How long an example takes says nothing about the code: the machine is busy, or imports a module for the first time.
-hypothesis_settings.register_profile(
-    "lab",
-    hypothesis_settings.get_profile(hypothesis_settings.get_current_profile_name()),
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
-hypothesis_settings.load_profile("lab")
 
 
 # The longest files by processor time, the longest first, those with browsers after the others; a process takes whole files, one after

@@ -1,4 +1,4 @@
-"""What tests of the store, of pages and in browsers run under; without the lab's packages there are none (`tests/conftest.py`).
+"""What tests of the store, of pages and in browsers run under besides; without the lab's packages there are none (`tests/conftest.py`).
 
 Where no Chromium can be started those tests are skipped and say why; with `CI` in the environment they fail instead, so
 that a gate cannot pass them over.
@@ -9,12 +9,23 @@ from collections.abc import Iterator
 from functools import cache
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from playwright.sync_api import Browser, Error, Playwright, sync_playwright
 from streamlit.components.v2 import manifest_scanner
 
 from benchmarks.chromium import find_chromium
 from lab.runs import store
 from tests import new_stores, shared_dialect
+
+# How long an example takes says nothing about the code: the machine is busy, or imports a module for the first time.
+hypothesis_settings.register_profile(
+    "lab",
+    hypothesis_settings.get_profile(hypothesis_settings.get_current_profile_name()),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+hypothesis_settings.load_profile("lab")
 
 # The migrations of a new store take longer than most tests that open one; processes that tests start go through all of them.
 store.migrate = new_stores.migrate
