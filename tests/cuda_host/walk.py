@@ -35,7 +35,7 @@ from tests.training.test_training_gpu import LateNet, ValueNet, on_gpu
 from tests.training.training_nets import SmallNet, build_data
 
 CUDA, SECOND = torch.device("cuda"), torch.device("cuda:1")
-CAPTURED_NODES, INVALIDATED, UNSAFE = 1, 8, 9  # counters of `runtime.c`
+CAPTURED_NODES, CAPTURES, INVALIDATED, UNSAFE = 1, 7, 8, 9  # counters of `runtime.c`
 Found = dict[str, Any]
 
 
@@ -107,7 +107,10 @@ def devices() -> Iterator[Found]:
     moved.restore(saved)
     states = moved.generators.read()
     yield {"what": "moved", "as saved": [torch.equal(states[name], state) for name, state in saved.rng.items()]}
+    captures = count(CAPTURES)
     prepare_device(CUDA)
+    prepare_device(CUDA)
+    yield {"what": "warm", "captures": count(CAPTURES) - captures, "streams": len(recordings._idle_streams[CUDA])}
     prepare_device(SECOND)  # a worker of the second slot: what asks for "cuda" gets its GPU
     yield {"what": "worker", "device": torch.ones(1, device=CUDA).device.index, "next": device_of(1, CUDA).index}
 
