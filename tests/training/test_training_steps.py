@@ -12,7 +12,7 @@ from lab.training.batches import Batches
 from lab.training.data import ResidentData
 from lab.training.generators import Generators
 from lab.training.recordings import Repeat
-from lab.training.step_choice import StepKind, build_steps
+from lab.training.step_choice import StepKind, build_steps, compile_whole_batches
 from lab.training.steps import Steps
 from tests.training.training_nets import LinearNet, build_data
 
@@ -154,3 +154,17 @@ def test_what_is_done_between_steps_is_recorded_beside_the_step_and_freed_with_i
     launched = build_steps(RunConfig(), network, network, batches, Generators(CPU), CPU, kind=StepKind.LAUNCHED)
     launched.prepare()
     assert launched.new_recording() is None
+
+
+def test_whole_batches_and_their_parts_are_compiled_and_no_other_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = []
+
+    def fake_compile(network: torch.nn.Module, *, dynamic: bool) -> Callable[[torch.Tensor], torch.Tensor]:
+        assert not dynamic
+        return lambda x: (compiled.append(len(x)), network(x))[1]
+
+    monkeypatch.setattr(torch, "compile", fake_compile)
+    network = compile_whole_batches(torch.nn.Identity(), 30)
+    for size in (30, 15, 8, 7, 26, 1):
+        assert len(network(torch.ones(size, 2))) == size
+    assert compiled == [30, 15, 8, 7]
