@@ -232,20 +232,21 @@ def section_evaluation(bench: Bench) -> Iterator[Row]:
         config = bench.config(arch)
         data = bench.data(config)
         data = dataclasses.replace(data, test_x=data.test_x[:images], test_y=data.test_y[:images])
-        launched = time_evaluations(bench, config, data, StepKind.LAUNCHED)
+        launched = later = time_evaluations(bench, config, data, StepKind.LAUNCHED)
         # Where chunks are too large to be captured, getting ready to capture steps takes long and shows nothing.
-        held = launched["chunk"] * Forward(build_from_config(config), data.mean, data.std).map_bytes(
+        held = min(launched["chunk"], images) * Forward(build_from_config(config), data.mean, data.std).map_bytes(
             data.test_x.shape[1:]
         )
-        later = launched if held > MOST_RECORDED_BYTES else time_evaluations(bench, config, data, captured)
+        if held <= MOST_RECORDED_BYTES:
+            later = time_evaluations(bench, config, data, captured)
         yield {
             "network": arch,
             "images": images,
             "chunk": launched["chunk"],
             "launched_ms": launched["later_ms"],
             "n": EVALUATIONS - LAUNCHED_FIRST - 1,
-            "captured_ms": later["later_ms"],
-            "capturing_ms": later["recording_ms"],
+            "captured_ms": "too large" if later is launched else later["later_ms"],
+            "capturing_ms": "" if later is launched else later["recording_ms"],
             "images/s": 1e3 * images / later["later_ms"],
             "peak_mb": later["peak_mb"],
             "notices": later["notices"],

@@ -37,6 +37,7 @@ def test_every_section_is_printed_and_written(tmp_path: Path, capsys: pytest.Cap
     assert row["engine_ms"] > 0
     evaluated, (alone, pair) = (found["sections"][name]["rows"] for name in ("evaluation", "together"))
     assert [(entry["network"], entry["images"], entry["n"]) for entry in evaluated] == [("lenet-bn", 10, 5)]
+    assert evaluated[0]["captured_ms"] > 0
     assert alone["× one after the other"] == 1.0
     assert pair["images/s"] == pytest.approx(alone["images/s"] * pair["× one after the other"])
     assert row["engine/limit"] == pytest.approx(row["engine_ms"] / row["limit_ms"])
