@@ -102,3 +102,13 @@ def test_runs_that_take_turns_have_streams_of_their_own_and_give_them_back(libra
     assert found.pop("calls") == {"unsafe": 0, "invalidated": 0}
     same = {"taken": [12, 12, 12], "streams": 5}
     assert found == {"first": same, "second": same}
+
+
+def test_the_benchmark_of_a_gpu_comes_to_its_end_and_captures(library: Path) -> None:
+    found = walk("benchmark", library)
+    assert found.pop("calls") == {"unsafe": 0, "invalidated": 0}
+    rows = {"steps": 2, "runs": 2, "evaluation": 1, "large": 2, "together": 2}
+    assert {name: (one["code"], one["error"], one["rows"]) for name, one in found.items()} == {
+        name: (0, "", count) for name, count in rows.items()
+    }
+    assert [found[name]["steps"] for name in ("steps", "runs", "large")] == [["captured"]] * 3

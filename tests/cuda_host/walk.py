@@ -1,6 +1,6 @@
 """What `test_cuda_host` runs in a process of its own, on the runtime without a GPU: prints one JSON line a run.
 
-python -m tests.cuda_host.walk networks|settings|failures|devices|memory|kernels|algorithms|together
+python -m tests.cuda_host.walk networks|settings|failures|devices|memory|kernels|algorithms|together|benchmark
 """
 
 import ctypes
@@ -8,13 +8,16 @@ import dataclasses
 import gc
 import json
 import sys
+import tempfile
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from benchmarks import gpu, gpu_sections
 from benchmarks.limit import build_limit
 from lab.architectures.build import build_network
 from lab.architectures.registry import list_architectures
@@ -202,6 +205,20 @@ def together() -> Iterator[Found]:
         yield {"what": what, "taken": ended, "streams": len(streams)}
 
 
+def benchmark() -> Iterator[Found]:
+    """What the benchmark of a GPU says, of little; its own lines are not JSON. Left out: speedrun, whose whitening looks at values."""
+    gpu.FULL = gpu_sections.TINY
+    names = ("steps", "runs", "evaluation", "large", "together")
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "gpu.json"
+        chosen = [word for name in names for word in ("--section", name)]
+        code = gpu.main([*chosen, "--data", folder, "--out", str(out)])
+        sections = json.loads(out.read_text(encoding="utf-8"))["sections"]
+    for name, section in sections.items():
+        steps = sorted({row["steps"] for row in section["rows"] if "steps" in row})
+        yield {"what": name, "code": code, "error": section["error"], "steps": steps, "rows": len(section["rows"])}
+
+
 def report(found: Found) -> None:
     sys.stdout.write(json.dumps(found) + "\n")
     sys.stdout.flush()
@@ -211,7 +228,7 @@ def main(what: str) -> None:
     warnings.simplefilter("error")
     torch.backends.cudnn.enabled = False  # it asks the driver itself
     answer_for_the_rate()
-    walks = (networks, settings, failures, devices, memory, kernels, algorithms, together)
+    walks = (networks, settings, failures, devices, memory, kernels, algorithms, together, benchmark)
     for found in {walk.__name__: walk for walk in walks}[what]():
         report(found)
     report({"what": "calls", "unsafe": count(UNSAFE), "invalidated": count(INVALIDATED)})
