@@ -26,11 +26,11 @@ _MARK = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 26 26" width="26
 <rect x="2" y="9" width="14" height="14" rx="3"/><path d="M9 9V6a2 2 0 0 1 2-2h10a2 2 0 0 1 2 2v10a2 2 0 0 1-2 2h-5"/></g>
 <rect x="6.2" y="12.2" width="5.6" height="5.6" rx="1.2" fill="#e08a1e"/></svg>"""
 
-# Streamlit leaves six rem above a page; charts and forms need the room more. Where nothing hovers, a table's tools are
-# always there, and lay over what stands above it. Streamlit's captions and chosen segments have too little contrast. In the dark
-# theme one blue is bright enough to be read on the page, so that what stands on it is dark.
+# Streamlit leaves six rem above a page and five on each side; charts, tables and forms need the room more. Where nothing
+# hovers, a table's tools are always there, and lay over what stands above it. Streamlit's captions and chosen segments have too
+# little contrast. In the dark theme one blue is bright enough to be read on the page, so that what stands on it is dark.
 _STYLE = """<style>
-[data-testid="stMainBlockContainer"] { padding-top: 4.4rem; padding-bottom: 4rem; max-width: 1320px; }
+[data-testid="stMainBlockContainer"] { padding-top: 4.4rem; padding-bottom: 4rem; max-width: 1240px; padding-inline: 2.5rem; }
 @media (max-width: 640px) { [data-testid="stMainBlockContainer"] { padding: 3.8rem 1rem 4rem; }
   [data-testid="stMainBlockContainer"] h1 { font-size: 1.9rem; padding: 0.4rem 0; overflow-wrap: anywhere; } }
 @media (hover: none) { [data-testid="stElementContainer"]:has([data-testid="stDataFrame"]) { margin-top: 1.9rem; } }
@@ -49,7 +49,8 @@ _STYLE = """<style>
   z-index: 999991; }
 .st-key-cost-card [data-testid="stMetricValue"] { font-size: 1.15rem; }
 div[data-testid="stCaptionContainer"] { color: inherit; opacity: 0.78; }
-[data-testid="stButtonGroup"] button[data-selected="true"] { color: inherit !important; }
+[data-testid="stButtonGroup"] button[data-selected="true"] { color: inherit !important; position: relative; z-index: 1; }
+[data-testid="stButtonGroup"] button:not([data-selected="true"], :hover) { border-inline-color: light-dark(#d9e0e8, #2d3846); }
 button[data-testid^="stBaseButton-primary"]:not(:disabled), span[data-tag-index], span[data-tag-index] * {
   color: light-dark(#ffffff, #0b0f15); }
 button[data-testid^="stBaseButton-primary"]:not(:disabled):is(:hover, :active, :focus-visible) {

@@ -24,6 +24,7 @@ _COLORS = {
     TrialState.FAILED: "red",
     TrialState.COPY: "violet",
 }
+_TRIAL_PX = 56  # for three digits, so that a decision stands in full beside two settings on a laptop
 
 
 def trials_table(spec: SweepSpec, trials: Sequence[TrialRecord]) -> None:
@@ -39,7 +40,7 @@ def trials_table(spec: SweepSpec, trials: Sequence[TrialRecord]) -> None:
         row_height=36,
         placeholder="–",
         column_config={
-            "trial": column.NumberColumn("Trial", width="small"),
+            "trial": column.NumberColumn("Trial", width=_TRIAL_PX),
             "state": column.MultiselectColumn(
                 "State",
                 options=list(_COLORS),
@@ -49,9 +50,11 @@ def trials_table(spec: SweepSpec, trials: Sequence[TrialRecord]) -> None:
             "open": column.LinkColumn("Open", display_text="open"),
             **{name: FIELDS[name].label for name in names},
             "epoch": column.NumberColumn("Epoch", help="The last epoch after which it was measured."),
-            "loss": column.NumberColumn("Validation loss", format="%.4g"),
-            "accuracy": column.NumberColumn("Validation", format="%.2f %%"),
-            "decision": column.TextColumn("Decision", width="large"),
+            "loss": column.NumberColumn("Loss", format="%.4g", help="Validation loss after that epoch."),
+            "accuracy": column.NumberColumn(
+                "Validation", format="%.2f %%", help="Validation accuracy after that epoch."
+            ),
+            "decision": "Decision",
             "seconds": column.NumberColumn("Seconds", format="%.1f"),
         },
         alt=f"Table of {plural(len(trials), 'trial')}: state, settings, what was measured, and the decision",

@@ -135,9 +135,10 @@ def _totals(shown: SweepView) -> None:
             (counts.queued, "queued"),
             (counts.paused, "paused"),
             (counts.failed, "failed"),
-            (counts.cached, "answered by earlier runs"),
         )
         words = ", ".join(f"{number} {word}" for number, word in states if number)
+        if counts.cached:  # among those above, not beside them
+            words += f"; {counts.cached} of them answered by earlier runs"
         _metric("Trials", f"{len(trials)} of {spec.trials}" if spec.trials else str(len(trials)), words)
         saved = saved_share(spec, trials)
         less = f"{format_percent(saved, digits=0)} saved by pausing" if saved else ""

@@ -278,7 +278,7 @@ def test_the_totals_of_a_sweep_count_what_was_trained_and_what_pausing_saved() -
         "Best validation accuracy": ("–", ""),
         "Trials": (
             "3 of 8",
-            "4 finished, 2 in training, 1 queued, 3 paused, 5 failed, 6 answered by earlier runs",
+            "4 finished, 2 in training, 1 queued, 3 paused, 5 failed; 6 of them answered by earlier runs",
         ),
         "Epochs trained": ("12", "25 % saved by pausing"),  # of 4 and 12
         "Computing time": ("1 min 30 s", "of 2 min"),
