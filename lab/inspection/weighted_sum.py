@@ -69,10 +69,12 @@ def take_sum(inputs: np.ndarray, linear: LinearWeights, *, unit: int) -> Weighte
 
 
 def shape_before(nodes: Sequence[GraphNode], node: GraphNode) -> tuple[int, ...]:
-    """Return the shape, (C, H, W) or (N,), of what a layer is given before it was flattened.
+    """Return the shape, (C, H, W) or (N,), of what a layer is given before it was flattened."""
+    return source_before(nodes, node).output_shape[1:]
 
-    Layers between that only pass values on are looked through.
-    """
+
+def source_before(nodes: Sequence[GraphNode], node: GraphNode) -> GraphNode:
+    """Return what a layer is given before it was flattened; layers between that only pass values on are looked through."""
     by_id = {each.id: each for each in nodes}
     source = by_id[node.inputs[0]]
     while source.kind.passes_on and len(source.output_shape) == 2 and source.inputs:
@@ -80,4 +82,4 @@ def shape_before(nodes: Sequence[GraphNode], node: GraphNode) -> tuple[int, ...]
         if math.prod(before.output_shape[1:]) != math.prod(source.output_shape[1:]):
             break
         source = before
-    return source.output_shape[1:]
+    return source

@@ -28,7 +28,8 @@ from pages.widgets.theme import dark
 from pages.widgets.waiting import worth_waiting
 
 _BESIDE = 12  # classes up to which the matrix leaves room beside it
-_GALLERIES = {"cell": "Cell", "mistakes": "Most confident errors", "shaky": "Least confident correct"}
+_GALLERIES = {"mistakes": "Errors", "shaky": "Correct", "cell": "Cell"}
+_SHOWN = 60  # images of a gallery: about as high as what stands beside it
 
 
 def show_answers(subject: Subject) -> None:
@@ -44,19 +45,17 @@ def show_answers(subject: Subject) -> None:
         )
     evaluation = report(answers, classes=subject.classes)
     _totals(evaluation, answers)
-    # A large matrix needs the whole width; its gallery comes below.
-    left, right = (
-        st.columns([1, 1], gap="medium") if len(subject.classes) <= _BESIDE else (st.container(), st.container())
-    )
-    with left:
-        _matrix(subject, evaluation)
-    with right:
-        _gallery(subject, answers)
-    left, right = st.columns([1, 1], gap="large")
-    with left:
-        _per_class(evaluation)
-    with right:
-        _calibration(evaluation)
+    # A large matrix needs the whole width; its gallery comes below. See the page's style for where it stands beside.
+    beside = len(subject.classes) <= _BESIDE
+    with st.container(key=element("inside-answers", "beside" if beside else "below")):
+        with st.container():
+            _matrix(subject, evaluation)
+        with st.container(key=element("inside-matrix-gallery")):
+            _gallery(subject, answers)
+        with st.container():
+            _per_class(evaluation)
+        with st.container():
+            _calibration(evaluation)
 
 
 def may_ask(subject: Subject) -> bool:
@@ -121,23 +120,28 @@ def _gallery(subject: Subject, answers: Answers) -> None:
 
 def _found(subject: Subject, answers: Answers, which: str) -> tuple[np.ndarray, str]:
     if which == "mistakes":
-        found = most_confident_errors(answers)
-        return found, "Wrong with the highest confidence: truth → answer." if len(
-            found
-        ) else "There are no errors at this epoch."
+        found = most_confident_errors(answers, limit=_SHOWN)
+        count = int((answers.answered & ~answers.right).sum())
+        if not count:
+            return found, "There are no errors at this epoch."
+        return found, f"{plural(count, 'error')}{_some(found, count)}, most confident first: truth → answer."
     if which == "shaky":
-        return least_confident_correct(answers), "Correct, with the lowest confidence first."
+        found, count = least_confident_correct(answers, limit=_SHOWN), int(answers.right.sum())
+        return found, f"{count:,} correct{_some(found, count)}, least confident first."
     cell = INSIDE.read().cell
     if cell is None or max(cell) >= len(subject.classes):  # a cell of a run with more classes
         return np.zeros(0, int), "Click a cell of the matrix to see its images."
-    found = find_cell(answers, truth=cell[0], answer=cell[1])
+    found = find_cell(answers, truth=cell[0], answer=cell[1], limit=_SHOWN)
     truth, answer = (plain(subject.classes[k]) for k in cell)
     verb = "read rightly" if cell[0] == cell[1] else f"read as **{answer}**"
     count = int(((answers.labels == cell[0]) & (answers.predicted == cell[1])).sum())
-    shown = f", {len(found)} shown" if count > len(found) else ""
     if not count:
         return found, f"No **{truth}** was {verb}."
-    return found, f"**{truth}** {verb}: {plural(count, 'image')}{shown}, most confident first."
+    return found, f"**{truth}** {verb}: {plural(count, 'image')}{_some(found, count)}, most confident first."
+
+
+def _some(found: np.ndarray, count: int) -> str:
+    return f", {len(found)} shown" if count > len(found) else ""
 
 
 def show_gallery(key: str, subject: Subject, answers: Answers, found: np.ndarray) -> None:

@@ -16,6 +16,7 @@ from pages.state.codec import one_of
 from pages.state.inside import INSIDE
 
 _SIDE, _LEAST = 206, 100  # px of an enlarged picture, and of one of three in a narrow row
+_HYPHEN = "\u2011"  # one at which no line breaks
 _LEGEND = (
     "<div style='display:flex;align-items:center;gap:.5rem;font-size:.8rem'><span>{low:.3g}</span>"
     "<span style='width:9rem;height:.7rem;border-radius:.2rem;background:linear-gradient(90deg,{stops})'></span>"
@@ -37,6 +38,11 @@ def choose_layer(field: str, words: dict[str, str], *, first: str = "") -> str:
 
 def layer_words(name: str, type_: str, shape: tuple[int, ...]) -> str:
     return f"{name.removeprefix('features.')} · {type_} · {format_shape(shape)}"
+
+
+def difference_words(ours: float, theirs: float) -> str:
+    """Return how far two numbers are apart, such as "2e-07", in one piece."""
+    return f"{abs(ours - theirs):.1g}".replace("-", _HYPHEN)
 
 
 def legend(low: float, high: float, scale: str) -> None:

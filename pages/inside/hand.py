@@ -13,11 +13,11 @@ from lab.charts import tiles as paint
 from lab.formatting import format_shape
 from lab.inspection.kernels import Kernels
 from lab.inspection.plain_convolution import Window, convolve, report_e_example, take_window
-from lab.inspection.weighted_sum import shape_before, take_sum
+from lab.inspection.weighted_sum import source_before, take_sum
 from pages.cache.inspection import input_of, kernels_of, layers_of, linear_of, maps_of, traced_of
 from pages.components.pixels import PixelMap, pixels
 from pages.components.tiles import Tile, tiles
-from pages.inside.figures import choose_layer
+from pages.inside.figures import choose_layer, difference_words
 from pages.inside.subject import Picture, Subject
 from pages.inside.weighted import choose_unit, is_linear, show_sum
 from pages.state.inside import INSIDE, fits, place_in
@@ -25,7 +25,6 @@ from pages.state.inside import INSIDE, fits, place_in
 _EXAMPLE = "example"
 _MOST = 64  # filters to choose from
 _STRONGEST = -1
-_HYPHEN = "\u2011"  # one at which no line breaks
 _TINT = 60  # per cent of a cell's colour at most: more would hide light text
 _STYLE = """<style>
 .cl-hand { display: flex; flex-wrap: wrap; align-items: center; gap: 0.4rem 0.35rem; }
@@ -90,11 +89,12 @@ def _show_linear(subject: Subject, picture: Picture, layer: str) -> None:
     take_place(made)
     unit = chosen_place(made)[0]
     last = node is nodes[-1]
+    source = source_before(nodes, node)
     choose_unit(made, unit, name=layer, names=subject.classes if last else ())
     show_sum(
         take_sum(given, linear_of(*subject.key, layer), unit=unit),
-        before=shape_before(nodes, node),
-        source="its input",
+        before=source.output_shape[1:],
+        source=source.name.rpartition(".")[2],
         computed=float(made[unit, 0, 0]),
     )
 
@@ -229,10 +229,9 @@ def _sentence(window: Window, channel: int, *, computed: float, who: str) -> Non
     count = len(window.patches)
     own = float(window.products[channel].sum())
     rest = "" if count == 1 else f" (this channel {own:.4f}, the other {count - 1} together {window.total - own:.4f})"
-    difference = f"{abs(window.value - computed):.1g}".replace("-", _HYPHEN)
     st.markdown(
         f"Sum of the products **{window.total:.4f}**{rest} + bias **{window.bias:.4f}** = **{window.value:.4f}**  \n"
-        f"{who} computed **{computed:.4f}**: a difference of {difference}."
+        f"{who} computed **{computed:.4f}**: a difference of {difference_words(window.value, computed)}."
     )
 
 

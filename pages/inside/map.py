@@ -66,7 +66,7 @@ def _choose(subject: Subject) -> tuple[str, int]:
         options = [n for n in _COUNTS if n < available] + ([available] if available < _COUNTS[-1] else [])
         if INSIDE.read().points not in options:
             INSIDE.change(points=options[min(1, len(options) - 1)])
-        count = st.selectbox("Images", options, **INSIDE.widget("points"))
+        count = st.selectbox("Images", options, format_func="{:,}".format, **INSIDE.widget("points"))
     return str(method), int(count)
 
 

@@ -18,6 +18,12 @@ _STYLE = """<style>
 .st-key-inside-epochs {{ background: {paper}; }}
 [data-testid="stColumn"]:has(> * .st-key-inside-picture) {{ flex: 1 1 15.5rem; min-width: 15.5rem; }}
 [data-testid="stColumn"]:has(> * .st-key-inside-picture) + [data-testid="stColumn"] {{ flex: 12 1 20rem; min-width: 20rem; }}
+@media (min-width: 1000px) {{ [data-testid="stColumn"]:has(> * .st-key-inside-beside) {{ flex: 0 0 max-content; width: max-content; }}
+  [data-testid="stColumn"]:has(+ [data-testid="stColumn"] > * .st-key-inside-beside) {{ flex: 1 1 18rem; width: auto; }} }}
+.st-key-inside-beside {{ min-height: 2.5rem; }}
+@media (min-width: 641px) {{ .st-key-inside-answers-beside {{ display: grid; grid-template: auto auto 1fr / 1fr 1fr; column-gap: 1.5rem; }}
+  .st-key-inside-answers-beside > * {{ grid-column: 1; min-width: 0; }}
+  .st-key-inside-answers-beside > :has(> .st-key-inside-matrix-gallery) {{ grid-area: 1 / 2 / span 3; }} }}
 </style>"""
 
 

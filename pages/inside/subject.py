@@ -93,11 +93,11 @@ def choose_run() -> "tuple[RunRecord, DeltaGenerator] | None":
         return None
     if not problem:
         if INSIDE.read().run not in runs:
-            INSIDE.change(run=next(iter(runs)))
+            INSIDE.change(run=next((id for id, run in runs.items() if run.has_weights), next(iter(runs))))
         INSIDE.take("run")
     shown = None if problem else INSIDE.read().run
     widget = INSIDE.widget("run", value=shown, leave=("epoch",), offered=tuple(runs))  # the epoch was another run's
-    left, right = st.columns([3, 2], vertical_alignment="bottom")
+    left, right = st.columns([3, 2], vertical_alignment="bottom")  # on a wide page as its style says
     with left:
         chosen = st.selectbox(
             "Run",
@@ -110,9 +110,9 @@ def choose_run() -> "tuple[RunRecord, DeltaGenerator] | None":
     if chosen is None:
         return None
     INSIDE.show("run")
-    with right, st.container(horizontal=True, vertical_alignment="center"):
+    with right, st.container(horizontal=True, vertical_alignment="center", key=element("inside-beside")):
         state_badge(runs[chosen])
-        st.page_link(page_path("train"), label="Its curves", icon=":material/show_chart:", query_params={"run": chosen})
+        st.page_link(page_path("train"), label="Curves", icon=":material/show_chart:", query_params={"run": chosen})
         beside = st.container(width="content")
     return runs[chosen], beside
 
@@ -221,6 +221,7 @@ def _watch(run: RunRecord, known: int) -> None:
         fresh = get_lab().store.runs.get(run.id)
         if len({weights.epoch for weights in get_lab().weights.list(run.id)}) != known or not fresh.state.live:
             st.rerun()
-        st.caption("Training goes on: this page looks at saved weights, and new epochs join the slider.")
+        if known:
+            st.caption("New epochs join the slider as soon as they are saved.")
 
     look()

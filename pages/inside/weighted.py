@@ -13,7 +13,7 @@ from lab.charts import tiles as paint
 from lab.inspection.layer_kinds import LayerKind
 from lab.inspection.weighted_sum import WeightedSum
 from pages.components.tiles import Tile, tiles
-from pages.inside.figures import legend
+from pages.inside.figures import difference_words, legend
 from pages.markdown import plain
 from pages.state.inside import INSIDE
 
@@ -82,7 +82,7 @@ def show_sum(sum_: WeightedSum, *, before: Sequence[int], source: str, computed:
 def _sentence(sum_: WeightedSum, computed: float) -> None:
     st.markdown(
         f"Sum of the {len(sum_.products):,} products **{sum_.total:.4f}** + bias **{sum_.bias:.4f}** = "
-        f"**{sum_.value:.4f}**  \nThe network computed **{computed:.4f}**: a difference of {abs(sum_.value - computed):.1g}."
+        f"**{sum_.value:.4f}**  \nThe network computed **{computed:.4f}**: a difference of {difference_words(sum_.value, computed)}."
     )
     raised, lowered = sum_.products[sum_.products > 0], sum_.products[sum_.products < 0]
     st.caption(
@@ -123,7 +123,7 @@ def _terms(sum_: WeightedSum, before: Sequence[int], source: str) -> None:
         (
             f"{source} {_where(int(k), before)}",
             float(sum_.products[k]),
-            f"{sum_.inputs[k]:.2f} × {sum_.weights[k]:.3f} = ",
+            f"{sum_.inputs[k]:.2f} × {sum_.weights[k]:.3f} =",
         )
         for k in largest
     ]
@@ -150,5 +150,5 @@ def _row(label: str, value: float, how: str, *, bound: float) -> str:
     colour = _RAISES if value >= 0 else _LOWERS
     return (
         f"<span>{escape(label)}</span><span class='axis'><i style='left:{left:.1f}%;width:{share:.1f}%;background:{colour}'>"
-        f"</i></span><span class='num'><small>{how}</small>{value:.3f}</span>"
+        f"</i></span><span class='num'><small>{how}&nbsp;</small>{value:.3f}</span>"
     )

@@ -65,13 +65,11 @@ def test_a_run_that_is_in_training_is_followed_to_its_newest_epoch(bench: Bench)
     run = bench.start()
     app = _open(_moment, run=run.id)
     assert "The first epoch is not done yet" in app.markdown[0].value
-    assert [caption.value for caption in app.caption] == [
-        "Training goes on: this page looks at saved weights, and new epochs join the slider."
-    ]
+    assert len(app.caption) == 0
     _save(bench, run, 1, best=2)
     app.run()
     assert app.text[0].value == "after epoch 1 of [0, 1], 1 answers"
-    assert len(app.caption) == 1
+    assert [caption.value for caption in app.caption] == ["New epochs join the slider as soon as they are saved."]
     _save(bench, run, 2, best=2)
     app.run()
     assert app.text[0].value == "after epoch 2 of [0, 1, 2], 2 answers"
@@ -207,13 +205,16 @@ def test_of_many_images_in_a_cell_it_is_said_how_many_are_shown() -> None:
     assert words == "**zero** read as **one**: 70 images, 60 shown, most confident first."
     whole = Answers(*(part[:60] for part in (many.labels, many.predicted, many.confidence, many.losses)))
     assert "shown" not in answers_page._found(SUBJECT, whole, "cell")[1]
+    assert answers_page._found(SUBJECT, many, "mistakes")[1].startswith("70 errors, 60 shown, most")
+    right = Answers(np.zeros(1500, int), np.zeros(1500, int), np.linspace(0.5, 0.9, 1500), np.zeros(1500))
+    assert answers_page._found(SUBJECT, right, "shaky")[1] == "1,500 correct, 60 shown, least confident first."
 
 
 def test_mistakes_and_shaky_answers_are_ordered_by_their_confidence() -> None:
     found, words = answers_page._found(SUBJECT, ANSWERS, "mistakes")
-    assert (found.tolist(), words) == ([3, 5, 1], "Wrong with the highest confidence: truth → answer.")
+    assert (found.tolist(), words) == ([3, 5, 1], "3 errors, most confident first: truth → answer.")
     found, words = answers_page._found(SUBJECT, ANSWERS, "shaky")
-    assert (found.tolist(), words) == ([2, 0, 4], "Correct, with the lowest confidence first.")
+    assert (found.tolist(), words) == ([2, 0, 4], "3 correct, least confident first.")
     right = Answers(np.zeros(2, int), np.zeros(2, int), np.ones(2), np.zeros(2))
     assert answers_page._found(SUBJECT, right, "mistakes")[1] == "There are no errors at this epoch."
 

@@ -33,6 +33,7 @@ class Bar {
     const fresh = !this.data || this.data.run !== data.run || this.data.epochs.length !== data.epochs.length;
     this.data = data;
     this.input.max = data.epochs.length - 1;
+    this.now.querySelector("b").dataset.longest = data.names.reduce((a, b) => (b.length > a.length ? b : a), "");
     this.play.disabled = data.epochs.length < 2;
     if (data.index === this.sent || performance.now() - this.sentAt > PATIENCE_MS) this.answered();
     if (fresh) { this.stop(); this.sent = null; this.wanted = null; this.input.value = data.index; }
