@@ -4,14 +4,16 @@
 
 export const TOP = 36; // px above a stage for its name
 export const BOTTOM = 34; // px below it for its shape
+const WORDS = 20; // px that a stage's words may be wider than its column, at least
 const GAP = { across: 40, down: 14, lane: 18 };
 const MARGIN = 14;
 const LEAST_WIDTH = { maps: 56, values: 46 }; // for the words
+const [LETTER, MOST_NAME] = [7, 98]; // px of a block's name, which is all that tells one from the next
 const LEAST_LANE = 104; // px of a branch
 
 /**
  * @typedef {{ id: string, inputs: string[], shape: number[], shown: number, block?: string, closed?: boolean,
- *   family?: string }} Stage
+ *   family?: string, title?: string }} Stage
  * @typedef {{ w: number, h: number, columns?: number, rows?: number, side?: number, step?: number }} Size
  * @typedef {Size & { x: number, y: number, rank: number, left: number, width: number }} Place x, y: the drawn part's corner;
  *   left, width: of the column that its words may fill
@@ -94,7 +96,7 @@ export function slabSize(stage, { rule, channels, values, largest, thickest }) {
 }
 
 /**
- * Place the stages. size: of a stage's drawn part in a lane of so many px. height: of the picture where nothing branches.
+ * Place the stages; `words`: px that theirs may be wider than their column. size: of a stage's drawn part in a lane of so many px. height: of the picture where nothing branches.
  * @param {Stage[]} stages @param {{ size: (stage: Stage, lane: number) => Size, height?: number, gap?: number }} options
  */
 export function layout(stages, { size, height = 400, gap = GAP.across }) {
@@ -177,6 +179,12 @@ function waypoints(columns, rank, input, id) {
   return found;
 }
 
+/** How wide a stage's column is for its words; a closed block's name has "+ " before it. @param {Stage} stage */
+function leastWidth(stage) {
+  const least = LEAST_WIDTH[isMaps(stage) ? "maps" : "values"];
+  return stage.closed ? Math.max(least, Math.min(MOST_NAME, LETTER * ((stage.title ?? "").length + 2)) - WORDS) : least;
+}
+
 function measured(stages, columns, rank, sizes, gap) {
   const cells = columns.flat();
   const byId = new Map(stages.map((stage) => [stage.id, stage]));
@@ -187,7 +195,7 @@ function measured(stages, columns, rank, sizes, gap) {
   let x = MARGIN;
   for (const column of columns) {
     const ids = column.flatMap((cell) => cell.id ?? []);
-    const width = Math.max(...ids.map((id) => Math.max(sizes.get(id).w, LEAST_WIDTH[isMaps(byId.get(id)) ? "maps" : "values"])));
+    const width = Math.max(...ids.map((id) => Math.max(sizes.get(id).w, leastWidth(byId.get(id)))));
     lefts.push(x);
     widths.push(width);
     x += width + gap;
@@ -205,7 +213,7 @@ function measured(stages, columns, rank, sizes, gap) {
       .map((point) => ({ y: point.y - top, from: lefts[point.rank], to: lefts[point.rank] + widths[point.rank] }));
     return { from: input, to: stage.id, way };
   }));
-  return { places, edges, frames: framesOf(stages, places), width: x - gap + MARGIN, height: bottom - top };
+  return { places, edges, frames: framesOf(stages, places), width: x - gap + MARGIN, height: bottom - top, words: Math.max(WORDS, gap - 4) };
 }
 
 /** A frame around the stages of each opened block. */

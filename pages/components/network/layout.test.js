@@ -49,6 +49,15 @@ test("branches stand beneath each other, nothing covers anything, and the join i
   assert.ok(all.every((place) => place.y > 0 && place.y + place.h < height));
 });
 
+test("a closed block's column has room for its whole name, and words reach to the middle of wide gaps", () => {
+  const block = (title) => [...chain.slice(0, 1), { ...chain[1], closed: true, block: title, title }, chain[2]];
+  const at = (title, gap) => layout(block(title), { size: square, gap });
+  assert.equal(at("layer1", 40).places.conv.width, 56);
+  assert.equal(at("inception3a", 40).places.conv.width, 71); // 13 letters of 7 px, 20 of them beyond the column
+  assert.equal(at("a name that is far too long", 40).places.conv.width, 78);
+  assert.deepEqual([at("layer1", 18).words, at("layer1", 40).words], [20, 36]);
+});
+
 test("an opened block has a frame around all its stages and no other", () => {
   const opened = residual.map((each) => ("a b sum".split(" ").includes(each.id) ? { ...each, block: "layer1" } : each));
   const { frames, places } = layout(opened, { size: square });

@@ -138,7 +138,8 @@ class NetworkPicture {
     const part = made("div", `stage ${stage.family}`);
     part.setAttribute("role", "group");
     part.setAttribute("aria-label", `${stage.title}, ${stage.detail}, ${stage.size}${stage.some ? `, ${stage.some} shown` : ""}`);
-    part.style.cssText = `left:${place.left - 10}px;top:${place.y - 36}px;width:${place.width + 20}px`;
+    const more = this.plan.words;
+    part.style.cssText = `left:${place.left - more / 2}px;top:${place.y - 36}px;width:${place.width + more}px`;
     const head = made(stage.closed ? "button" : "div", "head");
     if (stage.closed) {
       head.type = "button";
