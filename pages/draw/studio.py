@@ -41,13 +41,15 @@ def studio(models: Sequence[Model]) -> None:
 
 
 def show_pad(page: DrawPage) -> Sketch:
-    """Show the pad that is switched on and return what is on it."""
+    """Show the pad that is switched on, below it the switch, and return what is on it."""
+    pad = st.container()
     live = st.toggle(
         "Live ink",
         help="On: answers while you draw. Off: the standard canvas, which answers after each stroke.",
         **DRAW.widget("live_ink", then=_switch),
     )
-    return live_pad(page) if live else standard_pad(page)
+    with pad:
+        return live_pad(page) if live else standard_pad(page)
 
 
 def _switch() -> None:

@@ -29,10 +29,9 @@ STYLE = """<style>
 .cl-row i { font-style: normal; overflow: hidden; white-space: nowrap; text-overflow: ellipsis; }
 .cl-row em { font-style: normal; text-align: right; opacity: .75; }
 .cl-track { height: .62em; border-radius: 3px; background: rgba(128,140,155,.18); overflow: hidden; }
-.cl-track div { height: 100%; border-radius: 3px; background: #0b66a8; }
+.cl-track div { height: 100%; border-radius: 3px; background: #2f86cf; }
 .cl-row.first { font-weight: 650; }
-.cl-row.first .cl-track div { background: #c75000; }
-.cl-line { margin: 0; min-height: 3em; line-height: 1.5; font-size: 1rem; overflow-wrap: anywhere; }
+.cl-line { margin: 0; min-height: 3em; align-content: end; line-height: 1.5; font-size: 1rem; overflow-wrap: anywhere; }
 .cl-steps { display: grid; grid-template-columns: repeat(auto-fill, minmax(104px, 1fr)); gap: 12px; }
 .cl-steps figure, .cl-pics figure { margin: 0; min-width: 0; }
 .cl-steps img, .cl-pic { width: 100%; aspect-ratio: 1; object-fit: contain; image-rendering: pixelated; background: #000; border-radius: 6px; display: block; }
@@ -44,7 +43,7 @@ STYLE = """<style>
 .cl-inside figure { margin: 0; } .cl-inside figcaption { font-size: .82rem; margin-top: 4px; }
 [data-testid="stColumn"]:has(> * :is(.st-key-draw-live, [class*="st-key-draw-canvas"])) { flex: 5 1 20rem; min-width: 20rem; }
 [data-testid="stColumn"]:has(> * :is(.st-key-draw-live, [class*="st-key-draw-canvas"])) + [data-testid="stColumn"] { flex: 9 1 20rem; min-width: 20rem; }
-@media (min-width: 641px) { .stApp:has(.st-key-draw-live) { --pad-side: clamp(240px, calc(100vh - 530px), 340px); } }
+@media (min-width: 641px) { .stApp:has(.st-key-draw-live) { --pad-side: clamp(240px, calc(100vh - 475px), 340px); --pad-margin: 0; } }
 .st-key-draw-label [role="radiogroup"] { display: grid; grid-template-columns: repeat(auto-fit, minmax(28px, 1fr)); max-width: 26rem; gap: 1px; }
 .st-key-draw-label [role="radiogroup"] button { min-width: 0; padding: 0; }
 .cl-boxes { position: relative; width: fit-content; max-width: 100%; margin: 0 0 14px; }

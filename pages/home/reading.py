@@ -38,7 +38,6 @@ _STYLE = """<style>
 .cl-shares div { display: grid; grid-template-rows: 1fr auto; height: 100%; text-align: center; font-size: .9rem; font-variant-numeric: tabular-nums; }
 .cl-shares i { align-self: end; display: block; height: calc(var(--share) * 100%); min-height: 2px; border-radius: 4px 4px 0 0; background: #2f86cf; }
 .cl-shares .first { font-weight: 700; }
-.cl-shares .first i { background: #d98a1f; }
 </style>"""
 
 
