@@ -87,11 +87,12 @@ def _number(row: LayerRow | None) -> str:
 
 
 def _times(a: int, b: int) -> str:
-    if not a:
+    if not a or not b:
         return ""
     if a == b:
         return "the same"
     times = b / a
     if f"{times:.3g}" == "1":
         return f"{format_percent(times - 1, digits=2)} more" if b > a else f"{format_percent(1 - times, digits=2)} less"
-    return f"{times:,.0f} times" if times >= _MANY else f"{times:.3g} times"
+    sign, fold = ("×", times) if b > a else ("÷", 1 / times)
+    return f"{sign} {fold:,.0f}" if fold >= _MANY else f"{sign} {fold:.3g}"

@@ -81,7 +81,7 @@ def show_layers(design: Design, summary: Summary) -> None:
     folded = [r["name"] for r in rows if not r["leaf"] and r["depth"] > 0] if len(rows) > _LONG else []
     layer_table("arch-layers", rows, network=repr(design), folded=folded, selected=ARCHITECTURE.read().selected)
     st.caption(
-        f"Counted by torchinfo: **Mult-adds** of one image, **Memory** of the batch of {summary.batch:,}. **Receptive field** is counted in pixels of the resized image, **Stride** is the distance "
+        f"Counted by torchinfo: **Mult-adds** of one image, **Memory** of the outputs for the batch of {summary.batch:,}. **Receptive field** is counted in pixels of the resized image, **Stride** is the distance "
         "between neighbouring fields; to a linear layer the whole image contributes. Click a heading to sort, an arrow to fold."
     )
     with st.container(horizontal=True):

@@ -25,7 +25,7 @@ def show_totals(summary: Summary) -> None:
         (
             "Forward/backward",
             format_bytes(summary.forward_backward_bytes),
-            f"Outputs of all layers for the batch of {summary.batch:,}, kept twice.",
+            f"Outputs of the layers that have parameters, for the batch of {summary.batch:,}, counted twice: forward and backward.",
         ),
         ("Parameters' size", format_bytes(summary.params_bytes), None),
         (

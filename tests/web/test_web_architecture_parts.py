@@ -236,15 +236,17 @@ def test_parameters_that_are_not_trained_are_counted_beside_the_total() -> None:
     [
         (0, 5, ""),
         (7, 7, "the same"),
-        (200, 100, "0.5 times"),
-        (100, 235, "2.35 times"),
-        (1, 99, "99 times"),
-        (2, 250_000, "125,000 times"),
+        (200, 100, "÷ 2"),
+        (100, 235, "× 2.35"),
+        (1, 99, "× 99"),
+        (2, 250_000, "× 125,000"),
+        (5_977_530, 61_750, "÷ 96.8"),
+        (5, 0, ""),
         (100_000, 100_123, "0.12 % more"),
         (100_000, 99_990, "0.01 % less"),
     ],
 )
-def test_what_one_network_has_of_the_other_is_said_in_times_or_in_per_cent_where_they_are_alike(
+def test_what_one_network_has_of_the_other_is_said_as_a_factor_or_in_per_cent_where_they_are_alike(
     left: int, right: int, words: str
 ) -> None:
     assert comparison._times(left, right) == words
