@@ -36,7 +36,7 @@ def show_graph(design: Design, summary: Summary) -> None:
     shown = boxes(nodes, detail=str(detail), opened=opened)
     selected = ARCHITECTURE.read().selected
     picture = draw(shown, selected=selected[0] if selected else "", title=f"Graph of {design.arch}")
-    left, right = st.columns([3, 2], gap="large")
+    left, right = st.columns([5, 2], gap="medium")
     blocks = {box.names[0] for box in shown if box.family == "block"}
     with left:
         graph("arch-graph", picture.svg, network=f"{design.arch} {detail}", on_pick=lambda n: _picked(n, blocks, shown))

@@ -219,6 +219,33 @@ def test_the_graph_keeps_the_keyboards_place_and_steps_into_a_block_that_opens(m
     becomes(page, lambda: _focused(page), "layer1.conv")
 
 
+def test_a_graph_that_becomes_wider_shrinks_and_keeps_its_middle_in_view(mount: Mount) -> None:
+    page = mount("shared/base.css", "graph/graph.css", "graph/graph.js")
+
+    def draw(width: int) -> None:
+        svg = f'<svg viewBox="0 0 {width} 100" width="{width}" height="100"></svg>'
+        data = {"svg": svg, "digest": str(width), "network": "n", "end": False}
+        page.evaluate("data => render(data)", data)
+
+    def shown() -> list[float]:
+        """Return how wide the picture is, and how far its middle is from the view's."""
+        return list(
+            page.evaluate(
+                """() => { const view = place.querySelector(".view"), [box, own] = [view, view.querySelector("svg")]
+                  .map((each) => each.getBoundingClientRect());
+                  return [own.width, Math.abs(Math.round(own.x + own.width / 2 - box.x - box.width / 2))]; }"""
+            )
+        )
+
+    wide = page.evaluate("document.documentElement.clientWidth")
+    draw(200)
+    becomes(page, shown, [200, 0])
+    draw(4 * wide)
+    becomes(page, lambda: [round(shown()[0]), shown()[1] <= 1], [round(3.2 * wide), True])
+    draw(200)
+    becomes(page, shown, [200, 0])
+
+
 _NEWS = live_payload(
     {
         "batch/loss": Series(

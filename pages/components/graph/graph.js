@@ -10,10 +10,14 @@ export default function ({ data, parentElement, setTriggerValue }) {
   }
   if (view.dataset.svg !== data.digest) {
     const place = [view.scrollLeft, view.scrollTop];
+    const wide = view.scrollWidth;
     const held = view.getRootNode().activeElement?.dataset.name;
     view.innerHTML = data.svg;
     view.dataset.svg = data.digest;
-    if (view.dataset.network === data.network) [view.scrollLeft, view.scrollTop] = place;
+    const picture = view.querySelector("svg");
+    picture.style.setProperty("--own", `${picture.getAttribute("width")}px`);
+    // An opened block is wider, and what it belongs to is in the middle: there it stays.
+    if (view.dataset.network === data.network) [view.scrollLeft, view.scrollTop] = [place[0] + (view.scrollWidth - wide) / 2, place[1]];
     else [view.scrollLeft, view.scrollTop] = [(view.scrollWidth - view.clientWidth) / 2, data.end ? view.scrollHeight : 0];
     view.dataset.network = data.network;
     if (held) focusOn(held, view);
