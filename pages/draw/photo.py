@@ -132,7 +132,7 @@ def _table(models: Sequence[Model], digits: Sequence[Sketch], read: Sequence[Seq
         picture = normalised(models[:1], digit)[models[0].recipe]
         names = [f"{escape(title)}: " for title in titles(models)] if len(models) > 1 else [""]
         says = "".join(
-            f"<small>{name}<b>{escape(answer.label)}</b> {_certainty(answer)}</small>"
+            f"<small>{name}<b>{escape(answer.label)}</b> · {_certainty(answer)}</small>"
             for name, answer in zip(names, answers, strict=True)
         )
         figures.append(

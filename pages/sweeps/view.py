@@ -20,7 +20,7 @@ from pages.state.sweeps import SWEEPS
 from pages.sweeps.extend import extend_box
 from pages.sweeps.pictures import pictures
 from pages.widgets.frame import page_frame, shows_errors
-from pages.widgets.runs import REFRESH_S
+from pages.widgets.runs import REFRESH_S, arch_title, dataset_title
 
 _BADGES = {
     SweepState.RUNNING: (":material/play_arrow:", "blue"),
@@ -77,7 +77,7 @@ def _head(sweep: SweepRecord) -> None:
 
 
 def _basis(spec: SweepSpec) -> str:
-    words = f"{spec.base.arch} on {spec.base.dataset}, {plural(spec.base.epochs, 'epoch')}"
+    words = f"{arch_title(spec.base.arch)} on {dataset_title(spec.base.dataset)}, {plural(spec.base.epochs, 'epoch')}"
     if spec.halving:
         rungs = ", ".join(map(str, spec.rungs({})))
         words += f", measured after the epochs {rungs}"

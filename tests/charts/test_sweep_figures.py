@@ -183,7 +183,8 @@ def test_a_logarithmic_axis_has_round_ticks_and_more_of_them_where_it_is_short()
     assert value_axis([0.1, 10.0])["type"] == "log"
     assert value_axis([0.1, 10.0])["ticktext"][:4] == ["0.1", "0.2", "0.5", "1"]
     assert (value_axis([1.0, 1.25])["type"], value_axis([1.0, 1.35])["type"]) == ("linear", "log")
-    assert value_axis([0.0, 1.0]) == value_axis([]) == {"type": "linear"}
+    assert value_axis([0.0, 1.0]) == value_axis([1.0, 1.1]) == {"type": "linear", "rangemode": "nonnegative"}
+    assert value_axis([0.1, 0.1]) == value_axis([]) == {"type": "linear", "rangemode": "tozero"}
 
 
 def test_colours_go_from_pale_to_strong() -> None:

@@ -196,7 +196,7 @@ def test_where_much_in_a_photo_is_no_digit_the_page_is_sure_of_nothing(model: Mo
     app = open_page("draw", runs=model.id)
     app.segmented_control(key="draw.mode").set_value("Photo").run()
     app.file_uploader(key="draw-photo").set_value(("row.png", encode(paper), "image/png")).run()
-    assert "".join(part.proto.body for part in app.get("html")).count("</b> unsure: ") == 5
+    assert "".join(part.proto.body for part in app.get("html")).count("</b> · unsure: ") == 5
 
 
 def test_fine_tuning_queues_one_run_that_begins_with_the_weights_and_sees_the_drawings(lab: Lab, model: Model) -> None:

@@ -116,8 +116,8 @@ def test_below_a_photo_stands_each_digit_as_the_first_network_got_it_with_every_
     html = photo._table(models, [SKETCH, draw_digit("7")], [[answer_of("4"), answer_of("9", unsure="odd")]] * 2)
     assert html.count("<figure>") == 2
     assert picture_url(studio.normalised(models[:1], SKETCH)[models[0].recipe]) in html
-    assert html.count("<small>a&lt;b: <b>4</b> 90.0 %</small><small>c: <b>9</b> unsure: odd</small>") == 2
-    assert "<small><b>4</b> 90.0 %</small>" in photo._table(models[:1], [SKETCH], [[answer_of("4")]])
+    assert html.count("<small>a&lt;b: <b>4</b> · 90.0 %</small><small>c: <b>9</b> · unsure: odd</small>") == 2
+    assert "<small><b>4</b> · 90.0 %</small>" in photo._table(models[:1], [SKETCH], [[answer_of("4")]])
 
 
 # -- the views below the pad -------------------------------------------------------------------------------------------------

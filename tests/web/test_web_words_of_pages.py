@@ -246,9 +246,9 @@ def test_a_sweep_says_what_it_is_based_on() -> None:
         "space": {"lr": {"values": [0.1]}},
         "trials": 1,
     }
-    assert _basis(read_spec(spec)) == "lenet5 on digits, 4 epochs"
+    assert _basis(read_spec(spec)) == "LeNet-5 on Digits (built in), 4 epochs"
     halving = read_spec({**spec, "halving": {"factor": 2, "first_epochs": 1}})
-    assert _basis(halving) == "lenet5 on digits, 4 epochs, measured after the epochs 1, 2, 4"
+    assert _basis(halving) == "LeNet-5 on Digits (built in), 4 epochs, measured after the epochs 1, 2, 4"
 
 
 def test_numbers_are_typed_with_commas_between_and_anything_else_is_left_to_be_named() -> None:

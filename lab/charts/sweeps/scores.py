@@ -79,10 +79,13 @@ def objective_title(spec: SweepSpec) -> str:
 
 
 def value_axis(values: Iterable[float]) -> dict[str, Any]:
-    """Return Plotly's description of an axis for losses: logarithmic where all are positive, unless they are nearly equal."""
+    """Return Plotly's description of an axis for losses: logarithmic where all are positive, unless they are nearly equal.
+
+    Around a single value, Plotly's own axis would reach one below it, and so below 0.
+    """
     known = list(values)
     if not known or min(known) <= 0 or max(known) < _LOG_FROM * min(known):
-        return {"type": "linear"}
+        return {"type": "linear", "rangemode": "nonnegative" if len(set(known)) > 1 else "tozero"}
     ticks = log_ticks(math.log10(min(known)), math.log10(max(known)))
     return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
 
