@@ -50,7 +50,8 @@ _STYLE = """<style>
 .st-key-cost-card [data-testid="stMetricValue"] { font-size: 1.15rem; }
 div[data-testid="stCaptionContainer"] { color: inherit; opacity: 0.78; }
 [data-testid="stButtonGroup"] button[data-selected="true"] { color: inherit !important; position: relative; z-index: 1; }
-[data-testid="stButtonGroup"] button:not([data-selected="true"], :hover) { border-inline-color: light-dark(#d9e0e8, #2d3846); }
+[data-testid="stButtonGroup"] button:not([data-selected="true"], :hover) {
+  border-inline-color: light-dark(#d9e0e8, #2d3846) !important; }
 button[data-testid^="stBaseButton-primary"]:not(:disabled), span[data-tag-index], span[data-tag-index] * {
   color: light-dark(#ffffff, #0b0f15); }
 button[data-testid^="stBaseButton-primary"]:not(:disabled):is(:hover, :active, :focus-visible) {

@@ -25,7 +25,7 @@ _STYLE = """<style>
 .cl-sum { display: grid; grid-template-columns: auto minmax(4rem, 1fr) auto; gap: 0.25rem 0.7rem; align-items: center; font-size: 0.82rem; font-variant-numeric: tabular-nums; }
 .cl-sum .axis { display: block; position: relative; height: 0.95rem; border-radius: 3px; background: linear-gradient(90deg, transparent calc(50% - 0.5px), currentColor calc(50% - 0.5px), currentColor calc(50% + 0.5px), transparent calc(50% + 0.5px)), color-mix(in srgb, currentColor 7%, transparent); }
 .cl-sum .axis i { position: absolute; top: 2px; bottom: 2px; border-radius: 2px; }
-.cl-sum .num { text-align: right; white-space: nowrap; } .cl-sum .num small { opacity: 0.8; font-size: 0.75rem; }
+.cl-sum .num { text-align: right; white-space: nowrap; } .cl-sum .num small { margin-right: 0.3rem; opacity: 0.8; font-size: 0.75rem; }
 </style>"""
 
 
@@ -150,5 +150,5 @@ def _row(label: str, value: float, how: str, *, bound: float) -> str:
     colour = _RAISES if value >= 0 else _LOWERS
     return (
         f"<span>{escape(label)}</span><span class='axis'><i style='left:{left:.1f}%;width:{share:.1f}%;background:{colour}'>"
-        f"</i></span><span class='num'><small>{how}&nbsp;</small>{value:.3f}</span>"
+        f"</i></span><span class='num'><small>{how}</small>{value:.3f}</span>"
     )

@@ -87,6 +87,16 @@ def test_a_run_that_is_in_training_is_followed_to_its_newest_epoch(bench: Bench)
     assert _slider(app)["names"][-1] == "Epoch 2 of 3 (best)"
 
 
+def test_the_page_opens_at_a_run_with_weights_not_at_a_newer_one_that_has_none_yet(bench: Bench) -> None:
+    older = bench.start()
+    _save(bench, older, 1, best=1)
+    bench.finish(older)
+    newer = bench.start(older.config.replace(seed=7))
+    app = open_page("inside")
+    assert app.selectbox[0].value == older.id
+    assert app.selectbox[0].options[0].endswith(newer.id[:6])
+
+
 def test_a_run_that_ended_without_weights_can_be_trained_again(bench: Bench) -> None:
     run = bench.start()
     bench.lab.store.leases.finish(run.id, run.lease, state=RunState.STOPPED, seconds=1.0)
