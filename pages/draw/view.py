@@ -44,6 +44,7 @@ STYLE = """<style>
 [data-testid="stColumn"]:has(> * :is(.st-key-draw-live, [class*="st-key-draw-canvas"])) { flex: 5 1 20rem; min-width: 20rem; }
 [data-testid="stColumn"]:has(> * :is(.st-key-draw-live, [class*="st-key-draw-canvas"])) + [data-testid="stColumn"] { flex: 9 1 20rem; min-width: 20rem; }
 @media (min-width: 641px) { .stApp:has(.st-key-draw-live) { --pad-side: clamp(240px, calc(100vh - 475px), 340px); --pad-margin: 0; } }
+@media (min-width: 1000px) { [data-testid="stColumn"]:has(> * :is(.st-key-draw-live, [class*="st-key-draw-canvas"])) { max-width: 25rem; } }
 .st-key-draw-label [role="radiogroup"] { display: grid; grid-template-columns: repeat(auto-fit, minmax(28px, 1fr)); max-width: 26rem; gap: 1px; }
 .st-key-draw-label [role="radiogroup"] button { min-width: 0; padding: 0; }
 .cl-boxes { position: relative; width: fit-content; max-width: 100%; margin: 0 0 14px; }
@@ -147,7 +148,7 @@ def _card(title: str, subtitle: str, answer: Answer, *, usual: str, blank: bool)
 
 
 def _runners_up(answer: Answer) -> str:
-    rest = [f"{escape(label)} {escape(percent(share))}" for label, share in answer.top(3)[1:] if share >= _NOTHING]
+    rest = [f"{escape(label)} ({escape(percent(share))})" for label, share in answer.top(3)[1:] if share >= _NOTHING]
     return "then " + ", ".join(rest) if rest else "no other class is likely"
 
 

@@ -29,7 +29,7 @@ from pages.widgets.waiting import worth_waiting
 
 _BESIDE = 12  # classes up to which the matrix leaves room beside it
 _GALLERIES = {"mistakes": "Errors", "shaky": "Correct", "cell": "Cell"}
-_SHOWN = 60  # images of a gallery: about as high as what stands beside it
+_SHOWN = 70  # images of a gallery: about as high as what stands beside it
 
 
 def show_answers(subject: Subject) -> None:

@@ -208,16 +208,16 @@ def test_a_click_on_a_cell_of_the_confusion_matrix_shows_its_images_the_most_con
 
 
 def test_of_many_images_in_a_cell_it_is_said_how_many_are_shown() -> None:
-    many = Answers(np.zeros(70, int), np.ones(70, int), np.linspace(0.5, 0.9, 70), np.zeros(70))
+    many = Answers(np.zeros(80, int), np.ones(80, int), np.linspace(0.5, 0.9, 80), np.zeros(80))
     answers_page._pick_cell(0, 1)
     found, words = answers_page._found(SUBJECT, many, "cell")
-    assert (len(found), found[0]) == (60, 69)
-    assert words == "**zero** read as **one**: 70 images, 60 shown, most confident first."
-    whole = Answers(*(part[:60] for part in (many.labels, many.predicted, many.confidence, many.losses)))
+    assert (len(found), found[0]) == (70, 79)
+    assert words == "**zero** read as **one**: 80 images, 70 shown, most confident first."
+    whole = Answers(*(part[:70] for part in (many.labels, many.predicted, many.confidence, many.losses)))
     assert "shown" not in answers_page._found(SUBJECT, whole, "cell")[1]
-    assert answers_page._found(SUBJECT, many, "mistakes")[1].startswith("70 errors, 60 shown, most")
+    assert answers_page._found(SUBJECT, many, "mistakes")[1].startswith("80 errors, 70 shown, most")
     right = Answers(np.zeros(1500, int), np.zeros(1500, int), np.linspace(0.5, 0.9, 1500), np.zeros(1500))
-    assert answers_page._found(SUBJECT, right, "shaky")[1] == "1,500 correct, 60 shown, least confident first."
+    assert answers_page._found(SUBJECT, right, "shaky")[1] == "1,500 correct, 70 shown, least confident first."
 
 
 def test_mistakes_and_shaky_answers_are_ordered_by_their_confidence() -> None:

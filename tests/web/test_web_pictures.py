@@ -206,7 +206,7 @@ def test_what_else_it_could_be_is_named_from_a_twentieth_of_a_per_cent_on() -> N
         html = answers_html(_cards(Answer(shares, DIGITS, Verdict(False, ()))), answered=1, ink=1)
         return re.findall(r'class="cl-why">([^<]*)<', html)[0]
 
-    assert why(0.0005).startswith("then 8 ")
+    assert why(0.0005).startswith("then 8 (")
     assert why(0.0004) == "no other class is likely"
 
 
