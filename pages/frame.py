@@ -41,6 +41,9 @@ _STYLE = """<style>
 [class*="st-key-recent-"] [data-testid="stPageLink"] p { white-space: normal; }
 [class*="st-key-recent-run-"] [data-testid="stPageLink"], [class*="st-key-runs-example-line-"] [data-testid="stPageLink"] {
   margin-left: -0.5rem; }
+/* In rows that stand on one line, what is lower than an input is lifted to the middle of those beside it. */
+:is(.st-key-inside-chooser, [class*="st-key-sweep-vary-"]) [data-testid="stButtonGroup"] { padding-bottom: 0.25rem; }
+[class*="st-key-sweep-vary-"] [data-testid="stMarkdown"] { padding-bottom: 0.45rem; }
 .st-key-run-menu button > div { justify-content: flex-start; }
 [data-testid="stStatusWidget"] { margin-right: 2.6rem; }
 [class*="st-key-recent-"], [class*="st-key-live-line-"], [class*="st-key-queue-line-"] { row-gap: 0; }
