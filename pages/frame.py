@@ -30,7 +30,7 @@ _MARK = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 26 26" width="26
 # hovers, a table's tools are always there, and lay over what stands above it. Streamlit's captions and chosen segments have too
 # little contrast. In the dark theme one blue is bright enough to be read on the page, so that what stands on it is dark.
 _STYLE = """<style>
-[data-testid="stMainBlockContainer"] { padding-top: 4.4rem; padding-bottom: 4rem; max-width: 1240px; padding-inline: 2.5rem; }
+[data-testid="stMainBlockContainer"] { padding: 4.4rem clamp(1rem, 3vw, 5rem) 4rem; max-width: 1320px; }
 @media (max-width: 640px) { [data-testid="stMainBlockContainer"] { padding: 3.8rem 1rem 4rem; }
   [data-testid="stMainBlockContainer"] h1 { font-size: 1.9rem; padding: 0.4rem 0; overflow-wrap: anywhere; } }
 @media (hover: none) { [data-testid="stElementContainer"]:has([data-testid="stDataFrame"]) { margin-top: 1.9rem; } }

@@ -3,7 +3,7 @@
 Fields that have no effect beside the others are not shown. Values belong to `pages.state.train` and survive page switches.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 _FIRST = ("epochs", "batch_size", "optimizer", "lr")
 _A_ROW = 3  # settings side by side
 _LEAST_PX = 135  # width below which a setting's words would be cut
+_FIRST_PX = 118  # the same for the first ones, whose words are short
 _OFFERED = 100  # newest runs to start from
 _THUMBNAIL_STYLE = """<style>
 .cl-thumbnails { display: flex; flex-wrap: wrap; gap: 2px; height: 42px; width: 112px; align-content: center; font-size: .8rem; line-height: 1.2; overflow: hidden; }
@@ -63,13 +64,14 @@ def train_form(present: Iterable[str]) -> tuple[RunConfig | None, ConfigError | 
             _network()
         _options(error)
     with st.container(border=True):
-        grid = st.grid(len(_FIRST), min_column_width=_LEAST_PX)
+        grid = st.grid(len(_FIRST), min_column_width=_FIRST_PX)
         for name in _FIRST:
             with grid.cell():
-                setting(FIELDS[name], error)
+                setting(FIELDS[name])
+        _complain(error, _FIRST)
     gallery(present, take=_take_card)
     for title, icon, group, shown_above in _SECTIONS:
-        _section(title, icon, group, shown_above, config or RunConfig(), error)
+        _section(title, icon, group, shown_above, config or _sound_part(), error)
     with st.expander(asking_label(), icon=":material/low_priority:", key=element("train-section", "asking")):
         asking_inputs()
     return read_form()
@@ -78,16 +80,32 @@ def train_form(present: Iterable[str]) -> tuple[RunConfig | None, ConfigError | 
 def read_form() -> tuple[RunConfig | None, ConfigError | None]:
     """Return the form's configuration, or the first reason why its values are none."""
     try:
-        values = form_values()
-        begins = {} if values.get("fork_of") else {"fork_epoch": 0}  # its input is hidden where no run is named
-        config = RunConfig.from_dict({**values, **begins})
+        config = RunConfig.from_dict(_entered())
         return config.replace(arch_options=check_options(get_architecture(config.arch), config.arch_options)), None
     except ConfigError as error:
         return None, error
 
 
-def setting(spec: FieldSpec, error: ConfigError | None = None) -> None:
-    """Draw one setting as the widget its kind and range ask for, with its error beneath."""
+def _entered() -> dict[str, Any]:
+    values = form_values()
+    return dict(values) if values.get("fork_of") else {**values, "fork_epoch": 0}  # an input that is hidden then
+
+
+def _sound_part() -> RunConfig:
+    """Return the form's configuration with the default in the place of what is wrong, so that no input comes or goes for it."""
+    values = _entered()
+    for _ in FIELDS:
+        try:
+            return RunConfig.from_dict(values)
+        except ConfigError as error:
+            if error.field not in FIELDS:
+                break
+            values[error.field] = FIELDS[error.field].default
+    return RunConfig()
+
+
+def setting(spec: FieldSpec) -> None:
+    """Draw one setting as the widget that its kind asks for."""
     common: dict[str, Any] = form_widget(spec.name)
     if spec.name == "device":
         st.selectbox(spec.label, device_choices(), **common, help=setting_help(spec))
@@ -97,8 +115,18 @@ def setting(spec: FieldSpec, error: ConfigError | None = None) -> None:
         _fork_of(spec, common)
     else:
         setting_input(spec, common)
-    if error is not None and error.field == spec.name:
-        st.error(plain(str(error)), icon=":material/error:")
+
+
+def _complain(error: ConfigError | None, fields: Collection[str]) -> None:
+    """Say below some settings what is wrong with one of them."""
+    if error is not None and error.field in fields:
+        st.error(plain(_in_the_form(error)), icon=":material/error:")
+
+
+def _in_the_form(error: ConfigError) -> str:
+    """Return an error's sentence with the setting called as its input is, not as flags and files call it."""
+    label = FIELDS[error.field].label
+    return label + str(error).removeprefix(error.field) if str(error).startswith(f"{error.field} ") else str(error)
 
 
 def _start_from(spec: FieldSpec, common: dict[str, Any]) -> None:
@@ -133,7 +161,8 @@ def _section(
         grid = _rows()
         for spec in specs:
             with grid.cell():
-                setting(spec, error)
+                setting(spec)
+        _complain(error, [spec.name for spec in specs])
 
 
 def _rows() -> "GridContainer":
@@ -201,12 +230,11 @@ def _options(error: ConfigError | None) -> None:
     arch = get_architecture(str(form_value("arch")))
     grid = _rows()
     with grid.cell():
-        setting(FIELDS["input_size"], error)
+        setting(FIELDS["input_size"])
     for option in arch.options:
         with grid.cell():
             option_input(option, option_widget(arch.id, option.name, default=initial_value(option)))
-    if error is not None and error.field in ("arch", "arch_options"):
-        st.error(plain(str(error)), icon=":material/error:")
+    _complain(error, ("arch", "arch_options", "input_size"))
 
 
 def _say_fork() -> None:

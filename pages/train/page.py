@@ -5,11 +5,12 @@ With `?run=` in the address the page is attached to that run; a link or a reload
 
 import streamlit as st
 
-from lab.config import RunConfig
+from lab.config import FIELDS, RunConfig
 from lab.data.load import is_present
 from lab.data.local import list_imported
 from lab.data.registry import choose_dataset, get_dataset_spec
 from pages.cache.lab import get_lab
+from pages.markdown import plain
 from pages.registry import has_page, page_path
 from pages.state.address import complain, find_run
 from pages.state.asking import ASKING
@@ -51,10 +52,10 @@ def _form() -> None:
     take_link(fresh)
     ASKING.take("owner")
     problems = st.container()
-    left, right = st.columns([2, 1], gap="large")
+    left, right = st.columns([2, 1], gap="medium")
     imported = [spec.id for spec in list_imported(root=lab.settings.data)]
     with left:
-        config, _ = train_form([*present, *imported])
+        config, error = train_form([*present, *imported])
     if config is not None:
         show_link(config, fresh)
     ASKING.show("owner")
@@ -75,6 +76,9 @@ def _form() -> None:
                 key=element("train-button"),
                 disabled=not ready or lab.settings.read_only,
             )
+        if error is not None:
+            wrong = FIELDS[error.field].label if error.field in FIELDS else plain(str(error))
+            st.caption(f"To be corrected first: {wrong}")
         if config is not None:
             priority = ASKING.read().priority
             start_training(config, place="train", pressed=pressed, priority=priority, executor=executor)

@@ -1,6 +1,8 @@
-"""One widget for each kind of option that a network may have, shared by the Train form and the Architecture page."""
+"""One widget for each kind of option that a network may have, shared by the Train form and the Architecture page.
 
-import math
+Numbers have no bounds, as in `pages.widgets.setting_input`.
+"""
+
 from typing import Any
 
 import streamlit as st
@@ -25,8 +27,6 @@ def option_input(option: ArchOption, widget: dict[str, Any]) -> Any:
         return st.selectbox(label, option.choices, **common)
     if option.kind is list:
         return parse_numbers(st.text_input(label, **common))
-    bounds = {"min_value": option.low, "max_value": option.high}
-    common |= {name: option.kind(value) for name, value in bounds.items() if math.isfinite(value)}
     if option.kind is int:
         return st.number_input(label, step=1, **common)
     return st.number_input(label, step=0.05, format="%.4g", **common)

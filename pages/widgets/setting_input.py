@@ -1,4 +1,8 @@
-"""The input of one setting, as its kind and range ask for."""
+"""The input of one setting, as its kind asks for.
+
+A number input has no bounds: with them the browser marks what is beyond and sends nothing, so the page would go on with the
+number before it. The setting's own check says what is wrong with what was typed.
+"""
 
 from typing import Any
 
@@ -9,7 +13,7 @@ from pages.markdown import plain
 
 
 def setting_input(spec: FieldSpec, widget: dict[str, Any]) -> None:
-    """Draw a setting as a list, a switch, a text or a number. widget: what it is made with beside its label and bounds."""
+    """Draw a setting as a list, a switch, a text or a number. widget: what it is made with beside its label."""
     common = {**widget, "help": setting_help(spec)}
     if spec.choices:
         st.selectbox(spec.label, spec.choices, format_func=spec.choice_title, **common)
@@ -18,21 +22,15 @@ def setting_input(spec: FieldSpec, widget: dict[str, Any]) -> None:
     elif spec.kind is str:
         st.text_input(spec.label, **common)
     elif spec.kind is int:
-        st.number_input(spec.label, **_bounds(spec, int), step=int(spec.step or 1), **common)
+        st.number_input(spec.label, step=int(spec.step or 1), **common)
     else:
-        st.number_input(spec.label, **_bounds(spec, float), step=_step(spec), format="%.7g", **common)
+        st.number_input(spec.label, step=_step(spec), format="%.7g", **common)
 
 
 def setting_help(spec: FieldSpec) -> str:
     """Return what a setting is, and its range."""
     words = "" if spec.choices or spec.kind not in (int, float) else f" It must be {spec.range_words()}."
     return plain(spec.help + words)
-
-
-def _bounds(spec: FieldSpec, kind: type) -> dict[str, Any]:
-    low = None if spec.low is None else kind(spec.low)
-    high = None if spec.high is None else kind(spec.high)
-    return {"min_value": low, "max_value": high}
 
 
 def _step(spec: FieldSpec) -> float:

@@ -14,11 +14,11 @@ from lab.runs.edits import NAME_LIMIT, NOTE_LIMIT
 from lab.runs.headline import HeadlineResult
 from lab.runs.records import WEIGHTS, RunState, SavedFile
 from lab.service.costs import Estimate
-from pages.state.train import TRAIN, TrainState
+from pages.state.train import TRAIN, TrainState, apply_changes
 from pages.train import cost, form, gallery, labels, queue
 from tests.charts.charts_data import run
 from tests.golden.page_text import page_lines
-from tests.web.addresses import draw_alone
+from tests.web.addresses import draw_alone, open_page
 from tests.web.web_data import DIGITS_CONFIG, Bench
 
 # -- experiments and cards ---------------------------------------------------------------------------------------------------
@@ -183,13 +183,43 @@ def test_a_fork_is_named_with_its_run_above_the_form_and_can_be_given_up_in_it(b
 # -- settings ----------------------------------------------------------------------------------------------------------------
 
 
-def test_an_error_stands_below_its_own_setting_only(bench: Bench) -> None:
-    def part(name: str) -> None:
-        form.fill_form(DIGITS_CONFIG)
-        form.setting(FIELDS[name], ConfigError("lr is *0*.", field="lr"))
+def test_an_error_stands_below_its_own_settings_only_and_calls_them_as_their_inputs_do() -> None:
+    def part(*names: str, words: str = "lr is *0*.") -> None:
+        form._complain(ConfigError(words, field="lr"), names)
 
-    assert [each.value for each in draw_alone(lambda: part("lr")).error] == ["lr is \\*0\\*\\."]
+    assert [each.value for each in draw_alone(lambda: part("epochs", "lr")).error] == ["Learning rate is \\*0\\*\\."]
+    assert [each.value for each in draw_alone(lambda: part("lr", words="lrx is 0")).error] == ["lrx is 0"]
     assert not draw_alone(lambda: part("epochs")).error
+
+
+def test_a_number_beyond_its_range_is_refused_where_it_stands_and_changes_no_other_input(bench: Bench) -> None:
+    app = open_page("train")
+    app.selectbox(key="train.optimizer").set_value("sgd").run()
+    shown = {each.label for each in app.number_input}
+    assert "Momentum" in shown
+    app.number_input(key="train.epochs").set_value(99_999_999).run()
+    words = "Epochs is 99999999, but it must be at least 1 and at most 10000. The default is 5."
+    assert [each.value.replace("\\", "") for each in app.error] == [words]
+    assert app.button(key="train-button").disabled
+    assert "To be corrected first: Epochs" in [each.value for each in app.caption]
+    assert {each.label for each in app.number_input} == shown
+    app.number_input(key="train.epochs").set_value(2).run()
+    assert not app.error
+    assert not app.button(key="train-button").disabled
+
+
+def test_what_is_wrong_in_the_form_is_left_out_of_what_decides_its_inputs(bench: Bench) -> None:
+    found: list[RunConfig] = []
+
+    def part() -> None:
+        form.fill_form(DIGITS_CONFIG.replace(optimizer="sgd", seed=7))
+        apply_changes({"lr": 0.0, "epochs": -1})
+        found.append(form._sound_part())
+
+    draw_alone(part)
+    usual = RunConfig()
+    sound = DIGITS_CONFIG.replace(optimizer="sgd", seed=7, lr=usual.lr, epochs=usual.epochs)
+    assert [config.replace(arch_options={}) for config in found] == [sound]
 
 
 @pytest.mark.parametrize(
