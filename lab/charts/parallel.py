@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 
-from lab.charts.style import assign_slots, layout, plain_text, run_style
+from lab.charts.style import PAGE_DARK, PAGE_LIGHT, assign_slots, layout, plain_text, run_style
 from lab.config import FIELDS
 from lab.metrics import ACCURACY, Better, format_metric, list_results
 from lab.runs.records import RunRecord
@@ -185,11 +185,11 @@ def parallel_figure(
         )
     if shade is not None and shade.ends is not None:
         figure.add_trace(_scale_bar(shade))
-    figure.update_layout(layout(height=height, dark=dark, **axes_layout(axes)))
+    figure.update_layout(layout(height=height, dark=dark, **axes_layout(axes, dark=dark)))
     return figure
 
 
-def axes_layout(axes: Sequence[Axis]) -> dict[str, Any]:
+def axes_layout(axes: Sequence[Axis], *, dark: bool) -> dict[str, Any]:
     """Return Plotly's description of the axes, to be completed by `layout`."""
     titles = [_lines(f"{axis.title} (log)" if axis.log else axis.title) for axis in axes]
     return {
@@ -202,7 +202,7 @@ def axes_layout(axes: Sequence[Axis]) -> dict[str, Any]:
         },
         "yaxis": {"visible": False, "range": [-0.08, 1.08]},
         "hovermode": "closest",
-        "annotations": [_tick(at, place, text) for at, axis in enumerate(axes) for place, text in axis.ticks],
+        "annotations": [_tick(at, *tick, dark=dark) for at, axis in enumerate(axes) for tick in axis.ticks],
         "margin": {"t": 60, "l": 60, "r": 44},
     }
 
@@ -254,7 +254,7 @@ def _bar_words(title: str, ends: Sequence[str]) -> list[dict[str, Any]]:
 
 def _stacked_layout(axes: Sequence[Axis], words: Sequence[dict[str, Any]], *, dark: bool) -> dict[str, Any]:
     rows = range(len(axes))
-    titles = [_title_above(-at, f"{axis.title} (log)" if axis.log else axis.title) for at, axis in enumerate(axes)]
+    titles = [f"{axis.title} (log)" if axis.log else axis.title for axis in axes]
     line = {"color": "#2d3846" if dark else "#d9e0e8", "width": 1}
     return {
         "xaxis": {"visible": False, "range": [-0.03, 1.03], "fixedrange": True},
@@ -266,8 +266,8 @@ def _stacked_layout(axes: Sequence[Axis], words: Sequence[dict[str, Any]], *, da
         ],
         "annotations": [
             *words,
-            *titles,
-            *(_tick_below(-at, *tick) for at, axis in enumerate(axes) for tick in _outer(axis)),
+            *(_title_above(-at, title, dark=dark) for at, title in enumerate(titles)),
+            *(_tick_below(-at, *tick, dark=dark) for at, axis in enumerate(axes) for tick in _outer(axis)),
         ],
         "margin": {"t": 44, "l": 6, "r": 6, "b": 16},
     }
@@ -278,15 +278,19 @@ def _outer(axis: Axis) -> tuple[tuple[float, str], ...]:
     return axis.ticks if len(axis.ticks) < 2 else (axis.ticks[0], axis.ticks[-1])
 
 
-def _title_above(row: int, title: str) -> dict[str, Any]:
-    words = {"text": f"<b>{plain_text(title)}</b>", "font": {"size": 12}}
-    return {"x": 0, "y": row, "xanchor": "left", "yshift": 17, "showarrow": False, **words}
+def _title_above(row: int, title: str, *, dark: bool) -> dict[str, Any]:
+    return {"x": 0, "y": row, "xanchor": "left", "yshift": 17, **_words(f"<b>{plain_text(title)}</b>", 12, dark=dark)}
 
 
-def _tick_below(row: int, place: float, text: str) -> dict[str, Any]:
+def _tick_below(row: int, place: float, text: str, *, dark: bool) -> dict[str, Any]:
     side = "left" if place < 0.25 else "right" if place > 0.75 else "center"
-    words = {"text": plain_text(_short(text)), "font": {"size": 11}}
-    return {"x": place, "y": row, "xanchor": side, "yshift": -12, "showarrow": False, **words}
+    return {"x": place, "y": row, "xanchor": side, "yshift": -12, **_words(plain_text(_short(text)), 11, dark=dark)}
+
+
+def _words(text: str, size: int, *, dark: bool) -> dict[str, Any]:
+    """Return words that can be read where lines cross them: they stand on the page's colour."""
+    paper = PAGE_DARK if dark else PAGE_LIGHT
+    return {"text": text, "font": {"size": size}, "showarrow": False, "bgcolor": paper, "borderpad": 0}
 
 
 def _lines(title: str) -> str:
@@ -327,14 +331,6 @@ def _short(text: str) -> str:
     return text if len(text) <= _TEXT else text[: _TEXT - 1] + "…"
 
 
-def _tick(at: int, place: float, text: str) -> dict[str, Any]:
-    return {
-        "x": at,
-        "y": place,
-        "text": plain_text(_short(text)),
-        "showarrow": False,
-        "xanchor": "left",
-        "xshift": 6,
-        "yshift": 9,
-        "font": {"size": 11},
-    }
+def _tick(at: int, place: float, text: str, *, dark: bool) -> dict[str, Any]:
+    words = _words(plain_text(_short(text)), 11, dark=dark)
+    return {"x": at, "y": place, "xanchor": "left", "xshift": 6, "yshift": 9, **words}

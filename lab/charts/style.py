@@ -37,6 +37,7 @@ DARK = (
     "#876996",
     "#96ff00",
 )
+PAGE_LIGHT, PAGE_DARK = "#ffffff", "#10151c"  # the page behind a chart
 GREY = "#8792a0"  # of no run: lines of reference, at least 3:1 against both pages
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 _SVG_DASHES = {"dash": "6 3", "dot": "2 2", "dashdot": "6 2 2 2", "longdash": "10 3"}

@@ -161,6 +161,18 @@ def test_in_a_narrow_place_the_axes_lie_below_each_other_with_the_same_lines_and
     assert upright.data[0].y == lines[0].x  # the other figure is as it was
 
 
+@pytest.mark.parametrize(("dark", "page"), [(False, "#ffffff"), (True, "#10151c")])
+def test_titles_and_values_of_parallel_axes_stand_on_the_pages_colour_where_lines_cross_them(
+    dark: bool, page: str
+) -> None:
+    runs = [run(n, lr=n / 100, summary={"test_accuracy": 0.9}) for n in (1, 2)]
+    axes = parallel_info(runs)
+    upright = parallel_figure(runs, axes, dark=dark)
+    for figure, words in ((upright, ["0.01", "0.02"]), (stacked(upright, axes, dark=dark), ["<b>Learning rate</b>"])):
+        papers = {note.text: note.bgcolor for note in figure.layout.annotations}
+        assert [papers[text] for text in words] == [page] * len(words)
+
+
 def test_of_a_loss_the_lowest_is_the_best_and_one_value_has_one_mark() -> None:
     runs = [run(n, lr=n / 100, summary={"test_loss": loss}) for n, loss in ((1, 0.1), (2, 0.4))]
     assert shade_info(runs, "test_loss").order == (1, 0)

@@ -7,9 +7,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lab.charts.style import DARK, DASHES, LIGHT, SLOTS, assign_slots, layout, plain_text, run_style, swatch
+from lab.charts.style import (
+    DARK,
+    DASHES,
+    LIGHT,
+    PAGE_DARK,
+    PAGE_LIGHT,
+    SLOTS,
+    assign_slots,
+    layout,
+    plain_text,
+    run_style,
+    swatch,
+)
 
-PAGES = {"light": ("#ffffff", LIGHT), "dark": ("#10151c", DARK)}
+PAGES = {"light": (PAGE_LIGHT, LIGHT), "dark": (PAGE_DARK, DARK)}
 # Machado, Oliveira, Fernandes: A Physiologically-based Model for Simulation of Color Vision Deficiency, 2009: severity 1.
 VISIONS = {
     "full": np.eye(3),
@@ -73,6 +85,7 @@ def test_the_theme_has_the_same_colours() -> None:
     theme = tomllib.loads(config.read_text(encoding="utf-8"))["theme"]
     assert tuple(theme["light"]["chartCategoricalColors"]) == LIGHT
     assert tuple(theme["dark"]["chartCategoricalColors"]) == DARK
+    assert (theme["light"]["backgroundColor"], theme["dark"]["backgroundColor"]) == (PAGE_LIGHT, PAGE_DARK)
 
 
 def test_sixty_slots_look_different_and_the_first_twelve_differ_in_colour() -> None:

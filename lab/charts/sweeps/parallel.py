@@ -37,7 +37,7 @@ def trials_figure(scores: Sequence[Score], axes: Sequence[Axis], *, dark: bool =
         members = [at for at, own in enumerate(shades) if own == number]
         if members:
             figure.add_trace(_lines(scores, axes, members, shade(number, dark=dark), width=1 + number / SHADES))
-    figure.update_layout(layout(height=height, dark=dark, showlegend=False, **axes_layout(axes)))
+    figure.update_layout(layout(height=height, dark=dark, showlegend=False, **axes_layout(axes, dark=dark)))
     return figure
 
 
