@@ -28,7 +28,9 @@ _MARK = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 26 26" width="26
 
 # Streamlit leaves six rem above a page and five on each side; charts, tables and forms need the room more. Where nothing
 # hovers, a table's tools are always there, and lay over what stands above it. Streamlit's captions and chosen segments have too
-# little contrast. In the dark theme one blue is bright enough to be read on the page, so that what stands on it is dark.
+# little contrast. In the dark theme one blue is bright enough to be read on the page, so that what stands on it is dark. Streamlit's
+# Stop, which ends the drawing of a page, would stand above the Stop of a training. The live view has its height before it is there,
+# so that nothing below it moves.
 _STYLE = """<style>
 [data-testid="stMainBlockContainer"] { padding: 4.4rem clamp(1rem, 3vw, 5rem) 4rem; max-width: 1320px; }
 @media (max-width: 640px) { [data-testid="stMainBlockContainer"] { padding: 3.8rem 1rem 4rem; }
@@ -46,6 +48,8 @@ _STYLE = """<style>
 [class*="st-key-sweep-vary-"] [data-testid="stMarkdown"] { padding-bottom: 0.45rem; }
 .st-key-run-menu button > div { justify-content: flex-start; }
 [data-testid="stStatusWidget"] { margin-right: 2.6rem; }
+[data-testid="stStatusWidget"] button { display: none; }
+.st-key-live-view:not(:has(.cl-live)) { min-height: 46rem; }
 [class*="st-key-recent-"], [class*="st-key-live-line-"], [class*="st-key-queue-line-"] { row-gap: 0; }
 [data-testid="stLayoutWrapper"]:has(> .st-key-nav-again) { display: none; }
 [data-testid="stLayoutWrapper"]:has(> .st-key-share-link) { position: fixed; top: 0.85rem; right: 3.2rem; width: 2rem;

@@ -47,7 +47,7 @@ def live_facts(run: RunRecord, newest: Mapping[str, Sequence[Any]]) -> list[tupl
         ("Training time", format_duration(progress.seconds)),
         ("Time left", format_duration(progress.eta_seconds if is_running and not stepped else None)),
         ("Learning rate", rate),
-        ("Status", str((is_running and progress.phase) or run.status)),
+        ("Status", str((is_running and not run.pausing and progress.phase) or run.status)),
     ]
 
 

@@ -59,6 +59,7 @@ class Leases:
             row = self._first_waiting(connection, run, executor, lacks) if free else None
             if row is None:
                 return None
+            answers = run_record(row, moment=moment).progress.answers  # shown until the next evaluation
             taken = change_row(
                 connection,
                 row,
@@ -73,7 +74,7 @@ class Leases:
                 lease=row.lease + 1,
                 attempts=row.attempts + 1,
                 lease_until=moment.now + LEASE_S,
-                progress={},
+                progress={"answers": answers} if answers else {},
                 started_at=moment.now if row.started_at is None else row.started_at,
             )
             mark_served(connection, row.owner)

@@ -13,6 +13,7 @@ from lab.runs.run_facts import RunEnvironment, RunProgress, RunSummary
 
 WEIGHTS = "weights"  # a saved file's kind: the network after an epoch
 CHECKPOINT = "checkpoint"  # everything a run needs to go on
+PAUSING = "pausing"  # what lists show of a run that was asked to pause and has not yet
 
 
 class RunState(StrEnum):
@@ -111,8 +112,13 @@ class RunRecord:
 
     @property
     def status(self) -> str:
-        """The word that every list shows: a finished run's outcome where it did not learn, else the state."""
-        return str(self.outcome or self.state)
+        """The word that every list shows: a finished run's outcome where it did not learn, else the state or what it comes to."""
+        return PAUSING if self.pausing else str(self.outcome or self.state)
+
+    @property
+    def pausing(self) -> bool:
+        """Whether it was asked to pause and its worker has not yet: that takes a step, or an evaluation."""
+        return self.state is RunState.RUNNING and self.requested is RunRequest.PAUSE
 
     @property
     def steps_per_epoch(self) -> int | None:

@@ -6,6 +6,7 @@ outage the worker pauses the run. The rules of `lab.diagnosis` are applied at ev
 and at the run's end; each time their findings replace the earlier ones as a whole.
 """
 
+import math
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from lab.diagnosis.curves import DataFacts
 from lab.diagnosis.rules import diagnose_run
 from lab.errors import ArtifactError, ArtifactsUnreachableError, StoreBusyError
 from lab.findings import Finding
-from lab.metrics import BATCH_ACCURACY, BATCH_LOSS, LEARNING_RATE
+from lab.metrics import BATCH_ACCURACY, BATCH_LOSS, LEARNING_RATE, TEST_LOSS
 from lab.runs.artifacts import ArtifactStore
 from lab.runs.outage import Outage, Place
 from lab.runs.records import RunRecord, RunRequest, RunState, SavedFile, Series
@@ -60,6 +61,8 @@ class RunRecorder:
         self._buffer: _Points = defaultdict(list)
         self._history = CurveHistory()
         self._progress: dict[str, Any] = {"epochs": run.config.epochs}
+        if run.progress.answers:  # of an earlier attempt
+            self._progress["answers"] = run.progress.answers
         self._noticed = set(run.notices)
         self._findings = run.findings
         self._data = DataFacts(classes=10)
@@ -161,6 +164,10 @@ class RunRecorder:
 
     def _start(self, event: Started) -> None:
         self._started_at = (event.step, time.monotonic())
+        if (
+            "answers" in self._progress and self._tested_at() > event.step
+        ):  # they are of an evaluation that it goes back from
+            del self._progress["answers"]
         self._files.delete(self._call(lambda: self._store.history.rewind(self._run.id, self._run.lease, event.step)))
         self._progress |= {
             "step": event.step,
@@ -185,6 +192,11 @@ class RunRecorder:
         for name, series in self._call(lambda: self._store.points.read(run)).items():
             self._history.replace(name, series.step, series.value)
         self._diagnose()  # those of an earlier attempt may speak of epochs that it went back from
+
+    def _tested_at(self) -> float:
+        """Return the step of the run's newest evaluation of the test set, infinity where there is none."""
+        tested = self._call(lambda: self._store.points.read(self._run.id, series=(TEST_LOSS.id,))).get(TEST_LOSS.id)
+        return math.inf if tested is None or not len(tested.step) else int(tested.step[-1])
 
     def _steps(self, event: StepMetrics) -> None:
         self._add(BATCH_LOSS.id, event.step, event.loss, event.time_s)

@@ -58,7 +58,7 @@ def show_run(run: RunRecord) -> None:
             else:
                 st.warning(plain(run.reason), icon=":material/info:")
         _findings(run, [finding for finding in run.findings if run.outcome and finding.outcome])
-    with st.container(border=True):
+    with st.container(border=True, key=element("live-view")):
         live_run(run, samples=run_samples(run.config.dataset))
     with st.container():  # below the curves, which must not move while somebody looks at them
         if has_results(run):
@@ -106,7 +106,7 @@ def _controls(run: RunRecord) -> None:
         if not run.state.live:
             _use(run)
         if run.state in _PAUSABLE:
-            _button("Pause", ":material/pause:", run, RunRequest.PAUSE, enabled=writable)
+            _button("Pause", ":material/pause:", run, RunRequest.PAUSE, enabled=writable and not run.pausing)
         if run.state.resumable and own:
             _button("Resume", ":material/play_arrow:", run, RunRequest.RUN, enabled=writable)
         if run.state in _STOPPABLE and own:

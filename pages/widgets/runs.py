@@ -15,7 +15,7 @@ from lab.errors import UnknownNameError
 from lab.examples.catalogue import is_example
 from lab.findings import Outcome
 from lab.formatting import format_moment
-from lab.runs.records import RunRecord, RunState
+from lab.runs.records import PAUSING, RunRecord, RunState
 from lab.settings import Settings
 from lab.sharing.comparison import run_labels
 from pages.cache.lab import get_lab
@@ -38,7 +38,10 @@ OUTCOME_BADGES = {
     Outcome.DIVERGED: (":material/trending_up:", "red"),
     Outcome.AT_CHANCE: (":material/casino:", "orange"),
 }
-STATUS_COLORS = {str(word): color for word, (_, color) in (BADGES | OUTCOME_BADGES).items()}
+PAUSING_BADGE = BADGES[RunState.STOPPING]
+STATUS_COLORS = {str(word): color for word, (_, color) in (BADGES | OUTCOME_BADGES).items()} | {
+    PAUSING: PAUSING_BADGE[1]
+}
 UNREADABLE = "unreadable"  # in the place of a state
 _CHIP_PX, _LETTER_PX = 28, 7  # around the word of a chip, and of each of its letters, rounded up
 REFRESH_S = 2.0  # between two looks at a list of runs while one of them is being trained
@@ -50,7 +53,7 @@ def state_badge(run: RunRecord, *, example: bool = True) -> None:
 
     example: False where all of a list are, and its heading says so.
     """
-    icon, color = OUTCOME_BADGES[run.outcome] if run.outcome else BADGES[run.state]
+    icon, color = OUTCOME_BADGES[run.outcome] if run.outcome else PAUSING_BADGE if run.pausing else BADGES[run.state]
     st.badge(run.status, icon=icon, color=color)  # type: ignore[arg-type]
     if example and is_example(run.id):
         st.badge("example", icon=":material/school:", color="violet", help="It ships with the lab and is not yours.")

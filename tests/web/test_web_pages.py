@@ -171,7 +171,7 @@ def test_a_mistake_is_named_before_it_is_trained_and_one_press_mends_it(bench: B
 def test_a_wrong_value_is_one_sentence_at_its_field_and_cannot_be_trained(bench: Bench) -> None:
     app = open_page("train")
     app.number_input(key="train.lr").set_value(0.0).run()
-    assert "lr is 0, but it must be above 0 and at most 100. The default is 0.001." in _texts(app)
+    assert "Learning rate is 0, but it must be above 0 and at most 100. The default is 0.001." in _texts(app)
     assert [b.disabled for b in app.button if b.label == "Train"] == [True]
 
 
@@ -240,6 +240,8 @@ def test_pause_and_stop_reach_the_store(bench: Bench) -> None:
     [pause] = [b for b in app.button if b.label == "Pause"]
     pause.click().run()
     assert bench.lab.store.runs.get(run.id).requested is RunRequest.PAUSE
+    assert ":orange-badge[:material/hourglass_bottom: pausing]" in [each.value for each in app.markdown]
+    assert [b.disabled for b in app.button if b.label == "Pause"] == [True]
     [stop] = [b for b in open_page("train", run=run.id).button if b.label == "Stop"]
     stop.click().run()
     assert bench.lab.store.runs.get(run.id).state is RunState.STOPPING

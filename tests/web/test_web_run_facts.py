@@ -12,7 +12,7 @@ from lab.charts.live_facts import _loss, findings_mark, has_results, live_facts
 from lab.config import RunConfig
 from lab.findings import Finding
 from lab.runs.headline import HeadlineResult
-from lab.runs.records import RunRecord, RunState
+from lab.runs.records import RunRecord, RunRequest, RunState
 from lab.runs.run_facts import RunProgress
 from lab.service.lineage import TreeRow
 from pages.train.queue import asked_words
@@ -52,6 +52,13 @@ def test_a_run_that_trains_says_how_far_it_is_how_fast_and_how_long_it_takes() -
         ("Learning rate", "0.001"),
         ("Status", "training"),
     ]
+
+
+def test_a_run_that_was_asked_to_pause_says_so_until_it_does() -> None:
+    asked = replace(_training(), requested=RunRequest.PAUSE)
+    assert (asked.status, _facts(asked)["Status"]) == ("pausing", "pausing")
+    assert replace(asked, state=RunState.PAUSED).status == "paused"
+    assert replace(asked, state=RunState.QUEUED).status == "queued"
 
 
 @pytest.mark.parametrize(

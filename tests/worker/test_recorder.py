@@ -48,20 +48,22 @@ def _begin(lab: Lab, *, step: int = 0, outage: Outage | None = None) -> tuple[Ru
         lab.submissions.submit(lab.validation.resolve(CONFIG))
     run = claim(lab)
     recorder = RunRecorder(lab.store, lab.artifacts, run, outage=outage)
-    recorder.record(
-        Started(
-            device="cpu",
-            step=step,
-            total_steps=1_000,
-            steps_per_epoch=20,
-            train_images=1,
-            val_images=1,
-            test_images=1,
-            params=1,
-            environment={},
-        )
-    )
+    recorder.record(_started(step))
     return run, recorder
+
+
+def _started(step: int) -> Started:
+    return Started(
+        device="cpu",
+        step=step,
+        total_steps=1_000,
+        steps_per_epoch=20,
+        train_images=1,
+        val_images=1,
+        test_images=1,
+        params=1,
+        environment={},
+    )
 
 
 def _steps(first: int, last: int) -> StepMetrics:
@@ -611,3 +613,25 @@ def test_a_short_run_is_judged_at_its_end_and_not_at_a_pause(
     assert _codes(lab, run) == []
     recorder.finish(_ended(outcome, 60), state=state, reason="")
     assert _codes(lab, run) == codes
+
+
+@pytest.mark.parametrize(("back_to", "shown"), [(20, True), (10, False)])
+def test_a_resumed_run_shows_its_newest_answers_unless_it_goes_back_before_them(
+    lab: Lab, back_to: int, shown: bool
+) -> None:
+    answers = ((3, 0.75), (1, 0.5))
+    run, recorder = _begin(lab)
+    recorder.record(_steps(1, 20))
+    recorder.record(Evaluated(20, 1, 1.0, {"test/loss": 0.5}, epoch_end=True, answers=answers))
+    recorder.record(_checkpoint(20))
+    recorder.finish(_ended("paused", 20), state=RunState.PAUSED, reason="")
+    lab.submissions.control(run.id, RunRequest.RUN)
+    claimed = claim(lab)
+    assert claimed.progress.as_dict() == {"answers": [[3, 0.75], [1, 0.5]]}
+    RunRecorder(lab.store, lab.artifacts, claimed).phase("loading")
+    assert lab.store.runs.get(run.id).progress.answers == [[3, 0.75], [1, 0.5]]
+    again = RunRecorder(lab.store, lab.artifacts, claimed)
+    again.record(_started(back_to))
+    again.record(_steps(back_to + 1, 30))
+    again.finish(_ended("paused", 30), state=RunState.PAUSED, reason="")
+    assert lab.store.runs.get(run.id).progress.answers == ([[3, 0.75], [1, 0.5]] if shown else None)
