@@ -66,6 +66,12 @@ button[data-testid^="stBaseButton-primary"]:not(:disabled):is(:hover, :active, :
 </style>"""
 
 
+_NOT_JUDGED = (
+    "Runs of an earlier release are not judged yet, so one that diverged may be listed as finished: open this lab once "
+    "without LAB_READ_ONLY."
+)
+
+
 def navigation() -> None:
     """Set the page up, draw the navigation and run the chosen screen."""
     st.set_page_config(page_title="ConvLab", page_icon=_MARK, layout="wide")  # else the pages' icons, from a font host
@@ -94,9 +100,12 @@ def navigation() -> None:
 
 
 def _warn() -> None:
-    """Say above every page what is wrong with the database's file: a list may lack runs without showing it."""
+    """Say above every page what lists do not show: runs that a damaged file has lost, and outcomes that are not known yet."""
     try:
-        warnings = get_lab().store.integrity.warnings()
+        store = get_lab().store
+        warnings = [*store.integrity.warnings()]
+        if store.read_only and store.findings.list_without_findings(limit=1):
+            warnings.append(_NOT_JUDGED)
     except LabError:  # a page that needs the store says so itself; the others work without it
         return
     for warning in warnings:

@@ -105,7 +105,7 @@ def group_figure(groups: Sequence[Group], result: str, *, by: str, dark: bool = 
             },
             xaxis={"type": "category", "showgrid": False, "title": {"text": FIELDS[by].label}},
             yaxis={
-                "tickformat": ".1%" if is_share(result) else None,
+                "tickformat": "~%" if is_share(result) else None,
                 "range": cut or (limits and list(limits)),
                 "title": {"text": "the axis does not begin at 0" if cut else None, "font": {"size": 11}},
             },

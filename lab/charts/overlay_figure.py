@@ -54,7 +54,7 @@ def overlay_figure(info: OverlayInfo, *, dark: bool = False, height: int = 430, 
             xaxis={"title": {"text": AXES[info.x]}, "type": "date" if info.x == "wall" else _kind(info.log_x)},
             yaxis={
                 "type": _kind(info.log_y),
-                "tickformat": ".1%" if chart.quantity.is_share else None,
+                "tickformat": "~%" if chart.quantity.is_share else None,
                 "range": limits,
                 "rangemode": "tozero" if chart.quantity.unbounded else "normal",
             },

@@ -22,6 +22,7 @@ from lab.sharing.comparison import list_results as list_result_titles
 TICK_GAP = 0.07  # of an axis: the height of a line of text
 _LINE = 12  # letters of a title's line
 _TEXT = 24  # letters of a tick's text
+_UPRIGHT_TEXT = 14  # the same between two upright axes
 _AXIS_PX = 90  # the least width of an upright axis with its labels
 _ROW_PX = 58  # the height of a lying axis with its title and labels
 LOG_FROM = 20.0  # an axis whose largest value is this many times its smallest is logarithmic
@@ -327,10 +328,10 @@ def _scale_bar(shade: Shade) -> go.Scatter:
     )
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= _TEXT else text[: _TEXT - 1] + "…"
+def _short(text: str, most: int = _TEXT) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def _tick(at: int, place: float, text: str, *, dark: bool) -> dict[str, Any]:
-    words = _words(plain_text(_short(text)), 11, dark=dark)
+    words = _words(plain_text(_short(text, _UPRIGHT_TEXT)), 11, dark=dark)
     return {"x": at, "y": place, "xanchor": "left", "xshift": 6, "yshift": 9, **words}

@@ -78,7 +78,7 @@ def pareto_figure(
             dark=dark,
             title={"text": "Accuracy against cost", "font": {"size": 15}, "x": 0, "xref": "paper"},
             xaxis={"type": "log", "title": {"text": COSTS[cost]}},
-            yaxis={"tickformat": ".1%", "title": {"text": "Test accuracy"}},
+            yaxis={"tickformat": "~%", "title": {"text": "Test accuracy"}},
             hovermode="closest",
         )
     )

@@ -81,7 +81,7 @@ def verdict_figure(info: VerdictInfo, *, dark: bool, height: int = 360) -> go.Fi
                 "showgrid": False,
                 "fixedrange": True,
             },
-            yaxis={"tickformat": ".2%", "range": _accuracies(info)},
+            yaxis={"tickformat": "~%", "range": _accuracies(info)},
         )
     )
     figure.update_layout(**_difference_axes(info, grid=figure.layout.yaxis.gridcolor))

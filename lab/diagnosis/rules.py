@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from lab.config import RunConfig
+from lab.config import FIELDS, RunConfig
 from lab.diagnosis.causes import CROSS_ENTROPY, higher_rate, lower_rate, rate_range
 from lab.diagnosis.curves import Curve, CurveView, DataFacts
 from lab.diagnosis.learning import explain_training_below_validation, find_overfitting, find_setback, find_slow
@@ -70,6 +70,10 @@ def _unshuffled(config: RunConfig) -> Finding | None:
     )
 
 
+def _optimizer(config: RunConfig) -> str:
+    return FIELDS["optimizer"].choice_title(config.optimizer)
+
+
 def _learning_rate(config: RunConfig) -> Finding | None:
     rates = rate_range(config)
     if config.lr < rates.low:
@@ -77,7 +81,7 @@ def _learning_rate(config: RunConfig) -> Finding | None:
         return Finding(
             "lr-low",
             "warning",
-            f"A learning rate of {config.lr:g} is very small for {config.optimizer}: expect it to learn slowly. "
+            f"A learning rate of {config.lr:g} is very small for {_optimizer(config)}: expect it to learn slowly. "
             f"Try {new:g}.",
             {"lr": new},
         )
@@ -86,7 +90,7 @@ def _learning_rate(config: RunConfig) -> Finding | None:
         return Finding(
             "lr-high",
             "warning",
-            f"A learning rate of {config.lr:g} is very large for {config.optimizer}: the loss may jump or become NaN. "
+            f"A learning rate of {config.lr:g} is very large for {_optimizer(config)}: the loss may jump or become NaN. "
             f"Try {new:g}.",
             {"lr": new},
         )

@@ -43,7 +43,7 @@ def main() -> None:
 
 def _steps(present: list[str], *, enabled: bool) -> None:
     """Draw the three steps: draw, train, compare."""
-    with st.grid(min_column_width=240, key=element("steps")):
+    with st.grid(3, min_column_width=240, key=element("steps")):
         with st.container(border=True, height="stretch", key=element("step-draw")):
             st.markdown("**1 · Draw**")
             st.caption("Draw above. The page Draw lets several networks classify it and shows why.")
@@ -82,12 +82,12 @@ def _train(preset: str, *, pressed: bool) -> None:
 
 
 def _other_pages() -> None:
-    with st.grid(min_column_width=220, key=element("pages")):
-        for spec in list_pages():
-            if spec.teaser and spec.name not in _STEPS:
-                with st.container(border=True, height="stretch", key=element("page", spec.name)):
-                    st.page_link(page_path(spec.name), label=f"**{spec.title}**", icon=spec.icon)
-                    st.caption(spec.teaser)
+    pages = [spec for spec in list_pages() if spec.teaser and spec.name not in _STEPS]
+    with st.grid(max(1, len(pages)), min_column_width=220, key=element("pages")):
+        for spec in pages:
+            with st.container(border=True, height="stretch", key=element("page", spec.name)):
+                st.page_link(page_path(spec.name), label=f"**{spec.title}**", icon=spec.icon)
+                st.caption(spec.teaser)
 
 
 def _machine() -> None:

@@ -32,16 +32,17 @@ def examples_box(view: RunsView) -> tuple[RunRecord, ...]:
 
 
 def _line(run: RunRecord, *, chosen: bool) -> None:
-    with st.container(horizontal=True, vertical_alignment="center", key=element("runs-example", run.id)):
-        run_line(run, key=element("runs-example-line", run.id))
-        st.button(
-            "Take out" if chosen else "Compare",
-            icon=":material/close:" if chosen else ":material/add:",
-            type="tertiary",
-            key=element("runs-example-choose", run.id),
-            on_click=_choose,
-            args=(run.id, not chosen),
-        )
+    with st.container(gap=None, key=element("runs-example", run.id)):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            run_line(run, key=element("runs-example-line", run.id))
+            st.button(
+                "Take out" if chosen else "Compare",
+                icon=":material/close:" if chosen else ":material/add:",
+                type="tertiary",
+                key=element("runs-example-choose", run.id),
+                on_click=_choose,
+                args=(run.id, not chosen),
+            )
         st.caption(plain(run.note))
 
 

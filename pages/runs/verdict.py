@@ -1,6 +1,7 @@
 """Is one setting really better? Two settings of the chosen runs over all their seeds or folds: verdict, picture, what is missing."""
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pandas as pd
@@ -58,7 +59,7 @@ def verdict_look(view: RunsView, runs: Sequence[RunRecord], *, dark: bool) -> No
     _fill([run for run in settings if run.id in (left, right)])
     _networks(view, [run for name in (left, right) for run in settings if run.id == name], (names[left], names[right]))
     if every:
-        _every(every, {setting_key(run.config): names[run.id] for run in settings})
+        _every(every, [names[run.id] for run in settings if _same_kind(run, groups[left][0])])
     watch(run for group in groups.values() for run in group)
 
 
@@ -156,10 +157,11 @@ def _queued(runs: tuple[str, ...]) -> None:
     st.rerun()
 
 
-def _every(found: Sequence[Comparison], names: Mapping[str, str]) -> None:
-    """Draw the table of all comparisons. names: of each setting, by `setting_key`."""
+def _every(found: Sequence[Comparison], names: Sequence[str]) -> None:
+    """Draw the table of all comparisons. names: of the settings, in the order in which they were compared."""
+    pairs = zip(found, itertools.combinations(names, 2), strict=True)
     st.dataframe(
-        pd.DataFrame([_row(one, names) for one in found]),
+        pd.DataFrame([_row(one, a, b) for one, (a, b) in pairs]),
         hide_index=True,
         width="stretch",
         alt="Every setting against every other, corrected for their number",
@@ -170,9 +172,9 @@ def _every(found: Sequence[Comparison], names: Mapping[str, str]) -> None:
     )
 
 
-def _row(one: Comparison, names: Mapping[str, str]) -> dict[str, str]:
+def _row(one: Comparison, a: str, b: str) -> dict[str, str]:
+    """Return a row of the table; a, b: the settings' names, which a side without a run that counts has as well."""
     verdict = one.verdict
-    a, b = (names[setting_key(side.runs[0].config)] if side.runs else "–" for side in (one.a, one.b))
     low, high = ("–" if bound is None else points(bound) for bound in (verdict.low, verdict.high))
     return {
         "A": a,

@@ -13,7 +13,7 @@ from pages.registry import has_page, page_path
 from pages.state.train import TRAIN
 from pages.widgets.frame import show_errors
 from pages.widgets.menu import fold
-from pages.widgets.runs import run_title
+from pages.widgets.runs import is_named, run_title
 
 _SUGGESTED = 500  # runs whose tags are offered
 
@@ -21,7 +21,9 @@ _SUGGESTED = 500  # runs whose tags are offered
 def edit_labels(run: RunRecord) -> None:
     """Draw the part of the run's menu; each field is stored when it is left."""
     with fold("Name and notes", icon=":material/edit:", menu=True):
-        name = TRAIN.widget("name", item=run.id, value=run.name, then=partial(_store, run.id, "name"))
+        name = TRAIN.widget(
+            "name", item=run.id, value=run.name if is_named(run) else "", then=partial(_store, run.id, "name")
+        )
         st.text_input("Name", max_chars=NAME_LIMIT, placeholder=run_title(run), **name)
         known = {tag for other in get_lab().store.runs.list(limit=_SUGGESTED) for tag in other.tags} | set(run.tags)
         tags = TRAIN.widget("tags", item=run.id, value=run.tags, then=partial(_store, run.id, "tags"))

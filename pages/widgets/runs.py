@@ -85,10 +85,14 @@ def dataset_title(dataset: str) -> str:
         return dataset
 
 
+def is_named(run: RunRecord) -> bool:
+    """Whether somebody gave the run a name; until then it has its network's id."""
+    return bool(run.name) and run.name != run.config.arch
+
+
 def run_title(run: RunRecord) -> str:
     """Return what to call a run: the name it was given, else network and data set."""
-    named = run.name and run.name != run.config.arch
-    return run.name if named else f"{arch_title(run.config.arch)} on {dataset_title(run.config.dataset)}"
+    return run.name if is_named(run) else f"{arch_title(run.config.arch)} on {dataset_title(run.config.dataset)}"
 
 
 def words_apart(runs: Sequence[RunRecord]) -> dict[str, str]:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from lab.charts.parallel import LOG_FROM, axis_of, parallel_figure
+from lab.charts.parallel import LOG_FROM, axis_of, parallel_figure, stacked
 from tests.charts.charts_data import run
 
 
@@ -74,8 +74,10 @@ def test_each_runs_line_goes_through_its_own_places_and_says_its_own_values() ->
     assert ticks == [(at, place, text) for at, axis in enumerate(axes) for place, text in axis.ticks]
 
 
-@pytest.mark.parametrize(("length", "shown"), [(24, "n" * 24), (25, "n" * 23 + "…")])
-def test_a_long_name_at_an_axis_is_cut(length: int, shown: str) -> None:
-    axis = axis_of("Name", ["n" * length], "name")
-    (tick,) = parallel_figure([run()], [axis]).layout.annotations
-    assert tick.text == shown
+@pytest.mark.parametrize(("most", "lying"), [(14, False), (24, True)])
+def test_a_long_name_at_an_axis_is_cut_before_the_next_axis(most: int, lying: bool) -> None:
+    for length, shown in ((most, "n" * most), (most + 1, "n" * (most - 1) + "…")):
+        axis = axis_of("Name", ["n" * length], "name")
+        upright = parallel_figure([run()], [axis])
+        figure = stacked(upright, [axis]) if lying else upright
+        assert [note.text for note in figure.layout.annotations][-1:] == [shown]

@@ -281,6 +281,13 @@ def test_each_odd_setting_has_one_finding_with_its_remedy(
     assert (finding.code, finding.severity, finding.remedy) == (code, severity, remedy)
 
 
+@pytest.mark.parametrize(("optimizer", "name"), [("adam", "Adam"), ("sgd", "SGD")])
+def test_a_learning_rate_out_of_range_names_the_optimizer_as_the_form_does(optimizer: str, name: str) -> None:
+    for lr, word in ((5.0, "large"), (1e-7, "small")):
+        (finding,) = diagnose_config(RunConfig(optimizer=optimizer, lr=lr))
+        assert f" is very {word} for {name}: " in finding.message
+
+
 def test_hints_on_settings_are_not_repeated_beside_the_curves_and_warnings_are() -> None:
     odd = RunConfig(shuffle=False, normalization="none")
     assert [finding.code for finding in diagnose_config(odd)] == ["unshuffled", "unnormalised"]

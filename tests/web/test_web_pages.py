@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlalchemy import text
 from streamlit.testing.v1 import AppTest
 
 from lab.config import FIELDS, GROUPS, RunConfig
@@ -85,6 +86,19 @@ def test_a_read_only_lab_shows_everything_and_starts_nothing(bench: Bench, monke
     assert all(button.disabled for button in open_page().button)
     again = [b for b in open_page("train", run=run.id).button if b.label == "Train again"]
     assert [b.disabled for b in again] == [True]
+
+
+def test_a_read_only_lab_says_that_a_run_which_is_not_judged_may_have_diverged(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = bench.finish(bench.start())
+    monkeypatch.setenv("LAB_READ_ONLY", "1")
+    words = "Runs of an earlier release are not judged yet, so one that diverged may be listed as finished: open this lab once "
+    for stored, shown in (("NULL", True), ("'[]'", False)):
+        with bench.lab.store.database.write() as connection:
+            connection.execute(text(f"UPDATE runs SET findings = {stored} WHERE id = '{run.id}'"))
+        warnings = [each.value.replace("\\", "") for each in open_page("runs").warning]
+        assert (f"{words}without LAB_READ_ONLY." in warnings) is shown
 
 
 # -- the form ----------------------------------------------------------------------------------------------------------

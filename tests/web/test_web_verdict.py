@@ -79,6 +79,18 @@ def test_more_than_two_settings_are_corrected_for_their_number(bench: Bench, bas
     assert list(table["p (Holm)"])[:1] == ["0.024"]
 
 
+def test_a_setting_without_a_finished_run_has_its_name_in_the_table(bench: Bench, base: RunConfig) -> None:
+    a = ended_run(bench.lab.store, base, 0.9)
+    c = ended_run(bench.lab.store, base.replace(lr=0.1), 0.8)
+    b = bench.queue(base.replace(lr=0.01))
+    table = _open(runs=_ids(a, b, c), look="verdict").dataframe[-1].value
+    assert [tuple(row) for row in table[["A", "B", "Runs"]].values] == [
+        ("lr 0.001", "lr 0.01", "1 and 0"),
+        ("lr 0.001", "lr 0.1", "1 and 1"),
+        ("lr 0.01", "lr 0.1", "0 and 1"),
+    ]
+
+
 def test_folds_are_judged_by_their_own_images_and_what_is_missing_is_queued(bench: Bench, base: RunConfig) -> None:
     a = folded(bench.lab.store, LOW, base=base)
     b = folded(bench.lab.store, HIGH[:4], base=base, lr=0.01)
