@@ -74,20 +74,19 @@ def test_the_verdict_above_the_table_is_corrected_as_in_it_in_whichever_order_th
     assert verdict._corrected(low, middle, ()).verdict.adjusted is None
 
 
-def _row(one: Comparison, names: dict[str, str]) -> list[str]:
-    return list(verdict._row(one, names).values())
+def _row(one: Comparison) -> list[str]:
+    return list(verdict._row(one, "slow", "quick").values())
 
 
 def test_a_row_of_the_table_has_points_interval_and_the_corrected_p() -> None:
     low, high = _seeds(0.1, LOW), _seeds(0.3, HIGH)
-    names = {setting_key(low[0].config): "slow", setting_key(high[0].config): "quick"}
     one = compare_runs(low, high)
-    assert _row(one, names) == ["slow", "quick", "1.64", "1.15 to 2.10", "0.0079", "yes", "5 and 5"]
+    assert _row(one) == ["slow", "quick", "1.64", "1.15 to 2.10", "0.0079", "yes", "5 and 5"]
     corrected = replace(one, verdict=replace(one.verdict, adjusted=0.024))
-    assert _row(corrected, names)[4] == "0.024"
-    assert _row(compare_runs(high, low), names)[2:4] == ["-1.64", "-2.10 to -1.15"]
+    assert _row(corrected)[4] == "0.024"
+    assert _row(compare_runs(high, low))[2:4] == ["-1.64", "-2.10 to -1.15"]
     few = compare_runs(low[:2], high[:1])
-    assert _row(few, names) == ["slow", "quick", "1.75", "–", "–", "not enough runs", "2 and 1"]
+    assert _row(few) == ["slow", "quick", "1.75", "–", "–", "not enough runs", "2 and 1"]
 
 
 # -- Runs, the table -------------------------------------------------------------------------------------------------------
