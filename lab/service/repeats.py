@@ -57,19 +57,24 @@ class Repeating:
         return tuple(_one_each(found[setting_key(config)]) for config in configs)
 
     def plan(
-        self, runs: Sequence[RunRecord], *, seeds: int | None = None, folds: int = 0, like: Collection[int] = ()
+        self,
+        runs: Sequence[RunRecord],
+        *,
+        seeds: int | None = None,
+        folds: int | None = None,
+        like: Collection[int] = (),
     ) -> tuple[Repeats, ...]:
         """Return for the settings of each of these runs what is there of so many seeds or folds, and what is missing.
 
         seeds: of each setting in all; by default 5, of folds those that are there, else the first run's. folds: into how many
-        the training images are divided, each fold with every seed; 0 leaves the validation share or the folds that the runs
+        the training images are divided, each fold with every seed; None leaves the validation share or the folds that the runs
         have. like: seeds to take before others, by default those of the other settings. Raises `InputError` for a number that
         cannot be.
         """
         if seeds is not None and not 1 <= seeds <= MOST_SEEDS:
-            raise InputError(f"{seeds} seeds were asked for, but it must be from 1 to {MOST_SEEDS}.")
-        if folds and not 2 <= folds <= MOST_FOLDS:
-            raise InputError(f"{folds} folds were asked for, but it must be from 2 to {MOST_FOLDS}.")
+            raise InputError(f"The number of seeds is {seeds}, but it must be from 1 to {MOST_SEEDS}.")
+        if folds is not None and not 2 <= folds <= MOST_FOLDS:
+            raise InputError(f"The number of folds is {folds}, but it must be from 2 to {MOST_FOLDS}.")
         configs = [run.config.replace(folds=folds, fold=1) if folds else run.config for run in runs]
         found = self._find(configs)
         like = like or {seed for one in found for seed in one.seeds}
@@ -89,7 +94,7 @@ class Repeating:
         run: RunRecord,
         *,
         seeds: int | None = None,
-        folds: int = 0,
+        folds: int | None = None,
         like: Collection[int] = (),
         owner: str | None = None,
         priority: int = 0,
@@ -104,7 +109,7 @@ class Repeating:
         return self._submit(run, plan, owner=owner, priority=priority, executor=executor)
 
     def fill_all(
-        self, runs: Sequence[RunRecord], *, seeds: int | None = None, folds: int = 0, owner: str | None = None
+        self, runs: Sequence[RunRecord], *, seeds: int | None = None, folds: int | None = None, owner: str | None = None
     ) -> tuple[Repeats, ...]:
         """Do for each of these runs what `fill` does, with the same seeds where that can be."""
         plans = self.plan(runs, seeds=seeds, folds=folds)

@@ -105,7 +105,7 @@ def _together(cards: Sequence[tuple[str, str, Answer]]) -> str:
 
 def _line(cards: Sequence[tuple[str, str, Answer]], *, blank: bool) -> str:
     if blank:
-        return "Draw a digit: the models answer as you draw."
+        return "The models answer as you draw."
     networks = [(title, answer) for title, _, answer in cards if answer.networks == 1]
     sure = [(title, answer) for title, answer in networks if not answer.verdict.unsure]
     if not sure:

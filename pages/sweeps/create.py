@@ -1,4 +1,7 @@
-"""The form of a new sweep: a base, the settings to vary with their ranges, and how much of it is trained."""
+"""The form of a new sweep: a base, the settings to vary with their ranges, and how much of it is trained.
+
+Its numbers have no bounds, as in `pages.widgets.setting_input`: `read_spec` says what is wrong with them.
+"""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -108,7 +111,7 @@ def _base(present: list[str]) -> dict[str, Any]:
         st.selectbox("Network", list(titles), format_func=titles.__getitem__, **SWEEPS.widget("arch"))
         known = {spec.id: spec.title for spec in present_datasets(get_lab().settings)}
         st.selectbox("Data set", list(known), format_func=known.__getitem__, **SWEEPS.widget("dataset"))
-        st.number_input("Epochs", 1, 10_000, **SWEEPS.widget("epochs"))
+        st.number_input("Epochs", step=1, **SWEEPS.widget("epochs"))
     page = SWEEPS.read()
     settings = _settings_of(page.start)
     options = settings["arch_options"] if settings["arch"] == page.arch else {}  # another network has others
@@ -191,9 +194,9 @@ def _parameter(name: str) -> dict[str, Any]:
             return {"values": _values(name)}
         low, high = (usual.low, usual.high) if not usual.values else (min(usual.values), max(usual.values))
         number = int if spec.kind is int else float
-        bounds: dict[str, Any] = {} if number is int else {"format": "%.6g", "step": _step(low)}
-        st.number_input("Lowest", width=140, **bounds, **SWEEPS.widget("low", item=name, default=number(low or 0)))
-        st.number_input("Highest", width=140, **bounds, **SWEEPS.widget("high", item=name, default=number(high or 0)))
+        form: dict[str, Any] = {"step": 1} if number is int else {"format": "%.6g", "step": _step(low)}
+        st.number_input("Lowest", width=140, **form, **SWEEPS.widget("low", item=name, default=number(low or 0)))
+        st.number_input("Highest", width=140, **form, **SWEEPS.widget("high", item=name, default=number(high or 0)))
         st.toggle("Logarithmic", **SWEEPS.widget("log", item=name, default=usual.log))
     page = SWEEPS.read()
     log = page.log.get(name, usual.log)
@@ -240,10 +243,10 @@ def _effort() -> dict[str, Any]:
     titles = {method.value: title for method, title in METHOD_TITLES.items()}
     st.selectbox("Method", list(titles), format_func=titles.__getitem__, help=_METHOD_HELP, **SWEEPS.widget("method"))
     with st.grid(2, min_column_width=150):
-        st.number_input("Trials", 1, 10_000, **SWEEPS.widget("trials"))
+        st.number_input("Trials", step=1, **SWEEPS.widget("trials"))
         st.number_input(
             "Minutes of computing",
-            0.0,
+            step=1.0,
             format="%g",
             help="0: no limit. Only training counts, not the time in which the lab is off.",
             **SWEEPS.widget("minutes"),
@@ -252,8 +255,8 @@ def _effort() -> dict[str, Any]:
     page = SWEEPS.read()
     if page.halving:
         with st.grid(2, min_column_width=150):
-            st.number_input("First rung after epoch", 1, 10_000, **SWEEPS.widget("first_epochs"))
-            st.number_input("Reduction factor", 2, 100, help=_FACTOR_HELP, **SWEEPS.widget("factor"))
+            st.number_input("First rung after epoch", step=1, **SWEEPS.widget("first_epochs"))
+            st.number_input("Reduction factor", step=1, help=_FACTOR_HELP, **SWEEPS.widget("factor"))
     with st.expander(asking_label(), icon=":material/low_priority:", key=element("sweep-asking")):
         asking_inputs()
     executor = executor_input(SWEEPS)

@@ -1,4 +1,7 @@
-"""Going on with a sweep: more trials, more minutes, another space, earlier runs as history."""
+"""Going on with a sweep: more trials, more minutes, another space, earlier runs as history.
+
+Its numbers have no bounds, as in `pages.widgets.setting_input`.
+"""
 
 from functools import partial
 from typing import Any
@@ -24,9 +27,9 @@ def extend_box(sweep: SweepRecord, *, enabled: bool) -> None:
     with action_popover("Extend or narrow", icon=":material/tune:", disabled=not enabled, key=_BOX):
         spec = sweep.asked
         if spec.trials:  # a grid ends with its combinations, and minutes may be the only limit
-            st.number_input("More trials", 0, 10_000, **SWEEPS.widget("more_trials"))
+            st.number_input("More trials", step=1, **SWEEPS.widget("more_trials"))
         if spec.minutes:
-            st.number_input("More minutes of computing", 0.0, **SWEEPS.widget("more_minutes"))
+            st.number_input("More minutes of computing", step=1.0, format="%g", **SWEEPS.widget("more_minutes"))
         st.caption("The ranges from now on. Trials outside of them stay as history.")
         space = {parameter.name: _parameter(sweep, parameter) for parameter in spec.space}
         st.button(
@@ -59,7 +62,7 @@ def _parameter(sweep: SweepRecord, parameter: Parameter) -> dict[str, Any]:
     low, high = parameter.bounds
     whole = parameter.whole
     number = int if whole else float
-    rest: dict[str, Any] = {} if whole else {"format": "%.6g", "step": abs(low) or 0.01}
+    rest: dict[str, Any] = {"step": 1} if whole else {"format": "%.6g", "step": abs(low) or 0.01}
     with st.container(horizontal=True):
         st.number_input(f"{parameter.spec.label} from", **rest, **SWEEPS.widget("low", item=item, default=number(low)))
         st.number_input(f"{parameter.spec.label} to", **rest, **SWEEPS.widget("high", item=item, default=number(high)))

@@ -2,7 +2,6 @@
 
 import streamlit as st
 
-from lab.runs.edits import MOST_PRIORITY
 from lab.settings import OWNER_LIMIT
 from pages.cache.lab import get_lab
 from pages.state.asking import ASKING
@@ -20,8 +19,7 @@ def asking_inputs() -> None:
         )
         st.number_input(
             "Priority",
-            -MOST_PRIORITY,
-            MOST_PRIORITY,
+            step=1,
             help="The highest goes first; owners take turns among runs of equal priority.",
             **ASKING.widget("priority"),
         )

@@ -1,15 +1,17 @@
-"""Asking for the settings of runs with more seeds or on more folds, from a run's page and from Runs."""
+"""Asking for the settings of runs with more seeds or on more folds, from a run's page and from Runs.
+
+Its numbers have no bounds, as in `pages.widgets.setting_input`.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 
 import streamlit as st
 
 from lab.config import RunConfig
-from lab.config.run_config import MOST_FOLDS
 from lab.errors import ConfigError
 from lab.formatting import plural
 from lab.runs.records import RunRecord, RunState
-from lab.service.repeats import MOST_SEEDS, USUAL_FOLDS, USUAL_SEEDS
+from lab.service.repeats import USUAL_FOLDS, USUAL_SEEDS
 from pages.cache.lab import get_lab
 from pages.cache.runs import estimate_seconds
 from pages.state.asking import asking_owner
@@ -54,11 +56,11 @@ def repeat_popover(
             held = REPEAT.widget(
                 "folds", item=place, default=max([run.config.folds for run in runs] or [0]) or USUAL_FOLDS
             )
-            folds, seeds = int(st.number_input("Number of folds", 2, MOST_FOLDS, **held)), None
+            folds, seeds = int(st.number_input("Number of folds", step=1, **held)), None
         else:
             held = REPEAT.widget("seeds", item=place, default=USUAL_SEEDS)
             words = "Seeds in all, each with every fold" if divided else "Seeds in all"
-            folds, seeds = 0, int(st.number_input(words, 2, MOST_SEEDS, **held))
+            folds, seeds = None, int(st.number_input(words, step=1, **held))
         st.caption(_WORDS[kind])
         fill_button(runs, seeds=seeds, folds=folds, place=place, then=then)
 
@@ -78,7 +80,7 @@ def fill_button(
     place: str,
     then: Callable[[tuple[str, ...]], None],
     seeds: int | None = None,
-    folds: int = 0,
+    folds: int | None = None,
 ) -> None:
     """Draw the button that queues what is missing of so many seeds or folds, for the settings of these runs, one run each.
 

@@ -242,6 +242,15 @@ def test_the_form_asks_in_somebodys_name_with_a_priority_and_the_address_keeps_t
     assert "bob · priority 2" in _texts(app)
 
 
+def test_a_priority_that_nobody_may_give_is_refused_and_starts_nothing(bench: Bench) -> None:
+    app = open_page("train")
+    app.number_input(key="asking.priority").set_value(1_001).run()
+    require_torch()
+    app.button(key="train-button").click().run()
+    assert "The priority is 1001, but it must be a whole number from -1,000 to 1,000." in _texts(app)
+    assert bench.lab.store.queue.count_queued() == 0
+
+
 def test_a_name_in_the_address_that_cannot_be_one_is_named(bench: Bench) -> None:
     app = open_page("train", owner="x" * 61)
     assert "The address has owner='xxx" in _texts(app)

@@ -18,6 +18,7 @@ from lab.sweeps.records import Source, SweepState, TrialRecord, TrialState
 from lab.sweeps.space import SWEEPABLE
 from lab.sweeps.spec import SweepSpec
 from lab.sweeps.usual_ranges import usual_range
+from pages.markdown import plain
 from pages.state.sweeps import LOOKS, SWEEPS
 from pages.sweeps.ladder import count_trials, epochs_needed, rung_counts
 from pages.sweeps.view import saved_share
@@ -210,6 +211,35 @@ def test_a_wrong_range_is_said_and_starts_nothing(bench: Bench) -> None:
     assert app.button(key="sweep-start").disabled
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        ("epochs", 10_001, "epochs is 10001, but"),
+        ("trials", 0, "trials is 0, but it must be a whole number from 1 to 100,000"),
+        ("minutes", -1.0, "minutes is -1.0, but it must be a number above 0"),
+        ("first_epochs", 0, "halving.first_epochs is 0, but"),
+        ("factor", 1, "halving.factor is 1, but"),
+    ],
+)
+def test_a_number_beyond_its_range_is_refused_and_not_replaced_by_the_one_before_it(
+    bench: Bench, field: str, value: float, sentence: str
+) -> None:
+    app = open_sweeps()
+    box = app.number_input(key=f"sweeps.{field}")
+    assert (box.proto.has_min, box.proto.has_max) == (False, False)  # the browser would send nothing
+    box.set_value(value).run()
+    assert [error.value for error in app.error if error.value.startswith(plain(sentence))], [e.value for e in app.error]
+    assert app.button(key="sweep-start").disabled
+
+
+def test_bounds_of_whole_numbers_are_whole(bench: Bench) -> None:
+    app = open_sweeps()
+    app.multiselect(key="sweeps.vary").set_value(["batch_size"]).run()
+    app.segmented_control(key="sweeps.kind.batch_size").set_value("range").run()
+    boxes = [app.number_input(key=f"sweeps.{end}.batch_size") for end in ("low", "high")]
+    assert [(type(box.value), box.value) for box in boxes] == [(int, 16), (int, 128)]
+
+
 def test_words_among_numbers_are_named(bench: Bench) -> None:
     app = open_sweeps()
     app.text_input(key="sweeps.values.batch_size").set_value("16, many").run()
@@ -239,6 +269,17 @@ def test_a_sweep_is_extended_and_narrowed(swept: tuple[Bench, str]) -> None:
     assert len(shown.trials) == 11
     assert all(trial.params["lr"] <= 0.01 for trial in shown.trials[9:])
     assert len(shown.sweep.earlier) == 1
+
+
+def test_a_sweep_is_not_extended_by_less_than_nothing(swept: tuple[Bench, str]) -> None:
+    bench, sweep = swept
+    app = open_sweeps(sweep=sweep)
+    app.number_input(key="sweeps.more_trials").set_value(-2).run()
+    app.button(key="sweep-extend-now").click().run()
+    assert [message.value for message in app.toast] == [
+        "trials is -2, but it must be a whole number from 1 to 100,000."
+    ]
+    assert bench.lab.sweeps.show(sweep).sweep.asked.trials == 9
 
 
 def test_more_trials_are_offered_only_where_their_number_is_what_ends_the_sweep(bench: Bench) -> None:

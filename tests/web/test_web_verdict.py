@@ -7,6 +7,7 @@ from lab.config import RunConfig
 from lab.examples.catalogue import EXAMPLES
 from lab.runs.records import RunRecord, RunState
 from pages.cache.inspection import answers_of
+from pages.markdown import plain
 from tests.comparison.compared_runs import BASE, HIGH, LOW, ended_run, folded, seeded
 from tests.web.addresses import labelled, open_page
 from tests.web.web_data import Bench
@@ -126,6 +127,27 @@ def test_a_run_is_repeated_on_folds_which_are_chosen_instead_of_it(bench: Bench,
     assert not app.exception, [each.value for each in app.exception]
     chosen = [bench.lab.store.runs.get(one).config for one in labelled(app.multiselect, "Chosen runs").value]
     assert [(config.folds, config.fold, config.seed) for config in chosen] == [(3, 1, 0), (3, 2, 0), (3, 3, 0)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "number", "sentence"),
+    [
+        ("folds", 0, "The number of folds is 0, but it must be from 2 to 20."),
+        ("folds", 21, "The number of folds is 21, but it must be from 2 to 20."),
+        ("seeds", 51, "The number of seeds is 51, but it must be from 1 to 50."),
+    ],
+)
+def test_no_run_is_repeated_as_often_as_nobody_may_ask_for(
+    bench: Bench, base: RunConfig, kind: str, number: int, sentence: str
+) -> None:
+    run = ended_run(bench.lab.store, base, 0.93)
+    app = _open(runs=run.id)
+    app.segmented_control(key="repeat.kind.runs").set_value(kind).run()
+    box = app.number_input(key=f"repeat.{kind}.runs")
+    assert (box.proto.has_min, box.proto.has_max) == (False, False)  # the browser would send nothing
+    box.set_value(number).run()
+    assert [error.value for error in app.error] == [plain(sentence)]
+    assert not [button for button in app.button if button.key == "repeat-fill-runs"]
 
 
 def test_one_setting_alone_is_repeated_first(bench: Bench, base: RunConfig) -> None:

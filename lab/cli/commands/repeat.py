@@ -46,7 +46,7 @@ def repeat(
 
     What is there already is not trained again. Ctrl-C stops the run that is being trained; the others stay queued.
     """
-    repeats = lab.repeating.fill(lab.store.runs.resolve(run), seeds=seeds, folds=folds, **asked._asdict())
+    repeats = lab.repeating.fill(lab.store.runs.resolve(run), seeds=seeds, folds=folds or None, **asked._asdict())
     if any(one.state.live for one in repeats.runs):
         lab.workers.ensure()
     added = {one.id for one in repeats.queued}
