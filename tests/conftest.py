@@ -1,6 +1,6 @@
 """What every test runs under: the environment of a worker, and where the lab is installed what `tests/whole_lab.py` has besides.
 
-A machine that is lent for its GPU has torch and pytest, but none of the lab's other packages: what needs a GPU can be tested there.
+A machine with a GPU may have torch and pytest, but none of the lab's other packages: what needs a GPU can be tested there.
 """
 
 import gc

@@ -129,7 +129,7 @@ ABSENT = (
 )
 
 
-def run_on_a_lent_machine(code: str) -> "subprocess.CompletedProcess[str]":
+def run_with_torch_alone(code: str) -> "subprocess.CompletedProcess[str]":
     """Run code in a process in which the packages of the web and of the store cannot be imported."""
     hidden = f"import sys\nsys.modules.update(dict.fromkeys({ABSENT}))\n"
     return subprocess.run([sys.executable, "-c", hidden + code], cwd=ROOT, capture_output=True, text=True)
@@ -138,14 +138,14 @@ def run_on_a_lent_machine(code: str) -> "subprocess.CompletedProcess[str]":
 @pytest.mark.long
 def test_it_needs_nothing_of_the_web_and_of_the_store(tmp_path: Path) -> None:
     command = ["--section", "speedrun", "--section", "lab", "--device", "cpu", "--data", str(tmp_path)]
-    done = run_on_a_lent_machine(f"from benchmarks import gpu; sys.exit(gpu.main({command}))")
+    done = run_with_torch_alone(f"from benchmarks import gpu; sys.exit(gpu.main({command}))")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "| left out |\n|---|\n| sqlalchemy is not installed |" in done.stdout
 
 
 @pytest.mark.long
 def test_what_needs_a_gpu_is_collected_and_nothing_else_where_only_torch_is_installed() -> None:
-    done = run_on_a_lent_machine('import pytest; sys.exit(pytest.main(["-m", "gpu", "--collect-only", "-q"]))')
+    done = run_with_torch_alone('import pytest; sys.exit(pytest.main(["-m", "gpu", "--collect-only", "-q"]))')
     assert done.returncode == 0, done.stdout + done.stderr
     tests = [line for line in done.stdout.splitlines() if "::" in line]
     assert {line.partition("::")[0] for line in tests} == {"tests/training/test_training_gpu.py"}
