@@ -1,8 +1,18 @@
-"""Which Chromium benchmarks and browser tests start."""
+"""Which Chromium benchmarks and browser tests start, and with which switches."""
 
 import os
 import shutil
 
+# Nothing of its own in the background: no updates, no connections.
+QUIET = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
 _WHOLE = ("chromium", "chromium-browser")
 _SHELL = ("chromium-headless-shell",)
 

@@ -23,22 +23,13 @@ from typing import Any
 
 from playwright.sync_api import Page, sync_playwright
 
-from benchmarks.chromium import find_chromium
+from benchmarks.chromium import QUIET, find_chromium
 from benchmarks.quartiles import write_quartiles
 from lab.sketch.render import POLYLINES, Hand, place_strokes
 
 ROOT = Path(__file__).resolve().parent.parent
 STROKE_S = 1.0  # seconds a person takes for a stroke
 PIXELS_A_MOVE = 6.0
-_BROWSER = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 # Notes in the page when the pen is lifted, which message that was, and when which answer stood there.
 _WATCH = """() => {
   const padRoot = () => [...document.querySelectorAll('*')].map(e => e.shadowRoot?.querySelector('.pad')).find(Boolean);
@@ -85,7 +76,7 @@ def report(url: str, *, rounds: int) -> None:
     """Print one line a pad."""
     print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {rounds} x ten digits")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_chromium(), args=_BROWSER)
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=[*QUIET])
         for live in (True, False):
             page = browser.new_page(viewport={"width": 1440, "height": 1000})
             page.set_default_timeout(120_000)  # ms; the first page imports torch, on a busy machine for half a minute

@@ -26,6 +26,7 @@ SAVED_FILES = "artifacts"  # the folder of saved files in a lab's home, unless t
 SLOTS = "LAB_SLOTS"
 OWNER = "LAB_OWNER"
 ANNOUNCE = "LAB_ANNOUNCE"  # "text" or "json": `serve` has the server print its addresses
+EVERY_NETWORK = ("0.0.0.0", "::")  # noqa: S104  hosts on which a server listens on all networks of its machine
 BROWSER = "LAB_BROWSER"  # "1": it opens the browser too
 OWNER_LIMIT = 60  # characters of a name
 MOST_SLOTS = 64  # runs that one host trains at once: more processes than any machine has devices for

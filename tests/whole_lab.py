@@ -14,7 +14,7 @@ from hypothesis import settings as hypothesis_settings
 from playwright.sync_api import Browser, Error, Playwright, sync_playwright
 from streamlit.components.v2 import manifest_scanner
 
-from benchmarks.chromium import find_chromium
+from benchmarks.chromium import QUIET, find_chromium
 from lab.runs import store
 from tests import new_stores, shared_dialect
 
@@ -35,13 +35,7 @@ shared_dialect.share()
 manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_component_manifests)
 
 _CHROMIUM_ARGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
+    *QUIET,
     # All tabs of a window share one process while one of them is open: each fresh one compiled Streamlit's scripts anew.
     "--process-per-site",
     "--disable-site-isolation-trials",

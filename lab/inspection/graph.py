@@ -53,9 +53,8 @@ class _LayerTracer(fx.Tracer):
         return super().call_module(m, forward, args, kwargs)
 
     def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
-        if (
-            threading.get_ident() != self._thread
-        ):  # the probe may share its weights with a network that another thread runs
+        # The probe may share its weights with a network that another thread runs.
+        if threading.get_ident() != self._thread:
             return attr_val
         return super().getattr(attr, attr_val, parameter_proxy_cache)
 

@@ -27,9 +27,8 @@ class StaticStep:
     def __init__(self, batches: Batches, stepper: Stepper, rate: Tensor, generator: torch.Generator) -> None:
         self._batches, self._stepper, self._rate, self._generator = batches, stepper, rate, generator
         steps, size, device = batches.steps_per_epoch, batches.batch_size, batches.device
-        self._plan_2SB = torch.empty(
-            2, steps, size, dtype=torch.int64, device=device
-        )  # places and labels of each batch
+        # Places and labels of each batch.
+        self._plan_2SB = torch.empty(2, steps, size, dtype=torch.int64, device=device)
         self._rates_S = torch.zeros(steps, dtype=rate.dtype, device=device)
         self._batches_S = torch.arange(steps, device=device)
         self._next = torch.zeros(1, dtype=torch.int64, device=device)

@@ -164,9 +164,8 @@ class RunRecorder:
 
     def _start(self, event: Started) -> None:
         self._started_at = (event.step, time.monotonic())
-        if (
-            "answers" in self._progress and self._tested_at() > event.step
-        ):  # they are of an evaluation that it goes back from
+        # They are of an evaluation that it goes back from.
+        if "answers" in self._progress and self._tested_at() > event.step:
             del self._progress["answers"]
         self._files.delete(self._call(lambda: self._store.history.rewind(self._run.id, self._run.lease, event.step)))
         self._progress |= {

@@ -10,10 +10,9 @@ from typing import NamedTuple
 
 import click
 
-from lab.settings import ANNOUNCE, BROWSER
+from lab.settings import ANNOUNCE, BROWSER, EVERY_NETWORK
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})  # hosts on which a server listens for its own machine alone
-_EVERY_NETWORK = frozenset({"0.0.0.0", "::"})  # noqa: S104  only compared with
 
 
 class Addresses(NamedTuple):
@@ -48,7 +47,7 @@ def addresses(host: str, port: int, allowed: Sequence[str]) -> Addresses:
         return Addresses(_url(host, port), ())
     names = [name for name in allowed if name not in LOOPBACK and "*" not in name]
     return Addresses(
-        _url("127.0.0.1" if host in _EVERY_NETWORK else host, port), tuple(_url(name, port) for name in names)
+        _url("127.0.0.1" if host in EVERY_NETWORK else host, port), tuple(_url(name, port) for name in names)
     )
 
 

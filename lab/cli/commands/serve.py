@@ -12,9 +12,8 @@ import psutil
 from lab.cli.output import json_flag
 from lab.errors import InputError, LabError
 from lab.service.lab import Lab
-from lab.settings import ANNOUNCE, BROWSER, CHECKOUT
+from lab.settings import ANNOUNCE, BROWSER, CHECKOUT, EVERY_NETWORK
 
-_EVERY_NETWORK = ("0.0.0.0", "::")  # noqa: S104  only compared with
 _LOOPBACK = ("localhost", "127.0.0.1")
 
 
@@ -23,7 +22,7 @@ _LOOPBACK = ("localhost", "127.0.0.1")
     "--host",
     default="127.0.0.1",
     show_default=True,
-    help=f"Address to listen on; {_EVERY_NETWORK[0]} opens the lab to every network of this machine.",
+    help=f"Address to listen on; {EVERY_NETWORK[0]} opens the lab to every network of this machine.",
 )
 @click.option("--port", type=click.IntRange(0, 65535), help="Port; by default 8501, or the next one that is free.")
 @click.option(
@@ -64,7 +63,7 @@ def allowed_hosts(host: str, names: tuple[str, ...]) -> list[str]:
 
     An address in numbers is nobody else's name, so that another site cannot point its own at it (DNS rebinding).
     """
-    own = _own_addresses() if host in _EVERY_NETWORK else [host]
+    own = _own_addresses() if host in EVERY_NETWORK else [host]
     return list(dict.fromkeys([*_LOOPBACK, *own, *names]))
 
 
@@ -93,7 +92,7 @@ def _check_address(host: str, port: int) -> None:
 
 def _refusal(host: str, port: int, error: OSError) -> str:
     if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
-        return f"--host {host} is no address of this machine: use 127.0.0.1 or {_EVERY_NETWORK[0]}, or one that `ip address` lists."
+        return f"--host {host} is no address of this machine: use 127.0.0.1 or {EVERY_NETWORK[0]}, or one that `ip address` lists."
     if error.errno == errno.EADDRINUSE:
         return f"Port {port} of {host} is in use: choose another with --port, or leave it out for the next free one."
     return f"Port {port} of {host} cannot be listened on ({error.strerror}): choose another with --port, above 1023."
