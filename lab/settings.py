@@ -128,11 +128,17 @@ def _switch(name: str, env: Mapping[str, str]) -> bool:
 
 
 def _slots(name: str, env: Mapping[str, str]) -> int:
-    """Return a number of slots, 0 where none is given."""
+    """Return a number of slots, 0 if none is given."""
     text = env.get(name, "").strip()
-    if text and not (text.isascii() and text.isdecimal() and len(text) < 4 and 1 <= int(text) <= MOST_SLOTS):
+    count = parse_slots(text)
+    if text and not count:
         raise ConfigError(f"{name} is {text[:40]!r}, but it must be a whole number from 1 to {MOST_SLOTS}.")
-    return int(text or 0)
+    return count
+
+
+def parse_slots(text: str) -> int:
+    """Return the number of slots that a text names, 0 if it names none from 1 to `MOST_SLOTS`."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 4 and int(text) <= MOST_SLOTS else 0
 
 
 def _owner(name: str, env: Mapping[str, str]) -> str:

@@ -8,6 +8,7 @@ Control characters can drive a terminal, bidirectional controls and invisible ch
 import re
 import unicodedata
 
+_SECRET = re.compile(r"(://[^:/@]*:).*(?=@)|([?&](?:password|secret)=)[^&]*")  # a password may itself contain / and @
 SENTENCE_LIMIT = 300  # characters of an error message
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # control, format, surrogate, line and paragraph separator
 # Without any ink, though letters, marks or symbols by category: Hangul fillers, the combining grapheme joiner, two Khmer
@@ -47,6 +48,11 @@ _C0_NAMES = {
 }
 _PIECE = re.compile(r"'[^']{40,}'|\"[^\"]{40,}\"|\S{40,}")
 _GAP = "…"
+
+
+def hide_password(url: str) -> str:
+    """Return an address as people are shown it: with three asterisks in place of each password in it."""
+    return _SECRET.sub(lambda found: f"{found[1] or found[2]}***", url)
 
 
 def hidden_character(text: str, *, lines: bool = False) -> str | None:

@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.config import RunConfig
-from lab.errors import ConfigError, InputError, LabError, TextError, near_miss
+from lab.errors import ArtifactError, ConfigError, InputError, LabError, StoreError, TextError, near_miss
+from lab.runs.artifacts import ArtifactStore
 from lab.runs.edits import checked_tags, checked_text
 from lab.runs.query import parse_query
 from lab.runs.store import RunStore
-from lab.text import describe_character, escaped, hidden_character, one_sentence, shortened
+from lab.text import describe_character, escaped, hidden_character, hide_password, one_sentence, shortened
 from tests.runs.runs_data import write_past_checks
 
 HIDDEN = {
@@ -181,3 +182,34 @@ def test_marks_that_pile_up_on_a_letter_cover_other_lines_and_are_refused_and_es
     with pytest.raises(TextError, match=r"combining mark too many U\+0301 \(COMBINING ACUTE ACCENT\)"):
         checked_text(piled, "name", 500)
     assert describe_character("\u034f") == "invisible character U+034F (COMBINING GRAPHEME JOINER)"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql+psycopg://me:secret@db.example:5432/lab", "postgresql+psycopg://me:***@db.example:5432/lab"),
+        ("postgresql+psycopg://me:se/cr@et@db.example/lab", "postgresql+psycopg://me:***@db.example/lab"),
+        (
+            "postgresql+psycopg://me@db.example/lab?password=secret&sslmode=require",
+            "postgresql+psycopg://me@db.example/lab?password=***&sslmode=require",
+        ),
+        ("s3://key:se+cr/et@bucket/lab?secret=secret", "s3://key:***@bucket/lab?secret=***"),
+        ("sqlite:////srv/a@b/lab.db", "sqlite:////srv/a@b/lab.db"),
+        ("/srv/a@b/files", "/srv/a@b/files"),
+        ("s3://bucket/a@b", "s3://bucket/a@b"),
+    ],
+)
+def test_an_address_is_shown_without_its_passwords(url: str, shown: str) -> None:
+    assert hide_password(url) == shown
+
+
+def test_an_address_that_cannot_be_opened_is_quoted_without_its_password(tmp_path: Path) -> None:
+    with pytest.raises(
+        StoreError, match=r"^LAB_DATABASE is 'postgre://me:\*\*\*@host/lab', which is not a database URL"
+    ) as found:
+        RunStore.open("postgre://me:se/cret@host/lab")
+    assert "se/cret" not in str(found.value)
+    with pytest.raises(
+        ArtifactError, match=r"^LAB_ARTIFACTS is 'nothing://me:\*\*\*@host/lab', which cannot be opened"
+    ):
+        ArtifactStore("nothing://me:se/cret@host/lab")

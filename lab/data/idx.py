@@ -44,7 +44,7 @@ def read_idx(path: Path, *, dims: int, dtype: str) -> np.ndarray:
             with gzip.GzipFile(fileobj=raw) as stream:
                 return _read(cast(BinaryIO, stream), found, dims=dims, dtype=dtype, most=size * _GZIP_BEST_RATIO)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise _damaged(found, f"cannot be unpacked ({error})") from error
+        raise damaged(found, f"cannot be unpacked ({error})") from error
     except OSError as error:
         raise DataError(
             f"{found} cannot be read ({error.strerror or error}): check the file and its rights."
@@ -74,7 +74,7 @@ def check_idx(path: Path, *, dims: int, dtype: str) -> tuple[int, ...]:
                 return read_idx(path, dims=dims, dtype=dtype).shape
             return shape
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise _damaged(path, f"cannot be unpacked ({error})") from error
+        raise damaged(path, f"cannot be unpacked ({error})") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror or error}): check the file and its rights.") from error
 
@@ -86,7 +86,7 @@ def _read(
     payload = math.prod(shape) * element.itemsize
     data = _take(stream, payload)
     if len(data) != payload or stream.read(1):
-        raise _damaged(path, f"does not end where its header {list(shape)} says")
+        raise damaged(path, f"does not end where its header {list(shape)} says")
     return np.frombuffer(data, dtype=element).reshape(shape).astype(np.dtype(dtype), copy=False)
 
 
@@ -107,29 +107,29 @@ def _promised(
         raise _wrong(path, f"holds {element.newbyteorder('=')} elements where {expected_type} belong")
     payload = math.prod(shape) * element.itemsize
     if payload > min(most, MAX_BYTES):
-        raise _damaged(path, f"promises {payload:,} bytes of elements, more than it can hold")
+        raise damaged(path, f"promises {payload:,} bytes of elements, more than it can hold")
     total = 4 + 4 * dims + payload
     if exact is not None and exact != (total % modulo if modulo else total):
-        raise _damaged(path, f"has {exact:,} bytes, but its header {list(shape)} means {total:,}")
+        raise damaged(path, f"has {exact:,} bytes, but its header {list(shape)} means {total:,}")
     return shape, element
 
 
 def _header(stream: BinaryIO, path: Path, *, dims: int) -> tuple[tuple[int, ...], np.dtype]:
     magic = stream.read(4)
     if not magic:
-        raise _damaged(path, "is empty")
+        raise damaged(path, "is empty")
     if len(magic) != 4 or magic[:2] != b"\0\0":
         kind = recognise(path)
         way_out = "import it with `python -m lab datasets --import FILE`" if kind.kind in IMPORTABLE else _REPLACE
         raise _wrong(path, f"is {kind.words}, where an idx file belongs", way_out)
     code, found_dims = magic[2], magic[3]
     if code not in IDX_TYPES or not 1 <= found_dims <= MAX_DIMS:
-        raise _damaged(path, f"has the unknown element type {code} and {found_dims} dimensions")
+        raise damaged(path, f"has the unknown element type {code} and {found_dims} dimensions")
     if found_dims != dims:
         raise _wrong(path, f"is {recognise(path).words}, which has {found_dims} dimensions where {dims} belong")
     sizes = stream.read(4 * dims)
     if len(sizes) != 4 * dims:
-        raise _damaged(path, "ends inside its header")
+        raise damaged(path, "ends inside its header")
     return struct.unpack(f">{dims}I", sizes), np.dtype(IDX_TYPES[code])
 
 
@@ -144,7 +144,8 @@ def _take(stream: BinaryIO, length: int) -> bytearray:
     return data
 
 
-def _damaged(path: Path, what: str) -> DamagedDataError:
+def damaged(path: Path, what: str) -> DamagedDataError:
+    """Return the error of a downloaded file whose content is not what it was. what: a predicate, such as "is empty"."""
     return DamagedDataError(f"{path} {what}: the file is damaged, so delete it and fetch the data set again.")
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from lab.data.idx import damaged
 from lab.data.recognise import recognise
-from lab.errors import DamagedDataError, WrongDataError
+from lab.errors import WrongDataError
 
 MAX_BYTES = 256 << 20  # unpacked; the training file has 27 MB
 SIDE = 16
@@ -16,14 +17,14 @@ def read_usps(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Return (images uint8 (N, 16, 16) light on black, labels int64 (N,)); anything unexpected raises `DataError`."""
     lines = _unpack(path).splitlines()
     if not lines:
-        raise _damaged(path, "is empty")
+        raise damaged(path, "is empty")
     images = np.empty((len(lines), SIDE * SIDE), dtype=np.uint8)
     labels = np.empty(len(lines), dtype=np.int64)
     for number, line in enumerate(lines):
         try:
             labels[number], images[number] = _parse(line)
         except ValueError as error:
-            raise _damaged(path, f"has an unreadable line {number + 1} ({error})") from error
+            raise damaged(path, f"has an unreadable line {number + 1} ({error})") from error
     return images.reshape(-1, SIDE, SIDE), labels
 
 
@@ -34,14 +35,14 @@ def _unpack(path: Path) -> bytes:
             while piece := stream.read(1 << 20):
                 data += piece
                 if len(data) > MAX_BYTES:
-                    raise _damaged(path, f"unpacks to more than {MAX_BYTES:,} bytes")
+                    raise damaged(path, f"unpacks to more than {MAX_BYTES:,} bytes")
     except (OSError, EOFError, ValueError) as error:
         kind = recognise(path)
         if kind.kind not in ("bzip2", "empty"):
             raise WrongDataError(
                 f"{path} is {kind.words}, where USPS's bzip2 file belongs: move it away and fetch the data set again."
             ) from error
-        raise _damaged(path, f"cannot be unpacked ({error})") from error
+        raise damaged(path, f"cannot be unpacked ({error})") from error
     return bytes(data)
 
 
@@ -59,7 +60,3 @@ def _parse(line: bytes) -> tuple[int, np.ndarray]:
     if digit not in range(10):  # NaN and infinities are not
         raise ValueError(f"label {label.decode('ascii', 'replace')[:20]!r} instead of 1 to 10")
     return int(digit), np.rint((pixels + 1) * 127.5).astype(np.uint8)
-
-
-def _damaged(path: Path, what: str) -> DamagedDataError:
-    return DamagedDataError(f"{path} {what}: the file is damaged, so delete it and fetch the data set again.")

@@ -25,6 +25,7 @@ from lab.errors import ArtifactError, ArtifactsUnreachableError, LabError, ReadO
 from lab.runs.database import Database
 from lab.runs.database_files import DatabaseFiles
 from lab.runs.records import SavedFile
+from lab.text import hide_password
 
 IN_DATABASE = "database://"  # as LAB_ARTIFACTS: saved files lie in the database of the store
 _PIECE = 1 << 20  # bytes
@@ -61,7 +62,7 @@ class ArtifactStore:
                 self._files, root = fsspec.core.url_to_fs(url, **_options(url))
         except (ImportError, ValueError) as error:
             raise ArtifactError(
-                f"LAB_ARTIFACTS is {url!r}, which cannot be opened ({error}): give a folder or an fsspec URL."
+                f"LAB_ARTIFACTS is {hide_password(url)!r}, which cannot be opened ({error}): give a folder or an fsspec URL."
             ) from error
         self.url, self.database = url, database
         self.read_only = read_only
@@ -73,7 +74,7 @@ class ArtifactStore:
     @property
     def shown(self) -> str:
         """The place as people are shown it: without a password."""
-        return self.url.rpartition("@")[2]
+        return hide_password(self.url)
 
     @contextmanager
     def _explained(self, what: str, remedy: str) -> Iterator[None]:

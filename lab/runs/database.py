@@ -23,6 +23,7 @@ from lab.errors import LabError, ReadOnlyError, StoreError
 from lab.runs.database_errors import explain_refusal
 from lab.runs.encoding import decode_json, encode_json
 from lab.settings import SAVED_FILES
+from lab.text import hide_password
 
 BUSY_S = 15.0  # longer than any honest write (milliseconds) and than a stopped process that is soon continued
 NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb", "smb3", "smbfs", "afs", "9p", "ncpfs", "fuse.sshfs"})
@@ -220,7 +221,7 @@ class Database:
             raise self._explain(sqlite3.DatabaseError("malformed: a name is no UTF-8"), writes=writes) from error
 
     def _explain(self, error: Exception, *, writes: bool) -> LabError:
-        where = self.url.render_as_string(hide_password=True)
+        where = hide_password(self.url.render_as_string(hide_password=False))
         return explain_refusal(error, where=where, busy_s=self.busy_s, writes=writes)
 
 
@@ -235,12 +236,12 @@ def _parsed(url: str) -> URL:
         parsed.get_dialect().import_dbapi()
     except ImportError as error:
         raise StoreError(
-            f"LAB_DATABASE is {str(parsed)!r}, but {error.name}, which speaks to it, is not installed: install it, or use "
+            f"LAB_DATABASE is {hide_password(url)!r}, but {error.name}, which speaks to it, is not installed: install it, or use "
             "sqlite:////path/lab.db or postgresql+psycopg://user@host/name."
         ) from error
     except (ArgumentError, NoSuchModuleError) as error:
         raise StoreError(
-            f"LAB_DATABASE is {url!r}, which is not a database URL: use sqlite:////path/lab.db or "
+            f"LAB_DATABASE is {hide_password(url)!r}, which is not a database URL: use sqlite:////path/lab.db or "
             "postgresql+psycopg://user@host/name."
         ) from error
     if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):

@@ -38,8 +38,7 @@ def checksum_older_run(context: StoreContext, run: str) -> bool:
     with context.database.write() as connection:
         now = connection.execute(query.with_for_update()).one_or_none()
         if now is not None and not has_checksum(now) and tuple(now) == tuple(row):
-            given = update(runs).where(runs.c.number == row.number).values(sums=sums)
-            write_checksum(connection, connection.execute(given.returning(*RAW)).one())
+            _write_sums(connection, row, sums)
     return True
 
 
@@ -47,7 +46,11 @@ def adopt_older_row(connection: Connection, row: Row[Any], *, moment: Moment) ->
     """Compute the checksum of a row of an older release and return it, or nothing where it is not as it was when its run ended."""
     if listed_record(row, moment=moment).problem or not older_row_fits(connection, row):
         return None
-    given = update(runs).where(runs.c.number == row.number).values(sums=stored_sums(connection, row.number, row.id))
+    return _write_sums(connection, row, stored_sums(connection, row.number, row.id))
+
+
+def _write_sums(connection: Connection, row: Row[Any], sums: dict[str, str]) -> Row[Any]:
+    given = update(runs).where(runs.c.number == row.number).values(sums=sums)
     return write_checksum(connection, connection.execute(given.returning(*RAW)).one())
 
 

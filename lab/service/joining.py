@@ -14,6 +14,7 @@ from lab.runs.hosts import HostRecord, Release, boot_of
 from lab.runs.owner import Owner, this_host
 from lab.runs.store import RunStore
 from lab.settings import Settings
+from lab.text import hide_password
 from lab.worker.supervisor.slots import host_slot_names
 
 PROBE = "joining/probe"  # among the artifacts: whoever reads it there has the lab's own place before him
@@ -107,6 +108,6 @@ def _check_place(token: JoinToken, store: RunStore) -> None:
         artifacts.delete([trial])
     except (ArtifactError, OSError) as error:
         raise JoinRefusedError(
-            f"The lab's saved files cannot be read and written from here ({error}): make {token.artifacts.rpartition('@')[2]} "
+            f"The lab's saved files cannot be read and written from here ({error}): make {hide_password(token.artifacts)} "
             "reachable, or mount the same folder."
         ) from error

@@ -6,7 +6,7 @@ from lab.inspection.stages import list_stages
 from pages.cache.design import Design
 from pages.cache.inspection import graph_of
 from pages.state.architecture import ARCHITECTURE
-from pages.widgets.network_picture import show_network
+from pages.widgets.network_picture import show_network, turn_block
 
 
 def show_slabs(design: Design) -> None:
@@ -37,5 +37,4 @@ def show_slabs(design: Design) -> None:
 
 
 def _turn_block(block: str, opened: bool) -> None:
-    held = ARCHITECTURE.read().opened
-    ARCHITECTURE.change(opened=(*held, block) if opened else tuple(each for each in held if each != block))
+    ARCHITECTURE.change(opened=turn_block(ARCHITECTURE.read().opened, block, opened))

@@ -12,7 +12,7 @@ from pages.cache.inspection import channels_of, require_finite, stages_of, trace
 from pages.draw.inside import choose_model
 from pages.draw.models import Model
 from pages.state.draw import DRAW
-from pages.widgets.network_picture import show_network
+from pages.widgets.network_picture import show_network, turn_block
 
 
 def whole_network(models: Sequence[Model], images: dict[Recipe, np.ndarray], *, blank: bool) -> None:
@@ -56,5 +56,4 @@ def _open_layer(model: Model, stages: Sequence[Stage], chosen: str) -> None:
 
 
 def _turn_block(block: str, opened: bool) -> None:
-    held = DRAW.read().opened
-    DRAW.change(opened=(*held, block) if opened else tuple(each for each in held if each != block))
+    DRAW.change(opened=turn_block(DRAW.read().opened, block, opened))

@@ -10,7 +10,7 @@ from pages.inside.subject import Picture, Subject
 from pages.markdown import plain
 from pages.state.codec import one_of, several_of
 from pages.state.inside import INSIDE
-from pages.widgets.network_picture import Mark, show_network
+from pages.widgets.network_picture import Mark, show_network, turn_block
 
 
 def show_whole_network(subject: Subject, picture: Picture) -> None:
@@ -57,8 +57,7 @@ def _pick(stage: str, channel: int) -> None:
 
 
 def _turn(block: str, opened: bool) -> None:
-    held, name = INSIDE.read().opened, _short(block)
-    INSIDE.change(opened=(*held, name) if opened else tuple(each for each in held if each != name))
+    INSIDE.change(opened=turn_block(INSIDE.read().opened, _short(block), opened))
 
 
 def _short(block: str) -> str:

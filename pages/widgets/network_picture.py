@@ -32,6 +32,11 @@ class Mark:
     kind: str
 
 
+def turn_block(opened: Sequence[str], block: str, now_open: bool) -> tuple[str, ...]:
+    """Return the names of the opened blocks after a click on one."""
+    return (*opened, block) if now_open else tuple(each for each in opened if each != block)
+
+
 def show_network(
     key: str,
     stages: Sequence[Stage],

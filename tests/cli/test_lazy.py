@@ -12,11 +12,18 @@ CHECKOUT = Path(__file__).resolve().parent.parent.parent
 HEAVY = ("torch", "torchvision", "plotly", "PIL", "pandas", "streamlit", "jinja2")
 
 
-def _heavy_modules(home: Path, *words: str) -> str:
+_LIGHT = (("--help",), ("runs",), ("runs", "--help"), ("train", "--help"), ("export", "--help"), ("queue",))
+
+
+@pytest.fixture(scope="module")
+def heavy(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, ...], str]:
+    """Which heavy packages are loaded after each of these commands, run in turn by one interpreter."""
     code = (
         "import sys; from lab.cli.app import main\n"
-        f"try: main({list(words)!r})\n"
-        f"finally: print('heavy:', sorted(set({HEAVY!r}) & set(sys.modules)))"
+        f"for words in {_LIGHT!r}:\n"
+        "    try: main(list(words))\n"
+        "    except SystemExit as end: assert not end.code, (words, end.code)\n"
+        f"    print('heavy:', sorted(set({HEAVY!r}) & set(sys.modules)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -24,16 +31,16 @@ def _heavy_modules(home: Path, *words: str) -> str:
         capture_output=True,
         text=True,
         check=True,
-        env={"PATH": "", "LAB_HOME": str(home)},
+        env={"PATH": "", "LAB_HOME": str(tmp_path_factory.mktemp("home"))},
     )
-    return done.stdout.splitlines()[-1]
+    return dict(zip(_LIGHT, (line for line in done.stdout.splitlines() if line.startswith("heavy:")), strict=True))
 
 
-@pytest.mark.parametrize(
-    "words", [("--help",), ("runs",), ("runs", "--help"), ("train", "--help"), ("export", "--help"), ("queue",)]
-)
-def test_help_and_lists_open_without_torch_and_plotly(tmp_path: Path, words: tuple[str, ...]) -> None:
-    assert _heavy_modules(tmp_path, *words) == "heavy: []"
+@pytest.mark.parametrize("words", _LIGHT, ids=" ".join)
+def test_help_and_lists_open_without_torch_and_plotly(
+    words: tuple[str, ...], heavy: dict[tuple[str, ...], str]
+) -> None:
+    assert heavy[words] == "heavy: []"
 
 
 def test_every_command_of_the_table_is_there_and_says_what_its_help_says() -> None:

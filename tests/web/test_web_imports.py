@@ -14,38 +14,50 @@ _HEAVY = ("torch", "torchvision", "captum", "torchinfo", "scipy", "sklearn", "on
 _TABLES = ("pandas", "pyarrow")  # what only Runs needs at once
 
 
-def _import(sources: list[Path], watched: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
-    """Let a fresh interpreter do the imports of some scripts, and print which of the watched packages it has then."""
-    names = sorted(
-        {
-            node.module
-            for source in sources
-            for node in ast.parse(source.read_text(encoding="utf-8")).body
-            if isinstance(node, ast.ImportFrom) and node.module
-        }
-    )
-    assert names
-    script = f"import importlib, sys\nfor n in {names!r}: importlib.import_module(n)\n"
-    script += f"print(*[n for n in {watched!r} if n in sys.modules])"
+def _loaded(*steps: list[Path]) -> tuple[list[list[str]], str]:
+    """Let a fresh interpreter do the imports of some scripts, step by step; return what is loaded after each, and stderr."""
+    names = [[_imports(source) for source in sources] for sources in steps]
+    script = f"""
+import importlib, sys
+for step in {names!r}:
+    for source in step:
+        for name in source:
+            importlib.import_module(name)
+    print(*[name for name in {_HEAVY + _TABLES!r} if name in sys.modules])
+"""
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    return done
+    return [line.split() for line in done.stdout.splitlines()], done.stderr
 
 
-def _loaded_by(sources: list[Path], watched: tuple[str, ...]) -> list[str]:
-    return _import(sources, watched).stdout.split()
+def _imports(source: Path) -> list[str]:
+    names = {
+        node.module
+        for node in ast.parse(source.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ImportFrom) and node.module
+    }
+    assert names
+    return sorted(names)
+
+
+@pytest.fixture(scope="module")
+def loaded() -> dict[str, list[str]]:
+    """What is loaded after the imports of each page, in one interpreter: the first page to load a package is the one to blame."""
+    pages = sorted((spec.name for spec in list_pages()), key="runs".__eq__)  # Runs last: it alone may load tables
+    found, _ = _loaded(*([Path(page_path(page))] for page in pages))
+    return dict(zip(pages, found, strict=True))
 
 
 @pytest.mark.parametrize("page", [spec.name for spec in list_pages()])
-def test_a_page_opens_without_torch_and_other_heavy_packages(page: str) -> None:
-    watched = _HEAVY if page == "runs" else _HEAVY + _TABLES
-    assert _loaded_by([Path(page_path(page))], watched) == []
+def test_a_page_opens_without_torch_and_other_heavy_packages(page: str, loaded: dict[str, list[str]]) -> None:
+    allowed = _TABLES if page == "runs" else ()
+    assert [name for name in loaded[page] if name not in allowed] == []
 
 
 def test_the_frame_opens_without_torch_and_other_heavy_packages() -> None:
-    assert _loaded_by([ROOT / "pages" / "entry.py", ROOT / "pages" / "frame.py"], _HEAVY + _TABLES) == []
+    assert _loaded([ROOT / "pages" / "entry.py", ROOT / "pages" / "frame.py"])[0] == [[]]
 
 
 def test_the_server_starts_without_torch_and_without_a_warning_on_the_terminal() -> None:
-    done = _import([ROOT / "app.py"], _HEAVY)
-    assert (done.stdout.split(), done.stderr) == ([], "")
+    (loaded,), errors = _loaded([ROOT / "app.py"])
+    assert ([name for name in loaded if name in _HEAVY], errors) == ([], "")

@@ -1,6 +1,5 @@
 """`doctor`: checks of the installation, the paths and the stored data."""
 
-import re
 import sqlite3
 import sys
 from importlib import metadata
@@ -18,6 +17,7 @@ from lab.devices import describe_device, resolve_device
 from lab.errors import LabError
 from lab.executors.config import read_executors
 from lab.service.lab import Lab
+from lab.text import hide_password
 
 PACKAGES = ("torch", "torchvision", "streamlit", "plotly", "pandas", "numpy", "sqlalchemy", "safetensors", "captum")
 
@@ -26,8 +26,7 @@ def examine(lab: Lab) -> dict[str, Any]:
     """Return versions, paths, device, data sets, and a sentence for each problem."""
     problems: list[str] = []
     device: dict[str, Any] = {}
-    without_password = re.sub(r"(://[^/@]*:)[^/@]*@", r"\1***@", lab.settings.database)
-    state: dict[str, Any] = {"database": without_password}
+    state: dict[str, Any] = {"database": hide_password(lab.settings.database)}
     try:
         device = describe_device(resolve_device(lab.settings.device))
     except LabError as error:

@@ -17,7 +17,7 @@ import psutil
 
 from lab.atomic_files import write_atomically
 from lab.errors import ConfigError
-from lab.settings import MOST_SLOTS, PROCESS_ENVIRONMENT, Settings
+from lab.settings import MOST_SLOTS, PROCESS_ENVIRONMENT, Settings, parse_slots
 
 _THREADS = "OMP_NUM_THREADS"  # read by torch when it makes its pool; later is too late for some of its libraries
 _ANY_GPU = ("auto", "cuda")
@@ -115,10 +115,9 @@ def slots_path(settings: Settings) -> Path:
 def read_stored_slots(settings: Settings) -> int:
     """Return the stored number of slots, 0 where none is stored or it cannot be read."""
     try:
-        text = slots_path(settings).read_text(encoding="ascii").strip()
+        return parse_slots(slots_path(settings).read_text(encoding="ascii").strip())
     except (OSError, UnicodeDecodeError):
         return 0
-    return int(text) if text.isdecimal() and len(text) < 4 and 1 <= int(text) <= MOST_SLOTS else 0
 
 
 def store_slots(settings: Settings, count: int) -> None:
