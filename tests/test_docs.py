@@ -1,7 +1,9 @@
-"""The docs say what is there: the reference is the registries', the README's map names every package and every command works."""
+"""The docs say what is there: the reference is the registries', the code map names every package, every command and link works."""
 
 import re
 from pathlib import Path
+
+import pytest
 
 from lab.architectures import outline
 from lab.cli.app import cli
@@ -19,10 +21,13 @@ def test_the_outlines_of_the_networks_are_what_their_layers_say() -> None:
     assert outline.PATH.read_text(encoding="utf-8") == render_outlines(), "run: python -m tests.reference_docs"
 
 
-def test_the_readme_maps_every_package() -> None:
-    packages = {f"lab/{path.name}" for path in (ROOT / "lab").iterdir() if path.is_dir() and path.name != "__pycache__"}
+def test_the_code_map_names_every_package() -> None:
+    code_map = (ROOT / "docs" / "contributing.md").read_text(encoding="utf-8")
+    packages = {
+        f"lab/{path.name}/" for path in (ROOT / "lab").iterdir() if path.is_dir() and path.name != "__pycache__"
+    }
     modules = {f"lab/{path.name}" for path in (ROOT / "lab").glob("[a-z]*.py")}
-    missing = sorted(name for name in packages | modules if name not in README)
+    missing = sorted(name for name in packages | modules if f"`{name}`" not in code_map)
     assert missing == []
 
 
@@ -32,6 +37,14 @@ def test_every_command_the_readme_shows_exists() -> None:
     assert shown <= set(cli.list_commands())
 
 
-def test_every_file_the_readme_links_is_there() -> None:
-    linked = re.findall(r"\]\(((?:docs|benchmarks)/[^)]+)\)", README)
-    assert [name for name in linked if not (ROOT / name).exists()] == []
+@pytest.mark.parametrize(
+    "document", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda path: path.name
+)
+def test_every_file_that_a_document_links_is_there(document: Path) -> None:
+    linked = re.findall(r"\]\(((?!https?:|#)[^)#]+)", document.read_text(encoding="utf-8"))
+    assert [name for name in linked if not (document.parent / name).exists()] == []
+
+
+def test_the_readme_links_every_document() -> None:
+    documents = {f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")}
+    assert documents <= set(re.findall(r"\]\((docs/[^)]+)\)", README))
