@@ -236,7 +236,7 @@ def test_figures_are_told_in_words() -> None:
     steps = progress_info(spec_of(), [trial(1, 0.9), trial(2, 0.5), trial(3, math.inf), trial(4, 0.7)])
     assert [step.value for step in steps] == [0.9, 0.5, 0.7]
     assert progress_words(steps, spec_of()) == (
-        "Validation loss of the best trial over computing time: from 0.9 to 0.5 after 42 s"
+        "Lowest validation loss measured so far over computing time: from 0.9 to 0.5 after 42 s"
     )
     figure = progress_figure(steps, spec_of())
     assert (list(figure.data[0].y), list(figure.data[1].y)) == ([0.9, 0.5, 0.7], [0.9, 0.5, 0.5])
