@@ -184,6 +184,7 @@ def test_a_run_in_json_has_each_value_under_its_own_key() -> None:
         "state": "finished",
         "outcome": RUN.status,
         "responding": False,
+        "heartbeat_age_s": None,
         "reason": "because",
         "arch": "mlp",
         "dataset": "digits",
