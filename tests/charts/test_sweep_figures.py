@@ -171,6 +171,9 @@ def test_values_have_their_own_ticks() -> None:
     axis = slice_figure(scores, next(iter(spec.space)), spec).layout.xaxis
     assert list(axis.ticktext) == ["16", "32", "64"]
     assert np.diff(axis.tickvals) == pytest.approx([math.log10(2)] * 2)
+    spec = spec_of(patience={"values": [0, 3]})
+    scores = scores_at(spec, [trial(n, 0.5, params={"patience": 3 * n}) for n in (0, 1)], 0)
+    assert list(slice_figure(scores, next(iter(spec.space)), spec).layout.xaxis.ticktext) == ["off", "3"]
 
 
 def test_a_logarithmic_axis_has_round_ticks_and_more_of_them_where_it_is_short() -> None:
