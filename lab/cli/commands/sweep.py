@@ -178,8 +178,11 @@ def read_json(place: str) -> Any:
         if place == "-":
             text = sys.stdin.read(MOST_SPEC + 1)
         else:
-            path = user_path(Path(place))
-            text = path.read_text(encoding="utf-8") if path.stat().st_size <= MOST_SPEC else " " * (MOST_SPEC + 1)
+            with user_path(Path(place)).open(
+                "rb"
+            ) as stream:  # a pipe too, such as <(…) of a shell; /dev/zero has no end
+                data = stream.read(MOST_SPEC + 1)
+            text = data.decode() if len(data) <= MOST_SPEC else " " * (MOST_SPEC + 1)
     except OSError as error:
         raise InputError(
             f"{place} cannot be read ({error.strerror or error}): give the path of a JSON file."
