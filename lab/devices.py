@@ -56,6 +56,11 @@ def use_device(device: torch.device) -> None:
         torch.cuda.set_device(device)
 
 
+def numbered_device(name: str) -> str:
+    """Return a device's name with its number: "cuda" is the GPU that this process means by it, such as "cuda:0"."""
+    return f"cuda:{torch.cuda.current_device()}" if name == "cuda" and torch.cuda.is_available() else name
+
+
 def describe_device(device: torch.device) -> dict[str, Any]:
     """Return what a result's reader needs to know of the machine: names, versions, threads, memory in MiB."""
     facts: dict[str, Any] = {

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import re
 from types import MappingProxyType
 from typing import Any
 
@@ -419,3 +420,12 @@ def test_a_value_of_another_kind_is_named_with_what_it_must_be(name: str, value:
     with pytest.raises(ConfigError) as refused:
         FIELDS[name].check(value)
     assert (str(refused.value), refused.value.field) == (words, name)
+
+
+def test_a_number_that_stands_for_something_else_has_a_word() -> None:
+    special = {
+        name for name, spec in FIELDS.items() if re.search(r"\b0 (is|uses|holds|chooses|validates)\b", spec.help)
+    }
+    assert {"train_limit", "folds", "max_steps", "eval_every", "grad_clip", "patience"} <= special
+    assert {name for name in special if FIELDS[name].number_text(0) == "0"} == set()
+    assert {name for name, spec in FIELDS.items() if spec.unlimited and "0" not in spec.choice_titles} == set()

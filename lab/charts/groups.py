@@ -15,7 +15,7 @@ from lab.formatting import format_short
 from lab.metrics import format_metric, is_share, is_unbounded
 from lab.runs.records import RunRecord
 from lab.runs.repeated import are_folds
-from lab.sharing.comparison import list_results, result_of, setting_text
+from lab.sharing.comparison import list_results, result_of, setting_text, setting_words
 from lab.spread import Spread, spread_of
 
 
@@ -38,14 +38,14 @@ def group_info(runs: Sequence[RunRecord], by: str) -> tuple[Group, ...]:
     ordered = sorted(values.items(), key=lambda item: (isinstance(item[1][0], str), item[1][0]))
     return tuple(
         Group(
-            value=text or "–",
+            value=setting_words(by, value) or "–",
             runs=tuple(members),
             results={
                 key: spread_of((_ended(run, key) for run in members), folds=are_folds(members))
                 for key in list_results()
             },
         )
-        for text, (_, members) in ordered
+        for _, (value, members) in ordered
     )
 
 

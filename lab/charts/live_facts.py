@@ -33,7 +33,7 @@ def live_facts(run: RunRecord, newest: Mapping[str, Sequence[Any]]) -> list[tupl
         return [*_result_facts(run), ("Learning rate", rate), ("Epochs trained", _trained(run))]
     progress = run.progress
     epoch, total, speed = progress.epoch, progress.total_steps, progress.images_per_second
-    is_running = run.state is RunState.RUNNING
+    is_running = run.state is RunState.RUNNING and run.responding
     stepped = bool(total) and progress.step == total  # what is left is the last evaluation, which nobody has timed
     return [
         (

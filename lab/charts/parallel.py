@@ -124,7 +124,8 @@ def _text(value: Any, key: str) -> str:
         return FIELDS[key].choice_title(value) if key in FIELDS else value
     if key in FIELDS and FIELDS[key].kind is int:
         return FIELDS[key].choice_title(str(int(value)))
-    return format_metric(key, value)
+    word = FIELDS[key].choice_titles.get(f"{value:g}") if key in FIELDS else None
+    return word or format_metric(key, value)
 
 
 def shade_info(runs: Sequence[RunRecord], key: str, *, dark: bool = False) -> Shade:

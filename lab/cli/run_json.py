@@ -13,6 +13,7 @@ def as_dict(run: RunRecord) -> dict[str, Any]:
         "state": run.state.value,
         "outcome": run.status,
         "responding": run.responding,
+        "heartbeat_age_s": run.heartbeat_age_s,
         "reason": run.reason,
         "arch": run.config.arch,
         "dataset": run.config.dataset,

@@ -28,7 +28,7 @@ class FieldSpec:
     result: False for settings that change where or how fast a run is computed but not its result.
     short: its name in labels of runs, the label in lower case unless given. choice_titles: names of choices where their
     ids do not do, or of single numbers. step: what one press of + or - changes in a form, chosen from the default unless given.
-    unlimited: whether 0 stands for no limit, which is more than any number.
+    unlimited: whether 0 stands for no limit, which is more than any number; `choice_titles` has its word.
     neutral: the value that stands for "as before there was this setting": what stored configurations without it had,
     and what leaves fingerprints as they were; the default unless `setting` was given another. identity: the name under
     which fingerprints know the setting, its first name for ever. identity_values: the same for renamed choices.
@@ -68,6 +68,10 @@ class FieldSpec:
     def choice_title(self, choice: str) -> str:
         """Return how a choice is written."""
         return self.choice_titles.get(choice, choice)
+
+    def number_text(self, value: float) -> str:
+        """Return a number with up to six digits, or the word that it stands for, such as "off" for 0."""
+        return self.choice_title(f"{value:g}")
 
     def check(self, value: object) -> Any:
         """Return the value in the field's type, or raise `ConfigError` with value, rule and way out."""

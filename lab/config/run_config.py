@@ -99,7 +99,13 @@ class RunConfig(ConfigBase):
 
     epochs: int = setting(5, "Epochs", "Passes over the training images.", "training", low=1, high=10_000)
     max_steps: int = setting(
-        0, "Step limit", "Stop after this many steps even inside an epoch; 0 is no limit.", "training", low=0
+        0,
+        "Step limit",
+        "Stop after this many steps even inside an epoch; 0 is no limit.",
+        "training",
+        low=0,
+        choice_titles={"0": "none"},
+        unlimited=True,
     )
     batch_size: int = setting(64, "Batch size", "Images per step.", "training", low=1, high=65_536, short="batch")
     seed: int = setting(
@@ -134,6 +140,8 @@ class RunConfig(ConfigBase):
         "Also validate inside the epochs; 0 validates after each epoch only.",
         "training",
         low=0,
+        choice_titles={"0": "off"},
+        unlimited=True,
     )
 
     optimizer: str = setting(
@@ -203,6 +211,8 @@ class RunConfig(ConfigBase):
         "Largest gradient norm (2-norm over all weights); a longer gradient is scaled down to it. 0 is off.",
         "optimizer",
         low=0.0,
+        choice_titles={"0": "off"},
+        unlimited=True,
     )
     schedule: str = setting(
         "constant", "Schedule", "How the learning rate changes over the run.", "optimizer", choices=SCHEDULES
@@ -265,6 +275,8 @@ class RunConfig(ConfigBase):
         "Stop early after this many epochs without a lower validation loss; 0 is off.",
         "early stopping",
         low=0,
+        choice_titles={"0": "off"},
+        unlimited=True,
     )
     min_delta: float = setting(
         0.0,
@@ -328,6 +340,7 @@ class RunConfig(ConfigBase):
         "Images per evaluation chunk; 0 chooses by device.",
         "engine",
         low=0,
+        choice_titles={"0": "auto"},
         high=65_536,
         result=False,
     )

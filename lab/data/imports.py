@@ -24,6 +24,7 @@ from lab.data.trainable import untrainable_reason
 from lab.errors import InputError
 from lab.text import shortened
 from lab.training.split import stratified_split
+from lab.user_files import require_file
 
 MAX_BYTES = 1 << 30  # unpacked
 SIDE = MNIST.side
@@ -46,6 +47,7 @@ class Imported:
 def import_file(path: Path, *, root: Path) -> Imported:
     """Write a data set made of a file below `root`; raises `InputError` for what cannot be one, `DataError` for the disk."""
     try:
+        require_file(path)
         kind = recognise(path)
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror or error}): give the path of a data file.") from error

@@ -13,6 +13,7 @@ import numpy as np
 
 from lab.architectures.registry import complete_options, get_architecture
 from lab.config import RunConfig
+from lab.config.steps import epoch_steps
 from lab.diagnosis.curves import CurveView, moving_mean
 from lab.errors import ConfigError
 from lab.formatting import format_loss
@@ -86,6 +87,32 @@ def rate_too_low(config: RunConfig, because: str) -> Cause:
     return Cause(f"{because}: the learning rate ({config.lr:g}) is too low. Try {new:g}.", {"lr": new}, "lr-low")
 
 
+def run_epochs(config: RunConfig, train_images: int = 0) -> float:
+    """Return how many epochs a run has by its settings; train_images: without them a step limit is not counted."""
+    if not config.max_steps or not train_images:
+        return config.epochs
+    return min(config.epochs, config.max_steps / epoch_steps(train_images, config.batch_size))
+
+
+def warms_up_to_the_end(config: RunConfig, train_images: int = 0) -> bool:
+    """Whether the learning rate still rises, or has just stopped, when the run ends. One-cycle has a rise of its own."""
+    return config.schedule != "one-cycle" and config.warmup_epochs >= run_epochs(config, train_images)
+
+
+def shorter_warm_up(config: RunConfig, train_images: int = 0) -> float:
+    """Return the warm-up to try: a tenth of the run, in epochs."""
+    return float(f"{run_epochs(config, train_images) / 10:.2g}")
+
+
+def _warm_up(view: CurveView) -> Cause:
+    config, new = view.config, shorter_warm_up(view.config, view.train_images)
+    return Cause(
+        f"{_moved(view)}: the learning rate was still warming up, over {config.warmup_epochs:g} epochs. Try {new:g}.",
+        {"warmup_epochs": new},
+        "warmup-long",
+    )
+
+
 def cause_of_divergence(view: CurveView) -> Cause:
     """Return why the loss of a run ran away or stopped being a number."""
     config = view.config
@@ -116,6 +143,8 @@ def cause_of_no_learning(view: CurveView) -> Cause:
         return rate_too_high(config, _jumped(view, jump))
     if view.steps < MIN_STEPS:
         return _too_short(view)
+    if warms_up_to_the_end(config, view.train_images):
+        return _warm_up(view)
     if falls(view) or is_below_usual(config):
         return rate_too_low(config, _moved(view))
     return _vanishing(view)

@@ -133,6 +133,11 @@ class CurveView:
     data: DataFacts
     ended: bool
 
+    @property
+    def train_images(self) -> int:
+        """The images of an epoch, 0 where they are not known."""
+        return self.data.images.get(Split.TRAIN, 0)
+
     @cached_property
     def level(self) -> float:
         """The loss that guessing gives."""

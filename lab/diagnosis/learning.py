@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from lab.config import RunConfig
-from lab.diagnosis.causes import MIN_STEPS, higher_rate, is_below_usual, option_of, rate_too_high
+from lab.diagnosis.causes import MIN_STEPS, higher_rate, is_below_usual, option_of, rate_too_high, warms_up_to_the_end
 from lab.diagnosis.curves import ACCURACIES, CurveView, Values, moving_mean, share
 from lab.findings import Finding
 from lab.formatting import format_loss
@@ -109,6 +109,8 @@ def find_setback(view: CurveView) -> Finding | None:
 
 def find_slow(view: CurveView) -> Finding | None:
     """Return the finding that a rate below the usual left the run half way, still getting better."""
+    if warms_up_to_the_end(view.config, view.train_images):
+        return None  # that is the cause
     loss = view.at_epochs(TRAIN_LOSS)
     if not is_below_usual(view.config) or loss.size < 3 or view.steps < MIN_STEPS or not np.isfinite(loss).all():
         return None

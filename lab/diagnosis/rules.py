@@ -10,17 +10,30 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from lab.config import FIELDS, RunConfig
-from lab.diagnosis.causes import CROSS_ENTROPY, higher_rate, lower_rate, rate_range
+from lab.diagnosis.causes import (
+    CROSS_ENTROPY,
+    higher_rate,
+    lower_rate,
+    rate_range,
+    run_epochs,
+    shorter_warm_up,
+    warms_up_to_the_end,
+)
 from lab.diagnosis.curves import Curve, CurveView, DataFacts
 from lab.diagnosis.learning import explain_training_below_validation, find_overfitting, find_setback, find_slow
 from lab.diagnosis.outcomes import find_failure, runs_away
 from lab.findings import Finding
-from lab.formatting import format_loss
+from lab.formatting import format_loss, plural
 
 
-def diagnose_config(config: RunConfig) -> tuple[Finding, ...]:
-    """Say what is wrong or odd about settings before anything is trained."""
-    return tuple(finding for rule in _CONFIG_RULES if (finding := rule(config)) is not None)
+def diagnose_config(config: RunConfig, *, train_images: int = 0) -> tuple[Finding, ...]:
+    """Say what is wrong or odd about settings before anything is trained.
+
+    train_images: of an epoch; without them a limit of steps is not taken for the run's length.
+    """
+    found = [rule(config) for rule in _CONFIG_RULES]
+    found += [rule(config, train_images) for rule in (_warm_up, _never_steps)]
+    return tuple(finding for finding in found if finding is not None)
 
 
 def _loss_and_output(config: RunConfig) -> Finding | None:
@@ -108,6 +121,35 @@ def _unnormalised(config: RunConfig) -> Finding | None:
     )
 
 
+def _warm_up(config: RunConfig, train_images: int) -> Finding | None:
+    if not warms_up_to_the_end(config, train_images):
+        return None
+    epochs, new = run_epochs(config, train_images), shorter_warm_up(config, train_images)
+    reached = "is reached by the last step only" if config.warmup_epochs == epochs else "is never reached"
+    return Finding(
+        "warmup-long",
+        "warning",
+        f"The warm-up takes {config.warmup_epochs:g} epochs and the run has {epochs:.3g}: its learning rate of {config.lr:g} "
+        f"{reached}. Try {new:g}.",
+        {"warmup_epochs": new},
+    )
+
+
+def _never_steps(config: RunConfig, train_images: int) -> Finding | None:
+    """The step schedule of a run that ends before its first step: as good as a constant rate, which harms nothing."""
+    epochs = run_epochs(config, train_images)
+    if config.schedule != "step" or config.step_epochs < epochs or epochs < 2:
+        return None
+    new = max(1, int(epochs) // 3)
+    return Finding(
+        "step-late",
+        "hint",
+        f"The learning rate is multiplied every {plural(config.step_epochs, 'epoch')}, and the run has {epochs:.3g}: it stays "
+        f"as it is. Try every {plural(new, 'epoch')}.",
+        {"step_epochs": new},
+    )
+
+
 _CONFIG_RULES: tuple[Callable[[RunConfig], Finding | None], ...] = (
     _loss_and_output,
     _learning_rate,
@@ -136,7 +178,8 @@ def diagnose_run(
     named |= {finding.code for finding in found}
     if view.epochs or failure:
         named |= {"lr-low", "lr-high"}
-    expected = [f for f in diagnose_config(config) if f.severity != "hint" and f.code not in named]
+    settings = diagnose_config(config, train_images=view.train_images)
+    expected = [f for f in settings if f.severity != "hint" and f.code not in named]
     return (*found, *expected)
 
 

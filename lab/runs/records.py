@@ -8,11 +8,13 @@ import numpy as np
 from lab.config import RunConfig
 from lab.config.steps import epoch_steps
 from lab.findings import Finding, Outcome, outcome_of
+from lab.formatting import format_duration
 from lab.runs.headline import HeadlineResult, result_of_summary
 from lab.runs.run_facts import RunEnvironment, RunProgress, RunSummary
 
 WEIGHTS = "weights"  # a saved file's kind: the network after an epoch
 CHECKPOINT = "checkpoint"  # everything a run needs to go on
+SILENT = "not responding"  # what lists show of a run at work whose worker has let its lease run out
 PAUSING = "pausing"  # what lists show of a run that was asked to pause and has not yet
 
 
@@ -104,6 +106,7 @@ class RunRecord:
     queued_at: float = 0.0  # when it was queued last, or its place among its owner's runs once it was moved
     owner: str = ""  # who asked for it; "" for no one in particular
     priority: int = 0  # in the queue, the highest first
+    heartbeat_age_s: float | None = None  # since its worker renewed its lease, where that does not respond
 
     @property
     def outcome(self) -> Outcome | None:
@@ -113,7 +116,21 @@ class RunRecord:
     @property
     def status(self) -> str:
         """The word that every list shows: a finished run's outcome where it did not learn, else the state or what it comes to."""
+        if self.silent:
+            return SILENT
         return PAUSING if self.pausing else str(self.outcome or self.state)
+
+    @property
+    def silent(self) -> bool:
+        """Whether it is at work and its worker, which has not ended, sends no heartbeat: stopped, or its machine sleeps."""
+        return self.state in (RunState.RUNNING, RunState.STOPPING) and not self.responding
+
+    @property
+    def silence_text(self) -> str:
+        """Such as "no heartbeat for 4 min 05 s", "" while its worker responds."""
+        if not self.silent:
+            return ""
+        return f"no heartbeat for {format_duration(self.heartbeat_age_s)}" if self.heartbeat_age_s else "no heartbeat"
 
     @property
     def pausing(self) -> bool:

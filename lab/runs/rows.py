@@ -4,6 +4,7 @@ A row only says what its owner last wrote. An owner that died wrote nothing, so 
 holds or the owner is known to live; STOPPING and INTERRUPTED come from here.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
@@ -68,6 +69,12 @@ def derive(row: Row[Any], *, moment: Moment, alive: Alive = is_alive) -> tuple[R
     if lives is None:
         lives = moment.now < max(row.lease_until or 0.0, moment.up_since + LEASE_S) + FOREIGN_GRACE_S
     return (at_work, False) if lives else (expired_state(row), True)
+
+
+def heartbeat_age(row: Row[Any], *, moment: Moment) -> float | None:
+    """Return the seconds since a run's lease was renewed, None where that is not known: its clock was set back since."""
+    age = math.nan if row.lease_until is None else moment.now - (row.lease_until - LEASE_S)
+    return age if age >= 0 else None
 
 
 def may_be_gone(moment: Moment) -> ColumnElement[bool]:
@@ -174,6 +181,7 @@ def _decoded(row: Row[Any], moment: Moment) -> RunRecord:
         owner=row.owner,
         priority=row.priority,
         executor=row.executor,
+        heartbeat_age_s=None if responding else heartbeat_age(row, moment=moment),
     )
 
 

@@ -158,13 +158,13 @@ class StoredSweeps:
                 measured[record.id] = _at_epochs(record, epochs, curves.get(record.number, {}))
         return measured
 
-    def test_accuracy(self, run: str, epoch: int) -> float | None:
-        """Return the test accuracy of a run after an epoch, None where it was not measured."""
+    def find_result(self, run: str, epoch: int) -> tuple[RunRecord | None, float | None]:
+        """Return a run and its test accuracy after an epoch; None for one that cannot be read or was not measured."""
         with self.context.database.read() as connection:
             row = connection.execute(select(*RAW).where(runs.c.id == run)).one_or_none()
             record = None if row is None else listed_record(row, moment=self.context.moment(connection))
             if record is None or record.problem or not record.steps_per_epoch:
-                return None
+                return None, None
             measured = (
                 select(points.c.value)
                 .join(series_names, series_names.c.number == points.c.series)
@@ -172,7 +172,7 @@ class StoredSweeps:
                 .where(points.c.step <= epoch * record.steps_per_epoch)
                 .order_by(points.c.step.desc())
             )
-            return connection.execute(measured.limit(1)).scalar_one_or_none()
+            return record, connection.execute(measured.limit(1)).scalar_one_or_none()
 
     def due(self, *, slots: int = SLOTS, jobs: Mapping[str, int] | None = None) -> tuple[str, ...]:
         """Return the ids of the running sweeps with fewer than `slots` runs queued or in training: what a worker looks after.

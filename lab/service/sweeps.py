@@ -36,11 +36,29 @@ TRIES = 20  # how often a decision is made anew because another process was quic
 
 @dataclass(frozen=True, slots=True)
 class Best:
-    """The best trial so far, with what was measured last. test_accuracy: None until the sweep has ended."""
+    """The best trial so far, with what was measured last, by which trials are compared.
+
+    run: the trial's own, which is known by its selected epoch (`lab.runs.headline`), maybe another; None where it cannot
+    be read. test_accuracy: after the epoch of `measured`, None until the sweep has ended.
+    """
 
     trial: TrialRecord
     measured: Measured
     test_accuracy: float | None = None
+    run: RunRecord | None = None
+
+    @property
+    def epoch_text(self) -> str:
+        """Return whose numbers these are: "epoch 4, its last", for a trial that may go on "epoch 2, its last so far"."""
+        so_far = "" if self.trial.state is TrialState.FINISHED else " so far"
+        return f"epoch {self.measured.epoch}, its last{so_far}"
+
+    @property
+    def selected_text(self) -> str:
+        """Say that the run itself is known by another epoch, "" where it is by the same one."""
+        if self.run is None or self.run.headline.epoch in (None, self.measured.epoch):
+            return ""
+        return f"the run's own page shows epoch {self.run.epoch_text}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +142,8 @@ class Sweeps:
         if trial is None or trial.last is None:
             return None
         ended = record.state in (SweepState.FINISHED, SweepState.STOPPED)
-        test = self._store.sweeps.test_accuracy(trial.run, trial.last.epoch) if ended else None
-        return Best(trial, trial.last, test)
+        run, test = self._store.sweeps.find_result(trial.run, trial.last.epoch)
+        return Best(trial, trial.last, test if ended else None, run)
 
     def is_over_budget(self, run: str) -> bool:
         """Whether the sweep that pays for a run has used up its minutes of computing."""

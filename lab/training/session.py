@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from lab.config import RunConfig
 from lab.config.steps import run_steps
-from lab.devices import describe_device, keep_big_blocks, reset_peak_memory
+from lab.devices import describe_device, keep_big_blocks, numbered_device, reset_peak_memory
 from lab.errors import TrainingError
 from lab.seeding import derive_seed, seed_everything
 from lab.training.augment import build_augment
@@ -174,7 +174,8 @@ class Session:
     def _conditions(self) -> dict[str, Any]:
         """The environment and the engine's settings, in which a run may differ from the shorter one that it continues."""
         engine = {"channels_last": self.channels_last, "compile": self.config.compile}
-        return {**self.environment(), **engine, "steps": self.steps.how.split(",")[0]}
+        same = {"device": numbered_device(str(self.device)), "steps": self.steps.how.split(",")[0]}
+        return {**self.environment(), **engine, **same}
 
     def checkpoint(self) -> Checkpoint:
         """Return the state of this very moment; its tensors are not copied."""
@@ -205,6 +206,8 @@ class Session:
     def changed_conditions(self, resumed: Checkpoint) -> list[Notice]:
         """Return a notice if results may differ from those of the conditions that the checkpoint was made under."""
         saved, now = {**_BEFORE, **resumed.environment}, self._conditions()
+        if "device" in saved:
+            saved["device"] = numbered_device(str(saved["device"]))  # a checkpoint of 0.2.0 may say "cuda"
         changed = [f"{k} {saved[k]} is now {now[k]}" for k in _BITS_DEPEND_ON if k in saved and saved[k] != now[k]]
         if not changed:
             return []

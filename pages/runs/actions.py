@@ -70,8 +70,8 @@ def _link() -> str:
 
 
 def watch(runs: Iterable[RunRecord]) -> None:
-    """Run the page again as soon as one of the runs changes its state; finished ones are left alone."""
-    live = {run.id: str(run.state) for run in runs if run.state.live}
+    """Run the page again as soon as one of the runs changes its status; finished ones are left alone."""
+    live = {run.id: run.status for run in runs if run.state.live}
     if live:
         _watch(live)
 
@@ -79,7 +79,7 @@ def watch(runs: Iterable[RunRecord]) -> None:
 @st.fragment(run_every=_WATCH_S)
 @shows_errors
 def _watch(live: dict[str, str]) -> None:
-    now = {run.id: str(run.state) for run in get_lab().store.runs.list(ids=live, limit=None)}
+    now = {run.id: run.status for run in get_lab().store.runs.list(ids=live, limit=None)}
     if now != live:
         st.rerun()
 

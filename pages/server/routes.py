@@ -60,10 +60,20 @@ def run_status(run: RunRecord) -> dict[str, Any]:
     """Return the part of a run that changes while it trains, JSON-safe."""
     return {
         **run_marks(run),
-        "responding": run.responding,
+        "silence": silence_words(run),
         "answers": run.progress.answers,
         "progress": {n: value for n in _PROGRESS if (value := run.progress.value(n)) is not None},
     }
+
+
+def silence_words(run: RunRecord) -> str:
+    """Say since when the worker of a run at work has sent no heartbeat, and what can be done; "" while it does."""
+    if not run.silent:
+        return ""
+    return (
+        f"Its worker does not respond: {run.silence_text}. It was stopped, or its machine sleeps or is out of memory, and goes on "
+        f"by itself once that is over; `python -m lab resume {run.id}` ends it and goes on from the last checkpoint."
+    )
 
 
 def component_script(request: Request) -> Response:

@@ -11,7 +11,7 @@ from pages.state.page_state import PageState
 
 LOOKS = {
     "curves": "Curves",
-    "best": "Best so far",
+    "best": "Lowest so far",
     "parallel": "Parallel",
     "importance": "Importance",
     "slices": "One setting",

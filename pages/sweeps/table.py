@@ -79,4 +79,4 @@ def _row(trial: TrialRecord, names: Sequence[str]) -> dict[str, Any]:
 def _text(name: str, value: Any) -> str:
     if value is None:
         return "–"
-    return f"{value:.4g}" if isinstance(value, float) else setting_words(name, value)
+    return FIELDS[name].choice_title(f"{value:.4g}") if isinstance(value, float) else setting_words(name, value)

@@ -167,11 +167,10 @@ def _metric(label: str, value: str, words: str) -> None:
 
 def _best(best: Best | None) -> None:
     if best is None:
-        _metric("Best validation accuracy", "–", "")
+        _metric("Best trial", "–", "")
         return
-    measured = best.measured
-    words = f"loss {format_loss(measured.val_loss)} after epoch {measured.epoch}"
-    _metric("Best validation accuracy", format_percent(measured.val_accuracy), words)
+    words = f"validation accuracy after {best.epoch_text}; loss {format_loss(best.measured.val_loss)}"
+    _metric("Best trial", format_percent(best.measured.val_accuracy), words)
 
 
 def _best_trial(best: Best | None) -> None:
@@ -180,6 +179,17 @@ def _best_trial(best: Best | None) -> None:
     label, icon = f"Open trial {best.trial.number}", ":material/emoji_events:"
     with st.container(horizontal=True, vertical_alignment="center"):
         st.page_link(page_path("train"), label=label, icon=icon, query_params={"run": best.trial.run})
-        if best.test_accuracy is not None:
-            words = f"Test accuracy, shown once, at the end: {format_percent(best.test_accuracy)}"
+        words = best_words(best)
+        if words:
             st.caption(words, width="content")
+
+
+def best_words(best: Best) -> str:
+    """Return the test accuracy of the best trial, and that its own page shows another epoch; "" where there is neither."""
+    words = []
+    if best.test_accuracy is not None:
+        test = format_percent(best.test_accuracy)
+        words.append(f"Test accuracy after epoch {best.measured.epoch}, shown once, at the end: {test}.")
+    if best.selected_text:
+        words.append(f"Trials are compared after their last epoch; {best.selected_text}.")
+    return " ".join(words)

@@ -15,7 +15,7 @@ from lab.errors import UnknownNameError
 from lab.examples.catalogue import is_example
 from lab.findings import Outcome
 from lab.formatting import format_moment
-from lab.runs.records import PAUSING, RunRecord, RunState
+from lab.runs.records import PAUSING, SILENT, RunRecord, RunState
 from lab.settings import Settings
 from lab.sharing.comparison import run_labels
 from pages.cache.lab import get_lab
@@ -39,8 +39,10 @@ OUTCOME_BADGES = {
     Outcome.AT_CHANCE: (":material/casino:", "orange"),
 }
 PAUSING_BADGE = BADGES[RunState.STOPPING]
+SILENT_BADGE = (":material/sensors_off:", "red")
 STATUS_COLORS = {str(word): color for word, (_, color) in (BADGES | OUTCOME_BADGES).items()} | {
-    PAUSING: PAUSING_BADGE[1]
+    PAUSING: PAUSING_BADGE[1],
+    SILENT: SILENT_BADGE[1],
 }
 UNREADABLE = "unreadable"  # in the place of a state
 _CHIP_PX, _LETTER_PX = 28, 7  # around the word of a chip, and of each of its letters, rounded up
@@ -53,10 +55,16 @@ def state_badge(run: RunRecord, *, example: bool = True) -> None:
 
     example: False where all of a list are, and its heading says so.
     """
-    icon, color = OUTCOME_BADGES[run.outcome] if run.outcome else PAUSING_BADGE if run.pausing else BADGES[run.state]
+    icon, color = _badge(run)
     st.badge(run.status, icon=icon, color=color)  # type: ignore[arg-type]
     if example and is_example(run.id):
         st.badge("example", icon=":material/school:", color="violet", help="It ships with the lab and is not yours.")
+
+
+def _badge(run: RunRecord) -> tuple[str, str]:
+    if run.silent:
+        return SILENT_BADGE
+    return OUTCOME_BADGES[run.outcome] if run.outcome else PAUSING_BADGE if run.pausing else BADGES[run.state]
 
 
 def state_width(words: Iterable[str]) -> int:
@@ -149,11 +157,13 @@ def run_line(run: RunRecord, *, key: str, apart: str = "") -> None:
     with st.container(horizontal=True, vertical_alignment="center", key=key):
         st.page_link(page_path("train"), label=plain(run_title(run)), query_params={"run": run.id})
         state_badge(run, example=False)
-        facts = [] if is_example(run.id) else [format_ago(run.created_at)]
-        if run.headline_text:
-            facts.insert(0, run.headline_text)
-        if run.state.live and run.progress.total_steps:
-            facts.insert(0, f"step {run.progress.step or 0:,} of {run.progress.total_steps:,}")
-        if apart:
-            facts.insert(0, apart)
-        st.caption(plain(" · ".join(facts)), width="content")
+        facts = [apart, *line_facts(run)]
+        st.caption(plain(" · ".join(fact for fact in facts if fact)), width="content")
+
+
+def line_facts(run: RunRecord) -> list[str]:
+    """Return what stands behind a run's state in a list: how far it is, what it reached, when it was submitted."""
+    facts = [run.silence_text]
+    if run.state.live and run.progress.total_steps:
+        facts.append(f"step {run.progress.step or 0:,} of {run.progress.total_steps:,}")
+    return [*facts, run.headline_text, "" if is_example(run.id) else format_ago(run.created_at)]

@@ -260,7 +260,7 @@ _NEWS = live_payload(
     "state": "finished",
     "status": "finished",
     "live": False,
-    "responding": True,
+    "silence": "",
     "device": "cpu",
     "notices": 0,
     "findings": "",

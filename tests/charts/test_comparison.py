@@ -64,6 +64,7 @@ def test_runs_are_grouped_by_the_value_of_a_setting_in_its_order() -> None:
 def test_switches_and_words_can_be_grouped_too_and_nothing_is_an_empty_picture() -> None:
     assert [g.value for g in group_info([run(1, shuffle=True), run(2, shuffle=False)], "shuffle")] == ["no", "yes"]
     assert [g.value for g in group_info([run(1)], "init_from")] == ["–"]
+    assert [g.value for g in group_info([run(1), run(2, patience=3)], "patience")] == ["off", "3"]
     assert group_info([], "lr") == ()
     assert len(group_figure((), "seconds", by="lr").data[0].x) == 0
     with pytest.raises(InputError, match=r"cannot be grouped by 'batchsize'. Did you mean 'batch_size'\?"):
@@ -82,7 +83,7 @@ def test_one_diverged_group_does_not_flatten_the_bars_of_the_others() -> None:
     assert 0.4 < high < 2
     assert list(figure.data[0].y) == [0.2, 0.4, 2.5e12]  # the hover has the true value
     (mark,) = [trace for trace in figure.data if trace.name == "beyond the axis"]
-    assert (list(mark.x), list(mark.text)) == (["9.0"], ["2.5T"])
+    assert (list(mark.x), list(mark.text)) == (["9"], ["2.5T"])
     assert cut_note(groups, "test_loss") == "Beyond the axis: 9.0 (2.5T)."
     sound = group_info(runs[:2], "lr")
     assert group_figure(sound, "test_loss", by="lr").layout.yaxis.range is None

@@ -52,6 +52,8 @@ def test_all_training_images_lie_above_every_limit_at_equal_distances() -> None:
     assert axis.ticks == ((0.0, "200"), (0.5, "1000"), (1.0, "all"))
     assert axis_of("Training images", (200, 50_000), "train_limit").ticks == ((0.0, "200"), (1.0, "50000"))
     assert axis_of("Folds", (0, 5), "folds").ticks == ((0.0, "off"), (1.0, "5"))
+    assert axis_of("Patience", (0, 5), "patience").ticks == ((0.0, "5"), (1.0, "off"))
+    assert [text for _, text in axis_of("Clipping", (0.0, 0.5), "grad_clip").ticks][-1] == "off"
 
 
 def test_each_runs_line_goes_through_its_own_places_and_says_its_own_values() -> None:

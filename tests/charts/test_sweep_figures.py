@@ -171,6 +171,9 @@ def test_values_have_their_own_ticks() -> None:
     axis = slice_figure(scores, next(iter(spec.space)), spec).layout.xaxis
     assert list(axis.ticktext) == ["16", "32", "64"]
     assert np.diff(axis.tickvals) == pytest.approx([math.log10(2)] * 2)
+    spec = spec_of(patience={"values": [0, 3]})
+    scores = scores_at(spec, [trial(n, 0.5, params={"patience": 3 * n}) for n in (0, 1)], 0)
+    assert list(slice_figure(scores, next(iter(spec.space)), spec).layout.xaxis.ticktext) == ["off", "3"]
 
 
 def test_a_logarithmic_axis_has_round_ticks_and_more_of_them_where_it_is_short() -> None:
@@ -236,7 +239,7 @@ def test_figures_are_told_in_words() -> None:
     steps = progress_info(spec_of(), [trial(1, 0.9), trial(2, 0.5), trial(3, math.inf), trial(4, 0.7)])
     assert [step.value for step in steps] == [0.9, 0.5, 0.7]
     assert progress_words(steps, spec_of()) == (
-        "Validation loss of the best trial over computing time: from 0.9 to 0.5 after 42 s"
+        "Lowest validation loss measured so far over computing time: from 0.9 to 0.5 after 42 s"
     )
     figure = progress_figure(steps, spec_of())
     assert (list(figure.data[0].y), list(figure.data[1].y)) == ([0.9, 0.5, 0.7], [0.9, 0.5, 0.5])

@@ -128,22 +128,26 @@ def test_a_sweep_for_people_has_counts_cost_best_and_trials(capsys: pytest.Captu
     assert first == "abcdef012345  rates  paused  by hand"
     assert counts == "1 finished, 2 paused, 4 running, 5 queued, 3 failed, 6 cached"
     assert cost == "7 epochs and 2 min 02 s of computing"
-    assert best == "Best: trial 1, validation loss 0.5000, accuracy 81.25 % after epoch 2"
+    assert best == "Best: trial 1, validation loss 0.5000, accuracy 81.25 % after epoch 2, its last so far"
     one, two = ([word for word in row.split("  ") if word.strip()] for row in rows if row.strip()[:1] in "12")
     assert [word.strip() for word in one] == [
         "1",
         "aaaa",
         "lr=0.0123",
+        "2",
         "0.5000",
         "81.25 %",
         "paused",
         "paused after epoch 2",
     ]
     assert [word.strip() for word in two] == ["2", "lr=0.5", "failed", "failed: no room"]
-    sweep._print_view(replace(VIEW, best=Best(TRIALS[0], MEASURED[1], 0.9375), counts=Counts(0, 0, 0, 0, 0, 0)))
+    of = replace(run(epochs=4), saved=HeadlineResult(epoch=1, which="best", saved=True))
+    tested = Best(replace(TRIALS[0], state=TrialState.FINISHED), MEASURED[1], 0.9375, of)
+    sweep._print_view(replace(VIEW, best=tested, counts=Counts(0, 0, 0, 0, 0, 0)))
     lines = capsys.readouterr().out.splitlines()
     assert lines[1] == "no trials"
-    assert lines[3].endswith("after epoch 2; 93.75 % on the test set")
+    assert lines[3].endswith("after epoch 2, its last; 93.75 % on the test set")
+    assert lines[4] == "Trials are compared after their last epoch; the run's own page shows epoch 1 of 4 (best)."
     sweep._print_view(replace(VIEW, sweep=LOST))
     assert len(_lines(capsys)) == 1
     sweep._print_short(VIEW, False)
@@ -180,6 +184,7 @@ def test_a_run_in_json_has_each_value_under_its_own_key() -> None:
         "state": "finished",
         "outcome": RUN.status,
         "responding": False,
+        "heartbeat_age_s": None,
         "reason": "because",
         "arch": "mlp",
         "dataset": "digits",

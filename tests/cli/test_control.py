@@ -1,6 +1,7 @@
 """Commands that change a run or wait for it, with runs that a test trains by hand: exit codes, answers and how long they wait."""
 
 import json
+import re
 import time
 from functools import partial
 from pathlib import Path
@@ -108,7 +109,14 @@ def test_a_worker_that_does_not_answer_is_not_waited_for(
     waits: list[float] = []
     monkeypatch.setattr(control, "time", SimpleNamespace(monotonic=time.monotonic, sleep=waits.append))
     code, out, _ = call(command, run.id, "--json")
-    assert (code, json.loads(out)["responding"], waits) == (0, False, [])
+    answer = json.loads(out)
+    assert (code, answer["responding"], waits) == (0, False, [])
+    assert answer["heartbeat_age_s"] == pytest.approx(20, abs=10)
+    words = re.compile(rf"Run {run.id} is \w+ \(no heartbeat for 2\d s\)\.\n")
+    assert words.fullmatch(call(command, run.id)[1])
+    first, *_ = call("show", run.id)[1].splitlines()
+    assert re.search(r"  not responding  no heartbeat for [23]\d s$", first)
+    assert "not responding" in call("queue")[1]
 
 
 def test_delete_says_what_it_did_and_how_it_is_taken_back(lab: Lab, call: CommandLine) -> None:

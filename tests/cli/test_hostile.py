@@ -15,10 +15,11 @@ import pytest
 from rich.console import Console
 
 from lab.cli.app import main
+from lab.cli.commands.sweep import read_json
 from lab.cli.commands.train import _show, build_bar, follow
 from lab.cli.options import build_config
 from lab.cli.output import print_table, write_file
-from lab.errors import near_miss
+from lab.errors import InputError, near_miss
 from lab.presets import get_preset
 from lab.runs.records import RunState
 from lab.runs.run_facts import RunProgress
@@ -61,6 +62,32 @@ def test_wrong_words_are_wrong_use(
     assert sentence in json.loads(out)["error"]
     assert err.startswith("Error: ")
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [("datasets", "--import"), ("import",)], ids=" ".join)
+def test_a_pipe_and_a_device_in_the_place_of_a_file_are_refused_not_waited_for(
+    command_line: CommandLine, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    pipe = tmp_path / "train.csv"
+    os.mkfifo(pipe)
+    for place, kind in ((pipe, "a pipe"), (Path("/dev/zero"), "a device"), (tmp_path / "gone", "")):
+        code, _, err = command_line(*words, str(place))
+        why = f"it is {kind}, not a file" if kind else "No such file or directory"
+        assert (code, err.count("\n")) == (2, 1)
+        assert f"{place} cannot be read ({why}): give the path of a " in err
+
+
+def test_a_sweep_is_read_from_a_pipe_and_never_without_an_end(tmp_path: Path) -> None:
+    pipe = tmp_path / "spec"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_text('{"trials": 3}', encoding="utf-8"))
+    writer.start()
+    assert read_json(str(pipe)) == {"trials": 3}
+    writer.join()
+    with pytest.raises(InputError, match="/dev/zero is longer than 1 MB"):
+        read_json("/dev/zero")
+    with pytest.raises(InputError, match="/dev/null is not JSON"):
+        read_json("/dev/null")
 
 
 def test_drawings_cannot_be_fetched(command_line: CommandLine) -> None:

@@ -74,6 +74,7 @@ def test_a_run_on_the_second_device_leaves_the_first_alone_takes_its_states_over
     assert found["second"] == {"steps": "captured", "notices": [], "taken": 18}
     assert found["current"] == {"device": 0, "bytes": 0}
     assert found["moved"] == {"as saved": [True] * 3}
+    assert found["resumed"] == {"on the first": ["", ""], "on the second": [True, True]}
     assert found["warm"] == {"captures": 2, "streams": 1}
     assert found["worker"] == {"device": 1, "next": 0}
     assert found["calls"] == {"unsafe": 0, "invalidated": 0}

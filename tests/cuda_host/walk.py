@@ -110,6 +110,13 @@ def devices() -> Iterator[Found]:
     moved.restore(saved)
     states = moved.generators.read()
     yield {"what": "moved", "as saved": [torch.equal(states[name], state) for name, state in saved.rng.items()]}
+    older = dataclasses.replace(saved, environment={**saved.environment, "device": "cuda"})
+    first = Session(config, SmallNet(), on_gpu(build_data()), torch.device("cuda:0"))
+    notices = [
+        "; ".join(n.message for n in to.changed_conditions(of)) for to in (first, moved) for of in (saved, older)
+    ]
+    said = ["device cuda:0 is now cuda:1" in words for words in notices]
+    yield {"what": "resumed", "on the first": notices[:2], "on the second": said[2:]}
     captures = count(CAPTURES)
     prepare_device(CUDA)
     prepare_device(CUDA)

@@ -272,6 +272,8 @@ def test_training_may_be_below_validation_by_half_a_per_cent_or_two_standard_err
         ({"loss": "nll"}, "nll-on-logits", "mistake", {"loss": "cross-entropy", "output": "logits"}),
         ({"lr": 0.5}, "lr-high", "warning", {"lr": 0.001}),
         ({"lr": 1e-6}, "lr-low", "warning", {"lr": 0.001}),
+        ({"warmup_epochs": 50}, "warmup-long", "warning", {"warmup_epochs": 0.5}),
+        ({"schedule": "step"}, "step-late", "hint", {"step_epochs": 1}),
     ],
 )
 def test_each_odd_setting_has_one_finding_with_its_remedy(

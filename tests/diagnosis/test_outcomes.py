@@ -10,6 +10,7 @@ import torch
 from lab.config import RunConfig
 from lab.diagnosis.causes import decays_everything, falls
 from lab.diagnosis.curves import CurveView, DataFacts, Points, guessing_level
+from lab.findings import AT_CHANCE
 from lab.metrics import Split
 from lab.training.losses import build_loss
 from tests.diagnosis.made_curves import FACTS, LOG_10, PER_EPOCH, batches, codes, epochs, flat, judge
@@ -166,6 +167,18 @@ def test_training_images_learned_by_heart_are_no_matter_of_the_learning_rate() -
     (finding,) = judge(RunConfig(), curves)
     assert (finding.code, finding.remedy) == ("at-chance", {})
     assert "100.00 % of the training images are: it only memorised them" in finding.message
+
+
+def test_a_run_that_only_warmed_up_is_not_told_that_its_learning_rate_is_too_low() -> None:
+    warmed = RunConfig(epochs=6, warmup_epochs=600)
+    (finding,) = judge(warmed, flat(LOG_10))
+    assert (finding.code, finding.remedy) == (AT_CHANCE, {"warmup_epochs": 0.6})
+    assert "was still warming up, over 600 epochs. Try 0.6." in finding.message
+    falling = batches(np.linspace(2.3, 2.0, 300)) | epochs(
+        train_loss=[2.2, 2.1, 2.0], train_accuracy=[0.5] * 3, val_accuracy=[0.5] * 3, test_accuracy=[0.5] * 3
+    )
+    assert codes(RunConfig(lr=1e-4, epochs=3), falling) == ["lr-low"]
+    assert codes(RunConfig(lr=1e-4, epochs=3, warmup_epochs=30), falling) == ["warmup-long"]
 
 
 def test_a_live_run_is_judged_at_chance_only_after_enough_steps_and_after_its_warm_up() -> None:

@@ -1,6 +1,7 @@
 """What can be said of settings alone: each rule speaks where it should, and stays silent on a sound configuration."""
 
 import math
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,40 @@ from lab.diagnosis.curves import DataFacts
 from lab.diagnosis.rules import diagnose_config
 from lab.metrics import Split
 from lab.presets import list_presets
+
+
+def _said(**changes: Any) -> list[tuple[str, str, dict[str, Any]]]:
+    found = diagnose_config(RunConfig(**changes), train_images=0)
+    return [(finding.code, finding.message, dict(finding.remedy)) for finding in found]
+
+
+def test_a_warm_up_that_the_run_does_not_outlast_is_said_before_training() -> None:
+    assert _said(epochs=5, warmup_epochs=4.9) == []
+    words = "The warm-up takes 10 epochs and the run has 5: its learning rate of 0.001 is never reached. Try 0.5."
+    for schedule in ("constant", "cosine"):
+        assert _said(epochs=5, warmup_epochs=10, schedule=schedule) == [
+            ("warmup-long", words, {"warmup_epochs": 0.5}),
+        ]
+    ((_, words, _),) = _said(epochs=5, warmup_epochs=5)
+    assert words.endswith("its learning rate of 0.001 is reached by the last step only. Try 0.5.")
+    assert _said(epochs=5, warmup_epochs=10, schedule="one-cycle") == []  # which does not read it
+    assert _said(epochs=5, warmup_epochs=0.5) == []  # the remedy
+
+
+def test_a_warm_up_is_measured_by_the_step_limit_where_the_images_are_known() -> None:
+    config = RunConfig(epochs=100, warmup_epochs=2, max_steps=30, batch_size=64)  # 20 steps an epoch of 1,280 images
+    assert diagnose_config(config) == ()
+    (finding,) = diagnose_config(config, train_images=1_280)
+    assert "takes 2 epochs and the run has 1.5" in finding.message
+    assert diagnose_config(config.replace(**finding.remedy), train_images=1_280) == ()
+
+
+def test_a_step_schedule_that_ends_before_its_first_step_is_a_hint() -> None:
+    words = "The learning rate is multiplied every 10 epochs, and the run has 9: it stays as it is. Try every 3 epochs."
+    assert _said(epochs=9, schedule="step") == [("step-late", words, {"step_epochs": 3})]
+    assert _said(epochs=10, schedule="step")[0][0] == "step-late"  # its first step would be the next epoch
+    assert _said(epochs=11, schedule="step") == _said(epochs=1, schedule="step") == []
+    assert _said(epochs=2, schedule="step", step_epochs=1) == []
 
 
 def test_a_sound_configuration_has_no_findings() -> None:

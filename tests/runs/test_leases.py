@@ -93,6 +93,28 @@ def test_a_live_owner_with_an_expired_lease_is_busy_not_dead(store: RunStore, me
     assert store.runs.get(run.id).responding
 
 
+def test_a_run_whose_worker_is_silent_says_for_how_long(store: RunStore, me: Owner, clock: Clock) -> None:
+    def said() -> tuple[str, str, float | None]:
+        found = store.runs.get(run.id)
+        return found.status, found.silence_text, found.heartbeat_age_s
+
+    run = claimed(store, me)
+    clock.now += LEASE_S - 0.1
+    assert said() == ("running", "", None)
+    store.leases.heartbeat(run.id, run.lease)
+    clock.now += 245
+    assert said() == ("not responding", "no heartbeat for 4 min 05 s", 245.0)
+    store.leases.request(run.id, RunRequest.STOP)
+    assert said()[:2] == ("not responding", "no heartbeat for 4 min 05 s")
+    (listed,) = store.runs.list()
+    assert (listed.status, listed.state) == ("not responding", RunState.STOPPING)
+    clock.now -= 7_200  # a lease of later than now says nothing of when it was written
+    assert said() == ("not responding", "no heartbeat", None)
+    clock.now += 7_200
+    store.leases.heartbeat(run.id, run.lease)
+    assert said() == ("stopping", "", None)
+
+
 def test_a_dead_owner_on_this_host_reads_as_interrupted_at_once(store: RunStore, process: type[Process]) -> None:
     worker = process()
     run = claimed(store, worker.owner)

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -364,6 +365,26 @@ def test_on_another_device_an_epoch_goes_on_with_augmentation_of_its_own(data: R
     here.restore(saved)
     assert here.changed_conditions(saved) == []
     assert torch.equal(here.generators.augment.get_state(), saved.rng["augment"])
+
+
+def test_the_same_gpu_is_no_other_device_with_or_without_its_number(
+    data: ResidentData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = Session(FULL, SmallNet(), data, CPU)
+    saved = _cut(FULL, data, SmallNet(), 16)
+    assert saved.environment["device"] == "cpu"
+    held.device = torch.device("cuda:1")
+    facts = {"total_memory": 0, "name": saved.environment["name"]}
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(**facts))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    for current, words in ((1, []), (0, ["device cuda:0 is now cuda:1"])):
+        monkeypatch.setattr(torch.cuda, "current_device", lambda current=current: current)
+        gpu = dataclasses.replace(saved, environment={**saved.environment, "device": "cuda"})
+        found = [notice.message.partition("(")[2].partition(")")[0] for notice in held.changed_conditions(gpu)]
+        assert found == words
+        held.device = torch.device("cuda")
+        assert held.checkpoint().environment["device"] == f"cuda:{current}"
+        held.device = torch.device("cuda:1")
 
 
 def test_weights_of_more_layers_than_the_network_has_are_refused() -> None:

@@ -122,6 +122,7 @@ def test_a_watcher_is_told_when_findings_change(bench: Bench) -> None:
         ({"patience": 5, "restore_best": True}, "patience 5, restore best"),
         ({"arch_options": {"batch_norm": True}}, "batch_norm True"),
         ({"output": "log-softmax"}, "output log-softmax"),
+        ({"max_steps": 0}, "step limit none"),
     ],
 )
 def test_a_remedy_is_said_in_the_words_of_the_form(remedy: dict[str, Any], words: str) -> None:

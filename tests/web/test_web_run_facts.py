@@ -15,11 +15,14 @@ from lab.runs.headline import HeadlineResult
 from lab.runs.records import RunRecord, RunRequest, RunState
 from lab.runs.run_facts import RunProgress
 from lab.service.lineage import TreeRow
+from pages.server.routes import run_status
 from pages.train.queue import asked_words
 from pages.train.run_view import results_words
 from pages.widgets.lineage import _node
 from pages.widgets.repeat import _seconds
+from pages.widgets.runs import line_facts, state_badge
 from tests.charts.charts_data import run
+from tests.web.addresses import draw_alone
 
 # -- the facts above the charts --------------------------------------------------------------------------------------------
 
@@ -59,6 +62,20 @@ def test_a_run_that_was_asked_to_pause_says_so_until_it_does() -> None:
     assert (asked.status, _facts(asked)["Status"]) == ("pausing", "pausing")
     assert replace(asked, state=RunState.PAUSED).status == "paused"
     assert replace(asked, state=RunState.QUEUED).status == "queued"
+
+
+def test_a_run_whose_worker_is_silent_says_so_in_place_of_a_time_left() -> None:
+    silent = replace(_training(), responding=False, heartbeat_age_s=245.0)
+    facts = _facts(silent)
+    assert (facts["Status"], facts["Time left"]) == ("not responding", "–")
+    words = run_status(silent)["silence"]
+    assert words.startswith("Its worker does not respond: no heartbeat for 4 min 05 s. It was stopped, ")
+    assert f"`python -m lab resume {silent.id}`" in words
+    assert run_status(_training())["silence"] == run_status(replace(silent, state=RunState.QUEUED))["silence"] == ""
+    assert line_facts(silent)[:2] == ["no heartbeat for 4 min 05 s", "step 1,200 of 4,000"]
+    assert line_facts(_training())[:2] == ["", "step 1,200 of 4,000"]
+    app = draw_alone(lambda: state_badge(silent))
+    assert [each.value for each in app.markdown] == [":red-badge[:material/sensors_off: not responding]"]
 
 
 @pytest.mark.parametrize(

@@ -340,7 +340,7 @@ def test_earlier_runs_are_adopted_as_history(swept: tuple[Bench, str]) -> None:
 def test_a_fresh_sweep_says_that_it_waits(bench: Bench) -> None:
     sweep = bench.lab.sweeps.create(asked()).sweep.id
     app = open_sweeps(sweep=sweep)
-    assert metrics(app)["Best validation accuracy"] == "–"
+    assert metrics(app)["Best trial"] == "–"
     assert pictures(app) == []
 
 

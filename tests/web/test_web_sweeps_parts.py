@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 from lab.charts.style import GREY
 from lab.charts.sweeps.scores import scores_at
 from lab.config import RunConfig
+from lab.runs.headline import HeadlineResult
 from lab.service.sweeps import Best, SweepView
 from lab.sweeps.records import LEAST_TRIALS, Counts, Measured, SweepRecord, SweepState, TrialRecord, TrialState
 from lab.sweeps.space import read_parameter
@@ -23,6 +24,7 @@ from pages.state.session import take_flash, value_of
 from pages.state.sweeps import LOOKS, SWEEPS
 from pages.state.train import TRAIN
 from pages.sweeps import create, extend, ladder, pictures, view
+from tests.charts.charts_data import run
 from tests.sweeps.sweep_runs import asked
 from tests.web.addresses import draw_alone
 from tests.web.shown_components import Shown
@@ -275,7 +277,7 @@ def test_the_totals_of_a_sweep_count_what_was_trained_and_what_pausing_saved() -
     )
     seen = SweepView(_sweep(asked(minutes=2.0)), trials, counts, 90.0, 12, None)
     assert _totals(seen) == {
-        "Best validation accuracy": ("–", ""),
+        "Best trial": ("–", ""),
         "Trials": (
             "3 of 8",
             "4 finished, 2 in training, 1 queued, 3 paused, 5 failed; 6 of them answered by earlier runs",
@@ -295,7 +297,24 @@ def test_the_totals_of_a_sweep_count_what_was_trained_and_what_pausing_saved() -
 def test_the_best_trial_has_what_was_measured_last() -> None:
     best = Best(_trial(7, {"lr": 0.1}), Measured(4, 0.25, 0.875))
     app = draw_alone(lambda: view._best(best))
-    assert (app.metric[0].value, app.caption[0].value) == ("87.50 %", "loss 0.2500 after epoch 4")
+    words = "validation accuracy after epoch 4, its last so far; loss 0.2500"
+    assert (app.metric[0].value, app.caption[0].value) == ("87.50 %", words)
+    ended = replace(best, trial=replace(best.trial, state=TrialState.FINISHED))
+    (caption,) = draw_alone(lambda: view._best(ended)).caption
+    assert caption.value == "validation accuracy after epoch 4, its last; loss 0.2500"
+
+
+def test_a_best_trial_whose_own_page_shows_another_epoch_says_so() -> None:
+    def known_by(epoch: int | None) -> str:
+        saved = HeadlineResult(epoch=epoch, which="best", saved=True)
+        of = replace(run(epochs=4), saved=saved)
+        trial = _trial(7, {"lr": 0.1}, state=TrialState.FINISHED)
+        return view.best_words(Best(trial, Measured(4, 0.25, 0.875), 0.8125, of))
+
+    tested = "Test accuracy after epoch 4, shown once, at the end: 81.25 %."
+    other = "Trials are compared after their last epoch; the run's own page shows epoch 3 of 4 (best)."
+    assert known_by(3) == f"{tested} {other}"
+    assert known_by(4) == known_by(None) == tested
 
 
 def test_a_sweep_that_cannot_be_read_says_why_and_nothing_else() -> None:

@@ -102,6 +102,8 @@ def test_an_order_is_named_by_its_setting_or_key_and_direction() -> None:
 def test_cells_hold_what_a_table_can_show() -> None:
     settings = {"lr": 0.001, "weight_decay": 1e-10, "epochs": 3, "shuffle": True, "optimizer": "adam", "train_limit": 0}
     assert [setting_words(*each) for each in settings.items()] == ["0.001", "1e-10", "3", "yes", "Adam", "all"]
+    nothing = ("folds", "max_steps", "eval_every", "grad_clip", "patience", "eval_batch_size")
+    assert [setting_words(name, 0) for name in nothing] == ["off", "none", "off", "off", "off", "auto"]
     assert [table._whole(value) for value in (12.5, 13.5, 7, math.inf, math.nan, None, "9")] == [12, 14, 7] + [None] * 4
     assert table._date(0.0) == pd.Timestamp("1970-01-01", tz="UTC")
     assert table._date(1e11) is pd.NaT

@@ -1,4 +1,4 @@
-"""The best trial so far over the computing time that the sweep has spent."""
+"""The lowest objective that was measured so far, at any rung, over the computing time that the sweep has spent."""
 
 import math
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from lab.sweeps.spec import SweepSpec
 
 
 class Step(NamedTuple):
-    """One measurement: seconds of computing that the sweep had spent by then, what was measured, and the best so far."""
+    """One measurement: seconds of computing that the sweep had spent by then, what was measured, and the lowest so far."""
 
     seconds: float
     value: float
@@ -43,7 +43,7 @@ def progress_info(spec: SweepSpec, trials: Sequence[TrialRecord]) -> tuple[Step,
 
 
 def progress_figure(steps: Sequence[Step], spec: SweepSpec, *, dark: bool = False, height: int = 360) -> go.Figure:
-    """Draw each measurement as a point and the best so far as a line of steps."""
+    """Draw each measurement as a point and the lowest so far as a line of steps."""
     style = run_style(0, dark=dark)
     figure = go.Figure()
     figure.add_scatter(
@@ -61,7 +61,7 @@ def progress_figure(steps: Sequence[Step], spec: SweepSpec, *, dark: bool = Fals
         mode="lines",
         line={"color": style.colour, "width": 2.2, "shape": "hv"},
         hoverinfo="skip",
-        name="best so far",
+        name="lowest so far",
     )
     figure.update_layout(
         layout(
@@ -79,6 +79,6 @@ def progress_words(steps: Sequence[Step], spec: SweepSpec) -> str:
     """Return the figure in words."""
     last = steps[-1]
     return (
-        f"{objective_title(spec)} of the best trial over computing time: from {steps[0].best:.4g} to {last.best:.4g} "
+        f"Lowest {objective_title(spec).lower()} measured so far over computing time: from {steps[0].best:.4g} to {last.best:.4g} "
         f"after {format_duration(last.seconds)}"
     )

@@ -43,7 +43,10 @@ class Scale(NamedTuple):
         described: dict[str, Any] = {"title": title, "range": [low - room, high + room]}
         if self.parameter.values:
             values = [value for value in self.parameter.values if not self.log or value > 0]
-            described |= {"tickvals": [self.place(value) for value in values], "ticktext": [f"{v:g}" for v in values]}
+            described |= {
+                "tickvals": [self.place(value) for value in values],
+                "ticktext": [self.parameter.spec.number_text(value) for value in values],
+            }
         elif self.log:
             ticks = log_ticks(low, high)
             described |= {"tickvals": [self.place(tick) for tick in ticks], "ticktext": [f"{tick:g}" for tick in ticks]}

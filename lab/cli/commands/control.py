@@ -26,7 +26,8 @@ def _request(lab: Lab, run: str, request: RunRequest, as_json: bool, *, executor
     if as_json:
         print_json(as_dict(record))
     else:
-        click.echo(f"Run {record.id} is {record.state.value}.")
+        silence = f" ({record.silence_text})" if record.silent else ""
+        click.echo(f"Run {record.id} is {record.state.value}{silence}.")
 
 
 @click.command()

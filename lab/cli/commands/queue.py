@@ -76,7 +76,7 @@ def _print_queue(runs: Sequence[RunRecord], as_json: bool, *, owner: str | None 
         (
             places.get(run.id, ""),
             run.id,
-            run.state.value,
+            run.status,
             run.name,
             run.config.arch,
             run.config.dataset,

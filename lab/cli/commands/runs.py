@@ -155,7 +155,7 @@ def _relatives(run: RunRecord, above: RunRecord | None, below: Sequence[RunRecor
 
 
 def _show_text(run: RunRecord, rows: list[dict[str, Any]], files: int, relatives: Sequence[str]) -> None:
-    click.echo(f"{run.id}  {run.name}  {run.status}  {run.reason}".rstrip())
+    click.echo(f"{run.id}  {run.name}  {run.status}  {run.silence_text or run.reason}".rstrip())
     for line in relatives:
         click.echo(line)
     changed = ", ".join(f"{name}={value}" for name, value in run.config.changed().items())

@@ -15,6 +15,7 @@ from lab.service.lab import Lab
 from lab.settings import user_path
 from lab.sharing.bundle.read import import_bundle
 from lab.sharing.formats import FORMATS, ExportFormat, export_runs, get_format, zip_files
+from lab.user_files import require_file
 
 
 @click.command("export")
@@ -86,6 +87,7 @@ def write_files(files: Mapping[str, bytes], format: ExportFormat, out: Path) -> 
 def import_runs(lab: Lab, bundle: Path, as_json: bool) -> None:
     """Import the runs of a BUNDLE after checking it."""
     try:
+        require_file(user_path(bundle))
         with user_path(bundle).open("rb") as stream:
             records = import_bundle(lab, stream)
     except OSError as error:

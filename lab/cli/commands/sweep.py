@@ -178,8 +178,11 @@ def read_json(place: str) -> Any:
         if place == "-":
             text = sys.stdin.read(MOST_SPEC + 1)
         else:
-            path = user_path(Path(place))
-            text = path.read_text(encoding="utf-8") if path.stat().st_size <= MOST_SPEC else " " * (MOST_SPEC + 1)
+            with user_path(Path(place)).open(
+                "rb"
+            ) as stream:  # a pipe too, such as <(…) of a shell; /dev/zero has no end
+                data = stream.read(MOST_SPEC + 1)
+            text = data.decode() if len(data) <= MOST_SPEC else " " * (MOST_SPEC + 1)
     except OSError as error:
         raise InputError(
             f"{place} cannot be read ({error.strerror or error}): give the path of a JSON file."
@@ -301,15 +304,18 @@ def _print_view(view: SweepView) -> None:
     if view.best is not None:
         measured = view.best.measured
         words = f"Best: trial {view.best.trial.number}, validation loss {format_loss(measured.val_loss)}, "
-        words += f"accuracy {format_percent(measured.val_accuracy)} after epoch {measured.epoch}"
+        words += f"accuracy {format_percent(measured.val_accuracy)} after {view.best.epoch_text}"
         if view.best.test_accuracy is not None:
             words += f"; {format_percent(view.best.test_accuracy)} on the test set"
         click.echo(words)
+        if view.best.selected_text:
+            click.echo(f"Trials are compared after their last epoch; {view.best.selected_text}.")
     rows = [
         (
             trial.number,
             trial.run,
             ", ".join(f"{name}={_short(value)}" for name, value in trial.params.items()),
+            "" if trial.last is None else trial.last.epoch,
             "" if trial.last is None else format_loss(trial.last.val_loss),
             "" if trial.last is None else format_percent(trial.last.val_accuracy),
             trial.state.value,
@@ -317,8 +323,8 @@ def _print_view(view: SweepView) -> None:
         )
         for trial in view.trials
     ]
-    columns = ("trial", "run", "settings", "val. loss", "val. acc.", "state", "decision")
-    print_table(columns, rows, right=("trial", "val. loss", "val. acc."))
+    columns = ("trial", "run", "settings", "epoch", "val. loss", "val. acc.", "state", "decision")
+    print_table(columns, rows, right=("trial", "epoch", "val. loss", "val. acc."))
 
 
 def _short(value: Any) -> str:

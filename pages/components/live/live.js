@@ -288,7 +288,7 @@ class Live extends Curves {
     const lines = [];
     if (this.trouble) lines.push(this.trouble);
     const news = this.news;
-    if (news && !news.responding && news.live && news.state !== "queued") lines.push("The worker has not answered for a while.");
+    if (news?.silence) lines.push(news.silence);
     if (news && news.total === 0) lines.push(news.state === "queued" ? "Waiting for a free worker; the page Machines says what trains first." : news.live ? "Waiting for the first step." : "No step was recorded.");
     const nonFinite = this.store[this.data.steps]?.nonFinite ?? [];
     if (nonFinite.length) lines.push(`The loss is ${nonFinite[0][1]} at step ${number(nonFinite[0][0])}: crosses mark steps that have no number.`);
