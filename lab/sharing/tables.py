@@ -6,6 +6,7 @@ apostrophe in front (OWASP ASVS 5.0, 1.2.10), in Markdown and LaTeX every specia
 
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from lab.metrics import ACCURACY
@@ -29,7 +30,7 @@ _LATEX = {
     "~": r"\textasciitilde{}",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
-    '"': r"\textquotedbl{}",
+    '"': r"\char34{}",  # \textquotedbl is an error in LaTeX's own font encoding, OT1
     "|": r"\textbar{}",
     "[": "{[}",
     "]": "{]}",
@@ -145,7 +146,8 @@ def markdown_text(text: str) -> str:
 
 def latex_text(text: str) -> str:
     """Return text that LaTeX shows as it is."""
-    return "".join(_LATEX.get(c, c) for c in " ".join(text.split()))
+    words = "".join(_LATEX.get(c, c) for c in " ".join(text.split()))
+    return re.sub("-(?=-)", "-{}", words)  # two hyphens, as in a flag's name, would become one dash
 
 
 def number_columns(table: Table) -> list[bool]:

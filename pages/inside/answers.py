@@ -6,7 +6,7 @@ import streamlit as st
 from lab.charts import tiles as paint
 from lab.charts.calibration import calibration_figure
 from lab.errors import InputError
-from lab.formatting import format_percent, percent_number, plural
+from lab.formatting import format_loss, format_percent, percent_number, plural
 from lab.inspection.metrics import (
     Answers,
     EvaluationReport,
@@ -75,7 +75,10 @@ def _totals(evaluation: EvaluationReport, answers: Answers) -> None:
         ("Test accuracy", format_percent(evaluation.accuracy)),
         ("Mistakes", f"{wrong:,}"),
         ("Images", f"{evaluation.images:,}"),
-        ("Loss", f"{evaluation.loss:.4f}"),
+        (
+            "Cross-entropy",
+            format_loss(evaluation.loss),
+        ),  # whatever the run minimised: its own loss is on Train and Runs
         ("Calibration error", format_percent(evaluation.calibration.ece)),
     ]
     with st.grid(min_column_width=130, key=element("inside-totals")):

@@ -19,6 +19,7 @@ from lab.cli.commands.train import _stop
 from lab.config import FIELDS
 from lab.data.load import load_dataset
 from lab.examples.catalogue import EXAMPLES
+from lab.formatting import format_loss
 from lab.presets import PRESETS
 from lab.runs.records import RunState
 from lab.service.lab import Lab
@@ -183,6 +184,8 @@ def test_evaluate_all_epochs_agrees_with_what_training_recorded(
     losses = [row["val/loss"] for row in rows if row["step"] in {report["step"] for report in reports}]
     lines = command_line("evaluate", trained["run"], "--all-epochs")[1].splitlines()
     assert [line.endswith("lowest validation loss") for line in lines] == [loss == min(losses) for loss in losses]
+    for line, report in zip(lines, reports, strict=True):  # not "loss": a run may have minimised another one
+        assert f"test  cross-entropy {format_loss(report['loss'])}" in line
 
 
 def test_inspect_writes_the_maps_and_says_what_it_saw(

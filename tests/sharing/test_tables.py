@@ -138,6 +138,7 @@ def test_latex_shows_text_as_it_is(pair: tuple[RunRecord, RunRecord]) -> None:
     assert latex_text(r"50% of $x_1 & \input{y}^2~#") == (
         r"50\% of \$x\_1 \& \textbackslash{}input\{y\}\textasciicircum{}2\textasciitilde{}\#"
     )
+    assert latex_text('"--lr" 1---2') == r"\char34{}-{}-lr\char34{} 1-{}-{}-2"
 
 
 def test_ids_and_epochs_that_begin_with_a_digit_are_no_numbers() -> None:

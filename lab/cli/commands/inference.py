@@ -11,7 +11,7 @@ from lab.charts.tiles import grid, paint
 from lab.cli.output import echo, json_flag, print_json, print_table, write_file
 from lab.data.pictures import MAX_BYTES
 from lab.errors import InputError
-from lab.formatting import format_percent, plural
+from lab.formatting import format_loss, format_percent, plural
 from lab.inspection.images import pick_image
 from lab.inspection.report import evaluate_network, inspect_image
 from lab.service.lab import Lab
@@ -101,7 +101,8 @@ def _content(path: Path) -> bytes | InputError:
 def evaluate(lab: Lab, run: str, epoch: str, all_epochs: bool, as_json: bool) -> None:
     """Evaluate a run's saved weights on the test set.
 
-    Prints accuracy and loss; --json adds the numbers per class and the confusion matrix.
+    Prints accuracy and cross-entropy, in --json `loss`: the run's own loss is another number where it minimised something else, and
+    `show` has that. --json adds the numbers per class and the confusion matrix.
     """
     requested = read_epoch(epoch)
     record = lab.store.runs.resolve(run)
@@ -127,7 +128,9 @@ def evaluate(lab: Lab, run: str, epoch: str, all_epochs: bool, as_json: bool) ->
         if not as_json:
             mark = f"  {_WHICH.get(answering.which, '')}" if answers else ""
             accuracy = f"{format_percent(made.accuracy)} test"
-            click.echo(f"epoch {file.epoch:>3} of {record.config.epochs}  {accuracy}  loss {made.loss:.4f}{mark}")
+            click.echo(
+                f"epoch {file.epoch:>3} of {record.config.epochs}  {accuracy}  cross-entropy {format_loss(made.loss)}{mark}"
+            )
     if as_json:
         print_json({"run": record.id, "epochs": reports} if all_epochs else {"run": record.id, **reports[0]})
 
