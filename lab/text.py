@@ -8,7 +8,7 @@ Control characters can control a terminal, bidirectional controls and invisible 
 import re
 import unicodedata
 
-_SECRET = re.compile(r"(://[^:/@]*:).*(?=@)|([?&](?:password|secret)=)[^&]*")  # a password may itself contain / and @
+_SECRET = re.compile(r"(://[^:/@]*:).*(?=@)|([?&](?:password|secret)=)[^&]*")  # a password may contain / and @
 SENTENCE_LIMIT = 300  # characters of an error message
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # control, format, surrogate, line and paragraph separator
 # Blank, although letters, marks or symbols by category: Hangul fillers, the combining grapheme joiner, two Khmer
@@ -51,7 +51,7 @@ _GAP = "…"
 
 
 def hide_password(url: str) -> str:
-    """Return an address as people are shown it: with three asterisks in place of each password in it."""
+    """Return a URL for display, with each password replaced by three asterisks."""
     return _SECRET.sub(lambda found: f"{found[1] or found[2]}***", url)
 
 
