@@ -1,4 +1,4 @@
-"""`python -m lab`, or `convlab` where the lab is installed: the command line."""
+"""Entry point of the command line: `python -m lab`, or `convlab` if the package is installed."""
 
 import io
 import os
@@ -8,16 +8,16 @@ from lab.settings import PROCESS_ENVIRONMENT
 
 
 def main(prog_name: str = "convlab") -> None:
-    """Run one command and leave with its exit code; `prog_name` is what the help calls the program."""
+    """Run one command and exit with its code. `prog_name` is the program name that the help shows."""
     os.environ.update({**PROCESS_ENVIRONMENT, **os.environ})  # before a command imports torch
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # None where it is closed
-            stream.reconfigure(errors="backslashreplace")  # a dash must not end a command where the terminal has none
+        if isinstance(stream, io.TextIOWrapper):  # None if it is closed
+            stream.reconfigure(errors="backslashreplace")  # a character that the terminal lacks must not end a command
     try:
         from lab.cli.app import main as run
 
         run(prog_name=prog_name)
-    except KeyboardInterrupt:  # before the command had begun
+    except KeyboardInterrupt:  # before the command started
         sys.exit(1)
 
 

@@ -1,7 +1,8 @@
-"""Files that are written whole or not at all, and folders that only their owner can read; both survive a power cut.
+"""Atomic, durable file writes, and folders that only their owner can read.
 
-A file goes to a temporary name in its own folder, is synced, renamed, and the folder synced. Any process may be killed
-at any moment: what is left is the old file or the new one, and perhaps a temporary file named `.….tmp`.
+A file is written under a temporary name in its own folder, synced and renamed, and then the folder is synced. If the
+process is killed at any moment, either the old file or the new one remains, possibly with a temporary file named
+`.….tmp`.
 """
 
 import os
@@ -9,17 +10,17 @@ import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
-TEMPORARY = ".tmp"  # how the name of a half-written file ends; it begins with a dot
-_PRIVATE_MODE, _SHARED_MODE = 0o600, 0o666  # the umask takes away from either
+TEMPORARY = ".tmp"  # suffix of the name of a partially written file, which starts with a dot
+_PRIVATE_MODE, _SHARED_MODE = 0o600, 0o666  # before the umask
 
 
 def write_atomically(path: Path, parts: Iterable[bytes], *, private: bool = True) -> None:
-    """Write a file whole or not at all, replacing what was there, and make the folders above it.
+    """Write a file atomically, replacing an existing one, and create missing parent folders.
 
-    private: only its owner can read the file and the folders made for it. Raises `OSError`, after which the old file is
-    still whole.
+    private: only the owner can read the file and the folders created for it. Raises `OSError`; the old file is then
+    unchanged.
     """
-    # Short, though the name be as long as names can be.
+    # Not derived from the name, which may already have the maximum length.
     temporary = path.with_name(f".{secrets.token_hex(8)}{TEMPORARY}")
     handle = _create(temporary, private=private)
     try:
@@ -36,13 +37,13 @@ def write_atomically(path: Path, parts: Iterable[bytes], *, private: bool = True
 
 
 def rename_synced(source: Path, target: Path) -> None:
-    """Give a file or a folder, whose contents are synced, its final name, replacing a file. Raises `OSError`."""
+    """Rename a file or folder whose contents are already synced, replacing an existing file. Raises `OSError`."""
     source.replace(target)
     sync_folder(target.parent)
 
 
 def make_private(folder: Path) -> None:
-    """Create a folder and what is missing above it, each with mode 0700; folders that exist stay as they are."""
+    """Create a folder and its missing parents with mode 0700; existing folders keep their mode."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     for path in reversed(missing):
         path.mkdir(mode=0o700, exist_ok=True)
@@ -50,9 +51,9 @@ def make_private(folder: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Have the system write down which files a folder holds."""
+    """Flush a folder's directory entries to disk."""
     if os.name != "posix":
-        return  # other systems write a rename down without it, or cannot open a folder
+        return  # other systems persist a rename without this, or cannot open a folder
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -65,7 +66,7 @@ def _create(path: Path, *, private: bool) -> int:
     _make_folder(path.parent, private=private)
     try:
         return os.open(path, flags, mode)
-    except FileNotFoundError:  # another process deleted the last file of this folder, and the folder, just now
+    except FileNotFoundError:  # another process has just deleted the last file of this folder, and the folder itself
         _make_folder(path.parent, private=private)
         return os.open(path, flags, mode)
 

@@ -1,7 +1,7 @@
-"""Checkpoints and weights as safetensors bytes: tensors by name, the rest as JSON in the header. No pickle anywhere.
+"""Checkpoints and weights as safetensors bytes: tensors by name, everything else as JSON in the header. No pickle.
 
-safetensors is safe to open but has no checksum: the store records the SHA-256 of the bytes. Format, names and shapes are
-checked here.
+safetensors is safe to open but has no checksum, so the store records the SHA-256 of the bytes. Format, names and shapes
+are checked here.
 """
 
 import json
@@ -17,13 +17,13 @@ from lab.errors import ArtifactError
 from lab.training.checkpoint import Checkpoint, Weights, copy_state
 from lab.training.progress import Progress
 
-FORMAT = 1  # raised when the layout of a checkpoint changes; a newer one is refused
+FORMAT = 1  # incremented when the layout of a checkpoint changes; newer formats are refused
 _HEADER = "convlab"
 _MODEL, _OPTIMIZER, _RNG, _BEST = "model/", "optimizer/", "rng/", "best/"
 
 
 def encode(state: Checkpoint | Weights) -> bytes:
-    """Return what training hands over to be saved, as safetensors bytes."""
+    """Return a checkpoint or weights as safetensors bytes."""
     return encode_checkpoint(state) if isinstance(state, Checkpoint) else encode_weights(state)
 
 
@@ -41,12 +41,12 @@ def encode_checkpoint(checkpoint: Checkpoint) -> bytes:
 
 
 def encode_weights(weights: Weights) -> bytes:
-    """Return the weights under the network's own names; the facts go into the header."""
+    """Return the weights as safetensors bytes, under the network's parameter names; the facts go into the header."""
     return _encode(weights.model, {"format": FORMAT, "kind": "weights", **weights.facts})
 
 
 def decode_checkpoint(data: bytes) -> Checkpoint:
-    """Return what `encode_checkpoint` was given; raises `ArtifactError` for anything else."""
+    """Return the checkpoint that `encode_checkpoint` encoded. Raises `ArtifactError` for any other data."""
     tensors, header = _decode(data, kind="checkpoint")
     groups: dict[str, dict[str, Tensor]] = {_MODEL: {}, _OPTIMIZER: {}, _RNG: {}, _BEST: {}}
     for full_name, tensor in tensors.items():
@@ -69,7 +69,7 @@ def decode_checkpoint(data: bytes) -> Checkpoint:
 
 
 def load_weights(network: nn.Module, data: bytes) -> None:
-    """Load saved weights, or a checkpoint's, into a network of the same architecture; raises `ArtifactError`."""
+    """Load saved weights, or those of a checkpoint, into a network of the same architecture. Raises `ArtifactError`."""
     tensors, header = _decode(data, kind=None)
     if header.get("kind") == "checkpoint":
         tensors = {name.removeprefix(_MODEL): t for name, t in tensors.items() if name.startswith(_MODEL)}

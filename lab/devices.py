@@ -1,7 +1,8 @@
-"""Which device a run uses, what that device is, and the process settings that make a CPU fast.
+"""Device selection and description, memory measurement, and the process settings that make a CPU fast.
 
-`resolve_device` turns "auto" or a name into a `torch.device` or one clear sentence; `keep_big_blocks` can be called at
-any time. What must be in the environment before torch is imported is `lab.settings.PROCESS_ENVIRONMENT`.
+`resolve_device` turns "auto" or a name into a `torch.device`, or raises an error that the user can act on.
+`keep_big_blocks` can be called at any time. Variables that must be set before torch is imported are in
+`lab.settings.PROCESS_ENVIRONMENT`.
 """
 
 import contextlib
@@ -38,7 +39,7 @@ def available_devices() -> tuple[str, ...]:
 
 
 def resolve_device(name: str = "auto") -> torch.device:
-    """Return the device of this name; "auto" is the first GPU, else the CPU. Raises `DeviceError`."""
+    """Return the device with this name; "auto" is the first GPU, or the CPU if there is none. Raises `DeviceError`."""
     known = available_devices()
     wanted = name.strip().lower()
     if wanted == "auto":
@@ -51,7 +52,7 @@ def resolve_device(name: str = "auto") -> torch.device:
 
 
 def use_device(device: torch.device) -> None:
-    """Let "cuda" mean this GPU from now on, in this process; without a number it is the one that it means already."""
+    """Make this GPU the process's current CUDA device; a device without an index changes nothing."""
     if device.type == "cuda" and device.index is not None:
         torch.cuda.set_device(device)
 
@@ -62,7 +63,7 @@ def numbered_device(name: str) -> str:
 
 
 def describe_device(device: torch.device) -> dict[str, Any]:
-    """Return what a result's reader needs to know of the machine: names, versions, threads, memory in MiB."""
+    """Return the facts about the machine that are recorded with a result: names, versions, threads, memory in MiB."""
     facts: dict[str, Any] = {
         "device": str(device),
         "name": _cpu_name(),
@@ -73,22 +74,22 @@ def describe_device(device: torch.device) -> dict[str, Any]:
         "platform": platform.platform(terse=True),
     }
     if device.type == "cuda":
-        card = torch.cuda.get_device_properties(device)
-        facts |= {"name": card.name, "memory_mb": card.total_memory // _MB, "cuda": torch.version.cuda or ""}
+        gpu = torch.cuda.get_device_properties(device)
+        facts |= {"name": gpu.name, "memory_mb": gpu.total_memory // _MB, "cuda": torch.version.cuda or ""}
     elif device.type == "mps":
         facts |= {"name": f"Apple GPU ({platform.machine()})"}
     return facts
 
 
 def memory_mb(device: torch.device) -> float:
-    """Return the peak memory in MiB since `reset_peak_memory`: allocated on a CUDA device, else resident in this process.
+    """Return the peak memory in MiB since `reset_peak_memory`: allocated by CUDA, else resident in the process.
 
-    NaN on Windows, where exported code may run and the standard library does not say.
+    NaN on Windows, where exported code may run and the standard library does not provide it.
     """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / _MB
     lines = _STATUS.read_text(encoding="utf-8").splitlines() if _STATUS.exists() else []
-    for line in lines:  # first: what getrusage says may be the peak of the process that started this one
+    for line in lines:  # preferred: the value of getrusage may be the peak of the parent process
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) / 1024
     if sys.platform == "win32":
@@ -98,32 +99,33 @@ def memory_mb(device: torch.device) -> float:
 
 
 def reset_peak_memory(device: torch.device) -> bool:
-    """Let the peak begin anew at what is in use now; False where the system cannot (there it is the process's).
+    """Reset the peak to the memory in use now; return False if the system cannot, so that the peak is the process's.
 
-    A worker trains one run after the other, and a small network's peak is not that of the large one before it.
+    A worker trains one run after another, and a small network's peak must not be that of the large one before it.
     """
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return True
     if _has_glibc():
-        ctypes.CDLL(None).malloc_trim(0)  # what `keep_big_blocks` kept
+        ctypes.CDLL(None).malloc_trim(0)  # return the blocks that `keep_big_blocks` retained
     try:
-        _CLEAR_REFS.write_text("5", encoding="ascii")  # 5: the peak resident set size is what is resident now
+        _CLEAR_REFS.write_text("5", encoding="ascii")  # 5: reset the peak resident set size to the current one
     except OSError:  # not Linux, or a container without it
         return False
     return True
 
 
 def to_double(x: torch.Tensor) -> torch.Tensor:
-    """Return the numbers as float64, on the CPU where the device has no such format (MPS)."""
+    """Return the tensor as float64, on the CPU if the device does not support float64 (MPS)."""
     return (x.cpu() if x.device.type == "mps" else x).double()
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether an allocation failed: CUDA and MPS have a type of their own or a phrase, the CPU only a phrase.
+    """Return whether an allocation failed: CUDA and MPS have an exception type or a message, the CPU only a message.
 
-    cuBLAS and cuDNN name a status: CUBLAS_STATUS_ALLOC_FAILED where a handle finds no room, for instance. A convolution of which no
-    algorithm finds room ends with the last phrase; every kind of convolution in the lab has algorithms.
+    cuBLAS and cuDNN name a status, such as CUBLAS_STATUS_ALLOC_FAILED if there is no memory for a handle. The last
+    message means that no algorithm of a convolution fits into memory, or that none exists, which is not the case for
+    the convolutions of the lab.
     """
     phrases = (
         "out of memory",
@@ -137,7 +139,7 @@ def is_out_of_memory(error: RuntimeError) -> bool:
 
 
 def synchronise(device: torch.device) -> None:
-    """Wait until a GPU has done what it was asked for; a CPU always has."""
+    """Wait for all queued work of a GPU; a CPU has none."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":
@@ -145,7 +147,7 @@ def synchronise(device: torch.device) -> None:
 
 
 def release_memory(device: torch.device) -> None:
-    """Give blocks that torch holds for later back to a GPU, so that smaller ones find room."""
+    """Release the memory blocks that torch caches on a GPU, so that other allocations fit."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
     elif device.type == "mps":
@@ -154,7 +156,7 @@ def release_memory(device: torch.device) -> None:
 
 @contextlib.contextmanager
 def without_trials(device: torch.device) -> Iterator[None]:
-    """Let cuDNN choose by its rules what is computed too seldom to try all algorithms for: each shape of each layer takes tens of ms."""
+    """Turn cuDNN benchmarking off for code that runs too rarely to repay it: tens of ms per shape and layer."""
     cudnn = torch.backends.cudnn
     before = cudnn.benchmark
     cudnn.benchmark = before and device.type != "cuda"
@@ -166,9 +168,9 @@ def without_trials(device: torch.device) -> Iterator[None]:
 
 @cache
 def keep_big_blocks() -> bool:
-    """Tell glibc to keep big freed blocks instead of returning them to the kernel; False where there is no glibc.
+    """Make glibc keep large freed blocks instead of returning them to the kernel; return False without glibc.
 
-    Without it every step's large tensors are mapped and page-faulted anew (max-pooling's backward most of all).
+    Otherwise every step maps and page-faults its large tensors again (max-pooling's backward most of all).
     """
     if not _has_glibc():
         return False

@@ -1,8 +1,8 @@
-"""Every deliberate error of the lab.
+"""The exceptions that the lab raises deliberately.
 
-One root, so that a page or the CLI can show `LabError` and let anything else keep its traceback. A message is one
-sentence with the value, the rule and the way out, at most 300 characters whatever the value is. The exit code is the
-CLI's: 2 for a usage error, 1 for a failure.
+They share one base class, so that a page or the CLI can show a `LabError` and let anything else keep its traceback. A
+message is one sentence with the value, the rule and the remedy, at most 300 characters whatever the value is. The exit
+code is the CLI's: 2 for a usage error, 1 for a failure.
 """
 
 import difflib
@@ -14,7 +14,7 @@ _LISTED = 160  # characters of the names that a message lists
 
 
 class LabError(Exception):
-    """Something the user or the machine did that the lab answers in one sentence."""
+    """Base class of errors that are shown to the user as one sentence, without a traceback."""
 
     exit_code = 1
 
@@ -23,7 +23,7 @@ class LabError(Exception):
 
 
 class ConfigError(LabError):
-    """A setting has a value that cannot be used; `field` names it so that a form can mark it."""
+    """A setting has an invalid value; `field` names the setting so that a form can mark it."""
 
     exit_code = 2
 
@@ -33,43 +33,43 @@ class ConfigError(LabError):
 
 
 class UnknownNameError(ConfigError):
-    """A name is not in its registry."""
+    """A name is not registered."""
 
 
 class ShapeError(ConfigError):
-    """A network cannot take images of this size."""
+    """A network does not accept images of this size."""
 
 
 class DataError(LabError):
-    """A data set is absent, damaged or could not be fetched."""
+    """A data set is missing, damaged or could not be fetched."""
 
 
 class DamagedDataError(DataError):
-    """A file of a data set is cut or changed: fetching it again helps."""
+    """A file of a data set is truncated or altered; fetching it again repairs it."""
 
 
 class WrongDataError(DataError):
-    """A file of a data set is whole, but not what belongs there."""
+    """A file of a data set is intact but has the wrong contents."""
 
 
 class DeviceError(ConfigError):
-    """The asked-for device is not on this machine."""
+    """The requested device is not available on this machine."""
 
 
 class TrainingError(LabError):
-    """Training ended before its last step, for a reason the user can act on."""
+    """Training ended before its last step for a reason that the user can act on."""
 
 
 class StoreError(LabError):
-    """The run store refused or could not do something."""
+    """The run store refused a request or could not complete it."""
 
 
 class StoreBusyError(StoreError):
-    """Another process holds the store's write lock for too long."""
+    """Another process held the store's write lock for too long."""
 
 
 class StoreUnreachableError(StoreBusyError):
-    """The database server does not answer for now; what waits for a busy store waits for this one too."""
+    """The database server does not respond at the moment; callers that wait for a busy store wait for this too."""
 
 
 class StoreVersionError(StoreError):
@@ -81,13 +81,13 @@ class ReadOnlyError(StoreError):
 
 
 class TextError(StoreError):
-    """A name, note, tag, owner or priority cannot be stored as it is."""
+    """A name, note, tag, owner or priority is not valid for storage."""
 
     exit_code = 2
 
 
 class LeaseLostError(StoreError):
-    """This process no longer owns the run it writes to."""
+    """This process no longer holds the lease of the run that it writes to."""
 
 
 class RunNotFoundError(StoreError):
@@ -103,19 +103,19 @@ class SweepNotFoundError(StoreError):
 
 
 class SweepStateError(StoreError):
-    """The sweep's state does not allow the request, or it cannot be read."""
+    """The sweep's state does not allow the request, or the state cannot be read."""
 
 
 class StaleSweepError(StoreError):
-    """Another process has changed the sweep since it was read, so nothing was written."""
+    """Another process changed the sweep after it was read, so nothing was written."""
 
 
 class UnreadableRunError(StoreError):
-    """A run's stored values are damaged, or this release cannot read them, so none of them is shown."""
+    """A run's stored values are damaged or not readable by this release, so none of them is shown."""
 
 
 class JoinRefusedError(StoreError):
-    """This machine may not train for the lab: another release, another place, or a name that is taken."""
+    """This machine cannot join the lab: different release, different storage, or a host name already in use."""
 
 
 class HostStateError(StoreError):
@@ -127,27 +127,27 @@ class RunStateError(StoreError):
 
 
 class ArtifactError(LabError):
-    """A saved file is absent, damaged or not what its record says."""
+    """A saved file is missing, damaged or does not match its record."""
 
 
 class ArtifactsUnreachableError(ArtifactError):
-    """The place of the saved files does not answer for now; a training waits for it as for a store that is away."""
+    """The artifact storage does not respond at the moment; training waits for it as for an unreachable store."""
 
 
 class InputError(LabError):
-    """An image, layer, epoch or file given by the user cannot be used."""
+    """An image, layer, epoch or file from the user cannot be used."""
 
     exit_code = 2
 
 
 def close_match(name: str, known: Iterable[str], *, cutoff: float = 0.5) -> str:
-    """Return the known name that is closest to a wrong one, "" where none is close (`difflib`'s ratio, 0 to 1)."""
+    """Return the known name closest to `name`, or "" if none is close. cutoff: smallest ratio of `difflib`, 0 to 1."""
     return next(iter(difflib.get_close_matches(name, sorted(map(str, known)), n=1, cutoff=cutoff)), "")
 
 
 def near_miss(name: str, known: Iterable[str]) -> str:
-    """Return the sentence that leads from a wrong name to a right one: the closest name, else as many as fit."""
-    names = sorted(map(str, known))  # members of an enum show as their value
+    """Return a sentence that suggests the closest known name, or else lists as many names as fit."""
+    names = sorted(map(str, known))  # `str` writes enum members as their values
     close = close_match(name[:100], names)
     if close:
         return f"Did you mean {shortened(close, _LISTED)!r}?"

@@ -1,7 +1,7 @@
-"""What the lab says about a run: findings, and the outcome that follows from them.
+"""Findings about a run, and the outcome that follows from them.
 
-Records only, without torch and store: `lab.diagnosis` judges a run's settings and curves, `lab.runs` stores what it
-found, pages and exports show it. A finding's code decides the outcome here and nowhere else.
+Records only, without torch or the store: `lab.diagnosis` examines a run's settings and curves, `lab.runs` stores the
+findings, and pages and exports show them. Only this module maps a finding's code to an outcome.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,12 +10,13 @@ from enum import StrEnum
 from typing import Any
 
 SEVERITIES = ("mistake", "warning", "hint")
-DIVERGED = "diverged"  # codes of the findings that decide a run's outcome
+# The codes of the findings that determine a run's outcome.
+DIVERGED = "diverged"
 AT_CHANCE = "at-chance"
 
 
 class Outcome(StrEnum):
-    """What became of a run that finished without having learned."""
+    """How a run failed to learn although it finished."""
 
     DIVERGED = "diverged"
     AT_CHANCE = "no better than guessing"
@@ -28,8 +29,8 @@ _OUTCOMES = {DIVERGED: Outcome.DIVERGED, AT_CHANCE: Outcome.AT_CHANCE}
 class Finding:
     """One statement about a run or its settings.
 
-    code: names the rule. severity: "mistake", "warning" or "hint". message: one sentence or two, true when it was
-    written; numbers name their epoch. remedy: the settings to change, empty where no setting would help.
+    code: id of the rule. severity: "mistake", "warning" or "hint". message: one or two sentences, true at the time of
+    writing; numbers name their epoch. remedy: the settings to change, empty if no setting would help.
     """
 
     code: str
@@ -39,16 +40,16 @@ class Finding:
 
     @property
     def outcome(self) -> Outcome | None:
-        """The outcome that this finding gives its run, if any."""
+        """The outcome that this finding implies for its run, if any."""
         return _OUTCOMES.get(self.code)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the finding as JSON values."""
+        """Return the finding as a JSON-safe dictionary."""
         return {"code": self.code, "severity": self.severity, "message": self.message, "remedy": dict(self.remedy)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Finding":
-        """Build from `as_dict()`; raises `KeyError`, `TypeError` or `ValueError` for anything else."""
+        """Build a finding from `as_dict()`. Raises `KeyError`, `TypeError` or `ValueError` for other values."""
         code, severity, message, remedy = (values[name] for name in ("code", "severity", "message", "remedy"))
         texts = isinstance(code, str) and isinstance(message, str)
         if not texts or severity not in SEVERITIES or not isinstance(remedy, Mapping):
@@ -57,5 +58,5 @@ class Finding:
 
 
 def outcome_of(findings: Iterable[Finding]) -> Outcome | None:
-    """Return the outcome that the findings of a run give it, None where it learned."""
+    """Return the outcome that a run's findings imply, or None if it learned."""
     return next((finding.outcome for finding in findings if finding.outcome), None)

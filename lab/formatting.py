@@ -1,4 +1,4 @@
-"""How numbers are written for people, the same on pages, CLI, report and files: one function a kind of number."""
+"""Number formatting shared by pages, CLI, report and files: one function for each kind of number."""
 
 import math
 import sys
@@ -6,16 +6,16 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, tzinfo
 
 _MINUTE_S, _HOUR_S = 60, 3600
-_TENTHS_S = 9.95  # below it tenths of a second are written
-# What a clock can have said: from 1970 to the last day of 9999 that every time zone can show.
+_TENTHS_S = 9.95  # shorter durations are written with tenths of a second
+# Largest time stamp that is formatted: `datetime` ends with 9999, and two days are left for time zones.
 LAST_MOMENT = 253_402_300_800.0 - 2 * 86_400.0
-_PLAIN = 1e6  # shares beyond this are no accuracies; they are written in scientific notation
+_PLAIN = 1e6  # larger shares cannot be accuracies and are written in scientific notation
 
 
 def format_percent(share: object, *, digits: int = 2) -> str:
-    """Return a share as per cent, such as "98.31 %"; a dash for nothing, "NaN" and "∞" by name.
+    """Return a share as per cent, such as "98.31 %", "NaN" or "∞"; a dash for a value that is not a number.
 
-    A share below 1 is never written as 100 and one above 0 never as 0: ">99.99 %", "<0.01 %".
+    A share below 1 is never written as 100 and a share above 0 never as 0, but as ">99.99 %" and "<0.01 %".
     """
     if not isinstance(share, int | float):
         return "–"
@@ -35,9 +35,10 @@ def format_percent(share: object, *, digits: int = 2) -> str:
 
 
 def percent_number(share: object, *, digits: int = 2) -> float | None:
-    """Return a share as a number of per cent for a table's number column, rounded as `format_percent` rounds.
+    """Return a share in per cent for a number column of a table, rounded as in `format_percent`.
 
-    Below 100 it stays at least the last digit below it, above 0 at least the last digit above; nothing for no number.
+    A share below 1 stays at least one last digit below 100, a share above 0 at least one last digit above 0. None for a
+    value that is not a number or too large.
     """
     if not isinstance(share, int | float) or not abs(share) <= _PLAIN:  # "not inside", so that NaN fails too
         return None
@@ -47,13 +48,13 @@ def percent_number(share: object, *, digits: int = 2) -> float | None:
 
 
 def format_points(difference: float, *, digits: int = 2) -> str:
-    """Return a difference of two shares in percentage points, such as "+0.31 points", "−1.20 points" or "±0 points"."""
+    """Return the difference of two shares in percentage points: "+0.31 points", "−1.20 points" or "±0 points"."""
     text = f"{100 * difference:+.{digits}f}".replace("-", "\u2212")
     return "±0 points" if float(text[1:]) == 0 else f"{text} points"
 
 
 def format_duration(seconds: float | None) -> str:
-    """Return such as "0.8 s", "42 s", "4 min 05 s" or "2 h 05 min"; a dash for nothing and for what is not finite."""
+    """Return a duration as "0.8 s", "42 s", "4 min 05 s" or "2 h 05 min"; a dash for None and non-finite values."""
     if seconds is None or not math.isfinite(seconds):
         return "–"
     whole = round(seconds)
@@ -68,15 +69,15 @@ def format_duration(seconds: float | None) -> str:
 
 
 def format_range(low: float, high: float) -> str:
-    """Return two durations in seconds as "25 s to 1 min"; one alone where both are written alike."""
+    """Return two durations in seconds as "25 s to 1 min", or as one if both are written alike."""
     first, last = format_duration(low), format_duration(high)
     return first if first == last else f"{first} to {last}"
 
 
 def format_moment(stamp: float | None, zone: tzinfo | None = None) -> str:
-    """Return a time (seconds since the epoch) such as "2026-11-28 15:40", in this machine's time zone by default.
+    """Return a time stamp (seconds since the epoch) as "2026-11-28 15:40", in this machine's time zone by default.
 
-    UTC is named. A dash for nothing and for a time that no calendar has.
+    UTC is named. A dash for None and for a time outside 1970 to 9999.
     """
     if stamp is None or not 0 <= stamp <= LAST_MOMENT:  # "not inside", so that NaN fails too
         return "–"
@@ -85,14 +86,14 @@ def format_moment(stamp: float | None, zone: tzinfo | None = None) -> str:
 
 
 def format_bytes(number: float) -> str:
-    """Return such as "2.6 kB", "3.34 MB" or "7.61 GB", in powers of 1,000 as torchinfo counts them."""
+    """Return a number of bytes as "2.6 kB", "3.34 MB" or "7.61 GB", in powers of 1,000 as in torchinfo."""
     if number >= 1e9:
         return f"{number / 1e9:,.2f} GB"
     return f"{number / 1e6:,.2f} MB" if number >= 1e4 else f"{number / 1e3:,.1f} kB"
 
 
 def format_loss(value: float) -> str:
-    """Write a loss for reading, such as 0.0829, 15.3, 155,699 or 4.4e+15."""
+    """Return a loss as "0.0829", "15.3", "155,699" or "4.4e+15"."""
     size = abs(value)
     if not math.isfinite(value):
         return str(value)
@@ -102,7 +103,7 @@ def format_loss(value: float) -> str:
 
 
 def format_short(value: float) -> str:
-    """Return a number for a narrow place, such as "2.5T", "1.2M", "0.0431", "3.1e+18"."""
+    """Return a number in compact form, such as "2.5T", "1.2M", "0.0431" or "3.1e+18"."""
     for unit, size in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if size <= abs(value) < 1e15:
             return f"{value / size:.3g}{unit}"
@@ -110,7 +111,7 @@ def format_short(value: float) -> str:
 
 
 def format_count(number: float) -> str:
-    """Return such as "61,706", "27.07 M", "483.50 G", "1.25 T"."""
+    """Return a count as "61,706", "27.07 M", "483.50 G" or "1.25 T"."""
     for unit, size in (("T", 1e12), ("G", 1e9), ("M", 1e6)):
         if number >= size:
             return f"{number / size:,.2f} {unit}"
@@ -123,11 +124,11 @@ def format_shape(shape: Iterable[int]) -> str:
 
 
 def plural(count: int, noun: str, nouns: str = "") -> str:
-    """Return such as "1 epoch", "3 epochs", "1,000 images"; `nouns` where the plural is not noun + s."""
+    """Return "1 epoch", "3 epochs" or "1,000 images". nouns: the plural, if it is not noun + s."""
     return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
 
 
 def ordinal(number: int) -> str:
-    """Write a place in a list, such as "1st" or "14th"."""
+    """Return an ordinal number, such as "1st" or "14th"."""
     ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
     return f"{number}{ending}"

@@ -1,4 +1,4 @@
-"""A run's network with saved weights, as inspection, sketches, charts and exports take it. Importing it needs no torch."""
+"""A run's network with saved weights, used by inspection, sketches, charts and exports. Importing it needs no torch."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class LoadedNetwork:
-    """A run's network with the weights saved at one step, in evaluation mode on the CPU; nobody trains it.
+    """A run's network with the weights saved at one step, in evaluation mode on the CPU; it is never trained.
 
-    It takes `(x / 255 - mean) / std` of uint8 images x_BCHW and returns logits_BK. step/epoch: when the weights were
-    saved. result: what was measured on these very weights, None for the untrained network.
+    Its input is `(x / 255 - mean) / std` of uint8 images x_BCHW, its output logits_BK. step/epoch: when the weights
+    were saved. result: what was measured with exactly these weights, None for the untrained network.
     """
 
     run: RunRecord

@@ -1,4 +1,4 @@
-"""The charts of metrics over a run, made from the list of metrics: which there are, in which order, and where they are shown."""
+"""The charts of metrics over a run, derived from the list of metrics: their titles, order, and where they are shown."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from lab.metrics import ACCURACY, GRADIENT, LOSS, MEMORY, METRICS, RATE, SPEED, 
 
 @dataclass(frozen=True, slots=True)
 class ChartSpec:
-    """One chart of metrics over a run. live: on the live view. report: in the HTML report."""
+    """One chart of metrics over a run. live: shown in the live view. report: shown in the HTML report."""
 
     id: str
     title: str
@@ -17,12 +17,12 @@ class ChartSpec:
 
     @property
     def dense(self) -> MetricSpec | None:
-        """The metric recorded at every batch, drawn smoothed, if there is one."""
+        """The metric recorded at every batch, which is drawn smoothed, or None."""
         return next((metric for metric in self.metrics if metric.cadence is Cadence.BATCH), None)
 
     @property
     def sparse(self) -> tuple[MetricSpec, ...]:
-        """The metrics with one point an epoch or evaluation."""
+        """The metrics with one point for each epoch or evaluation."""
         return tuple(metric for metric in self.metrics if metric.cadence is not Cadence.BATCH)
 
     @property
@@ -31,7 +31,7 @@ class ChartSpec:
         return self.metrics[0].quantity
 
 
-# Charts in the order of menus; a metric whose chart is not here gets one with its quantity's title.
+# In the order of menus. A metric whose chart is not listed gets one with the title of its quantity.
 _CHARTS = (
     ChartSpec(LOSS.id, "Loss"),
     ChartSpec(ACCURACY.id, "Accuracy"),

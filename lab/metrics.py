@@ -1,8 +1,8 @@
-"""The one list of metrics: what is measured, on which images, how often, how it is written, and how it is computed.
+"""The list of metrics: what is measured, on which images, how often, how it is formatted, and how it is computed.
 
-Charts, live view, CLI, CSV, TensorBoard, HTML report, bundle checks and docs are made from `METRICS`; a metric's id is
-its name in the store, in files and in JSON, so it never changes. Adding a metric is one row with the function that
-computes it. No torch: functions get numbers and NumPy arrays.
+Charts, live view, CLI, CSV, TensorBoard, HTML report, bundle checks and docs are generated from `METRICS`. A metric's
+id is its name in the store, in files and in JSON, so it never changes. A new metric is one row with the function that
+computes it. No torch: functions receive numbers and NumPy arrays.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -18,7 +18,7 @@ from lab.formatting import format_percent
 
 
 class Split(StrEnum):
-    """The images that a metric is measured on; NONE for what belongs to the run itself."""
+    """The images that a metric is measured on; NONE for a metric of the run itself."""
 
     TRAIN = "train"
     VAL = "val"
@@ -27,7 +27,7 @@ class Split(StrEnum):
 
     @property
     def label(self) -> str:
-        """The word for people, such as "validation"."""
+        """The display name, such as "validation"."""
         return {Split.TRAIN: "training", Split.VAL: "validation"}.get(self, self.value)
 
 
@@ -38,13 +38,13 @@ class Cadence(StrEnum):
     """How often a metric is recorded."""
 
     BATCH = "every batch"
-    EVALUATION = "every evaluation"  # before training, at ends of epochs, and between where `eval_every` asks for it
+    EVALUATION = "every evaluation"  # before training, after each epoch, and in between if `eval_every` is set
     EPOCH = "every epoch"
     CHANGE = "every epoch, and wherever it changes"
 
 
 class Unit(StrEnum):
-    """What kind of number a quantity is."""
+    """The unit of a quantity."""
 
     NUMBER = "number"
     SHARE = "share"  # in [0, 1], written as per cent
@@ -53,7 +53,7 @@ class Unit(StrEnum):
 
 
 class Better(StrEnum):
-    """In which direction a quantity improves, if in any."""
+    """The direction in which a quantity improves, if any."""
 
     UP = "up"
     DOWN = "down"
@@ -62,9 +62,10 @@ class Better(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """What is measured, whatever the images: `title` in lower case for sentences and legends.
+    """What is measured, regardless of the images.
 
-    unbounded: whether a run that diverges sends it far beyond the values of sound runs. hover: d3 format of one value.
+    title: in lower case, for sentences and legends. unbounded: whether values of a diverging run can be far beyond
+    those of normal runs. hover: d3 format of one value.
     """
 
     id: str
@@ -80,17 +81,16 @@ class Quantity:
         return self.unit is Unit.SHARE
 
     def format(self, value: float, *, digits: int = 2) -> str:
-        """Write one value for people: per cent with `digits` decimals, or four significant digits."""
+        """Return one value as text: per cent with `digits` decimals, or four significant digits."""
         return format_percent(value, digits=digits) if self.is_share else f"{value:.4g}"
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What the engine knows at the end of an epoch (training) or of an evaluation, for `MetricSpec.compute`.
+    """What the engine measured in a training epoch or an evaluation: the input of `MetricSpec.compute`.
 
-    loss: mean over the images. accuracy: share of right answers in [0, 1]. The learning rate is that of the last step,
-    the gradient norm that before clipping. logits (N, K) and labels (N,)
-    are those of an evaluation, absent for training.
+    loss: mean over the images. accuracy: share of correct predictions in [0, 1]. learning_rate: of the last step.
+    gradient_norm: before clipping. logits (N, K) and labels (N,): only of an evaluation, None for training.
     """
 
     loss: float
@@ -111,8 +111,8 @@ Compute = Callable[[Measurement], float]
 class MetricSpec:
     """One metric. id: its name in the store and in files. help: one sentence for the docs.
 
-    chart: id of the chart that shows it, by default its quantity's. compute: its value at an end of an epoch or an
-    evaluation of `split` (of training where there is no split); None for what the engine records by batch.
+    chart: id of the chart that shows it, by default that of its quantity. compute: computes the value from a
+    measurement of `split` (of training if there is no split); None for metrics that the engine records at every batch.
     """
 
     id: str
@@ -125,24 +125,24 @@ class MetricSpec:
 
     @property
     def title(self) -> str:
-        """The name for people in lower case, such as "validation loss"; that of one batch is not the epoch's mean."""
+        """The display name in lower case, such as "validation loss", or "batch loss" for a metric of one batch."""
         if self.cadence is Cadence.BATCH:
             return f"batch {self.quantity.title}"
         return f"{self.split.label} {self.quantity.title}".strip()
 
     @property
     def chart_id(self) -> str:
-        """The chart that shows it."""
+        """The id of the chart that shows the metric."""
         return self.chart or self.quantity.id
 
     @property
     def result_key(self) -> str:
-        """Its name among a run's results, such as "val_loss"."""
+        """The metric's key in a run's results, such as "val_loss"."""
         return self.id.replace("/", "_")
 
     @property
     def short(self) -> str:
-        """The id as a narrow column's heading."""
+        """The id as the heading of a narrow column."""
         return self.id.replace(ACCURACY.id, "acc")
 
 
@@ -220,9 +220,9 @@ METRICS: dict[str, MetricSpec] = {}
 
 
 def register_metric(spec: MetricSpec) -> MetricSpec:
-    """Add a metric to the list; raises `InputError` for an id that is taken or has no help."""
+    """Add a metric to the list. Raises `InputError` if the id is already used or the help is empty."""
     if spec.id in METRICS:
-        raise InputError(f"There is a metric {spec.id!r} already: choose another id.")
+        raise InputError(f"There is already a metric {spec.id!r}: choose another id.")
     if not spec.help:
         raise InputError(f"The metric {spec.id!r} has no help: say in one sentence what it measures.")
     METRICS[spec.id] = spec
@@ -230,7 +230,7 @@ def register_metric(spec: MetricSpec) -> MetricSpec:
 
 
 def unregister_metric(id: str) -> None:
-    """Remove a metric from the list; raises `UnknownNameError` for an id that is not in it."""
+    """Remove a metric from the list. Raises `UnknownNameError` for an unknown id."""
     del METRICS[get_metric(id).id]
 
 
@@ -252,40 +252,40 @@ for _spec in (
 
 
 def get_metric(id: str) -> MetricSpec:
-    """Return one metric; an unknown id raises `UnknownNameError` with the near miss."""
+    """Return the metric with this id. Raises `UnknownNameError`, which suggests the closest id."""
     if id not in METRICS:
         raise UnknownNameError(f"There is no metric {id!r}. {near_miss(id, METRICS)}", field="metric")
     return METRICS[id]
 
 
 def list_metrics(*, splits: Iterable[Split] | None = None, cadence: Cadence | None = None) -> tuple[MetricSpec, ...]:
-    """Return the metrics in their order, of these splits and this cadence only where they are given."""
+    """Return the metrics in order. splits, cadence: only the metrics with one of these splits and this cadence."""
     chosen = set(Split if splits is None else splits)
     return tuple(m for m in METRICS.values() if m.split in chosen and cadence in (None, m.cadence))
 
 
 def list_epoch_metrics() -> tuple[MetricSpec, ...]:
-    """Return the metrics that an epoch or an evaluation has, in their order: all but those of every batch."""
+    """Return the metrics of epochs and evaluations in order: all except those recorded at every batch."""
     return tuple(metric for metric in METRICS.values() if metric.cadence is not Cadence.BATCH)
 
 
 def list_results() -> tuple[MetricSpec, ...]:
-    """Return the metrics that a run is judged by: those of held-out images."""
+    """Return the metrics by which runs are compared: those on held-out images."""
     return list_metrics(splits=HELD_OUT)
 
 
-@lru_cache(maxsize=1_024)  # asked for every stored fact of every run that is listed
+@lru_cache(maxsize=1_024)  # called for every stored fact of every run in a list
 def is_share(name: str) -> bool:
-    """Whether a series, or a result such as "test_accuracy", holds shares in [0, 1].
+    """Return whether the values of a series, or of a result such as "test_accuracy", are shares in [0, 1].
 
-    Of names that this release does not know, those are shares that end like one that it knows.
+    A name that this release does not know counts as a share if it ends with the id of a known one.
     """
     spec = METRICS.get(name)
     return spec.quantity.is_share if spec else _has_quantity(name, lambda quantity: quantity.is_share)
 
 
 def is_unbounded(name: str) -> bool:
-    """Whether a series or result of this name can be far beyond those of sound runs; unknown names as in `is_share`."""
+    """Return whether a diverging run can have values far beyond those of other runs; unknown names as in `is_share`."""
     spec = METRICS.get(name)
     return spec.quantity.unbounded if spec else _has_quantity(name, lambda quantity: quantity.unbounded)
 
@@ -295,17 +295,17 @@ def _has_quantity(name: str, test: Callable[[Quantity], bool]) -> bool:
 
 
 def format_metric(name: str, value: float, *, digits: int = 2) -> str:
-    """Write a value of a series or result for people: shares as per cent, else four significant digits."""
+    """Return a value of a series or result as text: shares as per cent, other numbers with four significant digits."""
     return format_percent(value, digits=digits) if is_share(name) else f"{value:.4g}"
 
 
 def metric_title(name: str) -> str:
-    """Return a series' name for people; one that this release does not know is its own title."""
+    """Return the display name of a series; for a series that this release does not know, the name itself."""
     return METRICS[name].title if name in METRICS else name
 
 
 def compute_metrics(split: Split, measurement: Measurement) -> dict[str, float]:
-    """Return by id what a measurement on these images gives; that of training also gives the run's own metrics."""
+    """Return the metrics of a measurement on this split by id; training also has the metrics without a split."""
     splits = (split, Split.NONE) if split is Split.TRAIN else (split,)
     return {
         metric.id: metric.compute(measurement)
@@ -315,5 +315,5 @@ def compute_metrics(split: Split, measurement: Measurement) -> dict[str, float]:
 
 
 def result_keys(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Return metrics of splits by the names that results have, such as "val_loss"; others are left out."""
+    """Return the metrics that belong to a split under their result keys, such as "val_loss"."""
     return {name.replace("/", "_"): value for name, value in metrics.items() if "/" in name}

@@ -1,4 +1,4 @@
-"""What a configuration's network comes to, counted once a process for a sweep's hundreds of trials and a form's estimates."""
+"""Cached parameter and operation counts of a configuration's network, for sweeps with many trials and for estimates."""
 
 import json
 from functools import lru_cache
@@ -10,9 +10,9 @@ from lab.networks import build_on_meta
 
 
 def count_from_config(config: RunConfig) -> NetworkCounts:
-    """Count the network of a configuration for one image, once for all configurations that train it.
+    """Return the counts of a configuration's network for one image, cached across configurations with the same network.
 
-    Raises `ShapeError` where the network cannot take images of that size.
+    Raises `ShapeError` if the network does not accept images of that size.
     """
     spec = get_dataset_spec(config.dataset)
     options = json.dumps(config.arch_options, sort_keys=True)
@@ -23,6 +23,6 @@ def count_from_config(config: RunConfig) -> NetworkCounts:
 def _count(
     arch: str, options: str, input_size: str, dataset: str, image_shape: tuple[int, int, int], classes: int
 ) -> NetworkCounts:
-    """Count a network; a data set of one's own may come back under its name with other images and classes."""
+    """Count a network. Image shape and classes are in the key: a custom data set can be replaced under its name."""
     config = RunConfig(arch=arch, arch_options=json.loads(options), input_size=input_size, dataset=dataset)
     return count_network(build_on_meta(config), input_shape=(1, *image_shape))

@@ -1,4 +1,4 @@
-"""From a configuration to its network. Imports torch: modules that only list and plot import this one when needed."""
+"""Builds the network of a configuration. Imports torch, so modules that only list and plot import it lazily."""
 
 import torch
 from torch import nn
@@ -9,9 +9,9 @@ from lab.data.registry import get_dataset_spec
 
 
 def build_from_config(config: RunConfig) -> nn.Module:
-    """Build the network of a configuration with fresh weights, drawn from torch's global generator, on torch's default device.
+    """Build a configuration's network on torch's default device, with weights drawn from torch's global generator.
 
-    Raises `ShapeError` where the network cannot take images of that size.
+    Raises `ShapeError` if the network does not accept images of that size.
     """
     spec = get_dataset_spec(config.dataset)
     return build_network(
@@ -25,9 +25,9 @@ def build_from_config(config: RunConfig) -> nn.Module:
 
 
 def build_on_meta(config: RunConfig) -> nn.Module:
-    """Build the network of a configuration without memory for its weights, to count or to see that it can be built.
+    """Build a configuration's network without memory for its weights, to count it or to check that it can be built.
 
-    Raises `ShapeError` where the network cannot take images of that size.
+    Raises `ShapeError` if the network does not accept images of that size.
     """
     with torch.device("meta"):
         return build_from_config(config)

@@ -1,7 +1,8 @@
-"""Every experiment of the five lab reports, and the lab's own quick starts, as one click.
+"""Presets for every experiment of the five lab reports, and the lab's own quick starts.
 
-A preset is a set of changes to the default `RunConfig` with what the report saw. Where a report does not print a
-setting, `ours` says which value is the lab's. Mistakes are kept as they were made; `lab.diagnosis` names them.
+A preset is a set of changes to the default `RunConfig`, together with the results in the report. If a report omits
+settings, `ours` names those whose values the lab chose. Mistakes in the experiments are reproduced; `lab.diagnosis`
+points them out.
 """
 
 from collections.abc import Mapping
@@ -14,10 +15,10 @@ from lab.errors import UnknownNameError, near_miss
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """One experiment: `changes` to the default configuration and what was `reported` for it.
+    """One experiment: `changes` to the default configuration and the results `reported` for it.
 
     reported: `test_accuracy` (share), `test_accuracy_by_epoch` (shares), `seconds` (on the report's GPU), `last_loss`,
-    `params`, `stopped_epoch`, `note` (words). ours: which settings the report leaves open.
+    `params`, `stopped_epoch`, `note` (text). ours: the settings that the report does not specify.
     """
 
     id: str
@@ -29,7 +30,7 @@ class Preset:
     ours: str = ""
 
     def config(self, **changes: Any) -> RunConfig:
-        """Return the preset's configuration, with some settings changed if asked."""
+        """Return the preset's configuration with these settings changed."""
         return RunConfig.from_dict({**self.changes, **changes})
 
 
@@ -43,7 +44,7 @@ REPORTS = {
 }
 
 _NLL_ON_LOGITS = (
-    "NLL wants log-probabilities but is given raw logits, so the loss has no lower bound and runs away: "
+    "NLL expects log-probabilities but gets raw logits, so the loss has no lower bound and diverges: "
     "use cross-entropy, or output log-softmax."
 )
 
@@ -309,8 +310,8 @@ def _report_e() -> list[Preset]:
             "LeNet-5 with softmax and NLL",
             {**base, "arch": "lenet5", "loss": "nll", "output": "softmax", "epochs": 40},
             {"test_accuracy": 0.6972},
-            mistake="NLL wants log-probabilities but is given probabilities, so its "
-            "gradient fades as soon as an answer is wrong: output log-softmax instead.",
+            mistake="NLL expects log-probabilities but gets probabilities, so its "
+            "gradient vanishes for wrong predictions: use log-softmax output.",
             ours=ours,
         ),
     ]
@@ -323,12 +324,12 @@ if len(PRESETS) != len(_ALL):
 
 
 def list_presets(report: str | None = None) -> tuple[Preset, ...]:
-    """Return all presets in the reports' order, or one report's."""
+    """Return all presets, or those of one report, in the order of the reports."""
     return tuple(p for p in PRESETS.values() if report is None or p.report == report)
 
 
 def get_preset(preset_id: str) -> Preset:
-    """Return one preset, or raise `UnknownNameError` with the near miss."""
+    """Return the preset with this id. Raises `UnknownNameError`, which suggests the closest id."""
     if preset_id not in PRESETS:
         raise UnknownNameError(f"There is no preset {preset_id!r}. {near_miss(preset_id, PRESETS)}", field="preset")
     return PRESETS[preset_id]

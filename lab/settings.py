@@ -1,6 +1,6 @@
-"""Where the lab keeps its things on this machine, from environment variables that mirror the CLI's flags.
+"""The lab's storage locations and switches, read from environment variables that mirror the CLI's flags.
 
-Nothing here is read at import: the entry points call `Settings.from_env(os.environ)` once and pass the result on.
+Nothing is read at import: the entry points call `Settings.from_env(os.environ)` once and pass the result on.
 """
 
 import os
@@ -13,38 +13,38 @@ from urllib.parse import unquote
 from lab.errors import ConfigError, LabError, ReadOnlyError
 from lab.text import describe_character, hidden_character
 
-# A worker's environment before it starts. Waiting threads sleep instead of spinning: half the time on a busy machine, no
-# loss on a quiet one. glibc 2.35 and later asks for huge pages: networks with big feature maps are 4 to 5 % faster.
-# cuBLAS reads its own setting once a process and is deterministic only with it, in whichever run asks for that.
+# Set before a worker starts. Waiting threads sleep instead of spinning, which halves the time on a busy machine and
+# costs nothing on an idle one. glibc 2.35 and later requests huge pages, which makes networks with large feature maps 4
+# to 5 % faster. cuBLAS reads its setting once per process and cannot be deterministic without it.
 PROCESS_ENVIRONMENT = {
     "OMP_WAIT_POLICY": "PASSIVE",
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
 }
 
-SAVED_FILES = "artifacts"  # the folder of saved files in a lab's home, unless they are placed elsewhere
+SAVED_FILES = "artifacts"  # default folder of the artifacts in a lab's home
 SLOTS = "LAB_SLOTS"
 OWNER = "LAB_OWNER"
-ANNOUNCE = "LAB_ANNOUNCE"  # "text" or "json": `serve` has the server print its addresses
-EVERY_NETWORK = ("0.0.0.0", "::")  # noqa: S104  hosts on which a server listens on all networks of its machine
-BROWSER = "LAB_BROWSER"  # "1": it opens the browser too
+ANNOUNCE = "LAB_ANNOUNCE"  # "text" or "json": the format in which the server prints its addresses, set by `serve`
+EVERY_NETWORK = ("0.0.0.0", "::")  # noqa: S104  hosts with which a server listens on all network interfaces
+BROWSER = "LAB_BROWSER"  # "1": the server also opens the browser
 OWNER_LIMIT = 60  # characters of a name
-MOST_SLOTS = 64  # runs that one host trains at once: more processes than any machine has devices for
+MOST_SLOTS = 64  # runs that one host trains at once: more than any machine has devices for
 CHECKOUT = Path(__file__).resolve().parent.parent
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"", "0", "false", "no", "off"}
-# A file by its path, relative or not; one in memory and SQLite's own `file:` addresses stay as they are.
+# A file by its relative or absolute path; databases in memory and SQLite's `file:` URIs do not match.
 _SQLITE_FILE = re.compile(r"(sqlite(?:\+\w+)?:///)(?!:memory:|file:)([^?]+)(\?.*)?", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Places and switches of one lab.
+    """Storage locations and switches of one lab.
 
-    home: database, logs, locks. data: data sets in torchvision's layout. database: SQLAlchemy URL.
-    artifacts: fsspec URL or path of saved files. device: "auto", "cpu", "cuda", "cuda:1", "mps".
-    slots: how many runs this host trains at once, 0 where `LAB_SLOTS` does not say (`lab.worker.supervisor.slots`).
-    owner: who asks for runs where nothing else is said, "" for no one in particular.
+    home: folder of database, logs and locks. data: folder of data sets in torchvision's layout. database: SQLAlchemy
+    URL. artifacts: fsspec URL or path of the artifacts. device: "auto", "cpu", "cuda", "cuda:1", "mps". slots: how many
+    runs this host trains at once, 0 if `LAB_SLOTS` is not set (`lab.worker.supervisor.slots`). owner: the default owner
+    of new runs, "" for none.
     """
 
     home: Path
@@ -58,10 +58,10 @@ class Settings:
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Settings":
-        """Build from `LAB_HOME`, `LAB_DATA`, `LAB_DATABASE`, `LAB_ARTIFACTS`, `LAB_DEVICE`, `LAB_READ_ONLY`, `LAB_SLOTS`
-        and `LAB_OWNER`.
+        """Build the settings from environment variables. Raises `ConfigError` for an invalid value.
 
-        Raises `ConfigError`.
+        `LAB_HOME`, `LAB_DATA`, `LAB_DATABASE`, `LAB_ARTIFACTS`, `LAB_DEVICE`, `LAB_READ_ONLY`, `LAB_SLOTS`,
+        `LAB_OWNER`.
         """
         home = _absolute(env.get("LAB_HOME") or CHECKOUT / ".lab")
         return cls(
@@ -76,7 +76,7 @@ class Settings:
         )
 
     def environment(self) -> dict[str, str]:
-        """Return the variables that give a child process these same settings."""
+        """Return the environment variables that give a child process the same settings."""
         return {
             "LAB_HOME": str(self.home),
             "LAB_DATA": str(self.data),
@@ -89,15 +89,15 @@ class Settings:
         }
 
     def make_home(self) -> Path:
-        """Create the home directory, private to its owner, and return it; a `LabError` says why it cannot be."""
+        """Create the home directory with mode 0700 and return it. Raises `LabError` if it cannot be created."""
         if not self.home.is_dir():
             try:
                 self.home.mkdir(parents=True, mode=0o700)
                 self.home.chmod(0o700)
             except OSError as error:
                 raise LabError(
-                    f"The lab's home {self.home} cannot be made ({error.strerror}): set LAB_HOME to a folder that can "
-                    "be written."
+                    f"The lab's home {self.home} cannot be created ({error.strerror}): "
+                    "set LAB_HOME to a folder that can be written."
                 ) from error
         return self.home
 
@@ -105,22 +105,23 @@ class Settings:
         """Raise `ReadOnlyError` in a lab that must not change anything."""
         if self.read_only:
             raise ReadOnlyError(
-                "This lab is read-only (--read-only or LAB_READ_ONLY): start it without to train, fetch or change anything."
+                "This lab is read-only (--read-only or LAB_READ_ONLY): "
+                "start it without to train, fetch or change anything."
             )
 
 
 def _absolute(place: str | Path) -> Path:
-    """Return a place as it is meant from here: a worker starts in the checkout, not where its lab was opened."""
+    """Return an absolute path, because a worker starts in the checkout and not in the lab's working directory."""
     return user_path(place).absolute()
 
 
 def user_path(place: str | Path) -> Path:
-    """Return a path with its ~ read; where there is no such user, it is a name like any other."""
-    return Path(os.path.expanduser(place))  # noqa: PTH111  pathlib's own raises there
+    """Return a path with `~` expanded; if there is no such user, the `~` is kept as part of the name."""
+    return Path(os.path.expanduser(place))  # noqa: PTH111  `Path.expanduser` raises then
 
 
 def _switch(name: str, env: Mapping[str, str]) -> bool:
-    """Return whether a variable is set; a word that is neither yes nor no is refused, for it may be meant as a yes."""
+    """Return whether a switch is on. Raises `ConfigError` for an unknown word, which may be meant as "on"."""
     word = env.get(name, "").strip().lower()
     if word not in _TRUE | _FALSE:
         raise ConfigError(f"{name} is {word!r}, but it must be 1, true, yes or on, or 0, false, no, off or empty.")
@@ -128,7 +129,7 @@ def _switch(name: str, env: Mapping[str, str]) -> bool:
 
 
 def _slots(name: str, env: Mapping[str, str]) -> int:
-    """Return a number of slots, 0 if none is given."""
+    """Return the number of slots, 0 if the variable is not set."""
     text = env.get(name, "").strip()
     count = parse_slots(text)
     if text and not count:
@@ -137,12 +138,12 @@ def _slots(name: str, env: Mapping[str, str]) -> int:
 
 
 def parse_slots(text: str) -> int:
-    """Return the number of slots that a text names, 0 if it names none from 1 to `MOST_SLOTS`."""
+    """Return the number of slots in a text, or 0 if it is not a number from 1 to `MOST_SLOTS`."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 4 and int(text) <= MOST_SLOTS else 0
 
 
 def _owner(name: str, env: Mapping[str, str]) -> str:
-    """Return the name of an owner, as the run store takes it (`lab.runs.edits.checked_owner`)."""
+    """Return the owner's name, checked as in the run store (`lab.runs.edits.checked_owner`)."""
     owner = env.get(name, "").strip()
     hidden = hidden_character(owner)
     if hidden is not None:
@@ -162,5 +163,5 @@ def _absolute_database(url: str) -> str:
 
 
 def _in_url(path: Path) -> str:
-    """Write a path so that an address means this file: a folder's ? would begin a query, and its %20 be a space."""
+    """Escape a path for a URL, where `?` would start a query and a literal `%20` would become a space."""
     return str(path).replace("%", "%25").replace("?", "%3F")

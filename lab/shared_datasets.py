@@ -1,7 +1,7 @@
-"""Data sets for machines that share no files with the lab: stored among the artifacts, fetched and checked by those who need them.
+"""Data sets for machines that share no files with the lab: stored among the artifacts, fetched and verified on demand.
 
-A file is stored once, under the SHA-256 of its bytes; a data set is known by its content id, which is part of every run's
-fingerprint. So a machine that joined trains on exactly the files that the run was asked for with, or not at all.
+A file is stored once, under the SHA-256 of its bytes. A data set is identified by its content id, which is part of
+every run's fingerprint. So a joined machine trains on exactly the files with which the run was queued, or not at all.
 """
 
 import hashlib
@@ -25,13 +25,13 @@ _ZIPPED = ".gz"
 
 
 class SharedDatasets:
-    """The data sets of one machine and those among the artifacts. root: this machine's data folder."""
+    """Publishes the data sets of this machine and fetches published ones. root: this machine's data folder."""
 
     def __init__(self, store: RunStore, artifacts: ArtifactStore, root: Path) -> None:
         self._store, self._artifacts, self._root = store, artifacts, root
 
     def publish_waiting(self) -> tuple[str, ...]:
-        """Store the data sets of queued runs that are here and not yet, or no longer, what is stored; return their names."""
+        """Publish local data sets of queued runs whose published version is missing or outdated; return their names."""
         published = []
         for dataset in sorted(self._store.queue.waiting_datasets()):
             if _travels(dataset) and is_present(dataset, root=self._root) and self.publish(dataset):
@@ -39,7 +39,7 @@ class SharedDatasets:
         return tuple(published)
 
     def publish(self, dataset: str) -> bool:
-        """Store a data set's files among the artifacts; return whether there was anything to do. Raises `LabError`."""
+        """Store a data set's files among the artifacts; return False if they were already there. Raises `LabError`."""
         content = dataset_checksum(dataset, root=self._root)
         known = self._store.shared_data.find(dataset)
         if known is not None and known.content == content:
@@ -49,10 +49,10 @@ class SharedDatasets:
         return True
 
     def _store_file(self, path: Path) -> SharedFile:
-        """Store the file that stands for a path. It is read twice: its name among the artifacts is its digest."""
+        """Store the file that provides a path. It is read twice, because its artifact name is its digest."""
         found = find_file(path)
         if found is None:
-            raise DataError(f"{path} was removed just now: put it back, or fetch its data set again.")
+            raise DataError(f"{path} has just been removed: restore it, or fetch its data set again.")
         name = path.name + (_ZIPPED if found.name.lower().endswith(_ZIPPED) else "")
         place = str(path.with_name(name).relative_to(self._root))
         sha256, size = _digest(found)
@@ -61,11 +61,11 @@ class SharedDatasets:
             stored, _ = self._artifacts.write_parts(shared.artifact, _pieces(found))
             if stored != sha256:
                 self._artifacts.delete([shared.artifact])
-                raise DataError(f"{found} was changed while it was read: it is stored at the next try.")
+                raise DataError(f"{found} was changed while it was read: it is stored at the next attempt.")
         return shared
 
     def fetch(self, dataset: str) -> None:
-        """Bring a data set to this machine, unless the same one is here. Raises `DataError`, `ArtifactError`."""
+        """Fetch a published data set, unless the same one is on this machine. Raises `DataError`, `ArtifactError`."""
         shared = self._store.shared_data.find(dataset)
         if shared is None or self._has(shared):
             return
@@ -82,10 +82,10 @@ class SharedDatasets:
             found = dataset_checksum(shared.dataset, root=staging)
             if found != shared.content:
                 raise DataError(
-                    f"The files of {shared.dataset} among the artifacts are not those of its content id: queue a run of it "
-                    "again on the machine that has it."
+                    f"The files of {shared.dataset} among the artifacts do not match its content id: "
+                    "queue a run of it again on the machine that has it."
                 )
-            for path in list_files(shared.dataset, root=self._root):  # another packing would come before the new file
+            for path in list_files(shared.dataset, root=self._root):  # a file packed differently might be found first
                 while (older := find_file(path)) is not None and older.is_relative_to(self._root):
                     older.unlink()
             for file in shared.files:
@@ -93,7 +93,8 @@ class SharedDatasets:
                 rename_synced(staging / file.path, self._root / file.path)
         except OSError as error:
             raise DataError(
-                f"{shared.dataset} could not be written to {self._root} ({error.strerror or error}): free some space there."
+                f"{shared.dataset} could not be written to {self._root} ({error.strerror or error}): "
+                "free some space there."
             ) from error
         finally:
             shutil.rmtree(staging, ignore_errors=True)
@@ -105,14 +106,14 @@ class SharedDatasets:
     def lacking(self) -> frozenset[str]:
         """Return the data sets of queued runs that this machine can neither read nor fetch.
 
-        One that lies here but was never published may be another version of it, so it does not count.
+        A local data set that was never published may be another version, so it does not count.
         """
         waiting = {dataset for dataset in self._store.queue.waiting_datasets() if _travels(dataset)}
         return frozenset(waiting - self._store.shared_data.names()) if waiting else frozenset()
 
 
 def _travels(dataset: str) -> bool:
-    """Whether a data set has files; one of a registry that this release does not know is nobody's here."""
+    """Return whether a data set has files to transfer; True for a data set that this release does not know."""
     try:
         return not get_dataset_spec(dataset).built_in
     except LabError:

@@ -1,4 +1,4 @@
-"""Mean and spread of several runs' results, and the one way in which they are written."""
+"""Mean and standard deviation of the results of several runs, and their text form."""
 
 import math
 import statistics
@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 from lab.formatting import format_percent, plural
 from lab.metrics import is_share
 
-LEAST = 3  # values whose standard deviation is shown: that of two says nothing, it is off by half on average
+LEAST = 3  # values from which on a standard deviation is shown: that of two values is off by half on average
 
 
 class Spread(NamedTuple):
-    """Mean of n values and their standard deviation (n - 1), which one value does not have. folds: whether n counts folds."""
+    """Mean of n values and their standard deviation (n - 1), None for one value. folds: whether n counts folds."""
 
     n: int
     mean: float
@@ -21,33 +21,34 @@ class Spread(NamedTuple):
 
     @property
     def shown_sd(self) -> float | None:
-        """The standard deviation as it is drawn and written: None for fewer than `LEAST` values."""
+        """The standard deviation to show: None for fewer than `LEAST` values."""
         return self.sd if self.n >= LEAST else None
 
 
 def spread_of(values: Iterable[Any], *, folds: bool = False) -> Spread | None:
-    """Return mean and standard deviation of the finite numbers among the values, None where there are none.
+    """Return mean and standard deviation of the finite numbers among the values, or None if there are none.
 
-    folds: whether the values are of folds of the same images (`lab.runs.repeated.are_folds`), which is written beside the mean.
+    folds: whether the values belong to folds of the same images (`lab.runs.repeated.are_folds`), which the text form
+    states.
     """
     finite = [float(v) for v in values if isinstance(v, (int, float)) and math.isfinite(v)]
     if not finite:
         return None
-    # Not `fmean`, whose sum of the largest floats is infinite although their mean is not.
+    # Not `fmean`: its sum of very large floats overflows although their mean is finite.
     return Spread(len(finite), statistics.mean(finite), _deviation(finite), folds)
 
 
 def _deviation(finite: Sequence[float]) -> float | None:
     try:
         return statistics.stdev(finite) if len(finite) > 1 else None
-    except OverflowError:  # the square of the largest floats is none
+    except OverflowError:  # the squares of very large floats
         return math.inf
 
 
 def format_spread(spread: Spread | None, *, scale: float = 1, digits: int = 1, unit: str = "", of: int = 1) -> str:
-    """Return such as "98.42 ± 0.11 % (n = 5)" or "(5 folds)", "98.42 % (n = 2)", the mean alone of one value, a dash for none.
+    """Return "98.42 ± 0.11 % (n = 5)" or "(5 folds)", "98.42 % (n = 2)", only the mean for one value, a dash for None.
 
-    of: how many values there could have been; one value of several has its n as well.
+    of: how many values there could have been; if more than one, a single value is written with its n too.
     """
     if spread is None:
         return "–"
@@ -60,7 +61,7 @@ def format_spread(spread: Spread | None, *, scale: float = 1, digits: int = 1, u
 
 
 def format_result(key: str, spread: Spread | None, *, of: int = 1) -> str:
-    """Return the spread of a run's result by its key, such as "test_accuracy", in the unit and with the digits it is known by."""
+    """Return the spread of a result as text, with the unit and digits of its key, such as "test_accuracy"."""
     if is_share(key):
         return format_spread(spread, scale=100, digits=2, unit=" %", of=of)
     return format_spread(spread, digits=4 if key.endswith("loss") else 1, of=of)

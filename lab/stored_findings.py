@@ -1,7 +1,7 @@
-"""Findings of stored runs, made from their own points: the one place where `lab.diagnosis` meets the store.
+"""Findings of stored runs, computed from their points: the only module that uses both `lab.diagnosis` and the store.
 
-The recorder diagnoses a run while it trains. Runs of earlier releases, which wrote findings among their notices and never
-revised them, and imported runs have no findings yet: they are diagnosed here, once, from the points they have.
+The recorder diagnoses a run while it trains. Two kinds of runs have no findings yet: imported ones, and those of
+earlier releases, which wrote findings among their notices and never revised them. They are diagnosed here, once.
 """
 
 import time
@@ -15,14 +15,14 @@ from lab.findings import Finding
 from lab.runs.records import RunRecord
 from lab.runs.store import RunStore
 
-OPENING_BUDGET_S = 2.0  # what opening a store may spend on older runs; the rest waits for an idle worker
+OPENING_BUDGET_S = 2.0  # time for older runs when a store is opened; an idle worker diagnoses the rest
 _PART = 20  # runs written in one transaction
-_SAMPLE = 200_000  # points of a curve that its findings are made from: means and trends of more say the same
-_CLASSES = 10  # of a data set that this release does not know
+_SAMPLE = 200_000  # points of a curve that findings are computed from; more do not change means and trends
+_CLASSES = 10  # assumed for a data set that this release does not know
 
 
 def diagnose_stored_run(store: RunStore, run: RunRecord) -> tuple[Finding, ...]:
-    """Return what a run's settings and stored points say about it."""
+    """Return the findings that follow from a run's settings and stored points."""
     facts = DataFacts.from_environment(run.environment.as_dict(), classes=_classes(run.config.dataset))
     return diagnose_run(run.config, store.points.sample(run.id, limit=_SAMPLE), facts, ended=run.state.over)
 
@@ -35,9 +35,9 @@ def _classes(dataset: str) -> int:
 
 
 def fill_missing_findings(store: RunStore, *, budget_s: float, ids: Sequence[str] | None = None) -> int:
-    """Diagnose ended runs that have no findings yet, the newest first, for about so long; return how many were diagnosed.
+    """Diagnose ended runs without findings, newest first, until the budget is spent; return how many were diagnosed.
 
-    ids: only these. A store that others keep busy, or that may not be written, is left for the next time.
+    budget_s: in seconds. ids: only these runs. Returns early if the store is busy or read-only.
     """
     if store.read_only:
         return 0
@@ -59,7 +59,7 @@ def _diagnose_all(store: RunStore, ids: Sequence[str], *, end: float) -> dict[st
     for run in ids:
         try:
             diagnosed[run] = diagnose_stored_run(store, store.runs.get(run))
-        except (LabError, ValueError, TypeError, KeyError):  # a damaged row: opening the run says what is wrong
+        except (LabError, ValueError, TypeError, KeyError):  # a damaged row, which is reported when the run is opened
             continue
         if time.monotonic() > end:
             break

@@ -1,6 +1,6 @@
-"""Numbers that JSON has no word for, in answers and files for other programs: by name, or as null.
+"""Non-finite numbers in JSON responses and files for other programs: by name, or as null.
 
-What only this lab reads has encodings of its own, which stored data fix: `lab.runs.encoding` marks such numbers in the
+Data that only this lab reads has other encodings, which stored data fix: `lab.runs.encoding` marks such numbers in the
 database and in bundles, and `lab.training.progress` writes every float of a checkpoint exactly.
 """
 
@@ -16,17 +16,17 @@ def number_name(value: float) -> str:
 
 
 def float_text(value: float) -> str:
-    """Write a number so that `float()` gives the same bits back, NaN and infinities by name."""
+    """Return a number as text from which `float()` restores the same bits, NaN and infinities by name."""
     return repr(float(value)) if math.isfinite(value) else number_name(value)
 
 
 def finite_or_none(value: Any) -> Any:
-    """Return a value as it is, None for a float that is not finite: for readers that expect numbers or nothing."""
+    """Return a value unchanged, or None for a non-finite float, for readers that accept only numbers and null."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def with_names(value: Any) -> Any:
-    """Return a value that strict JSON can hold: arrays as lists, what is not finite by name."""
+    """Return a value that strict JSON can represent: arrays as lists, non-finite numbers by name."""
     if isinstance(value, (np.ndarray, np.generic)):
         return with_names(value.tolist())
     if isinstance(value, float) and not math.isfinite(value):

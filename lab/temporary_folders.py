@@ -1,6 +1,6 @@
-"""Temporary folders that a killed process does not leave behind for good: the next one that needs such a folder removes them.
+"""Temporary folders that are cleaned up even after a process was killed: the next process that needs one removes them.
 
-Each process holds a lock in its own folder, so the others know which are nobody's.
+Each process holds a lock in its folder, so that others can tell which folders are abandoned.
 """
 
 import shutil
@@ -13,17 +13,17 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 LOCK = "in-use.lock"
-_NEW_S = 60.0  # a folder this young may have a process that is about to lock it
+_NEW_S = 60.0  # a newer folder may belong to a process that has not locked it yet
 
 
 @contextmanager
 def temporary_folder(
     prefix: str, *, within: Path | None = None, end: Callable[[Path], None] = lambda _: None
 ) -> Iterator[Path]:
-    """Give an empty folder that is gone afterwards, and remove those of the same prefix whose processes were killed.
+    """Yield an empty folder that is removed afterwards, and remove abandoned folders with the same prefix.
 
-    within: where it is made, by default where the machine has such folders. end: called with such a left folder before it is
-    removed, to end what may still run in it. Raises `OSError` where none can be made.
+    within: the parent folder, by default the system's temporary folder. end: called with each abandoned folder before
+    it is removed, to end processes that still use it. Raises `OSError` if no folder can be created.
     """
     place = within or Path(tempfile.gettempdir())
     remove_abandoned(prefix, place, end=end)
@@ -38,7 +38,7 @@ def temporary_folder(
 
 
 def remove_abandoned(prefix: str, place: Path, *, end: Callable[[Path], None] = lambda _: None) -> None:
-    """Remove the folders of this prefix that killed processes left in a place, and none that a living one uses."""
+    """Remove the folders in `place` with this prefix that killed processes left, and none that a live process uses."""
     for folder in place.glob(f"{prefix}*"):
         try:
             if not (folder / LOCK).is_file() or time.time() - folder.stat().st_mtime < _NEW_S:
@@ -46,5 +46,5 @@ def remove_abandoned(prefix: str, place: Path, *, end: Callable[[Path], None] = 
             with FileLock(folder / LOCK, timeout=0):
                 end(folder)
                 shutil.rmtree(folder, ignore_errors=True)
-        except (Timeout, OSError):  # in use, another user's, or removed by somebody else just now
+        except (Timeout, OSError):  # in use, another user's, or just removed by another process
             continue

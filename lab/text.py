@@ -1,28 +1,28 @@
-"""Text that people see: which characters cannot be shown as they are, and how a long text is shortened.
+"""Display of text: which characters must not be shown unescaped, and how a long text is shortened.
 
-Control characters can drive a terminal, bidirectional controls and invisible characters make a name look like another
-(Unicode Technical Report 36), and lone surrogates cannot be written as UTF-8. New text with any of them is refused
-(`lab.runs.edits.checked_text`); text that is there already, and whatever comes from files, is shown with their escapes.
+Control characters can control a terminal, bidirectional controls and invisible characters make a name look like another
+(Unicode Technical Report 36), and lone surrogates cannot be encoded as UTF-8. New text that contains them is refused
+(`lab.runs.edits.checked_text`); in stored text and in text from files they are escaped.
 """
 
 import re
 import unicodedata
 
-_SECRET = re.compile(r"(://[^:/@]*:).*(?=@)|([?&](?:password|secret)=)[^&]*")  # a password may itself contain / and @
+_SECRET = re.compile(r"(://[^:/@]*:).*(?=@)|([?&](?:password|secret)=)[^&]*")  # a password may contain / and @
 SENTENCE_LIMIT = 300  # characters of an error message
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # control, format, surrogate, line and paragraph separator
-# Without any ink, though letters, marks or symbols by category: Hangul fillers, the combining grapheme joiner, two Khmer
+# Blank, although letters, marks or symbols by category: Hangul fillers, the combining grapheme joiner, two Khmer
 # vowels, the blank Braille pattern, the null notehead.
 _BLANK = frozenset("\u115f\u1160\u3164\uffa0\u034f\u17b4\u17b5\u2800\U0001d159")
 _JOINERS = frozenset("\u200c\u200d")  # parts of Persian and Indic words and of emoji
-# Variation selectors have no ink either, and choose a form of what stands before them: emoji and symbols, Han, Mongolian.
+# Variation selectors are blank too; they select a form of the preceding character: emoji and symbols, Han, Mongolian.
 _SELECTORS = range(0xFE00, 0xFE10)
 _HAN_SELECTORS = range(0xE0100, 0xE01F0)
 _MONGOLIAN_SELECTORS = frozenset({0x180B, 0x180C, 0x180D, 0x180F})
 _MONGOLIAN = range(0x1800, 0x18B0)
-# Categories of what has such forms; Latin, Greek and Cyrillic have none.
+# Categories of the characters that have such forms; Latin, Greek and Cyrillic have none.
 _SELECTED = frozenset({"So", "Sm", "Sk", "Po", "Pd", "Lo"})
-_MARKS = frozenset({"Mn", "Me"})  # drawn over the letter before, without a width of their own
+_MARKS = frozenset({"Mn", "Me"})  # drawn over the preceding letter, with zero width
 _MOST_MARKS = 8  # in a row: Tibetan and Hebrew have up to six on a letter; hundreds cover the lines above and below
 _KEYCAP = "\u20e3"
 _LATIN_END = "\u02ff"  # up to here no letter needs a joiner
@@ -51,13 +51,13 @@ _GAP = "…"
 
 
 def hide_password(url: str) -> str:
-    """Return an address as people are shown it: with three asterisks in place of each password in it."""
+    """Return a URL for display, with each password replaced by three asterisks."""
     return _SECRET.sub(lambda found: f"{found[1] or found[2]}***", url)
 
 
 def hidden_character(text: str, *, lines: bool = False) -> str | None:
-    """Return the first character that cannot be shown as it is, or None; lines: whether line ends and tabs are text."""
-    if text.isascii() and text.isprintable():  # nearly every text, a hundred times as fast
+    """Return the first character that must be escaped, or None. lines: whether line breaks and tabs are allowed."""
+    if text.isascii() and text.isprintable():  # true for nearly every text, and a hundred times as fast
         return None
     return next((c for at, c in enumerate(text) if _is_hidden(text, at, lines=lines)), None)
 
@@ -75,7 +75,7 @@ def _is_hidden(text: str, at: int, *, lines: bool) -> bool:
 
 
 def _is_piled_up(text: str, at: int) -> bool:
-    """Whether as many marks stand before this one as a letter has in any writing."""
+    """Return whether more marks precede this one than a letter has in any script."""
     return at > _MOST_MARKS and all(unicodedata.category(c) in _MARKS for c in text[at - _MOST_MARKS : at])
 
 
@@ -85,7 +85,7 @@ def _is_selector(character: str) -> bool:
 
 
 def _has_forms(base: str, selector: str, after: str) -> bool:
-    """Whether a variation selector has something to choose between; `after` follows it."""
+    """Return whether the base character has the forms of this variation selector. after: the character after it."""
     if base in "0123456789#*":
         return after == _KEYCAP
     if base in _BLANK:
@@ -101,7 +101,7 @@ def _is_joined(neighbour: str) -> bool:
 
 
 def describe_character(character: str) -> str:
-    """Name a character that cannot be shown, such as "invisible character U+202E (RIGHT-TO-LEFT OVERRIDE)"."""
+    """Return the description of a hidden character: "invisible character U+202E (RIGHT-TO-LEFT OVERRIDE)"."""
     kind = (
         "invisible character"
         if character in _BLANK
@@ -112,7 +112,7 @@ def describe_character(character: str) -> str:
 
 
 def escaped(text: str, *, lines: bool = False) -> str:
-    """Return the text with every hidden character written as its escape, such as \\x9b or \\u202e."""
+    """Return the text with every hidden character escaped, such as \\x9b or \\u202e."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(
@@ -122,7 +122,7 @@ def escaped(text: str, *, lines: bool = False) -> str:
 
 
 def shortened(text: str, limit: int) -> str:
-    """Return at most `limit` characters (at least 3) of a text, its middle left out."""
+    """Return at most `limit` characters (at least 3) of a text, with its middle omitted."""
     if len(text) <= limit:
         return text
     head = (limit - len(_GAP) + 1) // 2
@@ -131,9 +131,10 @@ def shortened(text: str, limit: int) -> str:
 
 
 def one_sentence(text: str, limit: int = SENTENCE_LIMIT) -> str:
-    """Return an error message as it is shown: one line without hidden characters, at most `limit` characters.
+    """Return an error message as one line without hidden characters, at most `limit` characters long.
 
-    Long values go first, the longest by as much as is needed, so that the rule and the way out stay; then the middle.
+    Long values are shortened first, the longest by as much as needed, so that the rule and the remedy remain. If that
+    is not enough, the middle of the line is omitted.
     """
     line = escaped(" ".join(text.split("\n")))
     while len(line) > limit:

@@ -1,21 +1,21 @@
-"""How many threads a run computes with on a CPU.
+"""How many threads a run uses on a CPU.
 
-A step of a small network is over before a second thread has been woken: LeNet-5 at batch 16 took 7.7 ms a step with one
-thread and 25.5 ms with two, and a third of the processor time (docs/benchmarks.md, "First minute").
+A step of a small network is finished before a second thread has woken up: LeNet-5 at batch 16 took 7.7 ms per step with
+one thread and 25.5 ms with two, at a third of the processor time (docs/benchmarks.md, "First minute").
 """
 
 from lab.config import RunConfig
 from lab.network_counts import count_from_config
 from lab.training.checkpoint import Checkpoint
 
-SMALL_STEP = 24_000_000  # mult-adds of a batch, forward, up to which one thread is faster
-SMALL_STEP_OF_TWO = 40_000_000  # the same of two threads: with two cores, the page and its browser need one of them
+SMALL_STEP = 24_000_000  # mult-adds of a batch's forward pass up to which one thread is faster
+SMALL_STEP_OF_TWO = 40_000_000  # the same limit for two cores, of which the page and its browser need one
 
 
 def threads_for(config: RunConfig, *, usual: int, resume: Checkpoint | None = None) -> int:
-    """Return the number of threads: one for small steps, else `usual`, this process's own.
+    """Return the number of threads: one for small steps, else `usual`. usual: the process's default.
 
-    A run that goes on keeps the number it had where that is one of the two: only so are its bits the same.
+    A resumed run keeps its previous number if that is one of the two; otherwise its results would not be bit-identical.
     """
     saved = resume.environment.get("threads") if resume else None
     if saved in (1, usual):

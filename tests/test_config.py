@@ -94,7 +94,7 @@ def test_folds_take_the_place_of_the_share_and_change_nothing_where_there_are_no
     assert five.held_out == 0.2
     assert five.digest(data_checksum="x") == five.replace(val_fraction=0.3).digest(data_checksum="x")
     assert RunConfig(val_fraction=0.3).held_out == 0.3
-    with pytest.raises(ConfigError, match="folds is 1, which leaves no image to train on"):
+    with pytest.raises(ConfigError, match="folds is 1, which leaves no images to train on"):
         RunConfig(folds=1)
     with pytest.raises(ConfigError, match="fold is 6, but there are 5"):
         RunConfig(folds=5, fold=6)

@@ -27,7 +27,7 @@ def test_every_single_changed_or_missing_character_is_noticed() -> None:
 
 @pytest.mark.parametrize("text", ["", "hello", "convlab", "convlabx.a.b", "convlab1xx", "conv\0lab1.a.b", "TOKEN"])
 def test_what_is_no_token_is_said(text: str) -> None:
-    with pytest.raises(InputError, match=r"is not a token, which begins with 'convlab1\.': copy the whole line"):
+    with pytest.raises(InputError, match=r"is not a token, which starts with 'convlab1\.': copy the whole line"):
         JoinToken.decode(text)
 
 

@@ -36,7 +36,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def test_the_list_refuses_an_id_twice_and_a_metric_without_help() -> None:
-    with pytest.raises(InputError, match="There is a metric 'val/loss' already: choose another id"):
+    with pytest.raises(InputError, match="There is already a metric 'val/loss': choose another id"):
         register_metric(MetricSpec("val/loss", ACCURACY, "Again."))
     with pytest.raises(InputError, match="'val/f1' has no help: say in one sentence"):
         register_metric(MetricSpec("val/f1", ACCURACY, ""))

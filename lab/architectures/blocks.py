@@ -1,7 +1,7 @@
-"""The parts that networks share: the resize in front, named layers, and features + classifier put together.
+"""The parts that networks share: resizing, named layers, and the assembly of features and classifier.
 
 A network is a `ConvNet`: resize, features, then flatten and classifier, each an `nn.Sequential` with readable names
-(`features.conv1`), because people meet these names in tables and pictures.
+(`features.conv1`), because these names are shown in tables and diagrams.
 """
 
 import itertools
@@ -20,7 +20,7 @@ Named: TypeAlias = tuple[str, nn.Module]
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """What every builder is given: number of classes, side of the (resized) image in pixels, colour channels."""
+    """The arguments of every builder: number of classes, side of the (resized) image in pixels, colour channels."""
 
     classes: int
     size: int
@@ -28,7 +28,7 @@ class Build:
 
 
 class Resize(nn.Module):
-    """Bring images of any size to `size`×`size` pixels, bilinearly; nothing happens where they already are."""
+    """Resize images to `size`×`size` pixels bilinearly; images of that size are returned unchanged."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -47,18 +47,18 @@ class Resize(nn.Module):
 
 
 class ConvNet(nn.Sequential):
-    """Resize, features, (pool,) flatten, classifier; (B, C, H, W) in, logits (B, K) out."""
+    """Resize, features, optional pool, flatten and classifier; input (B, C, H, W), output logits (B, K)."""
 
 
 def named(layers: Iterable[Named]) -> nn.Sequential:
-    """Return the layers as one sequence under their names."""
+    """Return the layers as an `nn.Sequential` with these names."""
     return nn.Sequential(OrderedDict(layers))
 
 
 def conv_group(
     index: int | str, conv: nn.Conv2d, *, batch_norm: bool, relu: Callable[[], nn.Module] = nn.ReLU
 ) -> list[Named]:
-    """Return convolution, batch norm if asked for, and activation as `conv1`, `bn1`, `relu1`."""
+    """Return a convolution, optional batch norm, and activation, named `conv1`, `bn1` and `relu1` for index 1."""
     norm: list[Named] = [(f"bn{index}", nn.BatchNorm2d(conv.out_channels))] if batch_norm else []
     return [(f"conv{index}", conv), *norm, (f"relu{index}", relu())]
 
@@ -77,9 +77,9 @@ def hidden_group(sizes: Sequence[int], *, classes: int, dropout: float | None = 
 def assemble(
     build: Build, features: nn.Sequential, head: Callable[[int], nn.Sequential], *, pool: nn.Module | None = None
 ) -> ConvNet:
-    """Put the parts together; `head` is given the number of features left after flattening.
+    """Assemble a network. head: builds the classifier for a number of flattened features.
 
-    Raises `LayerShapeError` if the features cannot take images of this size.
+    Raises `LayerShapeError` if the features do not accept images of this size.
     """
     shape = output_shape(features, input_shape=(1, build.channels, build.size, build.size), prefix="features")
     if pool is not None:

@@ -1,6 +1,6 @@
-"""From an id and options to a network. Weights come from torch's global generator: seed it first.
+"""Builds a network from an id and options. Weights are drawn from torch's global generator, so seed it first.
 
-To get only shapes and counts, build inside `with torch.device("meta")`: no memory, no random numbers.
+For shapes and counts only, build inside `with torch.device("meta")`, which needs no memory and no random numbers.
 """
 
 import bisect
@@ -31,10 +31,10 @@ def build_network(
     input_size: str = "auto",
     options: Mapping[str, Any] | None = None,
 ) -> nn.Module:
-    """Return a new network: normalised float images (B, C, image_size, image_size) in, logits (B, classes) out.
+    """Return a new network that maps normalised float images (B, C, image_size, image_size) to logits (B, classes).
 
-    Raises `UnknownNameError` for the id, `ConfigError` for an option or a count, `LayerShapeError` (a `ShapeError`)
-    for a size the network cannot take, with the smallest that works.
+    Raises `UnknownNameError` for an unknown id, `ConfigError` for an invalid option or count, and `LayerShapeError` (a
+    `ShapeError`), which names the smallest valid size, if the network does not accept the image size.
     """
     arch = get_architecture(arch_id)
     _check_counts(classes=classes, image_size=image_size, channels=channels)
@@ -48,9 +48,9 @@ def build_network(
 
 
 def smallest_size(arch: Architecture, *, channels: int = 1, options: Mapping[str, Any] | None = None) -> int | None:
-    """Return the smallest side in pixels the network can take, None if 224 is too small as well.
+    """Return the smallest side in pixels that the network accepts, or None if even 224 is too small.
 
-    Halves the range each time: a network that takes one size takes every larger one.
+    This is a binary search, because a network that accepts a size also accepts every larger one.
     """
     filled = complete_options(arch, options or {})
     builder = _builder(arch)

@@ -1,8 +1,8 @@
 """GoogLeNet (Inception v1, no batch norm) with its auxiliary classifiers, which report D could not make work.
 
 Source: Szegedy et al. 2014, table 1 (widths) and section 5 (auxiliary classifiers: 5×5 average pooling with stride 3,
-1×1 convolution with 128 filters, 1,024 units, 70 % dropout; dropped at inference). What their losses weigh is the
-engine's: `lab.training.losses`.
+1×1 convolution with 128 filters, 1,024 units, 70 % dropout; omitted at inference). The weights of their losses are
+defined in `lab.training.losses`.
 """
 
 from typing import NamedTuple
@@ -31,14 +31,14 @@ _INCEPTIONS = {
 
 
 class WithAuxiliary(NamedTuple):
-    """What a network with auxiliary classifiers returns in training: logits (B, K) of the head and of each of them."""
+    """The training output of a network with auxiliary classifiers: logits (B, K) of the head and of each of them."""
 
     logits: Tensor
     auxiliary: tuple[Tensor, ...]
 
 
 class Inception(nn.Module):
-    """Four branches side by side, their channels joined."""
+    """Four parallel branches whose channels are concatenated."""
 
     def __init__(self, before: int, widths: tuple[int, int, int, int, int, int]) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class Inception(nn.Module):
 
 
 def _auxiliary(channels: int, side: int, classes: int) -> nn.Sequential:
-    """Section 5's classifier; a map smaller than its 5×5 pooling (images below 80 pixels) is taken as it is."""
+    """Return the classifier of section 5; maps smaller than its 5×5 pooling (images below 80 pixels) are not pooled."""
     pooled = (side - 5) // 3 + 1 if side >= 5 else side
     return named(
         [
@@ -86,7 +86,7 @@ def _auxiliary(channels: int, side: int, classes: int) -> nn.Sequential:
 
 
 class GoogLeNet(nn.Module):
-    """Logits (B, K) in eval mode; in training `WithAuxiliary` if it has auxiliary classifiers."""
+    """Returns logits (B, K) in eval mode, and `WithAuxiliary` in training if it has auxiliary classifiers."""
 
     def __init__(self, build: Build, *, aux: bool, dropout: float) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
-"""Batch sizes for inference: how many images go through a network at once, so that its activations fit into memory.
+"""Batch sizes for inference, chosen so that a network's activations fit into memory.
 
-Counted for one image: a layer of a VGG at 224 pixels writes 13 MB, so a batch of 250 would take gigabytes, where LeNet-5
-takes 10 MB.
+The activations are counted for one image: a layer of a VGG at 224 pixels writes 13 MB, so a batch of 250 would take
+gigabytes, while LeNet-5 takes 10 MB.
 """
 
 from torch import nn
@@ -14,7 +14,7 @@ _NOT_COUNTED = 8  # images that always fit
 
 
 def inference_batch_size(network: nn.Module, *, images: int, image_shape: tuple[int, ...]) -> int:
-    """Return how many of `images` pictures of (C, H, W) to run at once without gradients; at least one."""
+    """Return how many of `images` images of shape (C, H, W) to run at once without gradients; at least one."""
     if images <= _NOT_COUNTED:
         return max(1, images)
     one = activation_bytes(*make_probe(network, input_shape=(1, *image_shape)))
@@ -22,6 +22,6 @@ def inference_batch_size(network: nn.Module, *, images: int, image_shape: tuple[
 
 
 def gradient_batch_size(network: nn.Module, *, images: int, image_shape: tuple[int, ...]) -> int:
-    """Return how many to run at once where every layer's output is stored for the backward pass; at least one."""
+    """Return how many images to run at once if all layer outputs are stored for the backward pass; at least one."""
     one = activation_bytes(*make_probe(network, input_shape=(1, *image_shape)))
     return max(1, min(images, BUDGET_BYTES // one.stored))

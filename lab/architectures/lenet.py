@@ -1,6 +1,6 @@
 """LeNet-5 as reports C and E ran it (resized to 32×32), and as report D did (padded, with batch norm and dropout).
 
-Source: LeCun et al. 1998, figure 2, with ReLU and max pooling as the reports have it.
+Source: LeCun et al. 1998, figure 2, with ReLU and max pooling as in the reports.
 """
 
 from torch import nn
@@ -23,7 +23,7 @@ def lenet5(build: Build, *, widths: list[int]) -> ConvNet:
 
 
 def lenet_bn(build: Build, *, widths: list[int], batch_norm: bool, dropout: float) -> ConvNet:
-    """Report D: padding of 2 in the first convolution stands for the 32×32 image."""
+    """Report D: a padding of 2 in the first convolution replaces resizing to 32×32."""
     first, second = widths
     features = named(
         [

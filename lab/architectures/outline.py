@@ -1,7 +1,7 @@
-"""How large each network is and what its layers look like, for lists that open without torch.
+"""Sizes and layer outlines of all networks, for lists that open without torch.
 
-Measured once with every option at its default, for grey images of 28×28 and ten classes, and kept in `outlines.json`:
-`python -m tests.reference_docs` writes it anew, and a test compares. A network that is not in it yet has no outline.
+They are computed with default options for grey images of 28×28 and ten classes, and stored in `outlines.json`. `python
+-m tests.reference_docs` rewrites the file, and a test checks it. A network that is not in the file has no outline.
 """
 
 import json
@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-# By family; Okabe and Ito, dark enough on white and light enough on black. Where they stand, words say the same.
+# By family, after Okabe and Ito; legible on white and on black. Text always states the same information.
 FAMILY_COLOURS = {
     "input": "#8a94a3",
     "convolution": "#3b8fd4",
@@ -26,7 +26,7 @@ PATH = Path(__file__).with_name("outlines.json")
 
 @dataclass(frozen=True, slots=True)
 class OutlineStage:
-    """One slab: its family as in `lab.inspection.layer_kinds`, channels (or values) and side in pixels, 1 for a vector."""
+    """One drawn block: its family as in `lab.inspection.layer_kinds`, channels (or values), and side in pixels."""
 
     family: str
     channels: int
@@ -35,25 +35,25 @@ class OutlineStage:
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """A network in few numbers. layers: convolutions and linear layers. stages: in the order they run, the image first."""
+    """The outline of a network. layers: number of convolutions and linear layers. stages: in order, the image first."""
 
     params: int
     layers: int
     stages: tuple[OutlineStage, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the record for the file."""
+        """Return the outline as JSON values for the file."""
         stages = [[stage.family, stage.channels, stage.side] for stage in self.stages]
         return {"params": self.params, "layers": self.layers, "stages": stages}
 
 
 def read_outline(record: Mapping[str, Any]) -> Outline:
-    """Return the outline that `Outline.as_dict` gave."""
+    """Build an outline from `Outline.as_dict`."""
     return Outline(record["params"], record["layers"], tuple(OutlineStage(*stage) for stage in record["stages"]))
 
 
 def outline_of(arch: str) -> Outline | None:
-    """Return a network's outline, None for one that was added since they were written."""
+    """Return a network's outline, or None for a network that is not in the file."""
     return _outlines().get(arch)
 
 

@@ -1,7 +1,7 @@
-"""The only list of network names: pages, CLI, docs and tests all read it here. No torch.
+"""The only list of networks, used by pages, CLI, docs and tests. No torch.
 
-It consists of the `NETWORKS` of every module in `lab.architectures.networks`, refuses an id twice and an entry without a
-description, and answers a wrong name with the near miss.
+It collects the `NETWORKS` of every module in `lab.architectures.networks`, refuses duplicate ids and entries without a
+description, and suggests the closest name for an unknown one.
 """
 
 import pkgutil
@@ -26,7 +26,7 @@ __all__ = [
 
 
 def make_registry(entries: Iterable[Architecture]) -> dict[str, Architecture]:
-    """Return the entries by id; raise `ValueError` for a duplicate or one that says nothing of itself."""
+    """Return the entries by id. Raises `ValueError` for a duplicate or for an entry without description or source."""
     registry: dict[str, Architecture] = {}
     for entry in entries:
         if entry.id in registry:
@@ -46,12 +46,12 @@ _REGISTRY = make_registry(sorted(_find_entries(), key=lambda entry: (entry.order
 
 
 def list_architectures() -> tuple[Architecture, ...]:
-    """Return every network, in the order pages show them."""
+    """Return every network in the order of the pages."""
     return tuple(_REGISTRY.values())
 
 
 def get_architecture(id: str) -> Architecture:
-    """Return one network's entry; an unknown id raises `UnknownNameError` with the near miss."""
+    """Return the network with this id. Raises `UnknownNameError`, which suggests the closest id."""
     try:
         return _REGISTRY[id]
     except KeyError:

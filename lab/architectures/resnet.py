@@ -1,4 +1,4 @@
-"""Residual networks in the reports' three forms: D's ResNet-18 at 224, torchvision's and a small one (E).
+"""Three residual networks from the reports: D's ResNet-18 at 224, torchvision's and a small one (E).
 
 Source: He, Zhang, Ren, Sun 2015, section 4.1 and table 1.
 """
@@ -27,7 +27,7 @@ class Residual(nn.Module):
 
 
 def _basic_block(before: int, after: int, stride: int) -> Residual:
-    """Report D has biases and has no batch norm on the 1×1 shortcut."""
+    """Return the block of report D, which has biases and no batch norm on the 1×1 shortcut."""
     body = named(
         [
             *conv_group(1, nn.Conv2d(before, after, 3, stride=stride, padding=1), batch_norm=True),
@@ -39,7 +39,7 @@ def _basic_block(before: int, after: int, stride: int) -> Residual:
 
 
 def resnet18(build: Build) -> ConvNet:
-    """Report D: stages of 64, 128, 256, 512 channels with two blocks each; takes any size."""
+    """Report D: stages of 64, 128, 256, 512 channels with two blocks each; accepts any size."""
     layers: list[Named] = [
         *conv_group(1, nn.Conv2d(build.channels, 64, 7, stride=2, padding=3), batch_norm=True),
         ("pool1", nn.MaxPool2d(3, 2, padding=1)),
@@ -82,7 +82,7 @@ def _plain_residual(channels: int) -> Residual:
 
 
 def resnet_small(build: Build, *, widths: list[int]) -> ConvNet:
-    """Report E: each 5×5 convolution is pooled and followed by one residual block."""
+    """Report E: each 5×5 convolution is followed by pooling and one residual block."""
     first, second = widths
     features = named(
         [

@@ -1,8 +1,9 @@
-"""How an image's shape changes from layer to layer.
+"""Shapes and activation sizes, layer by layer.
 
-Builders size their first linear layer by it, and error messages name the layer at which a too small image fails. Large
-networks are looked at on torch's meta device: no memory, no arithmetic. But its first use in a process imports SymPy and
-TorchDynamo, 1.7 s for which nobody should wait who only wants a LeNet to read a drawing: small ones are computed.
+Builders use them to size the first linear layer, and error messages name the layer that fails for a small image. Large
+networks run on torch's meta device, without memory or arithmetic. Its first use in a process imports SymPy and
+TorchDynamo, which takes 1.7 s, so small networks are computed instead: classifying a drawing with a LeNet must not
+wait.
 """
 
 import copy
@@ -19,12 +20,12 @@ from torch import Tensor, nn
 from lab.errors import ShapeError
 
 _FLOAT_BYTES = 4
-_COMPUTED = 100_000_000  # weights by input values, about the mult-adds of its convolutions: some milliseconds
+_COMPUTED = 100_000_000  # weights times input values, about the mult-adds of the convolutions: a few milliseconds
 
 
 @dataclass(frozen=True, slots=True)
 class ShapeStep:
-    """One layer that ran, or (with no output shape) the layer that could not."""
+    """A layer that ran, or, if `output_shape` is None, the layer that failed."""
 
     name: str
     type: str
@@ -33,7 +34,7 @@ class ShapeStep:
 
 
 class LayerShapeError(ShapeError):
-    """A layer cannot take what the one before it gives; `steps` ends with that layer."""
+    """A layer does not accept its input; `steps` ends with that layer."""
 
     def __init__(self, message: str, *, steps: tuple[ShapeStep, ...]) -> None:
         super().__init__(message, field="input_size")
@@ -41,7 +42,7 @@ class LayerShapeError(ShapeError):
 
 
 def meta_copy(module: nn.Module) -> nn.Module:
-    """Return a copy with the same names and settings, without hooks, whose tensors have a shape but no memory."""
+    """Return a copy on the meta device with the same names and settings, without hooks."""
     memo: dict[int, Any] = {}
     for parameter in module.parameters():
         memo[id(parameter)] = nn.Parameter(parameter.detach().to("meta"), requires_grad=parameter.requires_grad)
@@ -51,9 +52,9 @@ def meta_copy(module: nn.Module) -> nn.Module:
 
 
 def make_probe(module: nn.Module, *, input_shape: tuple[int, ...]) -> tuple[nn.Module, Tensor]:
-    """Return a copy in eval mode, without hooks, and zeros (B, C, H, W) to send through it and look at what layers give.
+    """Return a copy in eval mode without hooks, and a zero input (B, C, H, W) for it, to inspect layer outputs.
 
-    The copy of a small module has the module's own tensors, so that its layers compute; that of a large one is on meta.
+    The copy of a small module shares the module's tensors and computes; that of a large one is on the meta device.
     """
     weights = sum(parameter.numel() for parameter in module.parameters())
     if weights * prod(input_shape) > _COMPUTED:
@@ -64,16 +65,16 @@ def make_probe(module: nn.Module, *, input_shape: tuple[int, ...]) -> tuple[nn.M
 
 
 def _copy_with(module: nn.Module, memo: dict[int, Any]) -> nn.Module:
-    for each in module.modules():  # hooks belong to other threads, which may add and remove them meanwhile
+    for each in module.modules():  # hooks belong to other threads, which may add and remove them at the same time
         memo |= {id(hooks): OrderedDict() for hooks in (each._forward_hooks, each._forward_pre_hooks)}
     return copy.deepcopy(module, memo)
 
 
 class ActivationBytes(NamedTuple):
-    """What one image takes as float32 on its way through a network, each in bytes and at least 1.
+    """The memory of one image's float32 activations in a network, each in bytes and at least 1.
 
-    map: the largest tensor, the image itself among them. layer: the largest input and output of a layer together, which are
-    there at once. stored: the outputs of all layers, which a backward pass needs.
+    map: the largest tensor, including the image itself. layer: the largest sum of a layer's input and output, which
+    exist at the same time. stored: the outputs of all layers, which a backward pass needs.
     """
 
     map: int
@@ -82,7 +83,7 @@ class ActivationBytes(NamedTuple):
 
 
 def activation_bytes(probe: nn.Module, x_BCHW: Tensor) -> ActivationBytes:
-    """Count the bytes of one image's tensors on a copy of a network, such as `make_probe` gives."""
+    """Return the bytes of one image's activations. probe: a copy of a network, such as from `make_probe`."""
     largest, layer, stored = prod(x_BCHW.shape[1:]), 0, 0
 
     def count(module: nn.Module, inputs: tuple[Any, ...], output: object) -> None:
@@ -104,7 +105,7 @@ def activation_bytes(probe: nn.Module, x_BCHW: Tensor) -> ActivationBytes:
 
 @contextmanager
 def _recorded(module: nn.Module, prefix: str) -> Iterator[list[ShapeStep]]:
-    """Collect a step for every leaf layer that starts; the last one has no output if it failed."""
+    """Record a step for every leaf layer that starts; the last one has no output shape if it failed."""
     steps: list[ShapeStep] = []
     handles = []
 
@@ -128,9 +129,9 @@ def _recorded(module: nn.Module, prefix: str) -> Iterator[list[ShapeStep]]:
 
 
 def output_shape(module: nn.Module, *, input_shape: tuple[int, ...], prefix: str = "") -> tuple[int, ...]:
-    """Return the shape a module gives for an input of (B, C, H, W), in eval mode; the module itself is not touched.
+    """Return a module's output shape in eval mode for an input shape (B, C, H, W); the module is not changed.
 
-    prefix: put before the layers' names. Raises `LayerShapeError` where a layer cannot take its input.
+    prefix: of the layer names. Raises `LayerShapeError` if a layer does not accept its input.
     """
     probe, x_BCHW = make_probe(module, input_shape=input_shape)
     with _recorded(probe, prefix) as steps, torch.no_grad():

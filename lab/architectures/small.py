@@ -1,4 +1,4 @@
-"""The reports' own small networks: A's three, B's wide one, the old PyTorch example of C and E, and the new one."""
+"""Small networks of the reports: three of A, the wide one of B, the old PyTorch example of C and E, and the new one."""
 
 from torch import nn
 
@@ -6,7 +6,7 @@ from lab.architectures.blocks import Build, ConvNet, Named, assemble, conv_group
 
 
 def conv2_fc2(build: Build, *, widths: list[int], hidden: int, dropout: float) -> ConvNet:
-    """Report A's first try; the pooling comes only after the second convolution."""
+    """Report A's first attempt, with pooling only after the second convolution."""
     first, second = widths
     features = named(
         [
@@ -19,7 +19,7 @@ def conv2_fc2(build: Build, *, widths: list[int], hidden: int, dropout: float) -
 
 
 def conv2_bn(build: Build, *, widths: list[int], batch_norm: bool) -> ConvNet:
-    """Report A's notebook: the second convolution strides by 3."""
+    """Report A's notebook: the second convolution has stride 3."""
     first, second = widths
     features = named(
         [
@@ -32,7 +32,7 @@ def conv2_bn(build: Build, *, widths: list[int], batch_norm: bool) -> ConvNet:
 
 
 def conv3_bn(build: Build, *, widths: list[int], batch_norm: bool) -> ConvNet:
-    """Report A's final network: the third convolution strides by 3."""
+    """Report A's final network: the third convolution has stride 3."""
     first, second, third = widths
     features = named(
         [
@@ -46,7 +46,7 @@ def conv3_bn(build: Build, *, widths: list[int], batch_norm: bool) -> ConvNet:
 
 
 def wide_cnn(build: Build, *, widths: list[int], hidden: list[int], batch_norm: bool) -> ConvNet:
-    """Report B's "myCNN" for any list of widths: 3×3 convolutions with 2×2 pooling between them."""
+    """Report B's "myCNN" for any list of widths: 3×3 convolutions with 2×2 pooling in between."""
     layers: list[Named] = []
     before = build.channels
     for index, width in enumerate(widths, start=1):
@@ -58,7 +58,7 @@ def wide_cnn(build: Build, *, widths: list[int], hidden: list[int], batch_norm: 
 
 
 def basic_cnn(build: Build, *, widths: list[int], hidden: int, dropout: float) -> ConvNet:
-    """The old PyTorch example: pooling before ReLU, whole channels dropped after the second convolution."""
+    """The old PyTorch example: pooling before ReLU, and dropout of whole channels after the second convolution."""
     first, second = widths
     features = named(
         [
@@ -75,7 +75,7 @@ def basic_cnn(build: Build, *, widths: list[int], hidden: int, dropout: float) -
 
 
 def pytorch_example(build: Build, *, widths: list[int], hidden: int) -> ConvNet:
-    """PyTorch's own MNIST example since 2019: two 3×3 convolutions, dropout 0.25 before and 0.5 after the hidden layer."""
+    """PyTorch's MNIST example since 2019: two 3×3 convolutions, dropout 0.25 before and 0.5 after the hidden layer."""
     first, second = widths
     features = named(
         [

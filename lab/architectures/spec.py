@@ -1,4 +1,4 @@
-"""What is known of a network before it is built: its entry and its options. No torch.
+"""The registry entry of a network and its options, which are available without building it. No torch.
 
 An entry names its builder as `"module:function"`, so that lists, forms and the help of the CLI open without torch.
 """
@@ -33,12 +33,15 @@ class ArchOption:
 
     @property
     def keeps_layers(self) -> bool:
-        """Whether every value leaves the layers as they are: fractions drop values or scale channels, lists of fixed length
-        are channels or units. Such an option does not decide which images fit."""
+        """Whether no value adds or removes layers, so that the option does not affect which image sizes are accepted.
+
+        This holds for fractions, which drop values or scale channels, and for lists of fixed length (channels or
+        units).
+        """
         return self.kind is float or (self.kind is list and self.items[0] == self.items[1])
 
     def check(self, value: object, *, arch: str) -> Option:
-        """Return the value in the option's type, or raise `ConfigError` with value, rule and way out."""
+        """Return the value converted to the option's type. Raises `ConfigError` for an invalid value."""
         if self.kind is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         if self.kind is list and type(value) is int:
@@ -68,7 +71,7 @@ class ArchOption:
         return fits and all(self.low <= v <= self.high for v in values)  # NaN is not inside
 
     def rule(self) -> str:
-        """Say in words what is allowed, such as "a number, at least 0 and at most 0.9"."""
+        """Describe the allowed values, such as "a number, at least 0 and at most 0.9"."""
         if self.kind is str:
             return f"one of {', '.join(self.choices)}"
         words = _WORDS[self.kind]
@@ -87,10 +90,9 @@ class ArchOption:
 class Architecture:
     """One network of the registry.
 
-    family: what lists group it under, "" for a network of its own kind. source: where it comes from (paper or
-    repository). report: which student report ran it, "" if none.
-    default_input_size: "native" (the data's own), or the side in pixels the report resized to.
-    order: where lists show it, the smallest number first; those without one come last, by id.
+    family: the group in lists, "" for none. source: where it comes from (paper or repository). report: which student
+    reports used it, "" for none. default_input_size: "native" (that of the data), or the side in pixels to which the
+    report resized. order: the position in lists, smallest first; networks without one come last, sorted by id.
     """
 
     id: str
@@ -106,36 +108,36 @@ class Architecture:
 
     @property
     def reports(self) -> str:
-        """Which reports ran it, as a sentence such as "Reports C, E."; "" for none."""
+        """The reports that used the network, as a sentence such as "Reports C, E."; "" for none."""
         word = "Reports" if "," in self.report else "Report"
         return f"{word} {self.report}." if self.report else ""
 
     @property
     def origin(self) -> str:
-        """Source and reports in one line, the same report once."""
+        """Source and reports in one line; a report that is the source is named once."""
         known = self.source.startswith("Report")
         return f"Source: {self.source}." + ("" if known or not self.report else f" {self.reports}")
 
     def option(self, name: str) -> ArchOption:
-        """Return one option; an unknown name raises `ConfigError` with the near miss."""
+        """Return the option with this name. Raises `ConfigError`, which suggests the closest name."""
         for option in self.options:
             if option.name == name:
                 return option
         if not self.options:
-            raise ConfigError(f"{self.id} has no option {name!r}: it has none at all.", field="arch_options")
+            raise ConfigError(f"{self.id} has no option {name!r}: it has no options.", field="arch_options")
         known = [o.name for o in self.options]
         raise ConfigError(f"{self.id} has no option {name!r}. {near_miss(name, known)}", field="arch_options")
 
 
 def check_options(arch: Architecture, options: Mapping[str, Any]) -> dict[str, Option]:
-    """Return the options that differ from the network's own, checked; a wrong one raises `ConfigError`.
+    """Return the checked options that differ from the network's defaults. Raises `ConfigError` for an invalid option.
 
-    Two ways of writing the same network are therefore equal, and so are their fingerprints.
+    So equal networks have equal options, and equal fingerprints.
     """
     checked = {name: arch.option(name).check(value, arch=arch.id) for name, value in options.items()}
     return {name: value for name, value in sorted(checked.items()) if value != arch.option(name).default}
 
 
 def complete_options(arch: Architecture, options: Mapping[str, Any]) -> dict[str, Option]:
-    """Return every option of the network, checked, with its own values where none is given."""
+    """Return all options of the network, checked and completed with the defaults."""
     return {o.name: o.default for o in arch.options} | check_options(arch, options)

@@ -1,8 +1,8 @@
-"""The network made to reach 99 % in seconds: a frozen whitening layer, two convolutions, 128 hidden units.
+"""The network designed to reach 99 % in seconds: a frozen whitening layer, two convolutions, 128 hidden units.
 
 The first layer is not learned: its filters are the leading principal components of the training images' patches, each
-scaled to unit variance, and their negatives, so that ReLU loses nothing. That is linear algebra done once, in place of
-the first few hundred steps. Source: Jordan 2024, section 3.2 (CIFAR-10 in 3.29 seconds), made small for digits.
+scaled to unit variance, and their negatives, so that ReLU discards nothing. This one-time linear algebra replaces the
+first few hundred steps. Source: Jordan 2024, section 3.2 (CIFAR-10 in 3.29 seconds), scaled down for digits.
 """
 
 from collections import OrderedDict
@@ -15,12 +15,12 @@ from lab.architectures.shapes import output_shape
 from lab.devices import to_double
 from lab.errors import ConfigError
 
-_MARGIN = 4  # pixels the crop is smaller than the image: 28 -> 24
-_EPSILON = 5e-4  # added to each variance, so that empty directions are not blown up (section 3.2)
+_MARGIN = 4  # pixels by which the crop is smaller than the image: 28 -> 24
+_EPSILON = 5e-4  # added to each variance, so that directions without variance are not amplified (section 3.2)
 
 
 class Crop(nn.Module):
-    """Cut a square of `size` pixels: the centre, or in training (if asked for) a place drawn for each image."""
+    """Crop a square of `size` pixels: the centre, or with `random` in training, a random position for each image."""
 
     def __init__(self, size: int, *, random: bool) -> None:
         super().__init__()
@@ -45,11 +45,11 @@ class Crop(nn.Module):
 
 
 class SpeedrunNet(nn.Sequential):
-    """Resize, crop, features, flatten, classifier; `initialise_from_data` fills the frozen first layer."""
+    """Resize, crop, features, flatten and classifier; `initialise_from_data` sets the frozen first layer."""
 
     @torch.no_grad()
     def initialise_from_data(self, x_BCHW: Tensor) -> None:
-        """Set the first layer to whitening filters of these normalised images; its weights are never trained."""
+        """Set the weights of the first layer, which are never trained, to whitening filters of normalised images."""
         convolution = self.get_submodule("features.conv1")
         assert isinstance(convolution, nn.Conv2d)
         cropped = self.get_submodule("crop")(self.get_submodule("resize")(x_BCHW))
@@ -60,7 +60,7 @@ class SpeedrunNet(nn.Sequential):
 def whitening_filters(x_BCHW: Tensor, *, side: int, count: int) -> Tensor:
     """Return the `count` leading principal components of all side×side patches, scaled to unit variance.
 
-    Shape (count, C, side, side); convolving with them gives channels that do not correlate on these images.
+    Shape (count, C, side, side). Convolving these images with them gives uncorrelated channels.
     """
     patches = torch.nn.functional.unfold(x_BCHW, side)  # (B, C*side*side, places)
     flat = to_double(patches.transpose(1, 2).flatten(0, 1))
@@ -73,7 +73,7 @@ def whitening_filters(x_BCHW: Tensor, *, side: int, count: int) -> Tensor:
 
 
 def speedrun_cnn(build: Build, *, widths: list[int], hidden: int, random_crop: bool) -> SpeedrunNet:
-    """16 5×5 and 32 3×3 channels by default, batch norm after all but the frozen layer."""
+    """By default 16 channels (5×5) and 32 channels (3×3), with batch norm after all layers but the frozen one."""
     first, second = widths
     if first % 2 or first > 2 * 25 * build.channels:
         raise ConfigError(

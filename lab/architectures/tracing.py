@@ -1,7 +1,7 @@
-"""Symbolic tracing in a process whose other threads run networks meanwhile.
+"""Symbolic tracing in a process whose other threads run networks at the same time.
 
-While torch.fx or torch.export trace, `nn.Module.__call__` and `__getattr__` are replaced for the whole process, and put back in
-the order of ends. Two traces at once would leave them replaced for good, after which no network runs any more.
+While torch.fx or torch.export traces, `nn.Module.__call__` and `__getattr__` are replaced in the whole process and
+restored when the trace ends. Two concurrent traces could leave them replaced permanently, after which no network runs.
 """
 
 import threading

@@ -1,4 +1,4 @@
-"""VGG in the reports' four forms: 11 and 19 layers at 224 (D), torchvision's 16 at 64 and a small one (E).
+"""Four VGG networks from the reports: 11 and 19 layers at 224 (D), torchvision's 16 at 64 and a small one (E).
 
 Source: Simonyan, Zisserman 2014, table 1.
 """
@@ -39,12 +39,12 @@ def _vgg(build: Build, depths: Sequence[int], *, batch_norm: bool, dropout: floa
 
 
 def vgg11(build: Build, *, batch_norm: bool, dropout: float) -> ConvNet:
-    """Configuration A: blocks of 1, 1, 2, 2, 2 convolutions; takes 32×32 and more."""
+    """Configuration A: blocks of 1, 1, 2, 2, 2 convolutions; accepts 32×32 and larger."""
     return _vgg(build, (1, 1, 2, 2, 2), batch_norm=batch_norm, dropout=dropout)
 
 
 def vgg19(build: Build, *, batch_norm: bool, dropout: float) -> ConvNet:
-    """Configuration E: blocks of 2, 2, 4, 4, 4 convolutions; takes 32×32 and more."""
+    """Configuration E: blocks of 2, 2, 4, 4, 4 convolutions; accepts 32×32 and larger."""
     return _vgg(build, (2, 2, 4, 4, 4), batch_norm=batch_norm, dropout=dropout)
 
 

@@ -1,4 +1,4 @@
-"""The configuration of a run: its settings, their checks, their upgrades and what identifies them."""
+"""The configuration of a run: its settings, their checks, their upgrades and its fingerprint."""
 
 from lab.config.fields import FieldSpec, Option
 from lab.config.identity import ENGINE

@@ -1,7 +1,7 @@
-"""How a configuration is checked, written, read back and identified, whatever its fields are.
+"""Checking, serialising, loading and fingerprinting of configurations, independent of their fields.
 
-Stored configurations outlive the fields: `from_dict` brings those of older releases up to date (`upgrades`), and `digest`
-knows every setting by its first name and leaves out what is as it was before the setting existed (`identity`).
+Stored configurations outlive the fields. `from_dict` upgrades those of older releases (`upgrades`), and `digest` uses
+the first name of every setting and omits newer settings that have their neutral value (`identity`).
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from lab.errors import ConfigError, near_miss
 
 
 class ConfigBase:
-    """A frozen, self-checking, JSON-safe record; subclasses are dataclasses that declare its fields with `setting`."""
+    """A frozen, self-checking, JSON-safe record. Subclasses are dataclasses that declare fields with `setting`."""
 
     __slots__ = ()
     upgrades: ClassVar[tuple[Upgrade, ...]] = UPGRADES
@@ -22,9 +22,9 @@ class ConfigBase:
 
     @classmethod
     def specs(cls) -> dict[str, FieldSpec]:
-        """Return the specs of all fields by name, in their order."""
+        """Return the specs of all fields by name, in order."""
         found: dict[str, FieldSpec] | None = cls.__dict__.get("_specs")
-        if found is None:  # once a class: a list of runs reads thousands of configurations
+        if found is None:  # cached per class, because a list of runs reads thousands of configurations
             found = build_specs(cls)
             cls._specs = found
         return found
@@ -40,10 +40,10 @@ class ConfigBase:
         self.check_together()
 
     def check_together(self) -> None:
-        """Raise `ConfigError` for values that are valid one by one but not together; subclasses override it."""
+        """Raise `ConfigError` for values that are valid individually but not together; subclasses override it."""
 
     def as_dict(self) -> dict[str, Any]:
-        """Return every field, JSON-safe, with the schema number."""
+        """Return all fields and the schema number as JSON-safe values."""
         return {"schema": self.schema(), **{name: getattr(self, name) for name in self.specs()}}
 
     def changed(self) -> dict[str, Any]:
@@ -51,16 +51,16 @@ class ConfigBase:
         return {n: getattr(self, n) for n, s in self.specs().items() if getattr(self, n) != s.default}
 
     def replace(self, **changes: Any) -> Self:
-        """Return a checked copy with some fields changed."""
+        """Return a checked copy with these fields changed."""
         return self.from_dict({**self.as_dict(), **changes})
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Build from JSON values.
+        """Build a configuration from JSON values.
 
-        With a `schema` it is a stored configuration: it is upgraded, and settings that it does not have yet take their
-        neutral values. Without, it is a new request, and absent settings take today's defaults.
-        Unknown fields and newer schemas raise `ConfigError`.
+        Values with a `schema` are a stored configuration: they are upgraded, and missing settings get their neutral
+        values. Values without one are a new request, and missing settings get the current defaults. Raises
+        `ConfigError` for unknown fields and newer schemas.
         """
         given = dict(values)
         specs = cls.specs()
@@ -73,15 +73,15 @@ class ConfigBase:
         return cls(**given)
 
     def normalised(self) -> Self:
-        """Reset settings that have no effect in combination with the others to their defaults.
+        """Return a copy in which settings that have no effect in combination with the others have their defaults.
 
         Two configurations that must give the same result are then equal, and so are their fingerprints.
         """
         return self.replace(**{s.name: s.default for s in self.specs().values() if not s.relevant(self)})
 
     def digest(self, *, data_checksum: str, without: tuple[str, ...] = ()) -> str:
-        """Return the SHA-256 of what decides the result: settings, data set checksum and engine version.
+        """Return the SHA-256 of everything that determines the result: settings, data set checksum and engine version.
 
-        `without` leaves fields out, such as "epochs" to find the shorter runs that this one continues.
+        without: fields to omit, such as "epochs" to find the shorter runs that this one continues.
         """
         return digest(self, self.specs(), data_checksum=data_checksum, without=without)

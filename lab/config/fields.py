@@ -1,6 +1,7 @@
-"""The description of one setting, from which form, flag, check, docs and fingerprint are made, and how it is declared.
+"""The description of a setting, from which form, flag, check, docs and fingerprint are derived, and its declaration.
 
-A setting is declared once, as a field of `lab.config.run_config.RunConfig`; everything else is made from its `FieldSpec`.
+A setting is declared once, as a field of `lab.config.run_config.RunConfig`; everything else is derived from its
+`FieldSpec`.
 """
 
 import dataclasses
@@ -15,14 +16,15 @@ from lab.text import describe_character, hidden_character
 Option: TypeAlias = str | int | float | bool | list[int]
 
 _LARGEST_FLOAT = 10**300  # larger integers may not convert to float, and no setting needs them
-LARGEST_INT = 2**31 - 1  # upper bound of integers without one of their own: fits databases and torch
+LARGEST_INT = 2**31 - 1  # default upper bound of integers, which databases and torch support
 _KIND_WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false", dict: "a set of options"}
 
 
 @dataclass(frozen=True, slots=True)
 class FieldSpec:
-    """Everything that is known of one setting.
+    """The description of one setting.
 
+<<<<<<< HEAD
     low/high: inclusive bounds unless `open_low` (then low itself is refused). relevant: whether the setting has an
     effect in combination with the others; where it has none it is reset to its default before the fingerprint is computed.
     result: False for settings that change where or how fast a run is computed but not its result.
@@ -32,6 +34,27 @@ class FieldSpec:
     neutral: the value that stands for "as before there was this setting": what stored configurations without it had,
     and what leaves fingerprints as they were; the default unless `setting` was given another. identity: the name under
     which fingerprints know the setting, its first name for ever. identity_values: the same for renamed choices.
+||||||| d8a213b
+    low/high: inclusive bounds unless `open_low` (then low itself is refused). relevant: whether the setting has an
+    effect in combination with the others; where it has none it is reset to its default before the fingerprint is computed.
+    result: False for settings that change where or how fast a run is computed but not its result.
+    short: its name in labels of runs, the label in lower case unless given. choice_titles: names of choices where their
+    ids do not do, or of single numbers. step: what one press of + or - changes in a form, chosen from the default unless given.
+    unlimited: whether 0 stands for no limit, which is more than any number.
+    neutral: the value that stands for "as before there was this setting": what stored configurations without it had,
+    and what leaves fingerprints as they were; the default unless `setting` was given another. identity: the name under
+    which fingerprints know the setting, its first name for ever. identity_values: the same for renamed choices.
+=======
+    low/high: inclusive bounds, except that `open_low` excludes low. relevant: whether the setting has an effect in
+    combination with the others; if not, it is reset to its default before the fingerprint is computed. result: False
+    for settings that change where or how fast a run is computed but not its result. short: its name in labels of runs,
+    by default the label in lower case. choice_titles: display names of choices or of single numbers. step: the
+    increment in a form, by default derived from the default value. unlimited: whether 0 means no limit and so compares
+    above all numbers. neutral: the value with the behaviour from before the setting existed, by default the default
+    value; stored configurations without the setting get it, and it is omitted from fingerprints. identity: the
+    setting's name in fingerprints, which is its first name and never changes. identity_values: the same for renamed
+    choices.
+>>>>>>> p2
     """
 
     name: str
@@ -56,17 +79,17 @@ class FieldSpec:
 
     @property
     def flag(self) -> str:
-        """The flag of the command line, such as `--batch-size`; options are given one by one, so theirs is `--arch-option`."""
+        """The command-line flag, such as `--batch-size`; singular for a dictionary, each item of which is one flag."""
         name = self.name.removesuffix("s") if self.kind is dict else self.name
         return "--" + name.replace("_", "-")
 
     @property
     def short_label(self) -> str:
-        """What labels of runs call the setting."""
+        """The setting's name in labels of runs."""
         return self.short or self.label.lower()
 
     def choice_title(self, choice: str) -> str:
-        """Return how a choice is written."""
+        """Return the display name of a choice."""
         return self.choice_titles.get(choice, choice)
 
     def number_text(self, value: float) -> str:
@@ -74,18 +97,19 @@ class FieldSpec:
         return self.choice_title(f"{value:g}")
 
     def check(self, value: object) -> Any:
-        """Return the value in the field's type, or raise `ConfigError` with value, rule and way out."""
+        """Return the value converted to the field's type. Raises `ConfigError` with value, rule and remedy."""
         checked = self._typed(value)
         if self.choices and checked not in self.choices:
             raise ConfigError(
-                f"{self.name} is {shown(checked)}, which is not one of its values. {near_miss(str(checked), self.choices)}",
+                f"{self.name} is {shown(checked)}, which is not one of its values. "
+                f"{near_miss(str(checked), self.choices)}",
                 field=self.name,
             )
         if self.kind in (int, float):
             self._check_range(checked)
         if isinstance(checked, str) and (hidden := hidden_character(checked)):
             raise ConfigError(
-                f"{self.name} is {shown(checked)}, which has the {describe_character(hidden)}: leave it out.",
+                f"{self.name} is {shown(checked)}, which contains the {describe_character(hidden)}: remove it.",
                 field=self.name,
             )
         return checked
@@ -131,13 +155,13 @@ def _number(value: float) -> str:
 
 
 def shown(value: object) -> str:
-    """Return a value as messages quote it: floats with six digits, and at most 60 characters."""
+    """Return a value as text for messages: floats with six digits, at most 60 characters."""
     text = f"{value:g}" if isinstance(value, float) else repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 
 
 def setting(default: Any, label: str, help: str, group: str, **rest: Any) -> Any:
-    """Declare one field of a configuration; `rest` are `FieldSpec` fields."""
+    """Declare one field of a configuration. rest: further fields of `FieldSpec`."""
     metadata = {"label": label, "help": help, "group": group, **rest}
     if isinstance(default, dict):
         return dataclasses.field(default_factory=dict, metadata=metadata)
@@ -145,7 +169,7 @@ def setting(default: Any, label: str, help: str, group: str, **rest: Any) -> Any
 
 
 def build_specs(config: type[Any]) -> dict[str, FieldSpec]:
-    """Return the specs of a configuration class, by name, in the order of its fields."""
+    """Return the specs of a configuration class by name, in the order of its fields."""
     specs = {}
     for item in dataclasses.fields(config):
         factory = item.default_factory

@@ -1,8 +1,9 @@
 """The fingerprint of a configuration: equal for runs that must give the same result, in every release.
 
-It is a SHA-256 over the settings that decide the result, by their first names. The settings of the first schema are
-always in it, at the values below where they have no effect; a later one is in it only where it is not neutral. So a new
-setting changes no fingerprint, a renamed one is known by its first name, and a removed one stays at its value here.
+It is a SHA-256 over the settings that determine the result, by their first names. The settings of the first schema are
+always included, with the values below if they have no effect; later settings are included only if they are not neutral.
+So a new setting changes no fingerprint, a renamed setting keeps its first name, and a removed setting keeps its value
+here.
 """
 
 import hashlib
@@ -12,11 +13,11 @@ from typing import Any
 
 from lab.config.fields import FieldSpec
 
-ENGINE = 1  # raised when the same configuration gives other numbers; part of every fingerprint
-_FIRST_SCHEMA = 1  # stands in every fingerprint, however many schemas have followed
+ENGINE = 1  # incremented when the same configuration gives different results; part of every fingerprint
+_FIRST_SCHEMA = 1  # part of every fingerprint, and does not change with later schemas
 
-# The settings of schema 1 that decide a result, with the defaults they had. Never edited: every stored fingerprint is
-# made from them.
+# The settings of schema 1 that determine a result, with their defaults at the time. Never edit them: every stored
+# fingerprint depends on them.
 FIRST_SETTINGS: Mapping[str, Any] = {
     "arch": "lenet5",
     "arch_options": {},
@@ -56,9 +57,9 @@ FIRST_SETTINGS: Mapping[str, Any] = {
 
 
 def identity(config: object, specs: Mapping[str, FieldSpec], *, without: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Return what a fingerprint is made from: the settings that decide the result, by their first names.
+    """Return the input of the fingerprint: the settings that determine the result, by their first names.
 
-    `without` leaves settings out altogether.
+    without: settings to omit completely.
     """
     left_out = {specs[name].identity for name in without}
     found = {name: value for name, value in FIRST_SETTINGS.items() if name not in left_out}

@@ -1,8 +1,8 @@
 """The configuration of one run: the only list of hyperparameters.
 
-The form, the command line's flags, the differences between runs and the table in the docs are all made from the fields
-below. Names of networks and data sets are checked by `lab.service.lab`, which knows those registries; everything else is
-checked here.
+The form, the flags of the command line, the differences between runs and the table in the docs are derived from the
+fields below. Names of networks and data sets are checked by `lab.service.lab`, which knows their registries; everything
+else is checked here.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ GROUPS = ("network", "data", "training", "optimizer", "loss", "early stopping", 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunConfig(ConfigBase):
-    """One training, from data to result. Building it checks it; see `fields()` for ranges and help."""
+    """The settings of one run, checked at construction; see `specs()` for ranges and help."""
 
     arch: str = setting("lenet5", "Network", "Id of the architecture.", "network")
     arch_options: dict[str, Option] = setting(
@@ -63,8 +63,8 @@ class RunConfig(ConfigBase):
     folds: int = setting(
         0,
         "Folds",
-        "k-fold cross-validation: the training images are divided by the seed into this many folds, stratified by class, and "
-        "one of them is held out for validation; 0 holds out the validation share.",
+        "k-fold cross-validation: the training images are divided by the seed into this many folds, stratified by "
+        "class, and one of them is held out for validation; 0 holds out the validation share.",
         "data",
         low=0,
         high=MOST_FOLDS,
@@ -91,7 +91,7 @@ class RunConfig(ConfigBase):
     augment: str = setting(
         "none",
         "Augmentation",
-        "Random changes to the training images: light shifts and turns a little, sketch imitates drawings.",
+        "Random changes to the training images: light shifts and rotates slightly, sketch imitates drawings.",
         "data",
         choices=AUGMENTS,
     )
@@ -120,14 +120,14 @@ class RunConfig(ConfigBase):
     fork_of: str = setting(
         "",
         "Fork of",
-        "Id of the run that this one goes on from, after one of its saved epochs; empty starts from initial weights.",
+        "Id of the run that this one continues after one of its saved epochs; empty starts from initial weights.",
         "training",
         relevant=lambda c: c.fork_epoch > 0,
     )
     fork_epoch: int = setting(
         0,
         "Fork after epoch",
-        "Saved epoch of the other run after which this one goes on, with its own settings.",
+        "Saved epoch of the other run after which this one continues, with its own settings.",
         "training",
         low=0,
         high=10_000,
@@ -155,7 +155,7 @@ class RunConfig(ConfigBase):
     lr: float = setting(
         1e-3,
         "Learning rate",
-        "Learning rate; the highest one where a schedule changes it.",
+        "Learning rate; the highest one if a schedule changes it.",
         "optimizer",
         low=0.0,
         high=100.0,
@@ -236,7 +236,7 @@ class RunConfig(ConfigBase):
     gamma: float = setting(
         0.1,
         "Step factor",
-        "What the step schedule multiplies the learning rate by.",
+        "Factor by which the step schedule multiplies the learning rate.",
         "optimizer",
         low=0.0,
         high=1.0,
@@ -295,7 +295,7 @@ class RunConfig(ConfigBase):
     )
 
     device: str = setting(
-        "auto", "Device", "auto takes a GPU where there is one; else cpu, cuda, cuda:1, mps.", "engine", result=False
+        "auto", "Device", "auto (a GPU if there is one), cpu, cuda, cuda:1 or mps.", "engine", result=False
     )
     devices: int = setting(
         1,
@@ -355,18 +355,21 @@ class RunConfig(ConfigBase):
 
     @property
     def held_out(self) -> float:
-        """The share of the training images that is held out for validation."""
+        """The share of the training images held out for validation."""
         return 1 / self.folds if self.folds else self.val_fraction
 
     def check_together(self) -> None:
-        """Raise `ConfigError` for values that are valid one by one but not together."""
+        """Raise `ConfigError` for values that are valid individually but not together."""
         if self.folds == 1:
             raise ConfigError(
-                "folds is 1, which leaves no image to train on: choose 2 or more, or 0 to hold out the validation share.",
+                "folds is 1, which leaves no images to train on: "
+                "choose 2 or more, or 0 to hold out the validation share.",
                 field="folds",
             )
         if 0 < self.folds < self.fold:
-            raise ConfigError(f"fold is {self.fold}, but there are {self.folds}: choose one of them.", field="fold")
+            raise ConfigError(
+                f"fold is {self.fold}, but there are {self.folds} folds: choose one of them.", field="fold"
+            )
         if self.patience > 0 and self.held_out == 0:
             raise ConfigError(
                 f"patience is {self.patience}, but early stopping needs a validation set: "

@@ -1,8 +1,8 @@
-"""Brings configurations that older releases stored up to today's schema, one numbered step after the other.
+"""Upgrades configurations stored by older releases to the current schema, one numbered step at a time.
 
-Entry n - 1 of `UPGRADES` turns the values of schema n into those of schema n + 1: it renames a field, rewrites a choice,
-or drops a field that is gone. It is never edited once released and does not call code that may change. A setting that is only
-new needs no step: a stored configuration without it has its neutral value.
+Entry n - 1 of `UPGRADES` converts values of schema n to schema n + 1: it renames a field, rewrites a choice, or drops a
+removed field. Once released, an upgrade is never edited, and it calls no code that may change. A new setting needs no
+upgrade, because stored configurations without it get its neutral value.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ UPGRADES: tuple[Upgrade, ...] = ()
 
 
 def upgrade(values: Mapping[str, Any], upgrades: tuple[Upgrade, ...] = UPGRADES) -> Values:
-    """Return the values in the newest schema, without their schema number; a newer or wrong one raises `ConfigError`."""
+    """Return the values in the current schema, without its number. Raises `ConfigError` for an invalid or newer one."""
     given = dict(values)
     found = given.pop("schema")
     newest = 1 + len(upgrades)

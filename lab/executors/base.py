@@ -1,4 +1,4 @@
-"""What the lab asks of an engine: start a worker for one run, say what became of it, end it, show its log."""
+"""The interface of an engine: start a worker for one run, report its state, cancel it, return its log."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,16 +7,16 @@ from typing import Protocol
 
 from lab.errors import LabError
 
-LOCAL = "local"  # what people call the lab's own slots; the store has "" for it
-SHOWN_LOG = 100_000  # characters of a log that are read, from its end
+LOCAL = "local"  # the user-visible name of the lab's own slots, for which the store has ""
+SHOWN_LOG = 100_000  # characters that are read from the end of a log
 
 
 class ExecutorError(LabError):
-    """An engine does not answer, or refused a request; the message has its own words."""
+    """An engine does not respond or refused a request; the message quotes it."""
 
 
 class JobState(StrEnum):
-    """What an engine says of a job. CANCELLED: somebody ended it there. GONE: the engine knows no such job."""
+    """The state of a job at its engine. CANCELLED: a user cancelled it there. GONE: the engine does not know it."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -32,7 +32,7 @@ class JobState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class JobStatus:
-    """A job's state, and in the engine's own words why, such as "PENDING, Resources"."""
+    """A job's state, and the engine's own description with the reason, such as "PENDING, Resources"."""
 
     state: JobState
     words: str
@@ -40,9 +40,9 @@ class JobStatus:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One worker for one run. id: the same whenever the same job is asked for again, so that it is started once.
+    """One worker for one run. id: unchanged if the same job is submitted again, so that it is started only once.
 
-    arguments: of Python. environment: what the worker needs beside the engine's own.
+    arguments: for the Python interpreter. environment: variables for the worker, added to the engine's own.
     """
 
     id: str
@@ -51,21 +51,21 @@ class Job:
 
 
 class Executor(Protocol):
-    """An engine. Every method answers within seconds or raises `ExecutorError`."""
+    """An engine. Every method returns within seconds or raises `ExecutorError`."""
 
-    starts_again: bool  # whether the engine itself starts a job again whose node was lost, under the same handle
+    starts_again: bool  # whether the engine restarts a job whose node was lost, under the same handle
 
     def capacity(self) -> int:
-        """Return how many jobs of this lab may be there at once, those that run or wait among them."""
+        """Return how many jobs of this lab may exist at once, running and waiting."""
 
     def submit(self, job: Job) -> str:
-        """Start a job and return the engine's handle of it; of one that was started before, only the handle."""
+        """Start a job and return its handle; if the job was already started, only return the handle."""
 
     def states(self, handles: Sequence[str]) -> Mapping[str, JobStatus]:
-        """Return what the engine says of some jobs."""
+        """Return the states of these jobs by handle."""
 
     def cancel(self, handle: str) -> None:
-        """Ask a job to end: its worker saves a checkpoint. One that has ended stays as it is."""
+        """Ask a job to end, so that its worker saves a checkpoint. Jobs that have ended are not changed."""
 
     def logs(self, handle: str, job: str) -> str:
-        """Return the end of a job's output, "" where there is none yet. job: its id."""
+        """Return the end of a job's output, or "" if there is none yet. job: its id."""

@@ -1,6 +1,7 @@
-"""Which engines this lab may use: `executors.toml` in the lab's home, read anew whenever it is needed.
+"""Which engines this lab may use: `executors.toml` in the lab's home, read again whenever it is needed.
 
-A file and no variables: pages, command line and supervisor are started in different places, and all of them must agree.
+This is a file and not a set of environment variables, because pages, command line and supervisor are started in
+different environments and must agree.
 """
 
 import tomllib
@@ -20,10 +21,10 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class SlurmConfig:
-    """options: of sbatch, such as "--partition=gpu". python: the interpreter on the nodes, "" for the lab's own.
+    """options: for sbatch, such as "--partition=gpu". python: the interpreter on the nodes, "" for the lab's own.
 
-    jobs: how many of this lab may be at Slurm at once, waiting ones among them. warning_s: how long before its time limit
-    a job is asked to save its checkpoint.
+    jobs: how many jobs of this lab may be at Slurm at once, including waiting ones. warning_s: how long before its time
+    limit a job is asked to save a checkpoint.
     """
 
     options: tuple[str, ...] = ()
@@ -36,10 +37,10 @@ class SlurmConfig:
 
 @dataclass(frozen=True, slots=True)
 class RayConfig:
-    """address: of the dashboard, such as "http://10.0.0.1:8265". token: "" where the cluster asks for none.
+    """address: of the dashboard, such as "http://10.0.0.1:8265". token: "" if the cluster requires none.
 
-    python: the interpreter on the nodes. environment: variables that the workers need there. jobs: 0 for as many as the
-    cluster has processors or GPUs for.
+    python: the interpreter on the nodes. environment: variables for the workers. jobs: how many jobs may be at Ray at
+    once; 0 for as many as the cluster has processors or GPUs for.
     """
 
     address: str
@@ -53,18 +54,18 @@ class RayConfig:
 
 @dataclass(frozen=True, slots=True)
 class Executors:
-    """The engines that are configured; None for one that is not."""
+    """The configured engines; None for an engine that is not configured."""
 
     slurm: SlurmConfig | None = None
     ray: RayConfig | None = None
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """The engines' ids, without the lab's own slots."""
+        """The ids of the engines, without the lab's own slots."""
         return tuple(each.name for each in fields(self) if getattr(self, each.name) is not None)
 
     def most_jobs(self, executor: str) -> int:
-        """Return how many jobs an engine is to be given at once; one that is not configured none."""
+        """Return the largest number of jobs at an engine at once; 0 if it is not configured."""
         if executor == "slurm" and self.slurm is not None:
             return self.slurm.jobs
         if executor == "ray" and self.ray is not None:
@@ -72,7 +73,7 @@ class Executors:
         return 0
 
     def check(self, executor: str) -> str:
-        """Return what the store calls a place to train: "" for the lab's own slots. Raises `ConfigError` for an unknown one."""
+        """Return an executor's id in the store, "" for the lab's own slots. Raises `ConfigError` for an unknown one."""
         if executor in ("", LOCAL):
             return ""
         if executor not in TITLES:
@@ -88,17 +89,17 @@ TITLES = {"slurm": "Slurm", "ray": "Ray"}
 
 
 def title_of(executor: str) -> str:
-    """Return an executor's name for people."""
+    """Return an executor's display name."""
     return TITLES.get(executor, executor) if executor not in ("", LOCAL) else "this lab's slots"
 
 
 def config_path(settings: Settings) -> Path:
-    """Return the file that names the engines."""
+    """Return the path of the file that configures the engines."""
     return settings.home / FILE
 
 
 def read_executors(settings: Settings) -> Executors:
-    """Return the engines that the lab's file names, none where there is no file. Raises `ConfigError`."""
+    """Return the engines that the lab's file configures; none if there is no file. Raises `ConfigError`."""
     path = config_path(settings)
     try:
         text = path.read_text(encoding="utf-8")
@@ -111,13 +112,13 @@ def read_executors(settings: Settings) -> Executors:
     try:
         return parse_executors(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not TOML ({error}): see docs/scale.md for what it may say.") from error
+        raise ConfigError(f"{path} is not valid TOML ({error}): see docs/scale.md for its format.") from error
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
 
 
 def list_executors(settings: Settings) -> tuple[str, ...]:
-    """Return the ids of the engines that this lab has; none where its file cannot be read, which Machines and `doctor` say."""
+    """Return the ids of the configured engines; none if the file is invalid, which Machines and `doctor` report."""
     try:
         return read_executors(settings).ids
     except ConfigError:
@@ -125,7 +126,7 @@ def list_executors(settings: Settings) -> tuple[str, ...]:
 
 
 def parse_executors(values: Mapping[str, Any]) -> Executors:
-    """Check what the file says. Raises `ConfigError`."""
+    """Return the engines from the parsed file. Raises `ConfigError` for invalid values."""
     for name in values:
         if name not in TITLES:
             raise ConfigError(f"there is no executor {name[:40]!r}. {near_miss(name, TITLES)}")

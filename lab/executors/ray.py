@@ -1,7 +1,8 @@
-"""Ray, through the REST interface of its jobs: an address and a token, no import of Ray and so no tie to its version.
+"""Ray, through its REST API for jobs. Ray is not imported, so its version does not matter.
 
-The lab's code is shipped as a zip, once for each content of it. The entrypoint is the worker itself (`exec`): a child that
-Ray does not know would train on after its node is lost. Ray says of a lost node that its job runs for up to 19 s more.
+The lab's code is uploaded as a zip, once for each version of the code. The entrypoint is the worker itself (`exec`),
+because a child process that Ray does not know would continue training after its node is lost. For up to 19 s, Ray
+reports the job of a lost node as running.
 """
 
 import hashlib
@@ -22,8 +23,8 @@ from lab.executors.config import RayConfig
 from lab.settings import CHECKOUT, PROCESS_ENVIRONMENT
 
 REQUEST_S = 10.0
-_SENT_S = 60.0  # for the code
-_ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # so that equal code is an equal zip
+_SENT_S = 60.0  # timeout for uploading the code
+_ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # constant, so that equal code gives equal zip files
 _STATES = {
     "PENDING": JobState.PENDING,
     "RUNNING": JobState.RUNNING,
@@ -35,7 +36,7 @@ _MISSING = 404
 
 
 class Ray:
-    """The cluster behind one dashboard."""
+    """The Ray cluster of one dashboard."""
 
     starts_again = False
 
@@ -43,7 +44,7 @@ class Ray:
         self._config = config
 
     def capacity(self) -> int:
-        """Return how many jobs of this lab may be there at once: one that waits for 900 s would be failed by Ray."""
+        """Return how many jobs of this lab may exist at once; limited, because Ray fails a job that waits for 900 s."""
         config = self._config
         if config.jobs:
             return config.jobs
@@ -57,14 +58,14 @@ class Ray:
         return min(room)
 
     def submit(self, job: Job) -> str:
-        """Submit a job under its id, which is its handle; one that is there already stays as it is."""
+        """Submit a job under its id, which is also its handle; a job that already exists is not changed."""
         config = self._config
         environment = {**PROCESS_ENVIRONMENT, "OMP_NUM_THREADS": str(config.cpus), **job.environment}
         environment |= config.environment or {}
         asked: dict[str, Any] = {
             "entrypoint": "exec " + shlex.join([config.python, *job.arguments]),
             "submission_id": job.id,
-            "entrypoint_num_cpus": config.cpus,  # 0 would put every job on the head
+            "entrypoint_num_cpus": config.cpus,  # 0 would place every job on the head node
             "entrypoint_num_gpus": config.gpus,
             "runtime_env": {"working_dir": self._send_code(), "env_vars": environment},
         }
@@ -76,7 +77,7 @@ class Ray:
         return job.id
 
     def states(self, handles: Sequence[str]) -> Mapping[str, JobStatus]:
-        """Return what Ray says of some jobs."""
+        """Return the states of these jobs by handle."""
         return {handle: self._state(handle) for handle in handles}
 
     def _state(self, handle: str) -> JobStatus:
@@ -90,20 +91,20 @@ class Ray:
             raise ExecutorError(
                 f"Ray reports the state {word[:40]!r} of job {handle}, which this release does not recognise."
             )
-        # Of a job that waits Ray lists in three sentences what it may wait for; the first one is what it knows.
+        # For a waiting job, Ray lists possible reasons in three sentences; only the first one is certain.
         message = str(found.get("message") or "").partition(". ")[0] if state is JobState.PENDING else ""
         why = found.get("error_type") or message
         return JobStatus(state, f"{word}, {' '.join(str(why).split())[:160]}" if why else word)
 
     def cancel(self, handle: str) -> None:
-        """Ask a job to end: TERM, and after three seconds KILL."""
+        """Ask a job to end: Ray sends TERM, and KILL after three seconds."""
         try:
             self._ask("POST", f"/api/jobs/{quote(handle)}/stop")
         except _NotThereError:
             return
 
     def logs(self, handle: str, job: str) -> str:
-        """Return the end of a job's output; that of a job on a lost node is lost with it."""
+        """Return the end of a job's output; the output of a job on a lost node is lost."""
         try:
             found = self._ask("GET", f"/api/jobs/{quote(handle)}/logs")
         except _NotThereError:
@@ -111,9 +112,9 @@ class Ray:
         return str(found.get("logs", ""))[-SHOWN_LOG:]
 
     def _send_code(self) -> str:
-        """Return the address of the lab's code at the cluster, after it was sent there.
+        """Upload the lab's code if necessary and return its URI in the cluster.
 
-        The cluster forgets it some minutes after the last job that used it, so it is asked before every job.
+        The cluster deletes it a few minutes after the last job that used it, so this is checked before every job.
         """
         name = f"_ray_pkg_{hashlib.blake2b(self._code, digest_size=16).hexdigest()}.zip"
         place = f"/api/packages/gcs/{name}"
@@ -134,7 +135,7 @@ class Ray:
             found = json.loads(answer)
         except ValueError as error:
             raise ExecutorError(
-                f"Ray's answer to {path} is not JSON: is {self._config.address} its dashboard?"
+                f"Ray's response to {path} is not JSON: is {self._config.address} its dashboard?"
             ) from error
         return found if isinstance(found, dict) else {}
 
@@ -147,7 +148,8 @@ class Ray:
         kind: str = "application/json",
         limit_s: float = REQUEST_S,
     ) -> bytes:
-        request = urllib.request.Request(self._config.address.rstrip("/") + path, data=body, method=method)  # noqa: S310  the configuration allows http and https only
+        url = self._config.address.rstrip("/") + path
+        request = urllib.request.Request(url, data=body, method=method)  # noqa: S310  only http and https are allowed
         request.add_header("Content-Type", kind)
         if self._config.token:
             request.add_header("Authorization", f"Bearer {self._config.token}")
@@ -161,15 +163,15 @@ class Ray:
             raise ExecutorError(f"Ray refused with {error.code}: {said}") from error
         except OSError as error:
             reason = getattr(error, "reason", error)
-            raise ExecutorError(f"Ray at {self._config.address} does not answer ({reason}).") from error
+            raise ExecutorError(f"Ray at {self._config.address} does not respond ({reason}).") from error
 
 
 class _NotThereError(ExecutorError):
-    """The cluster has no such job or package."""
+    """The cluster does not have the job or package."""
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """A redirect would take the token to another place."""
+    """Refuses redirects, which would send the token to another server."""
 
     def redirect_request(self, *_: Any, **__: Any) -> None:
         return None
@@ -179,7 +181,7 @@ _OPENER = urllib.request.build_opener(_NoRedirects, urllib.request.ProxyHandler(
 
 
 def zip_code(root: Path) -> bytes:
-    """Return the lab's packages as a zip with equal bytes for equal code."""
+    """Return the lab's code as a zip whose bytes are equal for equal code."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in sorted((root / "lab").rglob("*")):
@@ -197,6 +199,6 @@ def _path(values: Any, *names: str) -> Any:
 
 
 def _last_line(text: str) -> str:
-    """Return the end of what may be a whole traceback."""
+    """Return the last line of a text, which may be a traceback, with at most 200 characters."""
     lines = [line for line in text.splitlines() if line.strip()]
     return lines[-1].strip()[:200] if lines else "no reason given"

@@ -1,4 +1,4 @@
-"""From the configuration to the engines."""
+"""Creates the engines from their configuration."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from lab.settings import Settings
 
 
 def open_executors(config: Executors, settings: Settings) -> Mapping[str, Executor]:
-    """Return the engines that are configured, by id; nothing is asked of them yet."""
+    """Return the configured engines by id, without connecting to them."""
     found: dict[str, Executor] = {}
     if config.slurm is not None:
         found["slurm"] = Slurm(config.slurm, settings)

@@ -1,8 +1,8 @@
-"""Slurm: a generated batch script, and the commands sbatch, squeue, scontrol and scancel, each with a time limit.
+"""Slurm: a generated batch script, and the commands sbatch, squeue, scontrol and scancel, each with a timeout.
 
-The script runs on a node that shares the lab's folders with this machine. Shortly before the time limit Slurm sends it USR1
-(how shortly varies by tens of seconds): the worker saves a checkpoint and gives its run back, and the script puts its job
-into Slurm's queue again. Whatever happens to the job, the lease in the store decides who may train the run.
+The script runs on a node that shares the lab's folders with this machine. Before the time limit (the margin varies by
+tens of seconds) Slurm sends USR1: the worker saves a checkpoint and releases its run, and the script requeues its job.
+Whatever happens to the job, the lease in the store determines who may train the run.
 """
 
 import os
@@ -17,7 +17,7 @@ from lab.executors.base import SHOWN_LOG, ExecutorError, Job, JobState, JobStatu
 from lab.executors.config import SlurmConfig
 from lab.settings import CHECKOUT, PROCESS_ENVIRONMENT, Settings
 
-COMMAND_S = 10.0  # a controller that is away lets its commands wait for minutes
+COMMAND_S = 10.0  # timeout of a command, which would wait for minutes for an unreachable controller
 _SCRIPT = """#!/bin/bash
 #SBATCH --job-name={id}
 #SBATCH --open-mode=append
@@ -44,7 +44,7 @@ _RUNNING = frozenset(["RUNNING", "COMPLETING", "RESIZING", "SIGNALING", "STAGE_O
 
 
 class Slurm:
-    """The cluster that this machine's Slurm commands speak to."""
+    """The cluster that this machine's Slurm commands use."""
 
     starts_again = True  # `--requeue`
 
@@ -52,22 +52,22 @@ class Slurm:
         self._config, self._settings = config, settings
 
     def capacity(self) -> int:
-        """Return how many jobs of this lab may be there at once."""
+        """Return how many jobs of this lab may exist at once."""
         return self._config.jobs
 
     def submit(self, job: Job) -> str:
-        """Submit a batch script and return the job's number; of one that is at Slurm already, only that."""
+        """Submit a batch script and return the job's number; if the job already exists, only return its number."""
         found = self._run("squeue", "--me", "--noheader", f"--name={job.id}", "--format=%i").split()
         if found:
             return found[0]
         log = self._log(job.id)
         log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        output = str(log).replace("%", "%%")  # which would begin one of Slurm's own patterns
+        output = str(log).replace("%", "%%")  # escaped, because % starts a filename pattern of Slurm
         words = ["--parsable", f"--output={output}", *self._config.options]
         answer = self._run("sbatch", *words, stdin=self.script(job), environment=job.environment)
-        number = answer.strip().partition(";")[0]  # of several clusters, the cluster's name follows
+        number = answer.strip().partition(";")[0]  # with several clusters, the cluster's name follows
         if not number.isdecimal():
-            raise ExecutorError(f"sbatch answered {answer.strip()[:80]!r} instead of a job's number.")
+            raise ExecutorError(f"sbatch printed {answer.strip()[:80]!r} instead of a job number.")
         return number
 
     def script(self, job: Job) -> str:
@@ -83,7 +83,7 @@ class Slurm:
         )
 
     def states(self, handles: Sequence[str]) -> Mapping[str, JobStatus]:
-        """Return what Slurm says of some jobs: one question for all, and one more for each that has left the queue."""
+        """Return the states of these jobs: one request for all, and one more for each that has left the queue."""
         if not handles:
             return {}
         listed = self._run("squeue", "--me", "--noheader", "--states=all", "--format=%i|%T|%r")
@@ -94,7 +94,7 @@ class Slurm:
         }
 
     def _look_up(self, handle: str) -> JobStatus:
-        """Ask for a job that is not in the queue: the controller remembers it for minutes, the accounting for good."""
+        """Look up a job that is not in the queue: the controller keeps it for minutes, the accounting permanently."""
         shown = self._try("scontrol", "show", "job", "--oneliner", handle)
         if (state := re.search(r"\bJobState=(\w+)", shown)) is not None:
             reason = re.search(r"\bReason=(\S+)", shown)
@@ -106,7 +106,7 @@ class Slurm:
         return _status(word, "") if word else JobStatus(JobState.GONE, "unknown to Slurm")
 
     def cancel(self, handle: str) -> None:
-        """Ask a job to end; Slurm says nothing of one that it does not know."""
+        """Ask a job to end; Slurm ignores jobs that it does not know."""
         self._run("scancel", handle)
 
     def logs(self, handle: str, job: str) -> str:
@@ -125,8 +125,8 @@ class Slurm:
         return self._settings.home / "logs" / "jobs" / f"{job}.log"
 
     def _run(self, program: str, *words: str, stdin: str = "", environment: Mapping[str, str] | None = None) -> str:
-        """Return what a command prints. Raises `ExecutorError` with what it says instead."""
-        # What an enclosing job of ours says of itself is not meant for another one.
+        """Return the output of a command. Raises `ExecutorError` with its error message."""
+        # If the lab itself runs inside a Slurm job, the variables of that job must not affect this one.
         outer = {name: value for name, value in os.environ.items() if name == "SLURM_CONF" or name[:6] != "SLURM_"}
         try:
             done = subprocess.run(
@@ -141,10 +141,10 @@ class Slurm:
             )
         except FileNotFoundError:
             raise ExecutorError(
-                f"{program} is not on this machine: start the lab where Slurm's commands are."
+                f"{program} is not on this machine: start the lab where Slurm's commands are installed."
             ) from None
         except subprocess.TimeoutExpired:
-            raise ExecutorError(f"{program} did not answer within {COMMAND_S:.0f} s.") from None
+            raise ExecutorError(f"{program} did not respond within {COMMAND_S:.0f} s.") from None
         except OSError as error:
             raise ExecutorError(f"{program} cannot be started ({error.strerror}).") from error
         if done.returncode:
@@ -153,7 +153,7 @@ class Slurm:
         return done.stdout
 
     def _try(self, program: str, *words: str) -> str:
-        """Return what a command prints, "" where it does not know the job; a controller that is away is an error."""
+        """Return the output of a command, or "" if the job is unknown or sacct fails. Raises `ExecutorError`."""
         try:
             return self._run(program, *words)
         except ExecutorError as error:

@@ -1,4 +1,4 @@
-"""The engine: one loop that yields events; it does not know where they are stored.
+"""The training engine: one loop that yields events and does not know where they are stored.
 
-Everything here needs torch and NumPy only, and is shipped beside an exported `train.py` (`lab.sharing.script`).
+Everything here needs only torch and NumPy, and is shipped together with an exported `train.py` (`lab.sharing.script`).
 """

@@ -1,8 +1,9 @@
-"""Random changes to a batch of training pictures, on the batch's device and reproducible from the generator passed in.
+"""Random augmentation of a batch of training images, on the batch's device and reproducible from the generator.
 
-`light` moves, turns and scales a little. `sketch` imitates drawings on a canvas: other slants, sizes and places, wobbly
-hands (elastic, Simard et al. 2003), thin and thick pens, hard ink, and a gap now and then (random erasing, Zhong et
-al. 2017). The pen works at twice the resolution, so that a stroke can grow or shrink by half a pixel.
+`light` shifts, rotates and scales slightly. `sketch` imitates drawings on a canvas: different slants, sizes and
+positions, unsteady strokes (elastic distortion, Simard et al. 2003), thin and thick pens, dark ink, and occasional gaps
+(random erasing, Zhong et al. 2017). The pen works at twice the resolution, so that a stroke can grow or shrink by half
+a pixel.
 """
 
 import math
@@ -18,18 +19,18 @@ from lab.errors import ConfigError, near_miss
 
 Augment = Callable[[Tensor, Generator], Tensor]
 _PEN_SCALE = 2
-_ELASTIC_GRID = 5  # control points along a side: about one per stroke bend of a 28-pixel digit
-_LEAST_INK = 0.35  # share of the ink that thinning may leave at least
+_ELASTIC_GRID = 5  # control points per side: about one per bend of a stroke of a 28-pixel digit
+_LEAST_INK = 0.35  # smallest share of the ink that thinning may leave
 
 
 @dataclass(frozen=True, slots=True)
 class AugmentRecipe:
-    """How far each change may go; every picture draws its own amounts uniformly.
+    """The ranges of the random changes; amounts are drawn uniformly for each image.
 
-    shift_px: pixels at the picture's own size. rotate_deg: either way. scale: lowest and highest factor. stretch: most
-    by which one side is scaled beyond the other. shear: either way, as tangent of the slant. elastic_px: standard
-    deviation of the control points. pen: (thinnest, thickest) in half pixels at either side of the stroke. gain:
-    highest ink factor. erase: share of pictures with a gap.
+    shift_px: pixels at the image's original size. rotate_deg: in both directions. scale: lowest and highest factor.
+    stretch: largest relative difference between the scales of the two sides. shear: in both directions, as tangent of
+    the slant. elastic_px: standard deviation of the control points. pen: (thinnest, thickest) in half pixels on either
+    side of the stroke. gain: highest ink factor. erase: share of images with a gap.
     """
 
     shift_px: float = 0.0
@@ -65,7 +66,7 @@ if tuple(RECIPES) != AUGMENTS:
 def build_augment(name: str) -> Augment | None:
     """Return the preset's function of (x_BCHW float in [0, 1], generator on x's device), or None for `none`.
 
-    The result has x's shape and type and stays in [0, 1]; an unknown name raises `ConfigError`.
+    The result has the shape and dtype of x and stays in [0, 1]. Raises `ConfigError` for an unknown name.
     """
     if name not in RECIPES:
         raise ConfigError(f"There is no augmentation {name!r}. {near_miss(name, RECIPES)}", field="augment")
@@ -74,7 +75,7 @@ def build_augment(name: str) -> Augment | None:
 
 
 def augment_batch(x_BCHW: Tensor, generator: Generator, *, recipe: AugmentRecipe) -> Tensor:
-    """Change a batch as `recipe` says. Nothing here synchronises with the device."""
+    """Augment a batch according to the recipe, without synchronising with the device."""
     pen = recipe.pen != (0.0, 0.0)
     side = x_BCHW.shape[-1]
     fine = side * _PEN_SCALE if pen else side
@@ -93,12 +94,12 @@ def augment_batch(x_BCHW: Tensor, generator: Generator, *, recipe: AugmentRecipe
 
 
 def _uniform(x: Tensor, generator: Generator, low: float, high: float) -> Tensor:
-    """Draw one number per picture: float (B, 1, 1, 1)."""
+    """Draw one number per image: float (B, 1, 1, 1)."""
     return torch.rand(len(x), 1, 1, 1, generator=generator, device=x.device) * (high - low) + low
 
 
 def _affine(x: Tensor, generator: Generator, recipe: AugmentRecipe) -> Tensor:
-    """Draw the (B, 2, 3) maps from result to source coordinates, both in [-1, 1]."""
+    """Draw the affine maps (B, 2, 3) from result to source coordinates, both in [-1, 1]."""
     draws = torch.rand(6, len(x), generator=generator, device=x.device) * 2 - 1
     low, high = recipe.scale
     scale = (low + high) / 2 + draws[0] * ((high - low) / 2)
@@ -115,7 +116,7 @@ def _affine(x: Tensor, generator: Generator, recipe: AugmentRecipe) -> Tensor:
 def _elastic(x: Tensor, generator: Generator, *, pixels: float, fine: int) -> Tensor:
     """Draw a smooth displacement (B, fine, fine, 2) in [-1, 1] coordinates."""
     coarse = torch.randn(len(x), 2, _ELASTIC_GRID, _ELASTIC_GRID, generator=generator, device=x.device)
-    # Bilinear enlarging as two small matrix products: five times as fast as `interpolate` on a CPU.
+    # Bilinear upsampling as two small matrix products: five times as fast as `interpolate` on a CPU.
     places = torch.linspace(0, _ELASTIC_GRID - 1, fine, device=x.device)
     weights = (1 - (places[:, None] - torch.arange(_ELASTIC_GRID, device=x.device)).abs()).clamp(min=0)
     smooth = weights @ (coarse * (pixels * 2 / x.shape[-1])) @ weights.T
@@ -123,13 +124,13 @@ def _elastic(x: Tensor, generator: Generator, *, pixels: float, fine: int) -> Te
 
 
 def _redraw(x: Tensor, generator: Generator, *, pen: tuple[float, float]) -> Tensor:
-    """Thicken (draws above 0) or thin (below 0) every stroke by about that many pixels at either side.
+    """Thicken (draws above 0) or thin (below 0) every stroke by about that many pixels on either side.
 
-    Where thinning would leave less than a share `_LEAST_INK` of the ink, the picture keeps its pen.
+    An image is left unchanged if thinning would leave less than `_LEAST_INK` of its ink.
     """
     low, high = pen
     steps = _uniform(x, generator, low, high)
-    # Thinning ink is thickening the paper: one loop serves both, which halves the work.
+    # Thinning the ink is thickening the background: one loop for both halves the work.
     thinning = steps < 0
     drawn = torch.where(thinning, 1 - x, x)
     amount = steps.abs()
@@ -141,7 +142,7 @@ def _redraw(x: Tensor, generator: Generator, *, pen: tuple[float, float]) -> Ten
 
 
 def _grow(x: Tensor) -> Tensor:
-    """Return the largest value among a pixel and its four neighbours; slices, because pooling is slow on a CPU."""
+    """Return the maximum of each pixel and its four neighbours, with slices, because pooling is slow on a CPU."""
     wide = x.clone()
     torch.maximum(wide[..., 1:], x[..., :-1], out=wide[..., 1:])
     torch.maximum(wide[..., :-1], x[..., 1:], out=wide[..., :-1])
@@ -151,7 +152,7 @@ def _grow(x: Tensor) -> Tensor:
 
 
 def _erase(x: Tensor, generator: Generator, *, share: float) -> Tensor:
-    """Blank a rectangle of 2 to 6 pixels a side in a share of the pictures."""
+    """Blank a rectangle with sides of 2 to 6 pixels in a share of the images."""
     side = x.shape[-1]
     draws = torch.rand(5, len(x), 1, generator=generator, device=x.device)
     places = torch.arange(side, device=x.device)[None]

@@ -1,8 +1,8 @@
-"""From resident uint8 images to normalised batches, in an order that is a pure function of seed and epoch.
+"""Normalised batches of resident uint8 images, in an order that is a pure function of seed and epoch.
 
-The order of epoch 7 needs no history, so a run can resume anywhere. Several batches are gathered and normalised at
-once, which spreads the fixed cost of each tensor operation; augmentation runs batch by batch with its own generator,
-whose state is part of every checkpoint.
+The order of an epoch does not depend on earlier ones, so a run can be resumed anywhere. Several batches are gathered
+and normalised at once, which reduces the fixed cost of tensor operations. Augmentation runs batch by batch with its own
+generator, whose state is part of every checkpoint.
 """
 
 import itertools
@@ -16,7 +16,7 @@ from lab.seeding import build_generator
 from lab.training.augment import Augment
 from lab.training.kernels import to_channels_last
 
-_GATHER_BYTES = 1 * 2**20  # float bytes gathered at once: several batches, still in the second-level cache
+_GATHER_BYTES = 1 * 2**20  # float bytes gathered at once: several batches that still fit into the L2 cache
 
 
 def epoch_order(images: int, *, seed: int, epoch: int, shuffle: bool = True) -> Tensor:
@@ -27,16 +27,18 @@ def epoch_order(images: int, *, seed: int, epoch: int, shuffle: bool = True) -> 
 
 
 def normalise(x_u8: Tensor, *, mean: float, std: float) -> Tensor:
-    """Return (x / 255 - mean) / std as float32: uint8 images to the input of a network."""
-    # The same numbers: a GPU takes two kernels for it instead of three, a CPU six times as long.
+    """Return (x / 255 - mean) / std as float32: the input of a network for uint8 images."""
+    # Both ways give the same numbers. The first needs two kernels instead of three on a GPU, but is six times slower on
+    # a CPU.
     shifted = x_u8.sub(255.0 * mean) if x_u8.is_cuda else x_u8.to(torch.float32).sub_(255.0 * mean)
     return shifted.mul_(1.0 / (255.0 * std))
 
 
 def fitting_batch_size(images: int, most: int) -> int:
-    """Return the largest batch size up to `most` whose last batch has two images or more, else the smallest above it.
+    """Return the largest batch size up to `most` whose last batch has two or more images, else the smallest above it.
 
-    Batch norm cannot be trained on a single image. 1 stays 1: such a batch size is chosen for a network that can.
+    Batch norm cannot be trained on a single image. If `most` is 1, it is returned unchanged, because only networks
+    without batch norm are trained with that batch size.
     """
     sizes = itertools.chain(range(most, 1, -1), range(most + 1, images + 1))
     return most if most == 1 else next((size for size in sizes if images % size != 1), most)
@@ -66,12 +68,12 @@ class Batches:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Batches in an epoch; the last one may be smaller."""
+        """Number of batches in an epoch; the last one may be smaller."""
         return epoch_steps(self.images, self.batch_size)
 
     @property
     def images(self) -> int:
-        """Images in an epoch."""
+        """Number of images in an epoch."""
         return len(self._y)
 
     @property
@@ -81,19 +83,19 @@ class Batches:
 
     @property
     def device(self) -> torch.device:
-        """Where the images and labels lie."""
+        """The device of the images and labels."""
         return self._y.device
 
     def size_of(self, batch: int) -> int:
-        """Return the images in batch `batch` of an epoch, counted from 0."""
+        """Return the number of images in batch `batch` of an epoch, counted from 0."""
         return min(self.batch_size, self.images - batch * self.batch_size)
 
     def labels(self, part: Tensor) -> Tensor:
-        """Return the labels y_B at these places (int64, on the device)."""
+        """Return the labels y_B at these indices (int64, on the device)."""
         return self._y.index_select(0, part)
 
     def images_at(self, part: Tensor, generator: torch.Generator) -> Tensor:
-        """Return the images x_BCHW at these places (int64, on the device), augmented and normalised."""
+        """Return the images x_BCHW at these indices (int64, on the device), augmented and normalised."""
         x_u8 = self._x.index_select(0, part)
         if self._augment:
             x = self._augment(x_u8.to(torch.float32).mul_(1.0 / 255.0), generator)
@@ -103,10 +105,10 @@ class Batches:
         return to_channels_last(x) if self._channels_last else x
 
     def iterate(self, order: Tensor, start: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the batches from number `start` on, in this order."""
+        """Yield the batches in this order, from number `start` on."""
         order = order[start * self.batch_size :].to(self.device)
         if not len(order):
-            return  # torch splits nothing into one empty part
+            return  # `torch.split` returns one empty part for an empty tensor
         gather = 1 if self._augment else self._ahead
         for part in torch.split(order, self.batch_size * gather):
             x, y = self.images_at(part, generator), self.labels(part)

@@ -1,6 +1,6 @@
-"""What a training can be resumed from, as tensors and plain values; turning it into bytes is not done here.
+"""Checkpoints and weights as tensors and plain values; `lab.checkpoint_files` encodes them.
 
-`weights_digest` tells whether two sets of weights are equal to the last bit.
+`weights_digest` tests whether two sets of weights are bit-identical.
 """
 
 import hashlib
@@ -17,10 +17,10 @@ from lab.training.progress import Progress
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Everything a run needs to go on as if it had never stopped. Tensors are the run's own, not copies.
+    """Everything a run needs to resume as if it had never stopped. Tensors are the run's own, not copies.
 
-    rng: generator states by name. best: weights of the best epoch, only where the run will restore them.
-    environment: what decides the bits beside the configuration (threads, torch, device, scaler).
+    rng: generator states by name. best: weights of the best epoch, only if the run will restore them. environment:
+    everything else that results depend on at the bit level (threads, torch, device, scaler).
     """
 
     progress: Progress
@@ -40,13 +40,13 @@ class Weights:
 
 
 def copy_state(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Copy tensors into a network's own; their layout and device stay. Raises `ArtifactError` where they do not fit."""
+    """Copy tensors into a network's state, keeping layout and device. Raises `ArtifactError` if they do not match."""
     own = network.state_dict()
     odd = sorted(own.keys() ^ tensors.keys()) or sorted(n for n in own if own[n].shape != tensors[n].shape)
     if odd:
         raise ArtifactError(
-            f"The saved weights are another network's: {odd[0]!r} does not match ({len(odd)} of {len(own)} tensors). "
-            "Build the network with the configuration of the run they came from."
+            f"The saved weights belong to another network: {odd[0]!r} does not match "
+            f"({len(odd)} of {len(own)} tensors). Build the network with the configuration of the run they came from."
         )
     with torch.no_grad():
         for name, tensor in own.items():
@@ -54,7 +54,7 @@ def copy_state(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
 
 
 def weights_digest(state: Mapping[str, Tensor]) -> str:
-    """Return the SHA-256 over every tensor's name, shape and bytes, in the order of the state dict."""
+    """Return the SHA-256 over every tensor's name, shape, dtype and bytes, in the order of the state dict."""
     digest = hashlib.sha256()
     for name, tensor in state.items():
         digest.update(f"{name} {list(tensor.shape)} {tensor.dtype}\n".encode())

@@ -1,4 +1,4 @@
-"""Everything training needs of a data set, resident on one device as uint8; normalising happens there, per batch."""
+"""The images and labels of a run, resident on one device as uint8. Batches are normalised on the device."""
 
 from dataclasses import dataclass
 
@@ -12,10 +12,10 @@ from lab.training.split import fold_split, stratified_split
 
 @dataclass(frozen=True, slots=True)
 class ResidentData:
-    """Training, validation and test part on one device.
+    """The training, validation and test parts on one device.
 
-    *_x: uint8 (N, C, H, W). *_y: int64 (N,). A network sees `(x / 255 - mean) / std`. classes: their number.
-    The training part is in the files' order, which training without shuffling follows.
+    *_x: uint8 (N, C, H, W). *_y: int64 (N,). A network's input is `(x / 255 - mean) / std`. classes: their number. The
+    training part has the order of the files, in which images are drawn without shuffling.
     """
 
     train_x: Tensor
@@ -29,7 +29,7 @@ class ResidentData:
     classes: int
 
     def largest_classes(self) -> dict[str, float]:
-        """Return the share of the largest class in every part that has images: the accuracy of always naming it."""
+        """Return the share of the largest class in every non-empty part: the accuracy of always predicting it."""
         parts = {"train": self.train_y, "val": self.val_y, "test": self.test_y}
         return {name: float(y.bincount().max()) / len(y) for name, y in parts.items() if len(y)}
 
@@ -44,9 +44,9 @@ def build_resident(
     classes: int,
     device: torch.device,
 ) -> ResidentData:
-    """Apply `train_limit` (the first N) and the stratified split, by share or into folds, and put everything on the device.
+    """Apply `train_limit` (the first N) and the stratified split, by share or into folds, and copy all to the device.
 
-    train, test: images uint8 (N, H, W) and labels int64 (N,). Raises `ConfigError` for a split that leaves nothing to
+    train, test: images uint8 (N, H, W) and labels int64 (N,). Raises `ConfigError` if the split leaves no images to
     train on.
     """
     limit = config.train_limit or len(train[1])
@@ -66,13 +66,13 @@ def build_resident(
 
 
 def split_images(labels: np.ndarray, config: RunConfig) -> tuple[np.ndarray, np.ndarray]:
-    """Return the indices of a run's training and of its validation images, both ascending. Raises `ConfigError`."""
+    """Return the indices of a run's training and validation images, both ascending. Raises `ConfigError`."""
     if config.folds:
         return fold_split(labels, folds=config.folds, fold=config.fold, seed=config.seed)
     return stratified_split(labels, fraction=config.val_fraction, seed=config.seed)
 
 
 def to_device(array: np.ndarray, device: torch.device) -> Tensor:
-    """Return a tensor on `device`; grey images (N, H, W) gain their channel: (N, 1, H, W)."""
+    """Return a tensor on `device`; grey images (N, H, W) get a channel dimension: (N, 1, H, W)."""
     tensor = torch.from_numpy(np.require(array, requirements=["C", "W"]))
     return (tensor.unsqueeze(1) if tensor.ndim == 3 else tensor).to(device)

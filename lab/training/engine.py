@@ -1,8 +1,9 @@
-"""The training loop: `for event in train(...)`. It does not know who handles the events, nor where they are stored.
+"""The training loop: `for event in train(...)`. It does not know who handles the events or where they are stored.
 
-Between two steps the loop polls `command()`, which must be quick. Event handlers cannot disturb a run: the clock and the
-random generators stand still while they work. On a CPU the same configuration gives the same bits, however often the
-run was paused, killed and resumed, as long as the thread count and torch are the same.
+Between two steps the loop polls `command()`, which must be fast. Event handlers cannot affect a run: the clock is
+stopped while they run, and the random generators are restored afterwards. On a CPU the same configuration gives
+bit-identical results, no matter how often the run was paused, killed and resumed, as long as the thread count and the
+torch version are the same.
 """
 
 import time
@@ -25,12 +26,12 @@ from lab.training.step_choice import StepKind, StepsBuilder
 from lab.training.summaries import epoch_metrics, evaluation_metrics, started, summarise
 
 FLUSH_S = 0.25  # how often step metrics are yielded
-CHECKPOINT_S = 30.0  # longest training without a checkpoint, unless saving takes longer than 1/50 of it
+CHECKPOINT_S = 30.0  # longest time between checkpoints, unless saving one takes longer than 1/50 of it
 CHECKPOINT_SHARE = 50.0
 
 
 class _InterruptedError(Exception):
-    """The user asked to pause or stop."""
+    """The user requested to pause or stop."""
 
     def __init__(self, command: Command) -> None:
         super().__init__(command.value)
@@ -55,10 +56,11 @@ def train(
 ) -> Generator[Event, None, None]:
     """Train the network in place and yield events, `Started` first and `Ended` last.
 
-    data lies on `device`. resume: a checkpoint of this run, or of a shorter one of the same configuration. steps: other
-    than AUTO to compare ways of taking them, or what builds them (`lab.training.parallel`). pause_epoch: pause once this epoch is evaluated and saved, if more follow.
-    turns: yield `Turn` after every step (`lab.training.together`).
-    Raises `TrainingError` (no images, too little memory) and `ArtifactError` (a checkpoint of another run).
+    data: resides on `device`. resume: a checkpoint of this run, or of a shorter run of the same configuration. steps: a
+    kind other than AUTO, to compare kinds, or a function that builds the steps (`lab.training.parallel`). pause_epoch:
+    pause after this epoch is evaluated and saved, unless it is the last. turns: yield `Turn` after every step
+    (`lab.training.together`). Raises `TrainingError` (no images, not enough memory) and `ArtifactError` (a checkpoint
+    of another run).
     """
     with process_settings(config, device):
         session = Session(config, network, data, device, steps=steps)
@@ -78,7 +80,7 @@ class _Loop:
         self._lr_steps = recorded_steps(
             self.config, steps_per_epoch=session.steps_per_epoch, total_steps=session.total_steps
         )
-        self._answers: tuple[Answer, ...] | None = None  # of the newest evaluation of the test set
+        self._answers: tuple[Answer, ...] | None = None  # of the latest evaluation of the test set
         self._window_start = 0.0  # clock reading before the steps since the last flush
         self._next_flush = 0.0
         self._next_checkpoint = time.perf_counter() + CHECKPOINT_S
@@ -119,11 +121,11 @@ class _Loop:
     def _is_over(self) -> bool:
         progress, patience = self.session.progress, self.config.patience
         if progress.closed != progress.step:
-            return False  # an epoch is open, or its end was not yielded yet
+            return False  # an epoch is open, or its end has not been yielded yet
         return progress.step >= self.session.total_steps or 0 < patience <= progress.waited
 
     def _is_pause_due(self) -> bool:
-        """Whether the epoch to pause after is closed: its checkpoint is saved, perhaps by an attempt that was killed then."""
+        """Return whether the epoch to pause after is closed, possibly by an earlier attempt that was then killed."""
         progress = self.session.progress
         if self._pause_epoch is None or progress.closed != progress.step:
             return False
@@ -135,7 +137,7 @@ class _Loop:
         return "finished" if self.session.progress.step >= self.session.total_steps else "early-stopped"
 
     def _train_epoch(self) -> Iterator[Event]:
-        """Take the epoch's remaining steps."""
+        """Take the remaining steps of the current epoch, or all steps of the next one."""
         session, progress = self.session, self.session.progress
         if progress.epoch == 0 or (
             progress.step == progress.closed and progress.step_in_epoch == session.steps_per_epoch
@@ -145,7 +147,7 @@ class _Loop:
         last_step = min(session.total_steps, progress.step + session.steps_per_epoch - progress.step_in_epoch)
         session.view.train()
         self._begin_window()
-        yield from self._evaluate_between(last_step)  # an evaluation that a pause interrupted
+        yield from self._evaluate_between(last_step)  # if a pause interrupted this evaluation
         if progress.step < last_step:
             yield from self._take_steps(last_step)
 
@@ -175,7 +177,7 @@ class _Loop:
         return compute_lr(self.config, step, steps_per_epoch=session.steps_per_epoch, total_steps=session.total_steps)
 
     def _lr_recorded(self, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return those of these consecutive steps whose learning rate is recorded, and their rates."""
+        """Return which of these consecutive steps have a recorded learning rate, and the rates."""
         first, end = np.searchsorted(self._lr_steps, [steps[0], steps[-1] + 1])
         chosen = self._lr_steps[first:end]
         return chosen, np.array([self._lr(step - 1) for step in chosen.tolist()])
@@ -185,7 +187,7 @@ class _Loop:
         self._next_flush = self._window_start + FLUSH_S
 
     def _flush(self) -> Iterator[Event]:
-        """Yield the metrics of the steps since the last time."""
+        """Yield the notices and the step metrics since the last flush."""
         for notice in self.session.notices():
             yield from self._emit(notice)
         if not self._times:
@@ -211,7 +213,7 @@ class _Loop:
             self._begin_window()
 
     def _checkpoint(self) -> Iterator[Event]:
-        """Yield a checkpoint; the metrics of the steps before it have been yielded."""
+        """Yield a checkpoint. The metrics of all earlier steps must have been yielded."""
         began = time.perf_counter()
         progress = self.session.progress
         yield from self._emit(Snapshot("checkpoint", progress.step, progress.epoch, self.session.checkpoint))
@@ -253,11 +255,11 @@ class _Loop:
         self._answers = None
 
     def _evaluate_start(self) -> Iterator[Event]:
-        """Evaluate before the first step: the first point of the curves."""
+        """Evaluate before the first step, for the first point of the curves."""
         yield from self._evaluated(self._evaluate(self._sets(), limit=START_IMAGES), epoch_end=False)
 
     def _evaluate_between(self, last_step: int) -> Iterator[Event]:
-        """Validate inside the epoch if that is due and not done yet."""
+        """Validate inside the epoch if a validation is due and has not been done yet."""
         progress, every = self.session.progress, self.config.eval_every
         if not every or progress.step % every or progress.evaluated >= progress.step or progress.step == last_step:
             return
@@ -285,7 +287,7 @@ class _Loop:
         yield from self._checkpoint()
 
     def _interrupt(self, command: Command) -> Generator[Event, None, str]:
-        """Yield what has not been saved yet and return the outcome."""
+        """Yield everything that has not been saved yet and return the outcome."""
         yield from self._flush()
         progress = self.session.progress
         if command is Command.STOP and progress.closed != progress.step and progress.step:

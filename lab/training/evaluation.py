@@ -1,4 +1,4 @@
-"""Loss and accuracy of a network on a data set, without gradients, in chunks that are halved when memory runs out."""
+"""Loss and accuracy of a network on a data set, without gradients, in chunks that are halved if memory runs out."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ from lab.training.kernels import to_channels_last
 from lab.training.losses import Loss, split_output
 
 CPU_CHUNK = 250  # images; larger chunks are slower on a CPU for wide networks
-# Of the largest feature map of a chunk elsewhere: `mobilenet` at 224 pixels took 20 GB with 2,000 images.
+# Limit for the largest feature map of a chunk on other devices: `mobilenet` at 224 pixels took 20 GB with 2,000 images.
 MOST_BYTES = 2 * 10**9
 
 
@@ -32,32 +32,32 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """How uint8 images become a network's logits. autocast: the number format of the forward pass, None for float32."""
+    """Computes a network's logits of uint8 images. autocast: dtype of the forward pass, None for float32."""
 
     network: nn.Module
     mean: float
     std: float
     autocast: torch.dtype | None = None
     channels_last: bool = False
-    # By the shape of an image.
+    # A cache of `map_bytes` by image shape.
     _map_bytes: dict[torch.Size, int] = field(default_factory=dict, repr=False, compare=False)
 
     def map_bytes(self, image_shape: torch.Size) -> int:
-        """Return the bytes of one image's largest float32 tensor, found once: it takes some milliseconds."""
+        """Return the bytes of one image's largest float32 feature map; cached, because it takes a few milliseconds."""
         if image_shape not in self._map_bytes:
             probe, x_BCHW = meta_copy(self.network).eval(), torch.empty(1, *image_shape, device="meta")
             self._map_bytes[image_shape] = activation_bytes(probe, x_BCHW).map
         return self._map_bytes[image_shape]
 
     def resolve_chunk(self, batch_size: int, image_shape: torch.Size, device: torch.device) -> int:
-        """Return the images per chunk; 0 chooses by device: on a GPU as many as the largest feature map leaves room for."""
+        """Return the images per chunk; 0 chooses by device, on a GPU by the size of the largest feature map."""
         if batch_size or device.type == "cpu":
             return batch_size or CPU_CHUNK
         return max(1, MOST_BYTES // self.map_bytes(image_shape))
 
     @contextlib.contextmanager
     def ready(self, device: torch.device, *, cache: bool = True) -> Iterator[None]:
-        """Go into eval mode, without gradients; every module's mode is put back. cache: of weights in autocast's format."""
+        """Enter eval mode without gradients; modes are restored. cache: cache the weights that autocast converts."""
         modes = [(module, module.training) for module in self.network.modules()]
         self.network.eval()
         autocast = torch.autocast(device.type, self.autocast, enabled=self.autocast is not None, cache_enabled=cache)
@@ -74,7 +74,7 @@ class Forward:
         return split_output(self.network(to_channels_last(x_BCHW) if self.channels_last else x_BCHW))[0].float()
 
     def chunks(self, x_u8: Tensor, chunk: int, *, before_chunk: Callable[[], None]) -> tuple[list[Tensor], int]:
-        """Return the logits of images in chunks of so many, halved where memory runs out, and the chunk that fitted."""
+        """Return the logits in chunks of `chunk` images, halved if memory runs out, and the chunk size that fitted."""
         parts: list[Tensor] = []
         done = 0
         with self.ready(x_u8.device):
@@ -106,11 +106,11 @@ def evaluate(
     channels_last: bool = False,
     before_chunk: Callable[[], None] | None = None,
 ) -> Evaluation:
-    """Evaluate in eval mode on uint8 images (N,1,H,W) and labels (N,) that lie on the network's device.
+    """Evaluate in eval mode on uint8 images (N, C, H, W) and labels (N,) that reside on the network's device.
 
-    `before_chunk` may raise to stop early. A chunk that does not fit into memory is halved:
-    in eval mode images are independent of each other. Every module's mode is restored. An empty set gives NaN. Raises
-    `TrainingError` where a single image does not fit.
+    `before_chunk` may raise to stop early. A chunk that does not fit into memory is halved, which is possible because
+    images are independent in eval mode. Every module's mode is restored. An empty set gives NaN. Raises `TrainingError`
+    if a single image does not fit.
     """
     forward = Forward(network, mean, std, autocast, channels_last)
     chunk = forward.resolve_chunk(batch_size, x_u8.shape[1:], x_u8.device)
@@ -121,13 +121,14 @@ def evaluate(
 def _halve(images: int, error: RuntimeError) -> int:
     if images == 1:
         raise TrainingError(
-            "The device ran out of memory on evaluating a single image: choose a smaller input size or a smaller network."
+            "The device ran out of memory when evaluating a single image: "
+            "choose a smaller input size or a smaller network."
         ) from error
     return images // 2
 
 
 def summarise(parts: list[Tensor], y: Tensor, loss: Loss, chunk: int) -> Evaluation:
-    """Return the evaluation whose logits_BK are these, one part after the other; they are copied. Outside inference mode."""
+    """Return the evaluation of concatenated logits_BK, which are copied. Must be called outside inference mode."""
     if not len(y):
         return Evaluation(loss=float("nan"), accuracy=float("nan"), logits=torch.empty(0, 0), chunk=chunk)
     logits = torch.cat(parts)  # outside inference mode: an ordinary tensor

@@ -1,11 +1,11 @@
-"""The events that training yields: small frozen records, in the order things happened. No torch, no store, no page.
+"""The events that training yields: small frozen records in chronological order. No torch, no store, no page.
 
-Metric names are `series/…` as they are stored: `batch/loss`, `batch/accuracy` (every step) and `train/loss`,
-`train/accuracy`, `val/loss`, `val/accuracy`, `test/loss`, `test/accuracy`, `lr`, `grad_norm`, `images_per_second`,
-`memory_mb` (per epoch, at the epoch's last step; validation also between, and `lr` wherever it changes). A step counts updates from 1; step 0 is
-before training (evaluated on the first 1,000 images of each set). `epoch` counts from 1 and is the one a step belongs
-to. `time_s` is the engine's own time since the start of the run in seconds, over all attempts: updates and evaluations,
-without what is done with the events.
+Metric names are those of `lab.metrics`: `batch/loss` and `batch/accuracy` (every step), `train/loss`, `train/accuracy`,
+`val/loss`, `val/accuracy`, `test/loss`, `test/accuracy`, `lr`, `grad_norm`, `images_per_second` and `memory_mb` (per
+epoch, at its last step; validation also in between, and `lr` wherever it changes). Steps count updates from 1; step 0
+is before training (evaluated on the first 1,000 images of each set). `epoch` counts from 1 and is the epoch that a step
+belongs to. `time_s` is the engine's own time in seconds since the start of the run, over all attempts: updates and
+evaluations, without the handling of events.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Command(StrEnum):
-    """What is requested of the loop, which polls for it between two steps."""
+    """A request to the loop, which polls for it between steps."""
 
     RUN = "run"
     PAUSE = "pause"
@@ -45,9 +45,9 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class StepMetrics:
-    """Loss and accuracy of consecutive steps, gathered on the device and yielded a few times a second.
+    """Loss and accuracy of consecutive steps, collected on the device and yielded a few times per second.
 
-    `lr_step` has those of the steps at which the learning rate `lr` is recorded (`schedules.recorded_steps`).
+    `lr_step` has the steps at which the learning rate `lr` is recorded (`schedules.recorded_steps`).
     """
 
     step: np.ndarray  # int64 (n,)
@@ -61,9 +61,9 @@ class StepMetrics:
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """Metrics computed at one step: an evaluation between epochs, or an epoch's whole set.
+    """Metrics computed at one step: an evaluation before or inside an epoch, or all metrics at its end.
 
-    answers: to the sample images (`lab.training.samples`), None where the test set was not evaluated.
+    answers: predictions for the sample images (`lab.training.samples`), None if the test set was not evaluated.
     """
 
     step: int
@@ -76,10 +76,10 @@ class Evaluated:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A state to be saved before training goes on.
+    """A state to be saved before training continues.
 
     `kind` is "weights" (model only) or "checkpoint" (everything needed to resume bit-exactly). The tensors that `state`
-    returns are the run's own: they must be copied or written before the next event is asked for.
+    returns are the run's own, so they must be copied or written before the next event is requested.
     """
 
     kind: str
@@ -98,14 +98,14 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A step was taken, and another run of this process may take one; only where that was asked for (`train(turns=True)`)."""
+    """A step was taken, and another run of this process may take one. Only yielded with `train(turns=True)`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
     """The last event. `outcome` is "finished", "early-stopped", "paused" or "stopped".
 
-    planned: it paused at the end of the epoch that it was to pause after, and not because of a request.
+    planned: whether it paused because of `pause_epoch` and not because of a request.
     """
 
     outcome: str

@@ -1,8 +1,8 @@
-"""The state in which a fork begins: that of another run after an epoch, fitted to the fork's settings.
+"""The initial state of a fork: the state of another run after an epoch, adapted to the fork's settings.
 
-Steps count as if the fork's settings had held from the start: after epoch N the fork stands at N times *its* steps per
-epoch, so that schedules, step limits and the epochs of its points need no offset. Where nothing changes the state is the
-other run's to the last bit.
+Steps are counted as if the fork's settings had applied from the start: after epoch N the fork is at N times *its* steps
+per epoch, so that schedules, step limits and the epochs of its points need no offset. If no setting changes, the state
+is bit-identical to the other run's.
 """
 
 import copy
@@ -22,18 +22,18 @@ from lab.seeding import derive_seed
 from lab.training.checkpoint import Checkpoint
 from lab.training.progress import Progress
 
-_OBJECTIVE = ("loss", "output", "label_smoothing")  # what decides which number a validation loss is
+_OBJECTIVE = ("loss", "output", "label_smoothing")  # the settings that define the validation loss
 
 
 def same_objective(before: RunConfig, config: RunConfig) -> bool:
-    """Whether validation losses of the two can be compared."""
+    """Return whether the validation losses of two configurations can be compared."""
     return all(getattr(before, name) == getattr(config, name) for name in _OBJECTIVE)
 
 
 def keeps_optimizer_state(before: RunConfig, config: RunConfig) -> bool:
-    """Whether the optimizer's moments can be taken over: those of another optimizer cannot.
+    """Return whether the optimizer's state can be reused, which that of another optimizer cannot.
 
-    RMSprop makes its momentum buffers with its other state, so momentum cannot be switched on later.
+    RMSprop creates its momentum buffers together with its other state, so momentum cannot be turned on later.
     """
     if before.optimizer != config.optimizer:
         return False
@@ -41,17 +41,17 @@ def keeps_optimizer_state(before: RunConfig, config: RunConfig) -> bool:
 
 
 def move_step(step: np.ndarray, *, before: int, now: int) -> np.ndarray:
-    """Return where steps (int64, `before` an epoch) stand when an epoch has `now`: ends of epochs fall on ends of epochs."""
+    """Return steps (int64) of epochs of `before` steps, rescaled to epochs of `now` steps; ends of epochs stay ends."""
     moved: np.ndarray = -(-step * now // before)
     return moved
 
 
 def continue_with(saved: Checkpoint, *, before: RunConfig, config: RunConfig, train_images: int) -> Checkpoint:
-    """Return the state after a whole epoch of a run of `before` as one that a run of `config` goes on from.
+    """Return the state after an epoch of a run of `before` as the state from which a run of `config` continues.
 
-    Moments of another optimizer are left out. Where the objective changes, the best epoch and early stopping's patience
-    begin anew: losses of two objectives cannot be compared. So does the best epoch where it is to be restored at the end
-    and the state does not have its weights.
+    The state of a different optimizer is dropped. If the objective changes, the best epoch and early stopping's
+    patience are reset, because losses of two objectives cannot be compared. The best epoch is also reset if it is to be
+    restored at the end and the state does not have its weights.
     """
     progress = copy.deepcopy(saved.progress)
     steps = epoch_steps(train_images, config.batch_size)
@@ -79,7 +79,7 @@ def _forget_best(progress: Progress) -> None:
 
 @dataclass(frozen=True, slots=True)
 class EpochRecord:
-    """What was recorded at the end of an epoch: metrics by name, and the engine's time in seconds."""
+    """The record of an epoch's end: metrics by name, and the engine's time in seconds."""
 
     metrics: Mapping[str, float]
     time_s: float
@@ -93,9 +93,9 @@ def begin_from_weights(
     config: RunConfig,
     train_images: int,
 ) -> Checkpoint:
-    """Return a state after `epoch` made from the weights alone: a fresh optimizer, and a new stream of dropout's numbers.
+    """Return a state after `epoch` from weights only, with a new optimizer state and a new random stream for dropout.
 
-    epochs: what a run of `config` recorded, from which the best epoch and early stopping's patience follow.
+    epochs: the records of a run of `config`, which determine the best epoch and early stopping's patience.
     """
     progress = _replay(epochs, last=epoch, min_delta=config.min_delta)
     steps = epoch_steps(train_images, config.batch_size)
@@ -109,7 +109,7 @@ def begin_from_weights(
 
 
 def _replay(epochs: Mapping[int, EpochRecord], *, last: int, min_delta: float) -> Progress:
-    """Return the progress of a run after these epochs, as `note_validation` made it."""
+    """Return the progress of a run after these epochs, computed with `note_validation`."""
     progress = Progress()
     for epoch in sorted(number for number in epochs if number <= last):
         record = epochs[epoch]

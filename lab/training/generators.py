@@ -1,7 +1,7 @@
-"""The random generators that a step draws from: torch's own, for dropout, and one for augmentation.
+"""The random generators that a step draws from: torch's default generators, for dropout, and one for augmentation.
 
-They are objects that stay: a captured step draws from the ones it was captured with, so an epoch seeds the augmentation's
-generator in place.
+The generator objects are never replaced: a captured step draws from those it was captured with, so the generator for
+augmentation is seeded in place at every epoch.
 """
 
 from collections.abc import Mapping
@@ -13,14 +13,14 @@ from lab.seeding import derive_seed
 
 
 class Generators:
-    """Reads and writes the states of the generators of one device; neither waits for the device."""
+    """Reads and writes the generator states of one device, without synchronising."""
 
     def __init__(self, device: torch.device) -> None:
         self.augment = torch.Generator(device=device)
         self._device = device
 
     def seed_epoch(self, seed: int, epoch: int) -> None:
-        """Start the augmentation of an epoch, which depends on no other epoch's."""
+        """Seed the augmentation of an epoch, independently of other epochs."""
         self.augment.manual_seed(derive_seed(seed, "augment", epoch))
 
     def read(self) -> dict[str, Tensor]:
@@ -33,7 +33,7 @@ class Generators:
         return states
 
     def write(self, states: Mapping[str, Tensor]) -> None:
-        """Go on from `read()` of the same kind of device."""
+        """Restore the states from `read()` on the same kind of device."""
         torch.set_rng_state(states["cpu"])
         self.augment.set_state(states["augment"])
         if self._device.type == "cuda":

@@ -1,9 +1,9 @@
-"""Drop-in layers for a CPU in training: the same functions, several times faster at the sizes of these networks.
+"""Drop-in replacements of layers for training on a CPU, several times faster at the sizes of these networks.
 
-Measured on one thread, batch 64: torch's dropout draws one Bernoulli number at a time (590,000 values forward and
-backward: 7.2 ms, here 2.2), its bilinear resize works pixel by pixel (28 to 32 pixels: 0.47 ms, here 0.06). On other
-devices and shapes they call torch's own. Tried and slower: 2×2 max-pooling by comparing strided halves (forward 1.0 to
-0.2 ms at 6 channels, but its backward pass gives all of that back).
+Measured on one thread at batch 64: torch's dropout draws one Bernoulli number at a time (590,000 values forward and
+backward: 7.2 ms, here 2.2), its bilinear resize works pixel by pixel (28 to 32 pixels: 0.47 ms, here 0.06). For other
+devices and shapes torch's layers are called. Tried and slower: 2×2 max-pooling by comparing strided halves (forward 1.0
+to 0.2 ms at 6 channels, but the backward pass loses all of that).
 """
 
 from typing import Any
@@ -17,10 +17,10 @@ _LEVELS = 2**16  # dropout probabilities are rounded to 1/65,536
 
 
 def to_channels_last(x_BCHW: Tensor) -> Tensor:
-    """Return the images in NHWC memory, with strides that cannot be read as NCHW.
+    """Return the images in NHWC memory, with strides that cannot be interpreted as NCHW.
 
-    With one channel both layouts hold the same bytes and torch would read the strides as NCHW, and the whole network
-    after it would follow.
+    With one channel both layouts hold the same bytes. Torch would interpret the strides as NCHW, and all following
+    layers would use that layout.
     """
     batch, channels, height, width = x_BCHW.shape
     if channels == 1 and x_BCHW.is_contiguous():
@@ -29,7 +29,7 @@ def to_channels_last(x_BCHW: Tensor) -> Tensor:
 
 
 def is_nhwc(x: Tensor) -> bool:
-    """Whether these are images in NHWC memory whose strides cannot be read as NCHW."""
+    """Return whether a tensor holds images in NHWC memory whose strides cannot be interpreted as NCHW."""
     return x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
 
 
@@ -37,7 +37,7 @@ class QuickDropout(nn.Dropout):
     """`nn.Dropout` whose mask comes from 16-bit pieces of 64-bit random numbers; reproducible by torch's seed."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """Drop in training on a CPU; the mask has the memory layout of the input."""
+        """Apply dropout if training on a CPU; the mask has the memory layout of the input."""
         dropped = round(self.p * _LEVELS)
         if not self.training or input.device.type != "cpu" or not 0 < dropped < _LEVELS:
             return super().forward(input)
@@ -51,7 +51,7 @@ class QuickDropout(nn.Dropout):
 
 
 class QuickResize(nn.Module):
-    """Bilinear enlargement as two small matrix products; anything else as torch does it."""
+    """Bilinear upsampling as two small matrix products; other cases are left to torch."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class QuickResize(nn.Module):
         return to_channels_last(torch.matmul(matrix, x_BCHW.contiguous()) @ matrix.T)
 
     def _matrix(self, side: int) -> Tensor:
-        """Return (size, side): row i holds the weights of output pixel i, read off torch's own resize of unit pixels."""
+        """Return (size, side): row i has the weights of output pixel i, obtained by resizing unit pixels with torch."""
         if side not in self._weights:
             unit = torch.eye(side)[:, None, None, :]  # (side, 1, 1, side)
             rows = F.interpolate(unit, size=(1, self.size), mode="bilinear", align_corners=False)
@@ -80,20 +80,20 @@ class QuickResize(nn.Module):
 
 
 class RepeatablePool(nn.AdaptiveAvgPool2d):
-    """`nn.AdaptiveAvgPool2d` that gives the same gradients each time on a GPU, where that is asked for; there torch refuses its own."""
+    """`nn.AdaptiveAvgPool2d` with deterministic gradients on a GPU, for which torch has no implementation."""
 
     def __init__(self, output_size: Any) -> None:
         super().__init__(output_size)
         self._averages: dict[tuple[int, int, torch.device], Tensor] = {}
 
     def forward(self, input: Tensor) -> Tensor:
-        """Return the means of so many parts along each side; of all the image torch's own are repeatable."""
+        """Return the averages (B, C, H', W'). Torch's layer is deterministic only for averages over the whole image."""
         if not (input.is_cuda and torch.are_deterministic_algorithms_enabled()) or self.output_size in (1, (1, 1)):
             return super().forward(input)
         return self.by_products(input)
 
     def by_products(self, input: Tensor) -> Tensor:
-        """Return (B, C, H', W') as two matrix products; a side of one pixel is repeated."""
+        """Return the averages (B, C, H', W'), computed as two matrix products; a side of one pixel is repeated."""
         size = self.output_size
         tall, wide = (size, size) if not isinstance(size, tuple) else size
         height, width = input.shape[-2:]
@@ -106,7 +106,7 @@ class RepeatablePool(nn.AdaptiveAvgPool2d):
         """Return (parts, side): row i averages the pixels from ⌊i · side / parts⌋ up to ⌈(i + 1) · side / parts⌉."""
         key = side, parts, device
         if key not in self._averages:
-            with torch.inference_mode(False):  # made in an evaluation, it is needed in training
+            with torch.inference_mode(False):  # created in an evaluation, it must be usable in training
                 places, part = torch.arange(side), torch.arange(parts)[:, None]
                 inside = (places >= part * side // parts) & (places < -(-(part + 1) * side // parts))
                 self._averages[key] = (inside / inside.sum(1, keepdim=True)).to(device)
@@ -114,14 +114,14 @@ class RepeatablePool(nn.AdaptiveAvgPool2d):
 
 
 class QuickFlatten(nn.Flatten):
-    """`nn.Flatten` whose gradient comes back in the memory layout of what was flattened.
+    """`nn.Flatten` whose gradient has the memory layout of the flattened images.
 
-    Torch's own hands an NCHW gradient to layers whose tensors are NHWC, and each of them then walks two layouts at once
-    (the ReLU after `pytorch-example`'s pool: 1.5 ms, here 0.2).
+    Torch's layer passes an NCHW gradient to layers whose tensors are NHWC, each of which then processes two layouts at
+    once (the ReLU after the pool of `pytorch-example`: 1.5 ms, here 0.2).
     """
 
     def forward(self, input: Tensor) -> Tensor:
-        """Return (B, C·H·W); other ways of flattening, and NCHW images, are left to torch."""
+        """Return (B, C·H·W); other flattenings and NCHW images are left to torch."""
         if not is_nhwc(input) or (self.start_dim, self.end_dim) != (1, -1):
             return super().forward(input)
         flat: Tensor = _FlattenNHWC.apply(input)

@@ -1,14 +1,14 @@
-"""The same network with layers reordered and replaced by faster equivalents, sharing every parameter and buffer.
+"""A view of a network with layers reordered and replaced by faster equivalents, sharing every parameter and buffer.
 
 `build_view` returns a second tree of containers over the same leaf modules. In chains (`nn.Sequential`):
 
-- `ReLU, MaxPool` and `Dropout2d, MaxPool` are swapped. They commute: clipping and scaling by a number that is not
-  negative preserve the order of values. The first layer then works on a quarter of the values.
+- `ReLU, MaxPool` and `Dropout2d, MaxPool` are swapped. They commute, because clipping and scaling by a non-negative
+  number preserve the order of values. The first layer then works on a quarter of the values.
 - A ReLU right after a convolution, linear layer, norm or pool works in place: none of these needs its output for the
   backward pass.
 - Dropout, Resize, Flatten and adaptive pooling are replaced by `lab.training.kernels`.
 
-Names in the state dict are the original network's, which is never changed.
+The names in the state dict are those of the original network, which is never changed.
 """
 
 import copy
@@ -24,9 +24,9 @@ _OUTPUT_UNUSED_IN_BACKWARD = (nn.Conv2d, nn.Linear, nn.BatchNorm2d, nn.BatchNorm
 
 
 def build_view(network: nn.Module) -> nn.Module:
-    """Return a module that computes what `network` computes, with shared parameters and cheaper chains.
+    """Return a module that computes the same as `network`, with shared parameters and faster chains.
 
-    Modes are not shared by all modules: call `train()` and `eval()` on the view that is run.
+    Some modules do not share the training mode: call `train()` and `eval()` on the view that is run.
     """
     if type(network) is nn.Dropout:
         return QuickDropout(network.p)

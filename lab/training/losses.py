@@ -1,7 +1,7 @@
-"""Training objectives: from a network's logits to the loss.
+"""Training objectives: the loss as a function of a network's logits.
 
-`output` is the transformation before the loss, so that the reports' mistakes (NLL on raw logits, softmax then NLL) can be
-reproduced. Auxiliary classifiers (GoogLeNet in training) count 0.3 each: Szegedy et al. 2014, section 5.
+`output` is the transformation before the loss, so that mistakes in the reports (NLL on raw logits, NLL on softmax) can
+be reproduced. Auxiliary classifiers (GoogLeNet in training) have a weight of 0.3 each: Szegedy et al. 2014, section 5.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lab.config import RunConfig
 
-AUXILIARY_WEIGHT = 0.3  # the only place where it is stated
+AUXILIARY_WEIGHT = 0.3
 
 Loss: TypeAlias = Callable[[Tensor, Tensor], Tensor]  # logits_BK float, y_B int64 -> scalar
 
@@ -45,12 +45,12 @@ def _criterion(config: RunConfig) -> Loss:
 
 
 def _mse_one_hot(output_BK: Tensor, y_B: Tensor) -> Tensor:
-    """Mean over all B*K entries, as `torch.nn.MSELoss`."""
+    """Return the mean squared error over all B*K entries, as `torch.nn.MSELoss` does."""
     return F.mse_loss(output_BK, F.one_hot(y_B, output_BK.shape[1]).to(output_BK.dtype))
 
 
 def split_output(output: object) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Return (logits_BK, auxiliary logits) of what a network returned."""
+    """Split the output of a network into (logits_BK, auxiliary logits)."""
     if isinstance(output, tuple):
         logits, auxiliary = output
         return logits, tuple(auxiliary)

@@ -1,8 +1,9 @@
-"""Muon: momentum whose update is made orthogonal, for the hidden weights (Jordan et al. 2024, kellerjordan.github.io/posts/muon).
+"""Muon: momentum with orthogonal updates for hidden weights (Jordan et al. 2024, kellerjordan.github.io/posts/muon).
 
-torch.optim.Muon takes matrices only and computes in bfloat16, which is slow on a CPU; this one takes convolutions as
-well (as a matrix of output channels) and computes in float32 there. Updates are scaled to Adam's usual size
-(0.2·√max(rows, columns), Liu et al. 2025, arXiv:2502.16982), so one learning rate serves both.
+torch.optim.Muon accepts only matrices and computes in bfloat16, which is slow on a CPU. This implementation also
+accepts convolutions (as matrices with one row per output channel) and computes in float32 on a CPU. Updates are scaled
+to the typical size of Adam's (0.2·√max(rows, columns), Liu et al. 2025, arXiv:2502.16982), so one learning rate suits
+both.
 """
 
 from collections.abc import Iterable
@@ -30,12 +31,13 @@ def orthogonalise(matrix: Tensor) -> Tensor:
 
 
 def hidden_weights(network: nn.Module) -> list[nn.Parameter]:
-    """Return the trainable weights Muon is for: of two or more dimensions, without the output layers.
+    """Return the trainable weights that Muon updates: those with two or more dimensions, except output layers.
 
-    An output layer's rows are the classes. It is the last weight of the network, and of each auxiliary classifier.
+    An output layer is the last weight of the network or of an auxiliary classifier.
     """
     weights = {n: p for n, p in network.named_parameters() if p.requires_grad and p.ndim >= 2}
-    outputs = {name.split(".")[1] if name.startswith("auxiliary.") else "": name for name in weights}  # the last stays
+    # The last weight of each key wins.
+    outputs = {name.split(".")[1] if name.startswith("auxiliary.") else "": name for name in weights}
     return [weight for name, weight in weights.items() if name not in outputs.values()]
 
 
@@ -49,7 +51,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
-        """Take one step; parameters without a gradient are skipped."""
+        """Perform one step; parameters without a gradient are skipped."""
         if closure is not None:
             raise ValueError("Muon does not support closures")
         for group in self.param_groups:

@@ -1,7 +1,7 @@
-"""The run's optimizer: one object over one or two of torch's, with a state that fits into a checkpoint.
+"""The run's optimizer: a wrapper around one or two torch optimizers, with a state for checkpoints.
 
-Hyperparameters always come from the configuration; a checkpoint holds the optimizer's state only (moments, momentum
-buffers, step counts), by the names of the parameters.
+Hyperparameters always come from the configuration. A checkpoint holds only the optimizer's state (moments, momentum
+buffers, step counts), by parameter name.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from lab.training.muon import Muon, hidden_weights
 
 
 class Optimizer:
-    """Updates every trainable parameter; `parts` are torch optimizers over disjoint parameters."""
+    """Updates every trainable parameter; `parts` are torch optimizers over disjoint sets of parameters."""
 
     def __init__(self, parts: list[torch.optim.Optimizer], names: Mapping[Tensor, str]) -> None:
         self.parts = parts
@@ -44,7 +44,7 @@ class Optimizer:
         }
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Load a state from `state()`, in each parameter's own memory layout; raises `ArtifactError`."""
+        """Load a state from `state()` in each parameter's memory layout. Raises `ArtifactError`."""
         owner = {self._names[p]: (part, p) for part in self.parts for g in part.param_groups for p in g["params"]}
         for name, value in state.items():
             parameter_name, key = name.rsplit("/", 1)
@@ -64,14 +64,14 @@ def _like(parameter: Tensor, value: Tensor) -> Tensor:
 
 
 def build_rate(config: RunConfig, device: torch.device) -> Tensor:
-    """Return a learning rate that a step reads from the device, in the number format that torch's fused optimizers read."""
+    """Return the learning rate as a tensor that steps read on the device, in the dtype of torch's fused optimizers."""
     return torch.tensor(config.lr, dtype=torch.float64 if device.type == "cpu" else torch.float32, device=device)
 
 
 def build_optimizer(config: RunConfig, network: nn.Module, *, rate: Tensor | None = None) -> Optimizer:
     """Return the optimizer of the network's trainable parameters.
 
-    rate: a learning rate that stays on the device, from `build_rate`; a number would be frozen into a captured step.
+    rate: a learning rate on the device, from `build_rate`; a Python number would be constant in a captured step.
     """
     names: dict[Tensor, str] = {p: n for n, p in network.named_parameters() if p.requires_grad}
     parameters = [p for p in network.parameters() if p.requires_grad]
@@ -104,7 +104,7 @@ def _plain(config: RunConfig, parameters: list[nn.Parameter], rate: Tensor | Non
 def _muon_parts(
     config: RunConfig, network: nn.Module, parameters: list[nn.Parameter], rate: Tensor | None
 ) -> list[torch.optim.Optimizer]:
-    """Muon for the hidden weights, Adam for the rest: biases, norms and the output layers."""
+    """Return Muon for the hidden weights and Adam for all others: biases, norms and output layers."""
     matrices = hidden_weights(network)
     chosen = {id(p) for p in matrices}
     rest = [p for p in parameters if id(p) not in chosen]

@@ -1,10 +1,10 @@
-"""One run on several devices of one machine: synchronous data parallelism with one process a device (Li et al., 2020).
+"""One run on several devices of one machine: synchronous data parallelism, one process per device (Li et al., 2020).
 
-Rank 0 is the run's worker with the whole engine; the others only take steps, as it orders. Every batch is the same images in the
-same order as on one device; each rank computes its share of it, weighted by its images, and the gradients are added up before
-every rank takes the same update. Batch norm computes its statistics over the whole batch, and dropout draws the mask of the whole
-batch on every rank. So losses are those of one device within rounding. gloo carries the orders, and the gradients between CPUs; NCCL the
-gradients between GPUs.
+Rank 0 is the run's worker with the whole engine; the other ranks only take steps on its commands. Every batch has the
+same images in the same order as on one device. Each rank computes its share, weighted by the number of images, and the
+gradients are summed before every rank applies the same update. Batch norm computes its statistics over the whole batch,
+and dropout draws the mask of the whole batch on every rank, so losses equal those of one device within rounding. gloo
+transfers the commands, and the gradients between CPUs; NCCL transfers the gradients between GPUs.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -34,7 +34,7 @@ _BEGIN, _STEP, _END = range(3)
 
 
 def follow(config: RunConfig, *, network: nn.Module, data: ResidentData, device: torch.device, team: Team) -> None:
-    """Take the steps that rank 0 orders, until it ends. The network's weights come from rank 0."""
+    """Take the steps that rank 0 commands, until it ends. The network's weights come from rank 0."""
     with process_settings(config, device):
         session = Session(config, network, data, device, steps=parallel_steps(team))
         session.view.train()
@@ -44,7 +44,7 @@ def follow(config: RunConfig, *, network: nn.Module, data: ResidentData, device:
 
 
 def parallel_steps(team: Team) -> Callable[..., "ParallelSteps"]:
-    """Return what builds the steps of this rank, for `lab.training.session.Session`."""
+    """Return the function that builds the steps of this rank, for `lab.training.session.Session`."""
 
     def build(
         config: RunConfig,
@@ -60,7 +60,7 @@ def parallel_steps(team: Team) -> Callable[..., "ParallelSteps"]:
 
 
 class ParallelSteps:
-    """The steps of one rank (`lab.training.steps.Steps`); on the others `follow` does what rank 0 is asked for."""
+    """The steps of one rank (`lab.training.steps.Steps`). On the other ranks, `follow` repeats the steps of rank 0."""
 
     def __init__(
         self,
@@ -78,14 +78,14 @@ class ParallelSteps:
         self._team, self._network, self._batches, self._generators = team, network, batches, generators
         runner = torch.compile(view, dynamic=False) if config.compile else view
         self._stepper = _SharedStepper(team, runner, config, build_optimizer(config, network), device)
-        self._results: list[tuple[Tensor, int]] = []  # a step's loss and hits over all ranks, and its images
+        self._results: list[tuple[Tensor, int]] = []  # of each step: loss and hits over all ranks, number of images
         self._epoch: Iterator[tuple[Tensor, Tensor]] = iter(())
         self._rates: Iterator[float] = iter(())
-        self._told = False  # whether the other ranks have the weights
+        self._synced = False  # whether the other ranks have the weights
 
     @property
     def how(self) -> str:
-        """Say on how many devices the steps are taken."""
+        """How the steps are taken, and on how many devices."""
         return f"launched, on {self._team.size} devices"
 
     @property
@@ -94,10 +94,10 @@ class ParallelSteps:
         return self._stepper.optimizer
 
     def prepare(self) -> None:
-        """Do nothing: the other ranks get weights and state with the first epoch, when both are final."""
+        """Do nothing: the other ranks receive weights and state with the first epoch, when both are final."""
 
     def begin(self, order: Tensor, *, first: int, rates: np.ndarray) -> None:
-        """Go through the images in this order on every rank, from batch `first` on."""
+        """Start an epoch on every rank, at batch `first` and in this order."""
         self._order(_BEGIN)
         state: dict[str, Any] = {
             "order": order.cpu(),
@@ -105,10 +105,10 @@ class ParallelSteps:
             "rates": rates,
             "generators": self._generators.read(),
         }
-        if not self._told:
+        if not self._synced:
             state["network"] = _on_cpu(self._network.state_dict())
             state["optimizer"] = _on_cpu(self.optimizer.state())
-            self._told = True
+            self._synced = True
         dist.broadcast_object_list([state], src=0, group=self._team.orders)
         self._begin(state)
 
@@ -118,11 +118,11 @@ class ParallelSteps:
         self._step(measure_norm)
 
     def end(self) -> None:
-        """Let the other ranks go."""
+        """Make `follow` return on the other ranks."""
         self._order(_END)
 
     def follow(self) -> None:
-        """Do what rank 0 orders until it ends."""
+        """Execute the commands of rank 0 until it ends."""
         while True:
             what, measure = self._receive()
             if what == _END:
@@ -130,13 +130,13 @@ class ParallelSteps:
             if what == _BEGIN:
                 held: list[Any] = [None]
                 dist.broadcast_object_list(held, src=0, group=self._team.orders)
-                self._take(held[0])
+                self._load(held[0])
                 self._begin(held[0])
             else:
                 self._step(bool(measure))
                 self._results.clear()
 
-    def _take(self, state: Mapping[str, Any]) -> None:
+    def _load(self, state: Mapping[str, Any]) -> None:
         self._generators.write(state["generators"])
         if "network" in state:
             with torch.no_grad():
@@ -164,26 +164,26 @@ class ParallelSteps:
         return what, measure
 
     def drain(self) -> StepResults:
-        """Return loss and hits over the whole batches since the last time; waits for the device."""
+        """Return loss and hits of the whole batches since the last call; waits for the device."""
         totals = torch.stack([totals for totals, _ in self._results]).cpu().double().numpy()
         images = np.array([count for _, count in self._results], dtype=np.int64)
         self._results.clear()
         return StepResults(totals[:, 0], totals[:, 1].astype(np.int64), images)
 
     def gradient_norm(self) -> float | None:
-        """Return the newest norm that was measured; waits for the device."""
+        """Return the latest measured norm, or None; waits for the device."""
         norm = self._stepper.grad_norm
         return None if norm is None else float(norm)
 
     def notices(self) -> list[Notice]:
-        """Return nothing: a batch that does not fit ends the run instead of being halved."""
+        """Return no notices: a batch that does not fit into memory ends the run instead of being halved."""
         return []
 
     def new_recording(self) -> None:
-        """Return nothing: what is launched is not recorded."""
+        """Return None: launched steps are not recorded."""
 
     def state(self) -> dict[str, Any]:
-        """Return nothing: the steps have no state beside the optimizer's."""
+        """Return an empty state: the steps have none except the optimizer's."""
         return {}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
@@ -191,7 +191,7 @@ class ParallelSteps:
 
 
 class _SharedStepper(Stepper):
-    """Computes one rank's share of a batch; `totals` are the newest batch's loss and hits over all ranks, on the device."""
+    """Computes one rank's share of a batch. `totals`: the latest batch's loss and hits over all ranks, on device."""
 
     def __init__(
         self,
@@ -206,7 +206,7 @@ class _SharedStepper(Stepper):
         self.totals = torch.empty(2)
 
     def _differentiate(self, x_BCHW: Tensor, y_B: Tensor) -> tuple[Tensor, Tensor]:
-        """Forward and backward on this rank's share, then add up what all ranks have."""
+        """Run forward and backward on this rank's share, then sum the results over all ranks."""
         self.optimizer.zero_grad()
         self._team.images = len(y_B)
         own = self._team.share(len(y_B))
@@ -217,15 +217,15 @@ class _SharedStepper(Stepper):
             if not is_out_of_memory(error):
                 raise
             raise TrainingError(
-                f"A share of {own.stop - own.start} images does not fit into the memory of each device: choose a smaller "
-                "batch or more devices."
+                f"A share of {own.stop - own.start} images does not fit into the memory of each device: "
+                "choose a smaller batch or more devices."
             ) from error
         hits = (logits.argmax(1) == y_B[own]).sum()
         self.totals = self._add_up(torch.stack([loss * share, hits.to(loss.dtype)]))
         return self.totals[0], logits
 
     def _add_up(self, totals: Tensor) -> Tensor:
-        """Add up all gradients and these numbers over the ranks, in one message."""
+        """Sum all gradients and these numbers over the ranks in one message."""
         parameters = self.optimizer.parameters
         gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
         flat = torch.cat([totals.float(), *(gradient.reshape(-1) for gradient in gradients)])

@@ -1,7 +1,7 @@
-"""Taking the same step again: as a CUDA graph, or by launching it anew.
+"""Repeating the same step, either as a CUDA graph or by launching it again.
 
-Capturing follows torch's notes on CUDA semantics ("CUDA Graphs"): warm-up on a side stream, capture there, replay where
-everything else runs. The graph owns its memory, gradients included, until `free`.
+Capturing follows torch's notes on CUDA semantics ("CUDA Graphs"): warm-up and capture on a side stream, replay on the
+current stream. The graph owns its memory, including gradients, until `free`.
 """
 
 import contextlib
@@ -15,12 +15,12 @@ import torch
 
 from lab.devices import release_memory
 
-WARM_UPS = 3  # torch's notes; cuDNN chooses its algorithms, optimizers make their states, torch.compile compiles
-AHEAD = 16  # replays between two looks at the device: the host runs at most twice as far ahead, so a pause comes soon
+WARM_UPS = 3  # as in torch's notes: cuDNN chooses algorithms, optimizers create their states, torch.compile compiles
+AHEAD = 16  # replays between synchronisations: the host is at most twice as far ahead, so a pause takes effect soon
 
 
 class Recording(Protocol):
-    """One step that can be taken again and again. how: the word for it in a run's environment."""
+    """One step that can be repeated. how: its name in a run's environment."""
 
     how: str
 
@@ -29,12 +29,12 @@ class Recording(Protocol):
         """Whether a step is recorded."""
         ...
 
-    def beside(self) -> "Recording":
-        """Return an empty recording for what never runs at once with this one: it uses this one's memory and is freed with it."""
+    def dependent(self) -> "Recording":
+        """Return an empty recording that shares this one's memory and is freed with it; the two never run at once."""
         ...
 
     def record(self, warm_up: Callable[[], None], step: Callable[[], None], *, warm_ups: int = WARM_UPS) -> None:
-        """Take warm-up steps, then record one. May raise whatever they raise; nothing is recorded then."""
+        """Take warm-up steps, then record one. Errors of the steps propagate; nothing is recorded then."""
         ...
 
     def replay(self) -> None:
@@ -42,31 +42,31 @@ class Recording(Protocol):
         ...
 
     def free(self) -> None:
-        """Give the memory of what was recorded back."""
+        """Free the memory of the recorded step."""
         ...
 
 
 class Repeat:
-    """Launches the step anew each time, on any device: what a captured step is compared with."""
+    """Launches the step again each time, on any device: the reference for a captured step."""
 
     how = "repeated"
 
     def __init__(self) -> None:
         self._step: Callable[[], None] | None = None
-        self._beside: list[Repeat] = []
+        self._dependents: list[Repeat] = []
 
     @property
     def ready(self) -> bool:
-        """Whether a step is remembered."""
+        """Whether a step is recorded."""
         return self._step is not None
 
-    def beside(self) -> "Repeat":
-        """Return another one, which forgets its step when this one does."""
-        self._beside.append(Repeat())
-        return self._beside[-1]
+    def dependent(self) -> "Repeat":
+        """Return another one, which is freed with this one."""
+        self._dependents.append(Repeat())
+        return self._dependents[-1]
 
     def record(self, warm_up: Callable[[], None], step: Callable[[], None], *, warm_ups: int = WARM_UPS) -> None:
-        """Take warm-up steps, go through the other once as a capture does, and remember it."""
+        """Take warm-up steps, take the step once, as a capture does, and store it."""
         for _ in range(warm_ups):
             warm_up()
         step()
@@ -78,15 +78,15 @@ class Repeat:
         self._step()
 
     def free(self) -> None:
-        """Forget the step."""
+        """Drop the step."""
         self._step = None
-        for other in self._beside:
+        for other in self._dependents:
             other.free()
-        self._beside.clear()
+        self._dependents.clear()
 
 
 class CudaGraph:
-    """The step as one CUDA graph, drawing from torch's own generator and the one given. owner: whose memory it uses."""
+    """The step as one CUDA graph. generator: used in addition to torch's. owner: the graph whose memory it shares."""
 
     how = "captured"
 
@@ -94,11 +94,11 @@ class CudaGraph:
         self, device: torch.device, generator: torch.Generator | None = None, *, owner: "CudaGraph | None" = None
     ) -> None:
         self._device, self._generator = device, generator
-        self._owner = weakref.ref(owner) if owner else None  # which holds this one: no cycle that holds memory
-        self._beside: list[CudaGraph] = []
-        # Of the owner, because memory is shared within a stream only.
+        self._owner = weakref.ref(owner) if owner else None  # weak, because the owner refers to this one
+        self._dependents: list[CudaGraph] = []
+        # The owner's stream, because memory is shared only within a stream.
         self._stream: torch.cuda.Stream = owner._stream if owner else borrow_stream(device, self)
-        self._mark = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]  # torch gives it no types
+        self._mark = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]  # untyped in torch
         self._graph: torch.cuda.CUDAGraph | None = None
         self._replays = 0
 
@@ -107,18 +107,18 @@ class CudaGraph:
         """Whether there is a graph."""
         return self._graph is not None
 
-    def beside(self) -> "CudaGraph":
-        """Return another one that uses this one's pool: what one of them holds only while it runs, the other may overwrite."""
-        self._beside.append(CudaGraph(self._device, owner=self))
-        return self._beside[-1]
+    def dependent(self) -> "CudaGraph":
+        """Return another one that shares this one's memory pool: each may overwrite the other's temporary tensors."""
+        self._dependents.append(CudaGraph(self._device, owner=self))
+        return self._dependents[-1]
 
     def record(self, warm_up: Callable[[], None], step: Callable[[], None], *, warm_ups: int = WARM_UPS) -> None:
-        """Warm up and capture; the last warm-up step may not wait for the device, which no graph can hold."""
+        """Warm up and capture. The last warm-up step must not synchronise, because a graph cannot contain that."""
         self._stream.wait_stream(torch.cuda.current_stream(self._device))
         with torch.cuda.stream(self._stream), _expected_warnings():
             for _ in range(warm_ups - 1):
                 warm_up()
-            with _refusing_to_wait():
+            with _sync_forbidden():
                 warm_up()
             self._graph = self._capture(step)
         torch.cuda.current_stream(self._device).wait_stream(self._stream)
@@ -127,14 +127,14 @@ class CudaGraph:
         graph = torch.cuda.CUDAGraph()
         if self._generator is not None:
             graph.register_generator_state(self._generator)
-        # A pool's id is good only while a graph uses it, so it is asked for each time.
+        # The id of a pool is valid only while a graph uses the pool, so it is not stored.
         owner = self._owner() if self._owner else None
         pool = owner._graph.pool() if owner and owner._graph else None
-        # Thread-local: what another thread asks of the device (a library's, say) is its own affair, and no error of the capture.
+        # Calls of other threads, such as those of a library, must not fail the capture.
         mode = "thread_local"
         try:
             with (
-                _collecting_no_garbage(),
+                _gc_disabled(),
                 torch.cuda.graph(graph, pool=pool, stream=self._stream, capture_error_mode=mode),
             ):
                 step()
@@ -144,14 +144,14 @@ class CudaGraph:
         return graph
 
     def _renew_generators(self) -> None:
-        """Leave the states that a failed capture had: torch 2.11 draws no number from them any more, waiting for its end."""
+        """Replace the generator states used in a failed capture, from which torch 2.11 can no longer draw."""
         own = torch.cuda.default_generators[self._stream.device_index]
         for generator in (own, self._generator):
             if generator is not None:
                 generator.graphsafe_set_state(generator.clone_state())
 
     def replay(self) -> None:
-        """Replay; now and then wait until the device has caught up."""
+        """Replay the graph; every `AHEAD` replays, wait for the device to catch up."""
         assert self._graph is not None
         self._graph.replay()
         self._replays += 1
@@ -163,9 +163,9 @@ class CudaGraph:
         """Delete the graph with its pool; waits for the device."""
         torch.cuda.synchronize(self._device)
         self._graph = None
-        for other in self._beside:
+        for other in self._dependents:
             other._graph = None
-        self._beside.clear()
+        self._dependents.clear()
         release_memory(self._device)
 
 
@@ -173,14 +173,15 @@ _idle_streams: dict[torch.device, list[torch.cuda.Stream]] = {}
 
 
 def borrow_stream(device: torch.device, holder: object) -> torch.cuda.Stream:
-    """Return a stream that nobody else has as long as the holder lives.
+    """Return a stream that is reserved for the holder until it is garbage-collected.
 
-    cuBLAS has a workspace for every stream (32 MiB and more, of both of autograd's threads) that is held until the process ends and
-    that a graph goes on using, and torch's allocator holds memory by stream. So runs one after the other use the same streams again, and
-    what may run at once never shares one: torch itself gives the same 32 in turn.
+    cuBLAS allocates a workspace for every stream (at least 32 MiB, for both of autograd's threads), which is held until
+    the process ends and which graphs keep using, and torch's allocator caches memory by stream. So consecutive runs
+    reuse streams. Concurrent runs never share one, which torch's pool of 32 streams, handed out in turn, does not
+    guarantee.
     """
     idle = _idle_streams.setdefault(device, [])
-    stream = idle.pop() if idle else torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch gives it no types
+    stream = idle.pop() if idle else torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # untyped in torch
     weakref.finalize(holder, idle.append, stream)
     return stream
 
@@ -188,17 +189,17 @@ def borrow_stream(device: torch.device, holder: object) -> torch.cuda.Stream:
 @contextlib.contextmanager
 def _expected_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*capturable=True")  # steps outside the graph are meant
+        warnings.filterwarnings("ignore", message=".*capturable=True")  # some steps are deliberately outside the graph
         warnings.filterwarnings("ignore", message="Synchronization debug mode is a prototype")
         warnings.filterwarnings(
             "ignore", message=".*register_generator_state"
-        )  # newer torch finds generators by itself
+        )  # newer versions of torch find generators by themselves
         yield
 
 
 @contextlib.contextmanager
-def _collecting_no_garbage() -> Iterator[None]:
-    """Let no dead graph or event of a reference cycle be destroyed in the middle of a capture."""
+def _gc_disabled() -> Iterator[None]:
+    """Disable garbage collection, so that no graph or event of a reference cycle is destroyed during a capture."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -209,8 +210,8 @@ def _collecting_no_garbage() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _refusing_to_wait() -> Iterator[None]:
-    """Let torch raise where the host waits for the device, which a graph cannot hold."""
+def _sync_forbidden() -> Iterator[None]:
+    """Make torch raise an error if the host waits for the device, which a graph cannot contain."""
     before = torch.cuda.get_sync_debug_mode()
     torch.cuda.set_sync_debug_mode("error")
     try:
@@ -220,10 +221,10 @@ def _refusing_to_wait() -> Iterator[None]:
 
 
 def first_cause(error: RuntimeError) -> RuntimeError:
-    """Return the error of the step: ending a capture that failed raises another one, with the first as its context."""
+    """Return the error of the step: ending a failed capture raises another error, with the first as its context."""
     return error.__context__ if isinstance(error.__context__, RuntimeError) else error
 
 
 def first_line(error: RuntimeError) -> str:
-    """Return what an error of torch says without the advice that follows in further lines."""
+    """Return the message of a torch error without the advice in the lines after it."""
     return str(error).partition("\n")[0]

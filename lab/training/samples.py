@@ -1,29 +1,29 @@
-"""The few test images whose answers are reported while a run trains: one a class, from the outputs of its evaluations.
+"""The few test images whose predictions are reported while a run trains: one per class, from the run's evaluations.
 
-Nothing is computed for them: an evaluation has their outputs anyway, so the training network is not touched.
+Nothing extra is computed for them, because an evaluation has their outputs anyway.
 """
 
 import numpy as np
 
-START_IMAGES = 1_000  # of each set, evaluated before training: the first point of the curves, not a result
-MOST = 10  # images: as many as can be watched
+START_IMAGES = 1_000  # of each set, evaluated before training for the first point of the curves; not a result
+MOST = 10  # images: about as many as a user can follow
 
 Answer = tuple[int, float]  # class and its probability
 
 
 def sample_images(labels: np.ndarray) -> tuple[int, ...]:
-    """Return the first test image of each class, in the order of the classes, at most `MOST`.
+    """Return the index of the first test image of each class, in the order of the classes, at most `MOST`.
 
-    labels: int64 (N,) of the test set. Only images that are also evaluated before training are taken.
+    labels: int64 (N,) of the test set. Only images that are also evaluated before training are used.
     """
     classes, first = np.unique(labels[:START_IMAGES], return_index=True)
     return tuple(int(index) for _, index in sorted(zip(classes, first, strict=True))[:MOST])
 
 
 def sample_answers(logits_NK: np.ndarray, labels: np.ndarray) -> tuple[Answer, ...]:
-    """Return the likeliest class of each sample image with its probability; none where an output is no number.
+    """Return the most probable class of each sample image with its probability; empty if an output is not finite.
 
-    logits_NK: of the first N test images, N at least those of `sample_images`.
+    logits_NK: of the first N test images, which must include those of `sample_images`.
     """
     chosen = logits_NK[list(sample_images(labels))].astype(np.float64)
     if not np.isfinite(chosen).all():
@@ -34,5 +34,5 @@ def sample_answers(logits_NK: np.ndarray, labels: np.ndarray) -> tuple[Answer, .
 
 
 def _rounded(share: float) -> float:
-    """Return a share to four digits; one below 1 stays below it, as `format_percent` writes it."""
+    """Return a share rounded to four digits; a share below 1 stays below 1, as in `format_percent`."""
     return min(round(share, 4), 0.9999) if share < 1 else share

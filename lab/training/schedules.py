@@ -10,7 +10,7 @@ from lab.config import RunConfig
 RISE_SHARE = 0.3  # of the run
 START_DIVISOR = 25.0  # first learning rate = highest / this
 END_DIVISOR = 1e4  # last learning rate = first / this
-RECORDED = 500  # points that show a smooth schedule: a chart is about so many pixels wide
+RECORDED = 500  # points of a smooth schedule: about the width of a chart in pixels
 
 
 def compute_lr(config: RunConfig, step: int, *, steps_per_epoch: int, total_steps: int) -> float:
@@ -28,15 +28,15 @@ def compute_lr(config: RunConfig, step: int, *, steps_per_epoch: int, total_step
 
 
 def is_constant(config: RunConfig) -> bool:
-    """Whether every step has the same learning rate, so that more epochs continue the same run."""
+    """Return whether every step has the same learning rate, so that more epochs continue the same run."""
     return config.schedule == "constant" and config.warmup_epochs == 0
 
 
 def recorded_steps(config: RunConfig, *, steps_per_epoch: int, total_steps: int) -> np.ndarray:
-    """Return the updates (int64, counted from 1) at which the learning rate is recorded so that lines between them show it.
+    """Return the updates (int64, counted from 1) at which the learning rate is recorded, for a piecewise linear curve.
 
-    The first update, RECORDED ones spread over the run, and both sides of every kink; none where the rate stays as it
-    was, and no end of an epoch, which has its own record. Empty for a rate that never changes.
+    These are the first update, RECORDED updates spread over the run, and both sides of every kink. Updates at which the
+    rate does not change are omitted, and ends of epochs, which are recorded anyway. Empty for a constant rate.
     """
     if is_constant(config):
         return np.empty(0, dtype=np.int64)
@@ -56,7 +56,7 @@ def recorded_steps(config: RunConfig, *, steps_per_epoch: int, total_steps: int)
 
 
 def _kinks(config: RunConfig, steps_per_epoch: int, total_steps: int) -> np.ndarray:
-    """Return the updates on both sides of each place where the schedule breaks off."""
+    """Return the updates on both sides of each kink or jump of the schedule."""
     if config.schedule == "one-cycle":
         breaks = [RISE_SHARE * total_steps]
     else:

@@ -1,4 +1,4 @@
-"""The state of a run in training: network, data, steps, random generators, progress; its checkpoint and its restoring."""
+"""The state of a run in training: network, data, steps, random generators and progress; saving and restoring it."""
 
 import contextlib
 import copy
@@ -31,9 +31,9 @@ from lab.training.static_evaluation import RepeatedEvaluation
 from lab.training.step_choice import StepKind, StepsBuilder, build_steps
 from lab.training.stepping import autocast_dtype
 
-_INITIAL_IMAGES = 2_000  # for a network that initialises weights from data
+_INITIAL_IMAGES = 2_000  # for networks that initialise weights from data
 _BITS_DEPEND_ON = ("threads", "torch", "device", "name", "channels_last", "compile", "matmul", "steps")
-_BEFORE = {"matmul": "highest", "steps": "launched"}  # in checkpoints that do not say so
+_ASSUMED = {"matmul": "highest", "steps": "launched"}  # for checkpoints that do not record them
 
 
 def initialise(network: nn.Module, data: ResidentData) -> None:
@@ -44,7 +44,7 @@ def initialise(network: nn.Module, data: ResidentData) -> None:
 
 
 class Clock:
-    """Seconds of the engine's own work; stands still while events are handled."""
+    """Measures the seconds of the engine's own work; stopped while events are handled."""
 
     def __init__(self) -> None:
         self._before = 0.0
@@ -60,7 +60,7 @@ class Clock:
 
 
 class Session:
-    """One run's state on its device. The network given is trained in place."""
+    """One run's state on its device. The network is trained in place."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class Session:
         steps: StepKind | StepsBuilder = StepKind.AUTO,
     ) -> None:
         if not len(data.train_y):
-            raise TrainingError("There is no image to train on: raise train_limit or lower val_fraction.")
+            raise TrainingError("There are no images to train on: raise train_limit or lower val_fraction.")
         seed_everything(derive_seed(config.seed, "training"))  # dropout
         self.config, self.network, self.data, self.device = config, network, data, device
         self.channels_last = config.channels_last and device.type in ("cpu", "cuda")
@@ -110,9 +110,9 @@ class Session:
 
     @torch.no_grad()
     def _check_single_images(self) -> None:
-        """Raise `TrainingError` if there will be a batch of one image that the network cannot be trained on.
+        """Raise `TrainingError` if there is a batch of one image and the network cannot be trained on it.
 
-        Tried on the meta device, so that no weight, batch norm average or generator is touched.
+        This is tested on the meta device, so that no weight, batch norm average or generator changes.
         """
         images, batch = len(self.data.train_y), self.config.batch_size
         first = 1 if batch == 1 else self.steps_per_epoch if images % batch == 1 else math.inf
@@ -133,7 +133,7 @@ class Session:
             ) from error
 
     def prepare(self) -> None:
-        """Get ready to take steps, after a checkpoint was restored."""
+        """Prepare for taking steps, after a checkpoint was restored."""
         self.view.train()
         self.steps.prepare()
 
@@ -144,11 +144,11 @@ class Session:
     def evaluate(self, name: str, *, limit: int | None = None, before_chunk: Callable[[], None]) -> Evaluation:
         """Evaluate on "val" or "test", or the first `limit` images of it."""
         result = self._evaluations[name].evaluate(self.eval_chunk, limit=limit, before_chunk=before_chunk)
-        self.eval_chunk = result.chunk  # from now on the largest chunk that fitted into memory
+        self.eval_chunk = result.chunk  # from now on, the largest chunk that fitted into memory
         return result
 
     def notices(self) -> list[Notice]:
-        """Return and forget what the user should read of the steps and evaluations since the last time."""
+        """Return and clear the notices of steps and evaluations since the last call."""
         found = self.steps.notices()
         for evaluation in self._evaluations.values():
             found += evaluation.notices
@@ -156,7 +156,7 @@ class Session:
         return found
 
     def save_best(self) -> None:
-        """Copy the weights as those of the best epoch so far."""
+        """Copy the current weights as those of the best epoch so far."""
         self.best = {name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()}
 
     def restore_best(self) -> None:
@@ -164,7 +164,7 @@ class Session:
         copy_state(self.network, self.best)
 
     def environment(self) -> dict[str, Any]:
-        """Return what results depend on bit for bit, beside the configuration."""
+        """Return the conditions that affect results at the bit level, in addition to the configuration."""
         return {
             **describe_device(self.device),
             "matmul": torch.get_float32_matmul_precision(),
@@ -172,13 +172,13 @@ class Session:
         }
 
     def _conditions(self) -> dict[str, Any]:
-        """The environment and the engine's settings, in which a run may differ from the shorter one that it continues."""
+        """Return the environment and the engine's settings, which may differ between a run and its continuation."""
         engine = {"channels_last": self.channels_last, "compile": self.config.compile}
         same = {"device": numbered_device(str(self.device)), "steps": self.steps.how.split(",")[0]}
         return {**self.environment(), **engine, **same}
 
     def checkpoint(self) -> Checkpoint:
-        """Return the state of this very moment; its tensors are not copied."""
+        """Return the current state; its tensors are not copied."""
         self.progress.seconds = self.clock.read()
         return Checkpoint(
             progress=copy.deepcopy(self.progress),
@@ -190,7 +190,7 @@ class Session:
         )
 
     def restore(self, saved: Checkpoint) -> None:
-        """Resume from a checkpoint; raises `ArtifactError`."""
+        """Restore the state from a checkpoint. Raises `ArtifactError`."""
         copy_state(self.network, saved.model)
         self.steps.optimizer.load_state(saved.optimizer)
         self.steps.load_state(saved.environment)
@@ -204,14 +204,17 @@ class Session:
             self.generators.seed_epoch(self.config.seed, self.progress.epoch)
 
     def changed_conditions(self, resumed: Checkpoint) -> list[Notice]:
-        """Return a notice if results may differ from those of the conditions that the checkpoint was made under."""
-        saved, now = {**_BEFORE, **resumed.environment}, self._conditions()
+        """Return a notice if conditions have changed since the checkpoint so that results may differ."""
+        saved, now = {**_ASSUMED, **resumed.environment}, self._conditions()
         if "device" in saved:
             saved["device"] = numbered_device(str(saved["device"]))  # a checkpoint of 0.2.0 may say "cuda"
         changed = [f"{k} {saved[k]} is now {now[k]}" for k in _BITS_DEPEND_ON if k in saved and saved[k] != now[k]]
         if not changed:
             return []
-        text = f"The run was resumed under other conditions ({'; '.join(changed)}): its results may differ in the last bits."
+        text = (
+            f"The run was resumed under different conditions ({'; '.join(changed)}): "
+            "its results may differ in the last bits."
+        )
         return [Notice("not-bit-exact", text)]
 
     @contextlib.contextmanager
@@ -225,7 +228,7 @@ class Session:
 
 @contextlib.contextmanager
 def process_settings(config: RunConfig, device: torch.device) -> Iterator[None]:
-    """Apply the settings that torch has per process, and restore them."""
+    """Apply torch's process-wide settings, and restore them afterwards."""
     if device.type == "cpu":
         keep_big_blocks()
     reset_peak_memory(device)
@@ -246,7 +249,7 @@ def process_settings(config: RunConfig, device: torch.device) -> Iterator[None]:
 
 @contextlib.contextmanager
 def matmul_as_cudnn() -> Iterator[None]:
-    """Compute float32 matrix products in TF32, as cuDNN's convolutions are computed by default."""
+    """Compute float32 matrix products in TF32, which cuDNN uses for convolutions by default."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("high")
     try:

@@ -1,4 +1,4 @@
-"""Stratified splits of the training images into a training and a validation part: by a share, and into folds."""
+"""Stratified splits of the training images into a training and a validation part, by share or into folds."""
 
 import numpy as np
 
@@ -6,10 +6,11 @@ from lab.errors import ConfigError
 
 
 def stratified_split(labels: np.ndarray, *, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return (train_index, val_index), both ascending int64, together every index once.
+    """Return (train_index, val_index), both ascending int64; every index is in exactly one of them.
 
-    Validation gets `round(N * fraction)` indices (at least 1 if fraction > 0), each class its share to within one
-    image (largest remainders). Equal arguments give equal splits on every machine: numpy froze RandomState's stream.
+    Validation gets `round(N * fraction)` indices (at least 1 if fraction > 0), and each class its share to within one
+    image (largest remainders). Equal arguments give equal splits on every machine, because NumPy guarantees the stream
+    of `RandomState`.
     """
     if not 0.0 <= fraction < 1.0:
         raise ConfigError(
@@ -31,10 +32,11 @@ def stratified_split(labels: np.ndarray, *, fraction: float, seed: int) -> tuple
 
 
 def fold_split(labels: np.ndarray, *, folds: int, fold: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return (train_index, val_index) of one fold, from 1, both ascending int64, together every index once.
+    """Return (train_index, val_index) of one fold, both ascending int64; every index is in exactly one of them.
 
-    Every index is in the validation part of exactly one fold. Folds differ in size by at most one image, and in the
-    images of each class by at most one. Equal arguments give equal splits on every machine, as in `stratified_split`.
+    fold: counted from 1. Every index is in the validation part of exactly one fold. Folds differ in size by at most one
+    image, and in the images of each class by at most one. Equal arguments give equal splits on every machine, as in
+    `stratified_split`.
     """
     count = len(labels)
     if folds > count:
@@ -42,7 +44,7 @@ def fold_split(labels: np.ndarray, *, folds: int, fold: int, seed: int) -> tuple
             f"folds is {folds}, but there are {count} training images: choose at most as many folds.", field="folds"
         )
     random = np.random.RandomState(seed)
-    # Sorted by class, in random order within each, image i goes to fold i mod k: so classes and folds are even at once.
+    # Sorted by class and shuffled within each, image i goes to fold i mod k, which balances both classes and folds.
     order = np.concatenate([random.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)])
     chosen = np.zeros(count, dtype=bool)
     chosen[order[fold - 1 :: folds]] = True

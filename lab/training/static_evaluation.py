@@ -1,7 +1,7 @@
-"""A set that is evaluated again and again: its chunks are taken by one function whose tensors stay in place.
+"""Repeated evaluation of one data set: a function with static tensors computes chunk after chunk.
 
-So a CUDA graph can replay them, as it does with steps (`lab.training.static_step`): a counter on the device finds a chunk's
-images and the place of its logits. The smaller chunk at the end is launched.
+So a CUDA graph can replay it, as with steps (`lab.training.static_step`): a counter on the device selects the images of
+a chunk and the position of its logits. The smaller chunk at the end is launched.
 """
 
 import math
@@ -16,16 +16,16 @@ from lab.training.events import Notice
 from lab.training.losses import Loss
 from lab.training.recordings import Recording, first_cause, first_line
 
-# Of the largest feature map of a recorded chunk, whose memory is held while the run trains. Larger chunks keep a GPU busy
-# for longer than their launches take.
+# Limit for the largest feature map of a recorded chunk, whose memory is held while the run trains. Larger chunks keep a
+# GPU busy for longer than their launches take.
 MOST_RECORDED_BYTES = 512 * 10**6
-# Evaluations of a set that are launched before one is recorded. A capture empties torch's cache of memory and takes as long as
-# some launched evaluations (not measured on a GPU), so short runs go without.
+# Evaluations of a set that are launched before one is recorded. A capture empties torch's memory cache and takes as
+# long as a few launched evaluations (not measured on a GPU), so short runs do without.
 LAUNCHED_FIRST = 8
 
 
 class StaticChunks:
-    """The chunks of a set that have `chunk` images each, one `run` after the other."""
+    """The full chunks of `chunk` images each of a data set; each `run` computes one."""
 
     def __init__(self, forward: Forward, x_u8: Tensor, chunk: int, classes: int) -> None:
         self._forward, self._x = forward, x_u8
@@ -37,11 +37,11 @@ class StaticChunks:
         self._logits_SCK = torch.zeros(count, chunk, classes, device=device)
 
     def logits(self) -> Tensor:
-        """Return logits_NK of all chunks, float32 on the device; the next evaluation overwrites them."""
+        """Return logits_NK of all chunks, float32 on the device. The next evaluation overwrites them."""
         return self._logits_SCK.flatten(0, 1)
 
     def begin(self) -> None:
-        """Let the first chunk be the next one."""
+        """Go back to the first chunk."""
         self._next.zero_()
 
     def run(self) -> None:
@@ -55,10 +55,11 @@ class StaticChunks:
 
 
 class RepeatedEvaluation:
-    """Evaluates one set of a run: launched the first times, which finds the chunk that fits, then by replaying a recording.
+    """Evaluates one data set of a run: first launched, which finds the chunk that fits, then by replaying a recording.
 
-    launched_first: how many times. new_recording: returns one to record in, None where the run's steps are not recorded
-    either. What cannot be recorded is launched from then on, and a notice says why.
+    launched_first: number of launched evaluations. new_recording: returns an empty recording, or None if the run's
+    steps are not recorded either. If recording fails, evaluations are launched from then on, and a notice gives the
+    reason.
     """
 
     def __init__(
@@ -77,13 +78,13 @@ class RepeatedEvaluation:
         self._recording: Recording | None = None
         self._chunks: StaticChunks | None = None
         self._to_launch, self._classes = launched_first, 0
-        self._most: float = math.inf  # images of a chunk that is recorded; 0 once that was refused
+        self._most: float = math.inf  # largest chunk that is recorded, in images; 0 after recording failed
         self.notices: list[Notice] = []
 
     def evaluate(self, chunk: int, *, limit: int | None = None, before_chunk: Callable[[], None]) -> Evaluation:
-        """Evaluate in chunks of so many images, 0 for the device's own choice; see `lab.training.evaluation.evaluate`.
+        """Evaluate in chunks of `chunk` images, 0 to choose by device; see `lab.training.evaluation.evaluate`.
 
-        limit: only the first images, launched.
+        limit: evaluate only the first images, launched.
         """
         x_u8, y = self._x[:limit], self._y[:limit]
         chunk = self._forward.resolve_chunk(chunk, x_u8.shape[1:], x_u8.device)
@@ -97,7 +98,7 @@ class RepeatedEvaluation:
         return result
 
     def _prepare(self, chunk: int) -> bool:
-        """Record a chunk of so many images, unless that is done; return whether there is a recording."""
+        """Record a chunk of this size unless it is already recorded; return whether there is a recording."""
         same = self._chunks is not None and self._chunks.chunk == chunk
         if same and self._recording is not None and self._recording.ready:
             return True
@@ -137,7 +138,7 @@ class RepeatedEvaluation:
             chunks.begin()
 
         with self._forward.ready(self._x.device, cache=False):
-            recording.record(warm_up, chunks.run, warm_ups=1)  # an evaluation was launched before
+            recording.record(warm_up, chunks.run, warm_ups=1)  # the launched evaluations have warmed up already
 
     def _replay(self, before_chunk: Callable[[], None]) -> Tensor:
         assert self._chunks is not None

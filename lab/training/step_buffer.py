@@ -1,4 +1,4 @@
-"""Loss and accuracy of every step, gathered on the device and read in bulk: no step waits for its number."""
+"""Loss and accuracy of every step, collected on the device and read in bulk, so that no step synchronises."""
 
 from typing import NamedTuple
 
@@ -8,10 +8,10 @@ from torch import Tensor
 
 
 class StepResults(NamedTuple):
-    """One entry a step."""
+    """Results of steps, one entry per step."""
 
     loss: np.ndarray  # float64 (n,), mean over the batch
-    correct: np.ndarray  # int64 (n,), images whose class was predicted
+    correct: np.ndarray  # int64 (n,), correctly predicted images
     images: np.ndarray  # int64 (n,)
 
 
@@ -33,7 +33,7 @@ class StepBuffer:
         self._labels.append(y_B)
 
     def drain(self) -> StepResults:
-        """Return the results of at least one step and forget them; waits for the device."""
+        """Return and clear the results, of which there must be at least one; waits for the device."""
         images = np.array([len(y) for y in self._labels], dtype=np.int64)
         hits = torch.cat(self._logits).argmax(1) == torch.cat(self._labels)
         flags = hits.cpu().numpy().astype(np.int64)

@@ -1,4 +1,4 @@
-"""Whether a run's steps are captured or launched: decided here only, with the reason, which becomes part of the run."""
+"""Decides whether a run's steps are captured or launched, with the reason, which becomes part of the run."""
 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
@@ -17,12 +17,12 @@ from lab.training.recordings import CudaGraph, Recording, Repeat, first_line
 from lab.training.stepping import MOST_PARTS, Stepper
 from lab.training.steps import CapturedSteps, LaunchedSteps, Steps
 
-# From configuration, network, view, batches, generators and device to the steps of a run.
+# Builds the steps of a run from configuration, network, view, batches, generators and device.
 StepsBuilder: TypeAlias = Callable[[RunConfig, nn.Module, nn.Module, Batches, Generators, torch.device], Steps]
 
 
 class StepKind(StrEnum):
-    """What is asked for: captured steps where they can be, launched ones, or the step that would be captured, launched."""
+    """AUTO: captured steps if possible. LAUNCHED: launched steps. REPEATED: the step to capture, launched instead."""
 
     AUTO = "auto"
     LAUNCHED = "launched"
@@ -30,7 +30,7 @@ class StepKind(StrEnum):
 
 
 def why_launched(config: RunConfig, view: nn.Module, batches: Batches, device: torch.device) -> str:
-    """Return why this run's steps cannot be captured, as the end of a sentence; empty where they can."""
+    """Return why this run's steps cannot be captured, as the end of a sentence, or "" if they can."""
     if device.type != "cuda":
         return f"{device.type} has no CUDA graphs"
     if config.precision == "float16":
@@ -41,21 +41,21 @@ def why_launched(config: RunConfig, view: nn.Module, batches: Batches, device: t
 
 
 def _host_decision(view: nn.Module, batches: Batches) -> str:
-    """Try the network on the meta device, whose tensors have no values: whoever asks for one cannot be captured."""
+    """Run the network on the meta device, whose tensors have no values: it raises if the network reads a value."""
     x_BCHW = torch.empty(2, *batches.image_shape, device="meta")
     try:
         meta_copy(view).train()(x_BCHW)
     except RuntimeError as error:
-        return f"the network asks for a value on the host ({first_line(error)})"
+        return f"the network reads a value on the host ({first_line(error)})"
     return ""
 
 
 def compile_whole_batches(view: nn.Module, size: int) -> Callable[[Tensor], Any]:
-    """Return the view compiled for batches of this size, and of the parts that they are cut into where memory runs out.
+    """Return the view compiled for batches of this size, and for the parts that they are split into if memory runs out.
 
-    The smaller last batch of an epoch is computed without: each other size would be compiled anew, for 10 to 22 s.
+    The smaller last batch of an epoch is computed uncompiled: each additional size would take 10 to 22 s to compile.
     """
-    torch.compiler.reset()  # what earlier runs of the process had compiled counts, and after eight nothing more is
+    torch.compiler.reset()  # compilations of earlier runs count towards the limit of eight
     compiled = torch.compile(view, dynamic=False)
     sizes = {part for parts in (1, 2, MOST_PARTS) for part in (size // parts, -(-size // parts))}
     return lambda x_BCHW: (compiled if len(x_BCHW) in sizes else view)(x_BCHW)
@@ -72,16 +72,16 @@ def build_steps(
     kind: StepKind = StepKind.AUTO,
     recording: Recording | None = None,
 ) -> Steps:
-    """Return the steps of a run; `view` computes what `network` does with the network's parameters.
+    """Return the steps of a run. view: computes the same as `network` with the same parameters.
 
-    recording: an empty one to record in, where `kind` is REPEATED.
+    recording: the empty recording to use; by default it is chosen by `kind`.
     """
     reason = why_launched(config, view, batches, device) if kind is StepKind.AUTO else ""
     runner = compile_whole_batches(view, config.batch_size) if config.compile else view
     loss = build_loss(config)
     if reason or kind is StepKind.LAUNCHED:
         stepper = Stepper(runner, loss, build_optimizer(config, network), config, device)
-        said = "it was asked for" if kind is StepKind.LAUNCHED else reason if device.type == "cuda" else ""
+        said = "this was requested" if kind is StepKind.LAUNCHED else reason if device.type == "cuda" else ""
         return LaunchedSteps(batches, stepper, generators.augment, reason=said)
     rate = build_rate(config, device)
     stepper = Stepper(runner, loss, build_optimizer(config, network, rate=rate), config, device)

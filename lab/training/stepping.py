@@ -1,8 +1,8 @@
-"""One update: forward, backward, clip, step. In parts if the whole batch does not fit into memory.
+"""One update: forward, backward, clip, step. The batch is split into parts if it does not fit into memory.
 
-Only forward and backward are retried: they change no weight. What they may have changed before the memory ran out,
-batch norm's averages and the random generators, is not restored, because a copy of both before every step would slow
-down every run; the notice says so.
+Only forward and backward are retried, because they change no weight. They may have changed batch norm's averages and
+the random generators before memory ran out. Those are not restored, because a copy of both before every step would slow
+down every run; the notice reports this.
 """
 
 import contextlib
@@ -23,14 +23,14 @@ MOST_PARTS = 4  # a batch is halved at most twice
 
 
 def autocast_dtype(config: RunConfig) -> torch.dtype | None:
-    """Return the number format of the forward pass, None for float32."""
+    """Return the dtype of the forward pass, None for float32."""
     return {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}[config.precision]
 
 
 class Stepper:
-    """Updates a network (a view of it), splitting batches when memory runs out, twice at most.
+    """Updates a network (a view of it), halving batches when memory runs out, at most twice.
 
-    `grad_norm` is the 2-norm over all gradients of the newest step with `measure_norm`, before clipping, on the device.
+    `grad_norm` is the 2-norm over all gradients of the latest measured step, before clipping, on the device.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Stepper:
         self.parts = 1
         self.grad_norm: Tensor | None = None
         self.notices: list[Notice] = []
-        # Gives memory back that the steps hold; False: there is none.
+        # Frees memory that the steps hold and returns True, or returns False if they hold none.
         self.make_room: Callable[[], bool] = lambda: False
         self._network, self._loss = network, loss
         self._clip = config.grad_clip
@@ -56,8 +56,8 @@ class Stepper:
         self.scaler = torch.amp.GradScaler(device.type) if scaled else None
 
     def step(self, x_BCHW: Tensor, y_B: Tensor, *, measure_norm: bool = False) -> tuple[Tensor, Tensor]:
-        """Update on one batch and return (loss, logits_BK), detached; raises `TrainingError` when memory is too small."""
-        is_usual = len(y_B) == self._usual_size  # an epoch has one other at most
+        """Update on one batch and return (loss, logits_BK), detached. Raises `TrainingError` if memory is too small."""
+        is_usual = len(y_B) == self._usual_size  # an epoch has at most one other
         with contextlib.nullcontext() if is_usual else without_trials(self._device):
             loss, logits = self._differentiate(x_BCHW, y_B)
         try:
@@ -66,20 +66,20 @@ class Stepper:
             if not is_out_of_memory(error):
                 raise
             raise TrainingError(
-                "The device ran out of memory in the optimizer's step, which smaller parts of a batch do not make "
-                "smaller: choose SGD without momentum, a smaller network or another device."
+                "The device ran out of memory in the optimizer's step, whose memory does not depend on the batch size: "
+                "choose SGD without momentum, a smaller network or another device."
             ) from error
         return loss, logits
 
     def attempt(self, x_BCHW: Tensor, y_B: Tensor, *, measure_norm: bool = False) -> tuple[Tensor, Tensor]:
-        """Update as `step` does, but only in as many parts as it takes now: nothing is decided while it runs."""
+        """Update as `step` does, but without retrying in smaller parts, so that it can be captured."""
         self.optimizer.zero_grad()
         loss, logits = self._forward_backward(x_BCHW, y_B)
         self._update(measure_norm)
         return loss, logits
 
     def halve(self, images: int, error: RuntimeError) -> None:
-        """Compute batches of so many images in twice as many parts; raises `TrainingError` where that is too many."""
+        """Double the number of parts for batches of this size. Raises `TrainingError` if that is not possible."""
         used = self._count_parts(images)
         self.parts *= 2
         if self.parts > MOST_PARTS or self._count_parts(images) == used:
@@ -91,14 +91,14 @@ class Stepper:
         self.notices.append(
             Notice(
                 "out-of-memory",
-                f"The device ran out of memory: every batch of {images} images is now computed in {self.parts} parts "
-                "whose gradients are added up. Batch norm and dropout see the smaller parts; what the failed attempt did "
-                "to batch norm's averages and to the random numbers stays.",
+                f"The device ran out of memory: every batch of {images} images is now computed in {self.parts} parts, "
+                "whose gradients are summed. Batch norm and dropout see the smaller parts. The effect of the failed "
+                "attempt on batch norm's averages and on the random numbers is not undone.",
             )
         )
 
     def _differentiate(self, x_BCHW: Tensor, y_B: Tensor) -> tuple[Tensor, Tensor]:
-        """Forward and backward; retried where they do not fit into memory, in smaller parts unless room can be made."""
+        """Run forward and backward. If memory runs out, free held memory or split the batch, and retry."""
         self.optimizer.zero_grad()
         while True:
             try:
@@ -116,11 +116,11 @@ class Stepper:
         return self._backward(x_BCHW, y_B) if parts == 1 else self._accumulate(x_BCHW, y_B, parts)
 
     def _count_parts(self, images: int) -> int:
-        """Parts of two images at least: batch norm cannot be trained on one."""
+        """Return the number of parts; each has at least two images, because batch norm cannot be trained on one."""
         return min(self.parts, max(1, images // 2))
 
     def measures(self, measure_norm: bool) -> bool:
-        """Whether a step measures its gradient: on request, and always where it is clipped."""
+        """Return whether a step measures its gradient norm: on request, and always if it is clipped."""
         return measure_norm or self._clip > 0
 
     def _update(self, measure_norm: bool) -> None:
@@ -136,7 +136,8 @@ class Stepper:
         if self._dtype is None:
             loss, logits = compute_loss(self._loss, self._network(x_BCHW), y_B)
         else:
-            # A weight is used once a step, so a cache of converted weights saves nothing; a captured step must not have one.
+            # Each weight is used once per step, so caching converted weights saves nothing, and captured steps must
+            # not.
             with torch.autocast(self._device.type, self._dtype, cache_enabled=False):
                 loss, logits = compute_loss(self._loss, self._network(x_BCHW), y_B)
         target = loss if share == 1.0 else loss * share
@@ -144,7 +145,7 @@ class Stepper:
         return loss.detach(), logits.detach()
 
     def _accumulate(self, x_BCHW: Tensor, y_B: Tensor, parts: int) -> tuple[Tensor, Tensor]:
-        """Add up the gradients of parts; each weighs as many images as it has."""
+        """Sum the gradients of the parts, each weighted by its number of images."""
         losses, logits = [], []
         for x, y in zip(torch.tensor_split(x_BCHW, parts), torch.tensor_split(y_B, parts)):
             share = len(y) / len(y_B)

@@ -1,4 +1,4 @@
-"""How the loop takes steps: one interface, so that the loop does not know whether a step's kernels are launched one by one.
+"""The interface through which the loop takes steps, independent of whether kernels are launched one by one or captured.
 
 `LaunchedSteps` works on every device. `CapturedSteps` replays a recorded step, which gathers its batch and reads its
 learning rate on the device.
@@ -22,14 +22,14 @@ from lab.training.static_step import StaticStep, leaving_no_trace
 from lab.training.step_buffer import StepBuffer, StepResults
 from lab.training.stepping import Stepper
 
-_RECORDED_ANEW = (
-    "The device's memory holds a captured step or a launched one, not both: the step is captured anew in every epoch. What "
-    "the attempt that failed did to batch norm's averages and to the random numbers stays."
+_CAPTURED_AGAIN = (
+    "The device's memory cannot hold a captured step and a launched one at once: the step is captured again in every "
+    "epoch. The effect of the failed attempt on batch norm's averages and on the random numbers is not undone."
 )
 
 
 class Steps(Protocol):
-    """Updates of one network on one data set, in the order that `begin` is given."""
+    """The updates of one network on one data set, in the order passed to `begin`."""
 
     @property
     def how(self) -> str:
@@ -42,47 +42,47 @@ class Steps(Protocol):
         ...
 
     def prepare(self) -> None:
-        """Get ready to take steps, after a checkpoint was loaded; all of the run's state is as it was afterwards."""
+        """Prepare for taking steps, after a checkpoint was loaded. The state of the run is unchanged afterwards."""
         ...
 
     def begin(self, order: Tensor, *, first: int, rates: np.ndarray) -> None:
-        """Go through the images in this order (int64, an epoch's) from batch `first` on, each at its learning rate.
+        """Start an epoch at batch `first`, with the images in this order (int64).
 
-        rates: float64, one for each batch that will be taken.
+        rates: the learning rates (float64) of the batches from `first` on.
         """
         ...
 
     def step(self, *, measure_norm: bool) -> None:
-        """Update on the next batch; `measure_norm` also for the norm of its gradient. Raises `TrainingError`."""
+        """Update on the next batch. measure_norm: also measure the norm of the gradient. Raises `TrainingError`."""
         ...
 
     def drain(self) -> StepResults:
-        """Return the results of the steps since the last time, at least one; waits for the device."""
+        """Return the results of the steps since the last call, of which there must be one; waits for the device."""
         ...
 
     def gradient_norm(self) -> float | None:
-        """Return the 2-norm of the newest gradient that was measured, before clipping; waits for the device."""
+        """Return the 2-norm of the latest measured gradient, before clipping, or None; waits for the device."""
         ...
 
     def notices(self) -> list[Notice]:
-        """Return what the user should read of the steps since the last time."""
+        """Return the notices to the user since the last call."""
         ...
 
     def new_recording(self) -> Recording | None:
-        """Return an empty recording for what is done between steps, None where the steps are launched."""
+        """Return an empty recording for work between steps, or None if the steps are launched."""
         ...
 
     def state(self) -> dict[str, Any]:
-        """Return what a checkpoint holds of the steps beside the optimizer, JSON-safe."""
+        """Return the JSON-safe state of the steps for a checkpoint, without the optimizer's."""
         ...
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from `state()`; what is absent is as it was at the start."""
+        """Restore a state from `state()`; missing keys keep their initial values."""
         ...
 
 
 class _StepperSteps:
-    """What all steps have in common: the stepper's optimizer, notices and state."""
+    """Base class of the steps: the stepper's optimizer, notices and state."""
 
     def __init__(self, stepper: Stepper) -> None:
         self._stepper = stepper
@@ -93,24 +93,24 @@ class _StepperSteps:
         return self._stepper.optimizer
 
     def notices(self) -> list[Notice]:
-        """Return and forget what happened to the steps, such as a batch that was halved."""
+        """Return and clear the notices, such as that batches were halved."""
         found, self._stepper.notices = self._stepper.notices, []
         return found
 
     def state(self) -> dict[str, Any]:
-        """Return the number of parts of a batch and the gradient scaler's state."""
+        """Return the number of parts per batch and the gradient scaler's state."""
         scaler = self._stepper.scaler
         return {"parts": self._stepper.parts, "scaler": scaler.state_dict() if scaler else {}}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Go on with the parts and the scale of a checkpoint."""
+        """Restore the number of parts and the scaler's state from a checkpoint."""
         self._stepper.parts = int(state.get("parts", 1))
         if self._stepper.scaler and state.get("scaler"):
             self._stepper.scaler.load_state_dict(state["scaler"])
 
 
 class LaunchedSteps(_StepperSteps):
-    """Steps whose kernels are launched one by one. reason: why they are, where that is worth saying."""
+    """Steps whose kernels are launched one by one. reason: why the steps are not captured, "" to omit it."""
 
     def __init__(self, batches: Batches, stepper: Stepper, generator: torch.Generator, *, reason: str = "") -> None:
         super().__init__(stepper)
@@ -121,17 +121,17 @@ class LaunchedSteps(_StepperSteps):
 
     @property
     def how(self) -> str:
-        """Say that they are launched, and why."""
+        """That the steps are launched, and why."""
         return launched(self._reason)
 
     def prepare(self) -> None:
-        """Do nothing: every step is as ready as the first."""
+        """Do nothing: launched steps need no preparation."""
 
     def new_recording(self) -> None:
-        """Return nothing: what is launched is not recorded."""
+        """Return None: launched steps are not recorded."""
 
     def begin(self, order: Tensor, *, first: int, rates: np.ndarray) -> None:
-        """Gather from batch `first` on; a batch is augmented only when its step is taken."""
+        """Start an epoch at batch `first`. A batch is augmented only when its step is taken."""
         self._epoch = self._batches.iterate(order, first, self._generator)
         self._rates = iter(rates.tolist())
 
@@ -143,22 +143,23 @@ class LaunchedSteps(_StepperSteps):
         self._buffer.add(loss, logits_BK, y_B)
 
     def drain(self) -> StepResults:
-        """Return the results since the last time; waits for the device."""
+        """Return the results since the last call; waits for the device."""
         return self._buffer.drain()
 
     def gradient_norm(self) -> float | None:
-        """Return the newest norm that was measured; waits for the device."""
+        """Return the latest measured norm, or None; waits for the device."""
         norm = self._stepper.grad_norm
         return None if norm is None else float(norm)
 
 
 class CapturedSteps(_StepperSteps):
-    """Steps that replay a recorded one. The epoch's last is launched: it is smaller, or its gradient is measured.
+    """Steps that replay a recorded one. An epoch's last step is launched: it is smaller, or its gradient is measured.
 
-    A recording holds the memory of a whole step. Where that leaves too little for a launched one, it is given back before each of
-    those, and the step is recorded anew when it is replayed next.
+    A recording holds the memory of a whole step. If that leaves too little for a launched step, the recording is freed
+    before each launched step, and the step is recorded again when it is replayed next.
 
-    state: the tensors of network and optimizer that a step may change. Where recording fails, every step is launched.
+    state: returns the tensors of network and optimizer that a step may change. If recording fails, every step is
+    launched.
     """
 
     def __init__(
@@ -173,21 +174,22 @@ class CapturedSteps(_StepperSteps):
         super().__init__(stepper)
         self._batches, self._generators, self._recording, self._state = batches, generators, recording, state
         self._step = StaticStep(batches, stepper, rate, generators.augment)
-        self._recorded_parts = 0  # of the batch in the recorded step; 0: nothing is recorded
+        self._recorded_parts = 0  # parts of the batch in the recorded step; 0: nothing is recorded
         self._reason = ""
-        self._tight = False  # whether memory holds a recorded step or a launched one, not both
+        self._tight = False  # whether memory cannot hold a recorded step and a launched one at once
         self._next = self._drained = 0  # batches of the epoch
         self._measured = False
-        make_room = weakref.WeakMethod(self._make_room)  # no cycle: a run's memory is free as soon as nobody has it
+        # Weak, because a reference cycle would delay freeing the memory of the run.
+        make_room = weakref.WeakMethod(self._make_room)
         stepper.make_room = lambda: bool((method := make_room()) and method())
 
     @property
     def how(self) -> str:
-        """Say whether the steps are captured, and why not."""
+        """Whether the steps are captured, and if not, why."""
         return launched(self._reason) if self._reason else self._recording.how
 
     def prepare(self) -> None:
-        """Record a step. Memory that runs out halves the batch's parts; any other error means launching, and is the reason."""
+        """Record a step. If memory runs out, the batch is split; after any other error steps are launched instead."""
         with leaving_no_trace(lambda: {**self._state(), **self._step.tensors()}, self._generators):
             while not self._recorded_parts and not self._reason:
                 self._record()
@@ -198,10 +200,10 @@ class CapturedSteps(_StepperSteps):
             self._recorded_parts = self._stepper.parts
             return
         except RuntimeError as error:
-            self._give_way(first_cause(error))
+            self._handle_failure(first_cause(error))
         self._recording.free()  # outside the handler: the traceback holds the failed attempt's tensors
 
-    def _give_way(self, cause: RuntimeError) -> None:
+    def _handle_failure(self, cause: RuntimeError) -> None:
         if is_out_of_memory(cause):
             self._stepper.halve(self._batches.batch_size, cause)
         else:
@@ -216,8 +218,8 @@ class CapturedSteps(_StepperSteps):
         self._step.run(self._batches.batch_size, retry=False)
 
     def new_recording(self) -> Recording | None:
-        """Return one that uses the recorded step's memory."""
-        return self._recording.beside() if self._recorded_parts else None
+        """Return an empty recording that shares the recorded step's memory, or None if no step is recorded."""
+        return self._recording.dependent() if self._recorded_parts else None
 
     def begin(self, order: Tensor, *, first: int, rates: np.ndarray) -> None:
         """Upload the epoch's order and learning rates."""
@@ -225,7 +227,7 @@ class CapturedSteps(_StepperSteps):
         self._next = self._drained = first
 
     def step(self, *, measure_norm: bool) -> None:
-        """Replay, or launch a step that is not like the recorded one."""
+        """Replay the recorded step, or launch a step that differs from it."""
         images = self._batches.size_of(self._next)
         if images == self._batches.batch_size and not measure_norm and self._is_recorded():
             self._recording.replay()
@@ -235,11 +237,11 @@ class CapturedSteps(_StepperSteps):
         self._next += 1
 
     def _is_recorded(self) -> bool:
-        """Record the step anew if the recording was given back; where that fails, a notice says that the run goes on launched."""
+        """Return whether a step is recorded; record it again if it was freed. A notice reports if that fails."""
         if not self._recorded_parts and not self._reason:
             self.prepare()
             if self._reason:
-                self._stepper.notices.append(Notice("steps-launched", f"From here on, steps are {self.how}."))
+                self._stepper.notices.append(Notice("steps-launched", f"From now on, steps are {self.how}."))
         return bool(self._recorded_parts)
 
     def _launch(self, images: int, measure_norm: bool) -> None:
@@ -247,11 +249,11 @@ class CapturedSteps(_StepperSteps):
         if tight:
             self._forget()
         self._step.run(images, measure_norm=measure_norm)
-        if self._stepper.parts != parts:  # smaller ones may fit beside a recording; no batch is that large any more
+        if self._stepper.parts != parts:  # the recorded parts are too large; smaller ones may fit next to a recording
             self._tight = False
             self._forget()
         elif self._tight and not tight:
-            self._stepper.notices.append(Notice("recorded-anew", _RECORDED_ANEW))
+            self._stepper.notices.append(Notice("recorded-anew", _CAPTURED_AGAIN))
 
     def _forget(self) -> None:
         if self._recorded_parts:
@@ -259,7 +261,7 @@ class CapturedSteps(_StepperSteps):
             self._recorded_parts = 0
 
     def _make_room(self) -> bool:
-        """Give the recorded step's memory back to a launched one that found too little; False where nothing is recorded."""
+        """Free the recorded step's memory for a launched step that ran out; return False if no step is recorded."""
         if not self._recorded_parts:
             return False
         self._forget()
@@ -267,16 +269,16 @@ class CapturedSteps(_StepperSteps):
         return True
 
     def drain(self) -> StepResults:
-        """Return the results since the last time; waits for the device."""
+        """Return the results since the last call; waits for the device."""
         results = self._step.read(self._drained, self._next)
         self._drained = self._next
         return results
 
     def gradient_norm(self) -> float | None:
-        """Return the newest norm that was measured; waits for the device."""
+        """Return the latest measured norm, or None; waits for the device."""
         return float(self._step.norm) if self._measured else None
 
 
 def launched(reason: str) -> str:
-    """Return how steps are taken that are not captured."""
+    """Return the description of launched steps, with the reason if there is one."""
     return f"launched, because {reason}" if reason else "launched"

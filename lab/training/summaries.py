@@ -1,4 +1,4 @@
-"""What the loop says of a run: what it starts with, the metrics of an epoch and of an evaluation, and how it ended."""
+"""The facts that the loop reports about a run: at its start, after an epoch, after an evaluation, and at its end."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from lab.training.session import Session
 
 
 def started(session: Session) -> Started:
-    """Return the first event of a run, or of one that goes on."""
+    """Return the first event of a new or resumed run."""
     data = session.data
     return Started(
         device=str(session.device),
@@ -26,7 +26,7 @@ def started(session: Session) -> Started:
 
 
 def epoch_metrics(session: Session, *, learning_rate: float) -> dict[str, float]:
-    """Return the metrics of the epoch's training. learning_rate: of its last step."""
+    """Return the training metrics of the epoch. learning_rate: of its last step."""
     progress = session.progress
     measurement = Measurement(
         loss=progress.loss_sum / progress.seen,
@@ -54,9 +54,9 @@ def evaluation_metrics(session: Session, split: Split, result: Evaluation) -> di
 
 
 def summarise(session: Session, *, over: bool) -> dict[str, Any]:
-    """Return the final metrics: those of the final weights, or of the last complete epoch if the run was interrupted.
+    """Return the metrics of the final weights, or of the last completed epoch if the run was interrupted.
 
-    over: whether it was not interrupted.
+    over: whether the run was not interrupted.
     """
     progress = session.progress
     restored = over and session.config.restore_best and bool(progress.best)

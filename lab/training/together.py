@@ -1,11 +1,11 @@
-"""Several runs in one process, a step of each in turn: a small network leaves most of a GPU idle.
+"""Several runs in one process, taking steps in turn: a small network leaves most of a GPU idle.
 
-Each run has the bits that it has alone. The engine puts torch's generators and its clock aside at every event, and process
-settings hold from the first run's start to the last one's end. On a GPU each run has a stream of its own, and a state of
-torch's generator of its own: graphs that are replayed at once would read the same place on the device. A run's seconds are
-its share of the clock's, so those of all runs add up to the time that passed; `memory_mb` is that of all together.
+Each run gives the same bits as alone. The engine saves and restores torch's generators and its clock around every
+event, and process settings apply from the start of the first run to the end of the last. On a GPU each run has its own
+stream and its own state of torch's generator, because concurrent replays of graphs would read the same state on the
+device. The seconds of all runs add up to the elapsed time; `memory_mb` is that of all runs together.
 
-The worker trains one run at a time: nothing was measured on a GPU yet (`benchmarks.gpu`, section `together`).
+The worker trains one run at a time: this has not been measured on a GPU yet (`benchmarks.gpu`, section `together`).
 """
 
 import contextlib
@@ -29,7 +29,7 @@ from lab.training.step_choice import StepKind
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A run to be trained beside others: what `train` takes."""
+    """A run to be trained together with others: the arguments of `train`."""
 
     config: RunConfig
     network: nn.Module
@@ -40,10 +40,10 @@ class Job:
 
 
 def train_together(jobs: Sequence[Job], *, device: torch.device) -> Generator[tuple[int, Event], None, None]:
-    """Train all networks in place and yield the events of each, in its order, with the job's number.
+    """Train all networks in place and yield the events of each in order, with the job's number.
 
-    A run that is paused or ends leaves the others their turns. An error of one ends all. Raises `TrainingError` where
-    they differ in `deterministic`, which holds for a process.
+    If a run pauses or ends, the others continue. An error in one ends all. Raises `TrainingError` if the runs differ in
+    `deterministic`, which applies to a whole process.
     """
     if len({job.config.deterministic for job in jobs}) > 1:
         raise TrainingError("Runs that share a process must agree on deterministic: choose one value for all.")
@@ -52,15 +52,15 @@ def train_together(jobs: Sequence[Job], *, device: torch.device) -> Generator[tu
             stack.enter_context(process_settings(jobs[0].config, device))
         lanes = [_CudaLane(device) if device.type == "cuda" else _Lane() for _ in jobs]
         runs = [stack.enter_context(contextlib.closing(_start(job, device))) for job in jobs]
-        going = list(range(len(jobs)))
-        while going:
-            for number in tuple(going):
+        active = list(range(len(jobs)))
+        while active:
+            for number in tuple(active):
                 if not (yield from _take_turn(number, runs[number], lanes[number])):
-                    going.remove(number)
+                    active.remove(number)
 
 
 def _take_turn(number: int, run: Iterator[Event], lane: "_Lane") -> Generator[tuple[int, Event], None, bool]:
-    """Yield the events of a run up to its next turn; return whether it has one."""
+    """Yield the events of a run up to its next turn; return False if the run has ended."""
     while True:
         with lane.inside():
             event = next(run, None)
@@ -84,38 +84,38 @@ def _start(job: Job, device: torch.device) -> Generator[Event, None, None]:
 
 
 class _Lane:
-    """Where the code of a run is executed; on a CPU nothing has to be kept apart."""
+    """The execution context of a run; on a CPU there is nothing to separate."""
 
     def inside(self) -> AbstractContextManager[None]:
-        """Return what is entered before the run goes on, and left when it has had its turn."""
+        """Return the context in which the run takes its turn."""
         return contextlib.nullcontext()
 
     def settle(self) -> None:
-        """Let whoever handles an event see what the run computed."""
+        """Make the run's results visible to event handlers."""
 
 
 class _CudaLane(_Lane):
-    """A stream, and a state of torch's own generator for this device, whose place on the device graphs read."""
+    """A stream, and a state of torch's generator for this device, which graphs read from device memory."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._stream = borrow_stream(device, self)
-        self._stream.wait_stream(torch.cuda.current_stream(device))  # the data may still be on its way
+        self._stream.wait_stream(torch.cuda.current_stream(device))  # the data may still be in transfer
         self._generator = torch.cuda.default_generators[self._stream.device_index]
         self._own = self._generator.clone_state()
 
     @contextlib.contextmanager
     def inside(self) -> Iterator[None]:
-        """Launch on the stream and draw from the state."""
+        """Launch on the run's stream and draw from its generator state."""
         before = self._generator.graphsafe_get_state()
         self._generator.graphsafe_set_state(self._own)
         try:
             with torch.cuda.stream(self._stream):
                 yield
         finally:
-            self._own = self._generator.graphsafe_get_state()  # another one after a capture that failed
+            self._own = self._generator.graphsafe_get_state()  # a failed capture replaces the state
             self._generator.graphsafe_set_state(before)
 
     def settle(self) -> None:
-        """Let the stream on which events are handled wait for this one."""
+        """Make the stream on which events are handled wait for this one."""
         torch.cuda.current_stream(self._device).wait_stream(self._stream)

@@ -1,4 +1,4 @@
-"""What only the first run of a process pays for, done before there is a run."""
+"""One-time initialisation of a process, done before its first run."""
 
 from collections.abc import Callable
 
@@ -10,15 +10,15 @@ from lab.devices import is_out_of_memory
 from lab.training.recordings import CudaGraph
 from lab.training.session import process_settings
 
-_SIDE = 8  # pixels of the images of the tiny network
+_SIDE = 8  # pixels per side of the tiny network's images
 
 
 def warm_up(device: torch.device) -> None:
-    """Take one step of a tiny network on this device, on a GPU captured and under a run's settings.
+    """Take one step of a tiny network on this device under a run's settings; on a GPU also capture one.
 
-    The first optimizer imports half of torch. On a GPU the first kernel creates the context, the first convolution loads
-    cuDNN, the first whose algorithms are tried all of its libraries, and the first matrix product cuBLAS: seconds that a run
-    need not wait for.
+    The first optimizer imports half of torch. On a GPU the first kernel creates the context, the first convolution
+    loads cuDNN, the first benchmarked convolution loads all libraries of cuDNN, and the first matrix product loads
+    cuBLAS. A run then does not have to wait for these seconds.
     """
     hidden = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 3, padding=1))
     network = nn.Sequential(hidden, nn.Dropout(), nn.Flatten(), nn.Linear(8 * _SIDE * _SIDE, 2))
@@ -39,7 +39,7 @@ def warm_up(device: torch.device) -> None:
 
 
 def _capture(step: Callable[[], None], device: torch.device) -> None:
-    """Capture a step and replay it; what cannot be captured here, a run says of itself."""
+    """Capture a step and replay it. Capture errors are ignored, because each run reports its own."""
     graph = CudaGraph(device)
     try:
         graph.record(step, step)

@@ -1,6 +1,6 @@
-"""Batch norm and dropout as on one device, where each process of a team computes its share of a batch.
+"""Batch norm and dropout that give the same results as on one device if each process computes a share of the batch.
 
-Batch norm computes its statistics over all images of the batch, and dropout draws the mask of all of them on every rank.
+Batch norm computes its statistics over all images of the batch, and every rank draws the dropout mask of all of them.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from lab.training.team import Team
 
 
 class _Sum(torch.autograd.Function):
-    """The sum of a tensor over all ranks. Every rank's loss depends on it, so its gradient is the sum of theirs."""
+    """The sum of a tensor over all ranks. Every rank's loss depends on it, so its gradient is summed over the ranks."""
 
     @staticmethod
     def forward(_ctx: Any, x: Tensor) -> Tensor:
@@ -36,13 +36,13 @@ def _sum(x: Tensor) -> Tensor:
 
 
 class _SyncedBatchNorm(nn.modules.batchnorm._BatchNorm):
-    """Batch norm whose statistics are those of all ranks' images together; torch's own works on GPUs only."""
+    """Batch norm with statistics over the images of all ranks; torch's `SyncBatchNorm` works only on GPUs."""
 
     def _check_input_dim(self, input: Tensor) -> None:
-        """Accept every shape: the class before was asked already when the network was built."""
+        """Accept every shape: the original class already checked it when the network was built."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """Normalise (B, C, …); in eval mode as ever."""
+        """Normalise (B, C, …); in eval mode as torch does."""
         if not self.training:
             return super().forward(input)
         dims = [0, *range(2, input.dim())]
@@ -54,14 +54,14 @@ class _SyncedBatchNorm(nn.modules.batchnorm._BatchNorm):
         mean = sums[:-1] / total
         centred = x - mean.view(shape)
         variance = _sum(centred.square().sum(dims)) / total
-        self._follow(mean.detach(), variance.detach(), total)
+        self._update_averages(mean.detach(), variance.detach(), total)
         scaled = centred * torch.rsqrt(variance + self.eps).view(shape)
         normalised = scaled * self.weight.view(shape) + self.bias.view(shape) if self.affine else scaled
         return normalised.to(input.dtype)
 
     @torch.no_grad()
-    def _follow(self, mean: Tensor, variance: Tensor, total: Tensor) -> None:
-        """Move the running averages, the variance's without bias, as torch does."""
+    def _update_averages(self, mean: Tensor, variance: Tensor, total: Tensor) -> None:
+        """Update the running averages as torch does, with the unbiased variance."""
         if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
             return
         self.num_batches_tracked += 1
@@ -71,23 +71,23 @@ class _SyncedBatchNorm(nn.modules.batchnorm._BatchNorm):
 
 
 def synchronise_batch_norm(network: nn.Module) -> None:
-    """Let every batch norm of a network compute its statistics over all ranks; names of its tensors stay."""
+    """Make every batch norm of a network compute its statistics over all ranks; tensor names do not change."""
     for module in network.modules():
         if type(module) in (nn.BatchNorm1d, nn.BatchNorm2d):
             module.__class__ = _SyncedBatchNorm
 
 
 class _SharedDropout(nn.Module):
-    """Dropout that draws the mask of the whole batch, the same on every rank, and uses the rows of this rank's images."""
+    """Dropout that draws the mask of the whole batch on every rank and uses the rows of this rank's images."""
 
     team: Team
 
     def forward(self, input: Tensor) -> Tensor:
-        """Drop in training; in eval mode as ever."""
+        """Apply dropout in training; return the input in eval mode."""
         if not self.training:
             return input
         ones = input.new_ones(self.team.images, *input.shape[1:])
-        if is_nhwc(input):  # in whose order the mask is drawn
+        if is_nhwc(input):  # the mask is drawn in the memory order of the input
             ones = ones.contiguous(memory_format=torch.channels_last)
         mask: Tensor = super().forward(ones)
         return input * mask[self.team.share(self.team.images)]
@@ -113,7 +113,7 @@ _SHARED: Mapping[type, type] = {
 
 
 def share_dropout(view: nn.Module, team: Team) -> None:
-    """Let every dropout of a network's view draw for the whole batch; a batch's random numbers are then those of one device."""
+    """Make every dropout of a view draw for the whole batch, so that random numbers equal those of one device."""
     for module in view.modules():
         if type(module) in _SHARED:
             module.__class__ = _SHARED[type(module)]

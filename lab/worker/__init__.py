@@ -1,1 +1,1 @@
-"""Training in processes of their own: the supervisor, its worker, and the recorder that writes what training emits."""
+"""Training in separate processes: the supervisor, its workers, and the recorder that stores what training emits."""

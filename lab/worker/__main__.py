@@ -1,4 +1,4 @@
-"""`python -m lab.worker [SLOT/SLOTS]`: one worker process; with `--run ID [--job NAME --executor ID]`, for that run only."""
+"""`python -m lab.worker [SLOT/SLOTS]`: one worker; with `--run ID [--job NAME --executor ID]`, for that run only."""
 
 import argparse
 import os

@@ -1,5 +1,8 @@
-"""Claims of queued runs for one slot. A claim may be committed though its answer was lost with the connection: the next one
-releases first what this process may hold without knowing it."""
+"""Claims of queued runs for one slot.
+
+If the connection is lost, a claim may have been committed although its response was not received. The next claim
+therefore first releases any run that this process may hold.
+"""
 
 from collections.abc import Collection
 
@@ -13,14 +16,14 @@ class Claims:
 
     def __init__(self, store: RunStore, *, slot: str, owner: Owner) -> None:
         self._leases, self._slot, self._owner = store.leases, slot, owner
-        self._unsure = False  # whether the answer to the last claim was lost
+        self._unsure = False  # whether the response to the last claim was lost
 
     def claim(
         self, *, run: str | None = None, executor: str | None = None, lacks: Collection[str] = ()
     ) -> RunRecord | None:
-        """Return the run that this process may train now, None where there is none; as `Leases.claim`.
+        """Claim a run for this process and return it, or None if there is none; see `Leases.claim`.
 
-        Raises `StoreBusyError`, after which it is to be called again.
+        Raises `StoreBusyError`, after which the call can be repeated.
         """
         if self._unsure:
             self._leases.release(slot=self._slot, owner=self._owner)

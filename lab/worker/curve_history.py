@@ -1,4 +1,4 @@
-"""All points of a run in memory, as its findings are made from them."""
+"""All points of a run in memory, from which its findings are computed."""
 
 from collections import defaultdict
 
@@ -8,21 +8,21 @@ from lab.diagnosis.curves import Points
 
 
 class CurveHistory:
-    """Points of each curve, added in pieces and joined when they are read."""
+    """The points of each curve, added in pieces and concatenated when they are read."""
 
     def __init__(self) -> None:
         self._parts: dict[str, list[tuple[np.ndarray, np.ndarray]]] = defaultdict(list)
 
     def add(self, name: str, step: np.ndarray, value: np.ndarray) -> None:
-        """Add points (N,) behind those of a curve."""
+        """Append points (N,) to a curve."""
         self._parts[name].append((step, value))
 
     def replace(self, name: str, step: np.ndarray, value: np.ndarray) -> None:
-        """Give a curve these points (N,) and no others."""
+        """Replace all points of a curve by these (N,)."""
         self._parts[name] = [(step, value)]
 
     def read(self) -> dict[str, Points]:
-        """Return every curve as a whole."""
+        """Return all points of every curve."""
         curves = {}
         for name, parts in self._parts.items():
             step, value = (np.concatenate(column) for column in zip(*parts, strict=True))

@@ -1,4 +1,4 @@
-"""Disk space held in reserve, so that on a full disk the reason of a failure can still be written down."""
+"""Disk space held in reserve, so that the reason for a failure can still be stored on a full disk."""
 
 import contextlib
 import shutil
@@ -7,11 +7,11 @@ from pathlib import Path
 from lab.formatting import format_bytes
 from lab.worker.supervisor.log import log_worker
 
-RESERVE_BYTES = 1_000_000  # room for the few rows that say why a run failed
+RESERVE_BYTES = 1_000_000  # enough for the few rows that describe why a run failed
 
 
 def hold_reserve(home: Path) -> None:
-    """Write the reserve, unless it is there or would take more than half of the room that is left: the store needs that."""
+    """Write the reserve unless it exists or would take more than half of the free space, which the store needs."""
     place = reserve_path(home)
     if place.exists():
         return
@@ -23,7 +23,7 @@ def hold_reserve(home: Path) -> None:
         place.write_bytes(bytes(RESERVE_BYTES))
     except OSError as error:
         with contextlib.suppress(OSError):
-            place.unlink(missing_ok=True)  # a part of it would fill the disk to the last byte
+            place.unlink(missing_ok=True)  # a partial file would fill the disk completely
         log_worker(f"no disk space could be held in reserve ({error.strerror})")
 
 
@@ -33,5 +33,5 @@ def release_reserve(home: Path) -> None:
 
 
 def reserve_path(home: Path) -> Path:
-    """Return the file that takes the reserve's space."""
-    return home / "ballast"  # the name of every release: another one would leave this file behind
+    """Return the file that occupies the reserve."""
+    return home / "ballast"  # never renamed, because upgraded labs would keep the old file

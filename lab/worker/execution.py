@@ -1,7 +1,7 @@
-"""One run from claim to end: prepares data and network, trains, and hands every event to the recorder.
+"""One run from claim to end: prepares data and network, trains, and passes every event to the recorder.
 
-A deliberate error ends the run with its message; anything else ends the process with its traceback in the log, and the
-supervisor marks the run.
+A `LabError` ends the run with its message. Any other exception ends the process with its traceback in the log, and the
+supervisor marks the run interrupted.
 """
 
 import sys
@@ -50,7 +50,7 @@ _STATES = {
 
 
 def execute(lab: Lab, run: RunRecord, *, ending: threading.Event, wait_s: float = WAIT_S) -> None:
-    """Train one claimed run to its end, whatever that is; the store says so afterwards.
+    """Train one claimed run until it ends for any reason, and store its final state.
 
     wait_s: how long the store may be busy or unreachable before the run is paused.
     """
@@ -62,7 +62,8 @@ def execute(lab: Lab, run: RunRecord, *, ending: threading.Event, wait_s: float 
         with heartbeat:
             _train_and_finish(lab, run, recorder, heartbeat)
     except (LeaseLostError, UnreadableRunError, StoreBusyError, ArtifactsUnreachableError) as error:
-        # Busy to the end of the process: whoever sees that it is gone marks the run interrupted.
+        # The store was busy until the process ended. The run is marked interrupted once its lease expires or the
+        # supervisor notices the exit.
         log_worker(f"run {run.id}: {error}")
     except LabError as error:
         log_worker(f"run {run.id} failed: {error}")
@@ -85,7 +86,7 @@ def _train_and_finish(lab: Lab, run: RunRecord, recorder: RunRecorder, heartbeat
         return
     by_budget = heartbeat.over_budget and not heartbeat.ending.is_set() and heartbeat.requested is RunRequest.RUN
     if ended.planned or (state is RunState.PAUSED and by_budget):
-        # Nobody asked for it now: a request that came meanwhile goes before it.
+        # It fulfils RUN, because nobody requested this pause; a request made in the meantime takes precedence.
         why = f"after epoch {ended.epoch}" if ended.planned else "because its minutes of computing are used up"
         recorder.finish(ended, state=state, reason=f"Its sweep pauses it {why}.", fulfils=RunRequest.RUN)
         return
@@ -98,12 +99,12 @@ def _train_and_finish(lab: Lab, run: RunRecord, recorder: RunRecorder, heartbeat
         return
     if state is RunState.PAUSED and heartbeat.ending.is_set() and heartbeat.requested is not RunRequest.PAUSE:
         state, reason = RunState.INTERRUPTED, "The worker was asked to end; Resume continues where it stopped."
-    # The heartbeat goes on: the store may be away for longer than a lease lasts.
+    # The heartbeat continues, because the store may be unreachable for longer than a lease lasts.
     recorder.finish(ended, state=state, reason=reason)
 
 
 def _fail(lab: Lab, run: RunRecord, recorder: RunRecorder, reason: str) -> None:
-    """Write down why a run failed, even on a disk that was filled to its last byte."""
+    """Store why a run failed, even on a disk that is completely full."""
     try:
         recorder.fail(reason)
     except (LeaseLostError, StoreBusyError) as error:
@@ -115,7 +116,7 @@ def _fail(lab: Lab, run: RunRecord, recorder: RunRecorder, reason: str) -> None:
 
 def _train(lab: Lab, run: RunRecord, recorder: RunRecorder, heartbeat: Heartbeat) -> Ended:
     network, data, device, resume = heartbeat.outage.call(lambda: _prepare(lab, run, recorder))
-    _set_threads(run, device, resume)  # also for epochs that a fork computes anew
+    _set_threads(run, device, resume)  # also for epochs that a fork recomputes
     if resume is None and run.config.fork_of:
         try:
             resume = ForkStart(lab, run, recorder, device, heartbeat.command, heartbeat.outage).make(data)
@@ -129,7 +130,7 @@ def _train(lab: Lab, run: RunRecord, recorder: RunRecorder, heartbeat: Heartbeat
 def _prepare(
     lab: Lab, run: RunRecord, recorder: RunRecorder
 ) -> tuple[nn.Module, ResidentData, torch.device, Checkpoint | None]:
-    """Read the data and build the network; done again where the store did not answer in between."""
+    """Read the data and build the network; repeated from the start if the store does not respond in between."""
     recorder.phase("reading data")
     device = resolve_device(lab.settings.device if run.config.device == "auto" else run.config.device)
     data = read_data(lab, run.config, device)
@@ -137,7 +138,7 @@ def _prepare(
     recorder.phase("building the network")
     saved = _starting_point(lab, run)
     resume = decode_checkpoint(saved) if saved is not None else None
-    # A checkpoint holds every weight: a run that goes on needs neither its seed nor the run it was fine-tuned from.
+    # A checkpoint has every weight: a resumed run needs neither its seed nor the run that it was fine-tuned from.
     has_state = resume is not None or run.config.fork_of
     network = build_from_config(run.config) if has_state else lab.weights.build_initial(run.config)
     return network, data, device, resume
@@ -177,7 +178,7 @@ def _record_events(
 
 
 def _starting_point(lab: Lab, run: RunRecord) -> bytes | None:
-    """Return the checkpoint to go on from: the run's own, or that of the shorter run which it continues."""
+    """Return the checkpoint to resume from: the run's own, or that of the shorter run that it continues."""
     own = lab.weights.newest_checkpoint(run.id)
     if own is not None or not run.parent or not run.family:
         return own
@@ -185,6 +186,6 @@ def _starting_point(lab: Lab, run: RunRecord) -> bytes | None:
         if lab.store.runs.get(run.parent, deleted=True).family != run.family:
             return None
         lab.store.history.copy(run.parent, run.id, lease=run.lease)
-    except RunNotFoundError:  # deleted for good: from the first step on it is the same run, only longer under way
+    except RunNotFoundError:  # purged: training from the first step gives the same result, it only takes longer
         return None
     return lab.weights.newest_checkpoint(run.id)

@@ -1,3 +1,3 @@
-"""Exit codes of worker processes that mean something to whoever started them."""
+"""Exit codes of worker processes that have a meaning for the parent process."""
 
-LATER = 75  # EX_TEMPFAIL of sysexits.h: the run is not over, and another worker may go on with it
+LATER = 75  # EX_TEMPFAIL of sysexits.h: the run has not ended, and another worker may resume it

@@ -1,9 +1,10 @@
-"""How a fork gets its first state: the other run's after a saved epoch, with its curves and saved weights up to there.
+"""The initial state of a fork: that of the original run after a saved epoch, with its curves and weights up to there.
 
-A run keeps one checkpoint, its newest, and the weights of its epochs. Where the checkpoint of the epoch is not there any
-more, the run's epochs are trained again, without a word to the store, and every epoch's weights are compared with the
-saved ones, bit for bit. Where they differ (another torch, another number of threads, a GPU), or the run's own beginning is
-gone, the fork begins from the saved weights with a fresh optimizer, and says so.
+A run keeps only its latest checkpoint, and the weights of its epochs. If the epoch's checkpoint no longer exists, the
+run's epochs are trained again without storing anything, and the weights of every epoch are compared bit for bit with
+the saved ones. If they differ (another version of torch, another number of threads, a GPU), or if the initial state of
+the run itself cannot be restored, the fork starts from the saved weights with a new optimizer state and records a
+notice.
 """
 
 import os
@@ -46,7 +47,7 @@ _PART = 2_000  # points of a curve stored in one transaction
 
 
 class RecomputingEndedError(Exception):
-    """The user asked to pause or stop while epochs were recomputed; nothing of the fork itself was trained yet."""
+    """The user requested to pause or stop while epochs were recomputed, before the fork itself was trained."""
 
     def __init__(self, ended: Ended) -> None:
         super().__init__(ended.outcome)
@@ -54,13 +55,13 @@ class RecomputingEndedError(Exception):
 
 
 class _NotRepeatableError(Exception):
-    """The other run's state cannot be made again; the message says why."""
+    """The state of the original run cannot be restored; the message gives the reason."""
 
 
 class ForkStart:
-    """The start of one fork, under its lease.
+    """Creates the initial state of one fork, under its lease.
 
-    command: polled while epochs are recomputed. outage: waits for the store where that does not answer.
+    command: polled while epochs are recomputed. outage: waits for the store if it does not respond.
     """
 
     def __init__(
@@ -77,9 +78,9 @@ class ForkStart:
         self._recomputed = False
 
     def make(self, data: ResidentData) -> Checkpoint:
-        """Return the state to go on from, after the fork was given the curves and the files that belong to it.
+        """Store the curves and files that belong to the initial state in the fork, and return that state.
 
-        Raises `RunNotFoundError` where the other run was deleted, `InputError` where its epoch is no longer saved, and
+        Raises `RunNotFoundError` if the original run was deleted, `InputError` if its epoch is no longer saved, and
         `RecomputingEndedError`.
         """
         config, images = self._run.config, len(data.train_y)
@@ -91,7 +92,7 @@ class ForkStart:
             self._recorder.record(
                 Notice(
                     "fork-optimizer",
-                    f"The optimizer's state is fresh: that of {before.optimizer} does not fit this run's settings.",
+                    f"The optimizer's state is new: that of {before.optimizer} does not fit this run's settings.",
                 )
             )
         start = continue_with(state, before=before, config=config, train_images=images)
@@ -106,7 +107,7 @@ class ForkStart:
             run = self._lab.store.runs.get(config.fork_of)
         except RunNotFoundError as error:
             raise RunNotFoundError(
-                f"Run {config.fork_of}, which this one goes on from, was deleted: restore it with "
+                f"Run {config.fork_of}, which this one continues, was deleted: restore it with "
                 f"`delete --undo {config.fork_of}` and resume this run, or delete this one too."
             ) from error
         return find_fork_point(self._lab.store, run, config.fork_epoch)
@@ -114,23 +115,23 @@ class ForkStart:
     # -- the state ----------------------------------------------------------------------------------------------------
 
     def _state(self, point: ForkPoint, images: int) -> tuple[Checkpoint, ForkState]:
-        """Return the state of the other run after the epoch, in its own terms, and how it was made."""
+        """Return the state of the original run after the epoch, with that run's settings, and how it was obtained."""
         try:
             state = self._state_after(point.run, point.epoch)
         except _NotRepeatableError as reason:
             self._recorder.record(
                 Notice(
                     "fork-weights",
-                    f"The state of run {point.run.id} after epoch {point.epoch} could not be made again ({reason}), so this "
-                    "run began from the saved weights with a fresh optimizer: without a change it need not give the same "
-                    "numbers.",
+                    f"The state of run {point.run.id} after epoch {point.epoch} could not be restored ({reason}), "
+                    "so this run started from the saved weights with a new optimizer state: "
+                    "even with the same settings its results may differ.",
                 )
             )
             return self._outage.call(partial(self._from_weights, point, images)), ForkState.WEIGHTS
         return state, ForkState.RECOMPUTED if self._recomputed else ForkState.CHECKPOINT
 
     def _state_after(self, run: RunRecord, epoch: int) -> Checkpoint:
-        """Return the state of a run after a whole epoch, bit for bit. Raises `_NotRepeatableError`."""
+        """Return the bit-exact state of a run after an epoch. Raises `_NotRepeatableError`."""
         config = run.config
         if config.fork_of and epoch <= config.fork_epoch:
             return self._before_fork(run, epoch)
@@ -140,18 +141,18 @@ class ForkStart:
         return self._recompute(run, epoch)
 
     def _before_fork(self, run: RunRecord, epoch: int) -> Checkpoint:
-        """Return the state of a fork at or before the epoch at which it began: the other run's, in its terms."""
+        """Return the state of a fork at or before its first epoch: that of its original run, adapted to the fork."""
         try:
             origin = self._outage.call(partial(self._lab.store.runs.get, run.config.fork_of))
         except RunNotFoundError as error:
             raise _NotRepeatableError(
-                f"run {run.config.fork_of}, of which it is a fork itself, was deleted or is in another lab"
+                f"run {run.config.fork_of}, of which it is itself a fork, was deleted or is in another lab"
             ) from error
         images = run.environment.train_images
         if images is None:
             raise _NotRepeatableError("its record does not say how many images it was trained on")
         if run.environment.fork_state == ForkState.WEIGHTS:
-            raise _NotRepeatableError("it began from saved weights itself")
+            raise _NotRepeatableError("it was itself started from saved weights")
         state = self._state_after(origin, epoch)
         return continue_with(state, before=origin.config, config=run.config, train_images=images)
 
@@ -159,11 +160,11 @@ class ForkStart:
         try:
             saved = self._lab.weights.newest_checkpoint(run)
             return None if saved is None else decode_checkpoint(saved)
-        except (ArtifactError, RunNotFoundError):  # replaced or purged meanwhile, or damaged: it is recomputed
+        except (ArtifactError, RunNotFoundError):  # replaced or purged in the meantime, or damaged: it is recomputed
             return None
 
     def _recompute(self, run: RunRecord, epoch: int) -> Checkpoint:
-        """Train a run's configuration up to the end of an epoch, with the threads it had; nothing of it is stored."""
+        """Train a run's configuration to the end of an epoch, with its number of threads, without storing anything."""
         before, threads = torch.get_num_threads(), run.environment.threads
         if self._device.type == "cpu" and threads and threads <= (os.cpu_count() or 1):
             torch.set_num_threads(threads)
@@ -207,7 +208,7 @@ class ForkStart:
         raise AssertionError("training ended without its last event")
 
     def _earlier_state(self, run: RunRecord, epoch: int) -> Checkpoint | None:
-        """Return where recomputing can begin: a fork's first state, or the end of the shorter run that was continued."""
+        """Return the state to recompute from: a fork's initial state, or the end of the shorter run it continued."""
         if run.config.fork_of:
             return self._before_fork(run, run.config.fork_epoch)
         return self._outage.call(partial(self._shorter_run, run, epoch))
@@ -239,7 +240,7 @@ class ForkStart:
         )
 
     def _epoch_records(self, point: ForkPoint) -> dict[int, EpochRecord]:
-        """Return what the other run recorded at the end of its epochs up to the point."""
+        """Return what the original run recorded at the end of each epoch up to the point."""
         ends = {epoch * point.steps_per_epoch: epoch for epoch in range(1, point.epoch + 1)}
         metrics: dict[int, dict[str, float]] = defaultdict(dict)
         times: dict[int, float] = {}
@@ -253,7 +254,7 @@ class ForkStart:
         return {epoch: EpochRecord(found, times[epoch]) for epoch, found in metrics.items()}
 
     def _with_best_weights(self, state: Checkpoint, point: ForkPoint) -> Checkpoint:
-        """Add the weights of the best epoch where the fork will restore them and the other run would not have."""
+        """Add the weights of the best epoch if the fork will restore them and the original run did not keep them."""
         best = state.progress.best_epoch
         if not self._run.config.restore_best or state.best or not best:
             return state
@@ -266,10 +267,10 @@ class ForkStart:
     # -- curves and files ---------------------------------------------------------------------------------------------
 
     def _take_history(self, point: ForkPoint, *, now: int) -> None:
-        """Give the fork the other run's curves and saved weights up to the epoch.
+        """Copy the original run's curves and list its saved weights in the fork, up to the epoch.
 
-        Where the objective changes, neither its losses nor its weights, which would be compared by them. now: the fork's
-        steps an epoch, in which its points count.
+        If the objective changes, losses are omitted, and also weights, because they would be compared by loss. now: the
+        fork's steps per epoch, to which the steps of the points are rescaled.
         """
         comparable = same_objective(point.run.config, self._run.config)
         run, lease = self._run.id, self._run.lease
@@ -288,14 +289,14 @@ class ForkStart:
 
 
 class _SavedWeights:
-    """The weights that a run has saved, to be compared with those of the same epochs trained again."""
+    """The saved weights of a run, to compare with those of the same epochs trained again."""
 
     def __init__(self, lab: Lab, run: RunRecord) -> None:
         self._lab, self._config = lab, run.config
         self._points = {point.epoch: point for point in list_fork_points(lab.store, run)}
 
     def compare(self, weights: Mapping[str, Tensor], epoch: int) -> None:
-        """Raise `_NotRepeatableError` where an epoch's weights were saved and are others."""
+        """Raise `_NotRepeatableError` if the saved weights of the epoch differ from these."""
         point = self._points.get(epoch)
         if point is not None and weights_digest(weights) != self._digest(point):
             raise _NotRepeatableError(f"trained again, its weights after epoch {epoch} are not the saved ones")
@@ -306,16 +307,16 @@ class _SavedWeights:
 
 
 def _is_after(saved: Checkpoint, epoch: int) -> bool:
-    """Whether a checkpoint was made at the end of this epoch, once its metrics were taken.
+    """Return whether a checkpoint was made at the end of this epoch, after its metrics were computed.
 
-    One made before an epoch's first step has that epoch's number and the end of the one before.
+    A checkpoint made before the first step of an epoch also has that epoch's number, but closes the epoch before.
     """
     progress = saved.progress
     return progress.epoch == epoch and progress.closed == progress.step and progress.step_in_epoch > 0
 
 
 def _moved(series: Series, *, last: int, before: int, now: int) -> Series:
-    """Return a curve up to the step `last`, its steps counted as if an epoch had `now` of them; the last of equals stays."""
+    """Return a curve up to step `last`, rescaled to epochs of `now` steps; of equal steps the last point is kept."""
     count = int(np.searchsorted(series.step, last, side="right"))
     series = series[:count]
     if before == now:

@@ -1,4 +1,4 @@
-"""The heartbeat of a run: a thread that renews its lease, so that a long step never looks like a dead worker."""
+"""The heartbeat of a run: a thread that renews its lease, so that a long step is not mistaken for a dead worker."""
 
 import threading
 import time
@@ -16,13 +16,13 @@ from lab.worker.run_log import RunLogWriter
 from lab.worker.supervisor.log import log_worker
 from lab.worker.training_pace import TrainingPace
 
-REQUEST_POLL_S = 0.2  # how often the requested state is read, where few runs are in training (`lab.runs.pace`)
-COUNT_EVERY = 5  # renewals after which the runs in training are counted again
+REQUEST_POLL_S = 0.2  # how often the requested state is read if few runs are in training (`lab.runs.pace`)
+COUNT_EVERY = 5  # renewals between counts of the runs in training
 
 
 @dataclass
 class Heartbeat:
-    """Renews a run's lease and reads the requested state, on a thread of its own."""
+    """Renews a run's lease and reads the requested state in a separate thread."""
 
     lab: Lab
     run: RunRecord
@@ -31,12 +31,12 @@ class Heartbeat:
     pace: TrainingPace = field(default_factory=TrainingPace)
     requested: RunRequest = RunRequest.RUN
     lost: bool = False
-    timed_out: bool = False  # training was paused because the store is away for too long
-    joined: bool = False  # this machine shares nothing with the lab but the store
+    timed_out: bool = False  # training was paused because the store was unreachable for too long
+    joined: bool = False  # this machine joined with a token and shares no files with the lab
     sent_away: bool = False  # this host is drained, removed or refused: its runs go back into the queue
     over_budget: bool = False  # training was paused because its sweep has used up its minutes
     _renewals: int = 0
-    _last_error: str = ""  # of the store, logged once
+    _last_error: str = ""  # last error of the store, to log it only once
     _done: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
@@ -57,16 +57,16 @@ class Heartbeat:
         renewed = time.monotonic()
         while not self._done.wait(self.pace.request_s(REQUEST_POLL_S)):
             due = time.monotonic() - renewed >= RENEW_S
-            if due:  # tried is enough: on a full disk a request can be read, but no lease renewed
+            if due:  # set even if the renewal fails: on a full disk requests can be read, but leases not renewed
                 renewed = time.monotonic()
             try:
                 self.requested = self._renew() if due else self.lab.store.leases.requested(self.run.id)
             except LeaseLostError:
-                # Not logged: a run that has just ended holds no lease either, and for one that lost its lease the
-                # recorder's next write raises.
+                # Not logged: a run that has just ended has no lease either, and if the lease was lost, the recorder's
+                # next write raises.
                 self.lost = True
                 return
-            except StoreError as error:  # logged once, not five times a second
+            except StoreError as error:  # logged once, not at every poll
                 if str(error) != self._last_error:
                     self._last_error = str(error)
                     log_worker(self._last_error)
@@ -84,7 +84,7 @@ class Heartbeat:
         return request
 
     def command(self) -> Command:
-        """Answer the training loop's question between two steps."""
+        """Return the command for the training loop, which polls this method between steps."""
         if self.lost or self.requested is RunRequest.STOP:
             return Command.STOP
         if self.ending.is_set() or self.requested is RunRequest.PAUSE or self.over_budget or self.sent_away:

@@ -32,20 +32,20 @@ from lab.worker.supervisor.log import RECENT, log_worker
 from lab.worker.supervisor.slots import Slot, read_slot
 
 IDLE_S = 300.0  # an idle worker exits after this long: importing torch again costs seconds
-POLL_S = 0.3  # how often an idle worker looks for a queued run, where only a few do (`lab.runs.pace`)
-_ONLY = Slot()  # that of a host with one
-_RESTART_S = 60.0  # a supervisor that cannot stay alive is started again this often at most
+POLL_S = 0.3  # how often an idle worker looks for a queued run if few workers do (`lab.runs.pace`)
+_ONLY = Slot()  # the slot of a host with only one
+_RESTART_S = 60.0  # minimum interval between restarts of a supervisor that keeps exiting
 
 
 def prepare_device(device: torch.device) -> None:
-    """Pay beforehand for what the first run of a process waits for, unless another process has all of the GPU's memory."""
-    use_device(device)  # so that a run which asks for "cuda" gets the GPU of this slot
+    """Warm up the device before the first run, unless another process uses all of the GPU's memory."""
+    use_device(device)  # so that a run whose device is "cuda" uses the GPU of this slot
     try:
         warm_up(device)
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
-        log_worker(f"the device {device} has no memory free now: {error}")
+        log_worker(f"the device {device} has no free memory at the moment: {error}")
 
 
 def work(
@@ -57,10 +57,10 @@ def work(
     idle_s: float = IDLE_S,
     wait_s: float = WAIT_S,
 ) -> None:
-    """Train queued runs until asked to end, or until nothing was queued for `idle_s` seconds.
+    """Train queued runs until `ending` is set, or until nothing was queued for `idle_s` seconds.
 
-    leaving: set to end it after its run. slot_plan: the slot it works in. wait_s: how long the store may be busy or
-    unreachable before a run is paused.
+    leaving: set to end the worker after its current run. slot_plan: the worker's slot. wait_s: how long the store may
+    be busy or unreachable before a run is paused.
     """
     owner = Owner.of_this_process()
     leaving = leaving or threading.Event()
@@ -89,12 +89,12 @@ def work(
         if run is None:
             look_at = time.monotonic() + presence.look_again_s(POLL_S)
             filled = fill_missing_findings(lab.store, budget_s=POLL_S)
-            if time.monotonic() - idle_since >= idle_s:  # it has looked since, however long it had no processor
+            if time.monotonic() - idle_since >= idle_s:  # a look has come first, even if the process was suspended
                 break
             if not filled:
                 ending.wait(POLL_S)
             continue
-        hold_reserve(lab.settings.home)  # again: a run on a full disk has used it up
+        hold_reserve(lab.settings.home)  # again, because a run on a full disk uses it up
         RECENT.clear()
         log_worker(f"run {run.id} ({run.config.arch} on {run.config.dataset}), attempt {run.attempts}")
         execute(lab, run, ending=ending, wait_s=wait_s)
@@ -104,17 +104,17 @@ def work(
 
 
 def keep_supervised(settings: Settings, ending: threading.Event) -> None:
-    """Start a new supervisor where this worker's was killed; it adopts this worker."""
+    """Start a new supervisor whenever this worker's supervisor has exited; the new one adopts this worker."""
     pause_s = RENEW_S
     while not ending.wait(pause_s):
         try:
             started = start_supervisor(settings)
         except (OSError, LabError) as error:
-            log_worker(f"the supervisor is gone, and none could be started: {error}")
+            log_worker(f"the supervisor has exited, and none could be started: {error}")
             started = True
         else:
             if started:
-                log_worker("the supervisor was gone, and another was started")
+                log_worker("the supervisor had exited, and another was started")
         pause_s = min(2 * pause_s, _RESTART_S) if started else RENEW_S
 
 
@@ -127,7 +127,7 @@ def _free_memory() -> None:
 def main(arguments: Sequence[str] = ()) -> int:
     """Run one worker with the settings of the environment; return 0, or 1 after an error.
 
-    arguments: the slot, such as "2/4"; none for the only one of its host.
+    arguments: the slot, such as "2/4"; empty for the only slot of its host.
     """
     ending, leaving = threading.Event(), threading.Event()
 

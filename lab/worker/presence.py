@@ -1,6 +1,6 @@
-"""A worker's entry in the store's table of workers: renewed while it waits, taken off when it ends.
+"""A worker's entry in the store's table of workers: renewed while the worker waits, removed when it exits.
 
-What comes back is how many wait, and so how often each of them may look for a run.
+Renewing returns the number of waiting workers, which determines how often each of them looks for a run.
 """
 
 import math
@@ -14,7 +14,7 @@ from lab.worker.supervisor.log import log_worker
 
 
 class Presence:
-    """Says that a worker is there. A store that cannot take it down, such as one on a full disk, ends no worker."""
+    """Announces a worker in the store. Write errors, such as on a full disk, do not end the worker."""
 
     def __init__(self, store: RunStore, worker: WorkerRecord) -> None:
         self._store, self._worker = store, worker
@@ -22,7 +22,7 @@ class Presence:
         self._waiting = 1
 
     def renew(self) -> None:
-        """Write the entry, every few seconds. Raises `StoreBusyError`."""
+        """Write the entry if it is older than a few seconds. Raises `StoreBusyError`."""
         if time.monotonic() - self._renewed < SEEN_S:
             return
         try:
@@ -34,12 +34,12 @@ class Presence:
         self._renewed = time.monotonic()
 
     def look_again_s(self, least_s: float) -> float:
-        """Return in how many seconds to look for a run again: `least_s` while few wait."""
+        """Return the seconds until the next look for a run: `least_s` if few workers are waiting."""
         interval = pace.interval_s(least_s, askers=self._waiting, a_second=pace.LOOKS_A_SECOND)
         return pace.spread_s(least_s, interval)
 
     def end(self) -> None:
-        """Take the entry off; where the store is away it stays, and shows a worker that has ended."""
+        """Remove the entry. If the store is unreachable, the entry of the exited worker remains."""
         try:
             self._store.workers.leave(self._worker)
         except StoreError as error:

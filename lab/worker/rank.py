@@ -1,6 +1,6 @@
 """A rank of a run on several devices: `python -m lab.worker.rank RANK MEETING DEVICE`, started by `lab.worker.ranks`.
 
-Reads the configuration from its standard input, and ends when that closes: then the worker is gone.
+Reads the configuration from its standard input and exits when that closes, which means that the worker has exited.
 """
 
 import json
@@ -24,7 +24,7 @@ _STDIN = 0
 
 
 def main(words: list[str]) -> int:
-    """Follow rank 0 to the end of its training; return 0, or 1 after an error, which is in the log."""
+    """Follow rank 0 until training ends; return 0, or 1 after an error, which is logged."""
     rank, meeting, device = int(words[0]), Path(words[1]), torch.device(words[2])
     config = RunConfig.from_dict(json.loads(_first_line()))
     threading.Thread(target=_exit_with_the_worker, daemon=True).start()
@@ -44,12 +44,12 @@ def main(words: list[str]) -> int:
 
 
 def _first_line() -> bytes:
-    """Read a line without a buffer, whose lock the thread below would hold when the interpreter ends."""
+    """Read a line without a buffer, because the thread below would hold the buffer's lock at interpreter shutdown."""
     line = b""
     while not line.endswith(b"\n"):
         piece = os.read(_STDIN, 1)
         if not piece:
-            os._exit(0)  # the worker is gone already
+            os._exit(0)  # the worker has already exited
         line += piece
     return line
 

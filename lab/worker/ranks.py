@@ -1,7 +1,8 @@
 """The other processes of a run on several devices: started, watched and ended by its worker, which is rank 0.
 
-They die with it: each reads from its standard input, which closes with the worker. A rank that ends before its time takes the
-worker with it, as if that had been killed: the lease runs out and the run can be resumed from its last checkpoint.
+They exit with the worker: each reads from its standard input, which closes when the worker exits. If a rank exits
+early, the worker exits too, as if it had been killed: the lease expires, and the run can be resumed from its last
+checkpoint.
 """
 
 import json
@@ -27,12 +28,12 @@ from lab.training.team import join_team, leave_team
 from lab.worker.exit_codes import LATER
 from lab.worker.supervisor.log import log_worker
 
-_LEAVE_S = 20.0  # for a rank to end once it was let go
-_NOTICE_S = 10.0  # in which the end of a process is noticed after its connections were lost
+_LEAVE_S = 20.0  # time for a rank to exit after training has ended
+_NOTICE_S = 10.0  # time to notice the exit of a process after its connections were lost
 
 
 def device_of(rank: int, first: torch.device) -> torch.device:
-    """Return the device of a rank: the GPUs after the first one, around the end; every rank the same CPU."""
+    """Return the device of a rank: the GPUs from the first one on, wrapping around, or the same CPU for every rank."""
     if first.type != "cuda":
         return first
     number = torch.cuda.current_device() if first.index is None else first.index
@@ -40,14 +41,14 @@ def device_of(rank: int, first: torch.device) -> torch.device:
 
 
 def check_devices(config: RunConfig, device: torch.device) -> None:
-    """Raise `DeviceError` where the machine has fewer devices than the run asks for."""
-    there = torch.cuda.device_count() if device.type == "cuda" else os.cpu_count() or 1
+    """Raise `DeviceError` if the machine has fewer devices than the run requests."""
+    available = torch.cuda.device_count() if device.type == "cuda" else os.cpu_count() or 1
     if device.type not in ("cpu", "cuda"):
-        there = 1
-    if config.devices > there:
+        available = 1
+    if config.devices > available:
         kind = "GPUs" if device.type == "cuda" else "cores" if device.type == "cpu" else f"devices of {device.type}"
         raise DeviceError(
-            f"devices is {config.devices}, but this machine has {there} {kind}: choose at most {there}.",
+            f"devices is {config.devices}, but this machine has {available} {kind}: choose at most {available}.",
             field="devices",
         )
 
@@ -56,7 +57,7 @@ def check_devices(config: RunConfig, device: torch.device) -> None:
 def steps_on_devices(
     config: RunConfig, settings: Settings, device: torch.device
 ) -> Iterator[StepKind | Callable[..., ParallelSteps]]:
-    """Give what builds the steps of a run (`lab.training.engine.train`), with the other ranks running meanwhile."""
+    """Yield the `steps` argument of `lab.training.engine.train`; the other ranks run inside the context."""
     if config.devices == 1:
         yield StepKind.AUTO
         return
@@ -77,7 +78,7 @@ def steps_on_devices(
         try:
             yield build
         except RuntimeError:
-            # A lost connection is often seen before the end of the rank behind it, which ends this process too (`_watch`).
+            # A lost connection is often noticed before the exit of the rank, upon which `_watch` ends this process.
             time.sleep(_NOTICE_S)
             raise
         finally:
@@ -99,14 +100,14 @@ def _start(
 
 
 def local_network() -> dict[str, str]:
-    """Return the variables with which gloo looks for the other ranks on this machine only."""
+    """Return the environment variables that restrict gloo to the loopback interface."""
     return {"GLOO_SOCKET_IFNAME": "lo"} if Path("/sys/class/net/lo").exists() else {}
 
 
 def _watch(rank: "subprocess.Popen[bytes]", over: threading.Event) -> None:
     code = rank.wait()
     if not over.is_set():
-        log_worker(f"rank {rank.args!r} ended with {code} before its time; this worker ends too")
+        log_worker(f"rank {rank.args!r} exited early with code {code}; this worker exits too")
         os._exit(LATER)
 
 
@@ -114,8 +115,8 @@ def _end(ranks: "list[subprocess.Popen[bytes]]", built: list[ParallelSteps]) -> 
     try:
         if built:
             built[0].end()
-    except RuntimeError as error:  # lost after the last step: nothing more is asked of it
-        log_worker(f"a rank was lost when it was let go: {error}")
+    except RuntimeError as error:  # lost after the last step, when it has nothing more to do
+        log_worker(f"a rank was lost after training ended: {error}")
     for rank in ranks:
         assert rank.stdin is not None
         rank.stdin.close()

@@ -1,9 +1,9 @@
-"""Writes down what training emits: points in the store before the checkpoint that follows them, findings, the result.
+"""Stores what training emits: points before the checkpoint that follows them, findings, and the result.
 
-A buffer is emptied only after its commit returned, so what the store acknowledged is never lost and what it refused is
-tried again. While the store is busy or unreachable training goes on, and saved files wait to be listed; after a longer
-outage the worker pauses the run. The rules of `lab.diagnosis` are applied at every epoch's end, now and then inside one,
-and at the run's end; each time their findings replace the earlier ones as a whole.
+A buffer is cleared only after its commit has returned, so nothing that the store acknowledged is lost, and whatever it
+refused is retried. While the store is busy or unreachable, training continues and saved files wait to be listed; after
+a longer outage the worker pauses the run. The rules of `lab.diagnosis` are applied after every epoch, every few seconds
+inside it, and at the end of the run. Each time, the findings replace the earlier ones as a whole.
 """
 
 import math
@@ -31,17 +31,17 @@ from lab.worker.run_files import RunFiles
 from lab.worker.supervisor.log import log_worker
 from lab.worker.training_pace import TrainingPace
 
-FLUSH_S = 0.5  # the store's points are at most this old, where few runs are in training (`lab.runs.pace`)
+FLUSH_S = 0.5  # largest delay of points in the store if few runs are in training (`lab.runs.pace`)
 DIAGNOSE_S = 5.0  # how often the rules are applied inside an epoch
-TRAINING, EVALUATING = "training", "evaluating"  # phases of a run whose steps have begun
+TRAINING, EVALUATING = "training", "evaluating"  # phases of a run that has started training
 
-_FULFILS = {state: request for request, state in EXPIRED_STATES.items()}  # the request that a run which ends so fulfils
+_FULFILS = {state: request for request, state in EXPIRED_STATES.items()}  # the request that each final state fulfils
 _T = TypeVar("_T")
 _Points = dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray]]]
 
 
 class RunRecorder:
-    """Takes a run's events and writes them down under the run's lease."""
+    """Stores the events of a run under the run's lease."""
 
     def __init__(
         self,
@@ -55,9 +55,9 @@ class RunRecorder:
         self._store, self._artifacts, self._run = store, artifacts, run
         self._outage, self._pace = outage or Outage(), pace or TrainingPace()
         self._files = RunFiles(store, artifacts, run, notice=self._notice)
-        self._unlisted: list[SavedFile] = []  # saved, and not yet in the store
-        self.saved_all = True  # False once a file was given up, because its place was away for too long
-        self._unwritten: list[str] = []  # notices that the store has not taken yet
+        self._unlisted: list[SavedFile] = []  # saved, but not yet listed in the store
+        self.saved_all = True  # False once a file was given up because its storage was unreachable for too long
+        self._unwritten: list[str] = []  # notices that have not been stored yet
         self._buffer: _Points = defaultdict(list)
         self._history = CurveHistory()
         self._progress: dict[str, Any] = {"epochs": run.config.epochs}
@@ -68,27 +68,27 @@ class RunRecorder:
         self._data = DataFacts(classes=10)
         self._normalization: list[float] = []
         self._fork_state = run.environment.fork_state  # of an earlier attempt
-        self._started_at = (0, 0.0)  # step and clock at which this attempt began, for an honest time left
+        self._started_at = (0, 0.0)  # step and clock reading at the start of this attempt, to estimate the time left
         self._flushed = self._diagnosed = time.monotonic()
 
     # -- called by the worker ------------------------------------------------------------------------------------------
 
     def phase(self, text: str) -> None:
-        """Show what is being done when nothing is being trained."""
+        """Store the current phase of the run, which is shown while nothing is being trained."""
         self._progress["phase"] = text
         log_worker(text)
         self._call(lambda: self._store.leases.set_progress(self._run.id, self._run.lease, self._progress))
 
     def describe(self, mean: float, std: float, data: DataFacts) -> None:
-        """Note the normalisation the network is trained with, and its classes."""
+        """Set the normalisation and the facts about the data, which `Started` stores."""
         self._normalization, self._data = [mean, std], data
 
     def forked(self, how: ForkState) -> None:
-        """Note how a fork got its first state."""
+        """Set how the initial state of a fork was obtained."""
         self._fork_state = how.value
 
     def record(self, event: Event) -> None:
-        """Write down one event."""
+        """Store one event."""
         match event:
             case Started():
                 self._start(event)
@@ -101,20 +101,20 @@ class RunRecorder:
             case Notice():
                 self._notice(event.message)
             case Ended():
-                raise ValueError("the end of a run is written by finish")
+                raise ValueError("the end of a run is stored by finish")
 
     def finish(self, ended: Ended, *, state: RunState, reason: str, fulfils: RunRequest | None = None) -> None:
-        """Write the last points and the result, and release the run, however long the store is away.
+        """Store the last points and the result and release the run, no matter how long the store is unreachable.
 
-        fulfils: the request that it ends so for, where the state does not say it.
+        fulfils: the request that this fulfils, if it does not follow from the state.
         """
         self._catch_up()
         self._end(ended, state=state, fulfils=fulfils or _FULFILS.get(state), reason=reason)
 
     def pause_after_outage(self, ended: Ended | None = None) -> None:
-        """Wait until the store is back and release the run as paused; ended: where training could stop at a step.
+        """Wait until the store is reachable and release the run as paused. ended: if training could stop at a step.
 
-        The place of the saved files need not be back.
+        This does not wait for the storage of the saved files.
         """
         self._catch_up()
         where = f" at step {ended.step:,}" if ended else ""
@@ -125,18 +125,18 @@ class RunRecorder:
             else f"place of the saved files ({self._artifacts.shown})"
         )
         reason = (
-            f"The {away} was unreachable for {self._outage.longest_s:.0f} s, so training paused{where}: resume goes on "
-            f"from {point}."
+            f"The {away} was unreachable for {self._outage.longest_s:.0f} s, so training paused{where}: "
+            f"resume continues from {point}."
         )
         self._end(ended, state=RunState.PAUSED, fulfils=RunRequest.RUN, reason=reason)
 
     def hand_back(self, ended: Ended) -> None:
-        """Write the last points and put the run back into the queue, for a machine that goes on from its checkpoint."""
+        """Store the last points and put the run back into the queue; another machine can resume from its checkpoint."""
         self._catch_up()
         self._end(ended, state=RunState.INTERRUPTED, fulfils=RunRequest.RUN, reason="", again=True)
 
     def fail(self, reason: str) -> None:
-        """Write down why the run ended; what it had saved stays, and Resume continues from there."""
+        """Store why the run failed. Its saved files remain, and Resume continues from them."""
         self._end(None, state=RunState.FAILED, fulfils=None, reason=reason)
 
     def _end(
@@ -164,7 +164,7 @@ class RunRecorder:
 
     def _start(self, event: Started) -> None:
         self._started_at = (event.step, time.monotonic())
-        # They are of an evaluation that it goes back from.
+        # These answers belong to an evaluation that is now rewound.
         if "answers" in self._progress and self._tested_at() > event.step:
             del self._progress["answers"]
         self._files.delete(self._call(lambda: self._store.history.rewind(self._run.id, self._run.lease, event.step)))
@@ -190,10 +190,10 @@ class RunRecorder:
         self._call(lambda: self._store.leases.set_environment(run, lease, environment=environment, device=event.device))
         for name, series in self._call(lambda: self._store.points.read(run)).items():
             self._history.replace(name, series.step, series.value)
-        self._diagnose()  # those of an earlier attempt may speak of epochs that it went back from
+        self._diagnose()  # findings of an earlier attempt may refer to epochs that were rewound
 
     def _tested_at(self) -> float:
-        """Return the step of the run's newest evaluation of the test set, infinity where there is none."""
+        """Return the step of the run's latest evaluation of the test set, or infinity if there is none."""
         tested = self._call(lambda: self._store.points.read(self._run.id, series=(TEST_LOSS.id,))).get(TEST_LOSS.id)
         return math.inf if tested is None or not len(tested.step) else int(tested.step[-1])
 
@@ -212,7 +212,7 @@ class RunRecorder:
             "epoch": -(-step // max(1, int(self._progress["steps_per_epoch"]))),
             "eta_seconds": self._time_left(step),
         }
-        # What is tested after an epoch may take longer than its steps, and then nothing else changes.
+        # The evaluation after an epoch may take longer than its steps, and nothing else is updated during it.
         self._progress["phase"] = EVALUATING if self._ends_epoch(step) else TRAINING
         now = time.monotonic()
         if now - self._flushed >= self._pace.flush_s(FLUSH_S):
@@ -244,20 +244,20 @@ class RunRecorder:
 
     def _save(self, event: Snapshot) -> None:
         self._flush_all()
-        if not self.saved_all:  # a checkpoint after a file that was given up would leave that one out for good
+        if not self.saved_all:  # after a later checkpoint, the file that was given up would never be saved
             return
         try:
             self._unlisted.append(self._write_file(event))
         except ArtifactsUnreachableError:
-            self.saved_all = False  # what was saved before has to do
+            self.saved_all = False  # only earlier files remain
         except (ArtifactError, StoreBusyError):
             if not self._outage.exceeded:
                 raise
-            self.saved_all = False  # the saved files are away as well as the store
+            self.saved_all = False  # both the store and the storage of the files are unreachable
         self._list_files()
 
     def _write_file(self, event: Snapshot) -> SavedFile:
-        """Write a snapshot, waiting for a place of saved files that is away; a folder says nothing of the store."""
+        """Write a snapshot; wait if the artifact storage or the store is unreachable."""
         while True:
             try:
                 saved = self._files.write(event)
@@ -271,14 +271,14 @@ class RunRecorder:
                 return saved
 
     def _list_files(self) -> None:
-        """List what is saved; what the store does not take now is listed later."""
+        """List saved files in the store; if the store is unreachable, they are listed later."""
         try:
             self._list_waiting()
-        except StoreBusyError:  # away for too long: the worker pauses the run, and `_catch_up` lists the rest
+        except StoreBusyError:  # unreachable for too long: the worker pauses the run, and `_catch_up` lists the rest
             return
 
     def _list_waiting(self, *, patient: bool = False) -> None:
-        """List what is saved, after the points that go before it: a checkpoint never knows more than the store."""
+        """List saved files once all earlier points are stored: a checkpoint is never ahead of the store."""
         while self._unlisted and not self._buffer:
             self._outage.call(lambda: self._files.list(self._unlisted[0]), patient=patient)
             self._unlisted.pop(0)
@@ -293,21 +293,21 @@ class RunRecorder:
         return self._outage.call(operation)
 
     def _flush_all(self) -> None:
-        """Write every point down before anything that must not overtake them, or wait for it until the outage's limit."""
+        """Store all points before anything that depends on them; retry until the limit of the outage."""
         self._flush()
         while self._buffer and not self._outage.hopeless:
             self._outage.wait()
             self._flush()
 
     def _catch_up(self) -> None:
-        """Write down everything that waits, however long the store is away. Raises `StoreBusyError` at the process's end."""
+        """Store everything pending, no matter how long it takes. Raises `StoreBusyError` if the process ends."""
         self._outage.call(self._append, patient=True)
         self._list_waiting(patient=True)
         self._outage.call(self._write_notices, patient=True)
         self._files.delete(())
 
     def _flush(self) -> None:
-        """Write the points down; where the store is away they stay, and the next flush takes them along."""
+        """Store the buffered points; if the store is unreachable, they are kept for the next flush."""
         try:
             self._append()
         except StoreBusyError as error:
@@ -327,7 +327,7 @@ class RunRecorder:
         self._flushed = time.monotonic()
 
     def _diagnose(self) -> None:
-        """Replace the stored findings where they have changed; while the store is busy, the next time does it."""
+        """Replace the stored findings if they have changed; if the store is busy, leave it to the next call."""
         self._diagnosed = time.monotonic()
         findings = self._judge(ended=False)
         if findings != self._findings:

@@ -1,4 +1,4 @@
-"""The data of a run, on this machine."""
+"""Loads the data of a run on this machine."""
 
 import torch
 
@@ -9,7 +9,7 @@ from lab.training.data import ResidentData
 
 
 def read_data(lab: Lab, config: RunConfig, device: torch.device) -> ResidentData:
-    """Read a run's data set; a machine that joined fetches it first, and trains on the very files of the lab."""
+    """Read a run's data set; a joined machine first fetches it, so that it trains on exactly the lab's files."""
     if lab.joined:
         lab.shared_datasets.fetch(config.dataset)
     return load_resident(config, root=lab.settings.data, device=device)

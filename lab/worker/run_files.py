@@ -18,17 +18,17 @@ MB = 1_000_000
 class RunFiles:
     """The files of one run, under its lease.
 
-    notice: is given the sentence to show when weights are deleted to stay within the budget.
+    notice: called with a message to the user if weights are deleted to stay within the budget.
     """
 
     def __init__(
         self, store: RunStore, artifacts: ArtifactStore, run: RunRecord, *, notice: Callable[[str], None]
     ) -> None:
         self._store, self._artifacts, self._run, self._notice = store, artifacts, run, notice
-        self._undeleted: list[str] = []  # files that no list has any more, and whose place was away
+        self._undeleted: list[str] = []  # unlisted files that could not be deleted because storage was unreachable
 
     def write(self, event: Snapshot) -> SavedFile:
-        """Write a snapshot as an artifact, which no list has yet. Raises `ArtifactError`."""
+        """Write a snapshot as an artifact that is not listed yet. Raises `ArtifactError`."""
         path = f"{self._run.id}/{event.kind}-{event.step:09d}-{self._run.lease}.safetensors"
         sha256, size = self._artifacts.write(path, encode(event.state()))
         return SavedFile(
@@ -43,13 +43,13 @@ class RunFiles:
         )
 
     def list(self, saved: SavedFile) -> None:
-        """List a written file in the store and delete those it replaces; doing it again changes nothing.
+        """List a written file in the store and delete the files it replaces; repeated calls change nothing.
 
-        Raises `StoreBusyError`, `LeaseLostError`.
+        Raises `StoreBusyError` and `LeaseLostError`.
         """
         old = self._store.files.list(self._run.id, kind=saved.kind)
         self._store.files.add(self._run.id, self._run.lease, saved)
-        # Beside an epoch's weights, those of a stop inside it would be a second epoch of that number.
+        # Weights saved when a run stopped inside an epoch would otherwise remain next to those of the whole epoch.
         stale = [f for f in old if f.path != saved.path and (saved.kind == CHECKPOINT or f.epoch == saved.epoch)]
         self._delete(stale)
         if saved.kind == WEIGHTS:
@@ -61,7 +61,7 @@ class RunFiles:
             return
         best = self._store.results.headline(self._run.id)
         surplus = []
-        for file in files[:-1]:  # in step order, and the newest always stays
+        for file in files[:-1]:  # in step order; the newest is always kept
             if total <= limit:
                 break
             if best is None or file.step != best.step:
@@ -79,12 +79,12 @@ class RunFiles:
             self.delete(self._store.files.remove(self._run.id, self._run.lease, [f.path for f in files]))
 
     def delete(self, unused: Iterable[str]) -> None:
-        """Delete files that no list has any more. While their place is away they wait for the next call; no run fails by them."""
+        """Delete unlisted files. If storage is unreachable, they are deleted in a later call, and the run continues."""
         self._undeleted += unused
         try:
             self._artifacts.delete(self._undeleted)
         except ArtifactsUnreachableError as error:
             count = plural(len(self._undeleted), "file")
-            log_worker(f"{count} that no run needs any more could not be deleted yet: {error}")
+            log_worker(f"{count} no longer needed could not be deleted yet: {error}")
         else:
             self._undeleted.clear()

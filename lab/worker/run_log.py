@@ -1,4 +1,4 @@
-"""What a worker logs while it trains a run, stored with the run so that every machine can read it."""
+"""The log of a worker while it trains a run, stored with the run so that every machine can read it."""
 
 import traceback
 
@@ -9,24 +9,24 @@ from lab.worker.supervisor.log import RECENT
 
 
 class RunLogWriter:
-    """The log of one run, from the lines of this process."""
+    """Stores the log lines of this process as the log of one run."""
 
     def __init__(self, run: str) -> None:
         self._run = run
         self._stored: tuple[str, ...] = ()
 
     def store_new(self, store: RunStore) -> None:
-        """Write the newest lines into the store, if there are new ones. Raises `StoreError`."""
+        """Store the latest lines if there are new ones. Raises `StoreError`."""
         lines = tuple(RECENT)
         if lines != self._stored:
             store.logs.write(self._run, host=this_host(), lines=lines)
             self._stored = lines
 
     def close(self, store: RunStore, error: BaseException | None) -> None:
-        """Write the last lines, with the traceback of a bug; a store that is away does without them."""
+        """Store the last lines, including the traceback of a bug. Errors of the store are ignored."""
         if error is not None:
             RECENT.extend("".join(traceback.format_exception(error)).rstrip().splitlines())
         try:
             self.store_new(store)
-        except StoreError:  # the run's own words say what happened; these lines are in this machine's log too
+        except StoreError:  # the run's reason says what happened, and these lines are also in this machine's log
             return

@@ -1,7 +1,7 @@
-"""A worker for exactly one run, as engines start it: claim it, train it, and end.
+"""A worker for exactly one run, as engines start it: claim the run, train it, and exit.
 
-USR1, USR2, TERM and HUP all mean the same here, because which of them an engine sends before it takes the machine away
-differs between engines and versions: save a checkpoint and give the run back, to be gone on with later.
+USR1, USR2, TERM and HUP have the same effect: save a checkpoint and put the run back into the queue, to be resumed
+later. Engines and their versions differ in which of these signals they send before they end a job.
 """
 
 import signal
@@ -25,12 +25,12 @@ from lab.worker.exit_codes import LATER
 from lab.worker.presence import Presence
 from lab.worker.supervisor.log import log_worker
 
-CLAIM_S = LEASE_S + FOREIGN_GRACE_S + 10.0  # how long a run may still be held by a worker that was lost
+CLAIM_S = LEASE_S + FOREIGN_GRACE_S + 10.0  # how long a lost worker may still hold the lease of the run
 _POLL_S = 0.5
 
 
 def end_on_signals() -> threading.Event:
-    """Return the event that any of the signals sets."""
+    """Install handlers for these signals and return the event that they set."""
     ending = threading.Event()
 
     def end(_signal: int, _frame: FrameType | None) -> None:
@@ -51,10 +51,10 @@ def train_one(
     wait_s: float = WAIT_S,
     claim_s: float = CLAIM_S,
 ) -> int:
-    """Train one queued run until it ends, or until asked to end; return the exit code.
+    """Train one queued run until it ends or `ending` is set; return the exit code.
 
-    job: under which name its engine started this worker; the worker's slot is called so. executor: that engine. claim_s:
-    how long to wait for a run that another worker holds or somebody edits.
+    job: the engine's name of this worker's job, used as the name of its slot. executor: the engine. claim_s: how long
+    to wait for a run that another worker holds or a user is editing.
     """
     owner = Owner.of_this_process()
     slot = job or f"run {run}"
@@ -99,7 +99,7 @@ def _claim(
 
 
 def _may_be_free_soon(run: RunRecord, executor: str | None) -> bool:
-    """Whether a run that could not be claimed is held by another worker, or queued and locked while somebody edits it."""
+    """Return whether a run that could not be claimed is held by another worker, or locked while a user edits it."""
     held = run.state in (RunState.RUNNING, RunState.STOPPING)
     return held or (run.state is RunState.QUEUED and executor in (None, run.executor))
 

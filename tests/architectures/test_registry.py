@@ -79,7 +79,7 @@ def test_only_options_that_differ_are_returned_in_one_order() -> None:
     ("arch", "options", "message"),
     [
         ("lenet5", {"widht": [1, 2]}, r"no option 'widht'. Did you mean 'widths'\?"),
-        ("resnet18", {"widths": [1]}, "it has none at all"),
+        ("resnet18", {"widths": [1]}, "it has no options"),
         ("lenet5", {"widths": [6]}, "must be 2 whole numbers, each at least 1 and at most 4096"),
         ("wide-cnn", {"widths": [0, 3]}, "each at least 1"),
         ("wide-cnn", {"widths": "32,64"}, "must be 1 to 6 whole numbers"),

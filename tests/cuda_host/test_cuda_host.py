@@ -36,7 +36,7 @@ def test_every_network_is_captured_with_algorithms_that_repeat(library: Path) ->
     found = walk("networks", library)
     assert found.pop("calls") == {"unsafe": 0, "invalidated": 0}
     for what, one in found.items():
-        said = "captured" if what.endswith("auto") else "launched, because it was asked for"
+        said = "captured" if what.endswith("auto") else "launched, because this was requested"
         assert one == {"steps": said, "notices": [], "taken": 3}, what
 
 

@@ -90,7 +90,11 @@ def test_what_the_file_may_not_say_is_refused_with_its_rule(tmp_path: Path, valu
 def test_a_file_that_cannot_be_read_says_which_it_is(tmp_path: Path) -> None:
     settings, path = Settings.from_env({"LAB_HOME": str(tmp_path)}), tmp_path / "executors.toml"
     assert read_executors(settings) == Executors()
-    for text, words in (("[slurm", "is not TOML"), ("[slurm]\ncpus = 0", "cpus in"), ("\udcff", "cannot be read")):
+    for text, words in (
+        ("[slurm", "is not valid TOML"),
+        ("[slurm]\ncpus = 0", "cpus in"),
+        ("\udcff", "cannot be read"),
+    ):
         path.write_bytes(text.encode(errors="surrogateescape"))
         with pytest.raises(ConfigError, match=words) as caught:
             read_executors(settings)

@@ -82,7 +82,7 @@ def test_each_number_of_the_file_has_its_limits(
         ("[slurm]\noptions = 'x'", "options in .slurm. is 'x', but it must be a list of strings"),
         ("[ray]", r"\[ray\] has no address: add it"),
         ("[ray]\naddress = 'h:1'", "it must be an http or https address"),
-        ("[slurm", "is not TOML"),
+        ("[slurm", "is not valid TOML"),
         ("slurm = 1", r"slurm is '1', but it must be a section \[slurm\]"),
     ],
 )
@@ -108,7 +108,9 @@ def test_every_state_of_slurm_is_waiting_running_or_over() -> None:
 
 def test_a_machine_without_slurm_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(ExecutorError, match="squeue is not on this machine: start the lab where Slurm's commands are"):
+    with pytest.raises(
+        ExecutorError, match="squeue is not on this machine: start the lab where Slurm's commands are installed"
+    ):
         Slurm(SlurmConfig(), _settings(tmp_path)).states(["1"])
 
 
@@ -116,7 +118,7 @@ def test_a_controller_that_does_not_answer_is_not_waited_for(tmp_path: Path, mon
     _program(tmp_path / "squeue", "#!/bin/sh\nexec sleep 60\n")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setattr("lab.executors.slurm.COMMAND_S", 0.3)
-    with pytest.raises(ExecutorError, match="squeue did not answer within 0 s"):
+    with pytest.raises(ExecutorError, match="squeue did not respond within 0 s"):
         Slurm(SlurmConfig(), _settings(tmp_path)).submit(Job("lab-a-1", []))
 
 

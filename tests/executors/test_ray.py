@@ -161,7 +161,7 @@ def test_refusals_silence_and_redirects_are_told_in_a_sentence(ray: Ray, dashboa
     dashboard.answers = {("GET", "/api/jobs/lab-a-1"): (302, "http://127.0.0.1:1/")}
     with pytest.raises(ExecutorError, match="Ray refused with 302"):  # the token goes nowhere else
         ray.states(["lab-a-1"])
-    with pytest.raises(ExecutorError, match=r"Ray at http://127\.0\.0\.1:1 does not answer"):
+    with pytest.raises(ExecutorError, match=r"Ray at http://127\.0\.0\.1:1 does not respond"):
         Ray(RayConfig("http://127.0.0.1:1")).states(["lab-a-1"])
 
 
@@ -176,7 +176,7 @@ def test_ending_a_job_and_reading_its_log_pass_over_one_that_is_gone(ray: Ray, d
 def test_a_dashboard_that_takes_a_request_and_says_nothing_is_not_waited_for() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         ray = Ray(RayConfig(f"http://127.0.0.1:{silent.getsockname()[1]}"))
-        with pytest.raises(ExecutorError, match=r"does not answer \(timed out\)"):
+        with pytest.raises(ExecutorError, match=r"does not respond \(timed out\)"):
             ray._request("GET", "/api/jobs/lab-a-1", limit_s=0.1)
 
 

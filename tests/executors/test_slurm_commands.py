@@ -92,7 +92,7 @@ def test_a_job_that_is_at_slurm_is_not_submitted_again(tmp_path: Path, commands:
 
 def test_an_answer_without_a_number_is_an_error(tmp_path: Path, commands: Commands) -> None:
     commands.answer("sbatch", "Submitted batch job 3\n")
-    with pytest.raises(ExecutorError, match=r"^sbatch answered 'Submitted batch job 3' instead of a job's number\.$"):
+    with pytest.raises(ExecutorError, match=r"^sbatch printed 'Submitted batch job 3' instead of a job number\.$"):
         _slurm(tmp_path).submit(JOB)
 
 

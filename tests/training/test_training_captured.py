@@ -291,7 +291,7 @@ def test_a_run_that_cannot_be_recorded_a_second_time_says_that_it_goes_on_launch
     assert notices(events) == ["recorded-anew", "steps-launched"]
     said = next(e.message for e in events if isinstance(e, Notice) and e.code == "steps-launched")
     why = "it could not be captured (operation not permitted when stream is capturing)"
-    assert said == f"From here on, steps are launched, because {why}."
+    assert said == f"From now on, steps are launched, because {why}."
     assert weights_digest(network.state_dict()) == weights_digest(whole.state_dict())
 
 
@@ -357,7 +357,7 @@ def test_every_network_can_be_captured(arch: str) -> None:
 
 def test_what_cannot_be_captured_is_known_before_the_first_step(data: ResidentData) -> None:
     assert reason(LinearNet(), data) == ""
-    assert "asks for a value on the host" in reason(HostNet(), data)
+    assert "reads a value on the host" in reason(HostNet(), data)
     assert "float16 decides on the host" in reason(LinearNet(), data, precision="float16")
     assert reason(LinearNet(), data, batch_size=46) == "an epoch has no two whole batches"
     assert reason(LinearNet(), data, batch_size=45) == ""
@@ -368,7 +368,7 @@ def test_on_a_cpu_the_run_says_launched(data: ResidentData) -> None:
     config = RunConfig(**BASE)
     for kind, said in (
         (StepKind.AUTO, "launched"),
-        (StepKind.LAUNCHED, "launched, because it was asked for"),
+        (StepKind.LAUNCHED, "launched, because this was requested"),
         (StepKind.REPEATED, "repeated"),
     ):
         started = next(train(config, network=SmallNet(), data=data, device=CPU, steps=kind))

@@ -253,7 +253,7 @@ def test_other_errors_of_torch_keep_their_traceback(data: ResidentData) -> None:
 
 
 def test_missing_training_images_are_reported_before_anything_runs() -> None:
-    with pytest.raises(TrainingError, match="no image to train on"):
+    with pytest.raises(TrainingError, match="no images to train on"):
         run(LinearNet(), build_data(train=0), config())
 
 

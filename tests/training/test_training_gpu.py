@@ -99,7 +99,7 @@ def assert_a_hundred_steps_agree(tolerance: float, **settings: Any) -> None:
         torch.manual_seed(2)
         events, _ = follow(config, build_network(config.arch), data, kind=kind)
         found.append(losses(events))
-        assert how(events) == ("captured" if kind is StepKind.AUTO else "launched, because it was asked for")
+        assert how(events) == ("captured" if kind is StepKind.AUTO else "launched, because this was requested")
     assert len(found[0]) == 100
     np.testing.assert_allclose(found[0], found[1], rtol=tolerance, atol=tolerance)
 

@@ -68,7 +68,7 @@ def test_parts_of_a_batch_add_up_to_the_whole(data: ResidentData, most: int, not
     whole_events, events = run(whole, data, settings), run(parts, data, settings)
     reported = [e for e in events if isinstance(e, Notice) and e.code == "out-of-memory"]
     assert len(reported) == notices
-    assert all("batch norm's averages and to the random numbers stays" in notice.message for notice in reported)
+    assert all("batch norm's averages and on the random numbers is not undone" in notice.message for notice in reported)
     assert torch.allclose(whole[1].weight, parts[1].weight, atol=1e-6)
     assert np.allclose(steps_of(whole_events), steps_of(events), atol=1e-6)
 
@@ -124,7 +124,7 @@ def test_a_chunk_size_that_fitted_is_used_from_then_on(data: ResidentData) -> No
 
 
 def test_a_single_image_that_does_not_fit_ends_the_evaluation_with_a_way_out(data: ResidentData) -> None:
-    with pytest.raises(TrainingError, match="on evaluating a single image: choose a smaller input size"):
+    with pytest.raises(TrainingError, match="when evaluating a single image: choose a smaller input size"):
         evaluate(HungryNet(0, training=False), data.test_x, data.test_y, mean=0.0, std=1.0)
 
 

@@ -209,7 +209,7 @@ def test_a_checkpoint_of_another_network_is_refused(data: ResidentData) -> None:
     assert follower.checkpoint is not None
     saved = decode_checkpoint(follower.checkpoint)
     events = train(FULL, network=LinearNet(), data=data, device=CPU, resume=saved)
-    with pytest.raises(ArtifactError, match=r"another network's.*Build the network with the configuration"):
+    with pytest.raises(ArtifactError, match=r"belong to another network.*Build the network with the configuration"):
         list(events)
 
 
@@ -391,13 +391,13 @@ def test_weights_of_more_layers_than_the_network_has_are_refused() -> None:
     small, large = nn.Sequential(nn.Linear(3, 2)), nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 2))
     for network, other, name in ((small, large, "1.bias"), (large, small, "1.bias")):
         before = {key: tensor.clone() for key, tensor in network.state_dict().items()}
-        with pytest.raises(ArtifactError, match=rf"another network's: '{name}' does not match \(2 of"):
+        with pytest.raises(ArtifactError, match=rf"belong to another network: '{name}' does not match \(2 of"):
             copy_state(network, other.state_dict())
         assert all(torch.equal(tensor, before[key]) for key, tensor in network.state_dict().items())
 
 
 def test_weights_of_other_sizes_are_refused_with_the_first_of_their_names() -> None:
-    with pytest.raises(ArtifactError, match=r"another network's: '0.bias' does not match \(2 of 2 tensors\)"):
+    with pytest.raises(ArtifactError, match=r"belong to another network: '0.bias' does not match \(2 of 2 tensors\)"):
         copy_state(nn.Sequential(nn.Linear(3, 2)), nn.Sequential(nn.Linear(3, 5)).state_dict())
 
 

@@ -111,16 +111,16 @@ def test_what_is_freed_with_the_step_is_recorded_anew(data: ResidentData) -> Non
     network = SmallNet()
     forward = Forward(network, data.mean, data.std)
     evaluation = RepeatedEvaluation(
-        "test", forward, data.test_x, data.test_y, nn.functional.cross_entropy, step.beside, launched_first=1
+        "test", forward, data.test_x, data.test_y, nn.functional.cross_entropy, step.dependent, launched_first=1
     )
     expected = evaluation.evaluate(10, before_chunk=run_on)
     evaluation.evaluate(10, before_chunk=run_on)
-    (first,) = step._beside
+    (first,) = step._dependents
     assert first.ready
     step.free()
     assert not first.ready
     assert same(evaluation.evaluate(10, before_chunk=run_on), expected)
-    assert [other.ready for other in step._beside] == [True]
+    assert [other.ready for other in step._dependents] == [True]
 
 
 class FailingNet(LinearNet):

@@ -110,7 +110,7 @@ def test_steps_say_how_they_are_taken_and_why() -> None:
 
     assert [how(kind) for kind in (StepKind.AUTO, StepKind.LAUNCHED, StepKind.REPEATED)] == [
         "launched",  # on a CPU nobody expects anything else
-        "launched, because it was asked for",
+        "launched, because this was requested",
         "repeated",
     ]
 

@@ -61,8 +61,8 @@ class Watched(Repeat):
         self._places: dict[str, int] = {}
         self._tensors: Callable[[], Mapping[str, Tensor]] = dict
 
-    def beside(self) -> "Watched":
-        self._beside.append(other := Watched())
+    def dependent(self) -> "Watched":
+        self._dependents.append(other := Watched())
         return other
 
     def record(self, warm_up: Callable[[], None], step: Callable[[], None], *, warm_ups: int = WARM_UPS) -> None:

@@ -73,7 +73,7 @@ def test_what_cannot_be_cleared_away_is_said_and_stops_nobody(lab: Lab, capfd: p
     later = RunStore.open(lab.settings.database, read_only=True)
     clean_up(lab.settings, later)
     later.close()
-    assert "cleaning up was left for later: This lab is read-only" in capfd.readouterr().err
+    assert "cleanup was postponed: This lab is read-only" in capfd.readouterr().err
 
 
 def test_drawings_of_an_earlier_release_get_their_checksum(lab: Lab) -> None:

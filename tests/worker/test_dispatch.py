@@ -264,9 +264,9 @@ def test_a_run_that_is_moved_leaves_its_job(lab: Lab, engine: Engine, dispatcher
 
 def test_a_refusal_is_shown_and_the_same_job_asked_for_again(lab: Lab, engine: Engine, dispatcher: Dispatcher) -> None:
     run = _submit(lab)
-    engine.refuses = "sbatch did not answer within 10 s."
+    engine.refuses = "sbatch did not respond within 10 s."
     dispatcher.step()
-    assert _why(lab) == ["Slurm did not accept it and is asked again: sbatch did not answer within 10 s."]
+    assert _why(lab) == ["Slurm did not accept it and is asked again: sbatch did not respond within 10 s."]
     engine.refuses = ""
     dispatcher.step()
     assert [job.id for job in engine.submitted] == [f"lab-{run.id}-1"]
@@ -278,7 +278,7 @@ def test_a_refusal_is_shown_and_the_same_job_asked_for_again(lab: Lab, engine: E
 def test_a_job_that_was_started_though_the_answer_was_lost_is_found_by_its_name(
     lab: Lab, engine: Engine, dispatcher: Dispatcher
 ) -> None:
-    engine.refuses = "Ray does not answer (timed out)."
+    engine.refuses = "Ray does not respond (timed out)."
     run = _submit(lab)
     dispatcher.step()
     _claim(lab, run.id)  # its worker lives all the same
@@ -302,7 +302,7 @@ def test_without_the_engine_a_run_waits_and_nobody_is_kept_alive_for_it(
     ]
     (lab.settings.home / "executors.toml").write_text("[slurm")
     dispatcher.step()
-    assert "is not TOML" in _why(lab)[0]
+    assert "is not valid TOML" in _why(lab)[0]
 
 
 def test_where_a_run_is_trained_is_none_of_its_settings(lab: Lab, engine: Engine) -> None:

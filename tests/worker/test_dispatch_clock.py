@@ -126,7 +126,7 @@ def test_a_worker_whose_run_has_ended_has_thirty_seconds_and_one_that_never_bega
         cancelled.append(len(engine.cancelled))
     assert cancelled == ([0] * 7 + [1] if status is RUNS else [1] * 8)
     (job,) = lab.store.jobs.list(run.id)
-    assert (job.state, job.words) == (JobState.ENDED, "ended, because its run needs it no more")
+    assert (job.state, job.words) == (JobState.ENDED, "ended, because its run no longer needs it")
     assert dispatcher.busy is (status is RUNS)  # as of its last step, which found the job
     _after(dispatcher, times, 5.0)
     assert not dispatcher.busy

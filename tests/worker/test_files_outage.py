@@ -68,7 +68,7 @@ def test_a_long_outage_pauses_the_run_with_its_reason_and_resume_gives_the_same_
     assert paused.reason.startswith(
         "The place of the saved files (away://lab/files) was unreachable for 0 s, so training"
     )
-    assert paused.reason.endswith("resume goes on from its last checkpoint.")
+    assert paused.reason.endswith("resume continues from its last checkpoint.")
     AwayFileSystem.refuse = {}
     lab.submissions.control(paused.id, RunRequest.RUN)
     resumed = work_off(lab)

@@ -168,7 +168,7 @@ def test_another_optimizer_starts_fresh_and_another_objective_counts_its_best_an
     parent = train(lab, SMALL.replace(epochs=3, optimizer="sgd", lr=0.05))
     fork = _fork(lab, parent, 2, optimizer="adam", lr=1e-3)
     assert fork.state is RunState.FINISHED
-    assert [notice for notice in fork.notices if "optimizer's state is fresh: that of sgd" in notice]
+    assert [notice for notice in fork.notices if "optimizer's state is new: that of sgd" in notice]
     other = _fork(lab, parent, 2, loss="mse", output="softmax")
     assert [file.epoch for file in lab.weights.list(other.id)] == [3]  # the losses of 1 and 2 are no MSE
     assert (other.headline.epoch, other.summary.best_epoch) == (3, 3)
@@ -237,7 +237,7 @@ def test_a_queued_fork_needs_its_parent_and_a_begun_one_does_not(lab: Lab, begun
     failed = work_off(lab)
     assert failed.state is RunState.FAILED
     assert failed.reason == (
-        f"Run {parent.id}, which this one goes on from, was deleted: restore it with `delete --undo {parent.id}` and "
+        f"Run {parent.id}, which this one continues, was deleted: restore it with `delete --undo {parent.id}` and "
         "resume this run, or delete this one too."
     )
     lab.store.removal.undelete(parent.id)
@@ -305,7 +305,7 @@ def test_a_fork_in_a_bundle_is_whole_in_a_lab_without_its_parent(lab: Lab, tmp_p
     assert other.lineage.parent(imported) is None
     again = _fork(other, imported, 2)
     assert (again.state, again.environment.fork_state) == (RunState.FINISHED, "weights")
-    assert f"run {parent.id}, of which it is a fork itself, was deleted or is in another lab" in again.notices[0]
+    assert f"run {parent.id}, of which it is itself a fork, was deleted or is in another lab" in again.notices[0]
 
 
 @pytest.mark.long

@@ -197,7 +197,7 @@ def test_a_long_outage_pauses_the_run_with_its_reason_and_resume_gives_the_same_
     paused = run = lab.store.runs.get(training.beat.run.id)
     assert paused.state is RunState.PAUSED
     assert paused.reason.startswith("The run store was unreachable for ")
-    assert f"paused at step {paused.summary.step:,}: resume goes on from there" in paused.reason
+    assert f"paused at step {paused.summary.step:,}: resume continues from there" in paused.reason
     assert [kept.step for kept in lab.store.files.list(run.id, kind=CHECKPOINT)] == [paused.summary.step]
     assert _steps(lab, run) == list(range(1, paused.summary.step + 1))
     assert set(training.acknowledged) <= set(_steps(lab, run))

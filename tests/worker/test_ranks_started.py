@@ -144,7 +144,7 @@ def test_a_rank_that_ends_before_its_time_ends_the_worker(
         ended.set()
     module._watch(rank, ended)  # type: ignore[arg-type]
     assert said == ([] if over else [f"exit {LATER}"])
-    assert ("ended with 3 before its time" in capfd.readouterr().err) is not over
+    assert ("exited early with code 3" in capfd.readouterr().err) is not over
 
 
 def test_what_is_lost_when_the_ranks_are_let_go_is_said_and_they_are_ended(
@@ -156,7 +156,7 @@ def test_what_is_lost_when_the_ranks_are_let_go_is_said_and_they_are_ended(
 
     rank = Rank(["rank"], stdin=0, env={})
     module._end([rank], [Lost()])  # type: ignore[list-item]
-    assert "a rank was lost when it was let go: Broken pipe" in capfd.readouterr().err
+    assert "a rank was lost after training ended: Broken pipe" in capfd.readouterr().err
     assert (rank.got, said) == (["closed", 20.0], ["left"])
 
 

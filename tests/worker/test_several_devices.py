@@ -129,7 +129,7 @@ def test_a_connection_that_is_lost_before_the_end_of_its_process_is_seen_is_no_f
         timeout=180,
     )
     assert ended.returncode == 75
-    assert "ended with -9 before its time" in ended.stdout + ended.stderr
+    assert "exited early with code -9" in ended.stdout + ended.stderr
 
 
 def _weights(lab: Lab, run: RunRecord) -> str:

@@ -187,7 +187,7 @@ def test_a_supervisor_that_cannot_be_started_is_tried_more_and_more_rarely(
     pauses = Pauses(6)
     keep_supervised(Settings.from_env({"LAB_HOME": str(tmp_path / "home")}), pauses)
     assert pauses.taken == [RENEW_S, 2 * RENEW_S, 4 * RENEW_S, 8 * RENEW_S, 16 * RENEW_S, 60.0]
-    assert capfd.readouterr().err.count("the supervisor is gone, and none could be started: ") == 5
+    assert capfd.readouterr().err.count("the supervisor has exited, and none could be started: ") == 5
 
 
 def test_a_worker_without_a_pid_file_works_all_the_same_and_the_log_says_what_that_means(
@@ -248,7 +248,7 @@ def test_a_device_without_free_memory_is_said_and_any_other_error_is_raised(
     monkeypatch.setattr(loop, "warm_up", warm_up)
     error: RuntimeError = torch.OutOfMemoryError("CUDA out of memory")
     loop.prepare_device(torch.device("cpu"))
-    assert "the device cpu has no memory free now: CUDA out of memory" in capfd.readouterr().err
+    assert "the device cpu has no free memory at the moment: CUDA out of memory" in capfd.readouterr().err
     error = RuntimeError("something else")
     with pytest.raises(RuntimeError, match="something else"):
         loop.prepare_device(torch.device("cpu"))

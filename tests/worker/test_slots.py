@@ -103,7 +103,7 @@ def test_a_worker_knows_its_slot_by_its_place() -> None:
     for slot in plan_slots("cpu", 4):
         assert read_slot(slot.arguments()[0], "cpu") == slot
     for wrong in ("0/2", "3/2", "2", "a/b", "1/65", ""):
-        with pytest.raises(ConfigError, match="must be a place among all, such as 2/4"):
+        with pytest.raises(ConfigError, match="must be a place among all slots, such as 2/4"):
             read_slot(wrong, "cpu")
 
 
@@ -115,7 +115,7 @@ def test_the_environment_decides_before_the_stored_number_and_that_before_the_de
     assert count_slots(settings) == 3
     fixed = Settings.from_env({**given, "LAB_SLOTS": "2"})
     assert count_slots(fixed) == 2
-    with pytest.raises(ConfigError, match="LAB_SLOTS is set to 2 and decides"):
+    with pytest.raises(ConfigError, match="LAB_SLOTS is set to 2 and takes precedence"):
         store_slots(fixed, 4)
     for wrong in (0, 65):
         with pytest.raises(ConfigError, match=f"is {wrong}, but it must be from 1 to 64"):

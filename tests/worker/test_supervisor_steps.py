@@ -166,7 +166,7 @@ def test_what_a_worker_left_is_marked_though_it_ended_well_or_was_another_superv
     assert lab.store.leases.claim(slot="cpu", owner=dead.owner) is not None
     dead.die()
     assert _step(Supervisor(lab.settings), lab, clock) == []
-    assert f"run {run} was left by a dead worker and is interrupted now" in capfd.readouterr().err
+    assert f"run {run} was left by a dead worker and is now marked interrupted" in capfd.readouterr().err
     with lab.store.database.read() as connection:
         stored = connection.exec_driver_sql("SELECT state FROM runs").scalar_one()
     assert stored == "interrupted"
@@ -184,7 +184,7 @@ def test_a_slot_whose_workers_fail_at_once_three_times_gets_no_other_and_the_oth
         again = _step(supervisor, lab, clock, after_s=FAST_EXIT_S / 2)
         assert again == (["1/2"] if at < MAX_FAST_EXITS - 1 else [])
         assert not supervisor.gave_up
-    assert capfd.readouterr().err.count("the worker failed 3 times before it took a run") == 1
+    assert capfd.readouterr().err.count("the worker failed 3 times before it claimed a run") == 1
     for _ in range(1 + MAX_FAST_EXITS):  # its first one had stayed
         supervisor.workers[1].process.code = 1  # type: ignore[union-attr]
         _step(supervisor, lab, clock, after_s=FAST_EXIT_S / 2)

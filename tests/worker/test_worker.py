@@ -270,7 +270,7 @@ def test_a_store_that_is_away_longer_than_a_run_may_wait_pauses_it(lab: Lab, mon
     work(lab, ending=threading.Event(), idle_s=0.2, wait_s=0.1)
     record = lab.store.runs.get(run.id)
     assert (record.state, record.reason.startswith("The run store was unreachable")) == (RunState.PAUSED, True)
-    assert record.reason.endswith("so training paused: resume goes on from its last checkpoint.")
+    assert record.reason.endswith("so training paused: resume continues from its last checkpoint.")
 
 
 class _AwayUntilThePause(Points):
@@ -305,7 +305,7 @@ def test_a_training_whose_store_goes_away_pauses_at_a_step_and_says_so(
     record = lab.store.runs.get(run.id)
     assert (record.state, record.summary.outcome) == (RunState.PAUSED, "paused")
     assert record.reason.startswith("The run store was unreachable for ")
-    assert f"training paused at step {record.summary.step:,}: resume goes on from there" in record.reason
+    assert f"training paused at step {record.summary.step:,}: resume continues from there" in record.reason
     assert lab.store.points.read(run.id)["batch/loss"].step[-1] == record.summary.step
 
 

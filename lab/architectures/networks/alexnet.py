@@ -27,7 +27,7 @@ NETWORKS = (
 
 
 def alexnet(build: "Build", *, dropout: float) -> "ConvNet":
-    """Five convolutions and overlapping 3×3 pooling; meant for 224×224, takes 67×67 and more."""
+    """Five convolutions and overlapping 3×3 pooling; designed for 224×224, accepts 67×67 and larger."""
     from torch import nn
 
     from lab.architectures.blocks import assemble, conv_group, hidden_group, named

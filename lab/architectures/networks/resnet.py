@@ -1,4 +1,4 @@
-"""Residual networks: D's ResNet-18 at 224, torchvision's and a small one (E)."""
+"""Residual networks: report D's ResNet-18 at 224, torchvision's and a small one (E)."""
 
 from lab.architectures.common_options import widths
 from lab.architectures.spec import Architecture

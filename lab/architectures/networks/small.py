@@ -1,4 +1,4 @@
-"""The reports' own small networks: A's three, B's wide one, the old PyTorch example of C and E, and the new one."""
+"""Small networks of the reports: three of A, the wide one of B, the old PyTorch example of C and E, and the new one."""
 
 from lab.architectures.common_options import batch_norm, dropout, hidden, widths
 from lab.architectures.spec import Architecture, ArchOption

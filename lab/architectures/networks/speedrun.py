@@ -1,4 +1,4 @@
-"""The network made to reach 99 % in seconds."""
+"""The network designed to reach 99 % in seconds."""
 
 from lab.architectures.common_options import hidden, widths
 from lab.architectures.spec import Architecture, ArchOption

@@ -1,4 +1,4 @@
-"""VGG: 11 and 19 layers at 224 (D), torchvision's 16 at 64 and a small one (E)."""
+"""VGG: 11 and 19 layers at 224 (report D), torchvision's 16 at 64 and a small one (E)."""
 
 from lab.architectures.common_options import batch_norm, dropout, widths
 from lab.architectures.spec import Architecture

@@ -1,1 +1,1 @@
-"""The supervisor: a small detached process that keeps one worker a slot alive while runs are queued. It never imports torch."""
+"""The supervisor: a small detached process that keeps one worker per slot alive while runs are queued. No torch."""

@@ -1,4 +1,4 @@
-"""Workers that outlived their supervisor, known by their pid files and adopted by the next supervisor."""
+"""Workers that outlived their supervisor, found by their pid files and adopted by the next supervisor."""
 
 import contextlib
 import math
@@ -16,21 +16,21 @@ from lab.worker.supervisor.slots import Slot
 
 
 class AdoptedWorker:
-    """A worker that another supervisor started: no child of this process, so its exit code is unknown.
+    """A worker that another supervisor started. It is no child of this process, so its exit code is unknown.
 
-    It has those methods of `subprocess.Popen` that the supervisor calls. knows_leave: whether it handles `LEAVE`; the signal
-    would kill a worker of a release that does not, in the middle of its run.
+    It has the methods of `subprocess.Popen` that the supervisor calls. knows_leave: whether the worker handles `LEAVE`;
+    the signal would kill a worker of an older release in the middle of its run.
     """
 
     def __init__(self, owner: Owner, *, knows_leave: bool = True) -> None:
         self._owner, self._knows_leave = owner, knows_leave
 
     def poll(self) -> int | None:
-        """Return None while it lives, then 0: how it ended shows in the store."""
+        """Return None while the process is alive, then 0; the store shows how its run ended."""
         return None if is_alive(self._owner) else 0
 
     def wait(self, timeout: float | None = None) -> int:
-        """Wait for its end. Raises `subprocess.TimeoutExpired`."""
+        """Wait until the process has exited. Raises `subprocess.TimeoutExpired`."""
         end = time.monotonic() + (math.inf if timeout is None else timeout)
         while self.poll() is None:
             if time.monotonic() > end:
@@ -39,17 +39,17 @@ class AdoptedWorker:
         return 0
 
     def terminate(self) -> None:
-        """Ask it to end."""
+        """Send SIGTERM."""
         self.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End it at once."""
+        """Send SIGKILL."""
         self.send_signal(signal.SIGKILL)
 
     def send_signal(self, number: int) -> None:
-        """Send it a signal, unless it has ended."""
+        """Send a signal unless the process has exited or would not handle it."""
         if is_alive(self._owner) and (self._knows_leave or number != LEAVE):
-            with contextlib.suppress(ProcessLookupError):  # it ended just now
+            with contextlib.suppress(ProcessLookupError):  # it has just exited
                 os.kill(self._owner.pid, number)
 
 

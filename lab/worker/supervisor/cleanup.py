@@ -1,4 +1,4 @@
-"""What a supervisor clears away at its start: deleted runs, temporary files, and files that no run lists."""
+"""The cleanup when a supervisor starts: deleted runs, temporary files, and files that no run lists."""
 
 from lab.errors import LabError
 from lab.runs.artifacts import ArtifactStore
@@ -8,7 +8,7 @@ from lab.worker.supervisor.log import log_supervisor
 
 
 def clean_up(settings: Settings, store: RunStore) -> None:
-    """Remove what was deleted a week ago, temporary files, and orphaned files of workers that were killed."""
+    """Remove runs deleted a week ago, temporary files, and orphaned files of killed workers."""
     artifacts = ArtifactStore(settings.artifacts, database=store.database)
     try:
         for problem in store.integrity.checksum_older_rows():
@@ -19,4 +19,4 @@ def clean_up(settings: Settings, store: RunStore) -> None:
         artifacts.sweep()
         artifacts.delete(store.files.find_orphans(artifacts.old_files()))
     except (OSError, LabError) as error:
-        log_supervisor(f"cleaning up was left for later: {error}")
+        log_supervisor(f"cleanup was postponed: {error}")

@@ -1,9 +1,9 @@
 """Jobs at engines for the runs that are bound to one: submitted, watched while they wait, and ended with their run.
 
-One thread of the supervisor, because an engine may take seconds to answer. While a run's lease is held the engine is not
-even asked. A further job is started only for a run that the store says is queued, after the engine said that the one
-before is over, or after the store took the run from that job's worker, which was lost; so neither a wrong status nor a
-second supervisor can have a run trained twice.
+This runs in a separate thread of the supervisor, because an engine may take seconds to respond. While a run's lease is
+held, the engine is not asked about its job. Another job is started only if the run is queued according to the store,
+and either the engine reported the end of the previous job or the store took the run from its lost worker. So neither a
+wrong status nor a second supervisor can cause a run to be trained twice.
 """
 
 import threading
@@ -22,18 +22,18 @@ from lab.settings import Settings
 from lab.worker.supervisor.log import log_supervisor
 
 POLL_S = 1.0
-ASK_S = 5.0  # how often an engine is asked for the jobs that wait
-TRY_AGAIN_S = 15.0  # after an engine did not answer or refused a job
-UNSURE_S = 60.0  # a job written down this long ago without a handle was left by a supervisor that was killed
-START_S = 600.0  # a job that runs for this long without taking its run never will: an interpreter that hangs, say
-LEAVE_S = 30.0  # which a worker has for ending after its run has
-LOGGED_LINES = 10  # of the output of a job that left its run waiting: with the next job they are out of sight
-MOST_WITHOUT_PROGRESS = 3  # jobs in a row that ended without a step: a fourth would do no better
+ASK_S = 5.0  # how often an engine is asked about waiting jobs
+TRY_AGAIN_S = 15.0  # delay after an engine did not respond or refused a job
+UNSURE_S = 60.0  # a job recorded this long ago without a handle was left by a supervisor that was killed
+START_S = 600.0  # a job that has not claimed its run after this time never will: its interpreter may hang
+LEAVE_S = 30.0  # time for a worker to exit after its run has ended
+LOGGED_LINES = 10  # of the output of a job that did not train its run, which is no longer shown after the next job
+MOST_WITHOUT_PROGRESS = 3  # consecutive jobs that ended without a step, after which the run is paused
 _AT_WORK = (RunState.RUNNING, RunState.STOPPING)
 
 
 class Dispatcher:
-    """Looks after the jobs of one lab."""
+    """Submits, watches and ends the jobs of one lab."""
 
     def __init__(self, settings: Settings, store: RunStore, *, ask_s: float = ASK_S) -> None:
         self._settings, self._store, self._ask_s = settings, store, ask_s
@@ -41,12 +41,12 @@ class Dispatcher:
         self._engines: Mapping[str, Executor] = {}
         self._next_ask: dict[str, float] = {}
         self._waits_until: dict[str, float] = {}  # by engine, after an error
-        self._leaving: dict[str, float] = {}  # by job: since when its run needs it no more
+        self._leaving: dict[str, float] = {}  # by job: since when its run no longer needs it
         self._said = ""
-        self.busy = False  # whether an engine has something to do, or may have
+        self.busy = False  # whether an engine has or may have something to do
 
     def run(self, ending: threading.Event) -> None:
-        """Look after the jobs until asked to end. A bug ends it, and the supervisor is not kept alive by what it was busy with."""
+        """Run `step` until `ending` is set. If a bug ends the loop, `busy` no longer keeps the supervisor alive."""
         try:
             while not ending.wait(POLL_S):
                 try:
@@ -57,7 +57,7 @@ class Dispatcher:
             self.busy = False
 
     def step(self) -> None:
-        """Do what is due now: recover, ask the engines, close, submit."""
+        """Perform one iteration: recover runs, query the engines, close jobs, submit jobs."""
         config = self._read_config()
         if config != self._config:
             self._config, self._engines = config, open_executors(config, self._settings)
@@ -85,7 +85,7 @@ class Dispatcher:
 
     @staticmethod
     def _engine_of(one: BoundRun) -> str:
-        """Return the engine that has, or is to have, a run's job: one whose run was bound elsewhere ends its job there."""
+        """Return the engine of a run's open job, which may differ from the engine the run is bound to now."""
         return one.open.executor if one.open is not None else one.executor
 
     def _look_after(self, executor: str, engine: Executor, mine: Sequence[BoundRun]) -> None:
@@ -113,7 +113,7 @@ class Dispatcher:
             if job is not None and not job.handle:
                 self._try_again(engine, one, job)
             elif job is not None and job.state == LOST and one.state is RunState.QUEUED and not engine.starts_again:
-                # The engine may learn of a lost node long after the lease ran out; the next step submits another job.
+                # The engine may detect a lost node long after the lease expired; the next step submits another job.
                 self._store.jobs.close(job, state=JobState.GONE, words="its worker was lost")
                 log_supervisor(f"job {job.handle} of run {one.run} has lost its worker, so another is submitted")
                 lost.add(job.id)
@@ -131,9 +131,10 @@ class Dispatcher:
                 self._answer(engine, one, one.open, status)
 
     def _try_again(self, engine: Executor, one: BoundRun, job: JobRecord) -> None:
-        """Submit a job that was refused, or that a supervisor left which was killed; the engine knows it by its id.
+        """Submit a job again that was refused or was left by a killed supervisor; the engine recognises it by its id.
 
-        An engine whose answer came too late may have started it: then its worker has the run, and only its handle is missing.
+        If the engine's response was lost, the job may have been started: then its worker has the run, and only its
+        handle is missing.
         """
         if one.slot == job.id and one.state in _AT_WORK:
             self._submit(engine, job)
@@ -144,20 +145,20 @@ class Dispatcher:
 
     @staticmethod
     def _is_asked_for(one: BoundRun) -> bool:
-        """Whether what the engine says of a run's job can matter: not while the run's lease is held."""
+        """Return whether the engine's status of a run's job matters, which is not the case while the lease is held."""
         return one.silent or one.state not in _AT_WORK
 
     def _answer(self, engine: Executor, one: BoundRun, job: JobRecord, status: JobStatus) -> None:
-        """Act on what the engine says of a job whose run is not being trained, as far as the store knows."""
+        """Act on the engine's status of a job whose run is not being trained according to the store."""
         if status.state.over:
-            if one.silent:  # on another host, whose processes only the lease can tell about
+            if one.silent:  # on another host, whose processes can be observed only through the lease
                 self._store.jobs.expire(one.run, one.lease)
             self._leaving.pop(job.id, None)
             self._store.jobs.close(job, state=status.state, words=status.words)
             log_supervisor(f"job {job.handle} of run {one.run} is over at {title_of(job.executor)}: {status.words}")
             if status.state is JobState.CANCELLED and one.executor == job.executor:
                 self._store.jobs.hold(one.run, cancelled_words(job))
-            elif one.state is RunState.QUEUED and one.executor == job.executor:  # it left its run waiting: why?
+            elif one.state is RunState.QUEUED and one.executor == job.executor:  # it did not train its run
                 for line in engine.logs(job.handle, job.id).splitlines()[-LOGGED_LINES:]:
                     log_supervisor(f"job {job.handle}: {line}")
             return
@@ -174,16 +175,16 @@ class Dispatcher:
                 )
             return
         since = self._leaving.setdefault(job.id, time.monotonic())
-        # A worker whose run has ended ends by itself, and its engine shall call that a good end.
+        # A worker whose run has ended exits by itself, so that the engine reports success.
         if not runs_now or one.executor != job.executor or time.monotonic() - since > LEAVE_S:
             engine.cancel(job.handle)
-            self._store.jobs.close(job, state=JobState.ENDED, words="ended, because its run needs it no more")
+            self._store.jobs.close(job, state=JobState.ENDED, words="ended, because its run no longer needs it")
             self._leaving.pop(job.id, None)
 
     # -- new jobs -----------------------------------------------------------------------------------------------------
 
     def _makes_no_progress(self, one: BoundRun) -> bool:
-        """Whether the last jobs of a run brought it no step further; it is paused then, with the reason."""
+        """Return whether the last jobs of a run made no progress; if so, pause the run with that reason."""
         last = self._store.jobs.list(one.run)[:MOST_WITHOUT_PROGRESS] if one.job is not None else ()
         if len(last) < MOST_WITHOUT_PROGRESS or any(job.gained or job.state == HELD for job in last):
             return False
@@ -207,13 +208,13 @@ class Dispatcher:
 
 
 def cancelled_words(job: JobRecord) -> str:
-    """Say why a run is paused whose job somebody cancelled at the engine."""
+    """Return the reason for pausing a run whose job was cancelled at the engine."""
     return f"Its job {job.handle} was cancelled at {title_of(job.executor)}; Resume submits it again."
 
 
 def no_progress_words(job: JobRecord) -> str:
-    """Say why a run is paused whose jobs all ended without a step."""
+    """Return the reason for pausing a run whose last jobs all ended without a step."""
     return (
-        f"{MOST_WITHOUT_PROGRESS} jobs in a row ended at {title_of(job.executor)} without a step ({job.words[:80]}): see the log of "
-        "its job, then Resume."
+        f"{MOST_WITHOUT_PROGRESS} jobs in a row ended at {title_of(job.executor)} without a step ({job.words[:80]}): "
+        "see the log of its job, then Resume."
     )

@@ -1,7 +1,7 @@
-"""Starting the detached supervisor, finding out whether one is alive, and ending one that has other settings.
+"""Starts the detached supervisor, checks whether one is running, and ends one that has other settings.
 
-It is single by a file lock in the lab's home and survives the server and the terminal that started it: a session of its
-own, no terminal on its streams.
+A file lock in the lab's home ensures that there is only one. It survives the server and the terminal that started it,
+because it has its own session and no terminal on its streams.
 """
 
 import os
@@ -22,25 +22,25 @@ from lab.settings import CHECKOUT, Settings
 from lab.worker.supervisor.pid_files import read_pid_file, starting_pid_path, supervisor_pid_path, write_pid_file
 
 WARM = "--warm"
-LEAVE = signal.SIGUSR1  # asks a worker to end after its run, at once where it has none
-TERM_S = 15.0  # time a worker has to write its checkpoint when it is asked to end
-STOP_JOBS_S = 15.0  # an engine that is being asked answers within this time, or not at all
-END_S = TERM_S + STOP_JOBS_S + 15.0  # a supervisor that is asked to end is gone by then, on a busy machine too
-LOG_BYTES = 5_000_000  # a longer log is put aside once, at the next start
+LEAVE = signal.SIGUSR1  # asks a worker to exit after its run, or immediately if it has none
+TERM_S = 15.0  # time for a worker to save a checkpoint after SIGTERM
+STOP_JOBS_S = 15.0  # time for a pending request to an engine to complete
+END_S = TERM_S + STOP_JOBS_S + 15.0  # time for a supervisor to exit after SIGTERM, even on a busy machine
+LOG_BYTES = 5_000_000  # a longer log is renamed at the next start
 
 
 def lock_path(settings: Settings) -> Path:
-    """Return the lock that makes the supervisor single."""
+    """Return the lock file that ensures a single supervisor."""
     return settings.home / "supervisor.lock"
 
 
 def log_path(settings: Settings) -> Path:
-    """Return the log of supervisor and workers."""
+    """Return the log file of supervisor and workers."""
     return settings.home / "logs" / "worker.log"
 
 
 def failing_path(settings: Settings) -> Path:
-    """Return the file that is there from when workers failed at their start, time after time, until one gets as far as its work."""
+    """Return the file that exists after workers failed repeatedly at their start, until one starts successfully."""
     return settings.home / "workers-failing"
 
 
@@ -55,32 +55,32 @@ def is_running(settings: Settings) -> bool:
 
 
 def is_supervised(settings: Settings) -> bool:
-    """Return whether a supervisor holds the lock, or was started and will hold it in a moment."""
+    """Return whether a supervisor holds the lock, or has just been started and is about to acquire it."""
     started = read_pid_file(starting_pid_path(settings))
     return is_running(settings) or (started is not None and started.alive)
 
 
 def has_work(store: RunStore, settings: Settings) -> bool:
-    """Return whether a supervisor is needed: for a queued run, one at an engine, or a sweep that decides what comes next."""
+    """Return whether a supervisor is needed: for a queued run, a run at an engine, or a sweep that is running."""
     return needs_worker(store) or store.jobs.count(list_executors(settings)) > 0
 
 
 def needs_worker(store: RunStore) -> bool:
-    """Return whether a worker of a host is needed: for a queued run, or for a sweep that decides what comes next."""
+    """Return whether a worker of a host is needed: for a queued run, or for a running sweep to add trials."""
     return store.queue.count_queued(for_hosts=True) > 0 or store.sweeps.count_running() > 0
 
 
 def count_needed(store: RunStore, *, warm: bool = False) -> int:
-    """Return for how many workers of this host there is work: its running runs, the queued ones, or a sweep's next decision."""
+    """Return how many workers this host needs: for its running runs, the queued runs, or a running sweep."""
     if not (warm or needs_worker(store)):
         return 0
     return max(1, store.queue.count_queued(for_hosts=True) + store.queue.count_running(host=this_host()))
 
 
 def start_supervisor(settings: Settings, *, warm: bool = False) -> bool:
-    """Start a detached supervisor unless one is alive; return whether one was started.
+    """Start a detached supervisor unless one is running; return whether one was started.
 
-    warm: start a worker even with nothing queued, so that the next run need not wait for torch to be imported.
+    warm: start a worker even if nothing is queued, so that the next run does not have to wait for importing torch.
     """
     settings.make_home()
     if is_running(settings):
@@ -98,25 +98,25 @@ def start_supervisor(settings: Settings, *, warm: bool = False) -> bool:
     try:
         owner = Owner.of_process(process.pid)
         write_pid_file(starting_pid_path(settings), owner, settings)
-    except OSError:  # on a full disk, `is_supervised` says for a second too long that nobody is there
+    except OSError:  # on a full disk, `is_supervised` returns False for about a second
         pass
-    # Somebody has to collect it when it exits, or it stays behind as a zombie of the server.
+    # The process must be reaped when it exits, or it remains as a zombie of the server.
     threading.Thread(target=process.wait, name="supervisor", daemon=True).start()
     return True
 
 
 def stop_mismatched_supervisor(settings: Settings) -> None:
-    """End a warm supervisor that was started with other settings; call it only while nothing is being trained.
+    """End a warm supervisor that was started with other settings. Call this only while nothing is being trained.
 
-    With another LAB_DATA, say, its worker would claim a run and look for the data in its own folder. Returns once it is
-    gone: while it lives, no other is started.
+    With another LAB_DATA, for example, its worker would claim a run and look for the data in the wrong folder. Returns
+    after the supervisor has exited, because no other can be started before.
     """
     running = read_pid_file(supervisor_pid_path(settings))
     if running is None or running.matches(settings) or not running.alive:
         return
     try:
         os.kill(running.owner.pid, signal.SIGTERM)
-    except ProcessLookupError:  # it exited by itself, just now
+    except ProcessLookupError:  # it has just exited by itself
         return
     end = time.monotonic() + END_S
     while is_running(settings) and time.monotonic() < end:

@@ -1,6 +1,6 @@
-"""The log that supervisor and workers share: their standard error, which the supervisor's starter sends to a file.
+"""The log that supervisor and workers share: their standard error, which is redirected to a file.
 
-The newest lines stay in memory: a worker stores them with its run (`lab.runs.run_logs`).
+The latest lines are kept in memory, and a worker stores them with its run (`lab.runs.run_logs`).
 """
 
 import os
@@ -13,7 +13,7 @@ RECENT: deque[str] = deque(maxlen=200)  # lines of this process
 
 
 def log(process: str, text: str) -> None:
-    """Write one line with the time, the kind of process and its id."""
+    """Write one line with the time, the kind of process and its process id."""
     line = f"{time.strftime('%Y-%m-%d %H:%M:%S')} {process} {os.getpid()}: {text}"
     RECENT.append(line)
     sys.stderr.write(line + "\n")

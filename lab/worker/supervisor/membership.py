@@ -1,7 +1,7 @@
-"""What this host may do for its store: looked at every few seconds by the supervisor.
+"""The state of this host in the store, which the supervisor updates every few seconds.
 
-A machine that joined with a token also says that it is there, whether a worker of it lives or not. One of the lab's own
-stores the data sets of waiting runs for those machines.
+A machine that joined with a token also announces itself, even if none of its workers is running. The lab's own machines
+publish the data sets of queued runs for joined machines.
 """
 
 import threading
@@ -19,13 +19,13 @@ from lab.shared_datasets import SharedDatasets
 from lab.worker.supervisor.log import log_supervisor
 from lab.worker.supervisor.slots import host_slot_names
 
-ASK_S = 2.0  # a machine that joined is seen, and one that was drained stops taking runs, at most this much later
-MOST_ASK_S = 5.0  # the same where hundreds joined; three signs of life fit into `lab.runs.rows.SILENT_S`
+ASK_S = 2.0  # largest delay until a joined machine is shown and a drained one stops claiming runs
+MOST_ASK_S = 5.0  # the same if hundreds of machines joined; `lab.runs.rows.SILENT_S` is at least three times as long
 
 
 @dataclass
 class Membership:
-    """One host of a store. Every call may raise `StoreError`."""
+    """The membership of one host in a store. Every method may raise `StoreError`."""
 
     settings: Settings
     store: RunStore
@@ -35,7 +35,7 @@ class Membership:
 
     @classmethod
     def open(cls, settings: Settings, store: RunStore) -> "Membership":
-        """Look up this host, and write down the release of one of the lab's own."""
+        """Look up this host, and record its release if it is one of the lab's own."""
         membership = cls(settings, store, store.hosts.find(this_host()) or HostRecord(this_host()))
         if not membership.joined:
             store.hosts.readmit(this_host())
@@ -50,26 +50,26 @@ class Membership:
 
     @property
     def accepts(self) -> bool:
-        """Whether a worker of this host may take a run."""
+        """Whether the workers of this host may claim runs."""
         return self.record.state is HostState.ACTIVE
 
     @property
     def expelled(self) -> bool:
-        """Whether this machine has nothing to do here any more until it joins again."""
+        """Whether this machine was removed or refused and has to join again."""
         return self.joined and self.record.state in (HostState.REMOVED, HostState.REFUSED)
 
     @property
     def reason(self) -> str:
-        """Why it was expelled, and the way back."""
+        """Why this machine was expelled, and how to join again."""
         return self.record.reason or "This machine was removed from the lab: `convlab worker --join` lets it return."
 
     @property
     def busy(self) -> bool:
-        """Whether data sets are being stored."""
+        """Whether data sets are being published."""
         return self._publisher is not None and self._publisher.is_alive()
 
     def step(self) -> None:
-        """Renew what is known, every few seconds."""
+        """Update the record of this host if it is older than a few seconds."""
         ask_s = pace.interval_s(ASK_S, askers=self.record.machines, a_second=pace.SIGNS_A_SECOND, most_s=MOST_ASK_S)
         if time.monotonic() - self._asked_at < ask_s:
             return
@@ -85,12 +85,12 @@ class Membership:
             self._publisher.start()
 
     def look_again_s(self, least_s: float) -> float:
-        """Return in how many seconds to look for work again: `least_s` while few machines have joined."""
+        """Return the seconds until the next look for work: `least_s` if few machines have joined."""
         interval = pace.interval_s(least_s, askers=self.record.machines, a_second=pace.LOOKS_A_SECOND)
         return pace.spread_s(least_s, interval)
 
     def leave(self) -> None:
-        """Take a machine that ends off the list."""
+        """Remove a joined machine from the list of hosts when its supervisor exits."""
         if self.joined:
             self.store.hosts.leave(self.record.host)
 

@@ -1,4 +1,4 @@
-"""Pid files: which supervisor and which workers live in a lab's home, and the settings they were started with."""
+"""Pid files: the supervisor and workers of a lab's home, and the settings they were started with."""
 
 import json
 from collections.abc import Mapping
@@ -12,14 +12,15 @@ from lab.runs.owner import Owner, is_alive
 from lab.settings import SLOTS, Settings
 from lab.worker.supervisor.slots import Slot, read_slot
 
-_NO_SLOTS = {SLOTS: ""}  # what a pid file of a release before slots says of them
+_NO_SLOTS = {SLOTS: ""}  # assumed for pid files of releases without slots
 
 
 @dataclass(frozen=True, slots=True)
 class PidFile:
-    """What a pid file says: a process, known by its start too, and the environment of its settings. slot: of a worker.
+    """The contents of a pid file.
 
-    knows_slots: whether it was started by a release that has slots.
+    owner: the process, identified by pid and start time. environment: its settings as environment variables. slot: of a
+    worker. knows_slots: whether a release with slots started the process.
     """
 
     owner: Owner
@@ -29,15 +30,15 @@ class PidFile:
 
     @property
     def alive(self) -> bool:
-        """Whether the process lives."""
+        """Whether the process is alive."""
         return bool(is_alive(self.owner))
 
     def matches(self, settings: Settings) -> bool:
-        """Whether the process was started with these settings."""
+        """Return whether the process was started with these settings."""
         return {**_NO_SLOTS, **self.environment} == settings.environment()
 
     def is_of_lab(self, settings: Settings) -> bool:
-        """Whether the process serves the lab of these settings, be the number of its slots another one."""
+        """Return whether the process was started with these settings, ignoring the number of slots."""
         return {**self.environment, **_NO_SLOTS} == {**settings.environment(), **_NO_SLOTS}
 
 
@@ -47,23 +48,23 @@ def supervisor_pid_path(settings: Settings) -> Path:
 
 
 def starting_pid_path(settings: Settings) -> Path:
-    """Return the pid file of the supervisor that was started last: it takes a second until that one holds the lock."""
+    """Return the pid file of the supervisor that was started last, which may take a second to acquire the lock."""
     return settings.home / "supervisor-started.json"
 
 
 def worker_pid_path(settings: Settings, index: int = 0) -> Path:
-    """Return the pid file of a slot's worker; the first has the name of the releases that knew only one."""
+    """Return the pid file of a slot's worker; that of the first has the name used by releases with only one."""
     return settings.home / (f"worker-{index + 1}.json" if index else "worker.json")
 
 
 def list_worker_pid_files(settings: Settings) -> tuple[PidFile, ...]:
-    """Return what the pid files of all slots say, those of processes that have ended among them."""
+    """Return the pid files of all slots, including those of processes that have exited."""
     paths = [worker_pid_path(settings), *sorted(settings.home.glob("worker-*.json"))]
     return tuple(found for path in paths if (found := read_pid_file(path)) is not None)
 
 
 def write_pid_file(path: Path, owner: Owner, settings: Settings, *, slot: Slot | None = None) -> None:
-    """Write down a process and its settings, whole or not at all. Raises `OSError`."""
+    """Write a process and its settings atomically. Raises `OSError`."""
     entry = {"pid": owner.pid, "pid_start": owner.pid_start, "host": owner.host, "settings": settings.environment()}
     if slot is not None:
         entry["slot"] = slot.place
@@ -71,7 +72,7 @@ def write_pid_file(path: Path, owner: Owner, settings: Settings, *, slot: Slot |
 
 
 def read_pid_file(path: Path) -> PidFile | None:
-    """Return what a pid file says; None where there is none, or where an older release tore it on a full disk."""
+    """Return the contents of a pid file, or None if it is missing or invalid, for example truncated on a full disk."""
     try:
         entry = json.loads(path.read_text(encoding="utf-8"))
         settings = dict(entry["settings"])

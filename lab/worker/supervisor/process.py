@@ -1,7 +1,8 @@
-"""The supervisor process: marks the run of a dead worker interrupted at once and starts another for the rest of the queue.
+"""The supervisor process: immediately marks the run of a dead worker interrupted and starts a worker for the queue.
 
-It keeps one worker a slot, and no more than there is work for. Killed alone, it is started again by a worker or by the web
-server, and adopts the workers that live. It exits when there is neither a worker nor anything queued.
+It keeps at most one worker per slot, and no more than there is work for. If only the supervisor is killed, a worker or
+the web server starts another one, which adopts the running workers. It exits if there is no worker and nothing is
+queued.
 """
 
 import contextlib
@@ -41,16 +42,16 @@ from lab.worker.supervisor.pid_files import supervisor_pid_path, worker_pid_path
 from lab.worker.supervisor.slots import Slot, count_slots, host_slots, worker_environment
 
 POLL_S = 0.5
-IDLE_S = 5.0  # with no worker and nothing queued for this long, exit
-LOCK_S = 1.0  # longer than `is_running` holds the lock, so that it never turns a new supervisor away
-MAX_FAST_EXITS = 3  # a worker that fails this often without taking a run will not do better the next time
-FAST_EXIT_S = 60.0  # a worker that lived no longer than this failed fast
-STORE_TIMEOUT_S = 3600.0  # with no worker and a store that is away for this long, exit: the next visit starts another
+IDLE_S = 5.0  # exit after this time without a worker and without queued runs
+LOCK_S = 1.0  # longer than `is_running` holds the lock, so that it cannot prevent a new supervisor from starting
+MAX_FAST_EXITS = 3  # consecutive failures of a worker without a claimed run after which it is not started again
+FAST_EXIT_S = 60.0  # an exit within this time of the start counts as fast
+STORE_TIMEOUT_S = 3600.0  # exit after this time without a worker and without the store; the next visit starts another
 
 
 @dataclass
 class SlotWorker:
-    """The worker process of a slot. leaving: it was asked to end after its run, because its slot is another one now."""
+    """The worker process of a slot. leaving: it was asked to exit after its run, because its slot has changed."""
 
     process: "subprocess.Popen[bytes] | AdoptedWorker"
     slot: Slot = Slot()
@@ -60,27 +61,27 @@ class SlotWorker:
 
 @dataclass
 class Supervisor:
-    """Keeps one worker a slot: `run` returns when nothing is left to do or it was asked to end."""
+    """Keeps one worker per slot alive: `run` returns when nothing is left to do or `end` was called."""
 
     settings: Settings
     workers: dict[int, SlotWorker] = field(default_factory=dict)  # by the index of the slot
-    cleanup: threading.Thread | None = None  # while it runs, there is something left to do
-    jobs: Dispatcher | None = None  # looks after the jobs at engines, on a thread of its own
+    cleanup: threading.Thread | None = None  # the supervisor does not exit while it is running
+    jobs: Dispatcher | None = None  # manages the jobs at engines in a separate thread
     membership: Membership | None = None  # of this host, once the store is open
-    warm: bool = False  # start a worker though nothing is queued
+    warm: bool = False  # start a worker even if nothing is queued
     ending: bool = False
-    fast_exits: Counter[int] = field(default_factory=Counter)  # of each slot, in a row
+    fast_exits: Counter[int] = field(default_factory=Counter)  # consecutive, by slot
     idle_since: float = field(default_factory=time.monotonic)
-    look_at: float = float("-inf")  # when the store is asked for work the next time
+    look_at: float = float("-inf")  # when to look for work in the store next
     outage: Outage = field(default_factory=lambda: Outage(limit_s=STORE_TIMEOUT_S, say=log_supervisor))
 
     @property
     def gave_up(self) -> bool:
-        """Whether the workers of every slot failed too often in a row."""
+        """Whether the workers of every slot have failed too often in a row."""
         return all(self.fast_exits[index] >= MAX_FAST_EXITS for index in range(count_slots(self.settings)))
 
     def open_store(self) -> RunStore:
-        """Open the store, waiting for a server that does not answer. Raises `StoreError`."""
+        """Open the store; wait if the server does not respond. Raises `StoreError`."""
         while True:
             try:
                 return RunStore.open(self.settings.database)
@@ -91,7 +92,7 @@ class Supervisor:
                 time.sleep(POLL_S)
 
     def run(self, store: RunStore) -> None:
-        """Keep workers alive while runs are queued; mark the runs of those that died."""
+        """Keep workers alive while runs are queued, and mark the runs of dead workers interrupted."""
         while not self.ending:
             try:
                 self._step(store)
@@ -113,10 +114,10 @@ class Supervisor:
             if self.membership is not None:
                 self.membership.leave()
         except StoreBusyError as error:
-            log_supervisor(f"what the workers left is marked by the next supervisor: {error}")
+            log_supervisor(f"the next supervisor marks the runs that the workers left: {error}")
 
     def _has_duties(self) -> bool:
-        """Whether there is something to do though no worker lives: cleaning up, data sets to store, or being there."""
+        """Return whether the supervisor must not exit even without workers: for cleanup, data sets or membership."""
         cleaning = self.cleanup is not None and self.cleanup.is_alive()
         return cleaning or (
             self.membership is not None
@@ -134,7 +135,7 @@ class Supervisor:
             self.look_at = time.monotonic() + (self.membership.look_again_s(POLL_S) if self.membership else POLL_S)
         if due and (ended or not self.workers):
             for run in store.leases.recover():
-                log_supervisor(f"run {run} was left by a dead worker and is interrupted now")
+                log_supervisor(f"run {run} was left by a dead worker and is now marked interrupted")
         slots = self._usable_slots()
         self._dismiss_surplus(slots)
         if self.membership is not None and self.membership.expelled and not self.workers:
@@ -149,7 +150,7 @@ class Supervisor:
             self._start_worker(slot)
 
     def _usable_slots(self) -> tuple[Slot, ...]:
-        """Return the slots that are to have a worker: none on a machine that was sent away."""
+        """Return the slots that should have a worker; none on a machine that was expelled."""
         if self.membership is not None:
             self.membership.step()
             if self.membership.expelled:
@@ -162,7 +163,7 @@ class Supervisor:
         return self.fast_exits[slot.index] < MAX_FAST_EXITS
 
     def _dismiss_surplus(self, slots: Sequence[Slot]) -> None:
-        """Ask the workers of slots that are gone, or have another device or share of the cores now, to end after their run."""
+        """Ask workers whose slot was removed or has another device or share of the cores to exit after their run."""
         for worker in self.workers.values():
             if worker.slot not in slots and not worker.leaving:
                 worker.leaving = True
@@ -201,9 +202,9 @@ class Supervisor:
         self.fast_exits[index] = self.fast_exits[index] + 1 if fast and not interrupted else 0
         if self.fast_exits[index] >= MAX_FAST_EXITS:
             log_supervisor(
-                f"the worker failed {self.fast_exits[index]} times before it took a run: see the lines above"
+                f"the worker failed {self.fast_exits[index]} times before it claimed a run: see the lines above"
             )
-            with contextlib.suppress(OSError):  # on a full disk the pages say that a worker is starting
+            with contextlib.suppress(OSError):  # on a full disk, pages continue to show that a worker is starting
                 failing_path(self.settings).touch()
 
     def _end_workers(self) -> None:
@@ -219,7 +220,7 @@ class Supervisor:
                 worker.process.wait()
 
     def end(self, _signal: int, _frame: FrameType | None) -> None:
-        """Signal handler: end the workers, which save a checkpoint, then exit."""
+        """Handle a signal: end the workers, which save checkpoints, and then exit."""
         self.ending = True
 
 
@@ -233,7 +234,7 @@ def _write_own_pid_file(settings: Settings) -> None:
 
 
 def main(settings: Settings | None = None, *, warm: bool = False) -> int:
-    """Run one supervisor in this process; return 0, or 1 if another is alive or the store cannot be opened."""
+    """Run one supervisor in this process; return 0, or 1 if another is running or the store cannot be opened."""
     settings = settings or Settings.from_env(os.environ)
     settings.make_home()
     try:
@@ -242,7 +243,8 @@ def main(settings: Settings | None = None, *, warm: bool = False) -> int:
             supervisor = Supervisor(settings, warm=warm, workers=adopted)
             signal.signal(signal.SIGTERM, supervisor.end)
             signal.signal(signal.SIGINT, supervisor.end)
-            # Now: whoever reads it may end this process, and its workers must end with it.
+            # Only now, after the signal handlers: a reader of this file may end this process, and its workers must end
+            # with it.
             _write_own_pid_file(settings)
             store = supervisor.open_store()
             supervisor.membership = supervisor.outage.call(lambda: Membership.open(settings, store))
@@ -252,18 +254,20 @@ def main(settings: Settings | None = None, *, warm: bool = False) -> int:
                 stop_duties()
             again = not (supervisor.ending or supervisor.outage.exceeded) and not supervisor.gave_up
     except Timeout:
-        log_supervisor(f"another worker is alive and holds {lock_path(settings)}: queue runs, and it will train them")
+        log_supervisor(
+            f"another supervisor is running and holds {lock_path(settings)}: queue runs, and it will train them"
+        )
         return 1
     except StoreError as error:
         log_supervisor(str(error))
         return 1
-    # A run queued between the last poll and the release of the lock would wait for ever.
+    # A run queued between the last poll and the release of the lock would wait forever.
     return main(settings) if again and _may_be_queued(store, settings) else 0
 
 
 def _lab_duties(supervisor: Supervisor, store: RunStore) -> Callable[[], None]:
-    """Clear away, and look after the jobs at engines, as the lab's own machines do; return what ends the latter."""
-    # Removing a large run takes a minute, for which no queued run has to wait.
+    """Start the cleanup and the dispatcher, which only the lab's own machines run; return what stops the dispatcher."""
+    # A separate thread, because removing a large run takes a minute and queued runs must not wait for it.
     cleaning = threading.Thread(target=clean_up, args=(supervisor.settings, store), name="cleanup", daemon=True)
     supervisor.cleanup, supervisor.jobs = cleaning, Dispatcher(supervisor.settings, store)
     ending = threading.Event()
