@@ -1,4 +1,4 @@
-"""What an export needs of a lab, as protocols: `lab.service.lab.Lab` has it, and exports need not know that class."""
+"""Protocols for what exports and imports need from a lab. `lab.service.lab.Lab` implements them."""
 
 from typing import Protocol
 
@@ -10,7 +10,7 @@ from lab.runs.store import RunStore
 
 
 class Datasets(Protocol):
-    """Reads data sets by their id."""
+    """Loads data sets by id."""
 
     def load(self, dataset: str) -> Dataset: ...
 
