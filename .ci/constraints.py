@@ -16,7 +16,7 @@ FILES = ("requirements.txt", "requirements-dev.txt", "requirements-postgres.txt"
 LEFT_TO_TORCH = ("nvidia-", "cuda-", "triton")
 HEAD = """\
 # The versions that passed the tests together (Python {python}); `make run` and `make test` install these.
-# Written by `make constraints`; requirements.txt says which others may work."""
+# Written by `make constraints`; requirements.txt has the supported ranges."""
 
 
 def wanted() -> set[tuple[str, str]]:

@@ -122,7 +122,7 @@ class Clock:
         self.repeats, self._server = repeats, server
 
     def timed(self, work: Callable[[], object], *, after: Callable[[], object] = lambda: None) -> Took:
-        """Return the times of calls, after a first one that is not counted. after: called untimed after either part."""
+        """Return the times of calls, after a first one that is not counted. after: called twice, not timed."""
         work()
         after()
         wall, began = [], self._processor_s()

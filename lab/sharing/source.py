@@ -25,7 +25,7 @@ class SavedWeights(Protocol):
 
 
 class Target(Protocol):
-    """Where an import writes runs and their files."""
+    """The stores to which an import writes runs and their files."""
 
     @property
     def store(self) -> RunStore: ...
@@ -34,7 +34,7 @@ class Target(Protocol):
 
 
 class Source(Protocol):
-    """Where runs, saved files and data sets come from."""
+    """The stores from which exports read runs, saved files and data sets."""
 
     @property
     def store(self) -> RunStore: ...

@@ -55,7 +55,7 @@ class _Reader:
         return bytes(found)
 
     def rows(self, start: int, count: int, column: str) -> Iterator[np.ndarray]:
-        """Yield `count` numbers that begin at byte `start`, some thousand at a time; `start` may not be behind."""
+        """Yield `count` numbers that begin at byte `start`, some thousand at a time. It cannot move backwards."""
         dtype = np.dtype(COLUMNS[column][1]).newbyteorder("<")
         self._skip(start - self._position)
         for done in range(0, count, _ROWS):
