@@ -1,14 +1,14 @@
-# make run   set up .venv and open the lab on http://127.0.0.1:8501
-# make test  set up everything a test needs (a Chromium too) and run all gates
+# make run   set up .venv and start the lab on http://127.0.0.1:8501
+# make test  set up everything that the tests need (including Chromium) and run all checks
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-# A terminal shows what is downloaded and how far it is; a log stays short.
+# Show the progress of downloads in a terminal, but keep logs short.
 define install
-	@echo "Installing PyTorch, Streamlit and the other packages into $(VENV); the first time takes some minutes."
+	@echo "Installing PyTorch, Streamlit and the other packages into $(VENV); this takes some minutes the first time."
 	$(BIN)/python -m pip install $(if $(shell test -t 2 && echo terminal),,--quiet) -c constraints.txt $(1)
 endef
 
@@ -20,11 +20,11 @@ run: $(VENV)/.run
 test: $(VENV)/.dev
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash .ci/check
 
-# As CI does: with the long tests, of the whole lives of processes and of details of pages.
+# As in CI: including the long tests, of complete process lifetimes and of details of pages.
 test-all: export LAB_TESTS := all
 test-all: test
 
-# Files, classes and tests in another order each time: what a test leaves behind for the next one shows.
+# Random orders of files, classes and tests reveal tests that depend on others.
 test-shuffled: $(VENV)/.dev
 	for seed in 1 2 3 4 5; do \
 	    $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -p randomly --randomly-seed=$$seed \
@@ -69,7 +69,7 @@ $(VENV)/.dev: pyproject.toml requirements.txt requirements-dev.txt constraints.t
 	$(call install,-r requirements-dev.txt -e .)
 	touch $(VENV)/.run $@
 
-# Write down what is installed here, after the tests passed with it.
+# Pin the installed versions, after the tests have passed with them.
 constraints: $(VENV)/.dev
 	$(BIN)/python .ci/constraints.py > constraints.txt.new
 	mv constraints.txt.new constraints.txt

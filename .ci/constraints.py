@@ -1,6 +1,6 @@
-"""Prints constraints.txt: the installed version of everything the lab and its tests depend on, directly or not.
+"""Prints constraints.txt: the installed versions of all direct and indirect dependencies of the lab and its tests.
 
-What torch pins itself (CUDA's libraries, triton) is left to torch: which of them are needed depends on the machine.
+Packages that torch itself pins (CUDA libraries, triton) are left out: which of them are needed depends on the machine.
 """
 
 import sys
@@ -16,18 +16,18 @@ FILES = ("requirements.txt", "requirements-dev.txt", "requirements-postgres.txt"
 LEFT_TO_TORCH = ("nvidia-", "cuda-", "triton")
 HEAD = """\
 # The versions that passed the tests together (Python {python}); `make run` and `make test` install these.
-# Written by `make constraints`; requirements.txt says which others may work."""
+# Written by `make constraints`; requirements.txt has the supported ranges."""
 
 
 def wanted() -> set[tuple[str, str]]:
-    """Return (distribution, extra or "") of every line of the requirement files."""
+    """Return (distribution, extra or "") for every line of the requirement files."""
     lines = [line.split("#")[0].strip() for name in FILES for line in (ROOT / name).read_text().splitlines()]
     found = [Requirement(line) for line in lines if line and not line.startswith("-")]
     return {(canonicalize_name(r.name), extra) for r in found for extra in ("", *r.extras)}
 
 
 def installed(pending: set[tuple[str, str]]) -> dict[str, str]:
-    """Return the version of these and of all they require on this machine."""
+    """Return the installed versions of these distributions and of everything they require on this machine."""
     versions: dict[str, str] = {}
     seen: set[tuple[str, str]] = set()
     while pending - seen:
@@ -39,9 +39,7 @@ def installed(pending: set[tuple[str, str]]) -> dict[str, str]:
             found = distribution(name)
         except PackageNotFoundError:  # optional, or for another system
             continue
-        versions[name] = Version(
-            found.version
-        ).public  # 2.14.1+cu130 is 2.14.1: which build it is depends on the machine
+        versions[name] = Version(found.version).public  # without the local part of 2.14.1+cu130: it varies by machine
         for requirement in map(Requirement, found.requires or ()):
             if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
                 pending |= {(canonicalize_name(requirement.name), e) for e in ("", *requirement.extras)}

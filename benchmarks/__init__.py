@@ -1,1 +1,1 @@
-"""Measurements: each module prints ratios with n and spread; none is a test."""
+"""Benchmarks: each module prints its measurements with n and spread. They are not tests."""

@@ -1,9 +1,9 @@
-"""Which Chromium benchmarks and browser tests start, and with which switches."""
+"""Finds the Chromium that benchmarks and browser tests start, and lists its command-line switches."""
 
 import os
 import shutil
 
-# Nothing of its own in the background: no updates, no connections.
+# No background activity, such as updates and connections.
 QUIET = (
     "--no-sandbox",
     "--disable-gpu",
@@ -18,9 +18,9 @@ _SHELL = ("chromium-headless-shell",)
 
 
 def find_chromium(*, shell_first: bool = False) -> str | None:
-    """Return that of `LAB_CHROMIUM`, else the machine's own; without any None, for which Playwright takes its own.
+    """Return the browser of `LAB_CHROMIUM`, else an installed one, else None, for which Playwright uses its own.
 
-    shell_first: prefer the headless shell, whose pages take 40 % less processor time, to the whole browser that a user has.
+    shell_first: prefer the headless shell, which needs 40 % less processor time for a page than the full browser.
     """
     names = _SHELL + _WHOLE if shell_first else _WHOLE + _SHELL
     return os.environ.get("LAB_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)

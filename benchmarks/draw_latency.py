@@ -1,8 +1,9 @@
-"""From lifting the pen to the changed answer on the page, in a real Chromium with a real server.
+"""Latency from lifting the pen to the changed answer on the page, in a real Chromium with a real server.
 
-A run is trained on the built-in digits in a lab of its own (or an address is given), the ten polyline digits are drawn
-with the mouse at a human speed, and the browser's own clock measures from its `pointerup` to the change of the answer.
-Prints median, spread and n for Live ink (with the number of answers during each stroke, and of pictures of the whole network) and for the standard canvas.
+A run is trained on the built-in digits in a temporary lab (unless an address is given). The ten polyline digits are
+drawn with the mouse at human speed, and the browser's clock measures from its `pointerup` to the change of the answer.
+Prints median, quartiles and n for Live ink and for the standard canvas, with the numbers of answers and of pictures of
+the whole network during each stroke.
 """
 
 import argparse
@@ -28,9 +29,9 @@ from benchmarks.quartiles import write_quartiles
 from lab.sketch.render import POLYLINES, Hand, place_strokes
 
 ROOT = Path(__file__).resolve().parent.parent
-STROKE_S = 1.0  # seconds a person takes for a stroke
+STROKE_S = 1.0  # seconds that a person takes for a stroke
 PIXELS_A_MOVE = 6.0
-# Notes in the page when the pen is lifted, which message that was, and when which answer stood there.
+# Records in the page when the pen is lifted, the number of the message sent then, and when each answer was shown.
 _WATCH = """() => {
   const padRoot = () => [...document.querySelectorAll('*')].map(e => e.shadowRoot?.querySelector('.pad')).find(Boolean);
   window.lab = { up: 0, sent: 0, changes: [], pictures: 0 };
@@ -49,7 +50,8 @@ _WATCH = """() => {
   let canvas, drawn;
   const look = () => {
     if (!canvas?.isConnected)
-      canvas = [...document.querySelectorAll('*')].map(e => e.shadowRoot?.querySelector('.stage.convolution canvas')).find(Boolean);
+      canvas = [...document.querySelectorAll('*')]
+        .map(e => e.shadowRoot?.querySelector('.stage.convolution canvas')).find(Boolean);
     const now = canvas?.toDataURL();
     if (now !== drawn && !lab.up) lab.pictures += 1;
     drawn = now;
@@ -63,7 +65,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--url", help="a running lab's Draw page; default: start one")
-    parser.add_argument("--rounds", type=int, default=3, help="times the ten digits are drawn with each pad")
+    parser.add_argument("--rounds", type=int, default=3, help="how many times the ten digits are drawn with each pad")
     options = parser.parse_args()
     if options.url:
         report(options.url, rounds=options.rounds)
@@ -73,13 +75,13 @@ def main() -> None:
 
 
 def report(url: str, *, rounds: int) -> None:
-    """Print one line a pad."""
+    """Print one line per pad."""
     print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {rounds} x ten digits")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=[*QUIET])
         for live in (True, False):
             page = browser.new_page(viewport={"width": 1440, "height": 1000})
-            page.set_default_timeout(120_000)  # ms; the first page imports torch, on a busy machine for half a minute
+            page.set_default_timeout(120_000)  # ms; importing torch takes half a minute on a busy machine
             open_page(page, url, live=live)
             times, during, pictures = measure(
                 page, ".pad-paper" if live else "canvas.dc-canvas.upper-canvas", rounds=rounds
@@ -108,7 +110,7 @@ def open_page(page: Page, url: str, *, live: bool) -> None:
 
 
 def measure(page: Page, canvas: str, *, rounds: int) -> tuple[list[float], list[int], list[int]]:
-    """Return of every stroke: ms from pen up to the answer to all of it; before pen up, answers and pictures of the network."""
+    """Return for every stroke: ms from pen up to its final answer; numbers of answers and of pictures before pen up."""
     times, during, pictures = [], [], []
     for number in range(rounds * len(POLYLINES)):
         digit = str(number % len(POLYLINES))
@@ -127,7 +129,7 @@ def measure(page: Page, canvas: str, *, rounds: int) -> tuple[list[float], list[
 
 
 def draw_stroke(page: Page, canvas: str, points: tuple[tuple[float, float], ...]) -> None:
-    """Move the mouse along a stroke at about a hand's speed."""
+    """Draw a stroke with the mouse at about human speed."""
     box = page.locator(canvas).first.bounding_box()
     if box is None:
         raise RuntimeError("the pad is not on the page")
@@ -149,7 +151,7 @@ def draw_stroke(page: Page, canvas: str, points: tuple[tuple[float, float], ...]
 
 
 def settled(page: Page) -> dict[str, Any]:
-    """Wait until nothing has changed for half a second; return what the page noted."""
+    """Wait until nothing has changed for half a second; return what the page has recorded."""
     page.wait_for_timeout(500)
     while True:
         state: dict[str, Any] = page.evaluate("() => ({ ...lab, now: performance.now() })")
@@ -160,14 +162,14 @@ def settled(page: Page) -> dict[str, Any]:
 
 
 def clear(page: Page) -> None:
-    """Empty the pad that is shown."""
+    """Clear the pad."""
     page.get_by_role("button", name="Clear", exact=True).click()
     page.wait_for_timeout(700)
 
 
 @contextmanager
 def temporary_lab() -> Iterator[str]:
-    """Train LeNet-5 on the digits in a home of its own, start the server, and lend the Draw page's address."""
+    """Train LeNet-5 on the digits in a temporary home, start the server, and yield the Draw page's address."""
     with tempfile.TemporaryDirectory() as home:
         env = {**os.environ, "LAB_HOME": home, "LAB_DEVICE": "cpu"}
         train = ["-m", "lab", "train", "--arch", "lenet5", "--dataset", "digits", "--epochs", "5", "--json"]
@@ -186,7 +188,7 @@ def temporary_lab() -> Iterator[str]:
 
 
 def wait_for(address: str, *, timeout_s: float = 60.0) -> None:
-    """Wait until the server answers."""
+    """Wait until the server responds. Raises `OSError` if it does not within `timeout_s`."""
     end = time.monotonic() + timeout_s
     while True:
         try:

@@ -1,13 +1,13 @@
-"""False and stale findings on sound runs, and known faults that must be found: `python -m benchmarks.findings [--runs 20]`.
+"""False and stale findings on sound runs, and detection of known faults: `python -m benchmarks.findings [--runs 20]`.
 
-Sound runs: small networks of 30 epochs and more on the built-in digits, and on 2,000 images of MNIST where LAB_DATA has
-it, with several seeds, optimizers, schedules and dropouts. They are trained by the worker's own `execute` into a store of
-their own. Every finding is checked by what is written here, not by the rules: at the end of the run with the stored
-points, and once more after every epoch with the points that there were then. A finding is false if its statement does
-not hold, and stale if a number it quotes is not that of the epoch it names.
+Sound runs: small networks with 30 epochs and more on the built-in digits, and on 2,000 images of MNIST if LAB_DATA has
+it, with several seeds, optimizers, schedules and dropouts. The worker's own `execute` trains them into a temporary
+store. Every finding is verified independently of the rules: at the end of the run with the stored points, and after
+every epoch with the points recorded until then. A finding is false if its statement does not hold, and stale if a
+number it quotes is not that of the epoch it names.
 
-Faults: runs with one known mistake each. Found means the outcome or the code, and that the remedy changes the setting
-that was wrong.
+Faults: runs with one known mistake each. A fault is found if one of the expected findings is reported and its remedy
+changes the wrong setting.
 """
 
 import argparse
@@ -63,7 +63,7 @@ SOUND_MNIST: tuple[dict[str, Any], ...] = (
 )
 SHORT = {**DIGITS, "epochs": 15}
 OVERFITTED = {"dataset": "mnist", "train_limit": 800, "val_fraction": 0.5, "epochs": 40, "lr": 2e-3, "seed": 1}
-# what is changed, the codes of which one must be found, the setting that its remedy must change
+# Changed settings, codes of which one must be found, the setting that its remedy must change.
 FAULTS: tuple[tuple[dict[str, Any], tuple[str, ...], str], ...] = (
     ({"optimizer": "sgd", "lr": 1e-5}, ("at-chance",), "lr"),
     ({"optimizer": "rmsprop", "lr": 0.03}, ("at-chance",), "lr"),
@@ -82,7 +82,7 @@ FAULTS: tuple[tuple[dict[str, Any], tuple[str, ...], str], ...] = (
 
 
 def train(lab: Lab, config: RunConfig) -> tuple[RunRecord, tuple[Finding, ...]]:
-    """Train one run as the worker does; return it with its findings, judged anew where it was trained before."""
+    """Train one run as the worker does and return it with its findings; a cached run is only diagnosed again."""
     submission = lab.submissions.submit(lab.validation.resolve(config))
     if submission.cached:
         return submission.run, diagnose_stored_run(lab.store, submission.run)
@@ -94,7 +94,7 @@ def train(lab: Lab, config: RunConfig) -> tuple[RunRecord, tuple[Finding, ...]]:
 
 
 def until(points: Mapping[str, Series], step: int) -> dict[str, Series]:
-    """Return the curves as they were at a step."""
+    """Return the part of the curves up to a step."""
     cut = {}
     for name, series in points.items():
         count = int(np.searchsorted(series.step, step, side="right"))
@@ -103,7 +103,7 @@ def until(points: Mapping[str, Series], step: int) -> dict[str, Series]:
 
 
 def is_true(finding: Finding, points: Mapping[str, Series]) -> bool:
-    """Check a finding on a sound run against its curves, by other means than the rule's."""
+    """Whether a finding on a sound run holds for its curves, checked independently of the rule."""
 
     def epochs(name: str) -> np.ndarray:
         return points[name].value[points[name].step > 0]
@@ -125,7 +125,7 @@ def is_true(finding: Finding, points: Mapping[str, Series]) -> bool:
         epoch = re.search(r"epoch (\d+)", finding.message)
         accurate = epochs("val/accuracy")[-1] > epochs("train/accuracy")[-1]
         return bool(accurate) and epoch is not None and int(epoch[1]) == len(epochs("train/accuracy"))
-    return False  # a sound run neither diverged nor guesses, and its learning rate was chosen to fit
+    return False  # a sound run neither diverges nor guesses, and its learning rate is suitable
 
 
 def sound_runs(lab: Lab, count: int) -> Iterator[RunConfig]:
@@ -138,7 +138,7 @@ def sound_runs(lab: Lab, count: int) -> Iterator[RunConfig]:
 
 
 def measure_sound(lab: Lab, count: int) -> None:
-    """Train the sound runs and print what was found on each."""
+    """Train the sound runs and print the findings of each."""
     wrong_ends = wrong_lives = lives = 0
     for config in sound_runs(lab, count):
         run, findings = train(lab, config)
@@ -164,12 +164,13 @@ def measure_sound(lab: Lab, count: int) -> None:
             flush=True,
         )
     print(
-        f"sound runs: {count}, with a false or stale finding at the end: {wrong_ends}; epochs judged: {lives}, false: {wrong_lives}"
+        f"sound runs: {count}, with a false or stale finding at the end: {wrong_ends}; "
+        f"epochs judged: {lives}, false: {wrong_lives}"
     )
 
 
 def measure_faults(lab: Lab) -> None:
-    """Train the faulty runs and print what was found."""
+    """Train the faulty runs and print the findings of each."""
     has_mnist = is_present("mnist", root=lab.settings.data)  # the digits are too easy to overfit
     faults = [fault for fault in FAULTS if has_mnist or fault[0] is not OVERFITTED]
     found = 0
@@ -189,7 +190,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=len(SOUND) + len(SOUND_MNIST))
     parser.add_argument("--only", choices=("sound", "faults"))
-    parser.add_argument("--home", default="", help="Keep the runs there; those it has are judged again, not trained.")
+    parser.add_argument(
+        "--home", default="", help="Keep the runs in this home; existing runs are diagnosed again, not trained."
+    )
     options = parser.parse_args()
     torch.set_num_threads(1)
     began = time.monotonic()

@@ -1,9 +1,10 @@
-"""A newcomer's first minute, in a real Chromium on a fresh server with no data set: `python -m benchmarks.first_minute`.
+"""A new user's first minute, in a real Chromium on a fresh server without data: `python -m benchmarks.first_minute`.
 
-For each of the rounds a server starts with an empty home and an empty folder of data, a browser with an empty profile
-opens Home, and a 7 is drawn with the mouse at a hand's speed, without a click beside it. Measured by this process's clock: from the request of
-the page to the pad, to the end of the drawing, and to the right answer on the page. With --train the first button of
-Home is pressed afterwards, and the time until that run has finished is printed with its accuracy. The warm column is a second visit to the same server.
+In each round, a server starts with an empty home and an empty data folder, a browser with an empty profile opens Home,
+and a 7 is drawn with the mouse at human speed. Measured from the request of the page, by this process's clock: the time
+to the pad, to the end of the drawing, and to the right answer on the page. A second visit to the same server is
+measured in the same way. With --train, the first button of Home is then pressed, and the time until its run has
+finished is printed with its accuracy.
 """
 
 import argparse
@@ -43,7 +44,7 @@ def main() -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox"])
         for _ in range(options.rounds):
-            # The server's worker may still be writing its last lines there.
+            # The server's worker may still be writing there.
             with (
                 tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
                 serve(Path(folder), only_digits=True) as url,
@@ -83,7 +84,7 @@ def visit(browser: Browser, url: str) -> dict[str, float]:
 def _draw(page: Page) -> None:
     box = page.locator(_PAD).bounding_box()
     page.wait_for_timeout(30)
-    while box is None or page.locator(_PAD).bounding_box() != box:  # what comes above it moves it
+    while box is None or page.locator(_PAD).bounding_box() != box:  # content that appears above the pad moves it
         box = page.locator(_PAD).bounding_box()
         page.wait_for_timeout(30)
     for stroke in place_strokes(POLYLINES[_DIGIT], Hand()):
@@ -91,7 +92,7 @@ def _draw(page: Page) -> None:
 
 
 def train(browser: Browser, url: str, home: Path) -> dict[str, float]:
-    """Press Home's first button and return how long it took until its run had finished, and its test accuracy."""
+    """Press Home's first button; return the time until its run has finished, its training time and test accuracy."""
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.set_default_timeout(_TIMEOUT_MS)
     page.goto(url)

@@ -1,7 +1,8 @@
-"""What the first network of a process costs, computed or on torch's meta device: `python -m benchmarks.first_network`.
+"""Cost of a process's first network, computed or on torch's meta device: `python -m benchmarks.first_network`.
 
-In turns, fresh processes build LeNet-5, list its layers and choose a batch size, as Draw and `predict` do before their first
-answer. Beforehand each imports what a server has imported by then. Measured are processor seconds and the memory they add.
+Fresh processes take turns to build LeNet-5, list its layers and choose a batch size, as Draw and `predict` do before
+their first answer, after importing what a server has imported by then. Prints the processor seconds and the added
+memory.
 """
 
 import argparse

@@ -1,9 +1,10 @@
-"""How often the verdict on folds is wrong, and how often it sees what is there: `python -m benchmarks.folds [--repeats 2000]`.
+"""Error rate and power of the verdict on folds: `python -m benchmarks.folds [--repeats 2000]`.
 
-Every repeat draws a data set of two classes, divides it with the lab's own `fold_split`, and trains two settings on each fold: the
-same learner on two halves of the features, which are equally good but for `better`. The verdict is about settings on such
-data, so every repeat has other images. Beside the lab's verdict: the plain paired t test of the same folds, which takes them for
-independent. Learners are 1-nearest-neighbour, which follows every training image, and nearest class mean, which hardly does.
+Every repeat draws a data set of two classes, divides it with the lab's own `fold_split`, and trains two settings on
+each fold: the same learner on two halves of the features, which are equally good except for `better`. The verdict is
+about settings on such data, so every repeat draws new images. For comparison: the plain paired t test on the same
+folds, which assumes that they are independent. Learners are 1-nearest-neighbour, which depends on every training image,
+and nearest class mean, which hardly does.
 """
 
 import argparse
@@ -18,18 +19,18 @@ from lab.comparison.verdict import LEVEL, Answer, compare_folds
 from lab.training.split import fold_split
 
 Learner = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]  # x (N, D), y (N,), new x (M, D) -> answers (M,)
-FEATURES = 6  # of each setting
-APART = 0.5  # between the class means in each feature, in its standard deviations
+FEATURES = 6  # number of features of each setting
+APART = 0.5  # distance of the class means in each feature, in standard deviations
 
 
 def nearest_neighbour(x: np.ndarray, y: np.ndarray, new: np.ndarray) -> np.ndarray:
-    """Answer as the nearest training image is labelled."""
+    """Return the label of the nearest training image for each new image."""
     found: np.ndarray = y[((x**2).sum(1)[None] - 2 * new @ x.T).argmin(axis=1)]
     return found
 
 
 def nearest_mean(x: np.ndarray, y: np.ndarray, new: np.ndarray) -> np.ndarray:
-    """Answer with the class whose mean is nearest."""
+    """Return the class with the nearest mean for each new image."""
     means = np.stack([x[y == label].mean(axis=0) for label in (0, 1)])
     found: np.ndarray = ((means**2).sum(1)[None] - 2 * new @ means.T).argmin(axis=1)
     return found
@@ -37,7 +38,7 @@ def nearest_mean(x: np.ndarray, y: np.ndarray, new: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Case:
-    """One row. better: how much farther the class means are apart in each feature of B."""
+    """One row of the table. better: additional distance of the class means in each feature of B."""
 
     name: str
     learner: Learner
@@ -75,7 +76,7 @@ CASES = (
 
 
 def shares(case: Case, *, repeats: int, seed: int) -> tuple[float, float, float]:
-    """Return the share of "yes" of the lab and of the plain paired t test, and the mean difference in points."""
+    """Return the share of "yes" from the lab and from the plain paired t test, and the mean difference in points."""
     random = np.random.default_rng(seed)
     drawn = [case.accuracies(random) for _ in range(repeats)]
     yes = [compare_folds(a, b, folds=case.folds).verdict is Answer.YES for a, b in drawn]
@@ -87,7 +88,7 @@ def shares(case: Case, *, repeats: int, seed: int) -> tuple[float, float, float]
 
 
 def main() -> None:
-    """Print one row a case."""
+    """Print one row per case."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)

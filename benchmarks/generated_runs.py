@@ -1,4 +1,4 @@
-"""Fills a store with made-up finished runs, for measuring and for looking at full pages. Numbers are drawn, not trained."""
+"""Fills a store with synthetic finished runs, for benchmarks and for viewing full pages. Their numbers are random."""
 
 import secrets
 from typing import Any
@@ -20,7 +20,7 @@ WORDS = ("sweep", "report-c", "report-d", "baseline", "try")
 
 
 def random_config(draw: np.random.Generator, seed: int) -> RunConfig:
-    """Return a configuration as a sweep would ask for it."""
+    """Return a random configuration as a sweep might suggest it."""
     return RunConfig(
         arch=str(draw.choice(ARCHS)),
         dataset=str(draw.choice(("mnist", "digits", "fashion-mnist"))),
@@ -33,7 +33,7 @@ def random_config(draw: np.random.Generator, seed: int) -> RunConfig:
 
 
 def drawn_points(draw: np.random.Generator, *, steps: int, epochs: int, floor: float) -> dict[str, Series]:
-    """Return loss and accuracy as a training would have them: every step, and at the end of every epoch."""
+    """Return plausible curves of loss and accuracy: for every step, and at the end of every epoch."""
     step = np.arange(1, steps + 1)
     time_s = step * 0.004
     loss = floor + 2.2 * np.exp(-step / (steps / 6)) * np.exp(0.25 * draw.standard_normal(steps))
@@ -52,7 +52,10 @@ def drawn_points(draw: np.random.Generator, *, steps: int, epochs: int, floor: f
 
 
 def fill(store: RunStore, *, runs: int, steps: int, seed: int = 0) -> None:
-    """Put so many finished runs into an SQLite store, past its doors: one transaction for PART runs, not four a run."""
+    """Write finished runs directly into the tables of an SQLite store.
+
+    This takes one transaction for `PART` runs instead of four for each run.
+    """
     draw = np.random.default_rng(seed)
     with store.database.write() as connection:
         start = int(connection.execute(select(func.max(tables.runs.c.number))).scalar() or 0) + 1

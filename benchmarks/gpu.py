@@ -1,25 +1,26 @@
-"""Training on a GPU in minutes: one command, sections by name, each with its own time limit.
+"""GPU benchmarks in minutes: one command, with named sections that each have a time limit.
 
-    LAB_DATA=... python -m benchmarks.gpu [--section steps ... | --all] [--arch lenet-bn ...] [--precision float32] [--out gpu.json]
+    LAB_DATA=... python -m benchmarks.gpu [--section steps ... | --all] [--arch lenet-bn ...] [--precision float32]
+        [--out gpu.json]
 
-Without a choice it takes three minutes at most, with `--all` a quarter of an hour. Every row is printed as it is measured and written to
-`--out` as JSON, and the table is printed after every section, so that whatever ends the command loses one row at most; a section
-begins no measurement after its limit, and is ended some time later. Steps or evaluations that were not captured on a CUDA device are
-an error. Needs torch, NumPy and MNIST under `LAB_DATA`, else scikit-learn for the
-built-in digits; nothing of the web. Without a GPU everything is made tiny, which shows that the command works and says
-nothing of a GPU.
+The default sections take at most three minutes, `--all` a quarter of an hour. Every row is printed when it has been
+measured and written to `--out` as JSON, and the table is printed after every section, so that an interruption loses at
+most one row. A section begins no measurement after its limit and is aborted some time later. On a CUDA device, steps or
+evaluations that were not captured are an error. Needs torch, NumPy and MNIST under `LAB_DATA`, or else scikit-learn for
+the built-in digits; no web packages. Without a GPU all sizes are tiny, which only shows that the command works.
 
-- steps: milliseconds an update, batch 64: `engine` (`lab.training.engine.train`, its own time spent on updates) and `limit` (the
-  fixed batch of `benchmarks.limit`, captured) in turns, and once `launched` and `eager` (both of them, kernels launched one by one);
-- runs: the preset d-lenet-bn with every evaluation, the run's own seconds;
+- steps: milliseconds per update, batch 64: `engine` (`lab.training.engine.train`, its own time on updates) and `limit`
+  (the fixed batch of `benchmarks.limit`, captured) in turns, and once each with kernels launched one by one, `launched`
+  and `eager`;
+- runs: the preset d-lenet-bn with all evaluations, the run's own seconds;
 - speedrun: the preset on five held-out seeds, seconds of training;
 - large: one network at 224 pixels, float32 and bfloat16, with peak memory;
-- evaluation: the chunk that is chosen, milliseconds launched and captured, and of the evaluation that captures, peak memory;
-- start: a fresh process: the warm-up, the first run after it, the second;
-- together (on request): 1, 2, 4 and 8 seeds of one setting side by side, and how many times faster than one after the other;
-- lab (on request): what the lab's worker adds to the run of `runs`, where the packages of the store are installed;
-- compile (on request): torch.compile under the captured step, seconds until the first step and milliseconds an update;
-- report (on request): the seven networks of report D, 5 epochs with every evaluation.
+- evaluation: the chosen chunk size, milliseconds of launched, captured and capturing evaluations, peak memory;
+- start: in a fresh process, the warm-up, the first run and the second run;
+- together (on request): 1, 2, 4 and 8 seeds of one setting side by side, and the speed-up over one after the other;
+- lab (on request): what the lab's worker adds to the run of `runs`, if the packages of the store are installed;
+- compile (on request): torch.compile with captured steps, seconds until the first step and milliseconds per update;
+- report (on request): the seven networks of report D, 5 epochs with all evaluations.
 """
 
 import argparse
@@ -41,7 +42,7 @@ from benchmarks.gpu_sections import FULL, PRECISIONS, SECTIONS, TINY, Bench, Row
 from lab.data.load import is_present
 from lab.devices import describe_device, resolve_device
 
-GRACE_S = 30.0  # for the measurement that a section has begun in time
+GRACE_S = 30.0  # for a measurement that has begun before the section's limit
 
 
 def table(name: str, rows: list[Row], seconds: float) -> str:
@@ -59,12 +60,12 @@ def _cell(value: object) -> str:
 
 
 class OverTimeError(BaseException):
-    """A section took too long. No `Exception`, because torch.compile takes those of others for its own."""
+    """A section took too long. Not an `Exception`, because torch.compile would treat it as its own error."""
 
 
 @contextlib.contextmanager
 def at_most(seconds: float) -> Iterator[None]:
-    """Raise `OverTimeError` in what takes longer, where the system has a timer; torch's own calls are waited for."""
+    """Raise `OverTimeError` in a block that takes longer, if the system has a timer; a call of torch ends first."""
     if not hasattr(signal, "SIGALRM"):
         yield
         return
@@ -82,7 +83,7 @@ def at_most(seconds: float) -> Iterator[None]:
 
 
 def collect(section: Section, bench: Bench, save: Callable[[list[Row]], None]) -> tuple[list[Row], str]:
-    """Return a section's rows, and the traceback of what ended it early: the next sections are measured all the same."""
+    """Return a section's rows, and the traceback of an error or "", so that later sections still run."""
     rows: list[Row] = []
     try:
         with at_most(section.limit_s + GRACE_S):
@@ -96,7 +97,7 @@ def collect(section: Section, bench: Bench, save: Callable[[list[Row]], None]) -
 
 
 def not_captured(rows: list[Row], device: torch.device) -> list[str]:
-    """Return what was launched though a CUDA device should have captured it: such a row measures something else."""
+    """Return what a CUDA device launched instead of capturing it: such a row measures something else."""
     if device.type != "cuda":
         return []
     said = [(name, value) for row in rows for name, value in row.items() if name in ("steps", "notices")]
@@ -123,7 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     facts = {**describe_device(device), "dataset": dataset, "batch": size.batch}
     print(", ".join(f"{name} {value}" for name, value in facts.items()))
     if device.type != "cuda":
-        print(f"This is {device.type}, and everything is tiny: these numbers say nothing of a GPU.")
+        print(f"This is {device.type}, so all sizes are tiny: these numbers say nothing about a GPU.")
     found: dict[str, Any] = {"machine": facts, "sections": {}}
 
     def save(rows: list[Row], error: str = "") -> None:

@@ -1,4 +1,4 @@
-"""The sections of `benchmarks.gpu`: what is measured, on how much of it, and for how long at most."""
+"""The sections of `benchmarks.gpu`: their measurements, sizes and time limits."""
 
 import dataclasses
 import statistics
@@ -35,16 +35,18 @@ SMALL = ("lenet-bn", "basic-cnn", "conv3-bn", "resnet-small", "vgg-small", "resn
 REPORT = ("lenet-bn", "alexnet", "vgg11", "vgg19", "resnet18", "mobilenet", "googlenet")
 SEEDS = range(2_000, 2_005)  # held out: 100 to 103 chose the speedrun's settings
 PRECISIONS = ("float32", "bfloat16")
-MOST_LAUNCHED = 100  # updates of what is only compared with and several times slower
-EVALUATIONS = LAUNCHED_FIRST + 6  # of one set
+MOST_LAUNCHED = 100  # maximum updates of launched steps, which are several times slower and only for comparison
+EVALUATIONS = LAUNCHED_FIRST + 6  # evaluations of one set
 EVALUATED = (("lenet-bn", 10_000), ("resnet-small", 10_000), ("mobilenet", 2_000))
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much is measured. images: of the training files, 0 for all. together: how many runs at once. evaluated: networks, on so
-    many images. updates: as many as an epoch of the report has, because its last step is launched.
+    """How much is measured.
+
+    images: number of training images, 0 for all. together: numbers of concurrent runs. evaluated: (network, number of
+    images). updates: those of an epoch of the report, because its last step is launched.
     """
 
     networks: tuple[str, ...]
@@ -67,7 +69,7 @@ TINY = Size(("lenet-bn",), ("lenet-bn",), 6, 1, 1, 4, 400, 1, SEEDS[:1], (1, 2),
 
 
 def read_data(config: RunConfig, root: Path, device: torch.device) -> ResidentData:
-    """Return the images of a configuration; as few to test on as there are to train on, where those are limited."""
+    """Return the images of a configuration; if its training images are limited, so are the test images."""
     data = load_resident(config, root=root, device=device)
     most = config.train_limit or len(data.test_y)
     return dataclasses.replace(data, test_x=data.test_x[:most], test_y=data.test_y[:most])
@@ -75,7 +77,7 @@ def read_data(config: RunConfig, root: Path, device: torch.device) -> ResidentDa
 
 @dataclass
 class Bench:
-    """What every section gets."""
+    """Shared state of all sections. deadline: of the current section, on `time.perf_counter`. read: loaded images."""
 
     device: torch.device
     root: Path
@@ -89,7 +91,7 @@ class Bench:
         return time.perf_counter() < self.deadline
 
     def data(self, config: RunConfig) -> ResidentData:
-        """Return the images of a configuration, read once for all that differ in other settings only."""
+        """Return the images of a configuration; configurations that need the same images share them."""
         key = (config.train_limit, config.val_fraction, config.seed)
         if key not in self.read:
             self.read[key] = read_data(config, self.root, self.device)
@@ -101,7 +103,7 @@ class Bench:
 
 
 def run(config: RunConfig, data: ResidentData, device: torch.device, kind: StepKind = StepKind.AUTO) -> Row:
-    """Train and return the run's own numbers: seconds, share of right answers, peak memory."""
+    """Train and return the run's own numbers: seconds, test accuracy, peak memory."""
     seed_everything(config.seed)
     how = ""
     for event in train(config, network=build_from_config(config), data=data, device=device, steps=kind):
@@ -120,13 +122,13 @@ def run(config: RunConfig, data: ResidentData, device: torch.device, kind: StepK
 
 
 def few_images(data: ResidentData) -> ResidentData:
-    """Return the data with hardly anything to evaluate: the sections on steps do not ask for it."""
+    """Return the data with hardly any images for evaluation, which the sections on steps do not measure."""
     few = {name: getattr(data, name)[:2] for name in ("val_x", "val_y", "test_x", "test_y")}
     return dataclasses.replace(data, **few)
 
 
 def time_limit(bench: Bench, config: RunConfig, data: ResidentData, updates: int, *, captured: bool) -> float:
-    """Return the milliseconds an update of the limit takes, in the number formats and with the algorithms of a run."""
+    """Return the milliseconds per update of the limit, with the number formats and algorithms of a run."""
     with process_settings(config, bench.device):
         step = build_limit(
             build_from_config(config),
@@ -146,7 +148,10 @@ def time_limit(bench: Bench, config: RunConfig, data: ResidentData, updates: int
 
 
 def race(bench: Bench, config: RunConfig, updates: int) -> Row:
-    """Let engine and limit take turns; the first round, a short one, is not counted. Both of them launched are timed once."""
+    """Return one row: engine and limit take turns, after a short first round that is not counted.
+
+    Both are timed once with launched kernels.
+    """
     some = max(2, min(updates // 3, MOST_LAUNCHED))
     data = few_images(bench.data(config))
     engines, limits = [], []
@@ -177,7 +182,7 @@ def race(bench: Bench, config: RunConfig, updates: int) -> Row:
 
 
 def in_turn(bench: Bench, archs: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Give networks and precisions while there is time: all networks in the first precision, then in the next."""
+    """Yield networks and precisions while there is time: all networks in the first precision, then in the next."""
     for precision in bench.size.precisions:
         for arch in archs:
             if bench.in_time():
@@ -224,7 +229,7 @@ def section_speedrun(bench: Bench) -> Iterator[Row]:
 
 
 def section_evaluation(bench: Bench) -> Iterator[Row]:
-    """A run's own evaluations of one set: launched ones, and captured ones where the run captures them."""
+    """Yield rows on a run's evaluations of one set: launched, and captured if the run captures them."""
     captured = StepKind.AUTO if bench.device.type == "cuda" else StepKind.REPEATED
     for arch, images in bench.size.evaluated:
         if not bench.in_time():
@@ -233,7 +238,7 @@ def section_evaluation(bench: Bench) -> Iterator[Row]:
         data = bench.data(config)
         data = dataclasses.replace(data, test_x=data.test_x[:images], test_y=data.test_y[:images])
         launched = later = time_evaluations(bench, config, data, StepKind.LAUNCHED)
-        # Where chunks are too large to be captured, getting ready to capture steps takes long and shows nothing.
+        # If chunks are too large to be captured, preparing to capture steps takes long without any result.
         held = min(launched["chunk"], images) * Forward(build_from_config(config), data.mean, data.std).map_bytes(
             data.test_x.shape[1:]
         )
@@ -254,7 +259,7 @@ def section_evaluation(bench: Bench) -> Iterator[Row]:
 
 
 def time_evaluations(bench: Bench, config: RunConfig, data: ResidentData, kind: StepKind) -> Row:
-    """Return milliseconds of a run's evaluations: of the one that records where it can, and of those after it."""
+    """Return milliseconds of a run's evaluations: the one that records, if any, and the median of the later ones."""
     reset_peak_memory(bench.device)
     times = []
     with process_settings(config, bench.device):
@@ -274,7 +279,7 @@ def time_evaluations(bench: Bench, config: RunConfig, data: ResidentData, kind: 
 
 
 def section_together(bench: Bench) -> Iterator[Row]:
-    """Seeds of one setting, a step of each in turn, against one after the other."""
+    """Yield rows on several seeds of one setting that take steps in turn, compared with one after the other."""
     for arch in bench.size.networks[:2]:
         alone_s = 0.0
         for count in bench.size.together:
@@ -296,7 +301,7 @@ def section_together(bench: Bench) -> Iterator[Row]:
 
 
 def time_together(bench: Bench, config: RunConfig, count: int) -> float:
-    """Return the seconds from the last run's start to the last one's end; the runs before have then taken one step."""
+    """Return the seconds from the last run's start, when earlier runs have taken one step, to the last run's end."""
     data = few_images(bench.data(config))
     jobs = [
         Job(config=config.replace(seed=seed), network=build_from_config(config), data=data) for seed in range(count)
@@ -312,7 +317,7 @@ def time_together(bench: Bench, config: RunConfig, count: int) -> float:
 
 
 def first_runs(device: str, root: Path, config: RunConfig) -> dict[str, float]:
-    """Return the seconds of the warm-up, of the first run and of the second; called in a process of its own."""
+    """Return the seconds of the warm-up, the first run and the second run; called in a new process."""
     there = torch.device(device)
     times = {"warm_up_s": _timed(lambda: warm_up(there))}
     data = read_data(config, root, there)
@@ -345,7 +350,10 @@ def section_compile(bench: Bench) -> Iterator[Row]:
 
 
 def section_lab(bench: Bench) -> Iterator[Row]:
-    """The run of the section `runs`, alone and through the lab's worker in turns; left out where its packages are absent."""
+    """Yield a row on the run of section `runs`, alone and through the lab's worker in turns.
+
+    It is left out if the lab's packages are not installed.
+    """
     try:
         from benchmarks.lab_runs import lab_share, train_both
         from lab.service.lab import Lab
@@ -376,7 +384,7 @@ def section_lab(bench: Bench) -> Iterator[Row]:
 
 @dataclass(frozen=True)
 class Section:
-    """One part of the table. limit_s: no measurement begins later than this after its start."""
+    """One part of the table. limit_s: no measurement begins later than this many seconds after its start."""
 
     measure: Callable[[Bench], Iterator[Row]]
     limit_s: float

@@ -1,8 +1,8 @@
-"""How long `/_stcore/health` takes while foreign pages ask for WebSockets: `python -m benchmarks.handshakes`.
+"""Latency of `/_stcore/health` while foreign pages request WebSockets: `python -m benchmarks.handshakes`.
 
-1,000 handshakes from foreign origins, one after another (a browser opens the next one to a host only when the last one
-has ended), eight and fifty at a time, come from a process of their own; all must be answered with 403. Connections that
-the server opens are counted by an audit hook in it.
+A separate process sends 1,000 handshakes with foreign origins: one after another (a browser opens the next one to a
+host only when the last one has ended), eight and fifty at a time. All must be answered with 403. An audit hook in the
+server counts the connections that it opens.
 """
 
 import argparse
@@ -34,7 +34,7 @@ sys.addaudithook(_note)
 
 
 async def flood(port: int, at_once: int) -> list[int]:
-    """Send the handshakes, so many at a time, and return the statuses."""
+    """Send the handshakes, `at_once` at a time, and return the HTTP statuses."""
     places = asyncio.Semaphore(at_once)
 
     async def ask(number: int) -> int:
@@ -53,7 +53,7 @@ async def flood(port: int, at_once: int) -> list[int]:
 
 
 def health_s(port: int) -> float:
-    """Return the seconds that one answer of the health route took, connecting included."""
+    """Return the seconds of one request to the health route, including connecting."""
     began = time.perf_counter()
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     connection.request("GET", "/_stcore/health")
@@ -65,7 +65,7 @@ def health_s(port: int) -> float:
 
 
 def measure(port: int, at_once: int) -> str:
-    """Return one line of the table: handshakes per second, statuses, and the health's times."""
+    """Return one line of the table: time of the handshakes, their statuses, and the times of the health route."""
     began = time.perf_counter()
     command = [sys.executable, "-m", "benchmarks.handshakes", "flood", str(port), str(at_once)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
@@ -83,7 +83,7 @@ def measure(port: int, at_once: int) -> str:
 
 
 def main() -> None:
-    """Start a server, flood it and print the table."""
+    """Start a server, send the handshakes and print the table."""
     argparse.ArgumentParser(description=__doc__).parse_args()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -106,7 +106,7 @@ def main() -> None:
             print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
             for at_once in AT_ONCE:
                 print(measure(port, at_once), flush=True)
-            print(f"connections and names asked for by the server: {connections.read_text().count(chr(10))}")
+            print(f"connections and name lookups of the server: {connections.read_text().count(chr(10))}")
         finally:
             server.terminate()
             server.wait()

@@ -1,9 +1,9 @@
-"""How long a training waits while a bundle is imported beside it: `python -m benchmarks.imports [--points N] [--runs N]`.
+"""How long a training waits while a bundle is imported: `python -m benchmarks.imports [--points N] [--runs N]`.
 
-A process of its own appends points under its lease every 50 ms, as a worker does, while this one imports. Printed are
-the longest write transaction of the import, the longest wait and the refused writes of the training, and by how much the
-importing process grew. `--siblings` measures the other long writes of the store (purge, copying a history, rewinding)
-and the long readings in the same way.
+A separate process appends points under its lease every 50 ms, as a worker does, while this one imports. Prints the
+longest write transaction of the import, the longest wait and the refused writes of the training, and the growth of the
+importing process's memory. `--siblings` measures the store's other long writes (purging, copying a history, rewinding)
+and long reads in the same way.
 """
 
 import argparse
@@ -65,13 +65,13 @@ print(json.dumps({"waits": waits, "refused": refused, "steps": step, "stored": s
 
 
 def open_lab(home: Path, database: str = "") -> Lab:
-    """Return a lab of its own."""
+    """Return a lab in this home, with an SQLite store unless a database is given."""
     url = database or f"sqlite:///{home / 'lab.db'}"
     return Lab(Settings(home=home, data=home / "data", database=url, artifacts=str(home / "artifacts"), device="cpu"))
 
 
 def bundle_of(points: int, runs: int) -> bytes:
-    """Return a bundle as large in points as asked for, packed as tightly as an attacker would."""
+    """Return a bundle with `points` points in all, compressed as strongly as an attacker would."""
     each = points // runs
     with tempfile.TemporaryDirectory() as folder:
         lab = open_lab(Path(folder))
@@ -130,8 +130,8 @@ def _curves(points: int) -> bytes:
     return safetensors.numpy.save(arrays)
 
 
-class Beside:
-    """What a training beside the work has seen."""
+class Observed:
+    """What a concurrent training has observed during some work."""
 
     def __init__(self) -> None:
         self.waits: list[float] = []
@@ -140,9 +140,9 @@ class Beside:
 
 
 @contextmanager
-def training_beside(lab: Lab) -> Iterator[Beside]:
-    """Train in a process of its own, watch this process's memory and every write lock it takes, and report at the end."""
-    seen = Beside()
+def training_beside(lab: Lab) -> Iterator[Observed]:
+    """Train in a separate process; record this process's memory and write locks. The result is complete at the end."""
+    seen = Observed()
     lab.store.queue.submit(RunConfig(dataset="digits"), fingerprint=new_id(), family=new_id(), fresh=True)
     run = lab.store.leases.claim(slot=f"bench-{new_id()}", owner=Owner.of_this_process())
     assert run is not None
@@ -164,12 +164,12 @@ def training_beside(lab: Lab) -> Iterator[Beside]:
     seen.seconds = time.perf_counter() - start
     over.set()
     watcher.join()
-    told = json.loads(writer.communicate("stop\n")[0])
-    seen.waits, seen.refused, seen.lost = told["waits"], told["refused"], told["steps"] - told["stored"]
+    result = json.loads(writer.communicate("stop\n")[0])
+    seen.waits, seen.refused, seen.lost = result["waits"], result["refused"], result["steps"] - result["stored"]
     lab.store.leases.finish(run.id, run.lease, state=RunState.FINISHED)
 
 
-def _watch_memory(seen: Beside, over: threading.Event) -> None:
+def _watch_memory(seen: Observed, over: threading.Event) -> None:
     process = psutil.Process()
     before = process.memory_info().rss
     while not over.wait(0.02):
@@ -177,8 +177,8 @@ def _watch_memory(seen: Beside, over: threading.Event) -> None:
 
 
 @contextmanager
-def locks_measured(seen: Beside) -> Iterator[None]:
-    """Note the longest transaction of every paced write made inside."""
+def locks_measured(seen: Observed) -> Iterator[None]:
+    """Record the longest transaction of all throttled writes within the context."""
     made = throttled_writer.ThrottledWriter.write
 
     @contextmanager
@@ -196,7 +196,7 @@ def locks_measured(seen: Beside) -> Iterator[None]:
         throttled_writer.ThrottledWriter.write = made  # type: ignore[method-assign]
 
 
-def tell(what: str, seen: Beside) -> None:
+def print_row(what: str, seen: Observed) -> None:
     """Print one row."""
     waits = np.array(seen.waits) * 1e3
     print(
@@ -209,7 +209,7 @@ def tell(what: str, seen: Beside) -> None:
 
 
 def siblings(lab: Lab, run: RunRecord) -> None:
-    """Measure the other long writes, and the long readings, on one large run."""
+    """Measure the store's other long writes and its long reads on one large run."""
     store = lab.store
     heir, _ = store.queue.submit(RunConfig(dataset="digits", seed=9), fingerprint=new_id(), family="f", fresh=True)
     held = store.leases.claim(slot="bench-heir", owner=Owner.of_this_process())
@@ -227,7 +227,7 @@ def siblings(lab: Lab, run: RunRecord) -> None:
     for what, do in work.items():
         with training_beside(lab) as seen:
             do()
-        tell(what, seen)
+        print_row(what, seen)
 
 
 def _delete_for_good(lab: Lab, run: str) -> None:
@@ -244,7 +244,7 @@ def _claim_again(lab: Lab, run: str) -> int:
 
 
 def main() -> None:
-    """Run and print."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--points", type=int, default=3_000_000)
     parser.add_argument("--runs", type=int, default=1)
@@ -253,11 +253,11 @@ def main() -> None:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-imports-") as folder:
         lab = open_lab(Path(folder), chosen.database)
-        import_bundle(lab, io.BytesIO(bundle_of(300, 1)))  # everything is imported
+        import_bundle(lab, io.BytesIO(bundle_of(300, 1)))  # imports all modules before the measurement
         data = bundle_of(chosen.points, chosen.runs)
         with training_beside(lab) as seen:
             records = import_bundle(lab, io.BytesIO(data))
-        tell(f"import of {chosen.points:,} points, {len(data) / 1e6:.1f} MB", seen)
+        print_row(f"import of {chosen.points:,} points, {len(data) / 1e6:.1f} MB", seen)
         if chosen.siblings:
             siblings(lab, records[0])
 

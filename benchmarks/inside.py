@@ -1,8 +1,9 @@
-"""How soon the Inside page has followed its epoch slider: `LAB_DATA=... python -m benchmarks.inside [--arch lenet-bn] [--views network …]`.
+"""How fast the Inside page follows its epoch slider: `LAB_DATA=... python -m benchmarks.inside [--arch lenet-bn]`.
 
-A real Chromium on a real server. The network is trained on 3,000 images of MNIST for four epochs; then, view by view,
-each epoch is visited once and what the page shows is noted. After that the slider is moved to and fro, and the time runs
-from its movement until the page shows exactly what it showed for that epoch before: n moves with median and range.
+Uses a real Chromium on a real server. The network is trained on 3,000 images of MNIST for four epochs. Then, for each
+view (`--views` selects some), each epoch is visited once and the page's content is recorded. After that the slider is
+moved back and forth, and the time is measured from each move until the page shows exactly the recorded content of that
+epoch. Prints n, median and range.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from benchmarks.web import READY, ROOT, serve
 
 VIEWS = ("network", "maps", "kernels", "hand", "why", "answers", "map")
 EPOCHS = 4
-REST_MS = 1500  # a page that has not changed for so long has finished
+REST_MS = 1500  # a page that has not changed for this long is finished
 _SETUP = """() => {
   window.pageShows = () => {
     const parts = [];
@@ -94,7 +95,7 @@ def train(home: Path, arch: str) -> str:
 
 
 def measure(page: Page, url: str, run: str, view: str, moves: int) -> list[float]:
-    """Return the milliseconds of each move on one view, all of whose epochs have been visited."""
+    """Return the milliseconds of each move on one view, after visiting all of its epochs."""
     page.goto(f"{url}/inside?run={run}&view={view}")
     page.wait_for_selector(READY)
     page.get_by_role("slider", name="Epoch").wait_for(timeout=60_000)
@@ -105,7 +106,7 @@ def measure(page: Page, url: str, run: str, view: str, moves: int) -> list[float
         page.evaluate(_VISIT, [index, REST_MS])
     times = [page.evaluate(_MOVE, (3 * move) % count) for move in range(1, moves + 1)]
     if None in times:
-        raise RuntimeError(f"on {view} the page did not come back to what it had shown for an epoch")
+        raise RuntimeError(f"on {view}, the page did not return to the recorded content of an epoch")
     return [float(each) for each in times]
 
 
@@ -125,7 +126,8 @@ def main() -> None:
         page = chromium.new_page(viewport={"width": 1440, "height": 900})
         page.set_default_timeout(120_000)
         print(
-            f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; {given.arch}, n = {given.moves}"
+            f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; "
+            f"{given.arch}, n = {given.moves}"
         )
         print("| view | median, ms | range, ms |\n|---|---|---|")
         for view in given.views:

@@ -1,4 +1,4 @@
-"""One run alone and through the lab's worker, and what the worker adds to it."""
+"""Times one run alone and through the lab's worker, to measure the worker's overhead."""
 
 import threading
 import time
@@ -19,7 +19,7 @@ from lab.worker.execution import execute
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds of one run: of this process's processor, of the wall clock, and of the engine's own clock."""
+    """Seconds of one run: processor time of this process, wall clock, and the engine's own clock."""
 
     cpu: float
     wall: float
@@ -27,19 +27,22 @@ class Times:
 
 
 def timed(action: Callable[[], float]) -> Times:
-    """Time an action that returns the seconds of the engine's own clock."""
+    """Return the times of an action that returns the seconds of the engine's own clock."""
     cpu, wall = time.process_time(), time.perf_counter()
     engine = action()
     return Times(time.process_time() - cpu, time.perf_counter() - wall, engine)
 
 
 def lab_share(own: Times, bare: Times) -> float:
-    """Return what a run in the lab takes beyond the engine's clock, less what the engine alone takes, as a share of that clock."""
+    """Return the lab's overhead as a share of the engine's clock.
+
+    The overhead is the wall time of a run in the lab beyond the engine's clock, minus the same of a run trained alone.
+    """
     return (own.wall - own.engine - (bare.wall - bare.engine)) / own.engine
 
 
 def train_alone(lab: Lab, config: RunConfig) -> float:
-    """Train as the worker does, every event thrown away; return the seconds of the engine's own clock."""
+    """Train as the worker does but discard all events; return the seconds of the engine's own clock."""
     device = resolve_device(config.device)
     data = load_resident(config, root=lab.settings.data, device=device)
     for event in train(config, network=build_from_config(config), data=data, device=device):
@@ -58,7 +61,7 @@ def claim(lab: Lab, config: RunConfig) -> RunRecord:
 
 
 def train_in_lab(lab: Lab, run: RunRecord) -> float:
-    """Train a claimed run with store, curves, checkpoints, diagnosis, lease and watch; return the engine's seconds."""
+    """Train a claimed run as the worker does, with all that the lab adds; return the engine's seconds."""
     execute(lab, run, ending=threading.Event())
     ended = lab.store.runs.get(run.id)
     if ended.state is not RunState.FINISHED:
@@ -67,7 +70,7 @@ def train_in_lab(lab: Lab, run: RunRecord) -> float:
 
 
 def train_both(lab: Lab, config: RunConfig) -> tuple[Times, Times]:
-    """Return the times of a run in the lab, and of the same one alone, which is trained first."""
+    """Return the times of a run in the lab and of the same run alone; the latter is trained first."""
     bare = timed(lambda: train_alone(lab, config))
     run = claim(lab, config)
     return timed(lambda: train_in_lab(lab, run)), bare

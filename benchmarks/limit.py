@@ -1,6 +1,6 @@
-"""The most that a network allows: forward, cross-entropy, backward and step on one batch that never changes.
+"""Upper limit of a network's training speed: forward, cross-entropy, backward and step on one fixed batch.
 
-On a GPU the step is one CUDA graph, because a step whose kernels are launched one by one is bound by the host.
+On a GPU the step is one CUDA graph, because launching kernels one by one is bound by the host.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,10 @@ def build_limit(
     precision: torch.dtype | None = None,
     captured: bool = True,
 ) -> Callable[[], None]:
-    """Return the step, warmed up; `captured` as a CUDA graph where there is one. The network is trained on noise."""
+    """Return the step, already warmed up. The network is trained on noise.
+
+    captured: capture the step as a CUDA graph if the device is a GPU.
+    """
     network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     view = build_view(network).train()
     graph = device.type == "cuda" and captured

@@ -1,19 +1,20 @@
-"""What the lab around the engine costs a run: `LAB_DATA=... python -m benchmarks.overhead [--repeats 7] [--threads 1]`.
+"""The lab's overhead on a run: `LAB_DATA=... python -m benchmarks.overhead [--repeats 7] [--threads 1]`.
 
-Three contestants train the same network (LeNet-5, MNIST, one epoch, batch 64), taking turns in one process, each repeat in
-another order:
+Three contestants train the same network (LeNet-5, MNIST, one epoch, batch 64), taking turns in one process, in another
+order in each repeat:
 
-- engine: data, network and `lab.training.engine.train`, every event consumed and thrown away;
-- lab: the worker's `execute`, so with store, curves, checkpoints, saved weights, diagnosis, lease and watch;
+- engine: data, network and `lab.training.engine.train`; all events are discarded;
+- lab: the worker's `execute`, including store, curves, checkpoints, saved weights, diagnosis, lease and monitoring;
 - page: the same while the Train page shows that run live in a Chromium on this machine.
 
-A ratio is the median over the repeats of (time / the engine's in the same repeat), with its quartiles. The processor time
-is this process's, so it leaves out the server and the browser; the wall clock has them in. The engine's own clock stands
-still while others work on its events, so what a run takes beyond it, less what the engine alone takes beyond it (data and
-network), is the lab's share: measured within a run, it does not sway with the machine.
+A ratio is the median over the repeats of (time / the engine's in the same repeat), with its quartiles. Processor time
+is that of this process, without the server and the browser; the wall clock includes them. The engine's own clock is
+paused while others handle its events. The lab's share is therefore the time of a run beyond that clock, minus the same
+of the engine alone (data and network); being measured within a run, it does not vary with the machine's load.
 
-With --answers instead: what the live answers to ten test images add to an epoch of Home's first run on the built-in digits. In turns
-one epoch is trained, and the answers are taken from outputs of that test set; both in this process's processor time.
+With --answers instead: the time that live answers to ten test images add to an epoch of Home's first run on the
+built-in digits. One epoch is trained and the answers are computed from outputs for that test set, in turns; both are
+measured in processor time of this process.
 """
 
 import argparse
@@ -53,7 +54,7 @@ def take_turn(name: str, lab: Lab, seed: int, page: Page, url: str) -> Times:
         return timed(lambda: train_in_lab(lab, run))
     page.goto(f"{url}/train?run={run.id}")
     page.wait_for_selector(".cl-live")
-    page.wait_for_timeout(1500)  # the page rests and polls
+    page.wait_for_timeout(1500)  # until the page only polls
     try:
         return timed(lambda: train_in_lab(lab, run))
     finally:
@@ -63,7 +64,7 @@ def take_turn(name: str, lab: Lab, seed: int, page: Page, url: str) -> Times:
 
 
 def answers_share(lab: Lab, *, calls: int = 200) -> float:
-    """Return the processor time of one evaluation's live answers as a share of that of the epoch before it."""
+    """Return the processor time of one evaluation's live answers as a share of an epoch's."""
     config = get_preset("lenet5-digits").config(epochs=1, device="cpu")
     epoch = timed(lambda: train_alone(lab, config)).cpu
     labels = lab.datasets.load(config.dataset).test_labels
@@ -91,7 +92,8 @@ def main() -> None:
         answers_share(lab)  # the first round is not counted
         shares = [answers_share(lab) for _ in range(given.repeats)]
         print(
-            f"live answers: {statistics.median(shares):.3%} of an epoch ({min(shares):.3%} to {max(shares):.3%}, n = {given.repeats})"
+            f"live answers: {statistics.median(shares):.3%} of an epoch "
+            f"({min(shares):.3%} to {max(shares):.3%}, n = {given.repeats})"
         )
         return
     times: dict[str, list[Times]] = {name: [] for name in CONTESTANTS}
@@ -110,7 +112,8 @@ def main() -> None:
     alone = statistics.median(each.wall for each in times["engine"])
     print(f"n = {given.repeats}, engine alone {alone:.1f} s; median (quartiles)")
     print(
-        "| | processor time × engine | wall clock × engine | beyond the engine's clock, share of it |\n|---|---|---|---|"
+        "| | processor time × engine | wall clock × engine | beyond the engine's clock, share of it |\n"
+        "|---|---|---|---|"
     )
     for name in CONTESTANTS[1:]:
         pairs = list(zip(times[name], times["engine"]))

@@ -1,7 +1,7 @@
-"""Photographs and scans made from pictures of digits: fourteen kinds, each with random parameters from a seeded generator.
+"""Synthesises photographs and scans from pictures of digits: fourteen kinds, with parameters from a seeded generator.
 
-A digit's picture is enlarged to a smooth mask of ink, turned a little, laid on a sheet, lit, photographed (blur, noise,
-8 bits) and saved as a file. The parameters of a kind are drawn anew for every picture.
+A digit's picture is enlarged to a smooth mask of ink, rotated slightly, placed on a sheet, lit, photographed (blur,
+noise, 8 bits) and saved as a file. Every picture has new random parameters.
 """
 
 import io
@@ -19,7 +19,10 @@ _LUMA = np.array([0.299, 0.587, 0.114])
 
 @dataclass(slots=True, eq=False)
 class Scene:
-    """A sheet under the camera: `paper` and `ink` colours (0 to 255), `mask` coverage of ink (H, W), `light` factor."""
+    """A sheet under the camera.
+
+    paper, ink: colours (0 to 255). mask: coverage of ink (H, W). light: factor (H, W).
+    """
 
     paper: np.ndarray
     ink: np.ndarray
@@ -32,7 +35,7 @@ class Scene:
         self.light = np.ones(self.mask.shape, np.float32)
 
     def render(self) -> np.ndarray:
-        """Return the colours float32 (H, W, 3) that reach the lens."""
+        """Return the colours that reach the lens, float32 (H, W, 3)."""
         picture: np.ndarray = np.broadcast_to(self.paper, (*self.mask.shape, 3)).astype(np.float32)
         if self.lines is not None:
             picture = picture + self.lines[..., None] * (self.line_colour - picture)
@@ -42,7 +45,10 @@ class Scene:
 
 
 def enlarge(image: np.ndarray, height: float, random: Random, *, turn: float = 6.0) -> np.ndarray:
-    """Return a mask float32 in [0, 1] of a picture's digit (uint8, light on black), `height` pixels high, turned."""
+    """Return a mask float32 in [0, 1] of a picture's digit (uint8, light on black), `height` pixels high.
+
+    turn: maximum angle of its random rotation, in degrees.
+    """
     rows, columns = np.flatnonzero(image.max(axis=1) > 40), np.flatnonzero(image.max(axis=0) > 40)
     crop = np.pad(image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], 3)
     scale = height / (rows[-1] - rows[0] + 1)
@@ -57,7 +63,10 @@ def enlarge(image: np.ndarray, height: float, random: Random, *, turn: float = 6
 
 
 def lay(mask: np.ndarray, size: tuple[int, int], random: Random, *, margin: float = 0.1) -> np.ndarray:
-    """Return a mask on an empty sheet of `size` (height, width), anywhere but within `margin` of the edges."""
+    """Return a mask at a random position on an empty sheet of `size` (height, width).
+
+    margin: least distance from the edges, as a share of the side.
+    """
     tall, wide = size
     sheet = np.zeros(size, np.float32)
     top = _place(tall, mask.shape[0], margin, random)
@@ -73,7 +82,7 @@ def _place(room: int, length: int, margin: float, random: Random) -> int:
 
 
 def scene(image: np.ndarray, random: Random, *, share: tuple[float, float] = (0.25, 0.6)) -> Scene:
-    """Lay one digit on a light sheet of random size and tint."""
+    """Return one digit on a light sheet of random size and tint. share: range of its height / shorter side."""
     tall, wide = int(random.integers(300, 900)), int(random.integers(300, 900))
     mask = enlarge(image, float(random.uniform(*share)) * min(tall, wide), random)
     paper = np.clip(random.uniform(225, 250) + random.uniform(-8, 4, 3), 0, 252)
@@ -82,7 +91,7 @@ def scene(image: np.ndarray, random: Random, *, share: tuple[float, float] = (0.
 
 
 def photograph(picture: np.ndarray, random: Random, *, noise: float = 4.0, blur: float = 1.2) -> np.ndarray:
-    """Return uint8 of colours float32 (H, W, 3): blurred by the lens, with the noise of a sensor."""
+    """Return colours float32 (H, W, 3) as uint8, with the blur of a lens and the noise of a sensor."""
     blurred = cv2.GaussianBlur(picture, (0, 0), float(random.uniform(0.3, blur)))
     sigma = float(random.uniform(0.5, noise))
     grain = random.normal(0, sigma, (*picture.shape[:2], 1)) + random.normal(0, sigma / 2, picture.shape)
@@ -91,7 +100,7 @@ def photograph(picture: np.ndarray, random: Random, *, noise: float = 4.0, blur:
 
 
 def save(pixels: np.ndarray, random: Random) -> bytes:
-    """Return the bytes of a JPEG (quality 60 to 95) or, once in three, a PNG."""
+    """Return the bytes of a JPEG (quality 60 to 95) or, one time in three, of a PNG."""
     out = io.BytesIO()
     picture = Image.fromarray(pixels)
     if random.integers(0, 3):
@@ -183,7 +192,7 @@ def _scanner(image: np.ndarray, random: Random) -> bytes:
 
 
 def _ruling(size: tuple[int, int], random: Random, *, spacing: float, across: bool, thick: float) -> np.ndarray:
-    """Return coverage of parallel lines, along the rows or across them, by a few degrees askew."""
+    """Return the coverage of parallel lines, (H, W), along the rows or across them, tilted by a few degrees."""
     rows, columns = np.indices(size)
     askew = math.radians(float(random.uniform(-4, 4)))
     depth = (
@@ -237,7 +246,7 @@ def _box(image: np.ndarray, random: Random) -> bytes:
     corners = cv2.boxPoints((middle, size, float(random.uniform(-3, 3))))
     canvas = np.zeros((made.mask.shape[0] * 4, made.mask.shape[1] * 4), np.uint8)
     thick = max(4, round(4 * random.uniform(1.0, 5.0)))
-    shifts = range(-2, 3) if random.integers(0, 3) == 0 else range(1)  # once in three a comb of fields
+    shifts = range(-2, 3) if random.integers(0, 3) == 0 else range(1)  # one time in three, a row of boxes
     for shift in shifts:
         moved = corners + (corners[2] - corners[1]) * shift
         cv2.polylines(canvas, [np.round(4 * moved).astype(np.int32)], True, 255, thick, cv2.LINE_AA)
@@ -268,7 +277,7 @@ def _alpha(image: np.ndarray, random: Random) -> bytes:
     layer = np.empty((*made.mask.shape, 4), np.uint8)
     layer[..., :3] = colour
     layer[..., 3] = np.rint(255 * made.mask)
-    if random.integers(0, 2):  # what is transparent has no colour of its own
+    if random.integers(0, 2):  # transparent pixels are black
         layer[layer[..., 3] == 0] = 0
     picture = Image.fromarray(layer)
     out = io.BytesIO()
@@ -279,11 +288,11 @@ def _alpha(image: np.ndarray, random: Random) -> bytes:
 
 
 def _colour(image: np.ndarray, random: Random) -> bytes:
-    """Ink and paper of one brightness but another hue; as RGB, CMYK or CIELAB."""
+    """Return ink and paper with the same brightness but different hues; as RGB, CMYK or CIELAB."""
     made = scene(image, random)
     while True:
         made.paper, made.ink = random.uniform(20, 235, 3), random.uniform(20, 235, 3)
-        made.ink += (made.paper - made.ink) @ _LUMA  # now equally bright
+        made.ink += (made.paper - made.ink) @ _LUMA  # makes them equally bright
         if np.abs(made.paper - made.ink).max() > 90 and made.ink.min() >= 0 and made.ink.max() <= 255:
             break
     picture = Image.fromarray(photograph(made.render(), random, noise=3))
@@ -310,13 +319,13 @@ def _small(image: np.ndarray, random: Random) -> bytes:
 
 
 def _crop(mask: np.ndarray, margin: int) -> np.ndarray:
-    """Return a mask cut to its ink, with so many pixels of paper around it."""
+    """Return a mask cropped to its ink, with `margin` pixels of paper around it."""
     rows, columns = np.flatnonzero(mask.max(axis=1) > 0.3), np.flatnonzero(mask.max(axis=0) > 0.3)
     return np.pad(mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], margin)
 
 
 def _tight(image: np.ndarray, random: Random) -> bytes:
-    """Cut out up to the ink, or with a margin of a few pixels; once in three light on dark, once in three unevenly lit."""
+    """Return a crop with at most a few pixels of margin; a third are light on dark, a third are unevenly lit."""
     cut = _crop(enlarge(image, float(random.uniform(120, 420)), random), max(0, int(random.integers(-6, 12))))
     paper, ink = np.full(3, random.uniform(215, 250)), np.full(3, random.uniform(10, 80))
     made = Scene(ink, paper, cut) if random.integers(0, 3) == 0 else Scene(paper, ink, cut)
@@ -326,7 +335,7 @@ def _tight(image: np.ndarray, random: Random) -> bytes:
 
 
 def _bold(image: np.ndarray, random: Random) -> bytes:
-    """Written with a pen up to a fifth of the digit's height wide, beside the width it had."""
+    """Return a digit with strokes widened by up to a sixth of its height."""
     mask = np.pad(_crop(enlarge(image, 300, random), 0), 60)
     wide = int(random.integers(20, 50))
     mask = cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (wide, wide)))
@@ -339,7 +348,7 @@ def _bold(image: np.ndarray, random: Random) -> bytes:
 
 
 def _touching(images: np.ndarray, random: Random) -> bytes:
-    """Several digits side by side, each pushed to the left until it touches, and by up to 8 pixels further."""
+    """Return several digits side by side, each moved to the left until it touches, and by up to 8 pixels further."""
     masks = [_crop(enlarge(image, 200, random), 0) for image in images]
     sheet = np.zeros((max(len(mask) for mask in masks) + 160, 300 * len(masks) + 200), np.float32)
     end = 150
@@ -358,7 +367,7 @@ def _touching(images: np.ndarray, random: Random) -> bytes:
     return _shot(Scene(paper, ink, sheet), random)
 
 
-SEVERAL: dict[str, tuple[int, Callable[[np.ndarray, Random], bytes]]] = {  # how many digits (N, 28, 28) a picture shows
+SEVERAL: dict[str, tuple[int, Callable[[np.ndarray, Random], bytes]]] = {  # number of digits, and their photograph
     "two that touch": (2, _touching),
     "three that touch": (3, _touching),
 }

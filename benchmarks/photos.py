@@ -1,10 +1,10 @@
-"""How well photographs and scans of digits are read: fourteen kinds made from test digits, through the pages' own path.
+"""How well photographs and scans of digits are read: fourteen kinds, synthesised from test digits.
 
-And those of several digits that touch, where they are asked for with `--kind`.
+Kinds with several digits that touch are available with `--kind`.
 
-Each kind is made from the same test digits with random parameters (`benchmarks.photo_kinds`), saved as a file, decoded,
-searched for digits and read by the run's network with its own rule for "unsure". Prints a Markdown table: read rightly,
-wrong and sure, unsure, no digit or several found, and the processor's time a picture.
+All kinds use the same test digits with random parameters (`benchmarks.photo_kinds`). Each picture is saved as a file,
+decoded, searched for digits and read by the run's network with its rule for "unsure", by the same code as on the pages.
+Prints a Markdown table: read rightly, wrong and sure, unsure, no digit or several found, processor time per picture.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from lab.sketch.unsure import UnsureRule
 
 @dataclass(slots=True)
 class Tally:
-    """What became of a kind's pictures. wrong: (number, answer, probability) of those that were not read rightly."""
+    """Counts of one kind's outcomes. wrong: (number, answer, probability) of the pictures that were read wrongly."""
 
     right: int = 0
     sure_wrong: int = 0
@@ -46,7 +46,7 @@ def main() -> None:
     """Measure one run and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", help="id or name of a run in this lab's store")
-    parser.add_argument("--images", type=int, default=100, help="digits a kind")
+    parser.add_argument("--images", type=int, default=100, help="digits per kind")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--kind", action="append", choices=sorted({*KINDS, *SEVERAL}), help="only this kind; may be repeated"
@@ -62,7 +62,7 @@ def main() -> None:
     labels = dataset.test_labels if options.split == "test" else dataset.train_labels
     order = np.random.default_rng([options.seed, len(images)]).permutation(len(images))
     rule = learn_network_rule(loaded, dataset)
-    print(f"{options.images} {options.split} digits a kind, seed {options.seed}\n")
+    print(f"{options.images} {options.split} digits per kind, seed {options.seed}\n")
     print("| kind | read rightly | wrong and sure | unsure | no digit found | several found | CPU ms, median | most |")
     print("|---|---:|---:|---:|---:|---:|---:|---:|")
     for kind in options.kind or KINDS:
@@ -77,7 +77,7 @@ def main() -> None:
 def measure(
     kind: str, images_NDHW: np.ndarray, labels_ND: np.ndarray, loaded: LoadedNetwork, rule: UnsureRule, *, seed: int
 ) -> Tally:
-    """Read one kind's photographs, each of D digits (uint8 (N, D, 28, 28))."""
+    """Return the outcomes of reading one kind of photographs, each of D digits (uint8 (N, D, 28, 28))."""
     tally = Tally()
     reader = Reader(loaded, RECIPES["mnist"], rule)
     for number, (images, labels) in enumerate(zip(images_NDHW, labels_ND, strict=True)):
@@ -102,7 +102,7 @@ def measure(
 
 
 def picture(kind: str, images: np.ndarray, number: int, *, seed: int) -> bytes:
-    """Return the file of one photograph of digits (D, 28, 28); its parameters depend on kind, number and seed only."""
+    """Return one photograph of digits (D, 28, 28) as a file; its parameters depend only on kind, number and seed."""
     random = np.random.default_rng([seed, zlib.crc32(kind.encode()), number])
     return SEVERAL[kind][1](images, random) if kind in SEVERAL else KINDS[kind](images[0], random)
 

@@ -1,7 +1,7 @@
-"""The README's pictures, in both themes, from a real Chromium on a fresh lab: `python -m benchmarks.pictures`.
+"""Takes the README's screenshots in both themes, in a real Chromium on a fresh lab: `python -m benchmarks.pictures`.
 
 A server starts with an empty home and no data set. Home, Inside and Draw show the examples that ship with the lab; the
-run on Train is the one that Home's first button trains, which takes a minute. The files are written to `docs/images`.
+run on Train is the one started by Home's first button, which takes a minute. The files are written to `docs/images`.
 """
 
 import argparse
@@ -21,21 +21,19 @@ _SIZE = (1280, 860)
 _DIGIT = "3"
 _READY = '[data-testid="stApp"][data-test-script-state="notRunning"][data-test-connection-state="CONNECTED"]'
 _TIMEOUT_MS = 300_000
-_DOWN_PX = (
-    300  # to the whole network on Inside; farther down the slider, which stays in sight, covers the choice of the image
-)
-_REST_MS = 1_500  # until charts and pictures have been drawn
+_DOWN_PX = 300  # scrolls Inside to the whole network; farther down, the sticky slider covers the image picker
+_REST_MS = 1_500  # wait for charts and pictures to be drawn
 
 
 def main() -> None:
-    """Take the pictures."""
+    """Take the screenshots."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=_FOLDER, help="folder of the pictures")
     folder: Path = parser.parse_args().out
     folder.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox"])
-        # The server's worker may still be writing its last lines there.
+        # The server's worker may still be writing there.
         with (
             tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home,
             serve(Path(home), only_digits=True) as url,
@@ -58,7 +56,7 @@ def _open(browser: Browser, theme: str) -> Page:
 
 
 def _train(browser: Browser, url: str) -> str:
-    """Press Home's first button and return the address of its run, once that has finished."""
+    """Press Home's first button, wait until its run has finished, and return the run's address."""
     page = _open(browser, "light")
     page.goto(url)
     page.get_by_role("button", name="Train a LeNet").click()
@@ -101,8 +99,8 @@ def _take(browser: Browser, url: str, theme: str, run: str, folder: Path) -> Non
 def _draw(page: Page) -> None:
     pad = page.locator("[data-pad]")
     pad.wait_for()
-    page.wait_for_timeout(_REST_MS)  # what comes above the pad moves it
-    if not page.locator("[data-answer]").count():  # the tab brings its last drawing along
+    page.wait_for_timeout(_REST_MS)  # content that appears above the pad moves it
+    if not page.locator("[data-answer]").count():  # the tab may have restored its last drawing
         for stroke in place_strokes(POLYLINES[_DIGIT], Hand()):
             draw_stroke(page, "[data-pad]", stroke.points)
 

@@ -1,9 +1,9 @@
-"""What the fair queue costs: `python -m benchmarks.queue [--queued 1000] [--owners 1 10 100] [--postgres] [--repeats 50]`.
+"""Cost of the fair queue: `python -m benchmarks.queue [--queued 1000] [--owners 1 10 100] [--postgres] [--repeats 50]`.
 
-Queues runs of several owners and priorities, then takes the median time of a claim (with the end of the claimed run and one new
-run outside the clock, so that as many wait each time), of the page's list of the first 6 and of all, and of a move past other
-owners, in milliseconds of this process's processor time and of the clock. The store is an SQLite file in a temporary folder, or a
-Postgres server of its own. Prints rows for docs/benchmarks.md.
+Queues runs of several owners and priorities, then measures the median time of a claim (finishing the claimed run and
+queueing a new one, which keeps the queue's length, are not timed), of listing the first 6 and all, and of a move past
+other owners, in milliseconds of processor time of this process and of wall-clock time. The store is an SQLite file in a
+temporary folder, or a temporary Postgres server. Prints rows for docs/benchmarks.md.
 """
 
 import argparse
@@ -29,7 +29,7 @@ _SHOWN = 6  # on the page Train
 
 @contextmanager
 def opened_store(*, postgres: bool) -> Iterator[RunStore]:
-    """Give an empty store that is gone afterwards."""
+    """Yield an empty store that is deleted afterwards."""
     if postgres:
         with started_server() as server:
             store = RunStore.open(server.url)
@@ -43,7 +43,7 @@ def opened_store(*, postgres: bool) -> Iterator[RunStore]:
 
 
 def fill(store: RunStore, queued: int, owners: int) -> Callable[[], str]:
-    """Queue so many runs; return what queues one more and returns its id."""
+    """Queue `queued` runs; return a function that queues one more and returns its id."""
     counter = itertools.count()
 
     def one() -> str:
@@ -59,13 +59,13 @@ def fill(store: RunStore, queued: int, owners: int) -> Callable[[], str]:
 
 
 class Stopwatch:
-    """The times of each kind of call, in milliseconds of the processor and of the clock."""
+    """The times of each kind of call: (processor, wall clock) in milliseconds."""
 
     def __init__(self) -> None:
         self.times: dict[str, list[tuple[float, float]]] = {}
 
     def time(self, what: str, act: Callable[[], RunRecord | object]) -> RunRecord | object:
-        """Time a call and return its answer."""
+        """Time a call and return its result."""
         processor, clock = time.process_time(), time.perf_counter()
         answer = act()
         spent = 1_000 * (time.process_time() - processor), 1_000 * (time.perf_counter() - clock)
@@ -74,7 +74,7 @@ class Stopwatch:
 
 
 def measure(store: RunStore, *, queued: int, owners: int, repeats: int) -> Stopwatch:
-    """Time every kind of call."""
+    """Return the times of every kind of call."""
     one, me, watch = fill(store, queued, owners), Owner.of_this_process(), Stopwatch()
     for _ in range(repeats):
         run = watch.time("claim", partial(store.leases.claim, slot="cpu", owner=me))
@@ -89,11 +89,11 @@ def measure(store: RunStore, *, queued: int, owners: int, repeats: int) -> Stopw
 
 
 def main() -> None:
-    """Print one row a number of owners and kind of call."""
+    """Print one row for each number of owners and kind of call."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--queued", type=int, default=1_000)
     parser.add_argument("--owners", type=int, nargs="+", default=[1, 10, 100])
-    parser.add_argument("--postgres", action="store_true", help="a server of its own instead of an SQLite file")
+    parser.add_argument("--postgres", action="store_true", help="a temporary server instead of an SQLite file")
     parser.add_argument("--repeats", type=int, default=50)
     arguments = parser.parse_args()
     print(f"| {arguments.queued} queued | owners | n | processor, median | clock, median | clock, slowest |")

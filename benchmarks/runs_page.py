@@ -1,8 +1,8 @@
-"""How quick the Runs page stays: 10,000 made-up runs with metrics, on disk: `python -m benchmarks.runs_page`.
+"""Speed of the Runs page with 10,000 synthetic runs with metrics, on disk: `python -m benchmarks.runs_page`.
 
-Times what the page asks of the store (count, one page of 25, searches, sorts), the overlay of ten runs from the points
-to the figure's JSON, one run of a million points, and the page's whole script (Streamlit's AppTest, no browser). Prints
-the table for docs/benchmarks.md in milliseconds, by the clock and of the processor.
+Times the page's queries to the store (count, one page of 25, searches, sorts), the overlay of ten runs from the points
+to the figure's JSON, one run with a million points, and the page's whole script (Streamlit's AppTest, no browser).
+Prints the table for docs/benchmarks.md in milliseconds of wall-clock and processor time.
 """
 
 import argparse
@@ -45,14 +45,14 @@ MILLION = 1_000_000
 
 
 class Took(NamedTuple):
-    """One call, in milliseconds: by the clock, and of the processor (which others on the machine do not change)."""
+    """One call, in milliseconds: wall clock, and processor time (which does not depend on other processes)."""
 
     wall: float
     cpu: float
 
 
 def timed(work: Callable[[], object], *, repeats: int) -> list[Took]:
-    """Return how long each call took, after one that is not counted."""
+    """Return the time of each call, after a first one that is not counted."""
     work()
     took = []
     for _ in range(repeats):
@@ -70,7 +70,7 @@ def row(label: str, took: list[Took]) -> str:
 
 
 def measure_table(store: RunStore, repeats: int) -> Iterator[str]:
-    """Time one page and its count for every search."""
+    """Yield lines for one page of every search, and for counts."""
     for label, (where, order, offset) in SEARCHES.items():
 
         def ask(where: str = where, order: str = order, offset: int = offset) -> None:
@@ -85,14 +85,14 @@ def measure_table(store: RunStore, repeats: int) -> Iterator[str]:
 
 
 def overlay_json(curves: list[RunCurves]) -> OverlayInfo:
-    """Do what the page does for one chart once the points are there."""
+    """Do what the page does for one chart after reading the points."""
     info = overlay_info(curves, OverlayOptions())
     overlay_figure(info).to_json()
     return info
 
 
 def measure_overlay(store: RunStore, repeats: int) -> Iterator[str]:
-    """Time ten runs and one run of a million points, from the database to the figure."""
+    """Yield lines for ten runs and for one run of a million points, from the database to the figure."""
     runs = store.runs.list(limit=10, offset=100)
     yield row("points of 10 runs from the database", timed(lambda: _curves(store, runs), repeats=repeats))
     curves = _curves(store, runs)
@@ -120,7 +120,7 @@ def _long_run(store: RunStore) -> RunRecord:
 
 
 def measure_page(store: RunStore, repeats: int) -> Iterator[str]:
-    """Time a rerun of the whole page, as a click causes it."""
+    """Yield lines for reruns of the whole page, as caused by a click."""
     chosen = ".".join(run.id for run in store.runs.list(limit=10, offset=100))
     for label, address in (("table only", {}), ("table and 10 runs overlaid (2 charts)", {"runs": chosen})):
         app = AppTest.from_file(str(ENTRY), default_timeout=120)
@@ -133,14 +133,14 @@ def measure_page(store: RunStore, repeats: int) -> Iterator[str]:
 
 @contextmanager
 def store_of(runs: int, steps: int) -> Iterator[RunStore]:
-    """Give a store of made-up runs in a home of its own, which the page finds through the environment."""
+    """Yield a store of synthetic runs in a temporary home, which the page finds through the environment."""
     with tempfile.TemporaryDirectory() as home:
         os.environ["LAB_HOME"] = home
         store = RunStore.open(f"sqlite:///{home}/lab.db")
         began = time.perf_counter()
         fill(store, runs=runs, steps=steps)
         size = Path(home, "lab.db").stat().st_size / 1e6
-        print(f"{runs:,} runs of {steps} steps, {size:,.0f} MB, made in {time.perf_counter() - began:.0f} s\n")
+        print(f"{runs:,} runs of {steps} steps, {size:,.0f} MB, generated in {time.perf_counter() - began:.0f} s\n")
         yield store
 
 

@@ -1,9 +1,10 @@
-"""What a full store costs on Postgres: 100,000 finished runs and 1,000 queued ones: `python -m benchmarks.scale`.
+"""Cost of a full store on Postgres, with 100,000 finished runs and 1,000 queued ones: `python -m benchmarks.scale`.
 
-Starts a Postgres server of its own (or takes `--database`, whose store it fills). Times what a worker asks for (claim,
-heartbeat, points, a host's sign of life), what a page asks for (25 runs with their count, the machines and who waits), and from
-these how much 1,000 workers would take at the pace at which so many ask (`lab.runs.pace`). Prints the table for docs/benchmarks.md: of the processor (this process and the
-server's together, which others on the machine do not change) and by the clock.
+Starts a temporary Postgres server (or uses `--database`, whose store it fills). Times the queries of workers (claim,
+heartbeat, points, a host's sign of life) and of pages (25 runs with their count, the machines and what waits), and
+computes from these the load of 1,000 workers at the intervals at which that many poll (`lab.runs.pace`). Prints the
+table for docs/benchmarks.md: processor time (of this process and the server together, which does not depend on other
+processes) and wall-clock time.
 """
 
 import argparse
@@ -40,17 +41,17 @@ from lab.worker.supervisor.membership import ASK_S, MOST_ASK_S
 from lab.worker.training_pace import TrainingPace
 from tests.postgres import started_server
 
-PART = 1_000  # made-up rows; the others are copies of them with other names, times and results
+PART = 1_000  # generated rows; the others are copies of them with other names, times and results
 WORKERS = 1_000
 TRAINING = 1_000
-STEPS = 100  # of a flush of points, with loss and accuracy of each
+STEPS = 100  # steps in one flush of points, with loss and accuracy for each
 SEARCH = "arch:lenet* lr<0.01 tag:report-d state:finished"
 SETTING = "lr<0.0002"  # reads the configuration of every run
 _CURVES = (
     *("batch/accuracy", "batch/loss", "grad_norm", "images_per_second", "lr", "memory_mb"),
     *(f"{split}/{metric}" for split in ("train", "val", "test") for metric in ("accuracy", "loss")),
 )
-# Of a run of LeNet-5, as its worker wrote them.
+# From a run of LeNet-5, as written by its worker.
 _PROGRESS = """{"device": "cpu", "epoch": 10, "epochs": 10, "eta_seconds": 0.0, "images_per_second": 2511.5651086894163,
 "phase": "training", "total_steps": 100}"""
 _SUMMARY = """{"epoch": 10, "final_epoch": 10, "outcome": "finished", "seconds": 3.1647203680040548, "step": 100, "steps": 100,
@@ -62,14 +63,14 @@ _ENVIRONMENT = """{"cores": 2, "device": "cpu", "matmul": "highest", "name": "AM
 
 
 class Took(NamedTuple):
-    """One call: by the clock in milliseconds, and of the processor, here and in the server, as a mean of all calls."""
+    """Milliseconds of each call by the wall clock, and the mean processor time of all calls, here and in the server."""
 
     wall_ms: list[float]
     cpu_ms: float
 
 
 def fill(store: RunStore, *, runs: int, queued: int) -> None:
-    """Put finished runs past the store's doors, copies of a few made-up ones, and queued ones through them."""
+    """Write finished runs, copies of a few generated ones, directly into the tables, and queue others regularly."""
     draw = np.random.default_rng(0)
     made = min(PART, runs)
     rows = [_made_up_row(draw, number) for number in range(1, made + 1)]
@@ -102,7 +103,7 @@ def fill(store: RunStore, *, runs: int, queued: int) -> None:
 
 
 def _made_up_row(draw: np.random.Generator, number: int) -> dict[str, Any]:
-    """Return a finished run's row, as long as those of real runs: what is beside the configuration decides how that is stored."""
+    """Return a finished run's row of realistic length: the other columns affect how the configuration is stored."""
     config, floor = random_config(draw, seed=number), float(draw.uniform(0.02, 0.3))
     row = drawn_row(draw, config, number=number, steps=100, floor=floor)
     latest = {name: float(draw.uniform()) for name in _CURVES}
@@ -115,13 +116,13 @@ def _made_up_row(draw: np.random.Generator, number: int) -> dict[str, Any]:
 
 
 class Clock:
-    """Times calls. server: a process of Postgres, whose own and whose children's processor time counts; 0 for none."""
+    """Times calls. server: id of a Postgres process, whose processor time counts with its children's; 0 for none."""
 
     def __init__(self, repeats: int, server: int) -> None:
         self.repeats, self._server = repeats, server
 
     def timed(self, work: Callable[[], object], *, after: Callable[[], object] = lambda: None) -> Took:
-        """Return how long calls took, after one that is not counted. after: what is not timed, behind each call."""
+        """Return the times of calls, after a first one that is not counted. after: called twice, not timed."""
         work()
         after()
         wall, began = [], self._processor_s()
@@ -141,7 +142,7 @@ class Clock:
                 with suppress(psutil.NoSuchProcess):
                     used = one.cpu_times()
                     total += used.user + used.system
-            # Those that have ended: a search is shared by processes of the server that live for one statement.
+            # Children that have ended: parallel queries use server processes that live for one statement.
             total += process.cpu_times().children_user + process.cpu_times().children_system
         return total
 
@@ -154,7 +155,7 @@ def line(label: str, took: Took, goal_ms: float | None = None) -> str:
 
 
 def measure(lab: Lab, clock: Clock) -> Iterator[str]:
-    """Time everything and yield the lines."""
+    """Yield the lines of the table."""
     store, owner = lab.store, Owner("bench", 1, "x")
     slots = iter(range(10 * clock.repeats))
     claims = clock.timed(lambda: store.leases.claim(slot=f"slot {next(slots)}", owner=owner))
@@ -229,12 +230,13 @@ def measure(lab: Lab, clock: Clock) -> Iterator[str]:
         f"\nProcessor seconds a second, here and in the server, computed from these. {WORKERS:,} workers that train: "
         + ", ".join(f"{what} {WORKERS * ms / 1000:.1f}" for what, ms in every.items())
         + f"; {WORKERS:,} that wait: looks {WORKERS * idle.cpu_ms / look_s / 1000:.2f}, signs of life "
-        f"{WORKERS * announced.cpu_ms / SEEN_S / 1000:.2f}; one run a minute for each: {WORKERS * claims.cpu_ms / 60_000:.2f}."
+        f"{WORKERS * announced.cpu_ms / SEEN_S / 1000:.2f}; one run a minute for each: "
+        f"{WORKERS * claims.cpu_ms / 60_000:.2f}."
     )
 
 
 def _train_elsewhere(store: RunStore) -> None:
-    """Have runs be in training on as many other hosts. Their rows are changed past the store's doors, and nobody reads them."""
+    """Set runs to be in training on as many other hosts, by changing their rows directly."""
     with store.database.write() as connection:
         connection.execute(
             text(
@@ -253,7 +255,7 @@ def _end_elsewhere(store: RunStore) -> None:
 
 @contextmanager
 def store_url(given: str) -> Iterator[tuple[str, int]]:
-    """Give the address of an empty store on Postgres, and the process of its server where that is ours, else 0."""
+    """Yield the address of an empty store on Postgres, and the id of its server process, 0 for a given database."""
     if given:
         yield given, 0
         return
@@ -267,7 +269,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=100_000)
     parser.add_argument("--queued", type=int, default=1_000)
     parser.add_argument("--repeats", type=int, default=30)
-    parser.add_argument("--database", default="", help="an empty Postgres database instead of a server of its own")
+    parser.add_argument("--database", default="", help="an empty Postgres database instead of a temporary server")
     asked = parser.parse_args()
     with store_url(asked.database) as (url, server), TemporaryDirectory() as home:
         lab = Lab(Settings.from_env({"LAB_HOME": str(Path(home)), "LAB_DATABASE": url, "LAB_DEVICE": "cpu"}))
@@ -277,9 +279,9 @@ def main() -> None:
             version = connection.execute(text("SHOW server_version")).scalar_one()
             size = int(connection.execute(text("SELECT pg_total_relation_size('runs')")).scalar_one()) / 1e6
         print(
-            f"{asked.runs:,} finished runs and {asked.queued:,} queued ones, {size:,.0f} MB, made in "
-            f"{time.perf_counter() - began:.0f} s; {platform.machine()}, {os.cpu_count()} cores, Postgres {version}, load "
-            f"{os.getloadavg()[0]:.0f}; milliseconds\n"
+            f"{asked.runs:,} finished runs and {asked.queued:,} queued ones, {size:,.0f} MB, generated in "
+            f"{time.perf_counter() - began:.0f} s; {platform.machine()}, {os.cpu_count()} cores, Postgres {version}, "
+            f"load {os.getloadavg()[0]:.0f}; milliseconds\n"
         )
         print("| what | n | processor, mean | clock, median | clock, slowest | goal |\n|---|---:|---:|---:|---:|---:|")
         for words in measure(lab, Clock(asked.repeats, server)):

@@ -1,10 +1,10 @@
-"""How well networks read drawings: test digits drawn again by other hands, through the Draw page's own path.
+"""How well networks read drawings: test digits redrawn in other hands, processed as on the Draw page.
 
-The middle lines of the data set's test digits (with --source those of another one, such as `mnist`, whose digits small
-images can be tested with) and ten digits written as polylines are drawn on a 280×280 canvas with pens 4 to
-34 wide, 70 to 240 high, slanted by -20° to 30°, turned by up to 12°, anywhere on the canvas. Each drawing is normalised
-as on the page, with all steps and without each, and read by every given run. Digits whose middle line does not keep
-their shape are left out, and counted. Prints a Markdown table.
+The centre lines of the data set's test digits (with --source, those of another data set, such as `mnist` to test runs
+on smaller images) and ten polyline digits are drawn on a 280×280 canvas: pens 4 to 34 wide, digits 70 to 240 high,
+slanted by -20° to 30°, turned by up to 12°, anywhere on the canvas. Each drawing is normalised as on the page, with all
+steps and without each of them, and read by every given run. Digits whose centre lines do not preserve their shape are
+left out. Prints a Markdown table.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from lab.sketch.reading import compute_probabilities
 from lab.sketch.render import POLYLINES, draw_digit, random_hand
 from lab.sketch.sketch import Sketch
 
-FAITHFUL = 0.75  # shared ink below which a trace is another drawing (blots have no middle line) and is left out
+FAITHFUL = 0.75  # least share of common ink; other traces (such as those of blots) are left out
 VARIANTS: dict[str, frozenset[str]] = {
     "all steps": ALL_STEPS,
     **{f"without {step}": ALL_STEPS - {step} for step in STEPS},
@@ -36,10 +36,10 @@ def main() -> None:
     """Measure the given runs and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", nargs="+", help="ids or names of runs in this lab's store")
-    parser.add_argument("--images", type=int, default=2000, help="test digits to draw again")
+    parser.add_argument("--images", type=int, default=2000, help="test digits to redraw")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
-        "--source", default="", help="data set whose test digits are drawn again; the runs' own unless given"
+        "--source", default="", help="data set whose test digits are redrawn; by default that of the runs"
     )
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -49,7 +49,7 @@ def main() -> None:
     source = lab.datasets.load(options.source) if options.source else dataset
     sketches, labels, hands = drawings(source, images=options.images, seed=options.seed)
     print(
-        f"{len(sketches):,} drawings (seed {options.seed}): {hands[0]:,} test digits drawn again, {hands[1]:,} polylines\n"
+        f"{len(sketches):,} drawings (seed {options.seed}): {hands[0]:,} redrawn test digits, {hands[1]:,} polylines\n"
     )
     columns = {name: variant(sketches, steps, dataset) for name, steps in VARIANTS.items()}
     print("| network | trained with | test set | " + " | ".join(VARIANTS) + " | polylines, all steps |")
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def drawings(dataset: Dataset, *, images: int, seed: int) -> tuple[list[Sketch], np.ndarray, tuple[int, int]]:
-    """Return sketches, their labels, and how many are redrawn test digits and how many polylines."""
+    """Return sketches, their labels, and the numbers of redrawn test digits and of polyline digits among them."""
     random = np.random.default_rng(seed)
     sketches, labels = [], []
     for image, label in zip(dataset.test_images[:images], dataset.test_labels[:images], strict=True):

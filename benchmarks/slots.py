@@ -1,9 +1,9 @@
-"""What slots save: `python -m benchmarks.slots [--slots 1 2] [--runs 8] [--epochs 10] [--repeats 3] [--device cpu]`.
+"""Time saved by slots: `python -m benchmarks.slots [--slots 1 2] [--runs 8] [--epochs 10] [--repeats 3]`.
 
-Trains the same LeNet-5 runs on the digits with each number of slots, by the lab's own supervisor and workers in homes of their
-own. The clock runs from the moment at which the first run is queued, with every worker started and warm, to the end of the last
-run. Prints each time, the ratio to the first number of slots, and whether every run has the same test loss, to the last bit. Needs a
-quiet machine; with LAB_DATA set, `--dataset mnist` takes the real images.
+Trains the same LeNet-5 runs on the digits with each number of slots, with the lab's own supervisor and workers in
+temporary homes. The clock runs from queueing the first run, with all workers started and warm, to the end of the last
+run. Prints each time, the ratio to the first number of slots, and whether the test losses of every run are bitwise
+identical. Needs a quiet machine; with LAB_DATA set, `--dataset mnist` uses the real images.
 """
 
 import argparse
@@ -22,12 +22,12 @@ from lab.settings import Settings
 from lab.worker.supervisor.launch import is_running
 from lab.worker.supervisor.pid_files import read_pid_file, supervisor_pid_path
 
-_READY_S = 600.0  # for all workers to start, on a slow machine
+_READY_S = 600.0  # time limit for each wait, generous for slow machines
 _POLL_S = 0.05
 
 
 def measure(slots: int, configs: list[RunConfig], *, device: str) -> tuple[float, list[float | None]]:
-    """Return the seconds that the runs take together, and the test loss of each."""
+    """Return the total seconds of the runs, and the test loss of each."""
     with tempfile.TemporaryDirectory() as home:
         environment = {**os.environ, "LAB_HOME": home, "LAB_DEVICE": device, "LAB_SLOTS": str(slots)}
         lab = Lab(Settings.from_env(environment))
@@ -47,7 +47,7 @@ def measure(slots: int, configs: list[RunConfig], *, device: str) -> tuple[float
 
 
 def _start_workers(lab: Lab, config: RunConfig, slots: int) -> None:
-    """Let every slot train a run of its own before the clock runs, so that no start of a process is measured."""
+    """Have every slot train a run before the clock starts, so that the start of processes is not measured."""
     long = config.replace(epochs=10_000, keep_mb=1)
     first = [
         lab.submissions.submit(lab.validation.resolve(long.replace(seed=1_000 + slot))).run.id for slot in range(slots)

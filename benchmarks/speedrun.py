@@ -1,15 +1,15 @@
-"""99 % on MNIST in seconds: the preset `speedrun` on seeds that chose nothing, with every seed's accuracy and time.
+"""99 % on MNIST in seconds: the preset `speedrun` on held-out seeds, with every seed's accuracy and time.
 
     LAB_DATA=... python -m benchmarks.speedrun [--seeds 5] [--threads 2]
 
 The recipe: `speedrun-cnn` (first layer frozen to PCA-whitening filters and their negatives, batch norm), Muon with Adam
 for the rest, one-cycle, label smoothing 0.1, batch 128, half an epoch. The settings were chosen on seeds 100 to 103
 (learning rate 0.03 / 0.05 / 0.08: 99.02 / 99.06 / 99.04 %; momentum 0.8 / 0.95: 99.06 / 98.92 %; random crop 99.00 %;
-weight decay 0.1: 99.05 %; beta 2 of 0.95: 99.02 %); the seeds used here were never looked at while choosing.
+weight decay 0.1: 99.05 %; beta 2 of 0.95: 99.02 %); the seeds used here were never used for choosing.
 
-Training time is the engine's own time on updates; the total adds the evaluations before and after, and the first
-layer's linear algebra. CPU seconds are the process's during the updates, all threads together: on a busy machine they
-say more than the wall clock.
+Training time is the engine's own time on updates; the total adds the evaluations before and after, and the linear
+algebra of the first layer. CPU seconds are those of the process during the updates, all threads together: on a busy
+machine they are more informative than the wall clock.
 """
 
 import argparse
@@ -37,7 +37,7 @@ GOAL_ACCURACY, GOAL_SECONDS = 0.99, 5.0
 
 @dataclass(frozen=True)
 class Result:
-    """One seed: share of right answers on the 10,000 test images, seconds."""
+    """Results of one seed: accuracy on the 10,000 test images in [0, 1], and seconds."""
 
     seed: int
     accuracy: float
@@ -82,7 +82,8 @@ def main() -> None:
         result = run_seed(config.replace(seed=seed), data, device)
         results.append(result)
         print(
-            f"| {seed} | {result.accuracy:.2%} | {result.train_s:.2f} | {result.total_s:.2f} | {result.train_cpu_s:.2f} |",
+            f"| {seed} | {result.accuracy:.2%} | {result.train_s:.2f} | {result.total_s:.2f} "
+            f"| {result.train_cpu_s:.2f} |",
             flush=True,
         )
     accuracy = statistics.mean(r.accuracy for r in results)

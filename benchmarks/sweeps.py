@@ -1,12 +1,14 @@
-"""What pausing and promoting saves, and what a decision costs: `python -m benchmarks.sweeps [--repeats 10] [--trials 64]`.
+"""Savings of pausing and promoting trials, and the cost of decisions: `python -m benchmarks.sweeps [--repeats 10]`.
 
-Two searches over six hyperparameters of LeNet-5 on the digits, or with `--mnist 2000` on so many images of MNIST (and as many of its
-test images) under LAB_DATA, by the sweep's own code (`lab.sweeps`) and the engine, without a store: random search that trains every trial to its end, and TPE with asynchronous successive halving. A trial at its rung is
-a suspended training; tests show that the store's checkpoint gives the same bits. Printed: the test accuracy of the trial with the
-best validation, and the epochs paid for. Both searches of one repeat have one seed; every repeat prints its row.
+Runs two searches over six hyperparameters of LeNet-5, with `--trials` trials each, by the sweep's own code
+(`lab.sweeps`) and the engine, without a store: random search that trains every trial to its end, and TPE with
+asynchronous successive halving. The data are the digits, or with `--mnist 2000` that many images of MNIST under
+LAB_DATA (and as many of its test images). A trial paused at its rung is a suspended generator; tests show that the
+store's checkpoint gives bitwise identical results. Prints the test accuracy of the best trial by validation, and the
+epochs trained. Both searches of a repeat use the same seed; every repeat prints its row.
 
-`--promotions 100` trains so many trials with pauses and without, and compares their bits. `--scale 1000` fills a store with so many trials instead, and prints what the table, a decision, a suggestion and each
-picture take.
+`--promotions 100` trains that many trials with and without pauses and compares the results bit for bit. `--scale 1000`
+fills a store with that many trials, and prints the times of the table, a decision, a suggestion and each picture.
 """
 
 import argparse
@@ -65,21 +67,21 @@ BASE = {"arch": "lenet5", "dataset": "digits", "epochs": EPOCHS, "val_fraction":
 
 
 def spec_of(method: str, *, trials: int, seed: int, halving: dict[str, int] | None, mnist: int = 0) -> SweepSpec:
-    """Return one of the two searches; the seed of its trials differs as well, and with it split and weights."""
+    """Return one of the two searches. seed: also the seed of its trials, which determines split and initial weights."""
     base = {**BASE, "seed": seed, **({"dataset": "mnist", "train_limit": mnist} if mnist else {})}
     asked = {"base": base, "space": SPACE, "method": method, "trials": trials, "halving": halving, "seed": seed}
     return read_spec(asked)
 
 
 def read_images(config: RunConfig) -> ResidentData:
-    """Return the images of a search, with as many test images at most as it has for training and validation."""
+    """Return the images of a search, with at most as many test images as images for training and validation."""
     data = load_resident(config, root=Path(os.environ.get("LAB_DATA", ".lab/data")), device=resolve_device("cpu"))
     limit = config.train_limit or len(data.test_y)
     return replace(data, test_x=data.test_x[:limit], test_y=data.test_y[:limit])
 
 
 class Trainings:
-    """The trainings of one search: each is a generator of the engine that waits between two rungs."""
+    """The trainings of one search: each is a generator of the engine that is suspended between two rungs."""
 
     def __init__(self, spec: SweepSpec) -> None:
         self.spec = spec
@@ -95,8 +97,8 @@ class Trainings:
             self._data["all"] = read_images(config)
         return train(config, network=build_seeded(config, None), data=self._data["all"], device=device)
 
-    def go_on(self, trial: TrialRecord) -> TrialRecord:
-        """Train a trial to its rung and return it measured there."""
+    def advance(self, trial: TrialRecord) -> TrialRecord:
+        """Train a trial to its rung and return it with the measurement there."""
         events = self._running.pop(trial.number, None) or self._begin(trial)
         target = self.spec.rungs(trial.params)[trial.rung]
         values = list(trial.values)
@@ -117,7 +119,7 @@ class Trainings:
 
 
 def search(spec: SweepSpec) -> tuple[float, int, float]:
-    """Run a search to its end; return the best trial's test accuracy, the epochs and the seconds of deciding."""
+    """Run a search to its end; return the best trial's test accuracy, the epochs trained, and the time of decisions."""
     trainings, trials, deciding_s = Trainings(spec), list[TrialRecord](), 0.0
     while True:
         began = time.perf_counter()
@@ -125,10 +127,10 @@ def search(spec: SweepSpec) -> tuple[float, int, float]:
         params = None if plan.new is None else suggest(spec, trials, plan.new)
         deciding_s += time.perf_counter() - began
         if params is not None and plan.new is not None:
-            trials.append(trainings.go_on(TrialRecord(number=plan.new, run=f"{plan.new}", params=params)))
+            trials.append(trainings.advance(TrialRecord(number=plan.new, run=f"{plan.new}", params=params)))
         elif plan.resumed:
             for trial in plan.resumed:
-                trials[trial.number - 1] = trainings.go_on(trial)
+                trials[trial.number - 1] = trainings.advance(trial)
         else:
             break
     best = best_trial(spec, settle(spec, [FoundTrial(trial, trial.state) for trial in trials]))
@@ -138,7 +140,7 @@ def search(spec: SweepSpec) -> tuple[float, int, float]:
 
 
 def compare(*, repeats: int, trials: int, first_seed: int, halving: dict[str, int], mnist: int) -> None:
-    """Print both searches, repeat by repeat, and the mean difference with its 95 % interval."""
+    """Print both searches of each repeat, and the mean difference with its 95 % interval."""
     torch.set_num_threads(1)
     differences, shares = [], []
     print(f"{trials} trials x {EPOCHS} epochs, halving {halving}, {f'{mnist} images of MNIST' if mnist else 'digits'}")
@@ -170,9 +172,10 @@ def _summary(differences: list[float], shares: list[float]) -> str:
 
 
 def promotions(count: int) -> None:
-    """Print how many trials that pause at every rung have the bits of trainings that were never paused.
+    """Print how many paused trials are bitwise identical to trainings that were never paused.
 
-    Six epochs of 200 images, random settings; every pause goes through the bytes of a checkpoint and a new network.
+    Six epochs of 200 images, random settings; every pause writes a checkpoint and resumes from its bytes with a new
+    network.
     """
     torch.set_num_threads(1)
     same = 0
@@ -185,11 +188,11 @@ def promotions(count: int) -> None:
         whole, curve = _train_cut(config, data, [])
         cut, cut_curve = _train_cut(config, data, sorted(draw.sample(range(1, 6), 2)))
         same += whole == cut and repr(curve) == repr(cut_curve)
-    print(f"promoted trials with the bits of uninterrupted ones: {same} of {count}")
+    print(f"promoted trials bitwise identical to uninterrupted ones: {same} of {count}")
 
 
 def _train_cut(config: RunConfig, data: ResidentData, pauses: list[int]) -> tuple[bytes, list[float]]:
-    """Train to the end with pauses after some epochs; return the bytes of the last weights, and all losses and metrics."""
+    """Train to the end with pauses after some epochs; return the final weights' bytes, and all losses and metrics."""
     resume, weights, curve = None, b"", list[float]()
     for pause in (*pauses, None):
         network = build_seeded(config, None)
@@ -210,7 +213,7 @@ def _train_cut(config: RunConfig, data: ResidentData, pauses: list[int]) -> tupl
 
 
 def _timed(work: Callable[[], object], times: int = 7) -> str:
-    """Return the median in milliseconds: on the clock, and of the processor, which a busy machine does not stretch as much."""
+    """Return median wall-clock and processor times as text; the latter depend less on the machine's load."""
     clock, processor = [], []
     for _ in range(times):
         began, spent = time.perf_counter(), time.process_time()
@@ -221,7 +224,7 @@ def _timed(work: Callable[[], object], times: int = 7) -> str:
 
 
 def scale(count: int) -> None:
-    """Print what the table, a decision and a suggestion take with so many trials in an SQLite store."""
+    """Print the times of the table, a decision and a suggestion with `count` trials in an SQLite store."""
     with tempfile.TemporaryDirectory() as home:
         lab = Lab(Settings.from_env({"LAB_HOME": home}))
         spec = spec_of("tpe", trials=2 * count, seed=0, halving={"factor": 4, "first_epochs": 1})
@@ -249,7 +252,7 @@ def scale(count: int) -> None:
 
 
 def _figures(count: int) -> None:
-    """Print what each picture of so many trials takes, its JSON for the browser included; trials have gone to their rungs."""
+    """Print the time of each picture of `count` trials at their rungs, including its JSON for the browser."""
     spec = spec_of("tpe", trials=count, seed=0, halving={"factor": 4, "first_epochs": 1})
     draw = np.random.default_rng(0)
     trials, between = [], {}
@@ -306,7 +309,7 @@ def _made_up(spec: SweepSpec, number: int, run: str) -> TrialRecord:
 
 
 def main() -> None:
-    """Read the flags and measure."""
+    """Parse the options and measure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=10)
     parser.add_argument("--trials", type=int, default=64)

@@ -1,5 +1,7 @@
-"""A data set's pictures traced back to the middle lines of their strokes (thinned by Zhang and Suen 1984), and drawn again
-with another pen, size, place and slant."""
+"""Traces a data set's pictures to the centre lines of their strokes (thinning of Zhang and Suen 1984) and redraws them.
+
+The redrawn digits have another pen, size, position and slant.
+"""
 
 from collections.abc import Sequence
 
@@ -10,13 +12,13 @@ from lab.sketch.normalise import stroke_width
 from lab.sketch.render import Hand, place_strokes
 from lab.sketch.sketch import CANVAS, Sketch, Stroke, sketch_from_strokes
 
-_TRACE_SIDE = 84  # three times a picture's resolution: middle lines to a third of a pixel
+_TRACE_SIDE = 84  # three times a picture's resolution: centre lines are accurate to a third of a pixel
 _SOLID = 112  # ink level that counts as stroke
-_PRUNE = 5  # pixels at that resolution: shorter side branches are thorns of thinning
+_PRUNE = 5  # pixels at that resolution; shorter branches are artefacts of thinning
 
 
 def trace_lines(image: np.ndarray) -> list[list[tuple[float, float]]]:
-    """Return the middle lines of a picture's strokes (uint8, light on black) as polylines in its own pixels.
+    """Return the centre lines of a picture's strokes (uint8, light on black) as polylines in pixels of the picture.
 
     A picture without ink gives [].
     """
@@ -27,9 +29,10 @@ def trace_lines(image: np.ndarray) -> list[list[tuple[float, float]]]:
 
 
 def trace_fidelity(image: np.ndarray, lines: Sequence[Sequence[tuple[float, float]]]) -> float:
-    """Return how well traced lines, drawn with the picture's own pen, cover its ink: shared ink over all ink, 0 to 1.
+    """Return how well traced lines, drawn with the picture's own pen width, cover its ink.
 
-    Blots have no middle line that keeps their shape; what is traced from them is another drawing.
+    The value is the ink in common divided by the ink of either, from 0 to 1. Blots have no centre line that preserves
+    their shape, so their trace is another drawing.
     """
     large = Image.fromarray(image).resize((_TRACE_SIDE, _TRACE_SIDE), Image.Resampling.BICUBIC)
     solid = np.asarray(large) >= _SOLID
@@ -41,7 +44,7 @@ def trace_fidelity(image: np.ndarray, lines: Sequence[Sequence[tuple[float, floa
 
 
 def _thin(solid: np.ndarray) -> np.ndarray:
-    """Thin to lines one pixel wide (Zhang and Suen 1984), all pixels of a pass at once."""
+    """Return ink thinned to lines one pixel wide (Zhang and Suen 1984); each pass handles all pixels in parallel."""
     ink = np.pad(solid, 1)
     while True:
         before = ink.sum()
@@ -68,7 +71,7 @@ def _neighbours(ink: np.ndarray) -> np.ndarray:
 
 
 def _follow(thin: np.ndarray) -> list[list[tuple[float, float]]]:
-    """Walk the lines of a thinned picture from their ends, then what is left (rings)."""
+    """Return the lines of a thinned picture, first those with ends, then the rest (rings)."""
     free = {(int(x), int(y)) for y, x in np.argwhere(thin)}
     ends = [point for point in sorted(free) if len(_next(point, free)) == 1]
     lines = []
@@ -90,7 +93,7 @@ def _next(point: tuple[int, int], free: set[tuple[int, int]]) -> list[tuple[int,
 
 
 def _walk(start: tuple[int, int], free: set[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Follow a line as straight as it goes, taking its pixels out of `free`."""
+    """Return a line, followed as straight as possible from `start`; its pixels are removed from `free`."""
     line = [start]
     free.discard(start)
     while candidates := _next(line[-1], free):
@@ -112,6 +115,6 @@ def _smooth(line: list[tuple[int, int]]) -> list[tuple[float, float]]:
 
 
 def redraw_image(image: np.ndarray, hand: Hand) -> Sketch:
-    """Draw a data set's picture again as strokes of another hand; a picture without ink gives a blank sketch."""
+    """Return a data set's picture redrawn as strokes of another hand; a picture without ink gives a blank sketch."""
     lines = trace_lines(image)
     return sketch_from_strokes(place_strokes(lines, hand) if lines else (), origin="canvas")

@@ -1,21 +1,20 @@
-"""How fast the engine trains: against a plain loop, PyTorch's own example, and the most this network allows.
+"""Speed of the training engine, compared with a plain loop, PyTorch's own example and the network's upper limit.
 
     LAB_DATA=... python -m benchmarks.training [--arch lenet5 ...] [--updates 60] [--repeats 15] [--threads 1]
 
-Four contestants take the same number of updates on the same network (batch 64, float32, Adam), taking turns in one
-run, each repeat in another order. The allocator settings that are part of the engine hold for a whole process, so engine
-and limit wait for their turn in one process, set up as a worker is, and the two ordinary loops in another one with the
-machine's defaults:
+Four contestants take the same number of updates on the same network (batch 64, float32, Adam), taking turns in one run,
+in another order in each repeat. The engine's allocator settings apply to a whole process, so engine and limit run in
+one process, set up like a worker, and the two ordinary loops in another one with default settings:
 
-- engine: `lab.training.engine.train` as the worker runs it, every event consumed; from the first step to the last
-  step's metrics (evaluation and files are not part of the other loops either);
+- engine: `lab.training.engine.train` as run by the worker, consuming all events; from the first step to the last step's
+  metrics (evaluation and files are not part of the other loops either);
 - plain: torchvision's MNIST, `DataLoader`, the loop of every tutorial;
 - example: the structure of github.com/pytorch/examples `mnist/main.py` (log-softmax and NLL, a line every 10 batches),
   but with Adam, so that only the loop differs;
-- limit: forward, backward and step on one batch that never changes, in the best layout; on a GPU as one CUDA graph.
+- limit: forward, backward and step on one fixed batch, in the best memory layout; on a GPU as one CUDA graph.
 
-On a CPU the clock is the process's CPU time (other work on the machine then disturbs less); the wall clock is printed
-too. A ratio is the median over the repeats of (CPU time of the other / of the engine in the same repeat), with its
+On a CPU, times are CPU times of the process, which depend less on other work on the machine; the wall clock is printed
+too. A ratio is the median over the repeats of (time of the other / time of the engine in the same repeat), with its
 quartiles.
 """
 
@@ -59,7 +58,7 @@ LIMIT_TARGET = 0.95
 
 @dataclass
 class Stopwatch:
-    """CPU and wall seconds of one contestant, one pair for each repeat."""
+    """CPU and wall-clock seconds of one contestant, one pair per repeat."""
 
     cpu: list[float] = field(default_factory=list)
     wall: list[float] = field(default_factory=list)
@@ -76,7 +75,7 @@ class Stopwatch:
 
 @dataclass(frozen=True)
 class Race:
-    """What all contestants share."""
+    """The conditions that all contestants share."""
 
     arch: str
     updates: int
@@ -100,7 +99,7 @@ def run_engine(race: Race, watch: Stopwatch) -> None:
     events = train(config, network=race.network(), data=race.data, device=race.device)
     for event in events:
         if isinstance(event, Evaluated):
-            break  # the numbers before training
+            break  # the evaluation before training
     with watch.running(race.device):
         for event in events:
             if isinstance(event, StepMetrics) and event.step[-1] == race.updates:
@@ -167,7 +166,7 @@ def race_config(arch: str, updates: int) -> RunConfig:
 
 
 def wait_for_turns(connection: Connection, root: Path, device: torch.device, threads: int, as_worker: bool) -> None:
-    """Live as one side's process: take (arch, updates, contestant), answer (CPU seconds, wall seconds)."""
+    """Main loop of one side's process: receive (arch, updates, contestant), send (CPU seconds, wall-clock seconds)."""
     torch.set_num_threads(threads)
     data = None
     if as_worker:
@@ -182,7 +181,7 @@ def wait_for_turns(connection: Connection, root: Path, device: torch.device, thr
 
 @contextmanager
 def side(root: Path, device: torch.device, threads: int, *, as_worker: bool) -> Iterator[Connection]:
-    """Yield the connection to a new process, which has a worker's environment or this one's."""
+    """Yield the connection to a new process with the environment of a worker or of this process."""
     here, there = get_context("spawn").Pipe()
     before = dict(os.environ)
     os.environ.update({**PROCESS_ENVIRONMENT, **before} if as_worker else {})
@@ -196,7 +195,7 @@ def side(root: Path, device: torch.device, threads: int, *, as_worker: bool) -> 
 
 
 def run_race(race: Race, repeats: int, *, own: Connection, ordinary: Connection) -> dict[str, Stopwatch]:
-    """Let the contestants take turns; the first round is not counted."""
+    """Return the times of the contestants, which take turns; the first round is not counted."""
     watches = {name: Stopwatch() for name in CONTESTANTS}
     for repeat in range(-1, repeats):
         for i in range(len(CONTESTANTS)):
@@ -211,7 +210,7 @@ def run_race(race: Race, repeats: int, *, own: Connection, ordinary: Connection)
 
 
 def report(race: Race, watches: dict[str, Stopwatch]) -> str:
-    """Return one row of the table: ms a step, and how many times faster the engine is than each other."""
+    """Return one row of the table: ms per step, and the time of each other contestant divided by the engine's."""
     clock = "cpu" if race.device.type == "cpu" else "wall"
     times = {name: getattr(watch, clock) for name, watch in watches.items()}
     step_ms = statistics.median(times["engine"]) / race.updates * 1e3
@@ -222,7 +221,8 @@ def report(race: Race, watches: dict[str, Stopwatch]) -> str:
     }
     wall = [other / own for other, own in zip(watches["plain"].wall, watches["engine"].wall)]
     return (
-        f"| {race.arch} | {step_ms:.2f} | {write_quartiles(ratios['limit'], 2)} | {write_quartiles(ratios['plain'], 2)} "
+        f"| {race.arch} | {step_ms:.2f} "
+        f"| {write_quartiles(ratios['limit'], 2)} | {write_quartiles(ratios['plain'], 2)} "
         f"| {write_quartiles(ratios['example'], 2)} | {write_quartiles(wall, 2)} |"
     )
 
@@ -240,7 +240,7 @@ def main() -> None:
     device = resolve_device(given.device)
     print(", ".join(f"{k} {v}" for k, v in describe_device(device).items()))
     print(f"n = {given.repeats} repeats of {given.updates} updates, batch {BATCH}; median (quartiles)")
-    print("| network | engine, ms a step | of the limit | × plain | × example | × plain, wall clock |")
+    print("| network | engine, ms per step | of the limit | × plain | × example | × plain, wall clock |")
     print("|---|---|---|---|---|---|")
     with (
         side(given.data, device, given.threads, as_worker=True) as own,

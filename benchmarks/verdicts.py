@@ -1,11 +1,12 @@
-"""How often verdicts are wrong, and how often they see what is there: `python -m benchmarks.verdicts [--repeats 2000]`.
+"""Error rate and power of verdicts: `python -m benchmarks.verdicts [--repeats 2000]`.
 
-Every row draws so many comparisons from known distributions and counts "yes" of `compare_values`, as page and command
-line call it; beside it what other tests of the same values would have said. Values are in units of the standard
-deviation of one setting over its seeds. Without a difference the share of "yes" should be at most 5 %, with one it is the power.
+Every row draws `--repeats` comparisons from known distributions and counts the "yes" answers of `compare_values`,
+called as by the page and the command line, and those of other tests on the same values. Values are in units of the
+standard deviation of one setting over its seeds. Without a difference, the share of "yes" should be at most 5 %; with
+one, it is the power.
 
-`--trained 20` trains small networks with so many seeds instead, and prints how much the accuracies of equal seeds go together in
-two settings: that decides from how many seeds on they are treated as pairs.
+`--trained 20` instead trains small networks with that many seeds, and prints how strongly the accuracies of equal seeds
+are correlated between two settings: this decides from how many seeds on they are treated as pairs.
 """
 
 import argparse
@@ -30,7 +31,7 @@ from lab.training.engine import train
 from lab.training.events import Ended
 
 Draw = Callable[[np.random.Generator, int], np.ndarray]  # n standardised values: mean 0, standard deviation 1
-_STEP = 0.5  # of the lattice, in standard deviations: 359 test images and a deviation of 0.6 points
+_STEP = 0.5  # spacing of the lattice, in standard deviations: 359 test images and a deviation of 0.6 points
 
 
 def _normal(random: np.random.Generator, n: int) -> np.ndarray:
@@ -38,23 +39,27 @@ def _normal(random: np.random.Generator, n: int) -> np.ndarray:
 
 
 def _skewed(random: np.random.Generator, n: int) -> np.ndarray:
-    """A tail to the bad side, as accuracies near 100 % have it."""
+    """Return values with a tail towards worse ones, like accuracies near 100 %."""
     return 1.0 - random.exponential(size=n)
 
 
 def _lattice(random: np.random.Generator, n: int) -> np.ndarray:
-    """A small test set has few different accuracies."""
+    """Return values on a lattice: a small test set has few different accuracies."""
     return np.round(random.normal(size=n) / _STEP) * _STEP
 
 
 def _failing(random: np.random.Generator, n: int) -> np.ndarray:
-    """One run in ten does not learn: 30 deviations below the others, which are standardised without it."""
+    """Return values of which one in ten is 30 deviations lower: a run that did not learn."""
     return random.normal(size=n) - 30.0 * (random.random(n) < 0.1)
 
 
 @dataclass(frozen=True)
 class Case:
-    """One row. shift: of b, in deviations; sd_a: of a, that of b is 1; correlation: of equal seeds, where there are pairs."""
+    """One row of the table.
+
+    shift: added to b, in deviations. sd_a: standard deviation of a; that of b is 1. correlation: between equal seeds.
+    paired: whether equal seeds are compared as pairs.
+    """
 
     name: str
     draw: Draw
@@ -66,7 +71,7 @@ class Case:
     paired: bool = False
 
     def values(self, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Draw both groups."""
+        """Return random values of both groups."""
         a, b = self.draw(random, self.n_a), self.draw(random, self.n_b)
         if self.correlation:
             shared = self.draw(random, self.n_a)
@@ -107,7 +112,7 @@ SHIFTED = (
 
 
 def shares(case: Case, *, repeats: int, seed: int) -> dict[str, float]:
-    """Return the share of "yes" of each test."""
+    """Return the share of "yes" from each test."""
     random = np.random.default_rng(seed)
     drawn = [case.values(random) for _ in range(repeats)]
     a, b = (np.array([pair[side] for pair in drawn]) for side in (0, 1))
@@ -135,7 +140,7 @@ CHANGES: tuple[dict[str, Any], ...] = (
 
 
 def trained_accuracies(changes: dict[str, Any], *, seeds: int) -> np.ndarray:
-    """Train one setting with so many seeds and return the test accuracies, shares (seeds,)."""
+    """Train one setting with several seeds and return the test accuracies in [0, 1], (seeds,)."""
     found = []
     for seed in range(seeds):
         config = TRAINED.replace(**changes, seed=seed)
@@ -162,7 +167,7 @@ def _trained(seeds: int) -> None:
     for (one, a), (other, b) in itertools.combinations(every.items(), 2):
         found.append(float(np.corrcoef(a, b)[0, 1]))
         print(f"| {one}, {other} | {found[-1]:+.2f} |")
-    print(f"\nmean {np.mean(found):+.2f}, from {min(found):+.2f} to {max(found):+.2f}; {seeds} seeds a setting")
+    print(f"\nmean {np.mean(found):+.2f}, from {min(found):+.2f} to {max(found):+.2f}; {seeds} seeds per setting")
 
 
 def _table(title: str, cases: tuple[Case, ...], *, repeats: int) -> None:
@@ -180,8 +185,10 @@ def _table(title: str, cases: tuple[Case, ...], *, repeats: int) -> None:
 def main() -> None:
     """Measure and print both tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--repeats", type=int, default=2_000, help="comparisons a row")
-    parser.add_argument("--trained", type=int, default=0, metavar="SEEDS", help="train so many seeds a setting instead")
+    parser.add_argument("--repeats", type=int, default=2_000, help="comparisons per row")
+    parser.add_argument(
+        "--trained", type=int, default=0, metavar="SEEDS", help="instead train this many seeds per setting"
+    )
     options = parser.parse_args()
     if options.trained:
         _trained(options.trained)
@@ -195,7 +202,8 @@ def main() -> None:
         + stats.nct.cdf(stats.t.ppf(0.025, 8), 8, 2 * (5 / 2) ** 0.5)
     )
     print(
-        f"\nStudent's t test, the uniformly most powerful unbiased one for normal values, 5 + 5 at 2 sd: {100 * best:.2f} %"
+        "\nStudent's t test, the uniformly most powerful unbiased one for normal values, "
+        f"5 + 5 at 2 sd: {100 * best:.2f} %"
     )
     print(f"{time.perf_counter() - began:.0f} s")
 

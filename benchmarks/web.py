@@ -1,8 +1,8 @@
-"""How quickly the web side answers, in a real Chromium on a real server: `python -m benchmarks.web [--runs 5] [--clicks 30]`.
+"""Latency of the web pages, in a real Chromium on a real server: `python -m benchmarks.web [--runs 5] [--clicks 30]`.
 
-Numbers on the built-in digits, whatever LAB_DATA holds, each with n and spread: a changed setting to the changed page, a press on Train to
-the first point of the curve (with a warm worker), and the bytes of one live update on the wire;
-and, without a browser, the processor time of the route that live charts poll.
+Measured on the built-in digits, regardless of LAB_DATA, each with n and spread: the time from a changed setting to the
+changed page, the time from a press on Train to the first point of the curve (with a warm worker), and the bytes of one
+live update on the wire; and, without a browser, the processor time of the route that live charts poll.
 """
 
 import argparse
@@ -53,9 +53,9 @@ _POINTS = "+(document.querySelector('.cl-live')?.dataset.points ?? 0)"
 
 @contextmanager
 def serve(home: Path, *, only_digits: bool = False) -> Iterator[str]:
-    """Yield the address of a lab with this home; it ends with the block, and its worker too.
+    """Yield the address of a lab with this home; the server and its worker are stopped at the end of the block.
 
-    only_digits: leave the data sets of LAB_DATA out, so that the page starts with the built-in digits.
+    only_digits: ignore the data sets of LAB_DATA, so that the page starts with the built-in digits.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -75,9 +75,9 @@ def serve(home: Path, *, only_digits: bool = False) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait()
-        card = home / "supervisor.json"
-        if card.exists():  # its worker would stay warm for minutes
-            os.kill(int(json.loads(card.read_text(encoding="utf-8"))["pid"]), signal.SIGTERM)
+        pid_file = home / "supervisor.json"
+        if pid_file.exists():  # otherwise the worker would stay warm for minutes
+            os.kill(int(json.loads(pid_file.read_text(encoding="utf-8"))["pid"]), signal.SIGTERM)
 
 
 def _line(name: str, values: list[float], unit: str) -> str:
@@ -86,7 +86,7 @@ def _line(name: str, values: list[float], unit: str) -> str:
 
 
 def _train(page: Page, url: str, seed: int) -> tuple[float, list[float]]:
-    """Press Train on a run nobody has trained; return seconds to the first point and the bytes each update took."""
+    """Press Train for a run that is not cached; return seconds to the first point and the bytes of each update."""
     sizes: list[float] = []
 
     def note(response: Response) -> None:
@@ -112,7 +112,7 @@ def _train(page: Page, url: str, seed: int) -> tuple[float, list[float]]:
 
 
 def _long_run(store: RunStore, steps: int) -> RunRecord:
-    """Put a run of so many steps into the store, still in training."""
+    """Return a new run in the store that is in training and has `steps` steps."""
     owner = Owner.of_this_process()
     store.queue.submit(RunConfig(dataset="digits", seed=steps), fingerprint=str(steps), family="")
     run = store.leases.claim(slot=f"slot {steps}", owner=owner)
@@ -131,7 +131,7 @@ def _append(store: RunStore, run: RunRecord, *, first: int, count: int) -> None:
 
 
 def _route_costs(home: Path) -> list[str]:
-    """Return table lines: processor time of the points route for a first look and for each of the looks after it."""
+    """Return table lines: processor time of the points route for the first poll and for each later one."""
     store = RunStore.open(f"sqlite:///{home / 'route.db'}")
     lines = []
     for steps in (5_000, 100_000):
@@ -167,13 +167,14 @@ def main() -> None:
         chromium = playwright.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox", "--disable-gpu"])
         page = chromium.new_page(viewport={"width": 1440, "height": 900})
         page.goto(f"{url}/train")
-        page.get_by_text("Mult-adds an image").wait_for(timeout=60_000)  # torch has come
-        page.wait_for_timeout(8000)  # and the worker
+        page.get_by_text("Mult-adds an image").wait_for(timeout=60_000)  # torch has been imported
+        page.wait_for_timeout(8000)  # time for the worker to start
         clicks = page.evaluate(_CLICK, asked.clicks)
         trained = [_train(page, url, seed) for seed in range(asked.runs)]
         chromium.close()
     print(
-        f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}\n"
+        f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, "
+        f"Python {platform.python_version()}\n"
     )
     print("| what | median | range | n |\n|---|---|---|---|")
     print(_line("a changed setting to the changed page", clicks, "ms"))

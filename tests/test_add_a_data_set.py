@@ -171,7 +171,7 @@ def test_it_is_exported(lab: Lab, run: RunRecord, format: str) -> None:
 
 
 def test_exported_code_is_refused_in_one_sentence_until_the_record_says_how_it_reads(lab: Lab, run: RunRecord) -> None:
-    with pytest.raises(InputError, match="How exported code reads Colours is not written down: export another format"):
+    with pytest.raises(InputError, match="Colours has no reader for exported code: export another format"):
         write_script(lab, run)
     unregister_dataset(COLOURS.id)
     exported = ExportedReader('with np.load(root / "Colours" / "colours.npz") as a:\n    return tuple(a.values())')
@@ -183,7 +183,7 @@ def test_exported_code_is_refused_in_one_sentence_until_the_record_says_how_it_r
         register_dataset(COLOURS)
     compile(script, "train.py", "exec")
     assert 'root / "Colours"' in script
-    assert "images (B, 3, 32, 32) in" in script
+    assert "images (B, 3, 32, 32) to" in script
 
 
 @pytest.mark.parametrize("name", ["light", "sketch"])

@@ -72,7 +72,7 @@ def test_a_new_hyperparameter_is_in_command_line_search_and_export(copy: Path) -
     assert [run["run"] for run in search["runs"]] == [warm["run"]]
     assert compared["differences"] == {"temperature": [1.0, 4.0]}
     assert "    temperature=4.0,\n" in (copy / "exported/train.py").read_text(encoding="utf-8")
-    assert "They are the run's, to the last bit." in run_python(copy / "exported", "train.py")
+    assert "They are identical to the run's weights, bit for bit." in run_python(copy / "exported", "train.py")
 
 
 def test_what_was_stored_before_the_hyperparameter_is_what_it_was(copy: Path) -> None:

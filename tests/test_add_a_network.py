@@ -125,4 +125,4 @@ def test_a_new_network_trains_and_its_exported_code_repeats_the_run(copy: Path) 
     # 1·9·8 + 8, twice 8 of the norm, 8·9·8 + 8, and 8·4·4 features for 10 classes
     assert json.loads(summary)["total_params"] == 80 + 16 + 584 + 1290
     assert "nn.GroupNorm(2, 8)" in (copy / "exported/train.py").read_text(encoding="utf-8")
-    assert "They are the run's, to the last bit." in run_python(copy / "exported", "train.py")
+    assert "They are identical to the run's weights, bit for bit." in run_python(copy / "exported", "train.py")

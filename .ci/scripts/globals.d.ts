@@ -1,15 +1,15 @@
-// What the scripts of the pages and of reports find in the browser beside the DOM.
+// Globals in the browser, in addition to the DOM, that the scripts of pages and reports use.
 
-/** Plotly.js, loaded by a script element; its types are a package of 2 MB of their own. */
+/** Plotly.js, loaded by a script element; its type declarations would be another package of 2 MB. */
 declare var Plotly: any;
 
-/** An element that Plotly has drawn into. */
+/** An element with a Plotly figure. */
 interface PlotElement extends HTMLDivElement {
   data?: object[];
   on(event: string, handler: (event: any) => void): void;
 }
 
-/** Kept by nav.js over its reruns. */
+/** State that nav.js keeps between its reruns. */
 interface Document {
   convlabNav?: (event: any) => void;
   convlabDark?: boolean;

@@ -1,1 +1,1 @@
-"""What a network is and does, looked at without touching it."""
+"""Inspection of networks: structure, cost, activations and attributions. Nothing here changes the network."""

@@ -1,8 +1,8 @@
-"""Attribution: how much each pixel contributes to the logit of a class. Weights and modes stay as they are.
+"""Attribution: how much each pixel contributes to the logit of a class. Weights and modes are left unchanged.
 
-All values are for the class's logit, signed, (H, W), in the pixels of the data. The baseline of the methods that need
-one is a black image (not grey zero: after normalisation black is below zero). The methods are Captum's, but for
-Grad-CAM: Captum's hook records what any thread runs, and a network may be shared.
+All values refer to the class's logit; they are signed and have the data's resolution (H, W). Methods that need a
+baseline use a black image (not zero: after normalisation, black is below zero). The implementations are Captum's except
+for Grad-CAM: Captum's hook records forward passes of every thread, and a network may be shared.
 """
 
 from collections.abc import Iterator
@@ -24,25 +24,28 @@ METHODS = {
     "smoothgrad": ("SmoothGrad", "The gradient averaged over 25 copies with a little noise."),
     "integrated-gradients": (
         "Integrated gradients",
-        "Gradients summed on the way from black to the image; they add up to its logit minus black's.",
+        "Gradients summed along the path from black to the image; they add up to its logit minus black's.",
     ),
     "grad-cam": ("Grad-CAM", "Where the last convolution found evidence for the class."),
     "occlusion": ("Occlusion", "How much the logit falls when a small square is painted black."),
 }
-# About how many forward passes a method takes, a way back counted as two; integrated gradients mostly need 96 steps.
+# Approximate cost in forward passes; a backward pass counts as two. Integrated gradients mostly need 96 steps.
 PASSES = {"saliency": 3, "smoothgrad": 75, "integrated-gradients": 288, "grad-cam": 3, "occlusion": 170}
 _NOISE_COPIES = 25
 _NOISE_SHARE = 0.15  # of the image's range (Smilkov et al. 2017, section 3.2: 10 to 20 %)
-_AT_ONCE = 64  # copies of the image at once, at most
+_AT_ONCE = 64  # maximum copies of the image in one batch
 _STEPS = (32, 64, 128, 256, 512)
-_COMPLETE = 0.005  # integrated gradients stop when their sum is this near to the difference of logits
-_ENOUGH = 1e-3  # or when the gap, in logits, is nothing beside any real difference
+_COMPLETE = 0.005  # integrated gradients stop when their sum is within this share of the difference of logits
+_ENOUGH = 1e-3  # or when the gap, in logits, is negligible
 _PATCH_SHARE = 7  # the occluding square is a seventh of the image wide
 
 
 @dataclass(frozen=True, slots=True)
 class Attribution:
-    """values: float32 (H, W), signed. gap: |sum - difference of logits| for integrated gradients, else None."""
+    """One attribution map.
+
+    values: float32 (H, W), signed. gap: |sum - difference of logits| for integrated gradients, else None.
+    """
 
     method: str
     target: int
@@ -51,7 +54,7 @@ class Attribution:
 
 
 def attribute(network: nn.Module, x_1CHW: Tensor, *, target: int, method: str, black: float) -> Attribution:
-    """Explain the logit of class `target` for one normalised image. black: the value of a black pixel.
+    """Return the attribution of class `target`'s logit for one normalised image. black: the value of a black pixel.
 
     Raises `InputError` for an unknown method or class, for logits that are not finite, and for Grad-CAM on a network
     without a convolution.
@@ -86,7 +89,7 @@ def _run(network: nn.Module, x: Tensor, target: int, method: str, baseline: Tens
 
 
 def _smoothgrad(network: nn.Module, x: Tensor, target: int) -> Tensor:
-    """Average the gradients at noisy copies; the noise is the same every time and leaves the global generator alone."""
+    """Return the mean gradient over noisy copies. The noise is fixed and does not use the global generator."""
     spread = _NOISE_SHARE * float(x.detach().max() - x.detach().min())
     noise = torch.randn((_NOISE_COPIES, *x.shape[1:]), generator=torch.Generator().manual_seed(0)).to(x)
     copies = x.detach() + spread * noise
@@ -99,7 +102,7 @@ def _smoothgrad(network: nn.Module, x: Tensor, target: int) -> Tensor:
 
 
 def _integrated(network: nn.Module, x: Tensor, target: int, baseline: Tensor) -> tuple[Tensor, float]:
-    """Take more steps until the values add up (Sundararajan et al. 2017, section 5)."""
+    """Return values and gap, increasing the steps until the values add up (Sundararajan et al. 2017, section 5)."""
     with torch.no_grad():
         expected = float(network(x)[0, target] - network(baseline)[0, target])
     method = captum.attr.IntegratedGradients(network)
@@ -128,11 +131,11 @@ def _follows(layer: LayerView, before: LayerView) -> bool:
     return layer.kind.follows_maps and layer.shape == before.shape
 
 
-_cam_layers: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()  # finding it costs more than Grad-CAM itself
+_cam_layers: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()  # finding the layer costs more than Grad-CAM
 
 
 def _grad_cam(network: nn.Module, x: Tensor, target: int) -> Tensor:
-    """Weigh the last convolution's maps, after its activation, by their gradients (Selvaraju et al. 2017, section 3)."""
+    """Return the last convolution's activated maps weighted by their gradients (Selvaraju et al. 2017, section 3)."""
     if network not in _cam_layers:
         _cam_layers[network] = _last_maps(network, x)
     outputs: list[Tensor] = []
@@ -163,12 +166,12 @@ def _occlusion(network: nn.Module, x: Tensor, target: int, baseline: Tensor) -> 
             target=target,
             perturbations_per_eval=size,
         )
-    return values.mean(1, keepdim=True)  # a square covers every channel, and each has the whole fall of the logit
+    return values.mean(1, keepdim=True)  # a square covers all channels, and each is given the full drop of the logit
 
 
 @contextmanager
 def _not_in_place(network: nn.Module) -> Iterator[None]:
-    """Let activations write to a new tensor meanwhile: what a hook has seen must not be overwritten."""
+    """Turn off in-place activations within the context: they would overwrite the output that a hook has recorded."""
     changed = [module for module in network.modules() if getattr(module, "inplace", False)]
     for module in changed:
         module.inplace = False  # type: ignore[assignment]

@@ -1,4 +1,4 @@
-"""Two networks side by side: which layers they share, which differ, and what that costs."""
+"""Compares the layers of two networks: which they share and which differ."""
 
 import difflib
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ SAME, CHANGED, ONLY_LEFT, ONLY_RIGHT = "same", "changed", "only left", "only rig
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One line of the comparison; a side is None where the other network has a layer more."""
+    """One line of the comparison; a side is None if only the other network has the layer."""
 
     left: LayerRow | None
     right: LayerRow | None
@@ -18,9 +18,9 @@ class Pair:
 
 
 def compare(left: Summary, right: Summary) -> tuple[Pair, ...]:
-    """Pair the layers of two networks in order: same kind, kernel and stride belong together.
+    """Return the layers of two networks in order, paired if type, kernel size and stride are equal.
 
-    Paired layers are "same" if output shape and parameters agree as well, else "changed".
+    Paired layers are "same" if output shape and parameter count are equal too, else "changed".
     """
     a, b = ([row for row in side.layers if row.is_leaf] for side in (left, right))
     matcher = difflib.SequenceMatcher(None, [_kind(r) for r in a], [_kind(r) for r in b], autojunk=False)

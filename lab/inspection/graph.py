@@ -1,7 +1,7 @@
 """A network as a graph of layers and joins, from input to logits, by symbolic tracing (torch.fx).
 
-Every layer without children is one node; what code between layers does (adding a shortcut, joining branches) is a
-node of its own. Receptive fields are followed along the same graph.
+Every module without children is one node. So is every operation between layers, such as adding a shortcut or
+concatenating branches. Receptive fields are computed along the same graph.
 """
 
 import threading
@@ -20,9 +20,10 @@ from lab.inspection.receptive_field import ReceptiveField, union
 
 @dataclass(frozen=True, slots=True)
 class GraphNode:
-    """One layer or join. `name` is the module's path ("features.conv1"); a join has its block's path and "+".
+    """One layer or join.
 
-    type: the layer's class, or what the function between layers is called.
+    name: the module's path ("features.conv1"); a join has its block's path and "+". type: the layer's class, or the
+    name of the function between layers.
     """
 
     id: str
@@ -36,9 +37,10 @@ class GraphNode:
 
 
 class _LayerTracer(fx.Tracer):
-    """Stops at every module without children, so that a layer of ours is as much a layer as torch's.
+    """Treats every module without children as a leaf, so that the lab's own layers are nodes like those of torch.
 
-    torch.fx has it asked about the modules of all threads; those of the others are left alone.
+    torch.fx patches `nn.Module` for the whole process, so calls from other threads arrive here too; they are passed
+    through.
     """
 
     def __init__(self) -> None:
@@ -53,7 +55,7 @@ class _LayerTracer(fx.Tracer):
         return super().call_module(m, forward, args, kwargs)
 
     def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
-        # The probe may share its weights with a network that another thread runs.
+        # Another thread may be running a network that shares its weights with the probe.
         if threading.get_ident() != self._thread:
             return attr_val
         return super().getattr(attr, attr_val, parameter_proxy_cache)
@@ -63,7 +65,7 @@ class _LayerTracer(fx.Tracer):
 
 
 class _ShapeRecorder(fx.Interpreter):
-    """Runs the traced network once and notes what shape leaves each node."""
+    """Runs the traced network once and records the output shape of each node."""
 
     def __init__(self, network: nn.Module, graph: fx.Graph) -> None:
         super().__init__(network, graph=graph)
@@ -78,29 +80,29 @@ class _ShapeRecorder(fx.Interpreter):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TracedNetwork:
-    """A network's nodes, and torch.fx's own graph of them, which runs any network of the same layers."""
+    """A network's nodes and their torch.fx graph, which can run any network with the same layers."""
 
     nodes: tuple[GraphNode, ...]
     graph: fx.Graph
 
 
 def trace_graph(network: nn.Module, *, input_shape: tuple[int, ...]) -> tuple[GraphNode, ...]:
-    """Return the nodes in the order they run, for an input of (B, C, H, W); the first is the image."""
+    """Return the nodes in execution order, for an input of shape (B, C, H, W); the first is the image."""
     return trace_network(network, input_shape=input_shape).nodes
 
 
 def trace_network(network: nn.Module, *, input_shape: tuple[int, ...]) -> TracedNetwork:
-    """Return the nodes of `trace_graph` with the graph they were read from; nothing of the network changes."""
+    """Return the nodes of `trace_graph` and the torch.fx graph behind them. The network is not changed."""
     probe, x_BCHW = make_probe(network, input_shape=input_shape)
     with ONE_AT_A_TIME:
         graph = _LayerTracer().trace(probe)
-    recorder = _ShapeRecorder(probe, graph)  # a `GraphModule` would have the graph hold on to the weights
+    recorder = _ShapeRecorder(probe, graph)  # with a `GraphModule`, the graph would keep the weights alive
     with torch.no_grad():
         recorder.run(x_BCHW)
     modules = dict(probe.named_modules())
     nodes: dict[str, GraphNode] = {}
     for item in graph.nodes:
-        if item.op == "output" or item.name not in recorder.shapes:  # such as the size that a view is given
+        if item.op == "output" or item.name not in recorder.shapes:  # not a tensor, such as the size passed to a view
             continue
         inputs = [nodes[source.name] for source in item.all_input_nodes if source.name in nodes]
         layer = modules[str(item.target)] if item.op == "call_module" else None

@@ -1,4 +1,4 @@
-"""Which image to look at: one of the data set by number, or a picture file checked before it is used."""
+"""Resolves the image to inspect: one of the data set, by number, or a picture file, which is validated first."""
 
 from pathlib import Path
 from typing import Protocol
@@ -25,9 +25,10 @@ class ImageSet(Protocol):
 
 
 def pick_image(text: str, dataset: ImageSet, *, size: int, channels: int = 1) -> tuple[np.ndarray, int | None]:
-    """Return (uint8 (size, size) or (channels, size, size), label) for "test:7", "train:12", or a picture file's path (label None).
+    """Return image and label for "test:7", "train:12" or the path of a picture file, whose label is None.
 
-    Raises `InputError` for a number that is not there and for a file that is no such picture.
+    The image is uint8 (size, size) or (channels, size, size). Raises `InputError` for a number out of range and for a
+    file that is not a picture of this size.
     """
     part, _, number = text.partition(":")
     if part in ("test", "train") and number:
@@ -45,9 +46,11 @@ def pick_image(text: str, dataset: ImageSet, *, size: int, channels: int = 1) ->
 def read_image(
     data: bytes, *, size: int, channels: int = 1, fit: bool = False, name: str = "the picture"
 ) -> np.ndarray:
-    """Return a picture file as uint8, grey (size, size) or (3, size, size); grey data sets have light ink on black.
+    """Return a picture file as uint8, grey (size, size) or (3, size, size).
 
-    A picture of another size raises `InputError`, unless `fit` asks to lay it on a square of its own paper and resize it.
+    Colours are not inverted: for grey data sets, the picture must show light ink on black.
+    fit: pad a picture of another size to a square with its background colour and resize it; otherwise it raises
+    `InputError`.
     """
     pixels = read_channels(data, channels=channels, name=name)
     tall, wide = pixels.shape[-2:]
@@ -55,7 +58,7 @@ def read_image(
         return pixels
     if not fit:
         raise InputError(
-            f"{name} has {wide}×{tall} pixels, but the network's data are {size}×{size}: resize it, or choose to fit it."
+            f"{name} has {wide}×{tall} pixels, but the network expects {size}×{size}: resize it, or choose to fit it."
         )
     if pixels.ndim == 2:
         return _fitted(pixels, size)
@@ -63,7 +66,7 @@ def read_image(
 
 
 def _fitted(channel: np.ndarray, size: int) -> np.ndarray:
-    """Return uint8 (H, W) on a square of its own paper, resized to (size, size)."""
+    """Return uint8 (H, W) padded to a square with its background colour and resized to (size, size)."""
     tall, wide = channel.shape
     side = max(tall, wide)
     square = Image.new("L", (side, side), int(np.median(border_of(channel))))

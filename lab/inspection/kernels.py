@@ -1,4 +1,4 @@
-"""The weights of convolutions as pictures, and how far they moved since the network was new."""
+"""The weights of convolutions as arrays, and how far they moved between two moments of a training."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from lab.inspection.layer_fields import padding_before
 
 @dataclass(frozen=True, slots=True)
 class Kernels:
-    """One convolution's weights: float32 (filters, input channels of each, height, width) and biases (filters,)."""
+    """One convolution's weights: float32 (filters, input channels per group, height, width) and biases (filters,)."""
 
     layer: str
     weight: np.ndarray
@@ -32,7 +32,7 @@ class KernelChange:
 
 
 def list_convolutions(network: nn.Module) -> tuple[str, ...]:
-    """Return the names of all 2-D convolutions, in the order they are declared."""
+    """Return the names of all 2-D convolutions, in declaration order."""
     return tuple(name for name, module in network.named_modules() if isinstance(module, nn.Conv2d))
 
 
@@ -64,7 +64,7 @@ def read_kernels(network: nn.Module, *, layer: str) -> Kernels:
 
 
 def kernel_change(now: Kernels, before: Kernels) -> KernelChange:
-    """Compare one convolution at two moments; a filter that was zero before has a relative change of infinity."""
+    """Return the change of one convolution's filters; a filter that was zero before has an infinite relative change."""
     a, b = (k.weight.reshape(len(k.weight), -1).astype(np.float64) for k in (now, before))
     moved, length = np.linalg.norm(a - b, axis=1), np.linalg.norm(b, axis=1)
     both = np.linalg.norm(a, axis=1) * length

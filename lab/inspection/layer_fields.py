@@ -1,7 +1,7 @@
-"""From a layer's settings to its receptive field, one rule a kind; `lab.inspection.layer_kinds` says which is whose.
+"""Receptive-field rules, one for each kind of layer; `lab.inspection.layer_kinds` assigns them.
 
-Each rule takes (field before, layer, shape of the layer's input (B, C, H, W)) and returns the field after, None where
-a value depends on the whole image or the layer's settings differ between rows and columns.
+Each rule takes (field before, layer, shape of the layer's input (B, C, H, W)) and returns the field after the layer. It
+returns None if a value depends on the whole image or the layer's settings differ between rows and columns.
 """
 
 from typing import cast
@@ -18,16 +18,16 @@ from lab.inspection.receptive_field import (
     transposed,
 )
 
-_CHANNELS = (1, -3)  # the dimension of a batch of maps that a softmax over channels names
+_CHANNELS = (1, -3)  # the channel dimension of (B, C, H, W), as a softmax may name it
 
 
 def same(field: ReceptiveField, _layer: nn.Module, _shape: tuple[int, ...]) -> ReceptiveField:
-    """Each value depends on the one value at its place."""
+    """Each value depends on the one input value at the same position."""
     return field
 
 
 def whole_image(_field: ReceptiveField, _layer: nn.Module, _shape: tuple[int, ...]) -> None:
-    """Each value depends on all of them."""
+    """Each value depends on all input values."""
     return
 
 
@@ -42,7 +42,7 @@ def convolution(field: ReceptiveField, layer: nn.Module, _shape: tuple[int, ...]
 
 
 def transposed_convolution(field: ReceptiveField, layer: nn.Module, _shape: tuple[int, ...]) -> ReceptiveField | None:
-    """Each value of the map before is spread over a window of the kernel's size."""
+    """Each input value is spread over a window of the kernel's size."""
     settings = _square(layer, "kernel_size", "stride", "padding", "dilation")
     if settings is None:
         return None
@@ -60,7 +60,7 @@ def max_pooling(field: ReceptiveField, layer: nn.Module, _shape: tuple[int, ...]
 
 
 def average_pooling(field: ReceptiveField, layer: nn.Module, _shape: tuple[int, ...]) -> ReceptiveField | None:
-    """A window slides over the padded map; it cannot be dilated."""
+    """A window slides over the padded map; average pooling has no dilation."""
     settings = _square(layer, "kernel_size", "stride", "padding")
     if settings is None:
         return None
@@ -69,20 +69,20 @@ def average_pooling(field: ReceptiveField, layer: nn.Module, _shape: tuple[int, 
 
 
 def adaptive_pooling(field: ReceptiveField, layer: nn.Module, shape: tuple[int, ...]) -> ReceptiveField | None:
-    """The map is cut into as many windows as values are asked for."""
+    """The map is divided into one window for each output value."""
     pool = cast(nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d, layer)
     side = one_side(pool.output_size)
     return None if side is None else pooled_to(field, side=shape[-1], to_side=side)
 
 
 def over_channels(field: ReceptiveField, layer: nn.Module, _shape: tuple[int, ...]) -> ReceptiveField | None:
-    """A softmax over the channels depends on one place, over rows or columns on all of them."""
+    """A softmax over channels depends on one position only; over rows or columns it depends on all of them."""
     dimension = cast(nn.Softmax, layer).dim
     return field if dimension is None or dimension in _CHANNELS else None
 
 
 def upsampling(field: ReceptiveField, layer: nn.Module, shape: tuple[int, ...]) -> ReceptiveField | None:
-    """Rows are repeated or interpolated; only whole factors, and no aligned corners, move on evenly."""
+    """Rows are repeated or interpolated; the windows are regular only for integer factors without aligned corners."""
     upsample = cast(nn.Upsample, layer)
     scale = upsample.scale_factor if upsample.size is None else None
     side = one_side(upsample.size) if upsample.size is not None else None
@@ -97,23 +97,23 @@ def upsampling(field: ReceptiveField, layer: nn.Module, shape: tuple[int, ...]) 
 
 
 def zero_padding(field: ReceptiveField, layer: nn.Module, _shape: tuple[int, ...]) -> ReceptiveField | None:
-    """Rows are put in front."""
+    """Rows of zeros are added before the first."""
     left, _, top, _ = cast(nn.ZeroPad2d, layer).padding
     return sliding(field, padding=top) if left == top else None
 
 
 def resized(_field: ReceptiveField, _layer: nn.Module, _shape: tuple[int, ...]) -> ReceptiveField:
-    """Pixels are counted from here on."""
+    """Receptive fields are measured in pixels of the resized image, so the field starts again."""
     return ReceptiveField()
 
 
 def cropped(field: ReceptiveField, layer: nn.Module, shape: tuple[int, ...]) -> ReceptiveField:
-    """The middle is taken."""
+    """The centre of the map is cut out."""
     return sliding(field, padding=-((shape[-1] - cast(Crop, layer).size) // 2))
 
 
 def padding_before(conv: nn.Conv2d, *, axis: int) -> int:
-    """Return how many rows (axis 0) or columns (1) of padding a convolution puts before the first."""
+    """Return how many rows (axis 0) or columns (axis 1) of padding a convolution adds before the first."""
     if conv.padding == "valid":
         return 0
     if conv.padding == "same":
@@ -122,13 +122,13 @@ def padding_before(conv: nn.Conv2d, *, axis: int) -> int:
 
 
 def one_side(value: object) -> int | None:
-    """Return the single number of a setting such as a kernel size, None where rows and columns differ."""
+    """Return a setting such as the kernel size as one number, None if rows and columns differ."""
     if isinstance(value, tuple):
         value = value[0] if len(set(value)) == 1 else None
     return value if isinstance(value, int) else None
 
 
 def _square(layer: nn.Module, *names: str) -> tuple[int, ...] | None:
-    """Return these settings of a layer as single numbers, None where one differs between rows and columns."""
+    """Return these settings of a layer as single numbers, None if any differs between rows and columns."""
     settings = [one_side(getattr(layer, name)) for name in names]
     return tuple(value for value in settings if value is not None) if None not in settings else None

@@ -1,8 +1,8 @@
-"""The one table of layer kinds: what graph, receptive field, feature maps and Grad-CAM know of each, one row a kind.
+"""The table of layer kinds: what the graph, receptive fields, feature maps and Grad-CAM need to know of each.
 
-A layer of a class that has no row, nor a base class with one, is shown under its class name in a box of its own, and has
-no receptive field from there on. What the training may replace by something faster is not said here: that is
-arithmetic, and `lab.training.layout` ships with exported code.
+A layer whose class and base classes have no row is shown under its class name in a box of its own, and receptive fields
+end there. Which layers training may replace by faster ones is not part of this table: `lab.training.layout` states it,
+because that module ships with exported code.
 """
 
 from collections.abc import Callable
@@ -18,19 +18,19 @@ from lab.inspection.receptive_field import ReceptiveField
 
 FieldRule: TypeAlias = Callable[[ReceptiveField, nn.Module, tuple[int, ...]], ReceptiveField | None]
 FAMILIES = ("input", "convolution", "linear", "pooling", "join", "other")
-"""What the boxes of a graph are coloured by; a closed block of layers is a "block"."""
+"""Families determine the colour of a graph's boxes; a collapsed block of layers has the family "block"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerKind:
     """One row.
 
-    name: the layer's class, or the function that joins branches. label: the word in the graph.
-    family: one of `FAMILIES`. field: (field, layer, its input's shape) to the field after it, None where a value
-    depends on the whole image. folds: it is drawn in the box of the layer before it. makes_maps: Grad-CAM may read
-    here. follows_maps: Grad-CAM reads after it, where it follows such a layer. has_kernels: its weights are
-    windows that slide over the maps. prepares_input: its output is the image again. passes_on: in evaluation its output is
-    its input's values, at most in another shape. is_activation: it applies a function to each value.
+    name: the layer's class, or the function that joins branches. label: the word shown in the graph. family: one of
+    `FAMILIES`. field: maps (field, layer, input shape) to the field after the layer, None if a value depends on the
+    whole image. folds: drawn in the box of the layer before it. makes_maps: Grad-CAM may read its output.
+    follows_maps: if it follows such a layer, Grad-CAM reads after it instead. has_kernels: its weights are windows that
+    slide over the maps. prepares_input: its output is still the image. passes_on: in evaluation mode it outputs its
+    input's values, at most in another shape. is_activation: it applies a function to each value.
     """
 
     name: str
@@ -52,7 +52,7 @@ def _activation(layer: type[nn.Module]) -> tuple[type[nn.Module], LayerKind]:
 
 
 def _elementwise(layer: type[nn.Module], label: str) -> tuple[type[nn.Module], LayerKind]:
-    """Return the row of a norm. What a norm measures over the whole map does not count as dependence."""
+    """Return the row of a norm. Statistics over the whole map do not count towards the receptive field."""
     return layer, LayerKind(name=layer.__name__, label=label, field=fields.same, folds=True, follows_maps=True)
 
 
@@ -170,11 +170,11 @@ _FUNCTIONS = {
     "sigmoid": "Sigmoid",
     "tanh": "Tanh",
 }
-"""Names of functions that a forward method calls, and the rows they share with layers."""
+"""Functions that a forward method may call, mapped to the rows they share with layers."""
 
 
 def kind_of(layer: nn.Module) -> LayerKind:
-    """Return the row of a layer's class, or of the nearest base class; a layer without one is named by its class."""
+    """Return the row of a layer's class or of its nearest base class that has one, else a row with the class name."""
     for class_ in type(layer).__mro__:
         if class_ in LAYER_KINDS:
             return LAYER_KINDS[class_]
@@ -182,26 +182,26 @@ def kind_of(layer: nn.Module) -> LayerKind:
 
 
 def kind_of_function(function: str) -> LayerKind:
-    """Return the row of what code between layers does, such as the "add" of a shortcut."""
+    """Return the row of a function called between layers, such as the "add" of a shortcut."""
     return kind_named(_FUNCTIONS.get(function, function))
 
 
 def kind_named(name: str) -> LayerKind:
-    """Return the row of a class or function by its name; one without a row is named by it."""
+    """Return the row of a class or function by name, `unknown_kind` if it has none."""
     return _BY_NAME.get(name) or unknown_kind(name)
 
 
 def unknown_kind(name: str) -> LayerKind:
-    """Return what is known of a layer that has no row: its name."""
+    """Return a row for a layer that is not in the table: only the name is known."""
     return LayerKind(name=name, label=name)
 
 
 def field_after(
     field: ReceptiveField | None, layer: nn.Module, *, input_shape: tuple[int, ...]
 ) -> ReceptiveField | None:
-    """Return the field after a layer that takes `input_shape` (B, C, H, W); None where it is not a window.
+    """Return the field after a layer with input (B, C, H, W); None if values depend on the whole image.
 
-    A linear layer mixes all pixels, so from `Flatten` on there is none.
+    A linear layer mixes all pixels, so there is no field after `Flatten`.
     """
     if field is None or len(input_shape) != 4:
         return None

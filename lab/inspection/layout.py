@@ -1,8 +1,8 @@
-"""Places boxes in layers from top to bottom and writes the picture as SVG, without Graphviz.
+"""Lays out boxes in layers from top to bottom and renders them as SVG, without Graphviz.
 
-Layering by longest path, order within a layer by the mean place of what is above (Sugiyama, Tagawa, Toda 1981), and a
-waypoint on every layer an arrow crosses, so that shortcuts run beside the boxes and not through them. All text is
-escaped. Colours are CSS variables of the page with fixed values to fall back on, so the file also stands alone.
+Layers are assigned by longest path and ordered by the mean position of their predecessors (Sugiyama, Tagawa, Toda
+1981). An arrow has a waypoint on every layer it crosses, so that shortcuts run next to the boxes and not through them.
+All text is escaped. Colours are CSS variables of the page with fixed fallbacks, so the SVG file also works on its own.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ _FAILED = "#d1495b"
 
 @dataclass(slots=True)
 class _Cell:
-    """A box or a waypoint (box None) on its layer; x is its middle."""
+    """A box, or a waypoint (box None), on its layer; x is its centre."""
 
     rank: int
     above: list["_Cell"]
@@ -45,7 +45,7 @@ class Picture:
 
 
 def draw(boxes: Sequence[Box], *, selected: str = "", title: str = "Network") -> Picture:
-    """Return the picture; `selected` is the module name whose box is marked."""
+    """Return the picture; the box of the module named `selected` is highlighted."""
     layers, cells = _layers(boxes)
     _place(layers)
     left = min(cell.x - cell.width / 2 for layer in layers for cell in layer) - _MARGIN
@@ -77,7 +77,7 @@ def _layers(boxes: Sequence[Box]) -> tuple[list[list[_Cell]], dict[str, _Cell]]:
 
 
 def _connect(start: _Cell, end: _Cell, layers: list[list[_Cell]]) -> None:
-    """Join two cells with a waypoint on every layer between."""
+    """Connect two cells through a waypoint on every layer between them."""
     before = start
     for rank in range(start.rank + 1, end.rank):
         point = _Cell(rank, [before], [])
@@ -102,7 +102,7 @@ def _mean(cells: list[_Cell]) -> float:
 
 
 def _settle(layer: list[_Cell]) -> None:
-    """Put every cell under what feeds it, pushed aside just as far as its neighbours need."""
+    """Place every cell below its inputs, shifted only as far as needed to avoid overlaps."""
     targets = [_mean(cell.above) for cell in layer]
     for index, cell in enumerate(layer):
         before = layer[index - 1] if index else None
@@ -122,7 +122,7 @@ def _spread(layer: list[_Cell], *, centre: float) -> None:
 
 
 def _runs(cell: _Cell) -> list[tuple[_Cell, _Cell]]:
-    """Return the steps of all arrows that leave a box, waypoint by waypoint."""
+    """Return the segments of all arrows that leave a box, from waypoint to waypoint."""
     steps = []
     for below in cell.below:
         start, end = cell, below
@@ -164,8 +164,8 @@ def _drawn(cell: _Cell, *, selected: str) -> str:
     facts = f"{box.params:,} params" if box.params else ""
     shown = f"does not fit: {side}" if box.failed else side
     title, detail = _cut(box.title, 20), _cut(box.detail, 36)
-    label = f"{box.title}, {shown}, {box.detail}{', ' + facts if facts else ''}"  # line by line, as it is seen
-    if (title, detail) != (box.title, box.detail):  # the name begins with what is seen
+    label = f"{box.title}, {shown}, {box.detail}{', ' + facts if facts else ''}"  # in the order of the visible lines
+    if (title, detail) != (box.title, box.detail):  # the accessible name must begin with the visible text
         label = f"{title} {shown} {detail}: {label}"
     texts = (
         _text(x + 16, y + 19, title, weight=600),

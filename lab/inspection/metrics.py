@@ -1,6 +1,7 @@
-"""Classification metrics: confusion matrix, per-class scores, calibration, and which images to look at. NumPy only.
+"""Classification metrics: confusion matrix, per-class scores, calibration, and notable images. NumPy only.
 
-Rows of a confusion matrix are the truth. What is not defined (precision of a class that was never answered) is NaN.
+Rows of a confusion matrix are the truth. Undefined values, such as the precision of a class that was never predicted,
+are NaN.
 """
 
 from dataclasses import dataclass
@@ -20,9 +21,10 @@ def softmax(logits_NK: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """A network's answers to labelled images, each (N,): the truth, the answer, its probability, the cross-entropy in nats.
+    """A network's answers to labelled images, each array (N,).
 
-    Where a network's logits are not finite there is no answer: `predicted` is -1, confidence and loss are NaN.
+    labels: the true classes. predicted: the answers. confidence: their probabilities. losses: cross-entropy in nats.
+    If the logits of an image are not finite, there is no answer: `predicted` is -1, confidence and loss are NaN.
     """
 
     labels: np.ndarray
@@ -32,7 +34,7 @@ class Answers:
 
     @property
     def answered(self) -> np.ndarray:
-        """Whether there is an answer to each image, bool (N,)."""
+        """Whether each image has an answer, bool (N,)."""
         return np.asarray(self.predicted >= 0)
 
     @property
@@ -42,17 +44,17 @@ class Answers:
 
     @property
     def accuracy(self) -> float:
-        """Share of right answers; NaN for no images."""
+        """Share of right answers; NaN if there are no images."""
         return float(self.right.mean()) if len(self.labels) else float("nan")
 
     @property
     def loss(self) -> float:
-        """Mean cross-entropy in nats; NaN for no images and where an answer is missing."""
+        """Mean cross-entropy in nats; NaN if there are no images or an answer is missing."""
         return float(self.losses.mean()) if len(self.labels) else float("nan")
 
 
 def score_logits(logits_NK: np.ndarray, labels: np.ndarray) -> Answers:
-    """Put answers beside the truth."""
+    """Return the answers given by logits (N, K), with the true labels (N,)."""
     answered = np.isfinite(logits_NK).all(axis=1)
     logits = np.where(answered[:, None], logits_NK, 0.0).astype(np.float64)
     top = logits.max(axis=1)
@@ -66,13 +68,13 @@ def score_logits(logits_NK: np.ndarray, labels: np.ndarray) -> Answers:
 
 
 def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, *, classes: int) -> np.ndarray:
-    """Return counts int64 (K, K): row = truth, column = answer; what was not answered is not counted."""
+    """Return counts int64 (K, K): row = truth, column = answer; images without an answer are not counted."""
     places = (labels * classes + predicted)[predicted >= 0]
     return np.bincount(places, minlength=classes * classes).reshape(classes, classes)
 
 
 def as_rates(confusion: np.ndarray) -> np.ndarray:
-    """Return each row as shares of its class; a class without images gives NaN."""
+    """Return each row divided by its sum; a class without images gives NaN."""
     with np.errstate(invalid="ignore"):
         return np.asarray(confusion / confusion.sum(axis=1, keepdims=True))
 
@@ -88,7 +90,7 @@ class PerClass:
 
 
 def per_class(confusion: np.ndarray) -> PerClass:
-    """Compute each class's figures from the confusion matrix."""
+    """Return each class's scores, computed from the confusion matrix."""
     hits = np.diag(confusion).astype(np.float64)
     truth, answered = confusion.sum(axis=1), confusion.sum(axis=0)
     with np.errstate(invalid="ignore"):
@@ -97,10 +99,10 @@ def per_class(confusion: np.ndarray) -> PerClass:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Answers sorted into bins of confidence: mean confidence, accuracy (NaN for an empty bin), count; edges (n+1,).
+    """Answers in bins of confidence: mean confidence and accuracy (NaN for an empty bin) and count; edges (n+1,).
 
-    ece: expected calibration error, the mean gap between the two weighted by count (Guo et al. 2017, equation 3); NaN
-    where an answer is missing.
+    ece: expected calibration error, the mean gap between confidence and accuracy weighted by count (Guo et al. 2017,
+    equation 3); NaN if an answer is missing.
     """
 
     edges: np.ndarray
@@ -111,7 +113,7 @@ class Calibration:
 
 
 def calibrate(answers: Answers, *, bins: int = 10) -> Calibration:
-    """Bin the answers by confidence and compare it with their accuracy: the numbers of a reliability diagram."""
+    """Return the numbers of a reliability diagram: the answers in bins of equal width by confidence."""
     edges = np.linspace(0.0, 1.0, bins + 1)
     confidences, right = answers.confidence[answers.answered], answers.right[answers.answered]
     place = np.clip(np.ceil(confidences * bins).astype(int) - 1, 0, bins - 1)
@@ -125,7 +127,7 @@ def calibrate(answers: Answers, *, bins: int = 10) -> Calibration:
 
 
 def find_cell(answers: Answers, *, truth: int, answer: int, limit: int = 60) -> np.ndarray:
-    """Return the indices of the images of one cell of the confusion matrix, most confident first."""
+    """Return the indices of the images in one cell of the confusion matrix, most confident first."""
     found = np.flatnonzero((answers.labels == truth) & (answers.predicted == answer))
     return found[np.argsort(-answers.confidence[found], kind="stable")][:limit]
 
@@ -155,7 +157,7 @@ class EvaluationReport:
     calibration: Calibration
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the report JSON-safe; what is not a finite number is null."""
+        """Return the report JSON-safe; numbers that are not finite become None."""
         figures = self.per_class
         return {
             "images": self.images,
@@ -177,7 +179,7 @@ class EvaluationReport:
 
 
 def report(answers: Answers, *, classes: tuple[str, ...]) -> EvaluationReport:
-    """Sum up; labels beyond the classes raise `InputError`."""
+    """Return all figures of the answers. Raises `InputError` if a label exceeds the classes."""
     if len(answers.labels) and int(answers.labels.max()) >= len(classes):
         raise InputError(f"A label is {int(answers.labels.max())}, but there are only {len(classes)} classes.")
     confusion = confusion_matrix(answers.labels, answers.predicted, classes=len(classes))

@@ -1,8 +1,8 @@
 """A network's logits and the outputs of its layers, observed without changing it.
 
-Only forward hooks are used; hooks and modes are put back in `finally`, and outputs are copied, because a ReLU that
-works in place would overwrite its convolution's output. A hook records its own thread only, so that one network can be
-shared by all threads that inspect it.
+Only forward hooks are used. Hooks are removed and modes restored in `finally`. Outputs are copied, because an in-place
+ReLU would overwrite its convolution's output. A hook records only the thread that set it, so that all inspecting
+threads can share one network.
 """
 
 import threading
@@ -25,7 +25,7 @@ from lab.inspection.receptive_field import ReceptiveField
 
 @dataclass(frozen=True, slots=True)
 class LayerView:
-    """One layer that can be inspected. shape: (C, H, W) of its maps, or (N,) of its vector."""
+    """One layer that can be inspected. shape: (C, H, W) for maps, (N,) for a vector."""
 
     name: str
     type: str
@@ -35,7 +35,7 @@ class LayerView:
 
     @property
     def has_maps(self) -> bool:
-        """Whether its output is pictures, one a channel."""
+        """Whether its output is a set of maps, one per channel."""
         return len(self.shape) == 3
 
 
@@ -51,7 +51,7 @@ class FeatureMaps:
 
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[nn.Module]:
-    """Put every module into eval mode and restore each one's own mode."""
+    """Put every module into eval mode within the context and restore each module's own mode afterwards."""
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
     try:
@@ -62,9 +62,10 @@ def evaluating(network: nn.Module) -> Iterator[nn.Module]:
 
 
 def list_layers(network: nn.Module, *, image_size: int, channels: int = 1) -> tuple[LayerView, ...]:
-    """Return every layer in the order it runs, with the shape of its output for one image.
+    """Return every layer in execution order, with the shape of its output for one image.
 
-    A layer that runs twice (a block's one ReLU) stands where it runs last: that output is what `capture` returns.
+    A layer that runs twice (such as a ReLU shared within a block) is listed where it runs last: `capture` returns that
+    output.
     """
     nodes = trace_graph(network, input_shape=(1, channels, image_size, image_size))
     known = dict(network.named_modules())
@@ -77,7 +78,7 @@ def list_layers(network: nn.Module, *, image_size: int, channels: int = 1) -> tu
 
 
 def find_layer(layers: Sequence[LayerView], name: str) -> LayerView:
-    """Return one layer by name; a name that is not there raises `InputError` with the near miss."""
+    """Return one layer by name. Raises `InputError`, which suggests the nearest name, if it does not exist."""
     for layer in layers:
         if layer.name == name:
             return layer
@@ -85,12 +86,12 @@ def find_layer(layers: Sequence[LayerView], name: str) -> LayerView:
 
 
 def to_input(images_u8: np.ndarray, *, mean: float, std: float) -> Tensor:
-    """Return x_BCHW float32 of uint8 images (N, H, W) or (N, C, H, W): scaled to [0, 1], minus mean, over std."""
+    """Return uint8 images (N, H, W) or (N, C, H, W) as x_BCHW float32: scaled to [0, 1], minus mean, divided by std."""
     return torch.from_numpy(np.ascontiguousarray(normalise_images(images_u8, mean=mean, std=std)))
 
 
 def in_this_thread(hook: Callable[..., None]) -> Callable[..., None]:
-    """Return the hook as one that does nothing when another thread runs the same network meanwhile."""
+    """Return a hook that calls the given one only in the current thread; other threads may run the same network."""
     me = threading.get_ident()
 
     def filtered(*arguments: Any) -> None:
@@ -101,7 +102,7 @@ def in_this_thread(hook: Callable[..., None]) -> Callable[..., None]:
 
 
 def capture(network: nn.Module, x_BCHW: Tensor, *, layers: Sequence[str]) -> dict[str, Tensor]:
-    """Run once in eval mode and return a copy of the named layers' outputs; of a layer that runs twice, the last."""
+    """Return copies of the named layers' outputs from one pass in eval mode; the last output if a layer runs twice."""
     outputs: dict[str, Tensor] = {}
     handles = []
 
@@ -123,7 +124,7 @@ def capture(network: nn.Module, x_BCHW: Tensor, *, layers: Sequence[str]) -> dic
 
 
 def layer_input(network: nn.Module, x_BCHW: Tensor, *, layer: str) -> Tensor:
-    """Run once in eval mode and return a copy of the named layer's input, the last time if it runs twice."""
+    """Return a copy of the named layer's input from one pass in eval mode; the last input if it runs twice."""
     recorded: list[Tensor] = []
 
     def record(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
@@ -139,7 +140,7 @@ def layer_input(network: nn.Module, x_BCHW: Tensor, *, layer: str) -> Tensor:
 
 
 def feature_maps(network: nn.Module, x_1CHW: Tensor, *, layer: str) -> FeatureMaps:
-    """Return a layer's maps for one normalised image; a vector becomes maps of 1×1. Raises `InputError`."""
+    """Return a layer's maps for one normalised image; a vector becomes 1×1 maps. Raises `InputError` for the layer."""
     layers = list_layers(network, image_size=x_1CHW.shape[-1], channels=x_1CHW.shape[1])
     view = find_layer(layers, layer)
     output = capture(network, x_1CHW, layers=[layer])[layer][0]
@@ -149,7 +150,7 @@ def feature_maps(network: nn.Module, x_1CHW: Tensor, *, layer: str) -> FeatureMa
 
 
 def compute_logits(network: nn.Module, images_u8: np.ndarray, *, mean: float, std: float) -> np.ndarray:
-    """Return logits float32 (N, K) of uint8 images (N, H, W) or (N, C, H, W), in batches on the network's device."""
+    """Return logits float32 (N, K) for uint8 images (N, H, W) or (N, C, H, W), in batches on the network's device."""
     device = next(network.parameters()).device
     size = inference_batch_size(network, images=len(images_u8), image_shape=with_channels(images_u8).shape[1:])
     parts = []

@@ -1,4 +1,4 @@
-"""Measures the outline of a network: its size, and the slabs that a small picture of it is drawn from."""
+"""Measures the outline of a network: its size, and the slabs of its small picture."""
 
 import torch
 
@@ -11,7 +11,7 @@ _SIDE, _CLASSES = 28, 10
 
 
 def measure_outline(arch: str) -> Outline:
-    """Return the outline of a network with its own options; nothing is computed, so the largest take no memory."""
+    """Return the outline of a network with default options, measured on the meta device without memory for weights."""
     with torch.device("meta"):
         network = build_network(arch, classes=_CLASSES, image_size=_SIDE, channels=1)
     nodes = trace_graph(network, input_shape=(1, 1, _SIDE, _SIDE))

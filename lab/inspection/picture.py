@@ -1,6 +1,6 @@
 """A network's graph at three levels of detail: every layer, layers with their activations, or blocks.
 
-Boxes and arrows only, no coordinates: `layout` places them.
+This module only decides on boxes and arrows; `layout` assigns coordinates.
 """
 
 from collections.abc import Sequence
@@ -16,10 +16,11 @@ DETAILS = ("blocks", "layers", "everything")
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """One box: `names` are the modules in it (the first is where a click leads), `inputs` the ids of boxes before it.
+    """One box of the picture.
 
-    family: "input", "convolution", "linear", "pooling", "join", "block" or "other". failed: its input does not fit.
-    nodes: ids of the graph's nodes in it; the last one's output leaves it. block: the block it lies in or stands for, "" for none.
+    names: the modules in it; a click selects the first. inputs: ids of the boxes before it. family: "input",
+    "convolution", "linear", "pooling", "join", "block" or "other". failed: its input does not fit. nodes: ids of the
+    graph's nodes in it; the last one's output leaves the box. block: the block it lies in or stands for, "" for none.
     """
 
     id: str
@@ -41,7 +42,7 @@ class Box:
 
 
 def boxes(nodes: Sequence[GraphNode], *, detail: str = "layers", opened: frozenset[str] = frozenset()) -> list[Box]:
-    """Fold a traced graph. detail: one of `DETAILS`. opened: blocks shown with their layers all the same."""
+    """Return the boxes of a traced graph. detail: one of `DETAILS`. opened: blocks to show as their layers anyway."""
     groups = _group(nodes, detail=detail, opened=opened)
     place = {node.id: group[0].id for group in groups for node in group}
     return [_box(group, place, detail=detail, opened=opened) for group in groups]
@@ -75,8 +76,11 @@ def _group(nodes: Sequence[GraphNode], *, detail: str, opened: frozenset[str]) -
 
 
 def _block(name: str) -> str:
-    """Return the block a module belongs to: the part below `features` if it has parts itself, such as
-    "features.inception3a" for "features.inception3a.branch1.conv"; "" for a layer of its own."""
+    """Return the block of a module, "" if it is in none.
+
+    A block is a child of `features` with children of its own, such as "features.inception3a" for
+    "features.inception3a.branch1.conv".
+    """
     parts = name.split(".")
     if len(parts) < 3 or parts[0] != "features":
         return ""
@@ -103,7 +107,7 @@ def _box(group: list[GraphNode], place: dict[str, str], *, detail: str, opened: 
 
 
 def _title(node: GraphNode) -> str:
-    """Return the last two parts of a name: enough to know a layer by within its block."""
+    """Return the last two parts of a name, which identify a layer within its block."""
     if node.type == "Input":
         return "image"
     parts = node.name.removeprefix("features.").removeprefix("classifier.").split(".")
@@ -111,7 +115,7 @@ def _title(node: GraphNode) -> str:
 
 
 def failed_boxes(steps: Sequence[ShapeStep], *, image_size: int, channels: int = 1) -> list[Box]:
-    """Draw what ran before a layer failed, as a chain, and the failing layer marked."""
+    """Return a chain of boxes: the layers that ran before one failed, and the failing layer, marked."""
     chain = [Box("image", "image", "input", "input", (channels, image_size, image_size), 0, ("image",), ())]
     for index, step in enumerate(steps):
         shape = step.output_shape or step.input_shape

@@ -1,6 +1,6 @@
-"""A convolution written out in plain loops, as report E did it, and one window of it term by term.
+"""A convolution written out in plain loops, as in report E, and one window of it term by term.
 
-This is for looking, not for speed: `torch.nn.functional.conv2d` gives the same numbers (a test says so).
+It is meant for reading, not for speed; a test holds it equal to `torch.nn.functional.conv2d`.
 """
 
 from dataclasses import dataclass
@@ -30,12 +30,12 @@ class Window:
 
     @property
     def value(self) -> float:
-        """What the convolution writes at this place."""
+        """The convolution's output at this position."""
         return self.total + self.bias
 
 
 def output_side(side: int, *, kernel: int, stride: int, padding: int, dilation: int) -> int:
-    """Return the side of the output; a kernel that does not fit raises `InputError`."""
+    """Return the side of the output. Raises `InputError` if the kernel does not fit."""
     span = (kernel - 1) * dilation + 1
     if span > side + 2 * padding:
         raise InputError(
@@ -54,12 +54,16 @@ def convolve(
     dilation: int = 1,
     groups: int = 1,
 ) -> np.ndarray:
-    """Convolve a batch (B, C, H, W) with weight (O, C / groups, k, k), one multiplication at a time, in float64."""
+    """Return a batch (B, C, H, W) convolved with weight (O, C / groups, k, k), one product at a time, in float64.
+
+    Raises `InputError` if channels, groups and filters do not fit together.
+    """
     batch, channels, height, width = x_BCHW.shape
     filters, per_group, kernel, _ = weight.shape
     if channels != per_group * groups or filters % groups:
         raise InputError(
-            f"{plural(channels, 'channel')} in {plural(groups, 'group')} do not fit {filters} filters of {per_group} each."
+            f"{plural(channels, 'channel')} in {plural(groups, 'group')} do not fit "
+            f"{filters} filters of {per_group} each."
         )
     rows = output_side(height, kernel=kernel, stride=stride, padding=padding, dilation=dilation)
     columns = output_side(width, kernel=kernel, stride=stride, padding=padding, dilation=dilation)
@@ -75,14 +79,17 @@ def convolve(
                             for j in range(kernel):
                                 y = row * stride + i * dilation - padding
                                 x = column * stride + j * dilation - padding
-                                if 0 <= y < height and 0 <= x < width:  # outside is the padding: zero
+                                if 0 <= y < height and 0 <= x < width:  # the padding outside is zero
                                     total += x_BCHW[image, first + channel, y, x] * weight[filter_, channel, i, j]
                     result[image, filter_, row, column] = total
     return result
 
 
 def take_window(input_CHW: np.ndarray, kernels: Kernels, *, filter: int, row: int, column: int) -> Window:
-    """Take one output value apart: which numbers were multiplied, and what their sum is. Raises `InputError`."""
+    """Return one output value's window: which numbers were multiplied, and their sum.
+
+    Raises `InputError` for a filter, row or column out of range.
+    """
     weight = kernels.weight[_inside(filter, len(kernels.weight), "filter")]
     per_group, kernel = weight.shape[0], weight.shape[-1]
     settings = {"kernel": kernel, "stride": kernels.stride, "padding": kernels.padding, "dilation": kernels.dilation}
@@ -114,6 +121,6 @@ def _inside(index: int, count: int, what: str) -> int:
 
 
 def report_e_example() -> tuple[np.ndarray, Kernels]:
-    """Return report E's picture: a 4×4 image (1, 4, 4) of 1 to 16 and a 2×2 kernel of ones."""
+    """Return report E's example: an image (1, 4, 4) with values 1 to 16 and a 2×2 kernel of ones."""
     image = np.arange(1.0, 17.0).reshape(1, 4, 4)
     return image, Kernels("example", np.ones((1, 1, 2, 2), np.float32), np.zeros(1, np.float32), 1, 0, 1, 1)

@@ -1,10 +1,10 @@
-"""Which pixels a value of a feature map depends on: size, stride and place of its receptive field, by arithmetic.
+"""Which pixels a value of a feature map depends on: size, stride and position of its receptive field, by arithmetic.
 
 A layer with kernel k, stride s, padding p and dilation d widens the window of its input's first value by p strides
 before and (k-1)·d - p strides after, and its own stride is s times as long (Araujo, Norris, Sim 2019, "Computing
-receptive fields of convolutional neural networks", section 2). Upsampling and transposed convolutions give neighbouring
-rows windows of different size, repeating after some rows, so a field is a list of windows and their period. Where
-branches join, the union counts. Pixels are those of the network's own input, after its resize.
+receptive fields of convolutional neural networks", section 2). After upsampling and transposed convolutions,
+neighbouring rows have windows of different sizes that repeat after some rows, so a field is a list of windows and their
+period. Where branches join, the field is the union. Pixels are those of the network's input after its own resizing.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -16,8 +16,8 @@ from math import floor, gcd, lcm
 class ReceptiveField:
     """Row r of a map depends on the pixels `windows[r]`, first to last (padding included).
 
-    After `len(windows)` rows the same windows follow, `period` pixels further on. The networks here are square, so one
-    axis stands for both.
+    After `len(windows)` rows the same windows repeat, shifted by `period` pixels. Images and kernels are square, so one
+    axis describes both.
     """
 
     windows: tuple[tuple[int, int], ...] = ((0, 0),)
@@ -25,19 +25,19 @@ class ReceptiveField:
 
     @property
     def size(self) -> int:
-        """Side of the receptive field in pixels, of the largest window where they differ."""
+        """Side of the receptive field in pixels; that of the largest window if they differ."""
         return max(last - first + 1 for first, last in self.windows)
 
     @property
     def stride(self) -> int | None:
-        """Distance in pixels between the windows of neighbouring rows, None where they are not equally far apart."""
+        """Distance in pixels between the windows of neighbouring rows, None if the distances differ."""
         following = [self.window(row + 1) for row in range(len(self.windows))]
         distances = {(b[0] - a[0], b[1] - a[1]) for a, b in zip(self.windows, following)}
         first, last = next(iter(distances))
         return first if len(distances) == 1 and first == last else None
 
     def window(self, row: int) -> tuple[int, int]:
-        """Return the first and last pixel of a row's window, outside the image included."""
+        """Return the first and last pixel of a row's window, which may lie outside the image."""
         times, place = divmod(row, len(self.windows))
         first, last = self.windows[place]
         return first + times * self.period, last + times * self.period
@@ -48,7 +48,7 @@ class ReceptiveField:
         return (first + last) / 2
 
     def pixels(self, row: int, *, image_size: int) -> tuple[int, int]:
-        """Return the first and last pixel that the value in this row (or column) depends on, cut at the image's edge."""
+        """Return the first and last pixel of the window of this row (or column), clipped to the image."""
         first, last = self.window(row)
         return max(0, first), min(image_size - 1, last)
 
@@ -69,7 +69,7 @@ def sliding(
 def transposed(
     field: ReceptiveField, *, kernel: int, stride: int, padding: int, dilation: int
 ) -> ReceptiveField | None:
-    """Return the field after a transposed convolution; None where its kernel leaves out rows between the strides."""
+    """Return the field after a transposed convolution; None if its kernel leaves gaps between the strides."""
 
     def reads(row: int) -> list[int]:
         places = [row + padding - tap * dilation for tap in range(kernel)]
@@ -82,14 +82,14 @@ def transposed(
 
 
 def repeated(field: ReceptiveField, *, factor: int) -> ReceptiveField:
-    """Return the field after upsampling to the nearest value: each row is there `factor` times."""
+    """Return the field after nearest-neighbour upsampling, which repeats each row `factor` times."""
     return _compose(
         field, lambda row: [row // factor], rows=factor * len(field.windows), rows_before=len(field.windows)
     )
 
 
 def interpolated(field: ReceptiveField, *, factor: int) -> ReceptiveField:
-    """Return the field after linear upsampling without aligned corners: each row lies between two, at an edge on one."""
+    """Return the field after linear upsampling without aligned corners: each row depends on one or two input rows."""
 
     def reads(row: int) -> tuple[int, ...]:
         below = floor((row + 0.5) / factor - 0.5)
@@ -107,7 +107,7 @@ def pooled_to(field: ReceptiveField, *, side: int, to_side: int) -> ReceptiveFie
 
 
 def union(fields: Sequence[ReceptiveField | None]) -> ReceptiveField | None:
-    """Return the smallest field that holds all of them, None if one has none or they move on at different speeds."""
+    """Return the smallest field that contains all of them, None if one is None or their strides differ."""
     present = [field for field in fields if field is not None]
     if not present or len(present) < len(fields):
         return None
@@ -124,7 +124,7 @@ def _compose(
 ) -> ReceptiveField:
     """Return the field of a map whose row r depends on the rows `reads(r)` of the map before it.
 
-    `rows` rows are as long as `rows_before` rows of the map before, which is a whole number of its periods.
+    `rows` rows span the same pixels as `rows_before` rows of the map before, which must be whole periods of it.
     """
     windows = tuple(_span(field, reads(row)) for row in range(rows))
     return ReceptiveField(windows, field.period * rows_before // len(field.windows))

@@ -1,4 +1,4 @@
-"""Complete results for the CLI and other packages: one image inspected, one network evaluated."""
+"""Complete results for the CLI and other packages: the inspection of one image, the evaluation of one network."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,10 @@ class Inspected:
 
 
 def inspect_image(network: nn.Module, image_u8: np.ndarray, *, layer: str, mean: float, std: float) -> Inspected:
-    """Return a layer's maps for a uint8 image (H, W) or (C, H, W), and the probabilities. Raises `InputError` for the layer."""
+    """Return a layer's maps and the probabilities for a uint8 image (H, W) or (C, H, W).
+
+    Raises `InputError` for an unknown layer.
+    """
     maps = feature_maps(network, to_input(image_u8[None], mean=mean, std=std), layer=layer)
     return Inspected(maps, softmax(compute_logits(network, image_u8[None], mean=mean, std=std))[0])
 
@@ -26,5 +29,5 @@ def inspect_image(network: nn.Module, image_u8: np.ndarray, *, layer: str, mean:
 def evaluate_network(
     network: nn.Module, images_u8: np.ndarray, labels: np.ndarray, *, mean: float, std: float, classes: tuple[str, ...]
 ) -> EvaluationReport:
-    """Evaluate a network on uint8 images (N, H, W) or (N, C, H, W), labels (N,): accuracy, loss, per class, confusion, calibration."""
+    """Return all metrics of a network on uint8 images (N, H, W) or (N, C, H, W) with labels (N,)."""
     return report(score_logits(compute_logits(network, images_u8, mean=mean, std=std), labels), classes=classes)

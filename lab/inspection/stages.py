@@ -1,8 +1,9 @@
-"""The whole network in one picture: its stages from the image to the answer, and what each of them gives for one image.
+"""The whole network in one picture: its stages from the image to the answer, and each stage's output for one image.
 
-A stage is a box of the graph whose output is drawn: a convolution with what follows it, a pooling, a sum, a closed block.
-What only passes values on (flatten, shortcut) is no stage, and what prepares the image belongs to the image. Values are
-brought to 256 steps and wide layers to some of their channels, so that a whole network is a few ten kilobytes.
+A stage is a box of the graph whose output is drawn: a convolution with its activation, a pooling, a sum, a closed
+block. Layers that only pass values on (flatten, shortcut) are no stages, and layers that prepare the image belong to
+the image. Values are quantised to 256 levels and wide layers limited to some of their channels, so that a whole network
+takes some tens of kilobytes.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -20,37 +21,38 @@ from lab.inspection.observe import evaluating
 from lab.inspection.picture import Box, boxes
 from lab.inspection.receptive_field import ReceptiveField
 
-MOST_MAPS = 16  # of a layer, beside each other; a few more are all shown
-_ALL_MAPS = 20
-MOST_VALUES = 128  # of a vector
-_SIDE = 56  # values across; larger maps are averaged
+MOST_MAPS = 16  # maps shown of a layer with more than `_ALL_MAPS`
+_ALL_MAPS = 20  # a layer with up to this many maps shows them all
+MOST_VALUES = 128  # values shown of a vector
+_SIDE = 56  # maximum side in values; larger maps are averaged
 _STEPS = 255
-_ROUNDING = 1e-6  # share of the largest value: what differs by less is one value, resized or normalised in float32
+_ROUNDING = 1e-6  # share of the largest value; smaller differences are float32 rounding of one value
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One slab. box: what it is; its inputs are stages. closed: it is a block that can be opened."""
+    """One slab of the picture. box: its box of the graph, with stages as inputs. closed: a block that can be opened."""
 
     box: Box
     closed: bool
 
     @property
     def is_maps(self) -> bool:
-        """Whether its output is pictures; maps of a single value are drawn as a vector."""
+        """Whether its output is drawn as maps; maps of a single value are drawn as a vector."""
         return len(self.box.shape) == 3 and self.box.shape[1:] != (1, 1)
 
     @property
     def count(self) -> int:
-        """Channels of its output, or values of its vector."""
+        """Number of channels of its output, or of values if it is a vector."""
         return self.box.shape[0]
 
 
 @dataclass(frozen=True, slots=True)
 class StageValues:
-    """What is drawn of a stage. channels: which, in their order (k,). values: uint8 (k, h, w), a vector's (k, 1, 1).
+    """The drawn values of a stage.
 
-    low, high: the numbers that 0 and 255 stand for; zero is in the middle of signed values.
+    channels: their indices in ascending order, (k,). values: uint8 (k, h, w), or (k, 1, 1) for a vector. low, high: the
+    numbers that 0 and 255 represent; for signed values, zero is in the middle.
     """
 
     channels: np.ndarray
@@ -66,16 +68,16 @@ class StageValues:
 
 @dataclass(frozen=True, slots=True)
 class NetworkValues:
-    """What every stage gives for one image, by the stage's id, and the logits float32 (K,)."""
+    """Every stage's drawn values for one image, by the stage's id, and the logits float32 (K,)."""
 
     stages: Mapping[str, StageValues]
     logits: np.ndarray
 
 
 def list_stages(nodes: Sequence[GraphNode], *, opened: Collection[str] = ()) -> tuple[Stage, ...]:
-    """Return the stages in the order they run; the first is the image. opened: blocks shown as their layers."""
+    """Return the stages in execution order; the first is the image. opened: blocks shown as their layers."""
     kinds = {node.name: node.kind for node in nodes}
-    before: dict[str, str] = {}  # of a box that is no stage, the stage whose values it passes on
+    before: dict[str, str] = {}  # for a box that is no stage: the stage whose values it passes on
     stages: dict[str, Stage] = {}
     for box in boxes(nodes, detail="blocks", opened=frozenset(opened)):
         inputs = tuple(dict.fromkeys(before.get(each, each) for each in box.inputs))
@@ -93,7 +95,7 @@ def list_stages(nodes: Sequence[GraphNode], *, opened: Collection[str] = ()) -> 
 
 
 class _Recorder(fx.Interpreter):
-    """Runs a network along a graph and keeps a copy of some nodes' outputs; a later layer may work in place."""
+    """Runs a network along a graph and copies some nodes' outputs, because a later layer may work in place."""
 
     def __init__(self, network: nn.Module, graph: fx.Graph, wanted: Collection[str]) -> None:
         super().__init__(network, graph=graph)
@@ -110,9 +112,9 @@ class _Recorder(fx.Interpreter):
 def node_outputs(
     traced: TracedNetwork, network: nn.Module, x_BCHW: Tensor, *, nodes: Collection[str]
 ) -> dict[str, Tensor]:
-    """Run once in eval mode and return the outputs of the graph's nodes by their ids: layers, and joins between layers.
+    """Return the outputs of the graph's nodes (layers and joins) by id, from one pass in eval mode.
 
-    network: of the layers that were traced, with any weights. No hook is set, so other threads may run it meanwhile.
+    network: has the layers that were traced, with any weights. No hooks are set, so other threads may run it meanwhile.
     """
     with evaluating(network), torch.inference_mode():
         recorder = _Recorder(network, traced.graph, nodes)
@@ -123,10 +125,10 @@ def node_outputs(
 def choose_channels(
     traced: TracedNetwork, network: nn.Module, x_BCHW: Tensor, *, stages: Sequence[Stage]
 ) -> dict[str, np.ndarray]:
-    """Return which channels of each stage are drawn, in their order, by the stage's id.
+    """Return the indices of the channels to draw of each stage, ascending, by the stage's id.
 
-    Of a wide layer those with the largest mean magnitude over the images: chosen once for a run, so that a picture can
-    be followed over epochs and images.
+    Of a wide layer, these are the channels with the largest mean magnitude over the images. They are chosen once for a
+    run, so that pictures are comparable over epochs and images.
     """
     outputs = node_outputs(traced, network, x_BCHW, nodes=[stage.box.output for stage in stages])
     chosen = {}
@@ -141,7 +143,7 @@ def choose_channels(
 
 
 def _most(stage: Stage) -> int:
-    """Return how many channels of a stage are drawn; a class has to be seen whatever its logit."""
+    """Return the maximum number of channels drawn of a stage."""
     if stage.is_maps:
         return _ALL_MAPS if stage.count <= _ALL_MAPS else MOST_MAPS
     return MOST_VALUES
@@ -155,7 +157,7 @@ def network_values(
     stages: Sequence[Stage],
     channels: Mapping[str, np.ndarray],
 ) -> NetworkValues:
-    """Return what every stage gives for one normalised image, of the chosen channels by stage."""
+    """Return every stage's values for one normalised image. channels: those to draw, by the stage's id."""
     outputs = node_outputs(traced, network, x_1CHW, nodes=[stage.box.output for stage in stages])
     values = {stage.box.id: _reduced(stage, outputs[stage.box.output][0], channels[stage.box.id]) for stage in stages}
     return NetworkValues(values, outputs[stages[-1].box.output][0].float().cpu().numpy())
@@ -176,9 +178,9 @@ def _reduced(stage: Stage, output: Tensor, channels: np.ndarray) -> StageValues:
 
 
 def value_range(numbers: np.ndarray, *, whole: bool = False) -> tuple[float, float]:
-    """Return the ends of the colour scale: 0 to the largest, or with zero in the middle where there are negatives.
+    """Return the ends of the colour scale: 0 to the largest value, or symmetric about zero if any value is negative.
 
-    whole: from the smallest to the largest, as for an image; both ends are one where all of it is one value, such as an
+    whole: from the smallest to the largest value, as for an image; both ends are equal if all values are, as on an
     empty sheet.
     """
     finite = numbers[np.isfinite(numbers)]
@@ -192,11 +194,11 @@ def value_range(numbers: np.ndarray, *, whole: bool = False) -> tuple[float, flo
 
 
 Rows = tuple[tuple[int, int], ...]
-"""For each row of a map the first and the last row that it was made from; columns have the same."""
+"""The first and last input row that each row of a map depends on; the same holds for columns."""
 
 
 def input_rows(traced: TracedNetwork, network: nn.Module, stage: Stage) -> Rows | None:
-    """Return which rows of the stages before it a stage's maps are made from; None for all of them, or of a closed block."""
+    """Return which rows of the preceding stage a stage's maps depend on; None for all of them or for a closed block."""
     if stage.closed or not stage.is_maps or not stage.box.inputs:
         return None
     nodes = {node.id: node for node in traced.nodes}
@@ -210,7 +212,7 @@ def input_rows(traced: TracedNetwork, network: nn.Module, stage: Stage) -> Rows 
 
 
 def image_rows(traced: TracedNetwork, stage: Stage, image: Stage) -> Rows | None:
-    """Return which rows of the image, as the first stage draws it, a stage's maps depend on; None for all of them."""
+    """Return which rows of the image, as drawn by the first stage, a stage's maps depend on; None for all of them."""
     nodes = {node.id: node for node in traced.nodes}
     start = nodes[image.box.output].field
     field = nodes[stage.box.output].field

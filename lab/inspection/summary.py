@@ -1,7 +1,7 @@
-"""What a network costs, counted by torchinfo on the meta device: nothing is computed, so 224 pixels cost milliseconds.
+"""Parameters, mult-adds and memory of a network, counted by torchinfo on the meta device without computing anything.
 
-Beside torchinfo's numbers each layer has its receptive field and that field's stride. A container's row holds only what is its own
-(nearly always 0), so the rows add up to the totals.
+In addition to torchinfo's numbers, each layer has its receptive field and that field's stride. A container's row counts
+only its own parameters (nearly always 0), so that the rows add up to the totals.
 """
 
 from dataclasses import dataclass
@@ -27,10 +27,10 @@ _DEEPEST = 9
 
 @dataclass(frozen=True, slots=True)
 class LayerRow:
-    """One module. Shapes include the batch; bytes are of the output at float32, forward only.
+    """One module. Shapes include the batch; bytes are those of the output in float32, forward only.
 
-    receptive_field and receptive_stride: side in pixels and distance of neighbouring windows, None where a value sees the whole
-    image (linear layers) or the row is a container.
+    receptive_field and receptive_stride: side in pixels and distance of neighbouring windows, None if a value depends
+    on the whole image (linear layers) or the row is a container.
     """
 
     name: str
@@ -49,7 +49,7 @@ class LayerRow:
     receptive_stride: int | None
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the six fields of the CLI's answer, JSON-safe."""
+        """Return the six fields of the CLI's output, JSON-safe."""
         return {
             "name": self.name,
             "type": self.type,
@@ -62,7 +62,7 @@ class LayerRow:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Totals for one batch, and the rows. Bytes as torchinfo counts them: outputs twice (forward and backward)."""
+    """Totals for one batch, and the rows. Like torchinfo, output bytes count twice (forward and backward)."""
 
     input_shape: tuple[int, ...]
     total_params: int
@@ -76,12 +76,12 @@ class Summary:
 
     @property
     def batch(self) -> int:
-        """Images in the batch that shapes, mult-adds and bytes are counted for."""
+        """Number of images for which shapes, mult-adds and bytes are counted."""
         return self.input_shape[0]
 
     @property
     def mult_adds_per_image(self) -> int:
-        """Mult-adds of one image's way forward: torchinfo counts every layer's as many times as there are images."""
+        """Mult-adds of one image's forward pass; torchinfo counts those of the whole batch."""
         return self.total_mult_adds // self.batch
 
     @property
@@ -102,11 +102,11 @@ class Summary:
 
 
 def summarize(network: nn.Module, *, input_shape: tuple[int, ...]) -> Summary:
-    """Count a network for one batch of (B, C, H, W). The network is not touched and may itself be on meta."""
+    """Return the counts for one batch of (B, C, H, W). The network is not changed and may itself be on meta."""
     probe = meta_copy(network).eval()
     statistics = _statistics(probe, input_shape)
     names = {id(module): name for name, module in probe.named_modules()}
-    fields: dict[str, list[ReceptiveField | None]] = {}  # of each time a layer runs: it has a row for each
+    fields: dict[str, list[ReceptiveField | None]] = {}  # one per execution of a layer, as in torchinfo's rows
     for node in trace_graph(probe, input_shape=input_shape):
         fields.setdefault(node.name, []).append(node.field)
     rows = tuple(_row(info, names[info.layer_id], fields) for info in statistics.summary_list)
@@ -125,7 +125,7 @@ def summarize(network: nn.Module, *, input_shape: tuple[int, ...]) -> Summary:
 
 @dataclass(frozen=True, slots=True)
 class NetworkCounts:
-    """A summary's totals, for one batch: without the rows, whose graph takes as long as the counting."""
+    """A summary's totals for one batch, without the rows: tracing their graph takes as long as the counting."""
 
     total_params: int
     total_mult_adds: int
@@ -134,7 +134,7 @@ class NetworkCounts:
 
 
 def count_network(network: nn.Module, *, input_shape: tuple[int, ...]) -> NetworkCounts:
-    """Count a network for one batch of (B, C, H, W), as `summarize` does, without its rows."""
+    """Return the totals of `summarize` for one batch of (B, C, H, W), without the rows."""
     probe = meta_copy(network).eval()
     statistics = _statistics(probe, input_shape)
     return NetworkCounts(
@@ -162,9 +162,9 @@ def _statistics(probe: nn.Module, input_shape: tuple[int, ...]) -> ModelStatisti
 
 
 def _table_text(statistics: ModelStatistics, *, batch: int) -> str:
-    """Return torchinfo's table with the units it means, naming the batch it counts and adding what one image takes.
+    """Return torchinfo's table with units corrected, the batch size stated and the mult-adds of one image added.
 
-    torchinfo puts its `Units` into an f-string, which since Python 3.11 gives "Units.MEGABYTES" instead of "M".
+    torchinfo formats its `Units` in an f-string, which since Python 3.11 gives "Units.MEGABYTES" instead of "M".
     """
     text = str(statistics)
     for unit in Units:

@@ -1,4 +1,4 @@
-"""How long each layer takes for one batch, measured on this machine, not counted."""
+"""Measures how long each layer takes for one batch on this machine."""
 
 import statistics
 import time
@@ -17,7 +17,7 @@ from lab.inspection.observe import evaluating
 
 @dataclass(frozen=True, slots=True)
 class LayerTime:
-    """Median and spread (slowest minus fastest) in milliseconds of one layer's forward pass."""
+    """Median and spread (slowest minus fastest) of one layer's forward pass, in milliseconds."""
 
     name: str
     type: str
@@ -27,7 +27,7 @@ class LayerTime:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Forward passes of one batch: the layers, and the whole network timed without looking inside."""
+    """Forward passes of one batch: each layer, and the whole network timed separately without hooks."""
 
     layers: tuple[LayerTime, ...]
     total_ms: float
@@ -36,7 +36,7 @@ class Timing:
     device: str
 
     def unclear_pairs(self) -> tuple[tuple[LayerTime, LayerTime], ...]:
-        """Return neighbours in the order of their medians, slowest first, whose difference is within their spread."""
+        """Return pairs of layers, neighbours when sorted by median, whose difference is within their spread."""
         order = sorted(self.layers, key=lambda layer: -layer.median_ms)
         return tuple(
             (slow, quick)
@@ -45,7 +45,7 @@ class Timing:
         )
 
     def caution(self) -> str:
-        """Say how far the order of the layers can be believed, "" where every difference exceeds the spread."""
+        """Return a caution about the order of the layers, "" if every difference exceeds the spread."""
         pairs = self.unclear_pairs()
         if not pairs:
             return ""
@@ -55,14 +55,17 @@ class Timing:
         )
         which += f"{quick.spread_ms:.3f} ms)"
         if len(pairs) == len(self.layers) - 1:
-            return f"The spread exceeds every difference, such as that of {which}: this order may be chance. Measure again."
+            return (
+                f"The spread exceeds every difference, such as that of {which}: "
+                "this order may be chance. Measure again."
+            )
         others = plural(len(pairs) - 1, "more pair")
         rest = f" and {others} of neighbours in this order" if len(pairs) > 1 else ""
         return f"The spread exceeds the difference of {which}{rest}: which of them is slower may be chance."
 
 
 def time_layers(network: nn.Module, x_BCHW: Tensor, *, repeats: int = 7) -> Timing:
-    """Time every layer's forward pass in eval mode on the batch's device, after one pass to warm up."""
+    """Return the time of every layer's forward pass in eval mode on the batch's device, after one warm-up pass."""
     seen: dict[str, list[float]] = defaultdict(list)
     leaves = [(name, module) for name, module in network.named_modules() if name and not any(module.children())]
     with evaluating(network), torch.inference_mode():

@@ -1,7 +1,6 @@
-"""One output of a linear layer, taken apart into its terms: every input times its weight, and the bias.
+"""One output of a linear layer as the sum of its terms: every input times its weight, and the bias.
 
-The largest terms are what is drawn; where the inputs were maps before they were flattened, all terms can be laid out as
-maps again.
+The largest terms are drawn. If the inputs were maps before flattening, all terms can be arranged as maps again.
 """
 
 import math
@@ -37,11 +36,11 @@ class WeightedSum:
 
     @property
     def value(self) -> float:
-        """What the layer writes at this place."""
+        """The layer's output."""
         return self.total + self.bias
 
     def largest(self, count: int) -> np.ndarray:
-        """Return the indices of the terms of largest magnitude, largest first, at most `count`; equal ones in order."""
+        """Return the indices of at most `count` terms of largest magnitude, largest first; ties keep their order."""
         magnitude = np.nan_to_num(np.abs(self.products))
         return np.argsort(-magnitude, kind="stable")[:count]
 
@@ -57,24 +56,27 @@ def read_linear(network: nn.Module, *, layer: str) -> LinearWeights:
 
 
 def take_sum(inputs: np.ndarray, linear: LinearWeights, *, unit: int) -> WeightedSum:
-    """Take one output apart. inputs: what the layer is given for one image, (N,). Raises `InputError`."""
+    """Return the terms of one output. inputs: the layer's inputs for one image, (N,).
+
+    Raises `InputError` for an unknown output and for inputs of another length.
+    """
     if not 0 <= unit < len(linear.weight):
         raise InputError(f"The output is {unit}, but it must be 0 to {len(linear.weight) - 1}.")
     given = inputs.reshape(-1).astype(np.float64)
     weights = linear.weight[unit].astype(np.float64)
     if given.shape != weights.shape:
-        raise InputError(f"{linear.layer} takes {len(weights)} values, but it was given {len(given)}.")
+        raise InputError(f"{linear.layer} expects {len(weights)} values, but got {len(given)}.")
     products = given * weights
     return WeightedSum(given, weights, products, float(products.sum()), float(linear.bias[unit]))
 
 
 def shape_before(nodes: Sequence[GraphNode], node: GraphNode) -> tuple[int, ...]:
-    """Return the shape, (C, H, W) or (N,), of what a layer is given before it was flattened."""
+    """Return the shape of a layer's input before it was flattened: (C, H, W) or (N,)."""
     return source_before(nodes, node).output_shape[1:]
 
 
 def source_before(nodes: Sequence[GraphNode], node: GraphNode) -> GraphNode:
-    """Return what a layer is given before it was flattened; layers between that only pass values on are looked through."""
+    """Return the node whose output a layer receives, skipping layers that only pass values on, such as a flatten."""
     by_id = {each.id: each for each in nodes}
     source = by_id[node.inputs[0]]
     while source.kind.passes_on and len(source.output_shape) == 2 and source.inputs:

@@ -1,1 +1,1 @@
-"""Export and import: the formats that runs are written in (`formats.py` lists them), and reading bundles."""
+"""Export and import of runs: `formats` lists the export formats, `bundle` also imports."""

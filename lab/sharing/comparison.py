@@ -1,6 +1,6 @@
-"""What a table of runs says: the settings in which they differ, and their results. Numbers and text, no format yet.
+"""Tables of runs, independent of a file format: the settings in which the runs differ, and their results.
 
-`run_labels` names runs by what differs within a selection; legends, chips, tables, reports and the CLI use it.
+`run_labels` labels runs by what differs within a selection; legends, chips, tables, reports and the CLI use it.
 """
 
 from collections import Counter
@@ -20,23 +20,23 @@ from lab.spread import Spread, format_result, spread_of
 Cell: TypeAlias = str | int | float | None
 
 EPOCH = "epoch of the results"
-SPREAD_RESULTS = ("test_accuracy", "val_accuracy", "test_loss", "seconds", "images_per_second")  # of several runs
+SPREAD_RESULTS = ("test_accuracy", "val_accuracy", "test_loss", "seconds", "images_per_second")  # shown with a spread
 _SELF_EXPLAINING = ("arch", "arch_options", "dataset", "optimizer", "loss", "schedule")  # a label needs the value only
-_FIRST = ("arch", "arch_options", "dataset", "lr", "optimizer")  # of a label; what repeats differ in comes last
-LABEL_SETTINGS = 4  # named in one label
-_ID_LETTERS = 4  # of the id, where nothing else distinguishes two runs
+_FIRST = ("arch", "arch_options", "dataset", "lr", "optimizer")  # first in a label; `REPEATED` settings come last
+LABEL_SETTINGS = 4  # maximum number of settings in one label
+_ID_LETTERS = 4  # letters of the id, shown if nothing else distinguishes two runs
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Headings and rows of equal length; text cells are the user's and must be escaped by whoever writes them."""
+    """Headings and rows of equal length. Text cells are user input; whoever writes them must escape them."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
 
 
 def differing_settings(runs: Sequence[RunRecord]) -> dict[str, list[Any]]:
-    """Return the settings that are not the same in all runs, with each run's value; none for a single run."""
+    """Return the settings that differ between the runs, with each run's value; empty for a single run."""
     found = {}
     for name in FIELDS:
         values = [getattr(run.config, name) for run in runs]
@@ -48,7 +48,7 @@ def differing_settings(runs: Sequence[RunRecord]) -> dict[str, list[Any]]:
 def list_results() -> dict[str, str]:
     """Return the keys of a run's results with their headings.
 
-    Metrics are the headline's: those of the selected weights, of the epoch in the column `EPOCH`.
+    Metrics are those of the headline: of the selected weights, whose epoch is in the column `EPOCH`.
     """
     metrics = {metric.result_key: metric.title for metric in list_result_metrics()}
     counts = {"params": "parameters", "best_epoch": "best epoch"}
@@ -56,7 +56,7 @@ def list_results() -> dict[str, str]:
 
 
 def setting_text(value: Any) -> Cell:
-    """Return a setting as a cell: numbers stay numbers, options become `name=value` words."""
+    """Return a setting as a cell: numbers stay numbers, options become `name=value` text."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, dict):
@@ -65,19 +65,19 @@ def setting_text(value: Any) -> Cell:
 
 
 def setting_cell(name: str, value: Any) -> Cell:
-    """Return a setting as a cell for people: a number that stands for something else is that word, such as "all"."""
+    """Return a setting as a cell for display: a number with a special meaning becomes its title, such as "all"."""
     text = setting_text(value)
     return FIELDS[name].choice_titles.get(f"{text:g}", text) if isinstance(text, int | float) else text
 
 
 def setting_words(name: str, value: Any) -> str:
-    """Return a setting as it is shown to people: numbers with up to six digits, choices by their titles."""
+    """Return a setting as display text: numbers with up to six digits, choices by their titles."""
     cell = setting_cell(name, value)
     return f"{cell:g}" if isinstance(cell, float) else FIELDS[name].choice_title(str(cell))
 
 
 def result_of(run: RunRecord, key: str) -> Cell:
-    """Return one result of a run, None where there is none (yet)."""
+    """Return one result of a run, None if there is none (yet)."""
     if key in METRICS:
         value: object = getattr(run.headline, key)
     else:
@@ -90,22 +90,22 @@ def _number(value: object) -> int | float | None:
 
 
 def spread_of_runs(runs: Sequence[RunRecord], key: str) -> Spread | None:
-    """Return mean and spread of one result of several runs, None where none of them has it."""
+    """Return mean and spread of one result over several runs, None if none of them has it."""
     return spread_of((result_of(run, key) for run in runs), folds=are_folds(runs))
 
 
 def last_result_of(run: RunRecord, key: str) -> Cell:
-    """Return one result of a run's last whole epoch, which the lab reports quote; None where there is none (yet)."""
+    """Return one result of a run's last complete epoch, as quoted by the lab reports; None if there is none (yet)."""
     value = getattr(run.last_result, key) if key in METRICS else run.summary.value(key)
     return _number(value)
 
 
 def run_labels(runs: Sequence[RunRecord], *, without: Collection[str] = ()) -> list[str]:
-    """Return what to call each run within this selection: its own name, else what differs, such as "lr 0.05, SGD".
+    """Return a label for each run within this selection: its own name, else what differs, such as "lr 0.05, SGD".
 
-    What most of three or more runs share is not mentioned, unless a run has nothing else to be called by.
-    Runs that share a name are distinguished by their settings, runs that are the same in all by their ids. A single run
-    without a name is called by network and data set. without: settings that are not mentioned.
+    A value that most of three or more runs share is omitted, unless a run would have no label otherwise. Runs with the
+    same name are distinguished by their settings, runs with identical settings by their ids. A single run without a
+    name is labelled by network and data set. without: settings to omit.
     """
     names = Counter(_given_name(run) for run in runs)
     differing = sorted((n for n in differing_settings(runs) if FIELDS[n].result and n not in without), key=_rank)
@@ -129,7 +129,7 @@ def _given_name(run: RunRecord) -> str:
 
 
 def _usual(values: Sequence[Any]) -> Any:
-    """Return the value that more than half of three or more runs share, None where there is none."""
+    """Return the value that more than half of three or more runs share, None if there is none."""
     most = max(values, key=values.count)
     return most if len(values) > 2 and 2 * values.count(most) > len(values) else None
 
@@ -149,12 +149,12 @@ def _short_words(name: str, value: Any) -> str:
         return label if value else f"no {label}"
     shown = setting_words(name, value)
     if name in _SELF_EXPLAINING:
-        return shown or "default options"  # of the network: the others are never empty
+        return shown or "default options"  # only `arch_options` can be empty
     return f"{label} {shown or '–'}"
 
 
 def comparison_table(runs: Sequence[RunRecord]) -> Table:
-    """Return one row a run: label, id, state, network, data set, what differs, results and the epoch they are of."""
+    """Return one row per run: label, id, state, network, data set, differing settings, and results with their epoch."""
     settings = {
         name: values for name, values in differing_settings(runs).items() if name not in ("arch", "dataset", "keep_mb")
     }
@@ -170,9 +170,9 @@ def comparison_table(runs: Sequence[RunRecord]) -> Table:
 
 
 def settings_table(runs: Sequence[RunRecord]) -> Table:
-    """Return one row a setting: what repeats of it have in common, and their results with mean and spread.
+    """Return one row per setting: what its repeats have in common, and their results with mean and spread.
 
-    Runs that have not ended count as runs, not as results.
+    Runs that have not ended count towards the number of runs, but not towards the results.
     """
     groups: dict[str, list[RunRecord]] = {}
     for run in runs:

@@ -1,7 +1,7 @@
-"""Runs as TensorBoard's event files: `tensorboard --logdir FOLDER` shows their curves and their hyperparameters.
+"""Runs as TensorBoard event files: `tensorboard --logdir FOLDER` shows their curves and hyperparameters.
 
-Each run is a folder with one file, written by TensorBoard's own record writer. Values are float32 there; CSV, JSON and
-bundles keep all bits. A point stands at the time at which the run reached it.
+Each run is a folder with one file, written by TensorBoard's own record writer. TensorBoard stores float32; CSV, JSON
+and bundles have full precision. The wall time of a point is when the run reached it.
 """
 
 import io
@@ -17,7 +17,7 @@ from lab.sharing.source import Source
 
 
 def event_files(source: Source, runs: Sequence[RunRecord]) -> dict[str, bytes]:
-    """Return one event file a run, by name inside the folder. Raises `LabError` if tensorboard is not installed."""
+    """Return one event file per run, by path inside the folder. Raises `LabError` if tensorboard is not installed."""
     try:
         from tensorboard.summary.writer.record_writer import RecordWriter
     except ImportError as error:
@@ -37,7 +37,7 @@ def event_files(source: Source, runs: Sequence[RunRecord]) -> dict[str, bytes]:
 
 def _start(run: RunRecord) -> float:
     start = run.started_at if run.started_at is not None else run.created_at
-    return start if math.isfinite(start) else 0.0  # a stored time that no clock can have said
+    return start if math.isfinite(start) else 0.0  # a stored time may be infinite or NaN
 
 
 def _events(source: Source, run: RunRecord) -> Iterator[Any]:
@@ -57,7 +57,7 @@ def _events(source: Source, run: RunRecord) -> Iterator[Any]:
 
 
 def _single(value: float) -> float:
-    """Return what float32 can hold; larger numbers become infinite, as they would in any float32 computation."""
+    """Return a value within the range of float32; larger ones become infinite, as in any float32 computation."""
     return value if abs(value) <= 3.4028234663852886e38 or math.isnan(value) else math.copysign(math.inf, value)
 
 
@@ -75,7 +75,7 @@ def _settings(run: RunRecord, start: float) -> list[Any]:
 
 
 def _hyperparameter(value: Any) -> bool | float | str:
-    """Return a setting as TensorBoard knows them: truth, number or text."""
+    """Return a setting as a type that TensorBoard supports: bool, float or str."""
     if isinstance(value, dict):
         return ", ".join(f"{name}={item}" for name, item in sorted(value.items()))
     return value if isinstance(value, (bool, str)) else float(value)

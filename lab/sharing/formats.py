@@ -1,6 +1,6 @@
-"""The only list of the export formats; the CLI, the export panel, the docs and the tests read it here.
+"""Registry of the export formats; the CLI, the export panel, the docs and the tests read it.
 
-A format's module is imported when the format is asked for, so the list opens without torch and Plotly.
+A format's module is imported on first use, so the list is available without torch and Plotly.
 """
 
 import io
@@ -17,8 +17,8 @@ from lab.sharing.source import Source
 from lab.sharing.tables import metrics_csv, metrics_json, write_latex, write_markdown
 
 CARD = ".card.md"
-# Ending of the name -> content: "" is the file itself, ".card.md" and paths with "/" lie beside it. For a format that is a
-# folder, every name is a path in it.
+# Ending of the file name -> content: "" is the file itself; ".card.md" and paths with "/" are additional files next to
+# it. For a folder format, every name is a path in the folder.
 Files: TypeAlias = Mapping[str, bytes]
 Writer: TypeAlias = Callable[[Source, Sequence[RunRecord]], Files]
 
@@ -27,8 +27,8 @@ Writer: TypeAlias = Callable[[Source, Sequence[RunRecord]], Files]
 class ExportFormat:
     """One export format.
 
-    many: whether several runs fit into one file. folder: the result is a folder of files. weights: needs saved weights.
-    main: what the file itself is called in a zip, for a format whose file comes with a folder beside it.
+    many: whether one file can hold several runs. folder: the result is a folder of files. weights: needs saved weights.
+    main: the name of the file itself in a zip, for a format that adds a folder next to it.
     """
 
     id: str
@@ -46,7 +46,7 @@ class ExportFormat:
 def export_runs(source: Source, runs: Sequence[RunRecord], *, format: str) -> Files:
     """Return the files of these runs in a format.
 
-    Raises `UnknownNameError` for the format, `InputError` where the runs do not fit into it or lack weights.
+    Raises `UnknownNameError` for an unknown format, `InputError` if there are no runs, too many runs or no weights.
     """
     chosen = get_format(format)
     if not runs:
@@ -57,7 +57,7 @@ def export_runs(source: Source, runs: Sequence[RunRecord], *, format: str) -> Fi
 
 
 def zip_files(files: Files, format: ExportFormat, *, stem: str) -> bytes:
-    """Return all files of an export as one zip. stem: the name of a file that stands alone, without its ending."""
+    """Return all files of an export as one zip. stem: the file name without its ending, if the format has no `main`."""
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for ending, data in files.items():
@@ -67,7 +67,7 @@ def zip_files(files: Files, format: ExportFormat, *, stem: str) -> bytes:
 
 
 def get_format(format: str) -> ExportFormat:
-    """Return one format; an unknown one raises `UnknownNameError` with the near miss."""
+    """Return one format. Raises `UnknownNameError`, which suggests the nearest name, if it does not exist."""
     if format not in FORMATS:
         raise UnknownNameError(f"There is no export format {format!r}. {near_miss(format, FORMATS)}", field="format")
     return FORMATS[format]
@@ -83,7 +83,7 @@ def _points(source: Source, runs: Sequence[RunRecord]) -> list[tuple[RunRecord, 
 
 
 def _csv(source: Source, runs: Sequence[RunRecord]) -> Files:
-    # The byte order mark tells Excel that the file is UTF-8.
+    # Excel recognises UTF-8 by the byte order mark.
     return {"": ("\ufeff" + metrics_csv(_points(source, runs))).encode()}
 
 
@@ -96,7 +96,7 @@ def _table(write: Callable[[Table], str], table_of: Callable[[Sequence[RunRecord
 
 
 def _of_runs(place: str) -> Writer:
-    """Return what calls the function at `place` with the source and the runs; text becomes UTF-8."""
+    """Return a writer that calls the function at `place` with source and runs; text is encoded as UTF-8."""
 
     def write(source: Source, runs: Sequence[RunRecord]) -> Files:
         content = load(place)(source, runs)
@@ -106,7 +106,7 @@ def _of_runs(place: str) -> Writer:
 
 
 def _of_network(place: str) -> Writer:
-    """Return what calls the function at `place` with the run's network, and writes its model card beside it."""
+    """Return a writer that calls the function at `place` with the run's network and adds the model card."""
 
     def write(source: Source, runs: Sequence[RunRecord]) -> Files:
         loaded = source.weights.load(runs[0].id)
@@ -130,7 +130,7 @@ _ALL = (
     ExportFormat(
         "html",
         "Report (one HTML file)",
-        "Settings, interactive curves, mistakes, feature maps; needs no network.",
+        "Settings, interactive curves, mistakes, feature maps; works offline.",
         ".html",
         "text/html",
         _of_runs("lab.sharing.report.page:write_report"),
@@ -205,7 +205,7 @@ _ALL = (
     ExportFormat(
         "state-dict",
         "Weights (PyTorch state_dict)",
-        "The best saved weights as torch.save writes them.",
+        "The best saved weights in the format of torch.save.",
         ".pt",
         "application/octet-stream",
         _of_network("lab.sharing.weights:state_dict_bytes"),
@@ -223,7 +223,7 @@ _ALL = (
     ExportFormat(
         "torch-export",
         "Network (torch.export)",
-        "The program that torch.export.load reads, without any source.",
+        "A program for torch.export.load; needs no source code.",
         ".pt2",
         "application/octet-stream",
         _of_network("lab.sharing.onnx_file:program_bytes"),
@@ -242,7 +242,7 @@ _ALL = (
     ExportFormat(
         "code",
         "Code (train.py)",
-        "PyTorch code that repeats the run, to the last bit on a CPU of the same kind, with the modules it imports beside it.",
+        "PyTorch code, with the modules it imports, that reproduces the run: bit for bit on a CPU of the same kind.",
         ".py",
         "text/x-python",
         _code,

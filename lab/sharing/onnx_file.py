@@ -1,7 +1,7 @@
-"""A run's network for other programs: ONNX, checked against PyTorch before it is written, and torch.export's program.
+"""A run's network for other programs: ONNX, verified against PyTorch before it is written, and torch.export programs.
 
-The network is exported in evaluation mode and takes any number of normalised images; what it must be given stands in
-the file's metadata and on the model card. onnx, onnxscript and onnxruntime are imported only here.
+The network is exported in evaluation mode and accepts any number of normalised images. The ONNX file's metadata and the
+model card describe the input. onnx, onnxscript and onnxruntime are imported only here.
 """
 
 import io
@@ -19,8 +19,8 @@ from lab.loaded_network import LoadedNetwork
 from lab.sharing.weights import facts
 from lab.strict_json import with_names
 
-OPSET = 18  # what torch's exporter writes by itself, and every onnxruntime since 1.14 reads
-TOLERANCE = 1e-4  # largest difference of any logit from PyTorch's
+OPSET = 18  # the default of torch's exporter; onnxruntime reads it since 1.14
+TOLERANCE = 1e-4  # largest accepted difference of any logit from PyTorch's
 _CHECKED_IMAGES = 16
 _INPUT, _OUTPUT = "images", "logits"
 
@@ -61,7 +61,7 @@ def onnx_bytes(loaded: LoadedNetwork) -> bytes:
 
 
 def program_bytes(loaded: LoadedNetwork) -> bytes:
-    """Return the network as torch.export's program (.pt2), for `torch.export.load`."""
+    """Return the network as an exported program (.pt2) for `torch.export.load`."""
     with ONE_AT_A_TIME:
         program = torch.export.export(loaded.network, (_example(loaded),), dynamic_shapes=_any_batch())
     target = io.BytesIO()
@@ -74,7 +74,7 @@ def _any_batch() -> tuple[dict[int, Any]]:
 
 
 def _example(loaded: LoadedNetwork) -> torch.Tensor:
-    # Two images: with one, the exporter would take the number for a constant.
+    # Two images: with one, the exporter would treat the batch size as a constant.
     return torch.zeros(2, loaded.channels, loaded.image_size, loaded.image_size)
 
 

@@ -1,4 +1,4 @@
-"""What an export needs of a lab, as protocols: `lab.service.lab.Lab` has it, and exports need not know that class."""
+"""Protocols for what exports and imports need from a lab. `lab.service.lab.Lab` implements them."""
 
 from typing import Protocol
 
@@ -10,7 +10,7 @@ from lab.runs.store import RunStore
 
 
 class Datasets(Protocol):
-    """Reads data sets by their id."""
+    """Loads data sets by id."""
 
     def load(self, dataset: str) -> Dataset: ...
 
@@ -25,7 +25,7 @@ class SavedWeights(Protocol):
 
 
 class Target(Protocol):
-    """Where an import writes runs and their files."""
+    """The stores to which an import writes runs and their files."""
 
     @property
     def store(self) -> RunStore: ...
@@ -34,7 +34,7 @@ class Target(Protocol):
 
 
 class Source(Protocol):
-    """Where runs, saved files and data sets come from."""
+    """The stores from which exports read runs, saved files and data sets."""
 
     @property
     def store(self) -> RunStore: ...

@@ -1,4 +1,4 @@
-"""Sweeps as files for other programs: a table of the trials, and Optuna's journal, which Optuna and its Dashboard open."""
+"""Sweeps as files for other programs: a table of the trials, and a journal that Optuna and Optuna Dashboard open."""
 
 import json
 import tempfile
@@ -16,7 +16,7 @@ from lab.sweeps.spec import SweepSpec
 
 @dataclass(frozen=True, slots=True)
 class SweepFormat:
-    """One format. write: from the sweep's spec, its name and its trials to the file's bytes."""
+    """One format. write: returns the file's bytes for the sweep's spec, name and trials."""
 
     id: str
     title: str
@@ -25,7 +25,7 @@ class SweepFormat:
 
 
 def trials_csv(spec: SweepSpec, name: str, trials: Sequence[TrialRecord]) -> bytes:
-    """Return one row a trial: its settings, what was measured last, and what was decided."""
+    """Return one row per trial: its settings, its last measurement and the last decision about it."""
     del name
     params = list(dict.fromkeys([*(p.name for p in spec.space), *(key for one in trials for key in one.params)]))
     columns = (
@@ -67,7 +67,10 @@ def _cell(params: Mapping[str, Any], name: str) -> Any:
 
 
 def optuna_journal(spec: SweepSpec, name: str, trials: Sequence[TrialRecord]) -> bytes:
-    """Return the sweep as a study in Optuna's journal: `JournalStorage(JournalFileBackend(path))`, or `optuna-dashboard path`."""
+    """Return the sweep as a study in an Optuna journal.
+
+    Open it with `JournalStorage(JournalFileBackend(path))` or `optuna-dashboard path`.
+    """
     write = load("lab.sweeps.optuna_study:write_journal")
     with tempfile.TemporaryDirectory(prefix="convlab-") as folder:
         path = Path(folder) / "journal.log"
@@ -83,7 +86,7 @@ SWEEP_FORMATS: dict[str, SweepFormat] = {one.id: one for one in _ALL}
 
 
 def get_sweep_format(format: str) -> SweepFormat:
-    """Return one format, or raise `InputError` with the near miss."""
+    """Return one format. Raises `InputError`, which suggests the nearest name, if it does not exist."""
     if format not in SWEEP_FORMATS:
         raise InputError(f"Sweeps have no format {format[:40]!r}. {near_miss(format, SWEEP_FORMATS)}")
     return SWEEP_FORMATS[format]

@@ -1,7 +1,7 @@
 """Tables of runs and their metrics as text files: CSV, JSON, Markdown, LaTeX.
 
-Numbers keep all their bits. Text is the user's: in CSV a cell that a spreadsheet would take for a formula gets an
-apostrophe in front (OWASP ASVS 5.0, 1.2.10), in Markdown and LaTeX every special character is escaped.
+Numbers are written in full precision. Text is user input: in CSV, a cell that a spreadsheet would read as a formula is
+prefixed with an apostrophe (OWASP ASVS 5.0, 1.2.10); in Markdown and LaTeX, every special character is escaped.
 """
 
 import json
@@ -15,7 +15,7 @@ from lab.sharing.comparison import Cell, Table
 from lab.strict_json import float_text, with_names
 
 METRICS_VERSION = 1
-# What makes Excel, LibreOffice or Google Sheets read a cell as a formula, full-width forms included.
+# First characters for which Excel, LibreOffice or Google Sheets read a cell as a formula, including full-width forms.
 _FORMULA_STARTS = frozenset("=+-@\t\r\n\0＝＋－＠")
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -40,7 +40,7 @@ _MARKDOWN = frozenset("\\`*_{}[]<>#!|~&:@$^")  # ":" and "@" because bare addres
 
 
 def csv_cell(value: Cell) -> str:
-    """Return one cell: numbers as they are, text in quotation marks and never a formula."""
+    """Return one cell: numbers unchanged, text quoted and never readable as a formula."""
     if value is None:
         return ""
     if isinstance(value, float):
@@ -70,7 +70,7 @@ def metrics_csv(runs: Sequence[tuple[RunRecord, Mapping[str, Series]]]) -> str:
 
 
 def metrics_json(runs: Sequence[tuple[RunRecord, Mapping[str, Series]]]) -> str:
-    """Return configuration, results and every point of every run; NaN and infinities are the words JSON lacks."""
+    """Return configuration, results and every point of every run as strict JSON; NaN and infinities become strings."""
     document = {
         "format": "convlab-metrics",
         "version": METRICS_VERSION,
@@ -100,7 +100,7 @@ def metrics_json(runs: Sequence[tuple[RunRecord, Mapping[str, Series]]]) -> str:
 
 
 def shown(value: Cell, *, column: str = "") -> str:
-    """Write a cell for reading: shares as per cent, large numbers with thousands, five digits otherwise."""
+    """Return a cell as display text: accuracies in per cent, large numbers with separators, else five digits."""
     if value is None:
         return "–"
     if isinstance(value, str):
@@ -128,7 +128,7 @@ def write_markdown(table: Table) -> str:
 
 
 def write_latex(table: Table) -> str:
-    """Return a `tabular` with booktabs rules, ready to be pasted into a report."""
+    """Return a `tabular` with booktabs rules, ready to paste into a report."""
     layout = "".join("r" if number else "l" for number in number_columns(table))
     lines = [r"% needs \usepackage{booktabs}", rf"\begin{{tabular}}{{{layout}}}", r"\toprule"]
     lines += [" & ".join(latex_text(column) for column in table.columns) + r" \\", r"\midrule"]
@@ -139,19 +139,19 @@ def write_latex(table: Table) -> str:
 
 
 def markdown_text(text: str) -> str:
-    """Return text that Markdown shows as it is: no markup, no HTML, no line break out of its cell."""
+    """Return text escaped for a Markdown table cell: no markup, no HTML, no line breaks."""
     words = "".join(f"\\{c}" if c in _MARKDOWN else c for c in " ".join(text.split()))
     return words.replace("www.", "www\\.")
 
 
 def latex_text(text: str) -> str:
-    """Return text that LaTeX shows as it is."""
+    """Return text escaped for LaTeX."""
     words = "".join(_LATEX.get(c, c) for c in " ".join(text.split()))
     return re.sub("-(?=-)", "-{}", words)  # two hyphens, as in a flag's name, would become one dash
 
 
 def number_columns(table: Table) -> list[bool]:
-    """Return of each column whether it holds numbers and no text."""
+    """Return for each column whether it has numbers and no text."""
     return [
         any(isinstance(row[index], (int, float)) for row in table.rows)
         and not any(isinstance(row[index], str) for row in table.rows)

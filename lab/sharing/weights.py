@@ -1,6 +1,6 @@
-"""A run's weights for other programs: safetensors, PyTorch's state_dict, and the card that says how to use them.
+"""A run's weights for other programs: safetensors, PyTorch's state_dict, and a model card that explains their use.
 
-The state_dict is written for people who load it elsewhere; this lab reads safetensors only and never unpickles.
+The state_dict is written for use elsewhere; the lab itself reads only safetensors and never unpickles.
 """
 
 import io
@@ -21,13 +21,13 @@ from lab.strict_json import with_names
 
 
 def portable_state(network: nn.Module) -> dict[str, Tensor]:
-    """Return the weights on the CPU in torch's usual memory layout, in the order of the network's layers."""
+    """Return the weights on the CPU in contiguous memory format, in the order of the network's layers."""
     plain = torch.contiguous_format
     return {name: t.detach().to("cpu").contiguous(memory_format=plain) for name, t in network.state_dict().items()}
 
 
 def facts(loaded: LoadedNetwork) -> dict[str, Any]:
-    """Return what whoever uses the weights must know, JSON-safe; accuracies are those of these very weights."""
+    """Return the facts needed to use the weights, JSON-safe; accuracies are those of exactly these weights."""
     run, result = loaded.run, loaded.result or HeadlineResult()
     return {
         "run": run.id,
@@ -57,24 +57,24 @@ def _kind(loaded: LoadedNetwork) -> str:
 
 
 def safetensors_bytes(loaded: LoadedNetwork) -> bytes:
-    """Return the weights as one safetensors file; the facts are in its header under "convlab"."""
+    """Return the weights as one safetensors file, with the facts under "convlab" in its header."""
     header = {"convlab": json.dumps(with_names(facts(loaded)), sort_keys=True, allow_nan=False), "format": "pt"}
     return safetensors.torch.save(portable_state(loaded.network), metadata=header)
 
 
 def state_dict_bytes(loaded: LoadedNetwork) -> bytes:
-    """Return what `torch.save` writes of the state dict; `torch.load(path, weights_only=True)` reads it elsewhere."""
+    """Return the state dict as written by `torch.save`; `torch.load(path, weights_only=True)` reads it."""
     target = io.BytesIO()
     torch.save(portable_state(loaded.network), target)
     return target.getvalue()
 
 
 def model_card(loaded: LoadedNetwork) -> str:
-    """Return the card as Markdown: data, normalisation, classes, results, and how to use the file."""
+    """Return the model card as Markdown: data, normalisation, classes, results, and how to use the file."""
     run, spec = loaded.run, get_dataset_spec(loaded.run.config.dataset)
     arch = get_architecture(run.config.arch)
     parameters = sum(p.numel() for p in loaded.network.parameters())
-    options = ", ".join(f"{name} = {value}" for name, value in run.config.arch_options.items()) or "the network's own"
+    options = ", ".join(f"{name} = {value}" for name, value in run.config.arch_options.items()) or "defaults"
     lines = [
         f"# {markdown_text(run.name or run.id)}",
         "",
@@ -111,7 +111,7 @@ def model_card(loaded: LoadedNetwork) -> str:
 def _resizing(loaded: LoadedNetwork) -> str:
     config, side = loaded.run.config, loaded.image_size
     inside = resolve_input_size(get_architecture(config.arch), config.input_size, image_size=side)
-    return "images keep their size" if inside == side else f"images are resized inside to {inside}×{inside}"
+    return "images keep their size" if inside == side else f"the network resizes images to {inside}×{inside}"
 
 
 def _findings(run: RunRecord) -> list[str]:
@@ -119,7 +119,7 @@ def _findings(run: RunRecord) -> list[str]:
 
 
 def _results(loaded: LoadedNetwork) -> list[str]:
-    """Return what was measured on these very weights, and what the run's last epoch had where that is another."""
+    """Return what was measured on exactly these weights, and how the run ended."""
     run, result = loaded.run, loaded.result or HeadlineResult(step=loaded.step, epoch=loaded.epoch)
     words = (("val_accuracy", "validation accuracy"), ("test_accuracy", "test accuracy"), ("test_loss", "test loss"))
     known = [(title, getattr(result, key)) for key, title in words]

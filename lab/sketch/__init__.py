@@ -1,1 +1,1 @@
-"""From ink to the picture the network reads."""
+"""Drawings, photos and scans: from ink to the picture that a network reads, and the network's answer."""

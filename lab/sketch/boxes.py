@@ -1,12 +1,12 @@
-"""The box around ink. Known to every module of this package: it needs neither OpenCV nor a picture's meaning."""
+"""Bounding boxes of ink. Every module of this package may use them: they need no OpenCV."""
 
 import numpy as np
 
-Box = tuple[int, int, int, int]  # top, left, bottom, right; the last two are one beyond
+Box = tuple[int, int, int, int]  # top, left, bottom, right; bottom and right are exclusive
 
 
 def extent(mask: np.ndarray) -> Box | None:
-    """Return the box around what is set in a mask, bool (H, W); None where nothing is."""
+    """Return the bounding box of a mask, bool (H, W); None if nothing is set."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(rows):
         return None

@@ -1,6 +1,6 @@
-"""Circles, clouds and frames drawn around digits: left out, and what they surround is looked at.
+"""Removes circles, clouds and frames that are drawn around digits, so that only what they surround is read.
 
-A digit surrounds nothing of a digit's size; its own parts that lie apart, such as the bar of a 5, are beside it.
+A digit surrounds nothing of a digit's size: its separate parts, such as the bar of a 5, lie next to it.
 """
 
 from collections.abc import Sequence
@@ -11,24 +11,24 @@ import numpy as np
 from lab.sketch.boxes import Box
 from lab.sketch.pieces import Pieces, longer
 
-_WITHIN = 0.25  # longer side of what is surrounded by that of the ring, at least; a dot in a zero has less
-_RIM = 0.4  # how deep in its convex hull a ring's ink lies at most, as a share of the hull's depth
+_WITHIN = 0.25  # least longer side of what is surrounded, relative to the ring's; a dot in a zero has less
+_RIM = 0.4  # maximum depth of a ring's ink in its convex hull, as a share of the hull's depth
 _STRAY = 2  # per cent of the ring's ink that may lie deeper: where its ends cross
-_LOOKED_AT = 8  # pieces, the largest
-_SIDE = 320  # pixels of the longer side at which they are looked at
+_LOOKED_AT = 8  # the number of largest pieces that are examined
+_SIDE = 320  # maximum longer side, in pixels, at which they are examined
 _SECTORS = 36
-_AROUND = 29  # sectors around the middle in which a ring has ink: it may be open by 70 degrees
+_AROUND = 29  # least sectors around the centre in which a ring has ink: it may have a gap of 70 degrees
 
 
 def without_circles(pieces: Pieces, numbers: Sequence[int]) -> list[int]:
-    """Return the pieces (numbered from 0) that are no rings around others."""
+    """Return the pieces (numbered from 0) that are not rings around others."""
     around = [(i, [k for k in numbers if _could_be_in(pieces, k, i)]) for i in _largest(pieces, numbers)]
     rings = {i for i, inner in around if inner and _is_ring_around(pieces, i, inner)}
     return [i for i in numbers if i not in rings]
 
 
 def holds_another(pieces: Pieces, numbers: Sequence[int]) -> bool:
-    """Whether one of the pieces has another one of a digit's size in its box, as a frame has and the strokes of a digit have not."""
+    """Whether a piece has another one of a digit's size in its box; frames do, the strokes of a digit do not."""
     return any(_could_be_in(pieces, other, each) for each in numbers for other in numbers)
 
 
@@ -46,7 +46,7 @@ def _lies_in(inner: Box, outer: Box) -> bool:
 
 
 def _is_ring_around(pieces: Pieces, number: int, inner: Sequence[int]) -> bool:
-    """Whether a piece runs around at least one of the others, which lie in its box."""
+    """Whether a piece surrounds at least one of the `inner` pieces, which lie in its box."""
     top, left, bottom, right = pieces.boxes[number]
     step = -(-max(bottom - top, right - left) // _SIDE)
     labels = np.pad(pieces.labels[top:bottom:step, left:right:step], 1)
@@ -62,7 +62,7 @@ def _is_ring_around(pieces: Pieces, number: int, inner: Sequence[int]) -> bool:
 
 
 def _covered(ink: np.ndarray, hull: np.ndarray) -> int:
-    """Count the sectors around the hull's middle that have ink."""
+    """Return the number of sectors around the hull's centre that have ink."""
     middle = [float(axis.mean()) for axis in np.nonzero(hull)]
     rows, columns = np.nonzero(ink)
     angles = np.arctan2(rows - middle[0], columns - middle[1])

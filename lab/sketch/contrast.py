@@ -1,8 +1,8 @@
-"""How much of a photo's pixel is ink: whatever the light, the polarity and the colours.
+"""Measures how much a photo's pixels differ from paper, independent of light, polarity and colours.
 
-Light multiplies what paper reflects, so pixels are compared by their logarithm with the paper around them: the median
-of a neighbourhood wide enough for ink to be its minority, which keeps the edge of a shadow where it is. The channels are
-joined along the direction in which ink differs most from paper (the principal axis of the strong differences).
+Light multiplies what paper reflects, so the logarithms of pixels are compared with the paper around them: the median of
+a neighbourhood wide enough for ink to be a minority, which preserves the edges of shadows. The channels are combined
+along the direction in which ink differs most from paper (the principal axis of the strong differences).
 """
 
 from dataclasses import dataclass, replace
@@ -12,18 +12,19 @@ import numpy as np
 
 from lab.sketch.levels import is_crowded, paper_of_two_levels
 
-_DARK = 12.0  # grey levels added before the logarithm: the noise of black is no ink
-_PAPER_SIDE = 160  # pixels of the longer side at which paper is estimated
+_DARK = 12.0  # grey levels added before the logarithm, so that noise in black areas does not count as ink
+_PAPER_SIDE = 160  # longer side, in pixels, at which paper is estimated
 _REACH = 0.5  # width of the neighbourhood as a share of the shorter side
-_NOISE = 5.0  # ink differs from paper by this many standard deviations of the noise
+_NOISE = 5.0  # ink differs from paper by at least this many standard deviations of the noise
 LEAST = 0.14  # least logarithmic difference of ink: 14 % more or less light than the paper
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Contrast:
-    """ink: float32 (H, W), logarithmic difference from paper, above zero for ink. least: the noise's limit in it.
+    """The contrast of a picture.
 
-    paper: its level float32 (H, W, C), 0 to 255, where it is known everywhere (`lab.sketch.levels`), else None.
+    ink: float32 (H, W), logarithmic difference from paper, positive for ink. least: differences below this may be
+    noise. paper: its level float32 (H, W, C), 0 to 255, if it is known everywhere (`lab.sketch.levels`), else None.
     """
 
     ink: np.ndarray
@@ -32,15 +33,15 @@ class Contrast:
 
 
 def measure_contrast(picture: np.ndarray) -> Contrast:
-    """Return how much each pixel of float32 (H, W, C), 0 to 255, differs from the paper around it."""
+    """Return the contrast of a picture, float32 (H, W, C) from 0 to 255, with the paper around each pixel."""
     level = _level(picture)
     return _measured(level, _paper(level))
 
 
 def measure_flat_contrast(picture: np.ndarray) -> Contrast | None:
-    """Return the same for a picture of nothing but ink and paper where the ink crowds the paper, else None.
+    """Return the same for a picture of only ink and paper that is crowded with ink, else None.
 
-    There the median of a neighbourhood may be ink; the paper of the whole picture is known instead.
+    In such a picture the median of a neighbourhood may be ink, but the paper is known for the whole picture.
     """
     level = _level(picture)
     small, reach = _reduced(level)
@@ -65,7 +66,7 @@ def _measured(level: np.ndarray, paper: np.ndarray) -> Contrast:
 
 
 def _reduced(level: np.ndarray) -> tuple[np.ndarray, int]:
-    """Return a level (H, W, C) at the size at which paper is estimated, and the width of the neighbourhoods there."""
+    """Return a level (H, W, C) reduced to the size at which paper is estimated, and the neighbourhoods' width there."""
     tall, wide = level.shape[:2]
     scale = min(1.0, _PAPER_SIDE / max(tall, wide))
     size = max(1, round(wide * scale)), max(1, round(tall * scale))
@@ -74,13 +75,13 @@ def _reduced(level: np.ndarray) -> tuple[np.ndarray, int]:
 
 
 def _enlarged(paper: np.ndarray, level: np.ndarray) -> np.ndarray:
-    """Return a reduced paper (h, w, C) at the size of a level (H, W, C)."""
+    """Return the reduced paper (h, w, C) enlarged to the size of a level (H, W, C)."""
     large = cv2.resize(paper, level.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     return np.asarray(large.reshape(level.shape))
 
 
 def _paper(level: np.ndarray) -> np.ndarray:
-    """Return the paper's logarithmic level everywhere: the median of a wide neighbourhood."""
+    """Return the paper's logarithmic level at each pixel: the median of a wide neighbourhood."""
     small, reach = _reduced(level)
     low, high = float(small.min()), float(small.max())
     if high - low < 1e-6:
@@ -97,7 +98,7 @@ def _paper(level: np.ndarray) -> np.ndarray:
 
 
 def _direction(difference: np.ndarray) -> np.ndarray:
-    """Return the unit vector (C,) along which the strong differences lie, pointing from paper to ink."""
+    """Return the unit vector (C,) of the principal axis of the strong differences, pointing from paper to ink."""
     rows = difference.reshape(-1, difference.shape[2])
     strength = np.einsum("nc,nc->n", rows, rows)
     strong = rows[strength > max(LEAST**2, 0.25 * float(strength.max()))]

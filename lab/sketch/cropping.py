@@ -1,9 +1,9 @@
-"""Pictures cropped so tightly that their digits touch the edge: they get a margin of paper.
+"""Adds a margin of paper to pictures that are cropped so tightly that their digits touch the edge.
 
-Without it the digits would pass for what usually touches an edge: shadows, a scanner's strip, lines that run off. A crop
-is tight where most of several pieces in it reach the edge, fill the sheet's shorter side, and consist of strokes. A single
-piece is a digit only where the picture is nothing but ink and paper (`lab.sketch.levels`); a bare stroke only where it fills
-the picture or joins its top and bottom.
+Without it, the digits would be taken for what usually touches an edge: shadows, a scanner's strip, lines that run off
+the sheet. A crop of several pieces is tight if most of them reach the edge, fill the sheet's shorter side, and consist
+of strokes. A single piece is a digit only if the picture has nothing but ink and paper (`lab.sketch.levels`), and a
+bare stroke only if it fills the picture or connects its top and bottom.
 """
 
 import cv2
@@ -14,35 +14,35 @@ from lab.sketch.contrast import Contrast
 from lab.sketch.pieces import EDGE, MAX_PIECES, find_pieces, group, longer, stroke_of, touches_edge, without_dust
 from lab.sketch.shape import is_frame, runs, solidity, spread
 
-_MARGIN = 0.2  # of the shorter side, at each edge
-_SMALL = 0.3  # pieces whose longer side is less than this share of the shorter side are not looked at
-_FILLS = (0.55, 1.25)  # longer side of a digit by the sheet's shorter side
-_STROKE = 0.3  # the same of the width of its strokes, at most
-_STRAIGHT = 6.0  # spread along a stroke by the spread across it: more is a 1 or a line
-_ALONG = 0.6  # share of a side along which a strip lies at least
-_FITTED_TO = 20_000  # pixels of paper
-_EXTRAPOLATED = (-0.1, 1.1)  # shares of a side: a steep plane is not followed further
-_MOST_CONTACTS = 8  # places at which a digit reaches the edge; squared paper has more
-_SOLID = 0.85  # share of its convex hull from which on a piece is a bare stroke, a strip or a shadow
-_WHOLE = 0.9  # share of a side along which a strip or a shadow lies
-_BARE = 0.8  # least share of the picture's height and width for a bare stroke that does not join top and bottom
-_MOST_SPREAD = 12.0  # of a bare stroke; a printed line has more
-_MOST_CROSSINGS = 2  # flat ends of strokes at the edge, such as those of a printed 4; lines that cross have four
-_SQUARE = 0.85  # width of a stroke at the edge by its width further in: the end of a stroke is round or narrower
-_LYING = 2.5  # stroke widths along the edge; what is longer lies along it, as the foot of a 2
-_UPRIGHT = 45.0  # degrees that it may lean, as the data's furthest 1 does
-_BOLD = 0.42  # width of a single digit's strokes by its longer side, at most
+_MARGIN = 0.2  # width of the margin at each edge, as a share of the shorter side
+_SMALL = 0.3  # pieces whose longer side is less than this share of the shorter side are ignored
+_FILLS = (0.55, 1.25)  # least and greatest longer side of a digit / sheet's shorter side
+_STROKE = 0.3  # maximum stroke width / sheet's shorter side
+_STRAIGHT = 6.0  # spread along / spread across a stroke above which it is a 1 or a line
+_ALONG = 0.6  # least share of a side along which a strip lies
+_FITTED_TO = 20_000  # pixels of paper used for the fit
+_EXTRAPOLATED = (-0.1, 1.1)  # shares of a side beyond which a steep plane is not extrapolated
+_MOST_CONTACTS = 8  # maximum places at which a digit reaches the edge; squared paper has more
+_SOLID = 0.85  # a piece that fills at least this share of its convex hull is a bare stroke, a strip or a shadow
+_WHOLE = 0.9  # least share of a side along which a strip or a shadow lies
+_BARE = 0.8  # least share of the picture's height and width for a bare stroke that does not connect top and bottom
+_MOST_SPREAD = 12.0  # maximum spread along / spread across a bare stroke; a printed line has more
+_MOST_CROSSINGS = 2  # maximum flat stroke ends at the edge, such as those of a printed 4; crossing lines have four
+_SQUARE = 0.85  # least width of a cut-off stroke at the edge / its width further in; real ends are round or narrower
+_LYING = 2.5  # in stroke widths: longer contacts lie along the edge, like the foot of a 2
+_UPRIGHT = 45.0  # maximum lean in degrees, as of the most slanted 1 in the data
+_BOLD = 0.42  # maximum stroke width of a single digit / its longer side
 
 
 def with_margin(sheet: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Return a sheet (H, W, C) with a margin of paper around it, lit as the paper that is there; mask: its ink, uint8 (H, W)."""
+    """Return a sheet (H, W, C) with a margin of paper that continues its light. mask: the sheet's ink, uint8 (H, W)."""
     tall, wide, channels = sheet.shape
     margin = round(_MARGIN * min(tall, wide)) + 4
     plain = cv2.dilate(mask, np.ones((5, 5), np.uint8)) == 0
     step = max(1, int(np.count_nonzero(plain)) // _FITTED_TO)
     rows, columns = (axis[::step] for axis in np.nonzero(plain))
     level = np.log(np.maximum(sheet[rows, columns].reshape(-1, channels), 0) + 1)
-    # Light falls off across a sheet: a plane through the logarithms.
+    # Light that changes across the sheet is approximated by a plane through the logarithms.
     terms, *_ = np.linalg.lstsq(np.column_stack((rows / tall, columns / wide, np.ones(len(rows)))), level, rcond=None)
     down = np.clip(np.arange(-margin, tall + margin) / tall, *_EXTRAPOLATED)
     across = np.clip(np.arange(-margin, wide + margin) / wide, *_EXTRAPOLATED)
@@ -53,7 +53,7 @@ def with_margin(sheet: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def widened(sheet: np.ndarray, contrast: Contrast) -> tuple[np.ndarray, Contrast]:
-    """Return a sheet (H, W, C) and its contrast with a margin of paper around them; the paper must be known."""
+    """Return a sheet (H, W, C) and its contrast, both with a margin of paper. Raises ValueError if paper is unknown."""
     if contrast.paper is None:
         raise ValueError("the paper's level is not known")
     margin = round(_MARGIN * min(contrast.ink.shape)) + 4
@@ -66,7 +66,7 @@ def widened(sheet: np.ndarray, contrast: Contrast) -> tuple[np.ndarray, Contrast
 
 
 def is_single(mask: np.ndarray) -> bool:
-    """Whether the ink, uint8 (H, W), of a picture of nothing but ink and paper is one digit that reaches its edge."""
+    """Whether the ink, uint8 (H, W), of a picture of only ink and paper is one digit that reaches the edge."""
     pieces = find_pieces(mask)
     shape = (mask.shape[0], mask.shape[1])
     large = without_dust(pieces, range(len(pieces.boxes)))[:MAX_PIECES]
@@ -96,7 +96,7 @@ def is_single(mask: np.ndarray) -> bool:
 
 
 def is_tight(mask: np.ndarray) -> bool:
-    """Whether what is in an ink mask uint8 (H, W) are digits that reach the edge, rather than things that run off it."""
+    """Whether an ink mask uint8 (H, W) shows several digits that reach the edge, rather than lines that run off it."""
     pieces = find_pieces(mask)
     shorter = min(mask.shape)
     large = without_dust(pieces, [i for i, box in enumerate(pieces.boxes) if longer(box) >= _SMALL * shorter])
@@ -114,13 +114,13 @@ def is_tight(mask: np.ndarray) -> bool:
 
 
 def _is_corner(stroke: np.ndarray) -> bool:
-    """Whether a piece, uint8 (H, W), lies along two sides that meet: a scanner's strip, or what is left of a frame."""
+    """Whether a piece, uint8 (H, W), lies along two adjacent sides, like a scanner's strip or the rest of a frame."""
     top, bottom, left, right = (float(side.mean()) >= _ALONG for side in _sides(stroke))
     return (top or bottom) and (left or right)
 
 
 def _has_strip(stroke: np.ndarray) -> bool:
-    """Whether a bare strip that lies along a whole side is part of a digit's pieces, uint8 (H, W), by being near the rest."""
+    """Whether pieces grouped as a digit, uint8 (H, W), include a bare strip along a whole side."""
     count, labels = cv2.connectedComponents(stroke, connectivity=8)
     parts = [(labels == number).astype(np.uint8) for number in range(1, min(count, MAX_PIECES))] if count > 2 else []
     along = [part for part in parts if max(float(side.mean()) for side in _sides(part)) >= _WHOLE]
@@ -128,12 +128,12 @@ def _has_strip(stroke: np.ndarray) -> bool:
 
 
 def _contacts(stroke: np.ndarray) -> int:
-    """Count the places at which a piece reaches the edges: runs along the outermost pixels."""
+    """Return at how many places a piece reaches the edges: the number of runs along the outermost pixels."""
     return sum(int(np.count_nonzero(np.diff(side.astype(np.int8), prepend=0) > 0)) for side in _sides(stroke))
 
 
 def _crossings(stroke: np.ndarray) -> int:
-    """Count the places at which a piece, uint8 (H, W), runs off the edge as wide as it is: cut off, not ended."""
+    """Return at how many places a piece, uint8 (H, W), leaves the picture at full width: cut off rather than ended."""
     width = stroke_of(stroke)
     deeper = round(width / 2)
     count = 0
@@ -146,6 +146,6 @@ def _crossings(stroke: np.ndarray) -> int:
 
 
 def _sides(stroke: np.ndarray) -> list[np.ndarray]:
-    """Return where a piece reaches the upper, lower, left and right edge, each bool (length of the side,)."""
+    """Return where a piece reaches the top, bottom, left and right edge, each bool (length of the side,)."""
     outermost = (stroke[: EDGE + 1], stroke[-EDGE - 1 :], stroke[:, : EDGE + 1].T, stroke[:, -EDGE - 1 :].T)
     return [np.asarray(side.any(axis=0)) for side in outermost]

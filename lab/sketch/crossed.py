@@ -1,6 +1,7 @@
-"""Digits that were crossed out: a straight line runs through their strokes and sticks out at both ends, or two lines make a cross.
+"""Detects crossed-out digits: a straight line crosses their strokes and extends beyond both ends, or two lines cross.
 
-A 4 and a 7 have straight strokes that cross one other stroke; what crosses something out crosses two, or another line and a stroke.
+A 4 and a 7 have straight strokes that cross one other stroke; a line that crosses something out crosses two strokes, or
+a stroke and another such line.
 """
 
 import math
@@ -10,21 +11,21 @@ import numpy as np
 
 from lab.sketch.shape import runs
 
-_SIDE = 48  # pixels of the longer side at which lines are looked for
+_SIDE = 48  # longer side, in pixels, to which a drawing is scaled to find lines
 _SOLID = 100  # ink level that counts as stroke
 _TURN = 4  # degrees between the directions that are tried
-_LENGTH = 0.75  # of such a line, as a share of the longer side, at least
-_TIP = 0.1  # length of an end that sticks out, the same
-_BESIDE = 2  # pixels beside a line that are free at its ends
-_BEYOND = 5  # pixels beside it at which strokes that cross it go on
-_CROSSED = 2  # strokes or other lines that it crosses
-_LEVEL = 32  # degrees from the horizontal, at most, of a line that strikes out and crosses a single stroke
-_STRUCK = 0.88  # its length as a share of the longer side, at least; a 7 has a shorter bar
-_CROSS = 40  # degrees between two lines that make a cross, at least
+_LENGTH = 0.75  # least length of such a line, as a share of the longer side
+_TIP = 0.1  # length of the free ends of the line, as a share of the longer side
+_BESIDE = 2  # pixels next to the line that must be free at its ends
+_BEYOND = 5  # pixels next to the line at which crossing strokes continue
+_CROSSED = 2  # least number of strokes that a line must cross
+_LEVEL = 32  # maximum degrees from the horizontal of a line that strikes out by crossing a single stroke
+_STRUCK = 0.88  # least length of such a line, as a share of the longer side; the bar of a 7 is shorter
+_CROSS = 40  # least degrees between two lines that form a cross
 
 
 def is_crossed_out(ink: np.ndarray) -> bool:
-    """Whether a straight line or a cross goes over what is drawn: uint8 (H, W), light ink on black, at any resolution."""
+    """Whether a line or a cross runs across the drawing. ink: uint8 (H, W), light ink on black, any resolution."""
     points = cv2.findNonZero(np.where(ink >= _SOLID, 255, 0).astype(np.uint8))
     if points is None:
         return False
@@ -49,7 +50,7 @@ def is_crossed_out(ink: np.ndarray) -> bool:
 
 
 def _directions(mask: np.ndarray) -> list[int]:
-    """Return the directions, in degrees, in which some row of the turned mask may have enough ink for a line."""
+    """Return the directions, in degrees, in which a row of the rotated mask may have enough ink for a line."""
     rows, columns = np.nonzero(mask)
     degrees = np.arange(0, 180, _TURN)
     angles = np.radians(degrees)[:, None]
@@ -62,7 +63,7 @@ def _directions(mask: np.ndarray) -> list[int]:
 
 
 def _turned(mask: np.ndarray, degrees: int) -> np.ndarray:
-    """Return a mask turned about its middle, bool (S, S), with paper around."""
+    """Return a mask rotated about its centre, bool (S, S), with a margin of paper."""
     tall, wide = mask.shape
     side = math.ceil(math.hypot(tall, wide)) + 2 * _BEYOND + 4
     matrix = cv2.getRotationMatrix2D(((wide - 1) / 2, (tall - 1) / 2), -degrees, 1.0)
@@ -71,12 +72,15 @@ def _turned(mask: np.ndarray, degrees: int) -> np.ndarray:
 
 
 def _long_rows(turned: np.ndarray) -> np.ndarray:
-    """Return the rows that have enough ink for a line."""
+    """Return the indices of rows that have enough ink for a line."""
     return np.flatnonzero(turned.sum(axis=1) >= _LENGTH * _SIDE)
 
 
 def _crossings(turned: np.ndarray, row: int) -> tuple[int, int]:
-    """Return how many strokes the longest line in a row crosses, 0 where it is too short or does not stick out, and its length."""
+    """Return how many strokes the longest line in a row crosses, and its length; zeros if it is no such line.
+
+    A line is none if it is too short or its ends are not free.
+    """
     start, end = max(runs(turned[row]), key=lambda run: run[1] - run[0])
     if end - start < _LENGTH * _SIDE:
         return 0, 0
@@ -91,7 +95,7 @@ def _crossings(turned: np.ndarray, row: int) -> tuple[int, int]:
 
 
 def _rim(turned: np.ndarray, row: int, start: int, end: int, step: int) -> int:
-    """Return the first row at one side of a line that is not the line any more."""
-    while turned[row, start:end].mean() > 0.5:  # there is always paper around
+    """Return the first row on one side of a line that no longer belongs to it."""
+    while turned[row, start:end].mean() > 0.5:  # ends at the margin of paper at the latest
         row += step
     return row

@@ -1,4 +1,4 @@
-"""Picture files read by a network, one JSON-safe record each: what was found, what was read, or why nothing was."""
+"""Picture files read by a network, one JSON-safe record each: what was found and read, or why nothing was."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -15,7 +15,7 @@ from lab.sketch.reading import Answer, NetworkLike, learn_network_rule, read_ima
 from lab.sketch.unsure import UnsureRule, Verdict
 
 INVERTED = (
-    "it looks inverted: dark ink on light, but the network's data have light ink on black; add --sketch, or invert it"
+    "it looks inverted: dark ink on light, but the network expects light ink on black; add --sketch, or invert it"
 )
 
 
@@ -26,15 +26,15 @@ def predict_images(
     dataset: Dataset,
     sketch: bool = False,
 ) -> list[dict[str, Any]]:
-    """Read image files: one JSON-safe record each, in order.
+    """Return one JSON-safe record for each picture, in order.
 
-    pictures: (name, file content, or the error that kept it from being read). With `sketch` they are photos of any
-    size and polarity, in which digits are looked for; without, they must have the size of the data set's own.
+    pictures: (name, content of the file, or the error that occurred while reading it). sketch: the pictures are photos
+    of any size and polarity, in which digits are searched for; otherwise they must have the data set's size.
 
-    Record: `image`, `label` (the digits from left to right; None if there are none), `probabilities` in class order (of
-    a single digit, else []), `unsure`, `reasons`, and with `sketch` `digits`: the same of each, with its `box` (top,
-    left, bottom, right). A picture without digits has a `reason`, an unreadable one an `error`. Of a single picture
-    the error is raised instead.
+    A record has `image`, `label` (the digits from left to right; None if there are none), `probabilities` in class
+    order (for a single digit, else []), `unsure` and `reasons`. With `sketch` it also has `digits`: the same fields for
+    each digit, and its `box` (top, left, bottom, right). A picture without digits has a `reason`, an unreadable one an
+    `error`. If there is only one picture, its `InputError` is raised instead.
     """
     rule = learn_network_rule(loaded, dataset)
     given = list(pictures)
@@ -61,7 +61,7 @@ def _record(
     if image.shape[-2:] != spec.image_shape[1:]:
         scaled = "add --sketch to have it cut out and scaled like a drawing" if spec.recipe else "scale it first"
         raise InputError(
-            f"{name} has {image.shape[-1]}×{image.shape[-2]} pixels, but the network takes "
+            f"{name} has {image.shape[-1]}×{image.shape[-2]} pixels, but the network expects "
             f"{spec.image_size}×{spec.image_size}: {scaled}."
         )
     answer = read_image(loaded, image, rule=rule)

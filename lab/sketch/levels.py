@@ -1,30 +1,31 @@
-"""Pictures that are nothing but ink and paper of one level each, in light that falls off evenly across them.
+"""Separates ink and paper in pictures with only these two levels, lit by light that varies linearly.
 
-There the paper is known everywhere, also where ink is the majority of a neighbourhood: in a digit that fills its picture,
-or in very bold strokes. A shadow, a vignette or a printed line beside the ink is a third level: such pictures have none.
+In such pictures the paper's level is known everywhere, even where ink is the majority of a neighbourhood: in a digit
+that fills its picture, or in very bold strokes. A shadow, a vignette or a printed line is a third level and excludes a
+picture.
 """
 
 import cv2
 import numpy as np
 
-_LEAST = 0.35  # logarithmic contrast between the two levels
-_STRAY = 0.35  # share of that contrast by which a pixel may miss its level
-_STRAYS = 0.004  # share of a level's pixels away from outlines that may
-_ROUNDS = 4  # of telling the levels apart and fitting the light
+_LEAST = 0.35  # least logarithmic contrast between the two levels
+_STRAY = 0.35  # a pixel that misses its level by more than this share of that contrast is a stray
+_STRAYS = 0.004  # maximum share of strays among a level's pixels away from outlines
+_ROUNDS = 4  # iterations of separating the levels and fitting the light
 _MEDIAN = 5  # pixels
-_RARE = 0.01  # share of the pixels that a level has at least
-_CROWDED = 0.4  # share of ink in a neighbourhood from which on its median may be ink
+_RARE = 0.01  # least share of the pixels for a level
+_CROWDED = 0.4  # share of ink in a neighbourhood above which its median may be ink
 _FIRST, _LAST = slice(0, 3), slice(-3, None)  # rows and columns of a corner
-_THICK = 0.5  # of a side: what is thicker is no stroke
-_THICKER = 3.0  # strokes by the widest paper beside them; a sheet between a scanner's strips is thicker
+_THICK = 0.5  # of a side; anything thicker is not a stroke
+_THICKER = 3.0  # maximum width of strokes / widest paper; a sheet between a scanner's strips is thicker
 
 
 def paper_of_two_levels(level: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return the paper's level, float32 (H, W, C), and where the ink is, bool (H, W); None where there are more levels.
+    """Return the paper's level, float32 (H, W, C), and the mask of the ink, bool (H, W); None if there are more levels.
 
-    level: float32 (H, W, C), logarithms, a few hundred pixels a side at most.
+    level: float32 (H, W, C), logarithms, at most a few hundred pixels a side.
     """
-    # Blocks of a coarse JPEG and grain are no levels; strokes that crowd a picture are wider.
+    # Remove grain and the blocks of a coarse JPEG; strokes that crowd a picture are wider.
     quiet = cv2.medianBlur(np.ascontiguousarray(level), _MEDIAN).reshape(level.shape)
     along = _principal(quiet)
     if float(np.ptp(along)) < _LEAST:
@@ -43,7 +44,7 @@ def paper_of_two_levels(level: np.ndarray) -> tuple[np.ndarray, np.ndarray] | No
 
 
 def _principal(level: np.ndarray) -> np.ndarray:
-    """Return the colours along the direction in which they differ most, float64 (H, W)."""
+    """Return the first principal component of the colours, float64 (H, W)."""
     rows = level.reshape(-1, level.shape[2]).astype(np.float64)
     rows -= rows.mean(axis=0)
     _, axes = np.linalg.eigh(rows.T @ rows)
@@ -52,7 +53,7 @@ def _principal(level: np.ndarray) -> np.ndarray:
 
 
 def _split(along: np.ndarray) -> np.ndarray | None:
-    """Return which of two levels each pixel has, bool (H, W), or None where two and a plane of light do not explain them."""
+    """Return which of two levels each pixel has, bool (H, W); None if two levels and a plane of light do not fit."""
     rows, columns = np.indices(along.shape)
     light = np.zeros_like(along)
     upper = np.zeros(along.shape, bool)
@@ -69,7 +70,7 @@ def _split(along: np.ndarray) -> np.ndarray | None:
     plane = upper.astype(np.uint8)
     around = np.ones((3, 3), np.uint8)
     inner = (cv2.erode(plane, around) == plane) & (cv2.dilate(plane, around) == plane)
-    inner[[0, -1]] = inner[:, [0, -1]] = False  # where a stroke lies along the edge it is cut through
+    inner[[0, -1]] = inner[:, [0, -1]] = False  # a stroke along the edge is cut lengthwise
     stray = away > _STRAY * apart
     if apart < _LEAST or not all(
         (where := inner & level).any() and stray[where].mean() <= _STRAYS for level in (upper, ~upper)
@@ -87,9 +88,9 @@ def _above_otsu(values: np.ndarray) -> np.ndarray:
 
 
 def _ink_of(upper: np.ndarray) -> np.ndarray:
-    """Return which pixels of two levels are ink: the level with fewer corners, or the one that runs from side to side.
+    """Return which of two levels is ink: the one with fewer corners of the picture, or the one that reaches all sides.
 
-    Where a stroke reaches all four sides no piece of paper can join opposite ones.
+    If a stroke reaches all four sides, no piece of paper can connect opposite ones.
     """
     corners = sum(float(upper[down, across].mean()) > 0.5 for down in (_FIRST, _LAST) for across in (_FIRST, _LAST))
     if corners != 2:
@@ -106,7 +107,7 @@ def _thickness(ink: np.ndarray) -> float:
 
 
 def _spans(plane: np.ndarray) -> bool:
-    """Whether one piece of uint8 (H, W) reaches all four sides."""
+    """Whether one connected piece of uint8 (H, W) reaches all four sides."""
     _, labels = cv2.connectedComponents(plane, connectivity=8)
     sides = (labels[0], labels[-1], labels[:, 0], labels[:, -1])
     shared = set.intersection(*(set(np.unique(side).tolist()) for side in sides))
@@ -119,7 +120,7 @@ def _border_share(upper: np.ndarray) -> float:
 
 
 def is_crowded(ink: np.ndarray, reach: int) -> bool:
-    """Whether ink, bool (H, W), reaches the edge or nearly is the majority of a neighbourhood `reach` pixels wide."""
+    """Whether ink, bool (H, W), reaches the edge or is nearly the majority in a neighbourhood `reach` pixels wide."""
     if any(side.any() for side in (ink[0], ink[-1], ink[:, 0], ink[:, -1])):
         return True
     share = cv2.boxFilter(ink.astype(np.float32), -1, (reach, reach), borderType=cv2.BORDER_REFLECT_101)

@@ -1,10 +1,11 @@
-"""Make of a drawing what the makers of a data set made of theirs, step by step, each step visible and optional.
+"""Normalises a drawing as the authors of a data set normalised theirs, in steps that can be shown and switched off.
 
-MNIST (LeCun et al. 1998): the digit's longer side is scaled to 20 pixels with anti-aliasing, preserving its shape, and
-laid into 28×28 so that its centre of mass is in the middle (pixel 14, as the files show). Scaling and centring are one
-resampling with a fractional frame, so a moved drawing gives nearly the same picture. The pen step is ours: strokes far
-thinner or thicker than the data's are redrawn at the nearest width the data has. The built-in digits were sheared upright
-and stretched to one box by their makers (NISTIR 5469), so drawings for them are too, as part of scaling.
+MNIST (LeCun et al. 1998): the digit's longer side is scaled to 20 pixels with anti-aliasing, preserving its aspect
+ratio, and placed in 28×28 so that its centre of mass is in the middle (pixel 14, as the files show). Scaling and
+centring are one resampling with a fractional frame, so a shifted drawing gives nearly the same picture. The pen step is
+our addition: strokes far thinner or thicker than the data's are redrawn at the nearest width that occurs in the data.
+The built-in digits were sheared upright and stretched to one box by their authors (NISTIR 5469), so drawings for them
+are too, as part of scaling.
 """
 
 from dataclasses import dataclass
@@ -18,8 +19,8 @@ from lab.sketch.boxes import extent
 from lab.sketch.sketch import SEEN, Sketch
 
 FINE = 4  # the pen is redrawn at this multiple of the field's resolution
-_MOST_SLANT = 1.0  # tangent: what lies flatter is no slant of a hand
-_MOST_STRETCH = 2.5  # of one side against the other: a bare stroke of a pen has no width that could be stretched
+_MOST_SLANT = 1.0  # tangent; flatter strokes are not slanted handwriting
+_MOST_STRETCH = 2.5  # maximum change of the aspect ratio: a bare stroke has no width that could be stretched
 STEPS = ("crop", "pen", "scale", "smooth", "centre")
 ALL_STEPS = frozenset(STEPS)
 STEP_TITLES = {
@@ -34,7 +35,7 @@ STEP_TITLES = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StepPicture:
-    """What one step made: its id, a title, the picture as uint8 (H, W), and a few words on what it did."""
+    """The result of one step: its id, a title, the picture uint8 (H, W), and a short note on what it did."""
 
     step: str
     title: str
@@ -44,7 +45,10 @@ class StepPicture:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Measured:
-    """A drawing's ink in numbers: crop uint8, its place on the canvas, stroke width and centre of mass in pixels."""
+    """Measures of a drawing's ink: the crop uint8 (H, W), its position on the canvas, stroke width, centre of mass.
+
+    All in pixels of the drawing.
+    """
 
     crop: np.ndarray
     top: int
@@ -61,7 +65,7 @@ class Measured:
 
 
 def measure(sketch: Sketch) -> Measured | None:
-    """Find the ink; None for an empty drawing."""
+    """Return the measures of a drawing's ink; None for an empty drawing."""
     ink = sketch.ink
     box = extent(ink >= SEEN)
     if box is None:
@@ -81,9 +85,9 @@ def _mean_place(weights: np.ndarray) -> float:
 
 
 def stroke_width(ink: np.ndarray) -> float:
-    """Estimate the usual width of strokes in pixels: twice the area over the number of edge pixels.
+    """Return an estimate of the usual stroke width in pixels: twice the area divided by the number of edge pixels.
 
-    Exact for long straight strokes along the axes; slanted ones seem up to a third wider.
+    It is exact for long straight strokes along the axes; slanted ones seem up to a third wider.
     """
     solid = np.pad(ink >= min(128, int(ink.max())), 1)
     core = solid[1:-1, 1:-1] & solid[:-2, 1:-1] & solid[2:, 1:-1] & solid[1:-1, :-2] & solid[1:-1, 2:]
@@ -92,10 +96,10 @@ def stroke_width(ink: np.ndarray) -> float:
 
 
 def normalise(sketch: Sketch, *, recipe: Recipe, steps: frozenset[str] = ALL_STEPS) -> np.ndarray:
-    """Return the picture the network gets, uint8 (side, side) of the recipe; an empty drawing gives an empty picture.
+    """Return the network's input, uint8 (side, side) of the recipe; an empty drawing gives an empty picture.
 
-    `steps` are those of `STEPS` that are on. Without `crop` the whole canvas counts as the drawing, without `scale` it
-    fills the field to its edges, without `smooth` single points are picked, without `centre` its box is centred.
+    steps: the enabled ones of `STEPS`. Without `crop` the whole canvas counts as the drawing, without `scale` it fills
+    the field to its edges, without `smooth` single pixels are sampled, without `centre` its box is centred.
     """
     found = measure(sketch)
     if found is None:
@@ -104,10 +108,7 @@ def normalise(sketch: Sketch, *, recipe: Recipe, steps: frozenset[str] = ALL_STE
 
 
 def normalise_steps(sketch: Sketch, *, recipe: Recipe, steps: frozenset[str] = ALL_STEPS) -> tuple[StepPicture, ...]:
-    """Return a picture after each step, the last being `normalise`'s; () for an empty drawing.
-
-    Steps that are off are left out, and what follows builds on those that are on.
-    """
+    """Return the picture after each enabled step, the last being that of `normalise`; () for an empty drawing."""
     found = measure(sketch)
     if found is None:
         return ()
@@ -135,7 +136,7 @@ def normalise_steps(sketch: Sketch, *, recipe: Recipe, steps: frozenset[str] = A
 
 
 def _boxed(found: Measured, recipe: Recipe, steps: frozenset[str]) -> Measured:
-    """Return the drawing stretched to the recipe's box and sheared upright, where it has one; else as it is."""
+    """Return the drawing sheared upright and stretched to the recipe's box, unchanged if the recipe has none."""
     if recipe.width is None or not {"crop", "scale"} <= steps:
         return found
     upright = _upright(found.crop)
@@ -148,7 +149,10 @@ def _boxed(found: Measured, recipe: Recipe, steps: frozenset[str]) -> Measured:
 
 
 def _upright(ink: np.ndarray) -> np.ndarray:
-    """Shift the rows so that the drawing has no slant, the regression of the ink's columns on its rows; cut it out anew."""
+    """Return the drawing with its rows shifted to remove its slant, cropped to the ink again.
+
+    The slant is the regression of the ink's columns on its rows.
+    """
     tall, wide = ink.shape
     weights, rows = ink.sum(axis=1, dtype=np.float64), np.arange(tall) + 0.5
     columns = ink @ (np.arange(wide) + 0.5) / np.maximum(weights, 1e-9)  # centre of each row's ink
@@ -166,13 +170,13 @@ def _upright(ink: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where the field lies on the crop: scale in crop pixels per field pixel, the centre, and the pen to draw with."""
+    """Where the field lies on the crop: scale in crop pixels per field pixel, centre (x, y), and the pen width."""
 
     scale: float
     x: float
     y: float
     pen: float  # field pixels
-    grow: float  # crop pixels to add at either side of every stroke
+    grow: float  # crop pixels to add on each side of every stroke
 
 
 def _place(found: Measured, recipe: Recipe, steps: frozenset[str]) -> _Place:
@@ -184,7 +188,7 @@ def _place(found: Measured, recipe: Recipe, steps: frozenset[str]) -> _Place:
     grow = 0.0
     low, high = recipe.pen
     if "pen" in steps and not low <= pen <= high and longest > 2 * found.width:
-        # With strokes of the wanted width the longer side must still be `box`: the middle lines scale to box - pen.
+        # With strokes of the new width the longer side must still be `box`: the centre lines scale to box - pen.
         pen = min(max(pen, low), high)
         scale = (longest - found.width) / (box - pen) if "crop" in steps else scale
         grow = (pen * scale - found.width) / 2
@@ -209,26 +213,26 @@ def _picture(found: Measured, recipe: Recipe, steps: frozenset[str]) -> np.ndarr
     else:
         how = Image.Resampling.BILINEAR if "smooth" in steps else Image.Resampling.NEAREST
         small = _frame(found, recipe.field, place, resolution=1, how=how)
-    # A copy: what Pillow lends cannot be written to, and torch warns of that.
+    # Copied because Pillow's arrays are read-only, and torch warns of that.
     return small.copy() if recipe.field == recipe.side else resize_images(small[None], recipe.side)[0]
 
 
 def _draw_fine(found: Measured, recipe: Recipe, place: _Place) -> np.ndarray:
-    """Return the field at `FINE` times its resolution, strokes redrawn: uint8."""
+    """Return the field at `FINE` times its resolution, uint8, with redrawn strokes."""
     fine = _frame(found, recipe.field, place, resolution=FINE, how=Image.Resampling.BILINEAR)
     drawn = _change_pen(fine, place.grow * FINE / place.scale)
     return _full_ink(drawn) if place.grow > 0 else drawn
 
 
 def _full_ink(ink: np.ndarray) -> np.ndarray:
-    """Make faint strokes full ink: a hair line is grey at this resolution, and stays so when it is widened."""
+    """Return ink with faint strokes at full level: a hairline is grey at this resolution, even after widening."""
     lit = ink[ink >= SEEN]
     usual = float(np.percentile(lit, 40)) if len(lit) else 255.0
     return np.minimum(ink * (255.0 / usual), 255).astype(np.uint8)
 
 
 def _frame(found: Measured, field: int, place: _Place, *, resolution: int, how: Image.Resampling) -> np.ndarray:
-    """Resample the field's square out of the crop and the empty paper around it."""
+    """Return the field's square, resampled from the crop and the empty paper around it."""
     reach = place.scale * field / 2
     left, top = place.x - reach, place.y - reach
     before = (max(0, int(np.ceil(-left)) + 1), max(0, int(np.ceil(-top)) + 1))
@@ -246,7 +250,7 @@ def _frame(found: Measured, field: int, place: _Place, *, resolution: int, how: 
 
 
 def _change_pen(fine: np.ndarray, pixels: float) -> np.ndarray:
-    """Grow (or, below zero, shrink) all strokes by a fractional number of pixels at either side."""
+    """Return the strokes grown (or, if negative, shrunk) by a fractional number of pixels on each side."""
     if pixels == 0:
         return fine
     ink = fine if pixels > 0 else 255 - fine
@@ -260,7 +264,7 @@ def _change_pen(fine: np.ndarray, pixels: float) -> np.ndarray:
 
 
 def _spread(ink: np.ndarray, *, diagonal: bool) -> np.ndarray:
-    """Return each pixel's largest neighbour, of four or of eight: taking turns gives a nearly round pen."""
+    """Return the maximum over each pixel's four or eight neighbours; alternating gives a nearly round pen."""
     wide = np.pad(ink, 1, mode="edge")
     across: np.ndarray = np.maximum(np.maximum(wide[:, :-2], wide[:, 1:-1]), wide[:, 2:])
     up, down = (across[:-2], across[2:]) if diagonal else (wide[:-2, 1:-1], wide[2:, 1:-1])
@@ -277,7 +281,7 @@ def _square(crop: np.ndarray) -> np.ndarray:
 
 
 def _shrink(ink: np.ndarray, side: int = 112) -> np.ndarray:
-    """Return a picture for the page, at most `side` pixels a side."""
+    """Return a thumbnail for the page, at most `side` pixels a side."""
     picture = Image.fromarray(np.ascontiguousarray(ink))
     picture.thumbnail((side, side))
     return np.asarray(picture)

@@ -1,7 +1,7 @@
-"""Photos and scans of handwriting: find the sheet, its ink whatever the light, and the digits in it.
+"""Photos and scans of handwriting: finds the sheet, its ink in any light, and the digits.
 
-One way for the Draw page, the Inside page and the command line: `find_digits`. Each picture costs a bounded amount of
-work: it is reduced to `WORK_SIDE` pixels, and pieces of ink are counted before they are joined.
+The Draw page, the Inside page and the command line all use `find_digits`. The work per picture is bounded: it is
+reduced to `WORK_SIDE` pixels, and pieces of ink are counted before they are joined.
 """
 
 from dataclasses import dataclass, field
@@ -20,33 +20,35 @@ from lab.sketch.shape import is_frame
 from lab.sketch.sheet import cut_sheet
 from lab.sketch.sketch import Sketch
 
-cv2.setNumThreads(1)  # a picture is one short task; more threads would only take them from a training
+cv2.setNumThreads(1)  # a picture is a short task; more threads would only compete with a training
 
-WORK_SIDE = 1_280  # pixels of the longer side; larger photos are reduced first
-LEAST_SIDE = 400  # and smaller ones enlarged
+WORK_SIDE = 1_280  # longer side in pixels; larger photos are reduced first
+LEAST_SIDE = 400  # longer side in pixels; smaller photos are enlarged first
 MAX_DIGITS = 24
-_NARROW = 8  # pixels of the shorter side at work; less is no picture of a digit
-_FAINT = 0.15  # share of the strongest ink's contrast that a printed line has at least
-_PALE = 0.35  # the same of a pixel of ink
-_LEAST_LEVEL = 0.2  # logarithmic contrast of the strongest tenth; less is the unevenness of an empty sheet
-# By how much of its contrast ink rises at its rim, over the width of a stroke: thick strokes 5 and more, thin ones 2 and
-# more, the corners of shadows about 2, the noise of an empty sheet about 0.1.
+_NARROW = 8  # least shorter side, in pixels after resizing, of a picture that can show a digit
+_FAINT = 0.15  # least contrast of a printed line, as a share of the strongest ink's
+_PALE = 0.35  # least contrast of a pixel of ink, as the same share
+_LEAST_LEVEL = 0.2  # least logarithmic contrast of the strongest tenth; an empty sheet's unevenness has less
+# Least slope of contrast at a piece's rim × its width / its contrast: thick strokes have 5 and more, thin ones 2 and
+# more, corners of shadows about 2, the noise of an empty sheet about 0.1.
 _SOFT = 0.5
 _SOFT_BLOB = 3.2
-_DARKEST_SHADOW = 0.9  # logarithmic contrast: a shadow that leaves 40 % of the light; more is ink, however soft
-_THICK = 24  # pixels; thicker pieces are held to `_SOFT_BLOB`
-_STRONG = 0.6  # the same of the strongest pixels of every piece of ink
-_MOST_CORNERS = 2  # of a picture that digits fill; light that falls off darkens more
+_DARKEST_SHADOW = 0.9  # logarithmic contrast of a shadow that leaves 40 % of the light; more is ink, however soft
+_THICK = 24  # pixels; `_SOFT_BLOB` applies to thicker pieces
+_STRONG = 0.6  # least contrast of the strongest pixels of a piece of ink, as a share of the strongest ink's
+_MOST_CORNERS = 2  # maximum dark corners of a picture that digits fill; vignetting darkens more
 _BLANK = "There is no ink in {name}: it needs more contrast between pen and paper."
-_NO_DIGIT = "There is no digit in {name}: what was found are lines, frames or things that touch its edge; a digit needs paper on all sides."
+_NO_DIGIT = (
+    "There is no digit in {name}: only lines, frames or marks at its edge were found; a digit needs paper on all sides."
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Photo:
-    """What was found in a picture: its digits in reading order, or the reason in a sentence why there are none.
+    """The digits found in a picture, in reading order.
 
-    boxes: where the digits are, in pixels of the straightened sheet, whose (height, width) is `size`; sheet: it, uint8
-    (H, W, C).
+    boxes: of the digits, in pixels of the rectified sheet. size: (height, width) of that sheet. reason: a sentence why
+    there are no digits. sheet: the rectified sheet, uint8 (H, W, C).
     """
 
     digits: tuple[Sketch, ...]
@@ -57,9 +59,10 @@ class Photo:
 
 
 def find_digits(picture: np.ndarray, *, name: str = "the picture", split: bool = True) -> Photo:
-    """Find the digits in a picture: float32 or uint8 (H, W, C) or (H, W), in [0, 255].
+    """Return the digits in a picture, float32 or uint8 (H, W, C) or (H, W) in [0, 255].
 
-    Without `split` all that is found is one drawing, such as a character of several strokes. Raises `InputError` where there is more in it than a number has digits.
+    split: if False, everything found forms one drawing, such as a character of several strokes. Raises `InputError` if
+    there are more than `MAX_DIGITS` pieces.
     """
     whole = _at_work_size(picture)
     if min(whole.shape[:2]) < _NARROW:
@@ -70,7 +73,7 @@ def find_digits(picture: np.ndarray, *, name: str = "the picture", split: bool =
 
 
 def _at_work_size(picture: np.ndarray) -> np.ndarray:
-    """Return float32 (H, W, C) of a size that the constants of the next steps are made for."""
+    """Return float32 (H, W, C), resized to the range for which the constants of the next steps are chosen."""
     level = np.atleast_3d(picture).astype(np.float32)
     longest = max(level.shape[:2])
     scale = WORK_SIDE / longest if longest > WORK_SIDE else max(1.0, LEAST_SIDE / longest)
@@ -103,13 +106,13 @@ def _find(sheet: np.ndarray, name: str, *, split: bool, enlarged: bool) -> Photo
     numbers = unruled.without_scrap(pieces, numbers)
     numbers = without_hatching(pieces, without_dust(pieces, numbers))
     numbers = [i for i in numbers if not _is_surrounding(pieces, i, contrast.ink, enlarged)]
-    if split:  # a character may be drawn around its own parts
+    if split:  # otherwise a character may surround parts of itself
         numbers = without_circles(pieces, numbers)
     if len(numbers) > MAX_PIECES:
-        raise InputError(f"{name} has {len(numbers)} separate pieces, more than {MAX_DIGITS}: cut out the digits.")
+        raise InputError(f"{name} has {len(numbers)} separate pieces, more than {MAX_DIGITS}: crop it to the digits.")
     groups = group(pieces, numbers, split=split)
     if len(groups) > MAX_DIGITS:
-        raise InputError(f"{name} has {len(groups)} separate pieces, more than {MAX_DIGITS}: cut out the digits.")
+        raise InputError(f"{name} has {len(groups)} separate pieces, more than {MAX_DIGITS}: crop it to the digits.")
     if not groups:
         return Photo((), (), shape, _NO_DIGIT.format(name=name))
     digits = tuple(_cut(contrast.ink, pieces, box, members) for box, members in groups)
@@ -117,9 +120,9 @@ def _find(sheet: np.ndarray, name: str, *, split: bool, enlarged: bool) -> Photo
 
 
 def _crowded(sheet: np.ndarray) -> tuple[np.ndarray, Contrast] | None:
-    """Return a sheet of nothing but paper and large digits with its contrast, a margin around it where they reach its edge.
+    """Return a sheet of only paper and large digits, and its contrast; None for any other sheet.
 
-    None for any other sheet.
+    If the digits reach its edge, the sheet has been given a margin.
     """
     contrast = measure_flat_contrast(sheet)
     if contrast is None:
@@ -141,7 +144,7 @@ def _is_surrounding(pieces: Pieces, number: int, ink: np.ndarray, enlarged: bool
     if is_frame(stroke_mask):
         return True
     level = np.pad(ink[top:bottom, left:right], 2, mode="edge")
-    if enlarged or _usual(level, stroke_mask > 0) > _DARKEST_SHADOW:  # enlarging softens everything
+    if enlarged or _usual(level, stroke_mask > 0) > _DARKEST_SHADOW:  # enlarging softens all edges
         return False
     slope = np.hypot(cv2.Sobel(level, cv2.CV_32F, 1, 0), cv2.Sobel(level, cv2.CV_32F, 0, 1)) / 8
     thick = 2 * float(depth.max())
@@ -150,15 +153,15 @@ def _is_surrounding(pieces: Pieces, number: int, ink: np.ndarray, enlarged: bool
 
 
 def _faint_mask(contrast: Contrast) -> np.ndarray:
-    """Return uint8 (H, W) of all that might be ink or a printed line, however pale beside the ink."""
+    """Return the mask, uint8 (H, W), of everything that may be ink or a printed line, however pale."""
     level = _usual(contrast.ink, contrast.ink > contrast.least)
     return np.where(contrast.ink > max(contrast.least, _FAINT * level), 255, 0).astype(np.uint8)
 
 
 def _inked(mask: np.ndarray, ink: np.ndarray) -> np.ndarray:
-    """Return the part of a mask that is ink, by the strongest there is or by the strongest away from the sheet's edges.
+    """Return the part of a mask that is ink, compared with the strongest ink overall or else away from the edges.
 
-    A dark strip at the edge must not make pencil look pale, nor a shadow at the edge take in the ink that it touches.
+    A dark strip at the edge must not make pencil look pale, nor a shadow at the edge absorb the ink that it touches.
     """
     by_all = _as_strong_as(mask, ink, _usual(ink, mask > 0))
     if by_all.any():
@@ -177,7 +180,7 @@ def _as_strong_as(mask: np.ndarray, ink: np.ndarray, level: float) -> np.ndarray
 
 
 def _inner(mask: np.ndarray) -> np.ndarray:
-    """Return where the pieces of a mask are that do not touch the sheet's edges, bool (H, W)."""
+    """Return the mask, bool (H, W), of the pieces that do not touch the sheet's edges."""
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     left, top, wide, tall = stats[:, 0], stats[:, 1], stats[:, 2], stats[:, 3]
     inner = (left > EDGE) & (top > EDGE) & (top + tall < mask.shape[0] - EDGE) & (left + wide < mask.shape[1] - EDGE)
@@ -187,12 +190,12 @@ def _inner(mask: np.ndarray) -> np.ndarray:
 
 
 def _usual(ink: np.ndarray, where: np.ndarray) -> float:
-    """Return the contrast that the strongest tenth of the chosen pixels has at least; 0 where none is chosen."""
+    """Return the 90th percentile of the contrast of the chosen pixels; 0 if none are chosen."""
     return float(np.percentile(ink[where], 90)) if where.any() else 0.0
 
 
 def _cut(ink: np.ndarray, pieces: Pieces, box: Box, members: list[int]) -> Sketch:
-    """Lend a digit a square canvas of its own with some paper around; the rim of its strokes stays soft."""
+    """Return a digit on its own square canvas with a margin of paper; the edges of its strokes stay soft."""
     top, left, bottom, right = box
     margin = max(bottom - top, right - left) // 5 + 2
     stroke_mask = pieces.mask(members)[top:bottom, left:right]

@@ -1,8 +1,8 @@
-"""What networks read in a photo: each digit that was found, and two or three that touch cut apart where that reads better.
+"""Reads the digits found in a photo, and cuts two or three that touch apart if that gives a better reading.
 
-A cut is taken only where a network that is unsure of the whole is sure of every part; what was cut stays unsure, for one in
-ten is read wrongly. A whole that is sure, but like few training pictures of its class and as easily read as two, becomes
-unsure.
+A cut is used only if a network that is unsure of the whole is sure of every part; the parts are still reported as
+unsure, because one in ten is read wrongly. A whole that is sure, but resembles few training pictures of its class and
+reads as easily as two digits, becomes unsure.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,18 +19,18 @@ from lab.sketch.sketch import Sketch
 from lab.sketch.splitting import box_of_part, find_cuts
 from lab.sketch.unsure import CROSSED_OUT, UnsureRule, Verdict
 
-_PART = 0.95  # least probability of each part of a cut that is taken
-_POSSIBLE = 0.9  # the same of one that raises a doubt about the whole
-_BOTH_WAYS = 0.99  # the same from which on a whole that is sure is doubted, if it is no wider than others of its class
-# Things found in a photo, once for each network, up to which each may be cut apart, and up to which cut again: ten more
-# digits to read, and up to fifty more.
+_PART = 0.95  # least probability of each part of a cut that is used
+_POSSIBLE = 0.9  # least probability of each part of a cut that casts doubt on the whole
+_BOTH_WAYS = 0.99  # the same for a whole that is sure and not wider than others of its class
+# Maximum digits found in a photo, times networks, for cutting each one apart (ten more digits to read) and for cutting
+# parts again (up to fifty more).
 _MOST_CUT = 8
 _MOST_CUT_AGAIN = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reader:
-    """A network, how its data were made, and when it is unsure."""
+    """A network, the recipe of its data set, and its rule for unsure answers."""
 
     loaded: NetworkLike
     recipe: Recipe
@@ -38,11 +38,11 @@ class Reader:
 
     @property
     def is_large(self) -> bool:
-        """Whether its network takes too long for each picture to read so many parts in a second."""
+        """Whether its network is too slow to read all parts within a second."""
         return sum(one.numel() for one in self.loaded.network.parameters()) > LARGE
 
     def picture(self, sketch: Sketch) -> np.ndarray:
-        """Return what the network is given of a drawing, uint8 (side, side)."""
+        """Return the network's input for a drawing, uint8 (side, side)."""
         return normalise(sketch, recipe=self.recipe)
 
     def read(self, sketch: Sketch) -> Answer:
@@ -52,7 +52,7 @@ class Reader:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReadDigit:
-    """One digit of a photo: where it is on the sheet, and each reader's answer."""
+    """One digit of a photo: its drawing, its box on the sheet, and each reader's answer."""
 
     sketch: Sketch
     box: Box
@@ -61,34 +61,34 @@ class ReadDigit:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Way:
-    """A drawing cut apart, and one reader's answers to the parts."""
+    """One way to cut a drawing apart, with one reader's answers to the parts."""
 
     parts: tuple[Sketch, ...]
     answers: tuple[Answer, ...]
 
     @property
     def least(self) -> float:
-        """The least probability of a part's answer."""
+        """Least probability among the parts' answers."""
         return min(answer.probability for answer in self.answers)
 
     @property
     def sure(self) -> bool:
-        """Whether each part may be believed."""
+        """Whether the answers to all parts are sure."""
         return self.least >= _PART and not any(answer.verdict.unsure for answer in self.answers)
 
     @property
     def label(self) -> str:
-        """What is read, from left to right."""
+        """The labels of the parts, from left to right."""
         return "".join(answer.label for answer in self.answers)
 
 
 def read_photo(
     photo: Photo, readers: Sequence[Reader], *, split: bool, before: Callable[[int], None] = lambda _number: None
 ) -> list[ReadDigit]:
-    """Return what is read in a photo, in reading order.
+    """Return the digits of a photo with their answers, in reading order.
 
-    split: whether what was found may be several digits that touch; where much is found nothing is cut apart, nor by large
-    networks. before: called with the number of each digit, from 1, before it is read.
+    split: whether to cut touching digits apart; ignored if many digits were found or a network is large. before: called
+    with the number of each digit, from 1, before it is read.
     """
     count = len(photo.digits) * len(readers)
     split = split and count <= _MOST_CUT and not any(reader.is_large for reader in readers)
@@ -97,7 +97,7 @@ def read_photo(
         before(number)
         whole = ReadDigit(sketch, box, tuple(reader.read(sketch) for reader in readers))
         found.append(_apart(whole, readers, again=count <= _MOST_CUT_AGAIN) if split else [whole])
-    # Parts stay as they are: they are unsure already, each with its reason.
+    # Parts are left out: they are already unsure, each with its own reason.
     whole_ones = [digits[0].answers for digits in found if len(digits) == 1]
     by_reader = [doubt_crowd(answers) for answers in zip(*whole_ones, strict=True)]
     judged = zip(*by_reader, strict=True)
@@ -109,7 +109,7 @@ def read_photo(
 
 
 def _apart(whole: ReadDigit, readers: Sequence[Reader], *, again: bool) -> list[ReadDigit]:
-    """Return a digit, or its parts where most readers are unsure of it and sure of them."""
+    """Return a digit, or its parts if most readers are unsure of the whole and sure of the parts."""
     each_reader = zip(readers, whole.answers, strict=True)
     ways = [_find_ways(reader, whole.sketch, answer, again=again) for reader, answer in each_reader]
     votes = [
@@ -130,10 +130,10 @@ def _apart(whole: ReadDigit, readers: Sequence[Reader], *, again: bool) -> list[
 
 
 def _find_ways(reader: Reader, sketch: Sketch, answer: Answer, *, again: bool) -> list[_Way]:
-    """Return how a drawing may be cut apart so that each part is like a digit, the best first.
+    """Return the ways to cut a drawing apart into likely digits, best first.
 
-    None of one that is surely read, and like other pictures of its class, nor of one that is crossed out, which any cut
-    makes a 1 of. again: whether into three where two are not sure.
+    There are none for a drawing that is surely read and typical of its class, nor for a crossed-out one, whose parts
+    would read as 1s. again: also try three parts if no cut into two is sure.
     """
     if answer.verdict.reasons == (CROSSED_OUT,):
         return []
@@ -151,7 +151,7 @@ def _find_ways(reader: Reader, sketch: Sketch, answer: Answer, *, again: bool) -
 
 
 def _cut_again(reader: Reader, way: _Way) -> list[_Way]:
-    """Return ways to cut one of two parts again, where the other is surely read: three digits that touch."""
+    """Return the sure ways to cut one of two parts again, if the other part is sure: three digits that touch."""
     sure = [not answer.verdict.unsure and answer.probability >= _PART for answer in way.answers]
     if sum(sure) != 1:
         return []
@@ -167,19 +167,19 @@ def _cut_again(reader: Reader, way: _Way) -> list[_Way]:
 
 
 def _doubt_whole(reader: Reader, sketch: Sketch, answer: Answer, ways: Sequence[_Way]) -> Answer:
-    """Return an answer to a whole that is unsure where the same ink is as easily read as two digits."""
+    """Return the answer to a whole, made unsure if the same ink reads as easily as two digits."""
     if answer.verdict.unsure or not ways or reader.rule.looks is None:
         return answer
     label = int(answer.probabilities.argmax())
     wide = reader.rule.looks.is_wide(reader.picture(sketch), label)
-    best = ways[0]  # a sure one where there is one
+    best = ways[0]  # a sure one, if there is any
     if not wide and not (best.sure and best.least >= _BOTH_WAYS):
         return answer
     return replace(answer, verdict=Verdict(True, (f"it may be {' and '.join(best.label)} that touch",)))
 
 
 def _read_parts(reader: Reader, parts: Sequence[Sketch], ways: Sequence[_Way]) -> list[Answer]:
-    """Return answers to the parts of what was cut apart: unsure, because the rest of a stroke makes another digit of some."""
+    """Return the answers to parts, all unsure: the rest of a cut stroke may turn a part into another digit."""
     answers = [reader.read(part) for part in parts]
     read = "".join(answer.label for answer in answers)
     others = [" and ".join(way.label) for way in ways if way.sure and way.label != read]

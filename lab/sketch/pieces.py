@@ -1,4 +1,4 @@
-"""Connected pieces of ink and the digits they form: dust and what touches the edge left out, in reading order."""
+"""Finds connected pieces of ink and groups them into digits in reading order."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,27 +8,27 @@ import numpy as np
 
 from lab.sketch.boxes import Box
 
-MAX_PIECES = 150  # counted before anything is joined
-MOST_LABELLED = 1_000  # pieces that are looked at, the largest ones
+MAX_PIECES = 150  # checked before pieces are joined
+MOST_LABELLED = 1_000  # the number of largest pieces that are examined
 _SPECK = 0.02  # pieces with less than this share of the largest one's area are dust
 _LOW = 0.3  # groups lower and narrower than this share of the largest are punctuation or print
-_ALIKE = 0.6  # share of the taller one's height from which on two pieces may be two digits above one another
-_BROKEN = 0.2  # gap in shares of the taller one's height that parts as tall as each other may have
-_GAP = 0.6  # gaps in a stroke that are closed, in stroke widths
-_ROUND = 0.3  # pixels: discs of whole pixels reach a little further than their radius, off the axes
-EDGE = 2  # pixels from the edge that count as touching it
+_ALIKE = 0.6  # two pieces whose heights have at least this ratio may be two digits above one another
+_BROKEN = 0.2  # maximum gap between such pieces of one digit, as a share of the taller one's height
+_GAP = 0.6  # gaps in a stroke up to this many stroke widths are closed
+_ROUND = 0.3  # pixels: discs of whole pixels extend slightly beyond their radius in diagonal directions
+EDGE = 2  # pieces within this many pixels of the edge touch it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pieces:
-    """labels: int32 (H, W), 0 is paper. boxes and areas of the labels 1, 2, … in order."""
+    """Connected pieces of ink. labels: int32 (H, W), 0 is paper. boxes, areas: those of the labels 1, 2, … in order."""
 
     labels: np.ndarray
     boxes: tuple[Box, ...]
     areas: tuple[int, ...]
 
     def mask(self, numbers: Sequence[int]) -> np.ndarray:
-        """Return where the pieces (numbered from 0) are, bool (H, W)."""
+        """Return the mask of some pieces (numbered from 0), bool (H, W)."""
         selected = np.zeros(len(self.boxes) + 1, dtype=bool)
         selected[np.asarray(numbers, dtype=int) + 1] = True
         where: np.ndarray = selected[self.labels]
@@ -36,17 +36,17 @@ class Pieces:
 
 
 def stroke_of(mask: np.ndarray) -> float:
-    """Return the usual width of strokes in pixels of an ink mask uint8 (H, W): twice the depth of its middle lines."""
+    """Return the usual stroke width, in pixels, of an ink mask uint8 (H, W): twice the depth of its centre lines."""
     depth = cv2.distanceTransform(mask, cv2.DIST_L2, 3)
     ridge = depth[(depth > 0) & (depth >= cv2.dilate(depth, np.ones((3, 3), np.uint8)))]
     return max(1.0, 2 * float(np.median(ridge)) - 1) if len(ridge) else 1.0
 
 
 def find_pieces(mask: np.ndarray) -> Pieces:
-    """Label the pieces of an ink mask uint8 (H, W), the largest `MOST_LABELLED`; small gaps in a stroke are bridged."""
+    """Return the `MOST_LABELLED` largest pieces of an ink mask uint8 (H, W); small gaps in a stroke are bridged."""
     reach = max(1, round(_GAP * stroke_of(mask) / 2))
-    padded = np.pad(mask, reach + 1)  # or what is near the edge would be cut off when it is widened
-    # Widened by distance: dilation by a disc takes seconds where strokes are hundreds of pixels wide.
+    padded = np.pad(mask, reach + 1)  # so that widened pieces are not cut off at the edge
+    # Widened by distance: dilation by a disc takes seconds if strokes are hundreds of pixels wide.
     away = cv2.distanceTransform(np.where(padded > 0, 0, 255).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     near = np.where(away <= reach + _ROUND, 255, 0).astype(np.uint8)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(near, connectivity=8)
@@ -59,7 +59,7 @@ def find_pieces(mask: np.ndarray) -> Pieces:
     number = np.zeros(len(stats), np.int32)
     number[largest] = np.arange(1, len(largest) + 1)
     boxes = []
-    for left, top, wide, tall, _ in stats[largest].tolist():  # of the widened pieces, on the padded mask
+    for left, top, wide, tall, _ in stats[largest].tolist():  # the boxes of widened pieces in the padded mask
         boxes.append((top - 1, left - 1, top - 1 + tall - 2 * reach, left - 1 + wide - 2 * reach))
     return Pieces(number[labels], tuple(boxes), tuple(areas[largest].tolist()))
 
@@ -71,7 +71,7 @@ def touches_edge(box: Box, shape: tuple[int, int]) -> bool:
 
 
 def without_dust(pieces: Pieces, numbers: Sequence[int]) -> list[int]:
-    """Return the pieces that are large enough to belong to a digit."""
+    """Return the numbers of the pieces that are large enough to belong to a digit."""
     if not numbers:
         return []
     least = max(4.0, _SPECK * max(pieces.areas[i] for i in numbers))
@@ -79,11 +79,11 @@ def without_dust(pieces: Pieces, numbers: Sequence[int]) -> list[int]:
 
 
 def group(pieces: Pieces, numbers: Sequence[int], *, split: bool = True) -> list[tuple[Box, list[int]]]:
-    """Return the digits: pieces that belong together with the box around them, in reading order.
+    """Return the digits in reading order, each as its box and the numbers of its pieces.
 
-    At most `MAX_PIECES` may be given. Joined are pieces whose columns overlap by half of the narrower one and that lie
-    close above one another (the bar of a 5), closer where they are as tall as each other (digits in the rows of a table);
-    groups much smaller than the largest are left out. Without `split` all are one.
+    numbers: at most `MAX_PIECES`. Pieces are joined if their columns overlap by half of the narrower one and one lies
+    closely above the other (the bar of a 5); pieces of similar height must be even closer (digits in the rows of a
+    table). Groups much smaller than the largest are left out. split: if False, all pieces form one digit.
     """
     if not split and numbers:
         boxes = np.array([pieces.boxes[i] for i in numbers])
@@ -106,7 +106,7 @@ def longer(box: Box) -> int:
 
 
 def _join_once(merged: list[tuple[Box, list[int]]], *, reach: float) -> list[tuple[Box, list[int]]]:
-    """Join each group to the first one before it that it belongs to."""
+    """Return the groups after joining each one to the first earlier one that it belongs to."""
     out: list[tuple[Box, list[int]]] = []
     for box, numbers in sorted(merged):
         for index, (other, before) in enumerate(out):
@@ -133,7 +133,7 @@ def _around(one: Box, two: Box) -> Box:
 
 
 def _reading_order(groups: list[tuple[Box, list[int]]]) -> list[tuple[Box, list[int]]]:
-    """Sort by line, then from left to right; a box belongs to a line if its middle lies within it."""
+    """Return groups sorted by line, then from left to right; a box belongs to a line if its centre lies within it."""
     lines: list[list[tuple[Box, list[int]]]] = []
     for each in sorted(groups):
         middle = (each[0][0] + each[0][2]) / 2

@@ -1,4 +1,4 @@
-"""What networks say about drawings: probabilities, top three, an average, and whether to believe it."""
+"""Networks' answers to drawings: probabilities, top classes, the ensemble's average, and verdicts."""
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,20 +21,20 @@ from lab.sketch.sketch import Sketch
 from lab.sketch.touching import learn_looks
 from lab.sketch.unsure import Familiar, UnsureRule, Verdict, assess_answer, learn_rule, unit_rows
 
-LARGE = 5_000_000  # parameters: a network with more takes long for each picture
-RULE_IMAGES = 1_000  # test pictures the unsure limits are learned on
-_STRANGE = 0.01  # share of test pictures that may look strange
-_UNUSUAL = 0.04  # the same of those that are looked at for two digits that touch
-_SELDOM = 0.2  # the same of those that are, where they are rather wide for their class
-_UNTYPICAL = 0.35  # the same of those in a photo that are cut apart to see whether they are two
-_MEAN_LEAST = 0.5  # of the mean's best answer: below it the others together are likelier
-_CROWD = 3  # digits in a photo from which on they are judged together
-_DOUBTED = 0.3  # share of unsure answers that makes the others unsure; of two and more unsure ones half of it
-_SLOW_IMAGES = 200  # the same for networks that enlarge their input
+LARGE = 5_000_000  # parameters; larger networks are slow for each picture
+RULE_IMAGES = 1_000  # number of test pictures from which the unsure limits are learned
+_STRANGE = 0.01  # share of test pictures whose features may count as unlike any training picture's
+_UNUSUAL = 0.04  # share of test pictures that are checked for two digits that touch
+_SELDOM = 0.2  # share of test pictures that are checked as well if they are rather wide for their class
+_UNTYPICAL = 0.35  # share of test pictures that would be cut apart in a photo, to see whether they are two digits
+_MEAN_LEAST = 0.5  # least probability of the mean's best answer; below it the other classes together are likelier
+_CROWD = 3  # least number of digits in a photo that are judged together
+_DOUBTED = 0.3  # share of unsure answers that makes the others unsure; half of it if two or more are unsure
+_SLOW_IMAGES = 200  # like `RULE_IMAGES`, for large networks and those that enlarge their input
 
 
 class NetworkLike(Protocol):
-    """What is needed of a loaded run; `lab.loaded_network.LoadedNetwork` has it."""
+    """The part of a loaded run that is needed here; `lab.loaded_network.LoadedNetwork` implements it."""
 
     @property
     def network(self) -> nn.Module: ...
@@ -48,9 +48,9 @@ class NetworkLike(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answer:
-    """One network's reading of one picture: probabilities float64 (K,) in class order, and the verdict on them.
+    """The answer to one picture: probabilities float64 (K,) in class order, and the verdict on them.
 
-    networks: how many networks' answers it is the mean of.
+    networks: the number of networks whose mean it is.
     """
 
     probabilities: np.ndarray
@@ -60,27 +60,30 @@ class Answer:
 
     @property
     def label(self) -> str:
-        """The likeliest class's name."""
+        """Name of the likeliest class."""
         return self.class_names[int(self.probabilities.argmax())]
 
     @property
     def probability(self) -> float:
-        """The likeliest class's probability."""
+        """Probability of the likeliest class."""
         return float(self.probabilities.max())
 
     def top(self, count: int = 3) -> tuple[tuple[str, float], ...]:
-        """Return the likeliest classes and their probabilities, the best first; equals keep class order."""
+        """Return the likeliest classes and their probabilities, best first; ties keep class order."""
         order = np.argsort(-self.probabilities, kind="stable")[:count]
         return tuple((self.class_names[i], float(self.probabilities[i])) for i in order)
 
 
 def compute_probabilities(loaded: NetworkLike, images: np.ndarray) -> np.ndarray:
-    """Return softmax probabilities (B, K) float64 of uint8 images (B, H, W) or (B, C, H, W), in chunks, without gradients."""
+    """Return softmax probabilities float64 (B, K) for uint8 images (B, H, W) or (B, C, H, W)."""
     return run_network(loaded, images)[0]
 
 
 def compute_features(loaded: NetworkLike, images: np.ndarray) -> np.ndarray:
-    """Return what the last linear layer is given (B, D) for uint8 images (B, H, W) or (B, C, H, W); raises `InputError` without one."""
+    """Return the last linear layer's inputs (B, D) for uint8 images (B, H, W) or (B, C, H, W).
+
+    Raises `InputError` if the network has no linear layer.
+    """
     features = run_network(loaded, images)[1]
     if features is None:
         raise InputError("This network has no linear layer, so there is no last hidden layer to show.")
@@ -88,9 +91,9 @@ def compute_features(loaded: NetworkLike, images: np.ndarray) -> np.ndarray:
 
 
 def run_network(loaded: NetworkLike, images: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return probabilities (B, K) float64 and what the last linear layer was given (B, D), None without such a layer.
+    """Return probabilities float64 (B, K) and the last linear layer's inputs (B, D), None without such a layer.
 
-    images: uint8 (B, H, W) or (B, C, H, W).
+    images: uint8 (B, H, W) or (B, C, H, W). They are processed in batches that fit into memory, without gradients.
     """
     device = next((p.device for p in loaded.network.parameters()), torch.device("cpu"))
     probabilities: list[torch.Tensor] = []
@@ -109,7 +112,7 @@ def run_network(loaded: NetworkLike, images: np.ndarray) -> tuple[np.ndarray, np
 
 @contextmanager
 def _last_inputs(network: nn.Module, inputs_seen: list[torch.Tensor]) -> Iterator[None]:
-    """Collect what the last linear layer is given by this thread; others may use the network at the same time."""
+    """Collect the last linear layer's inputs in this thread; others may use the network at the same time."""
     linear = [module for module in network.modules() if isinstance(module, nn.Linear)]
     if not linear:
         yield
@@ -128,13 +131,16 @@ def _last_inputs(network: nn.Module, inputs_seen: list[torch.Tensor]) -> Iterato
 
 
 def learn_network_rule(loaded: NetworkLike, dataset: Dataset, *, count: int = RULE_IMAGES) -> UnsureRule:
-    """Learn when this network is unsure: from the first `count` test pictures, and twice as many of training."""
+    """Return this network's rule for unsure answers.
+
+    It is learned from the first `count` test pictures and twice as many training pictures.
+    """
     images, labels = dataset.test_images[:count], dataset.test_labels[:count]
     probabilities, features = run_network(loaded, images)
     rule = learn_rule(probabilities, labels, as_grey(images))
     others, classes = dataset.train_images[: 2 * count], dataset.train_labels[: 2 * count]
     right = probabilities.argmax(axis=1) == labels
-    if right.any() and len(others) and dataset.spec.recipe is not None:  # else nothing is drawn for it
+    if right.any() and len(others) and dataset.spec.recipe is not None:  # without a recipe there are no drawings
         looks = learn_looks(
             as_grey(images)[right], labels[right], as_grey(others), classes, share=_UNUSUAL, untypical=_UNTYPICAL
         )
@@ -149,17 +155,17 @@ def learn_network_rule(loaded: NetworkLike, dataset: Dataset, *, count: int = RU
 
 
 def rule_images(parameters: int, input_size: str) -> int:
-    """Return how many test pictures to learn a rule on, so that it takes about a second on a CPU."""
+    """Return from how many test pictures to learn a rule, so that it takes about a second on a CPU."""
     return _SLOW_IMAGES if input_size in ("64", "224") or parameters > LARGE else RULE_IMAGES
 
 
 def read_sketch(loaded: NetworkLike, sketch: Sketch, image: np.ndarray, *, rule: UnsureRule) -> Answer:
-    """Ask one network about a drawing that was normalised to `image`, uint8 (H, W)."""
+    """Return one network's answer to a drawing. image: the normalised drawing, uint8 (H, W)."""
     return read_image(loaded, image, rule=rule, sketch=sketch)
 
 
 def read_image(loaded: NetworkLike, image: np.ndarray, *, rule: UnsureRule, sketch: Sketch | None = None) -> Answer:
-    """Ask one network about a picture uint8 (H, W) or (C, H, W); `sketch` is the drawing it was made from, if there is one."""
+    """Return one network's answer to a picture uint8 (H, W) or (C, H, W). sketch: the drawing it comes from, if any."""
     probabilities, features = run_network(loaded, image[None])
     seen = None if features is None else features[0]
     verdict = assess_answer(probabilities[0], rule=rule, sketch=sketch, image=as_grey(image[None])[0], features_D=seen)
@@ -167,9 +173,9 @@ def read_image(loaded: NetworkLike, image: np.ndarray, *, rule: UnsureRule, sket
 
 
 def doubt_crowd(answers: Sequence[Answer]) -> list[Answer]:
-    """Return one network's answers to all that was found in a photo; all are unsure where many of several are.
+    """Return one network's answers to everything found in a photo, all made unsure if many of several are.
 
-    Text, a pattern or a drawing falls into pieces of which some look like digits.
+    Text, patterns and other drawings consist of pieces, some of which look like digits.
     """
     unsure = sum(answer.verdict.unsure for answer in answers)
     few = unsure < _DOUBTED * len(answers) and not (unsure > 1 and unsure >= _DOUBTED / 2 * len(answers))
@@ -182,10 +188,10 @@ def doubt_crowd(answers: Sequence[Answer]) -> list[Answer]:
 
 
 def average(answers: Sequence[Answer]) -> Answer | None:
-    """Return the ensemble: mean probabilities of networks that know the same classes; None if they do not.
+    """Return the ensemble's answer: the mean probabilities of several networks; None if their classes differ.
 
-    It is unsure where at least half of them are, or where they disagree so much that no class has half of the mean; its
-    reason is its own, not that of one network.
+    It is unsure if at least half of the networks are, or if they disagree so much that no class has a mean of one half.
+    The reason given is the ensemble's, not that of a single network.
     """
     if len(answers) < 2 or len({answer.class_names for answer in answers}) > 1:
         return None
@@ -210,7 +216,7 @@ def _of_all(some: int, count: int) -> str:
 def compare_steps(
     loaded: NetworkLike, sketch: Sketch, *, recipe: Recipe, steps: frozenset[str] = ALL_STEPS
 ) -> Mapping[str, tuple[str, float]]:
-    """Return, for every step that is on, what the network would say without it: step -> (label, probability)."""
+    """Return the network's answer without each enabled step: step -> (label, probability)."""
     tried = [step for step in STEPS if step in steps]
     if sketch.blank or not tried:
         return {}

@@ -1,4 +1,4 @@
-"""Ten digits as polylines, and how a hand lays polylines onto the canvas: for the samples on Home, benchmarks and tests."""
+"""Ten digits as polylines, and drawings of them in different hands: for Home's samples, benchmarks and tests."""
 
 import math
 from collections.abc import Sequence
@@ -11,12 +11,12 @@ from lab.sketch.sketch import CANVAS, MAX_BRUSH, MIN_BRUSH, Sketch, Stroke, sket
 
 
 def _arc(x: float, y: float, rx: float, ry: float, start: float, end: float, n: int = 24) -> list[tuple[float, float]]:
-    """Return points of an ellipse; degrees, 0 to the right, clockwise on the screen."""
+    """Return points of an elliptical arc. Angles are in degrees, 0 to the right, clockwise on the screen."""
     angles = [math.radians(start + (end - start) * i / n) for i in range(n + 1)]
     return [(x + rx * math.cos(a), y + ry * math.sin(a)) for a in angles]
 
 
-# In a box of 100×160, as people write them: stroke by stroke.
+# In a box of 100×160, stroke by stroke as written by hand.
 POLYLINES: dict[str, list[list[tuple[float, float]]]] = {
     "0": [_arc(50, 80, 46, 78, -80, 285, 40)],
     "1": [[(22, 40), (56, 4), (56, 156)]],
@@ -33,8 +33,11 @@ POLYLINES: dict[str, list[list[tuple[float, float]]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Hand:
-    """How something is drawn: pen width and height of the drawing in canvas pixels, slant (tangent, to the right),
-    turn in degrees, and where its middle lies (canvas pixels)."""
+    """How something is drawn.
+
+    pen: width in canvas pixels. height: of the drawing, in canvas pixels. slant: tangent, to the right. turn: degrees.
+    middle: centre of the drawing (x, y) in canvas pixels.
+    """
 
     pen: float = 16.0
     height: float = 200.0
@@ -44,7 +47,7 @@ class Hand:
 
 
 def place_strokes(lines: Sequence[Sequence[tuple[float, float]]], hand: Hand) -> tuple[Stroke, ...]:
-    """Lay polylines of any size onto the canvas as `hand` would draw them."""
+    """Return the strokes of polylines of any size, placed on the canvas as described by `hand`."""
     points = np.array([point for line in lines for point in line])
     low, high = points.min(axis=0), points.max(axis=0)
     scale = hand.height / max(1e-6, float((high - low).max()))
@@ -59,7 +62,7 @@ def place_strokes(lines: Sequence[Sequence[tuple[float, float]]], hand: Hand) ->
 
 
 def _fit(points: np.ndarray, hand: Hand) -> np.ndarray:
-    """Return the shift that brings the drawing's middle to the hand's, or as near as the canvas's edges allow."""
+    """Return the shift that moves the drawing's centre to the hand's, or as near as the edges of the canvas allow."""
     low, high = points.min(axis=0) - hand.pen / 2, points.max(axis=0) + hand.pen / 2
     target = np.array(hand.middle)
     slack = CANVAS - (high - low)
@@ -69,14 +72,14 @@ def _fit(points: np.ndarray, hand: Hand) -> np.ndarray:
 
 
 def draw_digit(digit: str, hand: Hand | None = None) -> Sketch:
-    """Draw one of the ten polyline digits."""
+    """Return a drawing of one of the ten polyline digits. Raises `InputError` for anything else."""
     if digit not in POLYLINES:
         raise InputError(f"There is no polyline for {digit!r}: choose one of {', '.join(POLYLINES)}.")
     return sketch_from_strokes(place_strokes(POLYLINES[digit], hand or Hand()))
 
 
 def random_hand(random: np.random.Generator) -> Hand:
-    """Draw a hand as people have them: pens 4 to 34, digits 70 to 240 high, slants of -20° to 30°, anywhere that fits."""
+    """Return a random, plausible hand: pen 4 to 34, height 70 to 240, slant -20° to 30°, anywhere that fits."""
     height = float(random.uniform(70, 240))
     pen = float(random.uniform(4, min(34, height / 4)))
     slack = max(0.0, (CANVAS - height - pen) / 2)

@@ -1,6 +1,6 @@
-"""Printed lines, grids, frames and boxes around handwriting: found as long thin straight lines, and taken out.
+"""Removes printed lines, grids, frames and boxes around handwriting, which are found as long, thin, straight lines.
 
-Where a stroke crosses a line its ink stays: what lies on both sides of a line is joined again.
+Where a stroke crosses a line, its ink is kept: the parts on both sides of the line are joined again.
 """
 
 import math
@@ -13,29 +13,29 @@ import numpy as np
 from lab.sketch.pieces import Pieces, longer
 from lab.sketch.shape import spread
 
-_THIN = 0.014  # a line's width as a share of the longer side, at most
-_WIDEST = 15  # pixels, the same at any size
-_ASKEW = 0.1  # sine of twice the angle by which a line may be askew to another one it belongs to
-_ROUNDS = (0.3, 0.3, 0.12)  # least lengths of lines, as shares of the shorter side: what is left is looked at again
-_EDGE = 0.03  # a line whose end is so near to the edge (share of the longer side) runs off the sheet
-_FRAME_SIDE = 0.62  # least length of a frame's line as a share of the frame's side
-_NEAR_SIDE = 0.14  # a frame's line lies so near to the frame's side
-_LEAST_FRAME = 24  # pixels; smaller pieces are no frames
-_AT_ONCE = 25_000  # ink pixels that lines are looked for in; a picture with more is reduced for it
-_SEARCHED = 120_000  # the same of all searches in one picture
-_AREAS = 8  # pixels searched, as a multiple of the picture's
-_LEFT = 3  # pieces of a line that may be left, in line widths
-_LEFT_OF_MANY = 10  # the same of a grid or of ruled paper
-_MANY = 6  # lines that make ruled paper
-_FRAMES = 8  # pieces that may be frames, the largest
-_FITTED_TO = 12_000  # ink pixels that lines are fitted to
+_THIN = 0.014  # maximum width of a line, as a share of the longer side
+_WIDEST = 15  # maximum width of a line in pixels
+_ASKEW = 0.1  # sine of twice the maximum angle between lines that are parallel or perpendicular
+_ROUNDS = (0.3, 0.3, 0.12)  # least lengths of lines in successive searches, as shares of the shorter side
+_EDGE = 0.03  # a line that ends within this share of the longer side from the edge runs off the sheet
+_FRAME_SIDE = 0.62  # least length of a frame's line, as a share of the frame's side
+_NEAR_SIDE = 0.14  # maximum distance of a frame's line from the frame's side, as a share of that side
+_LEAST_FRAME = 24  # pixels; smaller pieces are not frames
+_AT_ONCE = 25_000  # maximum ink pixels in a search; a picture with more is reduced
+_SEARCHED = 120_000  # maximum ink pixels in all searches of one picture
+_AREAS = 8  # maximum pixels searched, as a multiple of the picture's
+_LEFT = 3  # maximum size of a line's remains, in line widths
+_LEFT_OF_MANY = 10  # maximum size of the remains of a grid or of ruled paper, in line widths
+_MANY = 6  # least number of lines on ruled paper
+_FRAMES = 8  # the number of largest pieces that are checked for frames
+_FITTED_TO = 12_000  # maximum ink pixels that lines are fitted to
 _MOST_LINES = 500
 _MOST_FITTED = 150
-_SAME = 3.5  # pixels between lines that are one
-_HATCH = 3  # straight strokes that lean alike
-_STRAIGHT = 8.0  # spread along such a stroke by the spread across it
-_LEANS = 20.0  # degrees from the vertical; of upright ones nobody knows whether they are a row of 1s
-_ALIKE = 1.0  # degrees; handwriting differs by more
+_SAME = 3.5  # lines within this many pixels are the same
+_HATCH = 3  # least number of parallel straight strokes in a hatching
+_STRAIGHT = 8.0  # least spread along / spread across such a stroke
+_LEANS = 20.0  # least degrees from the vertical; upright strokes may be a row of 1s
+_ALIKE = 1.0  # maximum difference in degrees; handwriting varies more
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Erased:
-    """What is left of a mask, where lines were taken out (both uint8 (H, W)), those lines, and their greatest width."""
+    """The rest of a mask, the band of the removed lines (both uint8 (H, W)), those lines, and their maximum width."""
 
     rest: np.ndarray
     band: np.ndarray
@@ -75,7 +75,11 @@ class _Erased:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Unruled:
-    """An ink mask without its lines, and where they were (both uint8 (H, W)); their greatest width, and whether they were many."""
+    """An ink mask without its lines.
+
+    mask, band: the remaining ink and the place of the lines, both uint8 (H, W). width: maximum width of the lines.
+    many: whether there were enough lines for a grid or ruled paper.
+    """
 
     mask: np.ndarray
     band: np.ndarray
@@ -83,7 +87,10 @@ class Unruled:
     many: bool
 
     def without_scrap(self, pieces: Pieces, numbers: Sequence[int]) -> list[int]:
-        """Return the pieces that are not left of a line; of ruled paper more may be left, but nothing in the middle of a field."""
+        """Return the pieces that are not remains of lines.
+
+        On ruled paper remains may be larger, but a piece that touches no line is never one.
+        """
         scrap = _LEFT * self.width
         large = [i for i in numbers if longer(pieces.boxes[i]) > scrap]
         if not self.many:
@@ -95,7 +102,10 @@ class Unruled:
 
 
 def remove_lines(mask: np.ndarray, strength: np.ndarray) -> Unruled:
-    """Take printed lines out of an ink mask uint8 (H, W). strength: float32 (H, W), tells ink from paler lines."""
+    """Return an ink mask uint8 (H, W) without its printed lines.
+
+    strength: contrast, float32 (H, W), which distinguishes ink from paler lines.
+    """
     done = _Erased(mask, np.zeros_like(mask), (), 0)
     search = _Search(mask.size)
     for length in _ROUNDS:
@@ -109,7 +119,7 @@ def remove_lines(mask: np.ndarray, strength: np.ndarray) -> Unruled:
 
 
 def without_hatching(pieces: Pieces, numbers: Sequence[int]) -> list[int]:
-    """Return the pieces that do not belong to a group of straight strokes which all lean by the same angle."""
+    """Return the pieces that are not part of a hatching: several straight strokes with the same slant."""
     leans = {}
     for number in numbers:
         top, left, bottom, right = pieces.boxes[number]
@@ -121,7 +131,7 @@ def without_hatching(pieces: Pieces, numbers: Sequence[int]) -> list[int]:
 
 
 def _thin_part(mask: np.ndarray) -> np.ndarray:
-    """Return what is thinner than a line may be."""
+    """Return the part of a mask that is thin enough to be a line."""
     width = min(_WIDEST, max(3, round(_THIN * max(mask.shape)))) + 1
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))
     thick = cv2.dilate(cv2.morphologyEx(mask, cv2.MORPH_OPEN, kernel), np.ones((3, 3), np.uint8))
@@ -129,16 +139,17 @@ def _thin_part(mask: np.ndarray) -> np.ndarray:
 
 
 class _Search:
-    """Finds straight lines, with a limit on the work for one picture."""
+    """Finds straight lines, with a limit on the total work for one picture."""
 
     def __init__(self, pixels: int) -> None:
         self._points = _SEARCHED
         self._pixels = _AREAS * pixels
 
     def find(self, mask: np.ndarray, length: float) -> list[Line]:
-        """Return lines of at least `length` pixels, none once the limit is reached.
+        """Return lines of at least `length` pixels; none once the limit is reached.
 
-        Found by the probabilistic Hough transform (Matas et al. 2000), in a reduced picture where there is much ink.
+        They are found by the probabilistic Hough transform (Matas et al. 2000), in a reduced picture if there is much
+        ink.
         """
         self._pixels -= mask.size
         count = int(np.count_nonzero(mask)) if self._pixels > 0 else 0
@@ -158,13 +169,13 @@ class _Search:
 
 
 def _runs_off(line: Line, shape: tuple[int, int]) -> bool:
-    """Whether a line runs off the sheet with one of its ends."""
+    """Whether a line reaches the edge of the sheet with one of its ends."""
     near = max(4.0, _EDGE * max(shape))
     return any(min(x, y, shape[1] - 1 - x, shape[0] - 1 - y) <= near for x, y in line.ends)
 
 
 def _joins(line: Line, done: _Erased, depth: np.ndarray) -> bool:
-    """Whether a line runs from one that was taken out to another, as thin as they and along or across one of them."""
+    """Whether a line connects two removed ones, is as thin as they are, and parallel or perpendicular to one."""
     if not done.lines:
         return False
     reach = round(max(4.0, _EDGE * max(done.rest.shape)) / 2)
@@ -176,13 +187,13 @@ def _joins(line: Line, done: _Erased, depth: np.ndarray) -> bool:
 
 
 def _is_near(erased: np.ndarray, x: float, y: float, reach: int) -> bool:
-    """Whether something was taken out within `reach` pixels."""
+    """Whether anything was removed within `reach` pixels."""
     row, column = round(y), round(x)
     return bool(erased[max(0, row - reach) : row + reach + 1, max(0, column - reach) : column + reach + 1].any())
 
 
 def _extended(lines: list[Line], thin: np.ndarray) -> list[Line]:
-    """Return one line for those that lie on another, fitted to their ink and drawn right across the sheet."""
+    """Return the lines without duplicates, fitted to their ink and extended across the whole sheet."""
     if not lines:
         return []
     rows, columns = np.nonzero(thin)
@@ -209,7 +220,7 @@ def _lies_on_one(line: Line, others: list[Line]) -> bool:
 
 
 def _fitted(line: Line, points: np.ndarray, near: float, shape: tuple[int, int]) -> Line:
-    """Return the line through the ink near a line (robust least squares), from edge to edge."""
+    """Return a line fitted to the ink near another (robust least squares), from edge to edge."""
     nx, ny = (line.y1 - line.y0) / line.length, (line.x0 - line.x1) / line.length
     along = ((points[:, 0] - line.x0) * -ny + (points[:, 1] - line.y0) * nx) / line.length
     away = np.abs((points[:, 0] - line.x0) * nx + (points[:, 1] - line.y0) * ny)
@@ -227,7 +238,7 @@ def _fitted(line: Line, points: np.ndarray, near: float, shape: tuple[int, int])
 
 
 def _frame_lines(mask: np.ndarray, search: _Search) -> list[Line]:
-    """Return the lines of pieces that are frames: straight along at least three sides of their box."""
+    """Return the lines of pieces that are frames: with a line along at least three sides of their box."""
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     thin = _thin_part(mask)
     lines: list[Line] = []
@@ -251,7 +262,7 @@ def _upright(line: Line) -> bool:
 
 
 def _sides(lines: list[Line], wide: int, tall: int) -> int:
-    """Count the sides of a box that have a line along most of them."""
+    """Return how many sides of a box have a line along most of their length."""
     near_x, near_y = max(3.0, _NEAR_SIDE * min(wide, tall)), max(3.0, _NEAR_SIDE * min(wide, tall))
     sides = set()
     for line in lines:
@@ -267,7 +278,7 @@ def _sides(lines: list[Line], wide: int, tall: int) -> int:
 
 
 def _erase(done: _Erased, lines: list[Line], strength: np.ndarray) -> _Erased:
-    """Take lines out of what is left, except where strokes cross them."""
+    """Return the mask after removing lines from the rest, except where strokes cross them."""
     if not lines:
         return done
     mask, core = done.rest, _drawn(lines, done.rest.shape)
@@ -284,7 +295,7 @@ def _erase(done: _Erased, lines: list[Line], strength: np.ndarray) -> _Erased:
 
 
 def _drawn(lines: list[Line], shape: tuple[int, ...]) -> np.ndarray:
-    """Return lines one pixel wide on an empty mask uint8 (H, W)."""
+    """Return an empty mask uint8 (H, W) with lines drawn one pixel wide."""
     core = np.zeros(shape, np.uint8)
     for line in lines:
         cv2.line(core, (round(line.x0), round(line.y0)), (round(line.x1), round(line.y1)), 255, 1)
@@ -292,12 +303,12 @@ def _drawn(lines: list[Line], shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _depth(mask: np.ndarray) -> np.ndarray:
-    """Return float32 (H, W): how deep in the ink the deepest of a pixel's neighbours is."""
+    """Return, for each pixel, the greatest depth in the ink within its 3×3 neighbourhood, float32 (H, W)."""
     return cv2.dilate(cv2.distanceTransform(mask, cv2.DIST_L2, 3), np.ones((3, 3), np.uint8))
 
 
 def _width_along(lines: list[Line], depth: np.ndarray) -> int:
-    """Return the usual width of lines: what `_depth` is along their middle."""
+    """Return the usual width of lines, from the depth along their centre."""
     on = depth[_drawn(lines, depth.shape) > 0] if len(lines) > 1 else _along(lines[0], depth)
     on = on[on > 0]
     if not len(on):

@@ -1,4 +1,4 @@
-"""Drawings as files: the PNG they are saved as, and downloads of them as PNG or idx."""
+"""Drawings as files: the PNG in which they are saved, and downloads as PNG or idx."""
 
 import io
 import zipfile
@@ -13,7 +13,7 @@ from lab.errors import InputError
 from lab.sketch.normalise import normalise
 from lab.sketch.sketch import MAX_SIDE, Sketch
 
-_SAVED_SIDE = 280  # pixels: larger drawings (photos) are saved at this size
+_SAVED_SIDE = 280  # pixels; larger drawings (photos) are reduced to this size
 
 
 def encode_ink(sketch: Sketch) -> bytes:
@@ -26,7 +26,7 @@ def encode_ink(sketch: Sketch) -> bytes:
 
 
 def decode_ink(png: bytes) -> Sketch:
-    """Return the drawing of `encode_ink`'s PNG; raises `InputError` for anything else."""
+    """Return the drawing in a PNG of `encode_ink`. Raises `InputError` for anything else."""
     try:
         with Image.open(io.BytesIO(png), formats=["PNG"]) as picture:
             if max(picture.size) > MAX_SIDE:
@@ -47,7 +47,7 @@ def zip_pngs(drawings: Sequence[tuple[str, str, bytes]]) -> bytes:
 
 
 def zip_idx(drawings: Sequence[Sketch], labels: Sequence[int], *, recipe: Recipe) -> bytes:
-    """Return a zip of the normalised drawings in MNIST's own two files, labels as class numbers."""
+    """Return a zip of the normalised drawings in MNIST's format: a file of images and one of labels (class numbers)."""
     images = normalise_all(drawings, recipe=recipe)
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -57,7 +57,7 @@ def zip_idx(drawings: Sequence[Sketch], labels: Sequence[int], *, recipe: Recipe
 
 
 def normalise_all(drawings: Sequence[Sketch], *, recipe: Recipe) -> np.ndarray:
-    """Return uint8 (N, side, side), the side being the recipe's."""
+    """Return the normalised drawings, uint8 (N, side, side) with the recipe's side."""
     if not drawings:
         return np.zeros((0, recipe.side, recipe.side), dtype=np.uint8)
     return np.stack([normalise(drawing, recipe=recipe) for drawing in drawings])

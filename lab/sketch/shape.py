@@ -1,4 +1,4 @@
-"""What a normalised picture's outline is like, in numbers that frames, blots and rules have and digits have not."""
+"""Measures the outline of normalised pictures, to recognise frames, blots and lines that are not digits."""
 
 import math
 from dataclasses import dataclass
@@ -8,24 +8,22 @@ import numpy as np
 
 _FINE = 4  # outlines are measured at this multiple of the picture's resolution
 _SOLID = 100  # ink level that counts as stroke
-_HOLE = 0.2  # share of what the outline encloses that must be paper to call it a ring
-# Beyond the most that a sample of the data has: other members of it differ a little.
+_HOLE = 0.2  # least share of paper inside the outline of a ring
+# Margins above the maximum in a sample of the data: other members differ a little.
 _MARGIN = 0.05
 _STRETCH = 1.2
 _LEAN_MARGIN = 3.0
-_LONG = (
-    4.0  # spread along a stroke by the spread across it, from which on it is nothing but a long stroke: 1, I, a rule
-)
+_LONG = 4.0  # least spread along / spread across of ink that is one long stroke: 1, I, a ruler line
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Measures of a picture; as limits, the most that is usual.
+    """Measures of a picture; as limits, the usual maximum.
 
-    rectangle, triangle: what a ring's outline fills of the smallest rectangle and triangle around it, 0 without a
-    ring; an ellipse fills 0.79 and 0.60. blot: width of the thickest place by the longer side. wide: width by height.
-    lean: degrees between the vertical and ink that is one long stroke, 0 for any other; of MNIST's test pictures the
-    1 that leans furthest has 45.
+    rectangle, triangle: share of the smallest rectangle and triangle around a ring that its outline fills, 0 without a
+    ring; an ellipse fills 0.79 and 0.60. blot: width at the thickest point / longer side. wide: width / height. lean:
+    degrees between the vertical and ink that is one long stroke, 0 for other ink; at most 45 among the 1s of MNIST's
+    test pictures.
     """
 
     rectangle: float = 0.87
@@ -36,7 +34,7 @@ class Shape:
 
 
 def measure_shape(image: np.ndarray) -> Shape | None:
-    """Measure a picture uint8 (H, W), light ink on black; None without ink."""
+    """Return the measures of a picture uint8 (H, W), light ink on black; None if it has no ink."""
     large = cv2.resize(image, None, fx=_FINE, fy=_FINE, interpolation=cv2.INTER_CUBIC)
     ink = np.pad(np.where(large >= _SOLID, 255, 0).astype(np.uint8), 1)
     outlines, _ = cv2.findContours(ink, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
@@ -50,15 +48,15 @@ def measure_shape(image: np.ndarray) -> Shape | None:
 
 
 def _lean(ink: np.ndarray) -> float:
-    """Return by how many degrees a long stroke leans, 0 where the ink is none."""
+    """Return by how many degrees a long stroke leans, 0 if the ink is not a long stroke."""
     longest, degrees = spread(ink)
     return abs(degrees) if longest >= _LONG else 0.0
 
 
 def spread(ink: np.ndarray) -> tuple[float, float]:
-    """Return how much further ink, uint8 (H, W) above zero, spreads along its principal axis than across it.
+    """Return spread along / spread across the principal axis of ink, and how far that axis leans, in degrees.
 
-    And by how many degrees that axis leans away from the vertical, below zero to the right. There must be some ink.
+    ink: uint8 (H, W), above zero; at least one pixel. The lean is measured from the vertical, negative to the right.
     """
     moments = cv2.moments(ink, binaryImage=True)
     down, across, both = (moments[name] / moments["m00"] for name in ("mu02", "mu20", "mu11"))
@@ -68,7 +66,7 @@ def spread(ink: np.ndarray) -> tuple[float, float]:
 
 
 def solidity(ink: np.ndarray) -> float:
-    """Return the share of its convex hull that ink, uint8 (H, W) above zero, fills; there must be some."""
+    """Return the share of its convex hull that ink fills. ink: uint8 (H, W), above zero; at least one pixel."""
     points = cv2.findNonZero(ink)
     hull = cv2.convexHull(points)
     return min(1.0, len(points) / max(1.0, cv2.contourArea(hull)))
@@ -100,7 +98,7 @@ def is_frame(ink: np.ndarray) -> bool:
 
 
 def learn_limits(images_BHW: np.ndarray) -> Shape:
-    """Return the most that pictures of a data set have (uint8), with a margin; never stricter than the defaults are."""
+    """Return the maxima over pictures of a data set (uint8) plus a margin; never stricter than the defaults."""
     shapes = [shape for shape in map(measure_shape, images_BHW) if shape is not None]
     least = Shape()
     if not shapes:
@@ -115,7 +113,7 @@ def learn_limits(images_BHW: np.ndarray) -> Shape:
 
 
 def shape_reason(image: np.ndarray, limits: Shape) -> str | None:
-    """Return in words why a normalised picture is no member of the data set by its outline; None if it may be one."""
+    """Return why, judged by its outline, a normalised picture cannot belong to the data set; None if it may."""
     shape = measure_shape(image)
     if shape is None:
         return None

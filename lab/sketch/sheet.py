@@ -1,7 +1,7 @@
-"""Find the sheet of paper before the ink on it: a light (or dark) quadrilateral on a table of another brightness.
+"""Finds the sheet of paper in a photo: a light (or dark) quadrilateral on a table of different brightness.
 
-Otsu's threshold (1979) on the reduced, median-filtered picture gives two classes; a class is a sheet if its outline is a
-convex quadrilateral and the other class surrounds it. A shadow is no sheet: it ends at the picture's edges.
+Otsu's threshold (1979) on the reduced, median-filtered picture gives two classes. A class is a sheet if its outline is
+a convex quadrilateral and the other class surrounds it. A shadow is not a sheet: it reaches the picture's edges.
 """
 
 from collections.abc import Sequence
@@ -9,22 +9,22 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-_SIDE = 240  # pixels of the longer side while the sheet is looked for
-_AREA = (0.08, 0.95)  # share of the picture a sheet may have
+_SIDE = 240  # longer side, in pixels, at which the sheet is searched for
+_AREA = (0.08, 0.95)  # least and greatest share of the picture that a sheet may cover
 _RECTANGULAR = 0.86  # least share of the smallest rectangle around it
 _CONVEX = 0.94  # least share of its convex hull
-_SURROUNDED = 0.7  # share of a side of the picture that is table
-_SIDES = 3  # sides of the picture with that much table
-_CONTRAST = 24.0  # grey levels between sheet and table
-_STEP = 0.5  # least share of that contrast within a few pixels of the outline: light that falls off has no edge
-_FILLED = 0.75  # least share of the outline's inside that has the sheet's own brightness; a frame or a "0" has less
+_SURROUNDED = 0.7  # least share of a side of the picture that is table
+_SIDES = 3  # least number of sides of the picture with that much table
+_CONTRAST = 24.0  # least difference between sheet and table, in grey levels
+_STEP = 0.5  # least share of that contrast within a few pixels of the outline: gradually fading light has no edge
+_FILLED = 0.75  # least share of the outline's inside with the sheet's own brightness; a frame or a "0" has less
 _BESIDE = 4  # pixels on both sides of an outline that are compared
-_LONG = 3.0  # longest side by the shortest; longer than that is a stroke
-_INSET = 0.012  # share of a sheet's sides that is cut off with its edge, and pixels more
+_LONG = 3.0  # maximum longest side / shortest side; anything longer is a stroke
+_INSET = 0.012  # share of a sheet's sides that is cut off with its edge, in addition to 3 pixels
 
 
 def cut_sheet(picture: np.ndarray) -> np.ndarray:
-    """Return the sheet float32 (h, w, C), straightened, or the picture (H, W, C) as it is where there is none."""
+    """Return the rectified sheet, float32 (h, w, C), or the unchanged picture (H, W, C) if there is none."""
     corners = find_sheet(picture)
     if corners is None:
         return picture
@@ -41,7 +41,7 @@ def cut_sheet(picture: np.ndarray) -> np.ndarray:
 
 
 def find_sheet(picture: np.ndarray) -> np.ndarray | None:
-    """Return the sheet's corners (4, 2) in pixels (x, y), clockwise from the left upper one, or None."""
+    """Return the sheet's corners (4, 2) in pixels (x, y), clockwise from the upper left; None if there is no sheet."""
     tall, wide = picture.shape[:2]
     scale = _SIDE / max(tall, wide)
     if scale >= 1 or min(tall, wide) * scale < 24:
@@ -60,7 +60,7 @@ def find_sheet(picture: np.ndarray) -> np.ndarray | None:
 
 
 def _quadrilateral(mask: np.ndarray, plane: np.ndarray) -> tuple[float, np.ndarray] | None:
-    """Return (contrast, corners) of a class's largest piece if it is a sheet."""
+    """Return (contrast, corners) of a class's largest piece if it is a sheet, else None."""
     mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
     contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     if not contours:
@@ -89,7 +89,7 @@ def _quadrilateral(mask: np.ndarray, plane: np.ndarray) -> tuple[float, np.ndarr
 
 
 def _step(plane: np.ndarray, inside: np.ndarray) -> float:
-    """Return by how many grey levels a plane differs on the two sides of an outline; inside: uint8 (H, W), 255 in it."""
+    """Return a plane's difference in grey levels across an outline. inside: uint8 (H, W), 255 within the outline."""
     around = np.ones((2 * _BESIDE + 1, 2 * _BESIDE + 1), np.uint8)
     within = (inside > 0) & (cv2.erode(inside, around, borderValue=255) == 0)
     beyond = (inside == 0) & (cv2.dilate(inside, around) > 0)
@@ -97,7 +97,7 @@ def _step(plane: np.ndarray, inside: np.ndarray) -> float:
 
 
 def _corners(hull: np.ndarray, box: tuple[Sequence[float], Sequence[float], float]) -> np.ndarray:
-    """Return the hull's four corners, or those of the smallest rectangle where it has not four."""
+    """Return the hull's four corners, or those of its smallest rectangle if it does not have four."""
     around = cv2.arcLength(hull, True)
     for tolerance in (0.02, 0.03, 0.04, 0.06):
         simple = cv2.approxPolyDP(hull, tolerance * around, True)
@@ -107,7 +107,7 @@ def _corners(hull: np.ndarray, box: tuple[Sequence[float], Sequence[float], floa
 
 
 def _clockwise(corners: np.ndarray) -> np.ndarray:
-    """Order corners clockwise from the left upper one."""
+    """Return the corners clockwise from the upper left."""
     middle = corners.mean(axis=0)
     angles = np.arctan2(corners[:, 1] - middle[1], corners[:, 0] - middle[0])
     ordered = corners[np.argsort(angles)]

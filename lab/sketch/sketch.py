@@ -1,4 +1,4 @@
-"""A drawing, wherever it came from: light ink on black, any size. Both pads, photos and files end here."""
+"""A drawing: light ink on black, of any size. Both pads, photos and files are converted to it."""
 
 import io
 import json
@@ -12,17 +12,17 @@ from PIL import Image, ImageDraw
 
 from lab.errors import InputError
 
-CANVAS = 280  # side of both pads' own coordinates, in pixels
-MAX_SIDE = 4096  # pixels of a picture handed in
+CANVAS = 280  # side of both pads' coordinate system, in pixels
+MAX_SIDE = 4096  # maximum side of a picture, in pixels
 MAX_STROKES = 400
-MAX_POINTS = 20_000  # of all strokes together: an hour of scribbling
+MAX_POINTS = 20_000  # in all strokes together: an hour of scribbling
 MIN_BRUSH, MAX_BRUSH = 1.0, 80.0  # width in canvas pixels
-SEEN = 24  # ink levels below this are haze of anti-aliasing, not ink
+SEEN = 24  # lower ink levels come from anti-aliasing and do not count as ink
 
 
 @dataclass(frozen=True, slots=True)
 class Stroke:
-    """One line without lifting the pen: points (x, y) in canvas pixels and the pen's width."""
+    """One line drawn without lifting the pen: points (x, y) and the pen's width, in canvas pixels."""
 
     points: tuple[tuple[float, float], ...]
     width: float
@@ -30,7 +30,10 @@ class Stroke:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sketch:
-    """ink: uint8 (H, W), 0 is paper and 255 full ink. origin: "live", "canvas", "photo", "file" or "saved"."""
+    """One drawing.
+
+    ink: uint8 (H, W), 0 is paper and 255 full ink. origin: "live", "canvas", "photo", "file" or "saved".
+    """
 
     ink: np.ndarray
     origin: str
@@ -38,14 +41,14 @@ class Sketch:
 
     @property
     def blank(self) -> bool:
-        """Whether there is nothing on it."""
+        """Whether the drawing is empty."""
         return not bool((self.ink >= SEEN).any())
 
 
 def sketch_from_strokes(strokes: Sequence[Stroke], *, side: int = CANVAS, origin: str = "live") -> Sketch:
-    """Draw strokes with round pens onto a square canvas of `side` pixels, anti-aliased.
+    """Return strokes drawn with round pens onto a square canvas of `side` pixels, anti-aliased.
 
-    The canvas's own coordinates run from 0 to `CANVAS` whatever `side` is.
+    The strokes' coordinates run from 0 to `CANVAS`, regardless of `side`.
     """
     fine = 2 * side
     scale = fine / CANVAS
@@ -61,17 +64,17 @@ def sketch_from_strokes(strokes: Sequence[Stroke], *, side: int = CANVAS, origin
 
 
 def _dots(draw: ImageDraw.ImageDraw, points: list[tuple[float, float]], radius: float) -> None:
-    """Round off ends and corners; points closer than half a radius to the last dot need none."""
+    """Draw round ends and corners; points within half a radius of the last dot are skipped."""
     last: tuple[float, float] | None = None
     for x, y in points:
         if last is None or (x, y) == points[-1] or math.dist(last, (x, y)) > radius / 2:
-            # Pillow's boxes include their last pixel.
+            # Pillow's bounding boxes include the last pixel.
             draw.ellipse((x - radius, y - radius, x + radius - 1, y + radius - 1), fill=255)
             last = (x, y)
 
 
 def parse_strokes(text: str) -> tuple[Stroke, ...]:
-    """Read what the pad sends: `[[width, x, y, x, y, …], …]` in JSON; anything else raises `InputError`."""
+    """Return the strokes that a pad sent as JSON, `[[width, x, y, x, y, …], …]`. Raises `InputError` for other text."""
     if len(text) > 16 * MAX_POINTS:
         raise InputError(f"The drawing has {len(text):,} characters, more than a pad sends: clear it and draw again.")
     try:
@@ -96,13 +99,13 @@ def _stroke(row: Any) -> Stroke:
 
 
 def dump_strokes(strokes: Sequence[Stroke]) -> str:
-    """Return the text that `parse_strokes` reads, to a tenth of a pixel."""
+    """Return strokes as text for `parse_strokes`, rounded to a tenth of a pixel."""
     rows = [[s.width, *(round(value, 1) for point in s.points for value in point)] for s in strokes]
     return json.dumps(rows, allow_nan=False, separators=(",", ":"))
 
 
 def sketch_from_png(data: bytes) -> Sketch:
-    """Take the ink (alpha) of a canvas saved as a PNG; raises `InputError`."""
+    """Return the ink (alpha channel) of a canvas saved as PNG. Raises `InputError` for anything else."""
     try:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as picture:
             if max(picture.size) > MAX_SIDE:

@@ -1,6 +1,6 @@
-"""Two digits that touch, cut apart: where a drawing may be cut from top to bottom, and the halves of each cut.
+"""Splits two digits that touch: the possible cuts from top to bottom, and the halves of each cut.
 
-Which cut is right, if any, is for a network to say (`lab.sketch.photo_reading`): the ink alone does not tell a 0 from two
+A network decides which cut is right, if any (`lab.sketch.photo_reading`): ink alone does not distinguish a 0 from two
 brackets.
 """
 
@@ -11,22 +11,22 @@ from lab.sketch.boxes import Box, extent
 from lab.sketch.sketch import SEEN, Sketch
 from lab.sketch.touching import cheapest_cuts
 
-_TALL = 56  # pixels of height at which cuts are looked for
+_TALL = 56  # height in pixels to which a drawing is scaled to find cuts; distances below are in these pixels
 _SOLID = 100  # ink level that counts as stroke
-_BEND = 10  # of these pixels by which a cut leaves its column to each side: touching digits lean into each other
-_MARGIN = 6  # of these pixels at each side in which no cut is looked for
-_LEAST_WIDE = 0.45  # width by height of two digits that touch; less is a single one
+_BEND = 10  # maximum deviation of a cut from its column: touching digits lean into each other
+_MARGIN = 6  # distance from each side within which no cut is tried
+_LEAST_WIDE = 0.45  # least width / height of two digits that touch; less is a single one
 _MOST_WIDE = 2.6
-_MOST_INK = 24  # of these pixels that a cut goes through: three strokes
-_HEIGHT = 0.6  # of each half by the whole's, at least
-_AREA = 0.12  # share of the ink in each half, at least
-_ALIKE = 0.04  # share of the ink by which two cuts differ that are not the same
+_MOST_INK = 24  # maximum ink that a cut passes through: three strokes
+_HEIGHT = 0.6  # least height of each half, relative to the whole
+_AREA = 0.12  # least share of the ink in each half
+_ALIKE = 0.04  # cuts that differ by less than this share of the ink are the same
 _SCRAP = 0.1  # pieces of a half with less than this share of its largest one's ink belong to the other digit
 _MOST_CUTS = 5
 
 
 def find_cuts(sketch: Sketch) -> list[tuple[Sketch, Sketch]]:
-    """Return the halves of each way in which a drawing may be two digits side by side, through the least ink first."""
+    """Return the halves of each possible cut of a drawing into two digits side by side, least ink cut first."""
     found = extent(sketch.ink >= _SOLID)
     if found is None:
         return []
@@ -44,7 +44,7 @@ def find_cuts(sketch: Sketch) -> list[tuple[Sketch, Sketch]]:
 
 
 def box_of_part(box: Box, whole: Sketch, part: Sketch) -> Box:
-    """Return the box of a part on the sheet on which the whole has the given box."""
+    """Return the box of a part on the sheet. box: that of the whole on the sheet."""
     place, within = extent(whole.ink >= SEEN), extent(part.ink >= SEEN)
     if place is None or within is None:
         return box
@@ -53,7 +53,7 @@ def box_of_part(box: Box, whole: Sketch, part: Sketch) -> Box:
 
 
 def _choose(ink: np.ndarray) -> list[np.ndarray]:
-    """Return cuts through little ink, bool (H, W), that leave two tall parts: columns (H,) each."""
+    """Return cuts through little ink that leave two tall parts, each as columns (H,). ink: bool (H, W)."""
     middles = np.arange(_MARGIN, ink.shape[1] - _MARGIN)
     if not len(middles):
         return []
@@ -72,7 +72,7 @@ def _choose(ink: np.ndarray) -> list[np.ndarray]:
 
 
 def _half(whole: Sketch, crop: np.ndarray, place: Box) -> Sketch:
-    """Return a half on the whole's canvas, without the scraps of the other digit."""
+    """Return a half on the whole's canvas, without the remains of the other digit."""
     _, labels, stats, _ = cv2.connectedComponentsWithStats((crop >= SEEN).astype(np.uint8), connectivity=8)
     areas = stats[:, cv2.CC_STAT_AREA].copy()
     areas[0] = 0

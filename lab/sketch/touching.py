@@ -1,6 +1,6 @@
-"""Two digits that touch: a picture like no training picture of the class it was read as, which falls apart along a short cut.
+"""Detects two digits that touch: a picture unlike the training pictures of its class that a short cut divides in two.
 
-Either alone is said of many digits: handwriting varies, and a 4 falls apart into two strokes.
+Each criterion alone applies to many digits: handwriting varies, and a 4 can be divided into two strokes.
 """
 
 from dataclasses import dataclass, field
@@ -10,23 +10,23 @@ import numpy as np
 
 from lab.sketch.boxes import extent
 
-_BLUR = 1.0  # pixels: strokes a pixel apart are still alike
-_FINE = 2  # pictures are cut at this multiple of their resolution
+_BLUR = 1.0  # pixels: strokes a pixel apart are still similar
+_FINE = 2  # cuts are searched for at this multiple of a picture's resolution
 _SOLID = 100  # ink level that counts as stroke
-_WIDE = 0.85  # share of its class that is narrower than what counts as wide
-_WIDER = 0.4  # the same of what may be two where the network finds it strange, too
-_NECK = 5.0  # pixels of ink that such a cut goes through at most
-_TALL = 0.7  # height of both parts by the whole's height, at least
-_SIDE = 0.2  # share of the width at each side in which no cut is looked for
-_BEND = 4  # columns of the enlarged picture by which a cut leaves its own to each side
+_WIDE = 0.85  # a wide picture is wider than this share of its class
+_WIDER = 0.4  # the same share if the network finds the picture strange as well
+_NECK = 5.0  # maximum ink in pixels that such a cut passes through
+_TALL = 0.7  # least height of both parts, relative to the whole
+_SIDE = 0.2  # share of the width at each side in which no cut is tried
+_BEND = 4  # maximum deviation of a cut from its column, in columns of the enlarged picture
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Looks:
     """Training pictures to compare with: blurred unit vectors (N, H·W) and their classes (N,).
 
-    least: the cosine to the nearest one of its class that is still usual for a picture read rightly; typical: the one
-    from which on a picture counts as typical. widths: width by height of each training picture's ink (N,).
+    least: the least usual cosine similarity of a correctly read picture to the nearest one of its class. typical: the
+    similarity from which a picture counts as typical. widths: width / height of each training picture's ink (N,).
     """
 
     bank: np.ndarray
@@ -40,24 +40,24 @@ class Looks:
         return self._likeness(image, label) < self.least and least_cut(image) <= _NECK
 
     def is_like_two(self, image: np.ndarray, label: int) -> bool:
-        """Whether a picture uint8 (H, W) that was read as class `label` is rather wide for it and falls apart."""
+        """Whether a picture uint8 (H, W) that was read as class `label` is rather wide for it and has a short cut."""
         return self._narrower(image, label) > _WIDER and least_cut(image) <= _NECK
 
     def is_typical(self, image: np.ndarray, label: int) -> bool:
-        """Whether a picture uint8 (H, W) that was read as class `label` is like the training pictures of that class."""
+        """Whether a picture uint8 (H, W) that was read as class `label` is similar to a training picture of it."""
         return self._likeness(image, label) >= self.typical
 
     def is_wide(self, image: np.ndarray, label: int) -> bool:
-        """Whether a picture uint8 (H, W) is wider by its height than most training pictures of class `label`."""
+        """Whether a picture uint8 (H, W) is wider for its height than most training pictures of class `label`."""
         return self._narrower(image, label) > _WIDE
 
     def _narrower(self, image: np.ndarray, label: int) -> float:
-        """Return the share of training pictures of a class that are narrower by their height, 0 where there is none."""
+        """Return the share of a class's training pictures that are narrower for their height, 0 if there are none."""
         own = self.widths[self.classes == label] if len(self.widths) else self.widths
         return float((own < width_by_height(image)).mean()) if len(own) else 0.0
 
     def _likeness(self, image: np.ndarray, label: int) -> float:
-        """Return the cosine to the nearest training picture of a class, 1 where there is none."""
+        """Return the cosine similarity to the nearest training picture of a class, 1 if there are none."""
         own = self.bank[self.classes == label]
         return float((own @ blurred_rows(image[None])[0]).max()) if len(own) else 1.0
 
@@ -71,9 +71,10 @@ def learn_looks(
     share: float,
     untypical: float = 0.0,
 ) -> Looks:
-    """Learn what pictures read rightly look like: uint8 (B, H, W) beside training pictures (N, H, W), and their classes.
+    """Return the limits learned from correctly read pictures, uint8 (B, H, W), and training pictures (N, H, W).
 
-    share: of those pictures that may count as unusual; untypical: that are not typical.
+    classes, known_classes: their classes. share: the share of the pictures that may count as unusual. untypical: the
+    share that is not typical.
     """
     bank = blurred_rows(known)
     alike = blurred_rows(images) @ bank.T
@@ -83,7 +84,7 @@ def learn_looks(
 
 
 def width_by_height(image: np.ndarray) -> float:
-    """Return the width of a picture's ink, uint8 (H, W), by its height; 0 without ink."""
+    """Return width / height of the ink in a picture uint8 (H, W); 0 if there is none."""
     found = extent(image >= _SOLID)
     if found is None:
         return 0.0
@@ -99,9 +100,9 @@ def blurred_rows(images_BHW: np.ndarray) -> np.ndarray:
 
 
 def least_cut(image: np.ndarray) -> float:
-    """Return the least ink, in pixels, that a cut from top to bottom goes through which leaves two tall parts.
+    """Return the least ink, in pixels, on a cut from top to bottom that leaves two tall parts; infinity if none does.
 
-    image: uint8 (H, W), light ink on black. Infinity where no cut leaves two.
+    image: uint8 (H, W), light ink on black.
     """
     large = cv2.resize(image, None, fx=_FINE, fy=_FINE, interpolation=cv2.INTER_CUBIC)
     solid = large >= _SOLID
@@ -124,10 +125,10 @@ def least_cut(image: np.ndarray) -> float:
 
 
 def cheapest_cuts(ink: np.ndarray, middles: np.ndarray, *, bend: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return for each middle column the cut near it through the least ink: columns int (M, H), and that ink (M,).
+    """Return the cut with the least ink near each column of `middles`, as columns int (M, H), and that ink (M,).
 
-    ink: bool (H, W). From row to row a cut moves by one column at most, and leaves its own by `bend` at most (dynamic
-    programming, as in seam carving).
+    ink: bool (H, W). A cut moves by at most one column from row to row and deviates from its middle column by at most
+    `bend` (dynamic programming, as in seam carving).
     """
     padded = np.pad(ink.astype(np.float32), ((0, 0), (bend, bend)), constant_values=1)
     columns = middles[:, None] + np.arange(2 * bend + 1)[None]  # in the padded picture
@@ -137,7 +138,7 @@ def cheapest_cuts(ink: np.ndarray, middles: np.ndarray, *, bend: int) -> tuple[n
     for row in range(1, len(near)):
         wider = np.pad(total, ((0, 0), (1, 1)), constant_values=np.inf)
         choices = np.stack((wider[:, 1:-1], wider[:, :-2], wider[:, 2:]))
-        came[row] = choices.argmin(axis=0)  # straight on where that costs no more
+        came[row] = choices.argmin(axis=0)  # ties continue straight
         total = choices.min(axis=0) + near[row]
     at = total.argmin(axis=1)
     cost = total[np.arange(len(middles)), at]

@@ -1,8 +1,8 @@
-"""When the lab says "unsure" instead of naming a digit: limits learned on the run's test set, and a look at the ink.
+"""Decides when an answer is "unsure", by limits learned on the run's test set and checks of the ink.
 
-A network shouts for anything it is shown, so probability alone does not do: a scribble has far more ink than any digit
-and a dot has no shape. What cannot be a member of the data set is said to be none before the network is believed, and
-what its last hidden layer finds like no training picture is not believed either.
+A network gives a confident answer to any input, so its probability alone is not enough: a scribble has far more ink
+than any digit, and a dot has no shape. An answer is unsure if the picture cannot belong to the data set, whatever the
+network says, or if its features in the last hidden layer are unlike those of any training picture.
 """
 
 from dataclasses import dataclass
@@ -18,17 +18,17 @@ from lab.sketch.touching import Looks
 
 CERTAIN_SHARE = 0.98  # share of correctly classified test images that each limit must leave certain
 _USUAL = 0.995  # share of test pictures whose outline counts as usual
-CROSSED_OUT = "a line or a cross goes over it, as if it were crossed out"
+CROSSED_OUT = "it looks crossed out: a line or a cross runs across it"
 _DOT = 2.2  # ink no longer than this many stroke widths is a dot (a disc has 1.8)
-_HAIR = 6  # pixels: ink shorter than this is a slip of the hand
+_HAIR = 6  # pixels: shorter ink is accidental
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Familiar:
-    """What the last hidden layer makes of training pictures: unit vectors (N, D).
+    """Features of training pictures in the last hidden layer, as unit vectors (N, D).
 
-    least: the cosine to the nearest one that is still usual; strange: the one below which a picture counts as strange, and
-    is asked whether it is two digits that touch.
+    least: the least usual cosine similarity to the nearest one. strange: the similarity below which a picture counts as
+    strange and is checked for two digits that touch.
     """
 
     bank: np.ndarray
@@ -36,17 +36,18 @@ class Familiar:
     strange: float = -1.0
 
     def likeness(self, features_D: np.ndarray) -> float:
-        """Return the cosine between the features and the nearest training picture's."""
+        """Return the cosine similarity of features to those of the nearest training picture."""
         return float((self.bank @ unit_rows(features_D[None])[0]).max())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class UnsureRule:
-    """Limits of one network: lowest largest probability, highest entropy in nats, and what a picture usually is.
+    """Limits for the answers of one network and for its pictures.
 
-    ink: usual (least, most) share of ink in [0, 1]. outline: longest usual outline, the summed differences of
-    neighbouring pixels; scribbles have more. shape: limits of a picture's outline. familiar: None where the network has no hidden layer. looks: training
-    pictures themselves, for what was drawn or photographed.
+    probability: least probability of the best answer. entropy: greatest entropy in nats. ink: usual (least, greatest)
+    share of ink in [0, 1]. outline: longest usual outline, the summed differences of neighbouring pixels; scribbles
+    have more. shape: limits of a picture's outline. familiar: features of training pictures, None if the network has no
+    hidden layer. looks: training pictures themselves, for drawings and photos.
     """
 
     probability: float = 0.5
@@ -60,27 +61,27 @@ class UnsureRule:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether an answer should be believed, and the reasons in words if not."""
+    """Whether an answer is unsure, and the reasons as text if it is."""
 
     unsure: bool
     reasons: tuple[str, ...]
 
 
 def compute_entropy(probabilities_BK: np.ndarray) -> np.ndarray:
-    """Return the entropy in nats of each row; K equal probabilities give log K."""
+    """Return the entropy of each row, in nats; K equal probabilities give log K."""
     safe = np.maximum(probabilities_BK, 1e-12)
     entropy: np.ndarray = -(probabilities_BK * np.log(safe)).sum(axis=1)
     return entropy
 
 
 def unit_rows(rows_ND: np.ndarray) -> np.ndarray:
-    """Return each row at length 1; a row of zeros stays one."""
+    """Return each row scaled to length 1; a row of zeros is left unchanged."""
     unit: np.ndarray = rows_ND / np.maximum(np.linalg.norm(rows_ND, axis=1, keepdims=True), 1e-12)
     return unit
 
 
 def outline_length(images_BHW: np.ndarray) -> np.ndarray:
-    """Return the total variation of uint8 pictures, in full steps from paper to ink: about two a pixel of stroke."""
+    """Return the total variation of uint8 pictures, in full steps from paper to ink: about two per pixel of stroke."""
     level = images_BHW.astype(np.float32) / 255
     across, down = np.abs(np.diff(level, axis=-1)), np.abs(np.diff(level, axis=-2))
     length: np.ndarray = across.sum(axis=(-1, -2)) + down.sum(axis=(-1, -2))
@@ -88,9 +89,9 @@ def outline_length(images_BHW: np.ndarray) -> np.ndarray:
 
 
 def learn_rule(probabilities_BK: np.ndarray, labels_B: np.ndarray, images_BHW: np.ndarray) -> UnsureRule:
-    """Learn limits from test pictures (uint8), so that `CERTAIN_SHARE` of those read rightly stay sure by each.
+    """Return limits learned from test pictures (uint8); each leaves `CERTAIN_SHARE` of the correct answers certain.
 
-    With fewer than 20 right answers probability and entropy keep their defaults.
+    With fewer than 20 correct answers, probability and entropy keep their defaults.
     """
     right = probabilities_BK.argmax(axis=1) == labels_B
     ink = images_BHW.reshape(len(images_BHW), -1).mean(axis=1) / 255
@@ -101,15 +102,15 @@ def learn_rule(probabilities_BK: np.ndarray, labels_B: np.ndarray, images_BHW: n
         return UnsureRule(ink=usual, outline=outline, shape=shape)
     surest = probabilities_BK[right].max(axis=1)
     entropy = compute_entropy(probabilities_BK[right])
-    # Half is asked for at least: below it the others together are likelier. A saturated network's limits are kept
-    # apart from 1 and 0, or every drawing would be unsure.
+    # At least one half: below it the other classes together are likelier. The limits of a saturated network are kept
+    # away from 1 and 0, or every drawing would be unsure.
     probability = float(np.clip(np.quantile(surest, 1 - CERTAIN_SHARE), 0.5, 0.9))
     limit = float(np.clip(np.quantile(entropy, CERTAIN_SHARE), 0.35, np.log(probabilities_BK.shape[1]) * 0.8))
     return UnsureRule(probability, limit, usual, outline, shape)
 
 
 def _apart(value: float, limit: float) -> tuple[str, str]:
-    """Return two shares in per cent with as few digits as tell them apart."""
+    """Return two shares in per cent, with as few digits as needed to distinguish them."""
     for digits in range(3):
         texts = format_percent(value, digits=digits), format_percent(limit, digits=digits)
         if texts[0] != texts[1]:
@@ -125,9 +126,10 @@ def assess_answer(
     image: np.ndarray | None = None,
     features_D: np.ndarray | None = None,
 ) -> Verdict:
-    """Say whether one answer (probabilities in class order) is unsure.
+    """Return the verdict on one answer (probabilities in class order).
 
-    Looked at are, as far as given, the drawing, its normalised picture and its features in the last hidden layer.
+    sketch, image, features_D: the drawing, its normalised picture and its features in the last hidden layer; each is
+    checked if it is given.
     """
     reasons = _shape_reasons(sketch) if sketch is not None else []
     if image is not None and not reasons:
@@ -138,7 +140,7 @@ def assess_answer(
         share, usual = _apart(top, rule.probability)
         reasons.append(f"the best answer has only {share} (usual: at least {usual})")
     elif not entropy <= rule.entropy:
-        largest = float(np.log(len(probabilities_K)))  # a share needs no unit, and shows how much is much
+        largest = float(np.log(len(probabilities_K)))  # shares of the maximum are easier to judge than nats
         share, usual = _apart(entropy / largest, rule.entropy / largest)
         reasons.append(f"the answer is spread out (entropy {share} of the largest possible, usual: at most {usual})")
     strange = False
@@ -147,7 +149,7 @@ def assess_answer(
         strange = likeness < rule.familiar.strange
         if not likeness >= rule.familiar.least:
             reasons.append(
-                f"it is like no training picture (likeness {likeness:.2f}, usual: {rule.familiar.least:.2f})"
+                f"it is unlike any training picture (similarity {likeness:.2f}, usual: {rule.familiar.least:.2f})"
             )
     if sketch is not None and not reasons:  # last: each takes milliseconds
         reasons = _overlaid(sketch, image, int(probabilities_K.argmax()), rule, strange=strange)

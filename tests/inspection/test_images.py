@@ -45,7 +45,7 @@ def test_a_grey_picture_of_the_right_size_comes_through_bit_for_bit(tmp_path: Pa
 
 def test_another_size_is_taken_only_when_asked_to_fit() -> None:
     big = png(np.full((56, 40), 200, np.uint8))
-    with pytest.raises(InputError, match=r"my\.png has 40×56 pixels, but the network's data are 28×28"):
+    with pytest.raises(InputError, match=r"my\.png has 40×56 pixels, but the network expects 28×28"):
         read_image(big, size=28, name="my.png")
     assert (read_image(big, size=28, fit=True) == 200).all()
 

@@ -32,7 +32,7 @@ def test_the_largest_terms_come_first_whatever_their_sign() -> None:
 def test_an_output_or_an_input_that_does_not_fit_is_refused() -> None:
     with pytest.raises(InputError, match="The output is 2, but it must be 0 to 1"):
         take_sum(np.zeros(3), KNOWN, unit=2)
-    with pytest.raises(InputError, match="fc takes 3 values, but it was given 4"):
+    with pytest.raises(InputError, match="fc expects 3 values, but got 4"):
         take_sum(np.zeros(4), KNOWN, unit=0)
     with pytest.raises(InputError, match="is not a linear layer"):
         read_linear(nn.Sequential(nn.Conv2d(1, 1, 1)), layer="0")

@@ -285,7 +285,10 @@ def test_points_are_counted_before_anything_is_written(
     WATCHER.seen.clear()
     WATCHER.on = True
     try:
-        with pytest.raises(InputError, match=r"more than 20 points left for runs/0/.*: export fewer runs at a time\.$"):
+        with pytest.raises(
+            InputError,
+            match=r"runs/0/.* has more than the remaining 20 points of the limit\): export fewer runs at a time\.$",
+        ):
             import_bundle(other, io.BytesIO(bundle))
     finally:
         WATCHER.on = False
@@ -305,7 +308,7 @@ def test_an_export_refuses_what_an_import_would_refuse(
     lab: Lab, run: RunRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(write, "MAX_ALL_POINTS", 20)
-    with pytest.raises(InputError, match=r"but a bundle holds 20 points .*: export fewer runs at a time\.$"):
+    with pytest.raises(InputError, match=r"but a bundle holds at most 20 points .*: export fewer runs at a time\.$"):
         write_bundle(lab, [run])
 
 
@@ -525,7 +528,7 @@ def test_steps_rise_also_where_a_long_curve_is_read_in_parts(bundle: bytes, othe
     step = np.arange(1, 20_001)
     assert len(import_bundle(other, io.BytesIO(_with_curves(bundle, step)))) == 1
     step[place:] -= back
-    with pytest.raises(InputError, match=r"the steps of s00 in runs/0/points\.safetensors do not rise"):
+    with pytest.raises(InputError, match=r"the steps of s00 in runs/0/points\.safetensors do not increase"):
         import_bundle(other, io.BytesIO(_with_curves(bundle, step)))
 
 
@@ -533,7 +536,7 @@ def test_a_run_of_a_bundle_has_at_most_sixty_four_curves(bundle: bytes, other: L
     step = np.arange(1, 4)
     (arrived,) = import_bundle(other, io.BytesIO(_with_curves(bundle, step, count=MOST_SERIES)))
     assert len(other.store.points.read(arrived.id)) == MOST_SERIES
-    with pytest.raises(InputError, match="is no name of a curve"):
+    with pytest.raises(InputError, match="is not a valid curve name"):
         import_bundle(other, io.BytesIO(_with_curves(bundle, step, count=MOST_SERIES + 1)))
 
 
@@ -585,7 +588,7 @@ def test_weights_that_change_after_they_were_checked_are_not_kept(
 
 def test_a_bundle_holds_at_least_one_run(bundle: bytes, other: Lab) -> None:
     empty = sealed({MANIFEST: unpack(bundle)[MANIFEST]})
-    with pytest.raises(InputError, match="it holds 0 runs, not 1 to"):
+    with pytest.raises(InputError, match="it contains 0 runs, but must contain 1 to"):
         import_bundle(other, io.BytesIO(pack(empty)))
 
 

@@ -99,7 +99,7 @@ def test_a_file_that_is_no_bundle_is_refused_in_one_sentence(command_line, tmp_p
     (tmp_path / "no.zip").write_bytes(b"hello")
     printed, said, code = command_line("import", tmp_path / "no.zip", "--json")
     assert code == 2
-    assert "it is no zip file" in json.loads(printed)["error"]
+    assert "it is not a zip file" in json.loads(printed)["error"]
     assert said.count("\n") == 1
     assert command_line("import", tmp_path / "none.zip")[2] == 2
 

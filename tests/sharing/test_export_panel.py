@@ -83,7 +83,7 @@ def test_a_file_that_is_no_bundle_is_refused_with_a_sentence(open_panel: Open) -
     app = open_panel()
     app.file_uploader[0].set_value(("runs.zip", b"hello", "application/zip")).run()
     app.button(key="share-import").click().run()
-    assert "it is no zip file" in app.error[0].value
+    assert "it is not a zip file" in app.error[0].value
 
 
 @pytest.mark.parametrize("format", ["csv", "safetensors", "tensorboard"])

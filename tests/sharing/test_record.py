@@ -129,9 +129,9 @@ def test_no_fact_tells_of_an_epoch_that_its_run_cannot_have() -> None:
     epochs = RunConfig().epochs
     for fact in ("epoch", "epochs", "best_epoch", "final_epoch"):
         assert _read(summary={fact: epochs}).summary.as_dict() == {fact: epochs}
-        with pytest.raises(InputError, match="r tells of epoch 999, but its run has 5 epochs"):
+        with pytest.raises(InputError, match="r mentions epoch 999, but its run has 5 epochs"):
             _read(summary={fact: 999})
-    with pytest.raises(InputError, match="r tells of epoch 6, but its run has 5 epochs"):
+    with pytest.raises(InputError, match="r mentions epoch 6, but its run has 5 epochs"):
         _read(weights=[{"step": 10, "epoch": epochs + 1, "created_at": 1.5}])
 
 

@@ -141,7 +141,7 @@ def repeat(folder: Path, jobs: dict[str, tuple[RunRecord, Files, list[str]]]) ->
     command = [sys.executable, "-W", "error", "-P", "-c", DRIVER, json.dumps([str(folder), orders])]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.count("They are the run's, to the last bit.") == len(jobs), done.stdout
+    assert done.stdout.count("They are identical to the run's weights, bit for bit.") == len(jobs), done.stdout
     return {
         name: Repeated(run, folder, json.loads((folder / str(number) / "metrics.json").read_text()))
         for number, (name, (run, _, _)) in enumerate(jobs.items())
@@ -248,7 +248,7 @@ def test_the_page_offers_one_zip_that_runs_as_it_is(lab: Lab, run: RunRecord, tm
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         archive.extractall(tmp_path)
     done = subprocess.run([sys.executable, "train.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert "They are the run's, to the last bit." in done.stdout, done.stderr[-3000:]
+    assert "They are identical to the run's weights, bit for bit." in done.stdout, done.stderr[-3000:]
     assert (tmp_path / "weights.pt").exists()
 
 
@@ -336,4 +336,4 @@ def test_code_of_a_run_that_did_not_end_by_itself_promises_no_weights_and_says_w
     assert "EXPECTED =" not in stopped
     assert "The run is stopped; this script trains its configuration to the end." in stopped
     elsewhere = write_script(lab, replace(run, device="cuda:0"))[""].decode()
-    assert "The run was trained on cuda:0, where equal bits are not promised." in elsewhere
+    assert "The run was trained on cuda:0, where bitwise equal results are not guaranteed." in elsewhere

@@ -29,7 +29,7 @@ def test_tensors_side_by_side_are_read_wherever_they_are_named(places: list[tupl
     ids=["a hole", "a hole at the start", "an overlap"],
 )
 def test_a_hole_and_an_overlap_are_refused(places: list[tuple[int, int]], body: int) -> None:
-    with pytest.raises(InputError, match="w has a hole or an overlap"):
+    with pytest.raises(InputError, match="w has gaps or overlaps"):
         read_header(header(*places), "w", body=body)
 
 

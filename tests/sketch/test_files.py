@@ -47,7 +47,7 @@ def test_predictions_of_files_are_json_safe_and_in_order(halves: Loaded, tiny: D
 
 def test_a_picture_of_another_size_is_refused_without_sketch_and_read_with_it(halves: Loaded, tiny: Dataset) -> None:
     picture = [("big.png", encode_ink(draw_digit("7", Hand(pen=20))))]
-    with pytest.raises(InputError, match=r"big.png has 280×280 pixels, but the network takes 28×28: add --sketch"):
+    with pytest.raises(InputError, match=r"big.png has 280×280 pixels, but the network expects 28×28: add --sketch"):
         predict_images(halves, picture, dataset=tiny)
     (found,) = predict_images(halves, picture, dataset=tiny, sketch=True)
     assert found["label"] in ("left", "right")

@@ -35,7 +35,7 @@ def test_a_line_or_a_cross_over_a_digit_leaves_no_answer_sure(digit: str, pen: f
     for lines in ([(0, 230)], [(-20, 230)], [(45, 250), (-45, 250)]):
         sketch = _with_lines(digit, lines, pen)
         verdict = assess_answer(SURE, rule=UnsureRule(), sketch=sketch)
-        assert verdict.reasons == ("a line or a cross goes over it, as if it were crossed out",)
+        assert verdict.reasons == ("it looks crossed out: a line or a cross runs across it",)
 
 
 @pytest.mark.parametrize("digit", POLYLINES)

@@ -166,7 +166,9 @@ def test_a_page_of_digits_is_counted_and_refused() -> None:
         for column in range(6):
             drawn = np.asarray(draw_digit("5", Hand(pen=14, height=160)).ink)[::2, ::2] > 127
             sheet[row * 170 + 20 : row * 170 + 160, column * 145 + 10 : column * 145 + 150][drawn] = 30
-    with pytest.raises(InputError, match=f"my.png has 30 separate pieces, more than {MAX_DIGITS}: cut out the digits"):
+    with pytest.raises(
+        InputError, match=f"my.png has 30 separate pieces, more than {MAX_DIGITS}: crop it to the digits"
+    ):
         find_digits(sheet, name="my.png")
 
 

@@ -91,7 +91,9 @@ def test_a_tangle_has_a_longer_outline_than_any_digit() -> None:
 def test_what_is_like_no_training_picture_is_not_believed() -> None:
     rule = UnsureRule(probability=0.6, familiar=Familiar(np.eye(3)[:2], least=0.9))
     assert not assess_answer(SURE, rule=rule, features_D=np.array([0.0, 5.0, 0.1])).unsure
-    assert "like no training picture" in assess_answer(SURE, rule=rule, features_D=np.array([0.1, 0.1, 5.0])).reasons[0]
+    assert (
+        "unlike any training picture" in assess_answer(SURE, rule=rule, features_D=np.array([0.1, 0.1, 5.0])).reasons[0]
+    )
     assert assess_answer(SURE, rule=rule, features_D=np.zeros(3)).unsure
 
 

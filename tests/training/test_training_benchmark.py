@@ -26,7 +26,7 @@ def test_every_section_is_printed_and_written(tmp_path: Path, capsys: pytest.Cap
     assert gpu.main([*chosen, "--device", "cpu", "--data", str(tmp_path), "--out", str(out)]) == 0
     printed = capsys.readouterr().out
     found = json.loads(out.read_text())
-    assert "This is cpu, and everything is tiny: these numbers say nothing of a GPU." in printed
+    assert "This is cpu, so all sizes are tiny: these numbers say nothing about a GPU." in printed
     assert list(found["sections"]) == sections
     assert found["machine"]["dataset"] == "digits"
     for name, section in found["sections"].items():

@@ -363,7 +363,7 @@ def test_a_fork_whose_worker_was_killed_before_its_first_checkpoint_begins_again
 def test_exported_code_of_a_fork_is_refused(lab: Lab) -> None:
     parent = train(lab, SMALL.replace(epochs=2))
     fork = _fork(lab, parent, 1)
-    with pytest.raises(InputError, match=f"is a fork: it goes on from epoch 1 of run {parent.id}"):
+    with pytest.raises(InputError, match=f"is a fork: it continues from epoch 1 of run {parent.id}"):
         export_runs(lab, [fork], format="code")
 
 

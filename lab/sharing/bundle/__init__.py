@@ -1,1 +1,1 @@
-"""Runs as one `.zip` that another lab imports: `layout` says what is inside, `write` creates it, `read` checks everything."""
+"""Runs as one `.zip` that another lab can import: `layout` defines the format, `write` exports, `read` imports."""

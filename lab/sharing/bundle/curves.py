@@ -1,7 +1,7 @@
-"""The curves of a bundle, read as streams: a file of 256 MiB is checked and stored with some MB of memory.
+"""The curves of a bundle, read as streams: a file of 256 MiB is checked and stored with a few MB of memory.
 
-Checking reads the file from its first byte to its last, column by column. Storing needs rows, so it reads the file at
-three places at once; that is why the columns of all curves must lie in one order.
+Checking reads the file once from start to end, column by column. Storing needs rows, so it reads the three columns in
+parallel; this is why the columns must list the curves in the same order.
 """
 
 import hashlib
@@ -21,13 +21,13 @@ from lab.sharing.bundle.tensors import header_bytes, read_header
 
 _SERIES = re.compile(r"[a-z0-9_]{1,30}(/[a-z0-9_]{1,30})?")
 MOST_SERIES = 64
-_ROWS = 8_192  # of one column, read at once
+_ROWS = 8_192  # numbers of one column per read
 _MOST_STEP = 10**12
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One curve of a file: how many points, and where each column begins, counted from the file's first byte."""
+    """One curve of a file: its number of points, and the byte offset in the file at which each column begins."""
 
     name: str
     count: int
@@ -35,7 +35,7 @@ class Curve:
 
 
 class _Reader:
-    """Reads one file of an archive from its beginning, and holds it to its SHA-256 at the end."""
+    """Reads one file of an archive from start to end and verifies its SHA-256 at the end."""
 
     def __init__(self, archive: Archive, name: str, digest: str) -> None:
         self._name, self._expected = name, digest
@@ -45,24 +45,24 @@ class _Reader:
         self._position = 0
 
     def read(self, count: int) -> bytes:
-        """Return the next `count` bytes, fewer at the end of the file."""
+        """Return the next `count` bytes, or fewer at the end of the file."""
         found = bytearray()
         while len(found) < count and self._fill():
-            taken = self._left[: count - len(found)]
-            found += taken
-            self._left = self._left[len(taken) :]
+            part = self._left[: count - len(found)]
+            found += part
+            self._left = self._left[len(part) :]
         self._position += len(found)
         return bytes(found)
 
     def rows(self, start: int, count: int, column: str) -> Iterator[np.ndarray]:
-        """Yield `count` numbers that begin at a byte not before the one reached, some thousand at a time."""
+        """Yield `count` numbers that begin at byte `start`, some thousand at a time. It cannot move backwards."""
         dtype = np.dtype(COLUMNS[column][1]).newbyteorder("<")
         self._skip(start - self._position)
         for done in range(0, count, _ROWS):
             yield np.frombuffer(self.read(min(_ROWS, count - done) * ITEM_BYTES), dtype=dtype)
 
     def finish(self) -> None:
-        """Read what is left and compare the SHA-256 of the whole file."""
+        """Read the rest and verify the SHA-256 of the whole file. Raises `InputError` if it differs."""
         while self._fill():
             self._left = self._left[:0]
         if self._digest.hexdigest() != self._expected:
@@ -71,12 +71,12 @@ class _Reader:
     def _skip(self, count: int) -> None:
         self._position += count
         while count and self._fill():
-            taken = min(count, len(self._left))
-            self._left = self._left[taken:]
-            count -= taken
+            skipped = min(count, len(self._left))
+            self._left = self._left[skipped:]
+            count -= skipped
 
     def _fill(self) -> bool:
-        """Make sure that bytes are left; return False at the end of the file."""
+        """Read the next chunk if none is buffered; return False at the end of the file."""
         if not self._left:
             chunk = next(self._chunks, b"")
             self._digest.update(chunk)
@@ -85,7 +85,10 @@ class _Reader:
 
 
 def check_curves(archive: Archive, name: str, digest: str, *, most: int) -> tuple[Curve, ...]:
-    """Check a file of curves, of at most `most` points, from its first byte to its last; return what it holds."""
+    """Check every byte of a file of curves and return the curves in it. Raises `InputError`.
+
+    most: the maximum number of points.
+    """
     size = archive.size(name)
     if size > MAX_POINTS:
         refuse(f"{name} has {size:,} bytes, more than {MAX_POINTS:,}")
@@ -96,7 +99,9 @@ def check_curves(archive: Archive, name: str, digest: str, *, most: int) -> tupl
     curves = _curves(header, name, first=8 + length)
     count = sum(curve.count for curve in curves)
     if count > most:
-        refuse(f"it has more than {most:,} points left for {name}", way_out="export fewer runs at a time")
+        refuse(
+            f"{name} has more than the remaining {most:,} points of the limit", way_out="export fewer runs at a time"
+        )
     for start_byte, column, curve in _columns_in_order(curves):
         _check_column(reader.rows(start_byte, curve.count, column), curve.name, column, name)
     reader.finish()
@@ -115,12 +120,12 @@ def _curves(header: Mapping[str, Any], name: str, *, first: int) -> tuple[Curve,
             starts[column] = first + found[2]
             lengths.add(found[1][0])
         if not _SERIES.fullmatch(series) or len(curves) >= MOST_SERIES:
-            refuse(f"{series[:60]!r} in {name} is no name of a curve")
+            refuse(f"{series[:60]!r} in {name} is not a valid curve name")
         if len(lengths) != 1 or 0 in lengths:
             refuse(f"{series[:60]!r} in {name} has columns of different lengths, or none")
         curves.append(Curve(series, lengths.pop(), starts))
     if left:
-        refuse(f"{next(iter(left))[:60]!r} in {name} is no column of a curve")
+        refuse(f"{next(iter(left))[:60]!r} in {name} is not a column of a curve")
     _check_order(curves, name)
     return tuple(curves)
 
@@ -129,7 +134,7 @@ def _check_order(curves: list[Curve], name: str) -> None:
     for column in COLUMNS:
         starts = [curve.starts[column] for curve in curves]
         if starts != sorted(starts):
-            refuse(f"the columns in {name} do not lie in the order of their names")
+            refuse(f"the columns in {name} are not in the order of their names")
 
 
 def _columns_in_order(curves: tuple[Curve, ...]) -> list[tuple[int, str, Curve]]:
@@ -142,14 +147,14 @@ def _check_column(parts: Iterator[np.ndarray], series: str, column: str, name: s
     for values in parts:
         if column == "step":
             if (np.diff(values, prepend=last) <= 0).any() or values[-1] >= _MOST_STEP:
-                refuse(f"the steps of {series} in {name} do not rise")
+                refuse(f"the steps of {series} in {name} do not increase from 0 to less than 10^12")
             last = int(values[-1])
         elif fault := curve_fault(series, column, values):
             refuse(f"{series} in {name} {fault}")
 
 
 def curve_parts(archive: Archive, name: str, digest: str, curves: tuple[Curve, ...]) -> Iterator[Series]:
-    """Yield the checked curves in parts of some thousand points; the file must still be the one that was checked."""
+    """Yield the checked curves in parts of some thousand points. Raises `InputError` if the file has changed since."""
     readers = {column: _Reader(archive, name, digest) for column in COLUMNS}
     for curve in curves:
         parts = [

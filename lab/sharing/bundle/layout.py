@@ -1,4 +1,4 @@
-"""What is inside a bundle, and how much of it may be there. Reader and writer share it; `docs/formats.md` documents it.
+"""The files of a bundle and their limits, shared by reader and writer; `docs/formats.md` documents them.
 
 manifest.json                       format, version, every file's size and SHA-256, and the volatile fields
 runs/0/run.json                     name, configuration, results, environment, list of weights
@@ -34,7 +34,7 @@ CHUNK = 1 << 20  # bytes read at once
 
 ITEM_BYTES = 8  # of each number of a curve
 
-# Fields that say when and where the bundle was made: all that may differ between export, import and export again.
+# When and where the bundle was exported: the only fields that differ after importing and exporting again.
 VOLATILE = "volatile"
 
 
@@ -53,7 +53,7 @@ def weights_name(index: int, step: int) -> str:
     return f"runs/{index}/weights-{step:09d}.safetensors"
 
 
-# What numpy and safetensors call the types of a curve's columns.
+# The types of a curve's columns in safetensors and in NumPy.
 COLUMNS: dict[str, tuple[str, Any]] = {
     "step": ("I64", np.int64),
     "value": ("F64", np.float64),

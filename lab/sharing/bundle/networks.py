@@ -1,4 +1,4 @@
-"""What the weights in a bundle must be: the tensors of the network that its settings ask for, by safetensors' names of types."""
+"""The tensors that a bundle's weights must have: those of the configured network, with safetensors' type names."""
 
 import torch
 
@@ -19,6 +19,6 @@ _TYPES = {
 
 
 def tensors_of(config: RunConfig) -> Expected:
-    """Return type and shape of every tensor; raises `ShapeError` for a network that cannot be built."""
-    state = build_on_meta(config).state_dict()  # shapes only: no memory, whatever the options ask for
+    """Return type and shape of every tensor. Raises `ShapeError` for a network that cannot be built."""
+    state = build_on_meta(config).state_dict()  # shapes only: needs no memory, however large the network
     return {name: (_TYPES[tensor.dtype], tuple(tensor.shape)) for name, tensor in state.items()}

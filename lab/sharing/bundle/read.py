@@ -1,7 +1,7 @@
 """Imports a bundle: everything is checked before anything is written, and a failed import is undone.
 
-The archive is read twice, once to check and once to store, and the second reading is held to the same SHA-256. Curves and
-weights are streams both times: what is in memory does not depend on how large they are.
+The archive is read twice, first to check it and then to store it; the second pass verifies the same SHA-256. Curves and
+weights are streamed both times, so memory use does not depend on their size.
 """
 
 import hashlib
@@ -36,13 +36,13 @@ from lab.sharing.bundle.tensors import Expected, check_weights, header_bytes
 from lab.sharing.source import Target
 from lab.stored_findings import fill_missing_findings
 
-DIAGNOSIS_S = 10.0  # runs of a large bundle that are not diagnosed by then are diagnosed by an idle worker
-_MOST_NAMES = 100  # of curves, in all runs together: each is stored for good
+DIAGNOSIS_S = 10.0  # runs of a large bundle that are not diagnosed within this time are left to an idle worker
+_MOST_NAMES = 100  # names of curves in all runs together: the store never deletes a name
 
 
 @dataclass(frozen=True, slots=True)
 class _Checked:
-    """One run of the bundle, checked, not yet stored."""
+    """One run of the bundle, checked but not yet stored."""
 
     index: int
     record: Record
@@ -52,9 +52,9 @@ class _Checked:
 def import_bundle(target: Target, stream: BinaryIO) -> tuple[RunRecord, ...]:
     """Import the runs of a bundle under new ids and return them, marked as imported.
 
-    stream: seekable, such as an open file or an upload. Raises `InputError` with one sentence for anything that is not
-    a whole, unchanged bundle; then nothing was written. Raises `ReadOnlyError` in a read-only lab. Findings are not read
-    from a bundle but made from its curves.
+    stream: seekable, such as an open file or an upload. Raises `InputError` with a one-sentence message for anything
+    but a complete, unchanged bundle; then nothing has been written. Raises `ReadOnlyError` in a read-only lab. Findings
+    are not read from the bundle but derived from its curves.
     """
     if target.store.read_only:
         raise ReadOnlyError("This lab is read-only, so no run was imported: start it without LAB_READ_ONLY.")
@@ -68,10 +68,10 @@ def import_bundle(target: Target, stream: BinaryIO) -> tuple[RunRecord, ...]:
 
 
 def import_shipped(target: Target, stream: BinaryIO, *, ids: Sequence[str], origin: str) -> tuple[RunRecord, ...]:
-    """Import a bundle that ships with this release, its runs under these ids, and return them.
+    """Import a bundle that ships with this release under the given ids and return its runs.
 
-    It is checked as any other, but its weights are held to the manifest's SHA-256 only: to compare them with the tensors
-    of their networks would import torch, and a test does that for every file that ships.
+    It is checked like any other, except that its weights are not compared with the tensors of their networks, only with
+    the manifest's SHA-256: the comparison would import torch, and a test does it for every shipped file.
     """
     with open_archive(stream) as archive:
         digests = _read_manifest(archive)
@@ -85,21 +85,21 @@ def _diagnosed(target: Target, imported: Sequence[RunRecord]) -> tuple[RunRecord
 
 
 def _read_manifest(archive: Archive) -> dict[str, str]:
-    """Return the SHA-256 of every other file, all of them listed with the size they have."""
+    """Return the SHA-256 of every other file, after checking that the manifest lists them all with their sizes."""
     fields = Fields(read_json(archive.read(MANIFEST, most=MAX_JSON), MANIFEST), MANIFEST)
     if fields.take("format", _text) != FORMAT:
-        refuse("its manifest is another program's")
+        refuse("its manifest belongs to another program")
     version = fields.take("version", whole(1, 10**6))
     if version > VERSION:
         refuse(f"it has version {version}, and this release reads up to {VERSION}", way_out="update ConvLab")
-    Fields(fields.take(VOLATILE, lambda value: value), VOLATILE)  # read by nobody
+    Fields(fields.take(VOLATILE, lambda value: value), VOLATILE)  # must be an object; its content is not used
     listed = fields.take("files", items(_listed, most=2_000))
     fields.done()
     if [name for name, _, _ in listed] != [name for name in archive.names if name != MANIFEST]:
-        refuse("its manifest lists other files than it holds")
+        refuse("its manifest does not list exactly the files in it")
     for name, size, _ in listed:
         if archive.size(name) != size:
-            refuse(f"{name} does not have the size that the manifest says")
+            refuse(f"{name} does not have the size stated in the manifest")
     return {name: digest for name, _, digest in listed}
 
 
@@ -110,7 +110,7 @@ def _listed(value: Any) -> tuple[str, int, str]:
     digest = fields.take("sha256", _text)
     fields.done()
     if not DIGEST.fullmatch(digest):
-        raise ValueError("has a digest that is none")
+        raise ValueError("has an invalid digest")
     return name, size, digest
 
 
@@ -123,14 +123,14 @@ def _text(value: Any) -> str:
 def _check_runs(archive: Archive, digests: Mapping[str, str]) -> list[_Checked]:
     count = sum(name.endswith("/run.json") for name in digests)
     if not 1 <= count <= MAX_RUNS:
-        refuse(f"it holds {count} runs, not 1 to {MAX_RUNS}")
+        refuse(f"it contains {count} runs, but must contain 1 to {MAX_RUNS}")
     _check_size_of_records(archive, count)
     runs: list[_Checked] = []
     expected_names = []
     points_left = MAX_ALL_POINTS
     for index in range(count):
         if run_name(index) not in digests or points_name(index) not in digests:
-            refuse(f"run {index} is not whole")
+            refuse(f"run {index} is incomplete")
         record = read_record(_verified(archive, run_name(index), digests), run_name(index))
         name = points_name(index)
         curves = check_curves(archive, name, digests[name], most=points_left)
@@ -144,7 +144,7 @@ def _check_runs(archive: Archive, digests: Mapping[str, str]) -> list[_Checked]:
     if len(names_of_curves) > _MOST_NAMES:
         refuse(f"its runs have {len(names_of_curves):,} different curves, more than {_MOST_NAMES}")
     if expected_names != list(digests):
-        refuse("it holds a file that no run lists")
+        refuse("it contains a file that no run lists")
     return runs
 
 
@@ -162,7 +162,7 @@ def _verified(archive: Archive, name: str, digests: Mapping[str, str]) -> bytes:
 
 
 def _check_all_weights(archive: Archive, digests: Mapping[str, str], run: _Checked) -> None:
-    """Stream every file of weights once: SHA-256 of all of it, and its header against the network's own tensors."""
+    """Stream every file of weights once, and check its SHA-256 and its header against the network's tensors."""
     if not run.record.weights:
         return
     expected = _expected_tensors(run.record)
@@ -189,7 +189,7 @@ def _check_all_weights(archive: Archive, digests: Mapping[str, str], run: _Check
 
 
 def _expected_tensors(record: Record) -> Expected:
-    """Return the types and shapes of the network that the record asks for; torch is imported only here."""
+    """Return types and shapes of the tensors of the record's network; only this imports torch."""
     try:
         expected: Expected = load("lab.sharing.bundle.networks:tensors_of")(record.config)
     except ShapeError as error:
@@ -206,9 +206,9 @@ def _store(
     ids: Sequence[str],
     origin: str,
 ) -> tuple[RunRecord, ...]:
-    """Store everything under these ids; what was written is removed should that fail."""
+    """Store the runs under the given ids and return them; if that fails, everything written is removed."""
     ended = []
-    names: dict[str, str] = {}  # the name in the archive of each file of weights, by where it goes
+    names: dict[str, str] = {}  # path in the artifact store -> name in the archive, of each file of weights
     for run, id in zip(runs, ids, strict=True):
         files = tuple(_weights_file(archive, digests, run.index, id, entry) for entry in run.record.weights)
         names |= {file.path: weights_name(run.index, file.step) for file in files}

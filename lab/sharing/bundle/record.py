@@ -1,4 +1,4 @@
-"""From a bundle's `run.json` to checked values. Every text is bounded and free of control characters, every name known."""
+"""Reads a bundle's `run.json` into checked values: text is bounded and without control characters, names are known."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -24,7 +24,7 @@ REASON_LIMIT = 2_000
 NOTICE_LIMIT = 2_000
 MOST_NOTICES = 200
 _TEXT_LIMIT = 500  # characters of one fact
-_FACTS = 100  # entries of summary and environment
+_FACTS = 100  # entries of summary and of environment
 _MOST_STEPS = 999_999_999
 _RUN_ID = re.compile(r"[0-9a-f]{0,32}")
 _FACT = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,59}")
@@ -32,7 +32,7 @@ _FACT = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,59}")
 
 @dataclass(frozen=True, slots=True)
 class WeightsEntry:
-    """One saved epoch as the record lists it."""
+    """One saved epoch, as listed in the record."""
 
     step: int
     epoch: int
@@ -41,13 +41,13 @@ class WeightsEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record(PortableRun):
-    """A run's own facts, checked, with the list of its weights."""
+    """A run's checked facts, with the list of its weights."""
 
     weights: tuple[WeightsEntry, ...]
 
 
 def read_record(data: bytes, name: str) -> Record:
-    """Return the record; anything unexpected raises `InputError`."""
+    """Return the record. Raises `InputError` for anything unexpected."""
     fields = Fields(read_json(data, name), name)
     record = Record(
         name=fields.take("name", _text(NAME_LIMIT)),
@@ -72,27 +72,27 @@ def read_record(data: bytes, name: str) -> Record:
     if steps != sorted(set(steps)):
         refuse(f"the weights in {name} are not in step order")
     summary = record.summary
-    told = (summary.epoch, summary.epochs, summary.best_epoch, summary.final_epoch, *(w.epoch for w in record.weights))
-    latest = max((epoch for epoch in told if epoch is not None), default=0)
+    named = (summary.epoch, summary.epochs, summary.best_epoch, summary.final_epoch, *(w.epoch for w in record.weights))
+    latest = max((epoch for epoch in named if epoch is not None), default=0)
     if latest > record.config.epochs:
-        refuse(f"{name} tells of epoch {latest:,}, but its run has {plural(record.config.epochs, 'epoch')}")
-    # Earlier releases exported such an end where a clock was set back: their bundles open, without it.
+        refuse(f"{name} mentions epoch {latest:,}, but its run has {plural(record.config.epochs, 'epoch')}")
+    # Earlier releases exported impossible end times after a clock was set back: such bundles open without them.
     return replace(record, finished_at=known_end(record.started_at, record.finished_at))
 
 
 def known_end(started_at: float | None, finished_at: float | None) -> float | None:
-    """Return when a run ended, None where its clock was set back so far that it ended before it started."""
+    """Return when a run ended, None if that is before its start because the clock was set back."""
     backwards = started_at is not None and finished_at is not None and finished_at < started_at
     return None if backwards else finished_at
 
 
 def clean(text: str, limit: int) -> str:
-    """Return text as a bundle may hold it: hidden characters as escapes, no space around it, not too long."""
+    """Return text in the form that bundles allow: hidden characters escaped, stripped, limited in length."""
     return escaped(text, lines=True).strip()[:limit].strip()
 
 
 def clean_tags(tags: Iterable[str]) -> list[str]:
-    """Return tags as a bundle may hold them: clean, sorted, each once."""
+    """Return tags in the form that bundles allow: clean, sorted, without duplicates."""
     return sorted({clean(tag, TAG_LIMIT) for tag in tags})
 
 
@@ -101,9 +101,9 @@ def _text(limit: int, *, lines: bool = False) -> Callable[[Any], str]:
         if not isinstance(value, str):
             raise ValueError("is not text")
         try:
-            value.encode()  # half a surrogate pair cannot be stored
+            value.encode()  # a lone surrogate cannot be stored
             if checked_text(value, "text", limit, lines=lines) != value:
-                raise ValueError("has space around it")
+                raise ValueError("has leading or trailing spaces")
         except (TextError, UnicodeEncodeError) as error:
             raise ValueError(f"cannot be stored: {error}") from error
         return value
@@ -114,7 +114,7 @@ def _text(limit: int, *, lines: bool = False) -> Callable[[Any], str]:
 def _matching(pattern: re.Pattern[str]) -> Callable[[Any], str]:
     def check(value: Any) -> str:
         if not isinstance(value, str) or not pattern.fullmatch(value):
-            raise ValueError("is not of its form")
+            raise ValueError("does not have the expected form")
         return value
 
     return check
@@ -122,7 +122,7 @@ def _matching(pattern: re.Pattern[str]) -> Callable[[Any], str]:
 
 def _state(value: Any) -> RunState:
     if not isinstance(value, str) or value not in {state.value for state in IMPORTABLE}:
-        raise ValueError("is no state in which a run can be exported")
+        raise ValueError("is not a state in which a run can be exported")
     return RunState(value)
 
 
@@ -137,7 +137,7 @@ def _tags(value: Any) -> tuple[str, ...]:
 
 
 def _config(value: Any) -> RunConfig:
-    """Check the settings as the lab checks its own: ranges, names of network and data set, the network's options."""
+    """Check the settings like those of the lab itself: ranges, names of network and data set, network options."""
     if not isinstance(value, dict) or "schema" not in value:
         raise ValueError("is not an object with a schema")
     try:
@@ -146,7 +146,7 @@ def _config(value: Any) -> RunConfig:
         options = check_options(get_architecture(config.arch), config.arch_options)
         written = config.replace(arch_options=options).as_dict()
         if any(written[name] != given for name, given in upgrade(value).items()):
-            raise ValueError("is not written as a lab writes it")
+            raise ValueError("is not in the form that ConvLab writes")
     except ConfigError as error:
         raise ValueError(f"cannot be used: {error}") from error
     _matching(_RUN_ID)(config.init_from)
@@ -161,14 +161,14 @@ def _facts(check: Callable[[str, Any], Any]) -> Callable[[Any], dict[str, Any]]:
         if not isinstance(value, dict) or len(value) > _FACTS:
             raise ValueError(f"is not an object of at most {_FACTS} facts")
         if not all(_FACT.fullmatch(name) for name in value):
-            raise ValueError("has a name that is none")
+            raise ValueError("has an invalid name")
         return {name: check(name, item) for name, item in value.items()}
 
     return check_all
 
 
 def _result(name: str, value: Any) -> Any:
-    """Results are numbers, so that every page can count on it; only the outcome is a word."""
+    """Check one result. Pages rely on results being numbers; only the outcome is text."""
     return _fact(name, value, RunSummary.kind(name))
 
 

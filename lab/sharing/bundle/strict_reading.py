@@ -1,4 +1,4 @@
-"""Reading untrusted JSON: strict syntax, no key twice, no depth that could end the process."""
+"""Reads untrusted JSON: strict syntax, no duplicate keys, no nesting deep enough to crash the process."""
 
 import json
 import math
@@ -8,24 +8,24 @@ from typing import Any, NoReturn, TypeVar
 from lab.errors import InputError
 from lab.runs.facts import MOMENT, SPAN, Kind
 
-_MARK = "$float"  # how `lab.runs.encoding` writes what JSON has no word for
+_MARK = "$float"  # how `lab.runs.encoding` marks NaN and infinities
 _WORDS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
-_MOST_DETAIL = 180  # characters: the whole sentence stays below 300
+_MOST_DETAIL = 180  # characters: keeps the whole sentence below 300
 _Value = TypeVar("_Value")
 
 
 def refuse(detail: str, *, way_out: str = "export it again from the lab it came from") -> NoReturn:
-    """Raise the one sentence that every wrong bundle is answered with."""
+    """Raise the `InputError` of every invalid bundle. detail: what is wrong. way_out: what the user can do."""
     short = detail if len(detail) <= _MOST_DETAIL else detail[:_MOST_DETAIL] + "…"
     raise InputError(f"This is not a bundle that ConvLab can import ({short}): {way_out}.")
 
 
 def read_json(data: bytes, name: str) -> dict[str, Any]:
-    """Return one JSON object, marked floats restored; anything unexpected raises `InputError`."""
+    """Return one JSON object with marked floats restored. Raises `InputError` for anything unexpected."""
     try:
         value = json.loads(data.decode("utf-8"), object_pairs_hook=_object, parse_constant=_constant)
-        json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair is no character
-    except (ValueError, RecursionError) as error:  # a wrong word, a long number; nested too deeply
+        json.dumps(value, ensure_ascii=False).encode()  # fails for a lone surrogate
+    except (ValueError, RecursionError) as error:  # invalid syntax or a number too long; nested too deeply
         refuse(f"{name} is not strict JSON: {str(error)[:100]}")
     if not isinstance(value, dict):
         refuse(f"{name} is not an object")
@@ -35,11 +35,11 @@ def read_json(data: bytes, name: str) -> dict[str, Any]:
 def _object(pairs: list[tuple[str, Any]]) -> Any:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise ValueError("a key is there twice")
+        raise ValueError("a key occurs twice")
     if found.keys() == {_MARK}:
         word = found[_MARK]
         if not isinstance(word, str) or word not in _WORDS:
-            raise ValueError("a marked number is none")
+            raise ValueError("a marked number is invalid")
         return _WORDS[word]
     return found
 
@@ -49,7 +49,7 @@ def _constant(word: str) -> NoReturn:
 
 
 class Fields:
-    """The fields of one JSON object, taken one by one; `done` refuses those that nobody asked for."""
+    """The fields of one JSON object, taken one by one; `done` refuses any that are left."""
 
     def __init__(self, values: Any, where: str) -> None:
         if not isinstance(values, dict):
@@ -58,7 +58,10 @@ class Fields:
         self._where = where
 
     def take(self, name: str, check: Callable[[Any], _Value]) -> _Value:
-        """Return a field that passes its check; a check raises ValueError or returns the value to use."""
+        """Return the checked value of a field. Raises `InputError` if it is missing or `check` raises ValueError.
+
+        check: returns the value to use. The text of its ValueError completes the sentence "'name' in FILE …".
+        """
         if name not in self._left:
             refuse(f"{self._where} lacks {name!r}")
         try:
@@ -67,13 +70,13 @@ class Fields:
             refuse(f"{name!r} in {self._where} {error}")
 
     def done(self) -> None:
-        """Refuse the object if it has fields that this release does not know."""
+        """Raise `InputError` if the object has fields that this release does not know."""
         if self._left:
             refuse(f"{self._where} has the unknown field {next(iter(self._left))[:40]!r}")
 
 
 def whole(low: int, high: int) -> Callable[[Any], int]:
-    """Check for a whole number inside bounds."""
+    """Return a check for a whole number from `low` to `high`."""
 
     def check(value: Any) -> int:
         if type(value) is not int or not low <= value <= high:
@@ -84,12 +87,12 @@ def whole(low: int, high: int) -> Callable[[Any], int]:
 
 
 def seconds(value: Any) -> float:
-    """Check for a length of time."""
+    """Return a checked duration in seconds. Raises ValueError."""
     return _time(value, SPAN)
 
 
 def moment(value: Any) -> float:
-    """Check for a time of the clock."""
+    """Return a checked point in time (Unix time in seconds). Raises ValueError."""
     return _time(value, MOMENT)
 
 
@@ -100,12 +103,12 @@ def _time(value: Any, kind: Kind) -> float:
 
 
 def maybe(check: Callable[[Any], _Value]) -> Callable[[Any], _Value | None]:
-    """Allow null as well."""
+    """Return a check that also allows null."""
     return lambda value: None if value is None else check(value)
 
 
 def items(check: Callable[[Any], _Value], *, most: int) -> Callable[[Any], tuple[_Value, ...]]:
-    """Check for a list of at most `most` values that all pass."""
+    """Return a check for a list of at most `most` values that all pass `check`."""
 
     def check_all(value: Any) -> tuple[_Value, ...]:
         if not isinstance(value, list) or len(value) > most:

@@ -1,6 +1,6 @@
-"""Looks at a safetensors file before anybody parses it: names, types, shapes and places must be exactly the expected ones.
+"""Checks the header of an untrusted safetensors file: names, types, shapes and offsets must be exactly as expected.
 
-The format has no checksum and leaves some freedom (holes, order, odd text); none of it is allowed here.
+The format has no checksum and leaves some freedom (gaps, order, arbitrary metadata); none of it is allowed here.
 """
 
 import json
@@ -15,23 +15,26 @@ from lab.sharing.bundle.strict_reading import Fields, items, read_json, refuse, 
 
 _METADATA = "__metadata__"
 _ITEM_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
-Expected = Mapping[str, tuple[str, tuple[int, ...]]]  # type and shape by name
+Expected = Mapping[str, tuple[str, tuple[int, ...]]]  # name -> (type, shape)
 
 
 def header_bytes(start: bytes, name: str, *, size: int) -> int:
-    """Return how long the header is, from the first eight bytes of a file of this size."""
+    """Return the length of the header, read from the first eight bytes of a file of `size` bytes."""
     length = int.from_bytes(start[:8], "little")
     if len(start) < 8 or not 2 <= length <= min(MAX_HEADER, size - 8):
-        refuse(f"{name} is no safetensors file")
+        refuse(f"{name} is not a safetensors file")
     return length
 
 
 def read_header(
     data: bytes, name: str, *, body: int
 ) -> tuple[dict[str, tuple[str, tuple[int, ...], int]], dict[str, Any]]:
-    """Return (type, shape, offset) by name, and the lab's own words; tensors must fill `body` bytes without a hole."""
+    """Return (type, shape, offset) by name, and the lab's metadata.
+
+    Raises `InputError` if the tensors do not fill `body` bytes without gaps.
+    """
     header = read_json(data, name)
-    words = _own_words(header.pop(_METADATA, {}), name)
+    words = _own_metadata(header.pop(_METADATA, {}), name)
     if len(header) > MAX_TENSORS:
         refuse(f"{name} has {len(header):,} tensors, more than {MAX_TENSORS:,}")
     found = {}
@@ -43,7 +46,7 @@ def read_header(
         begin, end = fields.take("data_offsets", _pair)
         fields.done()
         if end - begin != math.prod(shape) * _ITEM_BYTES[dtype]:
-            refuse(f"{tensor[:60]!r} of {name} does not have the length of its shape")
+            refuse(f"{tensor[:60]!r} of {name} does not have the length that its shape requires")
         found[tensor] = (dtype, shape, begin)
         places.append((begin, end))
     _check_places(sorted(places), name, body=body)
@@ -52,14 +55,14 @@ def read_header(
 
 def _known_type(value: Any) -> str:
     if not isinstance(value, str) or value not in _ITEM_BYTES:
-        raise ValueError("is no type of number")
+        raise ValueError("is not a known data type")
     return value
 
 
 def _pair(value: Any) -> tuple[int, ...]:
     pair = items(whole(0, 2**40), most=2)(value)
     if len(pair) != 2:
-        raise ValueError("is no pair of offsets")
+        raise ValueError("is not a pair of offsets")
     return pair
 
 
@@ -67,25 +70,25 @@ def _check_places(places: list[tuple[int, int]], name: str, *, body: int) -> Non
     position = 0
     for begin, end in places:
         if begin != position:
-            refuse(f"{name} has a hole or an overlap")
+            refuse(f"{name} has gaps or overlaps")
         position = end
     if position != body:
         size = plural(abs(body - position), "byte")
         refuse(f"{name} is {size} {'longer' if body > position else 'shorter'} than its tensors")
 
 
-def _own_words(metadata: Any, name: str) -> dict[str, Any]:
+def _own_metadata(metadata: Any, name: str) -> dict[str, Any]:
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
-        refuse(f"{name} has words that are none")
+        refuse(f"{name} has invalid metadata")
     return read_json(metadata["convlab"].encode(errors="replace"), name) if "convlab" in metadata else {}
 
 
 def check_weights(header: bytes, name: str, *, body: int, expected: Expected, arch: str, step: int, epoch: int) -> None:
-    """Refuse weights that are not those of this network, saved after this step."""
+    """Raise `InputError` unless the weights are those of this network, saved after this step."""
     found, words = read_header(header, name, body=body)
     odd = sorted(found.keys() ^ expected.keys()) or sorted(n for n in found if found[n][:2] != expected[n])
     if odd:
         refuse(f"{odd[0][:60]!r} of {name} is not a tensor of {arch} with these options")
     stated = {key: words.get(key) for key in ("format", "kind", "arch", "step", "epoch")}
     if stated != {"format": 1, "kind": WEIGHTS, "arch": arch, "step": step, "epoch": epoch}:
-        refuse(f"{name} says that it is {json.dumps(stated)[:120]}")
+        refuse(f"{name} states that it is {json.dumps(stated)[:120]}")

@@ -1,4 +1,4 @@
-"""Writes a bundle. The same runs give the same bytes but for the manifest's volatile fields: order, times and packing are fixed."""
+"""Writes a bundle. Order, times and packing are fixed: the same runs give the same bytes, apart from volatile fields."""
 
 import hashlib
 import io
@@ -36,20 +36,20 @@ from lab.sharing.bundle.layout import (
 from lab.sharing.bundle.record import MOST_NOTICES, NOTICE_LIMIT, REASON_LIMIT, clean, clean_tags, known_end
 from lab.sharing.source import Source
 
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can represent
 _REGULAR_FILE = 0o100644 << 16
 _UNIX = 3
-_MARGIN = 8 << 20  # bytes left for everything but weights
+_MARGIN = 8 << 20  # bytes reserved for everything except weights
 
 
 def write_bundle(source: Source, runs: Sequence[RunRecord]) -> bytes:
     """Return the bundle of runs that have ended.
 
-    Where all saved weights do not fit into 1 GiB and 2,000 files, only the best and the newest of each run are included. Raises
-    `InputError` for a run that has not ended, or if even those are too large.
+    If all saved weights do not fit into 1 GiB and 2,000 files, only the best and the newest of each run are included.
+    Raises `InputError` for a run that has not ended, or if even those are too large.
     """
     if len(runs) > MAX_RUNS:
-        raise InputError(f"A bundle holds {MAX_RUNS} runs, but {len(runs)} were given: make several.")
+        raise InputError(f"A bundle holds at most {MAX_RUNS} runs, but {len(runs)} were given: export several bundles.")
     live = next((run for run in runs if run.state.live), None)
     if live is not None:
         raise InputError(f"Run {live.name or live.id} is {live.state.value}: wait until it has ended, or stop it.")
@@ -68,14 +68,14 @@ def write_bundle(source: Source, runs: Sequence[RunRecord]) -> bytes:
 
 
 def _check_sizes(files: Sequence[tuple[str, bytes]]) -> None:
-    """Refuse what an import would refuse."""
+    """Raise `InputError` for a bundle that the import would refuse."""
     records = sum(len(data) for name, data in files if name.endswith("/run.json"))
     points = sum(len(data) for name, data in files if name.endswith("/points.safetensors"))
     limit = MAX_ALL_POINTS * ITEM_BYTES * len(COLUMNS)
     if records > MAX_ALL_JSON or points > limit:
         raise InputError(
             f"These runs have {points // (ITEM_BYTES * len(COLUMNS)):,} points and records of {records:,} bytes, but a "
-            f"bundle holds {MAX_ALL_POINTS:,} points and {MAX_ALL_JSON:,} bytes: export fewer runs at a time."
+            f"bundle holds at most {MAX_ALL_POINTS:,} points and {MAX_ALL_JSON:,} bytes: export fewer runs at a time."
         )
 
 
@@ -100,7 +100,8 @@ def _choose_weights(source: Source, runs: Sequence[RunRecord]) -> tuple[dict[str
         few[run.id] = [file for file in every[run.id] if file.step in ends]
     if _total(few) > MAX_BYTES - _MARGIN:
         raise InputError(
-            f"The weights of these runs need {_total(few):,} bytes, but a bundle holds {MAX_BYTES:,}: export fewer runs."
+            f"The weights of these runs need {_total(few):,} bytes, but a bundle holds at most {MAX_BYTES:,}: "
+            "export fewer runs."
         )
     return few, _count(every) - _count(few)
 
@@ -139,7 +140,7 @@ def _run_files(source: Source, run: RunRecord, index: int, weights: Sequence[Sav
 
 
 def _known(seconds: float) -> float:
-    """Return a stored time, 0 for one that no clock can have said."""
+    """Return a stored time, 0 if it is not finite."""
     return seconds if math.isfinite(seconds) else 0.0
 
 
@@ -151,14 +152,14 @@ def _points(source: Source, run: RunRecord) -> bytes:
     data = safetensors.numpy.save(arrays)
     if len(data) > MAX_POINTS:
         raise InputError(
-            f"The curves of run {run.name or run.id} have {len(data):,} bytes, but a bundle takes {MAX_POINTS:,}: "
-            "export them as CSV."
+            f"The curves of run {run.name or run.id} have {len(data):,} bytes, but a bundle holds at most "
+            f"{MAX_POINTS:,}: export them as CSV."
         )
     return data
 
 
 def _pack(files: Sequence[tuple[str, bytes]]) -> bytes:
-    """Store the files uncompressed: weights do not shrink, and no release of zlib can change the bytes."""
+    """Return the zip. Files are not compressed: weights hardly shrink, and the bytes would depend on zlib's release."""
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED, allowZip64=False) as archive:
         for name, data in files:

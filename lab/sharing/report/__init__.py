@@ -1,1 +1,1 @@
-"""Runs as one HTML file that opens from disk with no network: `gather` collects, `page` writes."""
+"""Runs as one HTML file that works offline: `gather` collects the content, `page` renders it."""

@@ -1,6 +1,6 @@
 // @ts-check
 "use strict";
-// Draws every figure of the report from the JSON beside it, and offers each as PNG (Plotly's own button) and SVG.
+// Draws every figure of the report from its embedded JSON, with downloads as PNG (Plotly's own button) and SVG.
 /** @type {NodeListOf<HTMLScriptElement>} */
 const figures = document.querySelectorAll("script[type='application/json'][data-figure]");
 for (const data of figures) {

@@ -1,6 +1,6 @@
-"""What a report shows of a run beside its curves: confusion matrix, most confident errors and feature maps.
+"""Collects what a report shows of a run in addition to its curves: confusion matrix, errors and feature maps.
 
-Evaluation takes time, so it has a budget of seconds, and the report says how many test images were evaluated.
+Evaluation has a time budget, so the report states how many test images were evaluated.
 """
 
 import base64
@@ -21,7 +21,7 @@ from lab.loaded_network import LoadedNetwork
 from lab.runs.records import RunRecord
 from lab.sharing.source import Source
 
-_FIRST_IMAGES = 16  # evaluated to measure how long the rest takes; at 224 pixels each may take a second
+_FIRST_IMAGES = 16  # evaluated first to estimate the time of the rest; at 224 pixels each may take a second
 _MISTAKES = 24
 _MAPS = 32
 _MAP_LAYERS = 3
@@ -37,7 +37,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class ConfusionCell:
-    """One cell: images counted, and their share of the row in [0, 1]."""
+    """One cell: the number of images, and their share of the row in [0, 1]."""
 
     count: int
     share: float
@@ -45,7 +45,7 @@ class ConfusionCell:
 
 @dataclass(frozen=True, slots=True)
 class ClassRow:
-    """One true class: its cells, one for each answer, and precision, recall and F1 in [0, 1] (NaN where undefined)."""
+    """One true class: its cells, one per predicted class, and precision, recall and F1 in [0, 1] (NaN if undefined)."""
 
     name: str
     cells: tuple[ConfusionCell, ...]
@@ -56,7 +56,7 @@ class ClassRow:
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """What was measured on a run's network, or in `missing` why there is no network."""
+    """The measurements on a run's network; `missing` states why there is none."""
 
     missing: str = ""
     epoch: str = ""  # such as "3 of 5 (best)"
@@ -72,7 +72,10 @@ class Examination:
 def examine_run(
     source: Source, run: RunRecord, *, budget_s: float, clock: Callable[[], float] = time.perf_counter
 ) -> Examination:
-    """Evaluate the run's best saved network on its test set, for about `budget_s` seconds, and take feature maps."""
+    """Return the evaluation of the run's best saved network on its test set, and feature maps.
+
+    budget_s: approximate limit for the evaluation, in seconds.
+    """
     try:
         loaded = source.weights.load(run.id)
         dataset = source.datasets.load(run.config.dataset)
@@ -134,7 +137,7 @@ def _mistakes(answers: Answers, dataset: Dataset, names: tuple[str, ...]) -> tup
 
 
 def _maps(loaded: LoadedNetwork, dataset: Dataset) -> tuple[Picture, ...]:
-    """Draw the feature maps of the first, the middle and the last convolution for the first test image."""
+    """Return the first test image and the feature maps of the first, middle and last convolution for it."""
     layers = list_convolutions(loaded.network)
     chosen = sorted({0, len(layers) // 2, len(layers) - 1}) if layers else []
     x_1CHW = to_input(dataset.test_images[:1], mean=loaded.mean, std=loaded.std)
@@ -152,5 +155,5 @@ def _maps(loaded: LoadedNetwork, dataset: Dataset) -> tuple[Picture, ...]:
 
 
 def png_address(png: bytes) -> str:
-    """Return a picture as an address that needs no network."""
+    """Return a PNG as a data URL."""
     return "data:image/png;base64," + base64.b64encode(png).decode("ascii")

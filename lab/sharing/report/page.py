@@ -1,7 +1,7 @@
-"""Writes the report. What is the user's is escaped by the template; what is drawn stands as JSON that no browser runs.
+"""Renders the report. The template escapes user input; figures are embedded as JSON that browsers do not execute.
 
-The file carries its own Content-Security-Policy: nothing is fetched from anywhere, and only the two scripts whose
-SHA-256 it names may run (Plotly and the few lines that draw). Styles may be inline, because Plotly writes them.
+The file has its own Content-Security-Policy: nothing is fetched, and only the two scripts whose SHA-256 it lists may
+run (Plotly and `draw.js`). Inline styles are allowed because Plotly needs them.
 """
 
 import base64
@@ -35,7 +35,7 @@ from lab.sharing.report.gather import Examination, examine_run
 from lab.sharing.source import Source
 from lab.sharing.tables import number_columns, shown
 
-EXAMINE_S = 40.0  # for the test images of all runs together
+EXAMINE_S = 40.0  # time budget for the test images of all runs together
 _KEY = "Thick: training, smoothed, with the raw values behind it. Points: validation. Diamonds: test."
 
 
@@ -50,7 +50,7 @@ class _Figure:
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """One row a run, as it is read. numbers: which columns are."""
+    """Display texts, one row per run. numbers: which columns hold numbers."""
 
     title: str
     columns: tuple[str, ...]
@@ -72,9 +72,9 @@ class _Run:
 
 
 def write_report(source: Source, runs: Sequence[RunRecord], *, examine_s: float = EXAMINE_S) -> str:
-    """Return one HTML document on these runs, about 5 MB because Plotly is inside.
+    """Return one HTML document on these runs, about 5 MB because it embeds Plotly.
 
-    examine_s: seconds that evaluating on test images may take, for all runs together.
+    examine_s: time budget in seconds for evaluation on test images, for all runs together.
     """
     curves = [RunCurves(run, source.store.points.read(run.id)) for run in runs]
     labels, swatches = run_labels(runs), _swatches(runs)
@@ -90,8 +90,8 @@ def write_report(source: Source, runs: Sequence[RunRecord], *, examine_s: float 
             _described(source, run, label=label, swatch=line, examine_s=examine_s / len(runs))
             for run, label, line in zip(runs, labels, swatches, strict=True)
         ],
-        plotly=Markup(get_plotlyjs()),  # noqa: S704  Plotly's own source, not the user's
-        drawing=Markup(_drawing()),  # noqa: S704  ours
+        plotly=Markup(get_plotlyjs()),  # noqa: S704  Plotly's source, not user input
+        drawing=Markup(_drawing()),  # noqa: S704  our own script
     )
 
 
@@ -103,7 +103,7 @@ def _template() -> jinja2.Template:
     environment.filters |= {
         "shown": shown,
         "percent": format_percent,
-        "defined": lambda share: format_percent(share) if share == share else "–",  # of a class that was never answered
+        "defined": lambda share: format_percent(share) if share == share else "–",  # NaN if undefined
         "moment": partial(format_moment, zone=UTC),
         "duration": format_duration,
     }
@@ -130,7 +130,7 @@ def _digest(script: str) -> str:
 
 
 def _tables(runs: Sequence[RunRecord]) -> list[_Table]:
-    """Return the results, which stand in one page's width, and what the runs of a comparison are and differ in."""
+    """Return the results and, for several runs, a second table of what they are and where they differ."""
     table = comparison_table(runs)
     first = table.columns.index(EPOCH)
     results = _part("Results", table, [0, *range(first, len(table.columns))])
@@ -146,15 +146,15 @@ def _part(title: str, table: Table, places: Iterable[int]) -> _Table:
 
 
 def _swatches(runs: Sequence[RunRecord]) -> list[Markup]:
-    """Return each run's line as an SVG; a run alone needs none."""
+    """Return each run's line style as an SVG; empty for a single run."""
     if len(runs) == 1:
         return [Markup("")]
     slots = line_slots(runs, {}, fold=True)
-    return [Markup(swatch(run_style(slots[run.id], dark=False))) for run in runs]  # noqa: S704  ours
+    return [Markup(swatch(run_style(slots[run.id], dark=False))) for run in runs]  # noqa: S704  no user input
 
 
 def _figures(curves: Sequence[RunCurves]) -> list[_Figure]:
-    """Return the charts that have something to show; a learning rate that never changed is a number, not a chart."""
+    """Return the figures of all report charts with a line; a constant learning rate, for example, has none."""
     found = []
     for chart in list_charts().values():
         if not chart.report:
@@ -172,10 +172,10 @@ def _figures(curves: Sequence[RunCurves]) -> list[_Figure]:
 
 
 def _data(text: str) -> Markup:
-    """Return JSON that can stand inside a script element: nothing in it can end the element."""
+    """Return JSON that is safe inside a script element: nothing in it can close the element."""
     strict = json.dumps(json.loads(text), allow_nan=False)
     safe = strict.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
-    return Markup(safe)  # noqa: S704  every character that means something to HTML is gone
+    return Markup(safe)  # noqa: S704  all HTML special characters have been replaced
 
 
 def _described(source: Source, run: RunRecord, *, label: str, swatch: Markup, examine_s: float) -> _Run:

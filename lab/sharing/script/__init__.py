@@ -1,1 +1,1 @@
-"""A run as one self-contained `train.py` of plain PyTorch that gives the same numbers to the last bit on a CPU."""
+"""A run as a `train.py` of PyTorch code that reproduces it, bit for bit on a CPU of the same kind."""

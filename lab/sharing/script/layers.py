@@ -1,9 +1,9 @@
-"""A network written as the constructor calls that build it, read off its modules.
+"""Describes a network by the constructor calls that build it, read from its modules.
 
-`describe` walks the modules; `Call.build` makes the calls, so that the caller can first check whether they give the same
-initial weights. A network whose weights are drawn in another order than its layers are listed cannot be written this way,
-nor can one with a module whose arguments are not its attributes: `describe` returns None, or the weights differ, and the
-network's builder is called instead.
+`describe` walks the modules; `Call.build` makes the calls, so that the caller can check that they give the same initial
+weights. This is not possible for a network whose weights are initialised in another order than its layers are listed
+(the weights differ) or with a module whose arguments are not attributes (`describe` returns None). Exported code then
+calls the network's builder instead.
 """
 
 import inspect
@@ -18,14 +18,14 @@ from torch import nn
 from lab.seeding import seed_everything
 
 _INDENT = "    "
-_WIDTH = 100  # a call longer than this is broken into lines
+_WIDTH = 100  # longer calls are broken into lines
 _POOLS = (nn.MaxPool2d, nn.AvgPool2d)
-_ALWAYS_SHOWN = ("p",)  # of dropout: a reader should not have to know torch's default
+_ALWAYS_SHOWN = ("p",)  # dropout's rate: readers should not have to know torch's default
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One constructor call. Arguments are plain values, or calls, or named layers (`Layers`)."""
+    """One constructor call. Arguments are plain values, calls, or named layers (`Layers`)."""
 
     type: type[nn.Module]
     arguments: tuple[Any, ...] = ()
@@ -33,16 +33,16 @@ class Call:
 
     @property
     def name(self) -> str:
-        """How the source calls the class: torch's own through `nn`."""
+        """Name of the class in the source; torch's own have the prefix `nn.`."""
         return f"nn.{self.type.__name__}" if _is_torch(self.type) else self.type.__name__
 
     def build(self) -> nn.Module:
-        """Make the call, in the order in which Python would evaluate the source."""
+        """Return the module that the call creates; arguments are evaluated in the order of the source."""
         positional = [_built(value) for value in self.arguments]
         return self.type(*positional, **{name: _built(value) for name, value in self.keywords})
 
     def source(self, level: int = 0) -> str:
-        """Write the call; `level` is how deep its line is indented."""
+        """Return the source of the call. level: indentation of its line."""
         parts = [*map(_plain, self.arguments), *(f"{name}={_plain(value)}" for name, value in self.keywords)]
         line = f"{self.name}({', '.join(parts)})"
         if len(line) + len(_INDENT) * level <= _WIDTH and "OrderedDict" not in line:
@@ -57,12 +57,12 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Layers:
-    """The named layers of a sequence."""
+    """The named layers of an `nn.Sequential`."""
 
     items: tuple[tuple[str, Call], ...]
 
     def source(self, level: int = 0) -> str:
-        """Write an OrderedDict, one layer a line."""
+        """Return the source of an OrderedDict, one layer per line."""
         pad = _INDENT * (level + 1)
         lines = [f"{pad}({name!r}, {call.source(level + 1)}),\n".replace("'", '"') for name, call in self.items]
         return "OrderedDict([\n" + "".join(lines) + _INDENT * level + "])"
@@ -83,7 +83,7 @@ def _built(value: Any) -> Any:
 
 
 def describe(module: nn.Module) -> Call | None:
-    """Return the call that builds a module like this one, None where it cannot be determined."""
+    """Return the call that builds a module like this one, None if it cannot be determined."""
     if isinstance(module, nn.Sequential):
         return _describe_sequence(module)
     arguments = _arguments(module)
@@ -91,7 +91,7 @@ def describe(module: nn.Module) -> Call | None:
 
 
 def used_types(call: Call) -> Iterator[type[nn.Module]]:
-    """Yield the classes of a description that are not torch's, inner ones first."""
+    """Yield the classes of a description that do not belong to torch, inner ones first."""
     values = [*call.arguments, *(value for _, value in call.keywords)]
     for value in values:
         inner = [c for _, c in value.items] if isinstance(value, Layers) else [value] if isinstance(value, Call) else []
@@ -111,7 +111,7 @@ def _describe_sequence(module: nn.Sequential) -> Call | None:
     own = {} if _is_torch(type(module)) else vars(type(module))
     if len(calls) < len(items) or "__init__" in own:
         return None
-    # A subclass that adds nothing but a name is an ordinary sequence to a reader.
+    # A subclass that adds nothing but a name is written as an ordinary nn.Sequential.
     kind: type[nn.Module] = type(module) if any(map(inspect.isfunction, own.values())) else nn.Sequential
     if [name for name, _ in calls] == [str(index) for index in range(len(calls))]:
         return Call(kind, tuple(call for _, call in calls))
@@ -119,7 +119,7 @@ def _describe_sequence(module: nn.Sequential) -> Call | None:
 
 
 def _arguments(module: nn.Module) -> tuple[tuple[Any, ...], tuple[tuple[str, Any], ...]] | None:
-    """Return the arguments of the constructor, without those that equal its defaults."""
+    """Return positional and keyword arguments of the constructor, without defaults; None if they are not attributes."""
     positional, keywords = [], []
     for parameter in list(inspect.signature(type(module).__init__).parameters.values())[1:]:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD) or parameter.name in ("device", "dtype"):
@@ -151,12 +151,12 @@ def _is_default(module: nn.Module, parameter: inspect.Parameter, value: Any) -> 
     if isinstance(module, _POOLS) and parameter.name == "stride":
         return bool(value == _value(module, "kernel_size"))
     if isinstance(value, Call):
-        return value == Call(nn.Identity)  # what stands for "none" in a residual block
+        return value == Call(nn.Identity)  # represents "none" in a residual block
     return type(value) is type(parameter.default) and value == parameter.default
 
 
 def same_weights(call: Call, network: nn.Module, *, seed: int) -> bool:
-    """Whether the call gives the weights that the network was built with after seeding; torch's generator is put back."""
+    """Whether the call, after seeding, gives the network's initial weights; torch's generator state is restored."""
     state = torch.get_rng_state()
     try:
         seed_everything(seed)

@@ -1,7 +1,7 @@
-"""The modules that an exported `train.py` imports, as files to lie beside it: whole and unchanged but for the package's name.
+"""Collects the lab's modules that an exported `train.py` imports. They are shipped unchanged but for the package name.
 
-Which ones is read from the import statements, those of the script first, so nothing is listed by hand. The name changes
-because a folder called `lab` beside a script written into a checkout would be the lab itself.
+The modules are found by following import statements, starting with those of the script, so that there is no list to
+maintain. The package is renamed because a folder `lab` next to a script in a checkout would be the lab itself.
 """
 
 import ast
@@ -13,18 +13,18 @@ from pathlib import Path
 
 OURS, SHIPPED = "lab", "convlab"
 _NAME = re.compile(rf"(?<![\w./]){OURS}(?=\.\w|\s+import\b)")
-_DISTRIBUTIONS = {"sklearn": "scikit-learn"}  # where the name to install is not the name to import
+_DISTRIBUTIONS = {"sklearn": "scikit-learn"}  # import name -> distribution name, if they differ
 
 
 def rename(source: str) -> str:
-    """Return the source with `lab.…` renamed to `convlab.…`, in imports and in text."""
+    """Return the source with `lab.…` renamed to `convlab.…`, in imports and in other text."""
     return _NAME.sub(SHIPPED, source)
 
 
 def collect_modules(source: str) -> dict[str, str]:
-    """Return the source of every module that a piece of source imports from the lab, directly or not, by module name.
+    """Return the sources of all modules that `source` imports from the lab, directly or indirectly, by module name.
 
-    A package is its `__init__` module, and whoever imports `a.b.c` imports `a` and `a.b` too.
+    A package counts as its `__init__` module, and an import of `a.b.c` also imports `a` and `a.b`.
     """
     found: dict[str, str] = {}
     pending = list(_modules(source))
@@ -38,7 +38,7 @@ def collect_modules(source: str) -> dict[str, str]:
 
 
 def package_files(modules: Mapping[str, str]) -> dict[str, bytes]:
-    """Return the modules as files by their path below the script's folder, under the shipped name."""
+    """Return the renamed modules as files, by their paths below the script's folder."""
     files = {}
     for name, source in modules.items():
         inner = "/__init__.py" if _path(name).name == "__init__.py" else ".py"
@@ -47,14 +47,14 @@ def package_files(modules: Mapping[str, str]) -> dict[str, bytes]:
 
 
 def required_distributions(*sources: str) -> tuple[str, ...]:
-    """Return what has to be installed for these sources to run, torch and NumPy first."""
+    """Return the distributions that these sources need to be installed, torch and NumPy first."""
     tops = {name.split(".")[0] for source in sources for name, _ in _imports(source)}
     needed = {_DISTRIBUTIONS.get(top, top) for top in tops - sys.stdlib_module_names - {OURS, SHIPPED}}
     return tuple(sorted(needed, key=lambda name: (name not in ("torch", "numpy"), name != "torch", name)))
 
 
 def _modules(source: str) -> Iterator[str]:
-    """Yield the lab's modules that a piece of source imports."""
+    """Yield the lab's modules that `source` imports directly."""
     for module, name in _imports(source):
         if module.split(".")[0] == OURS:
             inner = f"{module}.{name}"
@@ -62,7 +62,7 @@ def _modules(source: str) -> Iterator[str]:
 
 
 def _imports(source: str) -> Iterator[tuple[str, str]]:
-    """Yield (module, name imported from it or ""), wherever in the source the statement stands."""
+    """Yield (module, name imported from it or "") for all import statements, including nested ones."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from ((alias.name, "") for alias in node.names)
@@ -86,5 +86,5 @@ def _parents(name: str) -> Iterator[str]:
 def _path(name: str) -> Path:
     spec = importlib.util.find_spec(name)
     if spec is None or spec.origin is None:
-        raise ModuleNotFoundError(f"{name} is imported by exported code, but it is not there", name=name)
+        raise ModuleNotFoundError(f"Exported code imports {name}, which does not exist", name=name)
     return Path(spec.origin)

@@ -1,7 +1,7 @@
-"""Writes `train.py`: the run's settings, data and network go into a template, everything else it imports lies beside it.
+"""Writes `train.py`: a template filled with the run's settings, data and network, and the modules that it imports.
 
-What decides the bits is the same code on both sides, the loop included. `tests/sharing/test_script.py` runs the result in
-a process of its own and compares weights and metrics with the run's, bit for bit.
+Everything that affects the result, including the training loop, is the lab's own code. `tests/sharing/test_script.py`
+runs the script in a separate process and compares weights and metrics with the run's, bit for bit.
 """
 
 import json
@@ -26,7 +26,7 @@ from lab.sharing.script.package import collect_modules, package_files, rename, r
 from lab.sharing.source import Source
 from lab.training.checkpoint import weights_digest
 
-_HIDDEN = ("device", "devices", "keep_mb")  # settings of the lab around a training
+_HIDDEN = ("device", "devices", "keep_mb")  # settings of the lab that do not apply to a script
 _OWN_IMPORTS = (
     "from lab.config import RunConfig",
     "from lab.seeding import seed_everything",
@@ -50,14 +50,14 @@ _STANDARD = ("argparse", "json", "collections", "pathlib")
 
 
 def write_script(source: Source, run: RunRecord) -> dict[str, bytes]:
-    """Return a `train.py` that repeats the run as "", and the modules it imports by their paths beside it.
+    """Return a `train.py` that reproduces the run, under "", and the modules it imports, by their relative paths.
 
-    Raises `InputError` for a fork: it begins with a state that no settings describe.
+    Raises `InputError` for a fork, whose initial state is not determined by its settings.
     """
     if run.config.fork_of:
         raise InputError(
-            f"Run {run.name or run.id} is a fork: it goes on from epoch {run.config.fork_epoch} of run "
-            f"{run.config.fork_of}, which code of its own cannot repeat. Export its weights, or the code of that run."
+            f"Run {run.name or run.id} is a fork: it continues from epoch {run.config.fork_epoch} of run "
+            f"{run.config.fork_of}, which exported code cannot reproduce. Export its weights, or the code of that run."
         )
     values = _values(source, run)
     body = _template().render(values, imports="", requirements="")
@@ -74,14 +74,14 @@ def _template() -> jinja2.Template:
     text = (resources.files("lab.sharing.script") / "train.py.jinja").read_text(encoding="utf-8")
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined,
-        autoescape=False,  # noqa: S701  this writes Python, not HTML, and no text of the user's goes in
+        autoescape=False,  # noqa: S701  the output is Python, not HTML, and contains no user input
         keep_trailing_newline=True,
     )
     return environment.from_string(text)
 
 
 def _values(source: Source, run: RunRecord) -> dict[str, Any]:
-    """Return what the template is filled with."""
+    """Return the variables of the template."""
     config, arch, spec = run.config, get_architecture(run.config.arch), get_dataset_spec(run.config.dataset)
     mean, std = source.weights.normalization(run)
     reader = _reader(spec)
@@ -95,7 +95,7 @@ def _values(source: Source, run: RunRecord) -> dict[str, Any]:
         "arch_title": arch.title,
         "torch_version": (run.environment.torch or str(torch.__version__)).split()[0],
         "threads": run.environment.threads or torch.get_num_threads(),
-        "processor": repr(run.environment.name or "an unknown processor"),  # a bundle's text: only as a literal
+        "processor": repr(run.environment.name or "an unknown processor"),  # may come from a bundle: quote it
         "device": torch.device(str(run.device or "cpu")).type,
         "init_from": config.init_from,
         "note": reader.note,
@@ -112,12 +112,12 @@ def _values(source: Source, run: RunRecord) -> dict[str, Any]:
 
 def _reader(spec: DatasetSpec) -> ExportedReader:
     if spec.exported is None:
-        raise InputError(f"How exported code reads {spec.title} is not written down: export another format.")
+        raise InputError(f"{spec.title} has no reader for exported code: export another format.")
     return spec.exported
 
 
 def _settings(config: RunConfig) -> list[tuple[str, str]]:
-    """Return (name, source of the value) of every setting that decides the result, and of others that were changed."""
+    """Return (name, source of the value) of every setting that affects the result, and of others that were changed."""
     shown = []
     for spec in config.specs().values():
         value = getattr(config, spec.name)
@@ -132,7 +132,7 @@ def _remarks(run: RunRecord) -> list[str]:
     if run.state is not RunState.FINISHED:
         found.append(f"The run is {run.state.value}; this script trains its configuration to the end.")
     if run.device and not run.device.startswith("cpu"):
-        found.append(f"The run was trained on {run.device}, where equal bits are not promised.")
+        found.append(f"The run was trained on {run.device}, where bitwise equal results are not guaranteed.")
     if run.config.devices > 1:
         found.append(
             f"The run was trained on {run.config.devices} devices; on one, its results differ within rounding."
@@ -141,19 +141,19 @@ def _remarks(run: RunRecord) -> list[str]:
 
 
 def _expected(source: Source, run: RunRecord) -> str:
-    """Return the digest of the weights that a finished run ended with, "" where they are not saved."""
+    """Return the digest of a finished run's final weights, "" if they are not saved."""
     final = run.summary.final_epoch
     if run.state is not RunState.FINISHED or final is None or not source.weights.list(run.id):
         return ""
     try:
         loaded = source.weights.load(run.id, epoch=final)
-    except (InputError, ArtifactError):  # dropped to stay within the disk budget, or damaged: the code needs no weights
+    except (InputError, ArtifactError):  # deleted to stay within the disk budget, or damaged: code needs no weights
         return ""
     return weights_digest(loaded.network.state_dict())
 
 
 def _network(config: RunConfig) -> tuple[str, list[str], list[str]]:
-    """Return (source, imports, frozen parameters): layer by layer where that gives the same weights, else the builder."""
+    """Return (source, imports, frozen parameters): layer by layer if that gives the same weights, else the builder."""
     with torch.random.fork_rng(devices=[]):
         seed_everything(config.seed)
         network = build_from_config(config)
@@ -175,13 +175,13 @@ def _built(config: RunConfig) -> tuple[str, list[str]]:
 
 
 def _is_used(line: str, body: str) -> bool:
-    """Whether a name that an import line brings stands in the source."""
+    """Whether `body` uses a name that the import line defines."""
     names = line.split(" as ")[-1].split("import ")[-1].split(", ")
     return any(re.search(rf"\b{re.escape(name)}\b", body) for name in names)
 
 
 def _sorted_imports(lines: list[str]) -> str:
-    """Write imports as isort does: Python's own, others, the package beside the script; plain ones first."""
+    """Return imports sorted as by isort: standard library, third party, the shipped package; plain imports first."""
     groups: tuple[list[str], list[str], list[str]] = ([], [], [])
     for line in _joined(lines):
         top = line.split()[1].split(".")[0]
@@ -190,7 +190,7 @@ def _sorted_imports(lines: list[str]) -> str:
 
 
 def _joined(lines: list[str]) -> list[str]:
-    """Return sorted import lines, the names of one module in one line."""
+    """Return sorted import lines, with all names of a module on one line."""
     plain = sorted(line for line in set(lines) if line.startswith("import "))
     names: dict[str, set[str]] = {}
     for line in set(lines).difference(plain):
