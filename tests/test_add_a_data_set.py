@@ -134,7 +134,9 @@ def test_a_colour_picture_is_read_and_a_drawing_is_refused_in_one_sentence(
     assert answer["label"] == "green"
     with pytest.raises(SystemExit):
         ask("predict", run.id, str(path), "--sketch")
-    assert "Colours has colour images, so drawings and photos cannot be made to look like it" in capsys.readouterr().err
+    assert (
+        "Colours has colour images, so drawings and photos cannot be converted to match it" in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -240,11 +242,11 @@ def test_absent_files_that_no_address_offers_are_to_be_put_there(lab: Lab, tmp_p
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({}, "is registered already: choose another id"),
-        ({"id": "Colours 2"}, "use small letters, digits and hyphens"),
-        ({"id": "drawings-mnist-0123456789ab"}, "use small letters, digits and hyphens"),
+        ({}, "is already registered: choose another id"),
+        ({"id": "Colours 2"}, "use lower-case letters, digits and hyphens"),
+        ({"id": "drawings-mnist-0123456789ab"}, "use lower-case letters, digits and hyphens"),
         ({"id": "x", "description": ""}, "needs a description and a source"),
-        ({"id": "x", "classes": ("one",)}, "has 1 classes, but it takes two"),
+        ({"id": "x", "classes": ("one",)}, "has 1 classes, but needs at least two"),
         ({"id": "x", "channels": 0}, "every number must be at least 1"),
         ({"id": "x", "recipe": MNIST}, r"its recipe makes drawings of \(1, 28, 28\)"),
     ],

@@ -1,1 +1,1 @@
-"""Records to Plotly figures, numbers first."""
+"""Plotly figures of run records: each module computes the numbers first, then draws them."""

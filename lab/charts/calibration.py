@@ -10,7 +10,10 @@ from lab.formatting import format_percent, plural
 def calibration_figure(
     confidence: np.ndarray, accuracy: np.ndarray, count: np.ndarray, *, dark: bool = False
 ) -> go.Figure:
-    """Return accuracy over confidence, a point a bin, its area by the number of images. Arrays by bin, as in `Calibration`."""
+    """Return the reliability diagram: one point per bin, whose area grows with the number of images in it.
+
+    The arrays have one entry per bin, as in `Calibration`.
+    """
     full = count > 0
     share = count[full] / max(1, count.sum())
     figure = go.Figure()

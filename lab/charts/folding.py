@@ -1,4 +1,7 @@
-"""Repeats of one setting, runs that differ in seed or fold, as one line: their mean, and from three runs on a band of one standard deviation."""
+"""Repeats of one setting (runs that differ in seed or fold) as one line: their mean, with a band from three runs on.
+
+The band is one standard deviation wide on each side of the mean.
+"""
 
 from collections.abc import Sequence
 
@@ -9,7 +12,7 @@ from lab.spread import LEAST
 
 
 def fold(group: Sequence[Sequence[Line]], *, label: str) -> list[Line]:
-    """Return one run's lines that stand for several runs, under one label."""
+    """Return the lines of several runs folded into one set of lines with one label."""
     folded = []
     for first in group[0]:
         same = (first.kind, first.before_fork)
@@ -21,10 +24,10 @@ def fold(group: Sequence[Sequence[Line]], *, label: str) -> list[Line]:
 def _folded(first: Line, members: Sequence[Line]) -> Line:
     x = _common_x(members)
     values = np.stack([_at(line, x) for line in members])
-    values = np.where(np.isfinite(values), values, np.nan)  # with one value missing there is no mean: a gap
+    values = np.where(np.isfinite(values), values, np.nan)  # the mean has a gap where any value is not finite
     with np.errstate(over="ignore", invalid="ignore"):
         mean, spread = values.mean(axis=0), values.std(axis=0, ddof=1)
-    # A band that a logarithmic axis can show: never below the lowest value there was.
+    # On a logarithmic axis the band must stay positive, so it does not go below the lowest positive value.
     low = np.where((mean - spread <= 0) & (values.min(axis=0) > 0), values.min(axis=0), mean - spread)
     return first._replace(
         runs=tuple(run for line in members for run in line.runs),
@@ -42,7 +45,7 @@ def _folded(first: Line, members: Sequence[Line]) -> Line:
 
 
 def _mean_dropped(members: Sequence[Line]) -> tuple[tuple[int, float], ...]:
-    """Return what all members dropped at the same steps, with the mean of their values."""
+    """Return the dropped steps with the mean of their values, if all members dropped the same steps, else nothing."""
     steps = [[step for step, _ in line.dropped] for line in members]
     if not steps[0] or any(other != steps[0] for other in steps):
         return ()
@@ -59,7 +62,7 @@ def _common_x(members: Sequence[Line]) -> np.ndarray:
 
 
 def _at(line: Line, x: np.ndarray) -> np.ndarray:
-    """Return a line's values at these places; between two values of which one is no number, there is none."""
+    """Return a line's values at these x positions; next to a non-finite value the interpolation is NaN."""
     if line.x.size == x.size and np.array_equal(line.x, x):
         return line.y
     y = np.where(np.isfinite(line.y), line.y, np.nan)

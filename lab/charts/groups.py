@@ -1,4 +1,4 @@
-"""Runs grouped by one setting: mean and standard deviation of their results, as a table and as bars."""
+"""Runs grouped by one setting: the mean and standard deviation of their results, as a table and as bars."""
 
 import math
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from lab.spread import Spread, spread_of
 
 
 class Group(NamedTuple):
-    """The runs that share a value of the setting; results by key of `list_results()`, of those that have ended."""
+    """The runs that share a value of the setting. results: by key of `list_results()`, of the runs that have ended."""
 
     value: str
     runs: tuple[RunRecord, ...]
@@ -28,7 +28,7 @@ class Group(NamedTuple):
 
 
 def group_info(runs: Sequence[RunRecord], by: str) -> tuple[Group, ...]:
-    """Return the runs by the value of one setting, in the order of the values. Raises `InputError`."""
+    """Return the runs grouped by one setting, in the order of its values. Raises `InputError` if it is unknown."""
     if by not in FIELDS:
         raise InputError(f"Runs cannot be grouped by {by!r}. {near_miss(by, FIELDS)}")
     values: dict[str, tuple[Any, list[RunRecord]]] = {}
@@ -50,19 +50,19 @@ def group_info(runs: Sequence[RunRecord], by: str) -> tuple[Group, ...]:
 
 
 def _ended(run: RunRecord, key: str) -> Any:
-    """Return a result of a run that has ended; early results of a running one would distort the mean."""
+    """Return a result of a run that has ended, else None: early results of a running one would distort the mean."""
     return None if run.state.live else result_of(run, key)
 
 
 def bar_limits(groups: Sequence[Group], result: str) -> Limits | None:
-    """Return where bars are cut so that one diverged group does not flatten the others; None where all are shown."""
+    """Return the values at which bars are cut so that a diverged group does not flatten the others; None for no cut."""
     spreads = [spread for group in groups if (spread := group.results.get(result)) is not None]
     limits = sound_limits([np.array([spread.mean]) for spread in spreads]) if is_unbounded(result) else None
     return None if limits is None else Limits(limits.low * (1 + MARGIN), limits.high * (1 + MARGIN))
 
 
 def _beyond(groups: Sequence[Group], result: str) -> list[tuple[Group, float, float]]:
-    """Return the groups whose bars are cut, with their means and the edge at which they are."""
+    """Return the groups whose bars are cut, each with its mean and the edge of the axis."""
     limits = bar_limits(groups, result)
     if limits is None:
         return []
@@ -73,13 +73,13 @@ def _beyond(groups: Sequence[Group], result: str) -> list[tuple[Group, float, fl
 
 
 def cut_note(groups: Sequence[Group], result: str) -> str:
-    """Return a sentence on the bars that are cut at the axis, with their true values; "" for none."""
+    """Return a sentence that lists the bars cut at the axis with their true values; "" for none."""
     parts = [f"{group.value} ({format_short(mean)})" for group, mean, _ in _beyond(groups, result)]
     return f"Beyond the axis: {', '.join(parts)}." if parts else ""
 
 
 def group_figure(groups: Sequence[Group], result: str, *, by: str, dark: bool = False, height: int = 360) -> go.Figure:
-    """Draw one bar a value with one standard deviation (from three runs on), and the single runs as points on it."""
+    """Draw one bar per value with its standard deviation (from three runs on) and the individual runs as points."""
     figure = go.Figure()
     _add_means(figure, groups, result, dark=dark)
     singles = [
@@ -107,7 +107,7 @@ def group_figure(groups: Sequence[Group], result: str, *, by: str, dark: bool = 
             yaxis={
                 "tickformat": "~%" if is_share(result) else None,
                 "range": cut or (limits and list(limits)),
-                "title": {"text": "the axis does not begin at 0" if cut else None, "font": {"size": 11}},
+                "title": {"text": "the axis does not start at 0" if cut else None, "font": {"size": 11}},
             },
         )
     )
@@ -137,12 +137,12 @@ def _add_singles(figure: go.Figure, singles: Sequence[tuple[str, Any]], *, dark:
         mode="markers",
         marker={"color": run_style(1, dark=dark).colour, "size": 7, "symbol": "circle-open", "line": {"width": 2}},
         hoverinfo="skip",
-        name="single runs",
+        name="individual runs",
     )
 
 
 def _add_beyond(figure: go.Figure, beyond: Sequence[tuple[Group, float, float]], *, dark: bool) -> None:
-    """Mark bars that are cut at an edge of the axis with their true means."""
+    """Mark the bars that are cut at an edge of the axis with their true means."""
     figure.add_scatter(
         x=[plain_text(group.value) for group, _, _ in beyond],
         y=[0.97 * edge for _, _, edge in beyond],
@@ -162,7 +162,7 @@ def _add_beyond(figure: go.Figure, beyond: Sequence[tuple[Group, float, float]],
 
 
 def _range(values: Sequence[float], *, share: bool) -> list[float] | None:
-    """Return an axis on which accuracies above one half can be distinguished; None lets it begin at zero."""
+    """Return an axis range that separates accuracies above one half; None for an axis that starts at zero."""
     if not share or not values or min(values) < 0.5:
         return None
     padding = max(0.002, (max(values) - min(values)) * 0.6)

@@ -1,4 +1,4 @@
-"""One run's series as lines of a chart: x positions, thinning, and what an axis cannot show."""
+"""One run's series as lines of a chart: x positions, thinning, and the values that an axis cannot show."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from lab.charts.thinning import MAX_BUCKETS, Thinned, thin, thin_log
 from lab.metrics import TRAIN_LOSS
 from lab.runs.records import RunRecord, Series
 
-MOST_GAPS = 200  # stretches without a number that a smoothed line shows as gaps
+MOST_GAPS = 200  # non-finite stretches that a smoothed line shows as gaps
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class RunCurves:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One run as it is to be drawn. seedless: its label where runs of other seeds are the same line."""
+    """One run and how it is drawn. seedless: the label to use if runs with other seeds share its line."""
 
     curves: RunCurves
     label: str
@@ -37,7 +37,7 @@ class Curve:
 
     @property
     def run(self) -> RunRecord:
-        """The run itself."""
+        """The run."""
         return self.curves.run
 
     @property
@@ -47,14 +47,14 @@ class Curve:
 
 
 class NonFinite(NamedTuple):
-    """A stretch of values that are not finite: where it begins, and what the first one is."""
+    """A stretch of non-finite values: its first x position and the name of its first value."""
 
     x: float
     name: str
 
 
 class Measured(NamedTuple):
-    """Every value of a series, at its place on the x axis; steps is empty where runs were folded."""
+    """Every value of a series with its x position. steps is empty if runs were folded."""
 
     x: np.ndarray
     value: np.ndarray
@@ -62,12 +62,12 @@ class Measured(NamedTuple):
 
 
 class Line(NamedTuple):
-    """One line of the chart. x and y have one length; low and high are a band around y, or empty.
+    """One line of the chart. x and y have the same length; low and high are a band around y, or empty.
 
     kind: "train" (smoothed), "val", "test", "plain", "constant" (a learning rate that never changed) or "dots" (points
-    that are not joined). raw_x, raw_y: thinned raw points, for "train" of a single run. total: points the line stands
-    for. slot: the first run's, which gives the colour. dropped: step and value that a logarithmic x axis cannot show.
-    before_fork: whether this is the part of a fork's curve that it has from the run it goes on from.
+    that are not joined). raw_x, raw_y: thinned raw points, for "train" of a single run. total: number of points that
+    the line represents. slot: slot of the first run, which determines the colour. dropped: (step, value) pairs that a
+    logarithmic x axis cannot show. before_fork: whether a fork inherited this part of its curve from its parent run.
     """
 
     label: str
@@ -91,7 +91,7 @@ NONE = np.empty(0)
 
 
 def line_of(one: Curve, series: Series, kind: str) -> Line:
-    """Return a series as a line; step-level ones ("train") are smoothed and thinned."""
+    """Return a series as a line; a step-level series ("train") is smoothed and thinned."""
     dropped: tuple[tuple[int, float], ...] = ()
     if one.log_x:
         series, dropped = _positive_part(one, series)
@@ -119,7 +119,7 @@ def line_of(one: Curve, series: Series, kind: str) -> Line:
 
 
 def fork_lines(one: Curve, series: Series, kind: str) -> list[Line]:
-    """Return a series as lines: of a fork the part before the fork, and its own, which begins where that ends."""
+    """Return a series as lines. A fork has two: the part before the fork, and its own, which starts where that ends."""
     steps = steps_per_epoch(one.curves)
     if not one.run.config.fork_epoch or not steps:
         return [line_of(one, series, kind)]
@@ -149,9 +149,9 @@ def _smoothed(one: Curve, series: Series, line: Line) -> Line:
 
 
 def _chosen(series: Series) -> np.ndarray:
-    """Return the indices of about MAX_BUCKETS points, evenly spread over a logarithmic axis, with both ends and every gap.
+    """Return the indices of about MAX_BUCKETS points, evenly spaced on a logarithmic axis, with both ends and the gaps.
 
-    Buckets of equal width would leave nothing of the first steps there.
+    On such an axis, buckets of equal width would hide the first steps.
     """
     count = series.step.size
     if count <= MAX_BUCKETS:
@@ -163,13 +163,13 @@ def _chosen(series: Series) -> np.ndarray:
 
 
 def stretch_starts(value: np.ndarray) -> np.ndarray:
-    """Return the indices at which a stretch of NaN or of one infinity begins."""
+    """Return the indices at which a stretch of NaN, of +inf or of -inf begins."""
     kind = np.where(np.isnan(value), 1, np.where(np.isposinf(value), 2, np.where(np.isneginf(value), 3, 0)))
     return np.flatnonzero((kind > 0) & (np.diff(kind, prepend=0) != 0))
 
 
 def steps_per_epoch(one: RunCurves) -> int | None:
-    """Return the steps of one epoch, from the run's progress or its first whole epoch; None before that."""
+    """Return the steps per epoch from the run's progress or its first complete epoch; None if neither is known yet."""
     known = one.run.steps_per_epoch
     if known:
         return known
@@ -178,7 +178,7 @@ def steps_per_epoch(one: RunCurves) -> int | None:
 
 
 def x_values(one: RunCurves, step: np.ndarray, time_s: np.ndarray, x: str) -> np.ndarray:
-    """Return where points stand on the axis: steps, epochs, seconds, or (wall) milliseconds since the epoch."""
+    """Return x positions: steps, epochs, seconds ("relative") or milliseconds since the Unix epoch ("wall")."""
     if x == "epoch":
         return step / float(steps_per_epoch(one) or 1)
     if x == "relative":

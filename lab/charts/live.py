@@ -1,9 +1,9 @@
-"""What a live chart is sent: the newest part of a run's curves as strict JSON values, and where it may go on from.
+"""The payload of a live chart: the newest part of a run's curves as strict JSON values, and the reader's new position.
 
-The position (`since`) is opaque to the reader: the run's lease and one `Cursor` a series. A resumed run has a new lease
-and may write steps again, so its readers are sent everything once. NaN and infinities are not JSON: a value that is not
-finite travels as null in `value` (a gap) and by name in `non_finite` (a marker). Where an axis ends and what lies beyond it is
-decided here for both themes and all settings, by the rule of `ranges.py`, as in the comparison of runs.
+The position (`since`) is opaque to the reader: the run's lease and one `Cursor` per series. A resumed run has a new
+lease and may rewrite steps, so its readers are sent everything again. JSON has no NaN and no infinity: a non-finite
+value is sent as null in `value` (a gap) and by name in `non_finite` (a marker). The ends of the axes and the values
+beyond them are determined here, for both themes and all settings, by the rule in `ranges.py`, as for comparisons.
 """
 
 import math
@@ -24,7 +24,7 @@ from lab.runs.records import Series
 from lab.strict_json import number_name
 
 _DIGITS = 6  # significant digits of a value: a chart shows three
-_LEASE = re.compile(r"[0-9]{1,15}")  # str.isdigit also takes "²", which int() refuses
+_LEASE = re.compile(r"[0-9]{1,15}")  # str.isdigit also accepts "²", which int() rejects
 
 
 def live_charts() -> tuple[ChartSpec, ...]:
@@ -33,20 +33,20 @@ def live_charts() -> tuple[ChartSpec, ...]:
 
 
 def series_groups() -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the names of the series that the live view is sent: those of every batch, and those of evaluations."""
+    """Return the names of the live view's series: those recorded at every batch, and those recorded at evaluations."""
     charts = live_charts()
     dense = tuple(chart.dense.id for chart in charts if chart.dense)
     return dense, tuple(metric.id for chart in charts for metric in chart.sparse)
 
 
 def live_series() -> tuple[str, ...]:
-    """Return the names of all these series."""
+    """Return the names of all series of the live view."""
     dense, sparse = series_groups()
     return dense + sparse
 
 
 def live_list() -> list[dict[str, Any]]:
-    """Return the charts of the live view and their metrics as JSON values, which its JavaScript draws."""
+    """Return the charts of the live view and their metrics as JSON values, for its JavaScript."""
     return [
         {
             "id": chart.id,
@@ -72,11 +72,12 @@ def _listed(metric: MetricSpec) -> dict[str, str]:
 
 
 def live_payload(points: Mapping[str, Series], *, since: str, lease: int, complete: bool) -> dict[str, Any]:
-    """Return `{"since", "replace", "total", "series", "newest", "charts", "remarks"}` for a reader at `since` ("": new).
+    """Return `{"since", "replace", "total", "series", "newest", "charts", "remarks"}` for a reader at `since`.
 
-    `series` has only what is new; with `replace` the reader drops all it has. `total` counts the steps of the run;
-    `newest` has each series' last step and its value as text. `charts` and `remarks` (see `_chart` and `_remarks`) look at every
-    point, so they come only with new ones. A `since` that this function did not write raises `InputError`.
+    since: the reader's position; "" for a new reader. `series` has only the new points; with `replace` the reader
+    discards all it has. `total` counts the steps of the run. `newest` has each series' last step and its value as text.
+    `charts` and `remarks` (see `_chart` and `_notes`) depend on every point, so they are sent only with new points.
+    Raises `InputError` if this function did not issue `since`.
     """
     known = _read_position(since, lease=lease)
     present = {name: points[name] for name in live_series() if name in points and len(points[name].step)}
@@ -100,7 +101,7 @@ def live_payload(points: Mapping[str, Series], *, since: str, lease: int, comple
 
 
 def _newest(series: Series) -> list[Any]:
-    """Return the last step and its value as text for people."""
+    """Return the last step and its value as display text."""
     value = float(series.value[-1])
     text = format_metric(series.name, value) if math.isfinite(value) else number_name(value)
     return [int(series.step[-1]), text]
@@ -119,10 +120,10 @@ def _present(points: Mapping[str, Series], chart: ChartSpec) -> list[str]:
 
 
 def _chart(points: Mapping[str, Series], chart: ChartSpec) -> dict[str, Any]:
-    """Return the ends of the y axis (`range`, and `log_range` in powers of ten; None: all of it is shown), and marks.
+    """Return marks and the ends of the y axis (`range`, `log_range` in powers of ten; None if all values are shown).
 
-    `beyond`: where values leave that axis; `below`: where values of 0 or less leave a logarithmic one; each as series,
-    step, seconds, written value and whether above.
+    `beyond`: where values leave that axis; `below`: where values of 0 or less leave a logarithmic axis. Each mark has
+    the series, step, seconds, formatted value and whether it is above the axis.
     """
     limits, names = _limits(points, chart), _present(points, chart)
     values = [points[name].value for name in names]
@@ -146,10 +147,10 @@ def _times(seconds: np.ndarray) -> list[float | None]:
 
 
 def _notes(points: Mapping[str, Series]) -> dict[str, str]:
-    """Return notes on what the charts leave out, by the setting that leaves it out: "" for nothing."""
+    """Return notes on what the charts leave out, by the setting responsible; "" if nothing is left out."""
     leaving = [text for chart in live_charts() if (text := _leaving(points, chart))]
     start = {n: s for n, s in points.items() if s.step[0] == 0}
-    timeless = {n: s for n, s in start.items() if not s.time_s[0] > 0}  # the others are on an axis of time
+    timeless = {n: s for n, s in start.items() if not s.time_s[0] > 0}  # the others have a place on a time axis
     logarithmic = [name for chart in live_charts() if chart.quantity.unbounded for name in _present(points, chart)]
     below = [metric_title(name) for name in logarithmic if excursions(points[name].value, None, log=True)]
     rates = points.get(LEARNING_RATE.id)
@@ -158,20 +159,22 @@ def _notes(points: Mapping[str, Series]) -> dict[str, str]:
         "log_x": _not_on_log_axis(start),
         "log_time": _not_on_log_axis(timeless),
         "log_y": f"Values of 0 or less ({', '.join(below)}) are not on a logarithmic axis." if below else "",
-        LEARNING_RATE.chart_id: "The learning rate was recorded once an epoch, so what the schedule did between these points is not shown."
+        LEARNING_RATE.chart_id: (
+            "The learning rate was recorded once per epoch, so the schedule between these points is not shown."
+        )
         if rates is not None and recorded_by_epoch(rates)
         else "",
     }
 
 
 def _not_on_log_axis(start: Mapping[str, Series]) -> str:
-    """Say which first values a logarithmic axis across has no place for."""
+    """Return a sentence on the values at step 0, which a logarithmic x axis cannot show; "" for none."""
     values = [f"{metric_title(name)} {format_metric(name, s.value[0], digits=1)}" for name, s in start.items()]
     return f"Step 0 ({', '.join(values)}) is not on a logarithmic axis." if values else ""
 
 
 def _leaving(points: Mapping[str, Series], chart: ChartSpec) -> str:
-    """Say which of a chart's curves leaves it first, where, and how far it goes."""
+    """Return a sentence on the curve that leaves a chart first: where, and how far it goes; "" for none."""
     limits = _limits(points, chart)
     found = [(n, one) for n in _present(points, chart) for one in excursions(points[n].value, limits)]
     if not found:
@@ -219,5 +222,5 @@ def _values(part: Thinned) -> dict[str, Any]:
 
 
 def json_numbers(values: np.ndarray) -> list[float | None]:
-    """Return values with six significant digits, None where they are not finite."""
+    """Return values with six significant digits, None for non-finite ones."""
     return [float(f"{v:.{_DIGITS}g}") if math.isfinite(v) else None for v in values.tolist()]

@@ -1,4 +1,4 @@
-"""What stands above a run's live charts: its progress while it trains, its results once it has ended, both as texts."""
+"""The facts shown above a run's live charts: its progress while it trains, its results once it has ended, as texts."""
 
 import hashlib
 import math
@@ -11,30 +11,30 @@ from lab.runs.headline import BEST, LAST, UNTESTED
 from lab.runs.records import RunRecord, RunState
 from lab.training.schedules import is_constant
 
-_LARGE_LOSS = 1000  # above it, digits after the point say nothing and the whole number would be cut off
+_LARGE_LOSS = 1000  # above it, decimals are meaningless and the full number would be cut off
 _EPOCH_LABELS = {BEST: "Best epoch", LAST: "Last epoch", UNTESTED: "Stopped in epoch"}
 
 
 def has_results(run: RunRecord) -> bool:
-    """Whether a run has ended with something that was measured."""
+    """Whether a run has ended with measured results."""
     return run.state is RunState.FINISHED or (not run.state.live and run.headline.test_accuracy is not None)
 
 
 def live_facts(run: RunRecord, newest: Mapping[str, Sequence[Any]]) -> list[tuple[str, str]]:
-    """Return what stands above the charts, as labels and texts; `newest` as in `lab.charts.live.live_payload`.
+    """Return the facts above the charts as (label, text) pairs; `newest` as in `lab.charts.live.live_payload`.
 
-    Once a run has ended, its results take the places of what changed while it trained, so that nothing moves.
+    Once a run has ended, its results replace the progress values in the same places, so that nothing moves on the page.
     """
     _, newest_rate = newest.get(LEARNING_RATE.id, (0, "–"))
     rate = f"{run.config.lr:.4g}" if is_constant(run.config) else newest_rate
     if has_results(run):
-        if not is_constant(run.config):  # the last one is next to nothing, and says nothing of the run
+        if not is_constant(run.config):  # a schedule's last rate is close to 0 and says little about the run
             rate = f"{run.config.lr:.4g} ({run.config.schedule})"
         return [*_result_facts(run), ("Learning rate", rate), ("Epochs trained", _trained(run))]
     progress = run.progress
     epoch, total, speed = progress.epoch, progress.total_steps, progress.images_per_second
     is_running = run.state is RunState.RUNNING and run.responding
-    stepped = bool(total) and progress.step == total  # what is left is the last evaluation, which nobody has timed
+    stepped = bool(total) and progress.step == total  # only the last evaluation remains, which has no estimate
     return [
         (
             "Epoch",
@@ -65,7 +65,7 @@ def _result_facts(run: RunRecord) -> list[tuple[str, str]]:
 
 
 def _trained(run: RunRecord) -> str:
-    """Return how many epochs a run that has ended trained, and whether early stopping ended it; its badge says the rest."""
+    """Return how many epochs an ended run trained, and whether it stopped early; its badge shows the rest."""
     if run.epochs_trained is None:
         return "–"
     return f"{run.epochs_trained} of {run.config.epochs}" + (" (stopped early)" if run.early_text else "")
@@ -78,7 +78,7 @@ def _loss(value: Any) -> str:
 
 
 def run_marks(run: RunRecord) -> dict[str, Any]:
-    """Return what a live chart is given of its run and then polls, JSON-safe: where it changes, the page is drawn anew."""
+    """Return the JSON-safe state of a run that a live chart polls; when it changes, the page is rerun."""
     return {
         "run": run.id,
         "state": str(run.state),
@@ -91,6 +91,6 @@ def run_marks(run: RunRecord) -> dict[str, Any]:
 
 
 def findings_mark(run: RunRecord) -> str:
-    """Return a text that differs where a run's findings differ; a hint names its epoch and need not follow every one."""
+    """Return a digest that changes with a run's findings; a hint counts by its code, as its message names the epoch."""
     words = [finding.code if finding.severity == "hint" else finding.message for finding in run.findings]
     return hashlib.sha256("\n".join(words).encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""Notes on what a chart of curves leaves out: values beyond its axis, and points that a logarithmic axis cannot show."""
+"""Notes on what a chart of curves leaves out: values beyond its axis, and points a logarithmic axis cannot show."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from lab.charts.ranges import Excursion, Limits, excursions, leaving_words
 from lab.metrics import HELD_OUT, Quantity
 
 _WORDS = {split.value: split.label for split in HELD_OUT}
-_MOST = 3  # runs named in one sentence
+_MOST = 3  # values listed in one sentence
 _UNITS = {"step": "step", "epoch": "epoch", "relative": "second"}
 
 
@@ -24,7 +24,7 @@ def left_out_notes(
 
 
 def _first_of_each_run(lines: Sequence[Line], limits: Limits | None) -> list[Line]:
-    """Return, of each run, the line that leaves the chart first."""
+    """Return for each run the line that leaves the chart first."""
     leaving: dict[tuple[str, ...], tuple[float, Line]] = {}
     for line in lines:
         for one in excursions(line.measured.value, limits)[:1]:
@@ -71,6 +71,6 @@ def _not_positive(line: Line, x: str) -> str:
     kind = f" ({_WORDS[line.kind]})" if line.kind in _WORDS else ""
     values = "value" if count == 1 else "values"
     return (
-        f"{line.label}{kind} has {count:,} {values} of 0 or less from {position_text(line, found[0], x)} on, which are not "
-        "on a logarithmic axis."
+        f"{line.label}{kind} has {count:,} {values} of 0 or less from {position_text(line, found[0], x)} on, which "
+        "are not on a logarithmic axis."
     )

@@ -1,4 +1,7 @@
-"""A network as a small picture: its layers as slabs from left to right, as large as their maps, as thick as they have channels."""
+"""A network as a small picture: its layers as slabs from left to right.
+
+The height of a slab shows the size of the feature maps, its thickness the number of channels.
+"""
 
 from typing import NamedTuple
 
@@ -12,7 +15,7 @@ _GAP = (1.5, 9.0)  # pixels between slabs
 
 
 class Slab(NamedTuple):
-    """One slab in pixels: left upper corner of its front, the front's width and height, and its depth."""
+    """One slab in pixels: the upper left corner of its front, the front's width and height, and its depth."""
 
     family: str
     x: float
@@ -23,7 +26,7 @@ class Slab(NamedTuple):
 
 
 def outline_slabs(outline: Outline) -> tuple[Slab, ...]:
-    """Return the slabs, inside WIDTH × HEIGHT, in the order they are drawn."""
+    """Return the slabs, within WIDTH × HEIGHT pixels, in drawing order."""
     sizes = [_size(stage, outline) for stage in outline.stages]
     deepest = max(deep for *_, deep in sizes)
     spare = WIDTH - deepest - sum(thick for thick, *_ in sizes)
@@ -39,7 +42,7 @@ def outline_slabs(outline: Outline) -> tuple[Slab, ...]:
 
 
 def _size(stage: OutlineStage, outline: Outline) -> tuple[float, float, float]:
-    """Return thickness, height and depth of a stage; roots, so that 512 channels and one can both be seen."""
+    """Return the thickness, height and depth of a stage; square roots, so that both 1 and 512 channels are visible."""
     like = [each for each in outline.stages if (each.side > 1) == (stage.side > 1)]
     most = max(each.channels for each in like)
     share = (stage.channels / most) ** 0.5
@@ -50,7 +53,7 @@ def _size(stage: OutlineStage, outline: Outline) -> tuple[float, float, float]:
 
 
 def outline_svg(outline: Outline) -> str:
-    """Return the picture as an SVG document, in colours that can be seen on both themes."""
+    """Return the picture as an SVG document, in colours visible on both themes."""
     shapes = "".join(_slab(slab) for slab in outline_slabs(outline))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}">'

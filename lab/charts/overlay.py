@@ -1,9 +1,10 @@
 """Curves of several runs on one pair of axes: the numbers.
 
 A step-level curve becomes a smoothed line and the raw points behind it, thinned so that each bucket keeps its lowest
-and highest value; validation and test keep every point. Runs that differ only in their seed or fold become their mean,
-from three on with a band of one standard deviation (`folding.py`). What an axis cannot show is left out, marked and said: step 0 and values
-of 0 on a logarithmic axis, and values far beyond those of sound runs (`ranges.py`).
+and highest values; validation and test curves keep every point. Runs that differ only in their seed or fold become
+their mean, from three runs on with a band of one standard deviation (`folding.py`). Values that an axis cannot show are
+left out, marked and listed in the notes: step 0 and values of 0 or less on a logarithmic axis, and values far beyond
+those of sound runs (`ranges.py`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,16 +32,16 @@ AXES = {
     "step": "Step",
     "epoch": "Epoch",
     "relative": "Training time (s)",
-    "wall": "Time of day (start of the run and training time)",
+    "wall": "Time of day (start of the run plus training time)",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class OverlayOptions:
-    """What to draw. metric: the id of a chart; x: a key of AXES; smoothing: steps of the centred mean (1 is none).
+    """What to draw. metric: the id of a chart; x: a key of AXES; smoothing: steps of the centred mean (1 for none).
 
-    fold: seeds become bands; test: also the test set; raw: the points behind the smoothed line; full: the axis shows
-    every value, however far from the others.
+    fold: draw repeats of one setting as their mean with a band; test: include the test set; raw: draw the points
+    behind the smoothed line; full: show every value on the y axis, however far from the others.
     """
 
     metric: str = LOSS.id
@@ -55,9 +56,9 @@ class OverlayOptions:
 
 
 class OverlayInfo(NamedTuple):
-    """What `overlay_figure` draws. limits: the y axis where some values lie far beyond, else None.
+    """What `overlay_figure` draws. limits: the ends of the y axis if some values lie far beyond them, else None.
 
-    notes: sentences on what the figure leaves out. log_x, log_y: which axes are logarithmic.
+    notes: sentences on what the figure leaves out. log_x, log_y: whether the axis is logarithmic.
     """
 
     metric: str
@@ -70,21 +71,21 @@ class OverlayInfo(NamedTuple):
 
     @property
     def total(self) -> int:
-        """How many points the picture stands for."""
+        """Number of recorded points that the figure represents."""
         return sum(line.total for line in self.lines)
 
     @property
     def shown(self) -> int:
-        """How many points it has."""
+        """Number of points drawn."""
         return sum(line.x.size + line.raw_x.size for line in self.lines)
 
 
 def overlay_info(
     curves: Sequence[RunCurves], options: OverlayOptions, *, slots: Mapping[str, int] | None = None
 ) -> OverlayInfo:
-    """Return the lines of the chosen runs, in their order, and what could not be drawn.
+    """Return the lines of the chosen runs, in their order, and notes on what could not be drawn.
 
-    slots: the runs' slots by id, which give the colours; without them the runs take slots in their order.
+    slots: the runs' slots by id, which determine the colours; by default the runs take slots in their order.
     """
     named = _named(curves, options, slots or {})
     notes: list[str] = []
@@ -92,10 +93,10 @@ def overlay_info(
     groups = [_group(members, options, notes, empty) for members in _groups(named, options)]
     lines = [line for group in groups for line in group]
     if all(line.kind == "constant" for line in lines):
-        lines = []  # the notes have the numbers
+        lines = []  # the notes state the numbers
     chart = list_charts()[options.metric]
     if empty:
-        notes.append(f"{', '.join(empty)} {'has' if len(empty) == 1 else 'have'} no points of {chart.title.lower()}.")
+        notes.append(f"{', '.join(empty)} {'has' if len(empty) == 1 else 'have'} no {chart.title.lower()} values.")
     share = chart.quantity.is_share
     log_x, log_y = options.log_x and options.x != "wall", options.log_y and not share
     limits = None if options.full else _limits(chart, lines)
@@ -117,7 +118,7 @@ def _named(curves: Sequence[RunCurves], options: OverlayOptions, slots: Mapping[
 
 
 def line_slots(runs: Sequence[RunRecord], slots: Mapping[str, int], *, fold: bool) -> dict[str, int]:
-    """Return the slot of each run's line: with `fold`, repeats of one setting share their lowest one."""
+    """Return the slot of each run's line; with `fold`, repeats of one setting share the lowest slot among them."""
     own = assign_slots((run.id for run in runs), slots)
     if not fold:
         return own
@@ -129,7 +130,7 @@ def line_slots(runs: Sequence[RunRecord], slots: Mapping[str, int], *, fold: boo
 
 
 def _groups(named: Sequence[Curve], options: OverlayOptions) -> list[list[Curve]]:
-    """Return the runs that become one line each: repeats of one setting, if they are to be one band."""
+    """Return the groups of runs that become one line each: the repeats of one setting with `fold`, else single runs."""
     groups: dict[str, list[Curve]] = {}
     for one in named:
         groups.setdefault(setting_key(one.run.config) if options.fold else one.run.id, []).append(one)
@@ -137,7 +138,7 @@ def _groups(named: Sequence[Curve], options: OverlayOptions) -> list[list[Curve]
 
 
 def _group(members: Sequence[Curve], options: OverlayOptions, notes: list[str], empty: list[str]) -> list[Line]:
-    """Return the lines of the runs of one group. notes, empty: get what is said of them, and the labels of those without points."""
+    """Return the lines of one group of runs. Appends notes on them to `notes` and labels without points to `empty`."""
     drawn = []
     for one in members:
         lines, remarks = _lines(one, options)
@@ -156,7 +157,7 @@ def _group(members: Sequence[Curve], options: OverlayOptions, notes: list[str], 
 def _lines(one: Curve, options: OverlayOptions) -> tuple[list[Line], list[str]]:
     chart = list_charts()[options.metric]
     if options.x == "epoch" and steps_per_epoch(one.curves) is None:
-        return [], [f"{one.label} has no epochs yet, so it is missing."]
+        return [], [f"{one.label} has no epochs yet, so it is not shown."]
     if options.metric == LEARNING_RATE.chart_id:
         return rate_lines(one)
     known = [(one.points[name], kind) for name, kind in _kinds(chart, options) if name in one.points]
@@ -165,7 +166,7 @@ def _lines(one: Curve, options: OverlayOptions) -> tuple[list[Line], list[str]]:
 
 
 def _kinds(chart: ChartSpec, options: OverlayOptions) -> list[tuple[str, str]]:
-    """Return the series to draw, each with its kind of line; a series that is alone in its chart is "plain"."""
+    """Return the series to draw, each with its kind of line; the only series of a chart is "plain"."""
     if len(chart.metrics) == 1:
         return [(chart.metrics[0].id, "plain")]
     shown = [metric for metric in chart.metrics if metric.split is not Split.TEST or options.test]

@@ -1,4 +1,4 @@
-"""Curves of several runs on one pair of axes: the figure of `overlay_info`."""
+"""Curves of several runs on one pair of axes: the Plotly figure of `overlay_info`."""
 
 import math
 from collections.abc import Sequence
@@ -20,20 +20,20 @@ _SYMBOLS = {"val": "circle", "test": "diamond-open", "dots": "circle"}
 _MODES = {"val": "lines+markers", "test": "lines+markers", "dots": "markers"}
 RAW_OPACITY = 0.28
 LEGEND_ROW_PX = 19
-_NARROW_PX, _ENTRY_PX, _LETTER_PX = 380, 55, 6.2  # of a chart, of an entry without its name, of a letter
+_NARROW_PX, _ENTRY_PX, _LETTER_PX = 380, 55, 6.2  # widths: narrowest chart, legend entry without its name, one letter
 _BEYOND = "beyond"  # marks the traces that only a fitted axis needs
-_NON_FINITE_AT = 0.94  # of the plot's height
-_EDGE = {True: 0.985, False: 0.015}  # of the plot's height: where what leaves above or below is marked
+_NON_FINITE_AT = 0.94  # share of the plot's height
+_EDGE = {True: 0.985, False: 0.015}  # share of the plot's height at which values above (True) or below it are marked
 
 
 def overlay_figure(info: OverlayInfo, *, dark: bool = False, height: int = 430, switch: bool = False) -> go.Figure:
-    """Draw the lines; a click on a name in the legend hides all lines of that run, hovering shows all runs.
+    """Draw the lines. A click on a legend entry hides all lines of that run; hovering shows the values of all runs.
 
-    switch: buttons in the figure itself that show the full range, for a page without widgets.
+    switch: adds buttons that show the full range to the figure itself, for pages without widgets.
     """
     figure = go.Figure()
     seen: set[tuple[str, ...]] = set()
-    for line in info.lines:  # first, so that they lie under the run that they are of
+    for line in info.lines:  # drawn first, so that they lie below the run's own line
         if line.before_fork:
             figure.add_trace(_before_fork(line, info))
     for line in info.lines:
@@ -58,7 +58,7 @@ def overlay_figure(info: OverlayInfo, *, dark: bool = False, height: int = 430, 
                 "range": limits,
                 "rangemode": "tozero" if chart.quantity.unbounded else "normal",
             },
-            # The edges stay where they are when somebody zooms, so marks at the edge have an axis of their own.
+            # Marks at the edge have a separate axis, so that they stay at the edge when the user zooms.
             yaxis2={"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True},
         )
     )
@@ -68,7 +68,7 @@ def overlay_figure(info: OverlayInfo, *, dark: bool = False, height: int = 430, 
 
 
 def _legend_rows(lines: Sequence[Line]) -> int:
-    """Return about how many rows the legend has below the narrowest chart; the figure grows by them."""
+    """Return the estimated number of legend rows below the narrowest chart; the figure's height includes them."""
     width = sum(_ENTRY_PX + _LETTER_PX * len(label) for label in {line.runs: line.label for line in lines}.values())
     return max(1, math.ceil(width / _NARROW_PX))
 
@@ -83,7 +83,7 @@ def _axis_range(info: OverlayInfo) -> list[float] | None:
 
 
 def _range_switch(figure: go.Figure, limits: Sequence[float]) -> dict[str, Any]:
-    """Return two buttons: the axis fitted to sound values with the marks at its edge, and the full range."""
+    """Return two buttons: the axis fitted to sound values, with marks at its edge, and the full range."""
     everything = [True] * len(figure.data)
     unmarked = [trace.meta != _BEYOND for trace in figure.data]
     fitted = {"yaxis.range": list(limits), "yaxis.autorange": False}
@@ -129,7 +129,7 @@ def _traces(line: Line, style: RunStyle, info: OverlayInfo, *, named: bool) -> l
 
 
 def _before_fork(line: Line, info: OverlayInfo) -> go.Scatter:
-    """Draw what a fork has from the run that it goes on from: grey, and hidden together with its own part."""
+    """Return the part of a fork's curve that it has from its parent run: grey, and hidden together with its own."""
     return go.Scatter(
         x=dates(line.x, info.x),
         y=_drawable(line.y, info),
@@ -143,12 +143,12 @@ def _before_fork(line: Line, info: OverlayInfo) -> go.Scatter:
 
 
 def _drawable(y: np.ndarray, info: OverlayInfo) -> np.ndarray:
-    """Return values as they are drawn: on a logarithmic axis, what is not positive is a gap, not a line to the edge."""
+    """Return values as drawn: on a logarithmic axis, values of 0 or less are gaps rather than lines to the edge."""
     return np.where(y > 0, y, np.nan) if info.log_y else y
 
 
 def _beyond(line: Line, style: RunStyle, group: dict[str, Any], info: OverlayInfo) -> list[go.Scatter]:
-    """Mark at the edge of the plot where values leave it, each with its true value."""
+    """Return markers at the edge of the plot where values leave it, each with its true value."""
     limits: Limits | None = info.limits
     found = excursions(line.measured.value, limits, log=info.log_y)
     if not found:
@@ -201,7 +201,7 @@ def _raw(line: Line, style: RunStyle, group: dict[str, Any], info: OverlayInfo) 
 
 
 def _non_finite(line: Line, style: RunStyle, group: dict[str, Any], info: OverlayInfo) -> go.Scatter:
-    """Mark values that are no number, each with its name, below the upper edge, because they have no y value."""
+    """Return named markers for non-finite values, below the upper edge because they have no y position."""
     return go.Scatter(
         **{**group, "x": dates(np.array([mark.x for mark in line.non_finite]), info.x)},
         y=[_NON_FINITE_AT] * len(line.non_finite),
@@ -216,12 +216,12 @@ def _non_finite(line: Line, style: RunStyle, group: dict[str, Any], info: Overla
 
 
 def dates(x: np.ndarray, axis: str) -> np.ndarray:
-    """Return the x values for Plotly: dates for the wall clock, numbers otherwise."""
+    """Return the x values for Plotly: dates on the wall-clock axis, numbers otherwise."""
     return x.astype("datetime64[ms]") if axis == "wall" else x
 
 
 def overlay_alt_text(info: OverlayInfo) -> str:
-    """Return the alt text of the figure: where each run's lines end, and which of them is of which images."""
+    """Return the alt text of the figure: the last value of each run's lines, with the split of each line."""
     chart = list_charts()[info.metric]
     values: dict[str, list[str]] = {}
     for line in info.lines:
@@ -235,7 +235,7 @@ def overlay_alt_text(info: OverlayInfo) -> str:
 
 def _end(line: Line, quantity: Quantity) -> str:
     value, word = line.y[-1], _WORDS.get(line.kind, "")
-    text = quantity.format(float(value)) if np.isfinite(value) else "no number"
+    text = quantity.format(float(value)) if np.isfinite(value) else "a non-finite value"
     return f"{text} ({word})" if word else text
 
 

@@ -1,8 +1,8 @@
-"""Parallel coordinates: one upright axis for each setting in which runs differ and each result, one line a run.
+"""Parallel coordinates: one vertical axis for each differing setting and each result, one line per run.
 
-Drawn with plain lines: Plotly's own parallel coordinates compile shaders with `eval`, which the lab's
-Content-Security-Policy forbids, and distinguish runs by colour alone. A line is coloured by its run, or by its run's
-result, so that one sees which settings lead to good ones.
+They are drawn with plain lines, because Plotly's own parallel coordinates compile shaders with `eval`, which the lab's
+Content-Security-Policy forbids, and distinguish runs by colour alone. A line has the colour of its run or of its run's
+result; the latter shows which settings lead to good results.
 """
 
 import math
@@ -19,23 +19,23 @@ from lab.runs.records import RunRecord
 from lab.sharing.comparison import differing_settings, result_of, run_labels, setting_text
 from lab.sharing.comparison import list_results as list_result_titles
 
-TICK_GAP = 0.07  # of an axis: the height of a line of text
-_LINE = 12  # letters of a title's line
+TICK_GAP = 0.07  # share of an axis: the height of a line of text
+_LINE = 12  # letters per line of a title
 _TEXT = 24  # letters of a tick's text
-_UPRIGHT_TEXT = 14  # the same between two upright axes
-_AXIS_PX = 90  # the least width of an upright axis with its labels
-_ROW_PX = 58  # the height of a lying axis with its title and labels
-LOG_FROM = 20.0  # an axis whose largest value is this many times its smallest is logarithmic
+_UPRIGHT_TEXT = 14  # the same between two vertical axes
+_AXIS_PX = 90  # the least width of a vertical axis with its labels
+_ROW_PX = 58  # the height of a horizontal axis with its title and labels
+LOG_FROM = 20.0  # ratio of an axis' largest value to its smallest from which it is logarithmic
 
 
-# cividis (Nuñez et al. 2018), which looks alike with colour blindness, without the end that is lost on the page.
+# cividis (Nuñez et al. 2018), which looks the same with colour blindness, without the end too close to the background.
 _SCALE_LIGHT = ("#00224e", "#35456c", "#666970", "#948e77", "#b9a64f")
 _SCALE_DARK = ("#4c6aa8", "#7a7f92", "#a59c74", "#d2c060", "#fee838")
-_NO_RESULT = "#8792a0"  # of a run without that result
+_NO_RESULT = "#8792a0"  # for runs without the result
 
 
 class Axis(NamedTuple):
-    """One upright axis. positions: each run's place between 0 and 1, NaN where it has none; ticks: place and text."""
+    """One vertical axis. positions: each run's position in [0, 1], NaN if it has no value; ticks: position and text."""
 
     title: str
     positions: tuple[float, ...]
@@ -45,9 +45,9 @@ class Axis(NamedTuple):
 
 
 class Shade(NamedTuple):
-    """Colours by one result. order: the runs' places, those without it first, then from the worst to the best.
+    """Colours by one result. order: the runs' indices, first those without the result, then from worst to best.
 
-    scale: colours from the lowest value to the highest. ends: those values and their texts, None where no run has any.
+    scale: colours from the lowest value to the highest. ends: these two values with their texts, None without values.
     """
 
     title: str
@@ -58,7 +58,7 @@ class Shade(NamedTuple):
 
 
 def parallel_info(runs: Sequence[RunRecord]) -> tuple[Axis, ...]:
-    """Return the axes: settings that differ, in the order of the form, then results that are known."""
+    """Return the axes: the settings that differ, in the order of the form, then the known results."""
     axes = [
         axis_of(FIELDS[name].label, [setting_text(value) for value in values], name)
         for name, values in differing_settings(runs).items()
@@ -72,7 +72,7 @@ def parallel_info(runs: Sequence[RunRecord]) -> tuple[Axis, ...]:
 
 
 def axis_of(title: str, values: Sequence[Any], key: str) -> Axis:
-    """Return the axis of one setting or result. values: of each run, None where it has none; key: its name."""
+    """Return the axis of one setting or result. values: one per run, None if it has none; key: the axis' name."""
     texts = tuple("–" if value is None else _text(value, key) for value in values)
     if any(isinstance(value, str) for value in values):
         return _text_axis(title, texts)
@@ -89,7 +89,7 @@ def axis_of(title: str, values: Sequence[Any], key: str) -> Axis:
 
 
 def _apart(ticks: tuple[tuple[float, str], ...]) -> tuple[tuple[float, str], ...]:
-    """Return the ticks whose labels do not overlap, the lowest and the highest among them."""
+    """Return the ticks whose labels do not overlap, including the lowest and the highest."""
     shown = list(ticks[:1])
     for tick in ticks[1:-1]:
         if tick[0] - shown[-1][0] >= TICK_GAP and ticks[-1][0] - tick[0] >= TICK_GAP:
@@ -98,7 +98,7 @@ def _apart(ticks: tuple[tuple[float, str], ...]) -> tuple[tuple[float, str], ...
 
 
 def _limit_axis(title: str, values: Sequence[float | None], texts: tuple[str, ...]) -> Axis:
-    """Return the axis of a setting whose 0 is no limit: that has no distance from the limits, and lies above them."""
+    """Return the axis of a setting for which 0 means "no limit": 0 goes above the limits, at equal spacing."""
     limits = dict(zip(texts, values, strict=True))
     return _text_axis(title, texts, key=lambda text: limits[text] or (math.inf if limits[text] == 0 else -math.inf))
 
@@ -129,7 +129,7 @@ def _text(value: Any, key: str) -> str:
 
 
 def shade_info(runs: Sequence[RunRecord], key: str, *, dark: bool = False) -> Shade:
-    """Return each run's colour by its result `key`, one of `list_results()`: from the lowest to the highest."""
+    """Return each run's colour by its result `key`, one of `list_results()`."""
     scale = _SCALE_DARK if dark else _SCALE_LIGHT
     values = [result_of(run, key) for run in runs]
     axis = axis_of(list_result_titles()[key].capitalize(), values, key)
@@ -145,7 +145,7 @@ def shade_info(runs: Sequence[RunRecord], key: str, *, dark: bool = False) -> Sh
 
 
 def _blend(scale: Sequence[str], place: float) -> str:
-    """Return the colour at a place between 0 and 1 of a scale."""
+    """Return the colour at a position of a scale, from 0 to 1."""
     at = place * (len(scale) - 1)
     low = min(int(at), len(scale) - 2)
     pair = [[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in scale[low : low + 2]]
@@ -161,9 +161,9 @@ def parallel_figure(
     dark: bool = False,
     height: int = 460,
 ) -> go.Figure:
-    """Draw the axes and one line a run; where a value is missing, so is the line.
+    """Draw the axes and one line per run, with a gap at each missing value.
 
-    A line has its run's dash, and its run's colour or that of `shade`; the best results of a shade lie on top.
+    A line has its run's dash, and its run's colour or that of `shade`. With `shade`, the best results lie on top.
     """
     slots = slots or assign_slots(run.id for run in runs)
     figure = go.Figure()
@@ -210,14 +210,14 @@ def axes_layout(axes: Sequence[Axis], *, dark: bool) -> dict[str, Any]:
 
 
 def least_width(axes: Sequence[Axis]) -> int:
-    """Return the width in pixels below which upright axes lie on each other, and `stacked` shows more."""
+    """Return the width in pixels below which the labels of vertical axes overlap, so that `stacked` is better."""
     return _AXIS_PX * len(axes)
 
 
 def stacked(figure: go.Figure, axes: Sequence[Axis], *, dark: bool = False) -> go.Figure:
-    """Return a figure of these axes with the axes below each other, for a place that is narrow, such as a phone.
+    """Return the figure with horizontal axes below each other, for narrow screens such as phones.
 
-    The first axis is on top, and each runs from left to right. No legend: there is no room beside the lines.
+    The first axis is at the top, and each runs from left to right. There is no space for a legend.
     """
     lying, words = go.Figure(figure), []
     for trace in lying.data:
@@ -248,7 +248,7 @@ _LYING_BAR = {
 
 
 def _bar_words(title: str, ends: Sequence[str]) -> list[dict[str, Any]]:
-    """Return what stands above the lying bar: Plotly's own words would be cut off at its ends."""
+    """Return the texts above the horizontal colour bar; Plotly's own would be cut off at its ends."""
     places = [(0.0, "left", ends[0]), (0.5, "center", title), *([(1.0, "right", ends[1])] if len(ends) > 1 else [])]
     same = {"xref": "paper", "yref": "paper", "y": 1, "yanchor": "bottom", "yshift": 11, "showarrow": False}
     return [{**same, "x": x, "xanchor": anchor, "text": text, "font": {"size": 12}} for x, anchor, text in places]
@@ -276,7 +276,7 @@ def _stacked_layout(axes: Sequence[Axis], words: Sequence[dict[str, Any]], *, da
 
 
 def _outer(axis: Axis) -> tuple[tuple[float, str], ...]:
-    """Return an axis' lowest and highest tick: the texts of more do not fit beside each other."""
+    """Return an axis' lowest and highest tick; the texts of more would overlap."""
     return axis.ticks if len(axis.ticks) < 2 else (axis.ticks[0], axis.ticks[-1])
 
 
@@ -290,18 +290,18 @@ def _tick_below(row: int, place: float, text: str, *, dark: bool) -> dict[str, A
 
 
 def _words(text: str, size: int, *, dark: bool) -> dict[str, Any]:
-    """Return words that can be read where lines cross them: they stand on the page's colour."""
+    """Return an annotation on the page's background colour, so that it is legible where lines cross it."""
     paper = PAGE_DARK if dark else PAGE_LIGHT
     return {"text": text, "font": {"size": size}, "showarrow": False, "bgcolor": paper, "borderpad": 0}
 
 
 def _lines(title: str) -> str:
-    """Return a title in short lines: one long line would be turned askew, and the first axis' run out of the picture."""
+    """Return a title in short lines; Plotly would rotate a long one, and the first axis' would leave the figure."""
     return "<br>".join(wrap(title, _LINE, break_long_words=False))
 
 
 def _scale_bar(shade: Shade) -> go.Scatter:
-    """Return an empty trace whose colour bar says what the colours mean."""
+    """Return an empty trace whose colour bar is the legend of the colours."""
     assert shade.ends is not None
     (low, low_text), (high, high_text) = shade.ends
     same = low == high

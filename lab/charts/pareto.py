@@ -1,4 +1,4 @@
-"""Accuracy against what it cost: which runs are not beaten in both at once (the Pareto front)."""
+"""Accuracy against cost: which runs no other run beats in both (the Pareto front)."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -11,11 +11,11 @@ from lab.runs.records import RunRecord
 from lab.sharing.comparison import result_of, run_labels
 
 COSTS = {"seconds": "Training time (s)", "params": "Parameters"}
-_MOST_IN_LEGEND = 12  # runs; more would take the place of the figure
+_MOST_IN_LEGEND = 12  # runs; the legend of more would leave no space for the figure
 
 
 class ParetoPoint(NamedTuple):
-    """One run: its cost, its test accuracy, and whether no other run is better and cheaper."""
+    """One run: its cost, its test accuracy, and whether it is on the front (no other run is better and cheaper)."""
 
     run: RunRecord
     cost: float
@@ -24,8 +24,10 @@ class ParetoPoint(NamedTuple):
 
 
 def pareto_info(runs: Sequence[RunRecord], cost: str) -> tuple[ParetoPoint, ...]:
-    """Return the runs that have ended and have both numbers, the cheapest first; an accuracy in validation is no match
-    for one in the test."""
+    """Return the ended runs that have both numbers, cheapest first.
+
+    Only test accuracy counts, because validation accuracy is not comparable with it.
+    """
     known = []
     for run in runs:
         accuracy = result_of(run, "test_accuracy")
@@ -52,9 +54,9 @@ def pareto_figure(
     dark: bool = False,
     height: int = 430,
 ) -> go.Figure:
-    """Draw every run as a point and the front as a line through the best; cost is on a logarithmic axis.
+    """Draw every run as a point and the front as a line through the best ones; the cost axis is logarithmic.
 
-    slots, labels: colour and name of each run by its id, where the points are part of a larger selection.
+    slots, labels: slot and name of each run by its id, if the points are part of a larger selection.
     """
     runs = [point.run for point in points]
     slots = slots or assign_slots(run.id for run in runs)

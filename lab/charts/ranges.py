@@ -1,9 +1,9 @@
-"""Where an axis ends, so that a run which diverged does not flatten the others.
+"""The ends of an axis, chosen so that a diverged run does not flatten the others.
 
-Losses begin near the level of guessing, whatever becomes of them later. Values up to FAR times that level are sound and
-the axis shows all of them. Only when some lie beyond, the axis is fitted to the curves that stay within, and the others
-leave the chart: each stretch beyond the edge is an `Excursion`, to be marked and described in a note. Such an axis has
-its 0, as all linear axes of losses: a run that only guesses would look like one that learns, enlarged to 2.29 to 2.31.
+Losses start near the level of guessing. Values up to FAR times that level are sound, and the axis shows all of them.
+Only if some lie beyond it, the axis is fitted to the curves that stay within, and the others leave the chart: each
+stretch beyond the edge is an `Excursion`, which is marked and described in a note. Like all linear axes of losses, such
+an axis includes 0: magnified to 2.29 to 2.31, a run that only guesses would look like one that learns.
 """
 
 from collections.abc import Sequence
@@ -14,24 +14,24 @@ import numpy as np
 from lab.formatting import format_short
 
 FAR = 20.0  # times the starting level: farther than any sound loss rises above its start
-ALONE = 3.0  # times the starting level: what is shown of a run that leaves the chart and has no sound one beside it
-TYPICAL = 1.5  # times its median: what is shown of such a run where most of it lies beyond that
-LARGEST = 1e300  # of the values that an axis is made for: its ends have to be numbers
-BESIDE = 1.5  # the same where there are sound curves, which are shown whole
-LEAST_LEVEL = 1.0  # a loss that starts below this is not judged by its start
-MARGIN = 0.05  # of the axis, above and below the curves
-MOST_MARKS = 40  # a curve
+ALONE = 3.0  # times the starting level: the end of the axis if there is no sound curve
+TYPICAL = 1.5  # times the median of the values: the end of the axis if most of them lie beyond ALONE
+LARGEST = 1e300  # largest value considered, so that the ends of an axis stay finite
+BESIDE = 1.5  # times the starting level: the end of the axis if there are sound curves, which are shown completely
+LEAST_LEVEL = 1.0  # lowest starting level: a loss that starts lower is not judged by its start
+MARGIN = 0.05  # share of the axis, above and below the curves
+MOST_MARKS = 40  # per curve
 
 
 class Limits(NamedTuple):
-    """The lowest and highest value that an axis shows; beyond them values are marked at the edge."""
+    """The lowest and highest values that an axis shows; values beyond them are marked at the edge."""
 
     low: float
     high: float
 
 
 class Excursion(NamedTuple):
-    """A stretch of values beyond the axis: the place in the series at which it begins, its most extreme value, and the edge."""
+    """A stretch of values beyond the axis: its first index in the series, its most extreme value, and the edge."""
 
     at: int
     value: float
@@ -39,7 +39,7 @@ class Excursion(NamedTuple):
 
 
 def sound_limits(curves: Sequence[np.ndarray], clouds: Sequence[np.ndarray] = ()) -> Limits | None:
-    """Return the limits, with 0, for curves and the raw values (clouds) behind them; None where no value is far beyond."""
+    """Return the limits, which include 0, for curves and the raw values (clouds) behind them; None if all are sound."""
     finite = [part[np.isfinite(part)] for part in (*curves, *clouds)]
     starts = sorted(float(np.abs(part[0])) for part in finite if part.size)
     if not starts:
@@ -58,15 +58,15 @@ def sound_limits(curves: Sequence[np.ndarray], clouds: Sequence[np.ndarray] = ()
 
 
 def share_limits(curves: Sequence[np.ndarray]) -> Limits | None:
-    """Return [0, 1] as the limits of accuracies where some value is outside, else None."""
+    """Return [0, 1] as the limits of accuracies if some value is outside, else None."""
     outside = any(((part < 0) | (part > 1))[np.isfinite(part)].any() for part in curves)
     return Limits(0.0, 1.0) if outside else None
 
 
 def excursions(value: np.ndarray, limits: Limits | None, *, log: bool = False) -> tuple[Excursion, ...]:
-    """Return the stretches of finite values that the axis does not show, the largest MOST_MARKS of them.
+    """Return the stretches of finite values that the axis does not show, at most the MOST_MARKS largest.
 
-    log: on a logarithmic axis, values of 0 or less are below its lower edge.
+    log: whether the axis is logarithmic, in which case values of 0 or less are below its lower edge.
     """
     low, high = limits or (-np.inf, np.inf)
     finite = np.isfinite(value)
@@ -79,15 +79,15 @@ def excursions(value: np.ndarray, limits: Limits | None, *, log: bool = False) -
 
 
 def leaving_words(found: Sequence[Excursion], where: str) -> str:
-    """Say where a curve leaves the axis first and how far it goes, such as "leaves the chart at step 120 and reaches 2.5T".
+    """Return where a curve leaves the chart and how far it goes: "leaves the chart at step 120 and reaches 2.5T".
 
-    found: all its excursions, at least one.
+    found: all excursions of the curve, at least one.
     """
     return f"leaves the chart at {where} and reaches {format_short(max((one.value for one in found), key=abs))}"
 
 
 def axis_range(limits: Limits, lowest_positive: float, *, log: bool) -> tuple[float, float]:
-    """Return the ends of the axis with a margin, as powers of ten where it is logarithmic."""
+    """Return the ends of the axis with a margin, as powers of ten if it is logarithmic."""
     low, high = limits
     if log:
         low, high = float(np.log10(max(low, lowest_positive))), float(np.log10(max(high, lowest_positive)))
@@ -96,13 +96,13 @@ def axis_range(limits: Limits, lowest_positive: float, *, log: bool) -> tuple[fl
 
 
 def _reach(part: np.ndarray, level: float) -> float:
-    """Return how far a curve may go: it may begin high, as on images that are not normalised, within limits."""
+    """Return the highest sound value of a curve. A high start (images not normalised) raises it, up to a point."""
     own = float(np.abs(part[0])) if part.size else 0.0
     return FAR * (max(level, own) if own <= FAR * FAR * level else level)
 
 
 def _typical(sizes: np.ndarray, reach: float) -> float:
-    """Return how far an axis goes that shows most of what lies beyond `reach`; 0 where most does not."""
+    """Return the end of an axis that shows typical values if most of them lie beyond `reach`, else 0."""
     return TYPICAL * float(np.median(np.minimum(sizes, LARGEST))) if np.mean(sizes > reach) > 0.5 else 0.0
 
 
@@ -116,6 +116,6 @@ def _stretches(value: np.ndarray, beyond: np.ndarray, *, above: bool) -> list[Ex
     if not starts.size:
         return []
     extreme = np.maximum if above else np.minimum
-    # A stretch is followed by values that are shown; these must not count.
+    # reduceat also covers the shown values after a stretch, so they are filled with values that never win.
     filled = np.where(beyond, value, -np.inf if above else np.inf)
     return [Excursion(int(i), float(v), above) for i, v in zip(starts, extreme.reduceat(filled, starts), strict=True)]

@@ -1,7 +1,7 @@
-"""Learning rates as lines: a schedule where it was recorded as it changed, else what is known and a sentence.
+"""Learning rates as lines: the schedule if it was recorded at every change, else the known points with a note.
 
-A rate that never changes is a number, not a curve: it is a line only beside one that does. A release before this one
-recorded the rate once an epoch; those points are not joined, because what lay between them was not recorded.
+A constant rate is a number rather than a curve: it is drawn only next to a rate that changes. Earlier releases recorded
+the rate once per epoch; those points are not joined, because the values between them were not recorded.
 """
 
 import numpy as np
@@ -13,32 +13,32 @@ from lab.training.schedules import is_constant
 
 
 def rate_lines(one: Curve) -> tuple[list[Line], list[str]]:
-    """Return a run's learning rate as lines, and what is to be said of it."""
+    """Return a run's learning rate as lines, and the notes on it."""
     series = one.points.get(LEARNING_RATE.id)
     if is_constant(one.run.config):
         return _constant(one), [f"{one.label} has a constant learning rate of {one.run.config.lr:g}."]
     if series is None or not series.step.size:
-        return [], [f"{one.label} has no points of learning rate."]
+        return [], [f"{one.label} has no learning-rate values."]
     if recorded_by_epoch(series):
         line = line_of(one, series, "dots")
         return [line], [
-            f"{one.label} recorded its learning rate once an epoch, so what its schedule ({one.run.config.schedule}) "
-            "did between these points is not shown."
+            f"{one.label} recorded its learning rate once per epoch, so the {one.run.config.schedule} schedule between "
+            "these points is not shown."
         ]
     return [line_of(one, series, "plain")], []
 
 
 def recorded_by_epoch(series: Series) -> bool:
-    """Whether a schedule's points stand at ends of epochs only.
+    """Whether a schedule has points at the ends of epochs only.
 
-    A recording of the schedule begins at step 1, or has points between in a fork of a run that recorded no schedule.
+    A full recording of the schedule starts at step 1; in a fork of a run without one, it has points within epochs.
     """
     first = series.step[0]
-    return bool(first > 1 and (series.step[:-1] % first == 0).all())  # the last epoch may have been cut
+    return bool(first > 1 and (series.step[:-1] % first == 0).all())  # the last epoch may have been cut short
 
 
 def _constant(one: Curve) -> list[Line]:
-    """Return a level line over the steps that the run has taken."""
+    """Return a horizontal line over the steps that the run has recorded."""
     taken = [part for part in one.points.values() if part.step.size]
     if not taken:
         return []

@@ -1,8 +1,8 @@
-"""The reports' tables: the results that a report printed and those that this lab measured for the same settings.
+"""The reports' tables: the results printed in a report next to those that this lab measured with the same settings.
 
-A run counts for an experiment if its configuration is the preset's, as the lab would run it, whatever its seed. The
-reports quote the last epoch of a training, so the measured accuracy is the last epoch's too; where a report tested every
-epoch and quotes the highest, `quoted_epoch` says which it was.
+A run counts for an experiment if its configuration equals that of the preset as the lab would run it, whatever its
+seed. The reports quote the last epoch of a training, so the measured accuracy is that of the last epoch too. If a
+report tested every epoch and quotes the highest accuracy, `quoted_epoch` is the epoch it came from.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,17 +17,18 @@ from lab.spread import Spread, spread_of
 
 
 class RunFinder(Protocol):
-    """The one question asked of `RunStore.runs`."""
+    """The part of `RunStore.runs` that this module uses."""
 
     def find_settings(self, configs: Sequence[RunConfig]) -> Mapping[str, tuple[RunRecord, ...]]:
-        """Return, by `setting_key`, the runs that differ from one of these in their seed or their fold at most."""
+        """Return, by `setting_key`, the runs that differ from one of `configs` in seed or fold only, or not at all."""
         ...
 
 
 class ReportRow(NamedTuple):
-    """One experiment. finished, waiting: its runs. Accuracies are shares, times seconds, losses what they are.
+    """One experiment. config: the preset's configuration as the lab would run it. finished, waiting: its runs.
 
-    test_accuracy and last_loss (of the training) are those of the last epoch, which is `stopped_epoch`. config: the preset's as the lab would run it.
+    test_accuracy (a share) and last_loss (training loss) are those of the last epoch, whose number is `stopped_epoch`.
+    seconds: training time.
     """
 
     preset: Preset
@@ -41,25 +42,25 @@ class ReportRow(NamedTuple):
 
     @property
     def last_epoch(self) -> str:
-        """The epoch in which the finished runs ended, such as "5" or "17–21", "" where they do not say it."""
+        """The epoch in which the finished runs ended, such as "5" or "17–21"; "" if unknown."""
         ends = sorted({run.last_result.epoch for run in self.finished if run.last_result.epoch is not None})
         return "–".join(str(end) for end in dict.fromkeys((ends[0], ends[-1]))) if ends else ""
 
     @property
     def quoted_epoch(self) -> int | None:
-        """The epoch (from 1) that the report quotes, where it tested each and quotes the highest."""
+        """The epoch (from 1) that the report quotes, if it tested every epoch and quotes the highest, else None."""
         every = self.preset.reported.get("test_accuracy_by_epoch", ())
         quoted = self.preset.reported.get("test_accuracy")
         return every.index(quoted) + 1 if quoted in every else None
 
     @property
     def missing(self) -> bool:
-        """Whether it has not been run and is not queued."""
+        """Whether the experiment has no finished run and none queued, running or paused."""
         return not self.finished and not self.waiting
 
 
 def report_rows(report: str, *, check: Callable[[RunConfig], RunConfig], runs: RunFinder) -> tuple[ReportRow, ...]:
-    """Return the experiments of one report ("A" to "E", "lab") in its order. `check` is `Lab.check`."""
+    """Return the experiments of one report ("A" to "E", "lab") in the report's order. `check` is `Lab.check`."""
     asked = [(preset, check(preset.config())) for preset in list_presets(report)]
     found = runs.find_settings([config for _, config in asked])
     return tuple(_row(preset, config, found.get(setting_key(config), ())) for preset, config in asked)
@@ -94,7 +95,7 @@ _COLUMNS = (
 
 
 def report_cells(rows: Sequence[ReportRow]) -> Table:
-    """Return the table as cells, for the CLI and for files: accuracies as shares, means where n is above 1."""
+    """Return the table as cells, for the CLI and for files: accuracies as shares, means if n is above 1."""
     return Table(_COLUMNS, tuple(_cells(row) for row in rows))
 
 

@@ -1,23 +1,24 @@
-"""The smoothed line: a centred mean over neighbouring steps, the same on the live view and on Runs.
+"""The smoothed line: a centred mean over neighbouring steps, the same on the live view and on the Runs page.
 
-It does not lag behind as a running mean does, which makes training look worse than validation while both improve, and
-it invents no value: the first point is what was measured. Long series are smoothed over the means of their buckets
-(`thinning`); `smoothing.js` does the same for a chart that grows, and both are held to `tests/cases/smoothing.json`.
+A running mean lags, which makes training look worse than validation while both improve; a centred mean does not. It
+invents no value either: the first point is the measured one. Long series are smoothed over the means of their buckets
+(`thinning`). `smoothing.js` does the same for a growing chart; `tests/cases/smoothing.json` tests both.
 """
 
 import numpy as np
 
 from lab.charts.thinning import Thinned
 
-SPANS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)  # steps; 1 is no smoothing
+SPANS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)  # steps; 1 means no smoothing
 USUAL_SPAN = 20
 
 
 def centred_mean(value: np.ndarray, span: int, at: np.ndarray) -> np.ndarray:
-    """Return the mean over about `span` values around each index of `at`; values that are not finite count for nothing.
+    """Return the mean of about `span` values around each index in `at`, ignoring non-finite values.
 
-    The window shrinks towards the start, and towards the newest value to a quarter. A value that is not finite stays
-    what it is. Windows are summed one by one: differences of running sums would drown small values after a huge one.
+    The window shrinks towards both ends; at the newest value it still reaches back a quarter of half the span. A
+    non-finite value is returned unchanged. Each window is summed separately, because differences of running sums would
+    lose small values after a huge one.
     """
     half = span // 2
     if half < 1 or not at.size:
@@ -26,7 +27,7 @@ def centred_mean(value: np.ndarray, span: int, at: np.ndarray) -> np.ndarray:
     right = np.minimum.reduce([np.full(at.size, half), at, value.size - 1 - at])
     left = np.minimum(at, np.maximum(right, half // 4))
     edges = np.stack([at - left, at + right + 1], axis=1).ravel()
-    filled = np.append(np.where(finite, value, 0.0), 0.0)  # so that a window may end after the last value
+    filled = np.append(np.where(finite, value, 0.0), 0.0)  # reduceat needs an index for the end of the last window
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         sums = np.add.reduceat(filled, edges)[::2]
         means = sums / np.add.reduceat(np.append(finite, False).astype(np.int64), edges)[::2]
@@ -35,7 +36,7 @@ def centred_mean(value: np.ndarray, span: int, at: np.ndarray) -> np.ndarray:
 
 
 def smoothed_means(thinned: Thinned, span: int) -> np.ndarray:
-    """Return the smoothed value of every bucket; a bucket of n steps counts as n steps of the span."""
+    """Return the smoothed value of every bucket; a bucket of n steps counts for n steps of the span."""
     half = span // thinned.width // 2
     return centred_mean(thinned.mean, 2 * half, np.arange(thinned.mean.size))
 

@@ -1,19 +1,19 @@
-"""A curve as a small picture beside a run's name: one line of SVG, without axes or numbers."""
+"""Sparkline: a curve as a small SVG picture next to a run's name, without axes or numbers."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 WIDTH, HEIGHT = 84, 22  # pixels
-_EDGE = 2.0  # pixels that the line's width and its last dot need
+_EDGE = 2.0  # pixels that the stroke and the last dot need
 COLOUR = "#2f86cf"
-_MOST = 60  # points: more than the picture can show
+_MOST = 60  # points; the picture cannot resolve more
 
 
 def spark_points(values: Sequence[float] | np.ndarray) -> tuple[tuple[float, float], ...]:
-    """Return the line's points (x, y) in pixels, y downwards, in order; values that are not finite are left out.
+    """Return the line's points (x, y) in pixels, y downwards, in order, without non-finite values.
 
-    One value, or equal ones, are a level line in the middle. No value is no point.
+    A single value, or equal values, lie at half height.
     """
     numbers = np.asarray(values, np.float64)
     places = np.linspace(_EDGE, WIDTH - _EDGE, len(numbers)) if len(numbers) > 1 else np.full(len(numbers), WIDTH / 2)
@@ -28,7 +28,7 @@ def spark_points(values: Sequence[float] | np.ndarray) -> tuple[tuple[float, flo
 
 
 def sparkline(values: Sequence[float] | np.ndarray, *, colour: str = COLOUR) -> str:
-    """Return the curve as an SVG document, by default in a blue that can be seen on both themes; "" for no value."""
+    """Return the curve as an SVG document, by default in a blue visible on both themes; "" if no value is finite."""
     points = spark_points(values)
     if not points:
         return ""

@@ -1,9 +1,10 @@
-"""How runs look in every chart: a colour and a dash by the run's slot in the selection.
+"""The style of runs in every chart: a colour and a dash, chosen by the run's slot in the selection.
 
-A run takes the lowest free slot when it is chosen and keeps it while others come and go; the address carries the slots,
-so that a shared link shows the same colours. Twelve colours times five dashes distinguish sixty runs. Each colour has at
-least 3:1 against its page, and any two differ by 0.15 in OKLab, by 0.075 as seen with protanopia, deuteranopia or
-tritanopia (simulated after Machado et al. 2009). `.streamlit/config.toml` has the same lists.
+A run takes the lowest free slot when it is selected and keeps it while other runs are added or removed. The address
+carries the slots, so a shared link shows the same colours. Twelve colours times five dashes distinguish sixty runs.
+Each colour has a contrast of at least 3:1 with the page background. Any two colours differ by at least 0.15 in OKLab,
+and by 0.075 as seen with protanopia, deuteranopia or tritanopia (simulated after Machado et al. 2009).
+`.streamlit/config.toml` repeats the two lists.
 """
 
 from collections.abc import Iterable, Mapping
@@ -38,7 +39,7 @@ DARK = (
     "#96ff00",
 )
 PAGE_LIGHT, PAGE_DARK = "#ffffff", "#10151c"  # the page behind a chart
-GREY = "#8792a0"  # of no run: lines of reference, at least 3:1 against both pages
+GREY = "#8792a0"  # for reference lines, used by no run: at least 3:1 against both backgrounds
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 _SVG_DASHES = {"dash": "6 3", "dot": "2 2", "dashdot": "6 2 2 2", "longdash": "10 3"}
 SLOTS = len(LIGHT) * len(DASHES)  # runs that can be distinguished
@@ -57,13 +58,13 @@ class RunStyle(NamedTuple):
 
 
 def run_style(slot: int, *, dark: bool) -> RunStyle:
-    """Return the look of the run in this slot."""
+    """Return the style of the run in this slot."""
     colours = DARK if dark else LIGHT
     return RunStyle(colours[slot % len(colours)], DASHES[slot // len(colours) % len(DASHES)])
 
 
 def swatch(style: RunStyle) -> str:
-    """Return an SVG of a short line with a dot, in a run's colour and dash: what tables show beside its name."""
+    """Return an SVG of a short line with a dot in a run's colour and dash, which tables show next to its name."""
     dash = f' stroke-dasharray="{_SVG_DASHES[style.dash]}"' if style.dash != "solid" else ""
     return (
         '<svg xmlns="http://www.w3.org/2000/svg" width="40" height="20" viewBox="0 0 40 20" aria-hidden="true">'
@@ -73,7 +74,7 @@ def swatch(style: RunStyle) -> str:
 
 
 def assign_slots(runs: Iterable[str], known: Mapping[str, int] | None = None) -> dict[str, int]:
-    """Return each run's slot: the one it has in `known`, unless that is taken, else the lowest free one."""
+    """Return each run's slot: its slot in `known` if that is free, else the lowest free one."""
     chosen = list(dict.fromkeys(runs))
     slots: dict[str, int] = {}
     for run in chosen:
@@ -85,12 +86,12 @@ def assign_slots(runs: Iterable[str], known: Mapping[str, int] | None = None) ->
 
 
 def plain_text(text: str) -> str:
-    """Return text that Plotly, which reads some HTML in names and labels, shows as it is."""
+    """Return the text escaped for Plotly, which interprets some HTML in names and labels."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def layout(*, height: int, dark: bool, **rest: Any) -> dict[str, Any]:
-    """Return what all comparison charts share, to be completed by `rest`."""
+    """Return the layout that all comparison charts share, merged with `rest`."""
     line = "#2d3846" if dark else "#d9e0e8"
     common: dict[str, Any] = {
         "height": height,
@@ -115,6 +116,6 @@ def layout(*, height: int, dark: bool, **rest: Any) -> dict[str, Any]:
 
 
 def _completed(common: dict[str, Any], rest: dict[str, Any]) -> dict[str, Any]:
-    """Return `common` with what `rest` says instead or beside it, dictionary by dictionary."""
+    """Return `common` merged with `rest`, recursively; `rest` takes precedence."""
     both = {name: _completed(common[name], rest[name]) for name in rest if isinstance(common.get(name), dict)}
     return common | rest | both

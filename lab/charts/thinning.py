@@ -1,10 +1,10 @@
 """Thin a metric to what a screen can show without losing its spikes.
 
-Steps are cut into buckets on a fixed grid whose width is a power of two, so a bucket that is complete never changes
-when more points arrive; it contributes its lowest and its highest value (the raw line) and its mean (the smoothed line).
-The first point of a series and, once no more will come, the last are always included.
-A `Cursor` says how far a reader has come: it then gets new complete buckets only, and everything again when the width
-changed or a resumed run rewrote its steps. Numbers only: no figure, no JSON, no store.
+Steps are divided into buckets on a fixed grid whose width is a power of two, so a complete bucket never changes when
+more points arrive. A bucket contributes its lowest and highest values (the raw line) and its mean (the smoothed line).
+The first point of a series is always included, and the last one once the series is complete.
+A `Cursor` is a reader's position. The reader is sent new complete buckets only, or everything again if the width has
+changed or a resumed run rewrote its steps. This module handles numbers only: no figures, no JSON, no store.
 """
 
 import re
@@ -22,10 +22,10 @@ _PART = re.compile(r"(\d{1,2})-(-?\d{1,15})")
 
 @dataclass(frozen=True, slots=True)
 class Thinned:
-    """Part of one series. `step`, `value`, `time_s` are the selected points in step order; values may be NaN or infinite.
+    """Part of one series. `step`, `value`, `time_s` are the selected points by step; values may be NaN or infinite.
 
-    `mean_step`, `mean`, `mean_time_s` have one entry a bucket, over its finite values, and are the selected points
-    themselves at width 1. `total` counts the points of the whole series. `until` is the last step that is covered.
+    `mean_step`, `mean`, `mean_time_s` have one entry per bucket (`mean` over its finite values); at width 1 they are
+    the selected points. `total` counts the points of the whole series. `until` is the last step covered.
     """
 
     step: np.ndarray  # int64 (n,)
@@ -34,25 +34,25 @@ class Thinned:
     mean_step: np.ndarray  # float64 (b,)
     mean: np.ndarray  # float64 (b,)
     mean_time_s: np.ndarray  # float64 (b,)
-    width: int  # steps a bucket
+    width: int  # steps per bucket
     total: int
     until: int
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """How far a reader has come in one series: the bucket width it has, and the last step it was given."""
+    """A reader's position in one series: the bucket width it has, and the last step it was sent."""
 
     width: int
     until: int
 
     def text(self) -> str:
-        """Write it as the short form that travels in an address."""
+        """Return the short form used in addresses."""
         return f"{self.width.bit_length() - 1}-{self.until}"
 
     @classmethod
     def parse(cls, text: str) -> "Cursor":
-        """Read the short form; anything else raises `InputError`."""
+        """Return the cursor of a short form. Raises `InputError` for any other text."""
         match = _PART.fullmatch(text)
         if match is None or int(match[1]) > 40:
             raise InputError(f"The position {text[:40]!r} was not issued by this lab: request without `since`.")
@@ -63,7 +63,7 @@ START = Cursor(width=1, until=-1)
 
 
 def bucket_width(series: Series) -> int:
-    """Return the steps a bucket spans: 1 while every point fits, else the smallest power of two that fits."""
+    """Return the steps per bucket: 1 as long as every point fits, else the smallest power of two that fits."""
     count = len(series.step)
     if count <= MAX_POINTS:
         return 1
@@ -75,9 +75,9 @@ def bucket_width(series: Series) -> int:
 
 
 def thin(series: Series, since: Cursor = START, *, complete: bool) -> tuple[Thinned, bool]:
-    """Return what a reader at `since` lacks, and whether it must drop what it has.
+    """Return what a reader at `since` lacks, and whether it must discard what it has.
 
-    `complete` says that no more points will come, so the last bucket is given although it is not full.
+    complete: whether the series has ended, in which case the last bucket is included even if it is not full.
     """
     width = bucket_width(series)
     last = int(series.step[-1]) if len(series.step) else -1
@@ -91,7 +91,7 @@ def thin(series: Series, since: Cursor = START, *, complete: bool) -> tuple[Thin
 
 
 def thin_log(series: Series) -> Series:
-    """Return the points that a logarithmic step axis can resolve: buckets of equal width on that axis."""
+    """Return the points that a logarithmic step axis can resolve, from buckets of equal width on that axis."""
     if len(series.step) <= MAX_POINTS:
         return series
     place = np.log(np.maximum(series.step, 1))
@@ -103,7 +103,7 @@ def thin_log(series: Series) -> Series:
 
 
 def _inside_bucket(since: Cursor, *, complete: bool, last: int) -> bool:
-    """Whether the reader was given half a bucket (a run that had ended) that has gone on since."""
+    """Whether the reader was sent a partial bucket (of a run that had ended) that has grown since."""
     return (since.until + 1) % since.width != 0 and not (complete and since.until == last)
 
 
@@ -116,7 +116,7 @@ def _buckets(part: Series, ends: list[int], *, width: int, total: int, until: in
     group = np.repeat(np.arange(len(starts)), counts)
     selected = np.union1d(_selected_indices(part.value, group, starts), np.array(ends, dtype=np.int64))
     finite = np.isfinite(part.value)
-    with np.errstate(invalid="ignore"):  # a bucket without one finite value has the mean NaN
+    with np.errstate(invalid="ignore"):  # the mean of a bucket without finite values is NaN
         mean = np.bincount(group, np.where(finite, part.value, 0.0)) / np.bincount(group, finite)
     return Thinned(
         step=part.step[selected],
@@ -132,7 +132,7 @@ def _buckets(part: Series, ends: list[int], *, width: int, total: int, until: in
 
 
 def _selected_indices(value: np.ndarray, group: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """Return, in order, each bucket's lowest and highest finite value and its first that is not finite."""
+    """Return, in order, the indices of each bucket's lowest, highest and first non-finite value."""
     finite = np.isfinite(value)
     found = [_first_of_each(np.flatnonzero(~finite), group)]
     for extreme, other in ((np.minimum, np.inf), (np.maximum, -np.inf)):

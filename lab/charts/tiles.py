@@ -1,7 +1,7 @@
-"""Numbers to pictures: feature maps, kernels and digits as the tiles of one PNG. No torch.
+"""Arrays to pictures: feature maps, kernels and digits as the tiles of one PNG. Does not import torch.
 
-One picture a grid: 32 maps as one PNG are shown in 100 ms, as 32 pictures in 400. Browsers enlarge it by nearest
-neighbour, so the PNG itself stays as small as its numbers.
+A grid is a single picture because 32 maps are shown in 100 ms as one PNG and in 400 ms as 32 pictures. Browsers enlarge
+it by nearest neighbour, so the PNG has one pixel per value.
 """
 
 import io
@@ -15,7 +15,7 @@ from PIL import Image
 
 from lab.data.channels import as_grey
 
-# Anchor colours, dark to light: viridis is readable in print and by the colour-blind.
+# Anchor colours, dark to light. viridis is legible in print and with colour blindness.
 _SCALES = {
     "grey": ((0, 0, 0), (255, 255, 255)),
     "viridis": (
@@ -30,7 +30,7 @@ _SCALES = {
         (180, 222, 44),
         (253, 231, 37),
     ),
-    # blue - white - orange (ends of Brewer's PuOr and RdBu): zero is white, and the sign is visible to the colour-blind too
+    # blue, white, orange (ends of Brewer's PuOr and RdBu): zero is white, and colour-blind readers can tell the sign
     "diverging": (
         (5, 77, 145),
         (67, 147, 195),
@@ -46,7 +46,7 @@ _STEPS = 256
 
 @dataclass(frozen=True, slots=True)
 class Sprite:
-    """One PNG that holds `count` tiles of tile_width × tile_height pixels, `columns` in a row."""
+    """One PNG with `count` tiles of tile_width × tile_height pixels, `columns` per row."""
 
     png: bytes
     count: int
@@ -57,7 +57,7 @@ class Sprite:
 
 @cache
 def colour_table(scale: str) -> np.ndarray:
-    """Return a scale's 256 colours from low to high, uint8 RGB (256, 3); not to be changed."""
+    """Return a scale's 256 colours from low to high, uint8 RGB (256, 3). The array is cached: do not modify it."""
     anchors = np.asarray(_SCALES[scale], float)
     at = np.linspace(0, 1, len(anchors))
     table = np.stack([np.interp(np.linspace(0, 1, _STEPS), at, anchors[:, c]) for c in range(3)], axis=1)
@@ -65,7 +65,7 @@ def colour_table(scale: str) -> np.ndarray:
 
 
 def colour(values: np.ndarray, *, low: float, high: float, scale: str = "viridis") -> np.ndarray:
-    """Return uint8 RGB (…, 3): low is the scale's first colour, high its last, what is not finite is magenta."""
+    """Return uint8 RGB (…, 3): low has the scale's first colour, high its last, non-finite values are magenta."""
     span = high - low
     finite = np.isfinite(values)
     share = np.clip((np.where(finite, values, low) - low) / span, 0, 1) if span > 0 else np.zeros(values.shape)
@@ -75,7 +75,7 @@ def colour(values: np.ndarray, *, low: float, high: float, scale: str = "viridis
 
 
 def limits(values: np.ndarray, *, signed: bool) -> tuple[float, float]:
-    """Return (low, high) of the finite values; signed ones get zero in the middle. No values give (0, 0)."""
+    """Return (low, high) of the finite values, symmetric around zero if `signed`; (0, 0) if there are none."""
     finite = values[np.isfinite(values)]
     if not finite.size:
         return 0.0, 0.0
@@ -86,7 +86,7 @@ def limits(values: np.ndarray, *, signed: bool) -> tuple[float, float]:
 
 
 def paint(values_NHW: np.ndarray, *, scale: str = "viridis", each: bool = False) -> np.ndarray:
-    """Return uint8 tiles (N, H, W, 3), on one scale for all, or one for each tile if `each`."""
+    """Return uint8 tiles (N, H, W, 3) on a common scale, or on one scale per tile if `each`."""
     signed = scale == "diverging"
     if each:
         return np.stack([_painted(tile, limits(tile, signed=signed), scale) for tile in values_NHW])
@@ -98,7 +98,7 @@ def _painted(values: np.ndarray, bounds: tuple[float, float], scale: str) -> np.
 
 
 def pack(tiles_NHW3: np.ndarray) -> Sprite:
-    """Return the tiles as one PNG, about square."""
+    """Return the tiles as one roughly square PNG."""
     count, height, width, _ = tiles_NHW3.shape
     columns = max(1, math.ceil(math.sqrt(count)))
     rows = max(1, math.ceil(count / columns))
@@ -124,7 +124,7 @@ def grid(tiles_NHW3: np.ndarray, *, columns: int = 8, enlarge: int = 1, gap: int
 
 
 def sheet(tiles_NHW3: np.ndarray, *, columns: int = 8) -> np.ndarray:
-    """Return tiles laid out some in a row, a grey line between them: uint8 (H, W, 3)."""
+    """Return the tiles in rows of `columns`, with grey lines between them: uint8 (H, W, 3)."""
     count, tall, wide, _ = tiles_NHW3.shape
     across = min(columns, count)
     gap = max(1, wide // 14)
@@ -137,9 +137,9 @@ def sheet(tiles_NHW3: np.ndarray, *, columns: int = 8) -> np.ndarray:
 
 
 def image_tiles(images_u8: np.ndarray | Sequence[np.ndarray]) -> np.ndarray:
-    """Return images uint8, grey (N, H, W) or with channels (N, C, H, W), as tiles (N, H, W, 3).
+    """Return uint8 images, grey (N, H, W) or with channels (N, C, H, W), as tiles (N, H, W, 3).
 
-    Three channels are shown as red, green and blue, any other number as their mean.
+    Three channels are shown as red, green and blue; any other number of channels is shown as their mean.
     """
     images = np.asarray(images_u8, np.uint8)
     if images.ndim == 4 and images.shape[1] == 3:
@@ -148,7 +148,7 @@ def image_tiles(images_u8: np.ndarray | Sequence[np.ndarray]) -> np.ndarray:
 
 
 def blend(image_u8: np.ndarray, values: np.ndarray, *, scale: str = "diverging") -> np.ndarray:
-    """Return the image (H, W) or (C, H, W) under signed values (H, W): the larger a value, the less shows through."""
+    """Return the image (H, W) or (C, H, W) overlaid with values (H, W): the larger a value, the less shows through."""
     low, high = limits(values, signed=scale == "diverging")
     ink = colour(values, low=low, high=high, scale=scale).astype(float)
     strength = np.abs(np.nan_to_num(values)) / max(abs(low), abs(high), 1e-12)

@@ -1,4 +1,4 @@
-"""Two sides of a comparison as a picture: every run a dot, the means, and the difference with its interval beside them."""
+"""The two sides of a comparison as a figure: one dot per run, the means, and the difference with its interval."""
 
 from textwrap import wrap
 from typing import Any, NamedTuple
@@ -12,14 +12,14 @@ from lab.config.repeats import repeat_text
 from lab.metrics import ACCURACY, MetricSpec
 from lab.spread import Spread, format_result
 
-_WIDTH = 0.16  # of the strip in which a side's dots stand, in units of the axis
-_LEAST_ROOM = 0.001  # above and below the runs, a share
-_LINE, _LINES = 14, 4  # letters of a line of a side's name, and lines
+_WIDTH = 0.16  # half the width of a side's strip of dots, in units of the axis
+_LEAST_ROOM = 0.001  # above and below the runs: a share, as accuracies are
+_LINE, _LINES = 14, 4  # letters per line of a side's name, and lines
 _BAR = 0.22  # half the length of the line at a mean
 
 
 class Dots(NamedTuple):
-    """One side: its name, where its dots stand around 0, their accuracies (shares), and mean and deviation of these."""
+    """One side: its name, the dots' x offsets around 0, their accuracies (shares), and the spread of these."""
 
     name: str
     x: tuple[float, ...]
@@ -29,7 +29,10 @@ class Dots(NamedTuple):
 
 
 class VerdictInfo(NamedTuple):
-    """What `verdict_figure` draws. measure: what the dots are. The difference b - a and its interval are in percentage points, None without one."""
+    """What `verdict_figure` draws. measure: the metric that the dots show.
+
+    difference (b - a), low and high (its interval) are in percentage points, None if unknown.
+    """
 
     a: Dots
     b: Dots
@@ -40,7 +43,7 @@ class VerdictInfo(NamedTuple):
 
 
 def verdict_info(comparison: Comparison, *, a: str, b: str) -> VerdictInfo:
-    """Return the numbers of the picture. a, b: what the sides are called."""
+    """Return the numbers of the figure. a, b: the names of the sides."""
     verdict = comparison.verdict
     points = [None if value is None else 100 * value for value in (verdict.difference, verdict.low, verdict.high)]
     return VerdictInfo(_dots(comparison.a, a), _dots(comparison.b, b), comparison.a.measure, *points)
@@ -54,7 +57,7 @@ def _dots(side: Side, name: str) -> Dots:
 
 
 def verdict_figure(info: VerdictInfo, *, dark: bool, height: int = 360) -> go.Figure:
-    """Draw both sides, and the difference on an axis of its own with a line at 0."""
+    """Draw both sides, and the difference on a separate axis with a line at 0."""
     figure = go.Figure()
     for place, dots in enumerate((info.a, info.b)):
         _add_side(figure, dots, place, measure=info.measure, dark=dark)
@@ -89,7 +92,7 @@ def verdict_figure(info: VerdictInfo, *, dark: bool, height: int = 360) -> go.Fi
 
 
 def _tick(name: str) -> str:
-    """Return a side's name in lines that fit beside the other's on a phone; Plotly leaves out what does not."""
+    """Return a side's name in lines short enough for two names on a phone; Plotly omits labels that do not fit."""
     lines = wrap(name, _LINE, max_lines=_LINES, placeholder=" …", break_on_hyphens=False)
     return "<br>".join(plain_text(line) for line in lines)
 
@@ -117,7 +120,7 @@ def _add_side(figure: go.Figure, dots: Dots, place: int, *, measure: MetricSpec,
 
 
 def _difference_axes(info: VerdictInfo, *, grid: str) -> dict[str, dict[str, Any]]:
-    """Return the axes of the difference, in percentage points, to the right of the runs'."""
+    """Return the axes of the difference, in percentage points, to the right of those of the runs."""
     across = {
         "domain": [0.8, 1.0],
         "anchor": "y2",
@@ -160,14 +163,14 @@ def _add_difference(figure: go.Figure, info: VerdictInfo, difference: float, *, 
 
 
 def _accuracies(info: VerdictInfo) -> list[float]:
-    """Return an axis that shows every run, wide enough for ticks that differ in their second digit."""
+    """Return an axis range that shows every run, wide enough for ticks that differ in their second digit."""
     low, high = min((*info.a.y, *info.b.y)), max((*info.a.y, *info.b.y))
     room = max(0.12 * (high - low), _LEAST_ROOM)
     return [low - room, high + room]
 
 
 def _range(info: VerdictInfo) -> list[float] | None:
-    """Return an axis that shows the difference, its interval and 0."""
+    """Return an axis range that shows the difference, its interval and 0."""
     shown = [0.0, *(value for value in (info.difference, info.low, info.high) if value is not None)]
     room = 0.15 * (max(shown) - min(shown)) or 1.0
     return [min(shown) - room, max(shown) + room]
@@ -182,6 +185,6 @@ def _difference_text(info: VerdictInfo) -> str:
 
 
 def verdict_alt_text(info: VerdictInfo) -> str:
-    """Return the alt text of the picture."""
+    """Return the alt text of the figure."""
     means = (f"{dots.name}: {format_result(info.measure.result_key, dots.spread)}" for dots in (info.a, info.b))
     return f"{info.measure.title.capitalize()} of every run. {'; '.join(means)}. B minus A: {_difference_text(info)}"

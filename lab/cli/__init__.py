@@ -1,1 +1,1 @@
-"""The command line; `lab.cli.app` is the program, `lab.cli.commands` has a module for each command or a few."""
+"""The command line: `lab.cli.app` is the program, `lab.cli.commands` holds the commands."""

@@ -1,7 +1,7 @@
-"""The command line: what the pages do, without a browser. Every command takes `--json` and then prints strict JSON only.
+"""The command line: the functions of the pages without a browser. With `--json`, a command prints only strict JSON.
 
-Exit codes: 0 success, 1 failure, 2 usage error. A deliberate error is one sentence on standard error; with `--json` it is
-also `{"error": …}` on standard output.
+Exit codes: 0 success, 1 failure, 2 usage error. A deliberate error is one sentence on standard error; with `--json` it
+is also printed as `{"error": …}` on standard output.
 """
 
 import os
@@ -20,15 +20,15 @@ from lab.settings import Settings
 from lab.text import one_sentence
 
 COMMANDS = (
-    LazyCommand("serve", "Start the lab's pages, and open them in the browser.", "serve:serve"),
-    LazyCommand("train", "Train a network, or return the stored run of the same settings.", "train:train"),
-    LazyCommand("fork", "Go on from a saved epoch of RUN with other settings.", "fork:fork"),
+    LazyCommand("serve", "Serve the lab's pages, and open them in the browser.", "serve:serve"),
+    LazyCommand("train", "Train a network, or return the stored run with the same settings.", "train:train"),
+    LazyCommand("fork", "Continue from a saved epoch of RUN with other settings.", "fork:fork"),
     LazyCommand(
         "repeat",
-        "Train the settings of RUN with other seeds, until there are N seeds of them, or on each of K folds.",
+        "Train the settings of RUN with further seeds, up to N in all, or on each of K folds.",
         "repeat:repeat",
     ),
-    LazyCommand("runs", "List the runs, newest first; the search is that of the Runs page.", "runs:runs"),
+    LazyCommand("runs", "List the runs, newest first; --filter takes the search of the Runs page.", "runs:runs"),
     LazyCommand("show", "Show one run: configuration, state, metrics per epoch, saved files.", "runs:show"),
     LazyCommand("stop", "Stop a run after the current step and save its weights.", "control:stop"),
     LazyCommand("pause", "Pause a run; `resume` continues from the same step.", "control:pause"),
@@ -37,10 +37,10 @@ COMMANDS = (
     ),
     LazyCommand("tag", "Add tags to a run, or remove them.", "control:tag"),
     LazyCommand("delete", "Delete a run; --undo restores it.", "control:delete"),
-    LazyCommand("queue", "List the running and queued runs in their order.", "queue:queue"),
+    LazyCommand("queue", "List the running and queued runs in queue order.", "queue:queue"),
     LazyCommand(
         "sweep",
-        "Search settings with many runs that pause early and go on when they are among the best.",
+        "Search settings with many runs that pause early and continue if they are among the best.",
         "sweep:sweep",
     ),
     LazyCommand(
@@ -74,7 +74,7 @@ COMMANDS = (
     ),
     LazyCommand("import", "Import the runs of a BUNDLE after checking it.", "sharing:import_runs"),
     LazyCommand(
-        "compare", "Compare the settings and results of RUNS, or say whether one side is better.", "compare:compare"
+        "compare", "Compare the settings and results of RUNS, or test whether one side is better.", "compare:compare"
     ),
     LazyCommand(
         "worker",
@@ -82,7 +82,7 @@ COMMANDS = (
         "worker:worker",
     ),
     LazyCommand(
-        "machines", "Show which hosts train, in which slots and what, and why the other runs wait.", "machines:machines"
+        "machines", "Show the hosts, their slots and what they train, and why other runs wait.", "machines:machines"
     ),
     LazyCommand("doctor", "Check the installation, the paths and the stored data.", "doctor:doctor"),
     LazyCommand(
@@ -102,8 +102,8 @@ COMMANDS = (
 @click.option("--database", help="SQLAlchemy URL of the run store (LAB_DATABASE).")
 @click.option("--artifacts", help="Path or fsspec URL of checkpoints and weights (LAB_ARTIFACTS).")
 @click.option("--device", help="Default device of runs: auto, cpu, cuda, cuda:1, mps (LAB_DEVICE).")
-@click.option("--slots", help="How many runs this machine trains at once; by default one a device (LAB_SLOTS).")
-@click.option("--owner", help="Who asks for runs where the command does not say; nobody by default (LAB_OWNER).")
+@click.option("--slots", help="How many runs this machine trains at once; by default one per device (LAB_SLOTS).")
+@click.option("--owner", help="Default owner of new runs; none by default (LAB_OWNER).")
 @click.option("--read-only", is_flag=True, help="Open the lab without writing to it (LAB_READ_ONLY).")
 @click.pass_context
 def cli(context: click.Context, /, **flags: str | bool | None) -> None:
@@ -113,7 +113,7 @@ def cli(context: click.Context, /, **flags: str | bool | None) -> None:
 
 
 def main(arguments: list[str] | None = None, *, prog_name: str = "python -m lab") -> None:
-    """Run one command and leave with its exit code."""
+    """Run one command and exit with its exit code."""
     words = sys.argv[1:] if arguments is None else arguments
     try:
         _check_words(words)
@@ -131,17 +131,18 @@ def main(arguments: list[str] | None = None, *, prog_name: str = "python -m lab"
         _fail(error.format_message(), words, 2)
     except LabError as error:
         _fail(str(error), words, error.exit_code)
-    except OSError as error:  # a full disk, a folder of somebody else's, a place that is gone
+    except OSError as error:  # a full disk, a folder of another user, a path that no longer exists
         what = f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
         _fail(
-            f"The operating system reported an error ({what}): free disk space, or choose paths that can be read and written.",
+            f"The operating system reported an error ({what}): free disk space, or choose paths that can be read and "
+            "written.",
             words,
             1,
         )
 
 
 def _unknown_command(error: click.exceptions.NoSuchCommand) -> str:
-    """Return the sentence on a command that is none. Click knows only those that are imported already."""
+    """Return the message for an unknown command, with a suggestion; Click would only suggest imported commands."""
     assert error.ctx is not None
     group = error.ctx.command
     assert isinstance(group, click.Group)
@@ -151,13 +152,13 @@ def _unknown_command(error: click.exceptions.NoSuchCommand) -> str:
 
 
 def _check_words(words: Sequence[str]) -> None:
-    """Refuse what no JSON and no database can hold: bytes on the command line that are not UTF-8."""
+    """Raise `InputError` if an argument is not UTF-8: neither JSON nor the database can hold it."""
     for word in words:
         try:
             word.encode()
         except UnicodeEncodeError as error:
             raise InputError(
-                f"{word!r} is not UTF-8, so it can be neither stored nor printed: rename the file, or write it in UTF-8."
+                f"{word!r} is not UTF-8, so it cannot be stored or printed: rename the file, or write it in UTF-8."
             ) from error
 
 
@@ -167,8 +168,8 @@ def _fail(text: str, words: list[str], code: int) -> NoReturn:
     try:
         if "--json" in words:
             print_json({"error": message})
-        if sys.stdout is not None:  # where it is closed
+        if sys.stdout is not None:  # None if standard output is closed
             sys.stdout.flush()
-    except OSError:  # nobody reads it, or the disk behind it is full: what is left would fail again at the exit
+    except OSError:  # a closed pipe or a full disk; the final flush at exit would fail again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)

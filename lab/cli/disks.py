@@ -1,4 +1,4 @@
-"""Whether the lab's folders can be written: a small file is written, synced and removed, and free space is counted.
+"""Check that the lab's folders are writable, by writing, syncing and removing a small file, and count the free space.
 
 A check of permissions alone would miss a full disk.
 """
@@ -15,12 +15,12 @@ from lab.errors import LabError
 from lab.formatting import format_bytes
 from lab.service.lab import Lab
 
-LOW_BYTES = 100_000_000  # the weights of a few epochs; with less, a run soon fails on a full disk
-_PROBE = b"\0" * 65_536  # more than what a file system may keep inside a directory entry
+LOW_BYTES = 100_000_000  # the weights of a few epochs; with less space a run soon fails
+_PROBE = b"\0" * 65_536  # more than a file system may store inside a directory entry
 
 
 def examine_disks(lab: Lab) -> tuple[dict[str, Any], list[str]]:
-    """Return the free bytes of each location (None where unknown), and a sentence for each problem."""
+    """Return the free bytes of each location (None if unknown), and a sentence for each problem."""
     places = {"home": lab.settings.home, "artifacts": _local(lab.settings.artifacts), "database": _database_folder(lab)}
     free = {name: None if path is None else _free_bytes(path) for name, path in places.items()}
     problems = [] if lab.settings.read_only else _unwritable(lab, places)
@@ -48,7 +48,8 @@ def _unwritable(lab: Lab, places: dict[str, Path | None]) -> list[str]:
             _write_and_remove(folder)
         except OSError as error:
             problems.append(
-                f"Nothing can be written to {folder} ({error.strerror}): free disk space, or set LAB_HOME to a writable folder."
+                f"Nothing can be written to {folder} ({error.strerror}): free disk space, or set LAB_HOME to a "
+                "writable folder."
             )
     probe = f"doctor/{secrets.token_hex(8)}"
     try:
@@ -71,7 +72,7 @@ def _write_and_remove(folder: Path) -> None:
 
 
 def _low(places: dict[str, Path | None], free: dict[str, int | None]) -> list[str]:
-    problems: dict[int, str] = {}  # one a file system
+    problems: dict[int, str] = {}  # by file system
     for name, path in places.items():
         left = free[name]
         if path is None or left is None or left >= LOW_BYTES:
@@ -79,7 +80,7 @@ def _low(places: dict[str, Path | None], free: dict[str, int | None]) -> list[st
         there = next(folder for folder in (path, *path.parents) if folder.is_dir())
         problems.setdefault(
             there.stat().st_dev,
-            f"Only {format_bytes(left)} are free at {path}, but training needs at least {format_bytes(LOW_BYTES)}: free disk space, "
-            "or choose another folder with LAB_HOME or LAB_ARTIFACTS.",
+            f"Only {format_bytes(left)} are free at {path}, but training needs at least {format_bytes(LOW_BYTES)}: "
+            "free disk space, or choose another folder with LAB_HOME or LAB_ARTIFACTS.",
         )
     return list(problems.values())

@@ -1,4 +1,4 @@
-"""Findings on a terminal: the message, and the command that trains again with the remedy."""
+"""Findings on a terminal: each message with the command that trains again with the remedy."""
 
 import shlex
 from collections.abc import Iterator, Mapping
@@ -11,7 +11,7 @@ _WORDS = {"mistake": "Problem", "warning": "Warning", "hint": "Hint"}
 
 
 def finding_lines(run: RunRecord) -> Iterator[str]:
-    """Yield the lines that a run's findings are printed as."""
+    """Yield the lines to print for a run's findings."""
     for finding in run.findings:
         yield f"{_WORDS[finding.severity]}: {finding.message}"
         if finding.remedy:
@@ -19,7 +19,7 @@ def finding_lines(run: RunRecord) -> Iterator[str]:
 
 
 def train_flags(config: RunConfig, changes: Mapping[str, Any]) -> str:
-    """Return the flags of `train` for a configuration with these changes, which come last, quoted for a shell."""
+    """Return the flags of `train` for a configuration with the given changes last, quoted for a shell."""
     unchanged = {name: value for name, value in config.changed().items() if name not in changes}
     words = [word for name, value in (unchanged | dict(changes)).items() for word in _flags(name, value)]
     return " ".join(map(shlex.quote, words))

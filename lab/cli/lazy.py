@@ -1,6 +1,6 @@
-"""A group of commands that imports a command's module when it is called, not when the program starts.
+"""A command group that imports a command's module when the command is called, not when the program starts.
 
-A list of runs must not wait for torch. The group's help needs every command's sentence, so it stands in the table too.
+Listing runs must not wait for torch. The group's help needs a summary of every command, so the table repeats it.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ PACKAGE = "lab.cli.commands"
 
 
 class LazyCommand(NamedTuple):
-    """A command's name, the first sentence of its help, and where it is in `lab.cli.commands`."""
+    """A command's name, the first sentence of its help, and its place in `lab.cli.commands` ("module:function")."""
 
     name: str
     summary: str
@@ -22,7 +22,7 @@ class LazyCommand(NamedTuple):
 
 
 class LazyGroup(click.Group):
-    """A click group whose commands are imported one by one."""
+    """A Click group whose commands are imported on demand."""
 
     def __init__(self, *args: Any, lazy: Sequence[LazyCommand] = (), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -33,7 +33,7 @@ class LazyGroup(click.Group):
         return sorted({*self.lazy, *self.commands})
 
     def get_command(self, ctx: click.Context | None, cmd_name: str) -> click.Command | None:
-        """Import one command; None for an unknown name."""
+        """Import and return one command; None for an unknown name."""
         if cmd_name in self.lazy and cmd_name not in self.commands:
             self.add_command(load(f"{PACKAGE}.{self.lazy[cmd_name].place}"), cmd_name)
         return self.commands.get(cmd_name)
@@ -45,7 +45,7 @@ class LazyGroup(click.Group):
         return dict(self.commands)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list of commands from the table."""
+        """Write the list of commands from the table, without importing them."""
         width = formatter.width - 6 - max(map(len, self.lazy), default=0)
         named = sorted(self.lazy.items())
         rows = [(name, click.Command(name, help=one.summary).get_short_help_str(width)) for name, one in named]

@@ -1,4 +1,4 @@
-"""Flags of the command line that stand for the fields of a configuration."""
+"""Command-line flags for the fields of a configuration and for how runs are submitted."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -18,7 +18,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def config_options(function: _Function) -> _Function:
-    """Add one flag for every field of the configuration; what is not given stays `None`."""
+    """Add one flag for every field of the configuration; flags that are not given are `None`."""
     for spec in reversed(FIELDS.values()):
         function = _option(spec)(function)
     return function
@@ -37,14 +37,14 @@ def _option(spec: FieldSpec) -> Callable[[_Function], _Function]:
 
 
 def executor_option(function: _Function) -> _Function:
-    """Add the flag that chooses where a run is trained; None where it is not given."""
+    """Add the flag that chooses where a run is trained; None if it is not given."""
     choices = ", ".join((LOCAL, *TITLES))
     help = f"Where to train: {choices}. Engines are named in executors.toml (docs/scale.md). [default: {LOCAL}]"
     return click.option("--on", "executor", default=None, metavar="ID", help=help)(function)
 
 
 class Asked(NamedTuple):
-    """Whose new runs are, how they wait, and where they may be trained; the names are those of `Submissions.submit`."""
+    """The owner, queue priority and executor of new runs; the field names are those of `Submissions.submit`."""
 
     owner: str | None
     priority: int
@@ -52,23 +52,21 @@ class Asked(NamedTuple):
 
 
 def asking_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Add --owner, --priority and --on; the command gets them together, as `asked`."""
+    """Add --owner, --priority and --on, which the command receives together as `asked`."""
 
     @wraps(function)
     def command(*arguments: Any, owner: str | None, priority: int, executor: str | None, **rest: Any) -> None:
         function(*arguments, asked=Asked(owner, priority, executor), **rest)
 
     options = (
-        click.option(
-            "--owner", metavar="NAME", help="Who asks for it; by default LAB_OWNER, else no one in particular."
-        ),
+        click.option("--owner", metavar="NAME", help="Owner of the run; by default LAB_OWNER, else none."),
         click.option(
             "--priority",
             type=click.IntRange(-MOST_PRIORITY, MOST_PRIORITY),
             default=0,
             show_default=True,
             metavar="N",
-            help="Priority in the queue, the highest first; among equals, owners take turns.",
+            help="Priority in the queue, highest first; runs of equal priority take turns by owner.",
         ),
         executor_option,
     )
@@ -78,7 +76,7 @@ def asking_options(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def parse_option(text: str) -> tuple[str, Any]:
-    """Read `widths=32,128`, `dropout=0.5`, `aux=true` as a name and a value."""
+    """Parse `widths=32,128`, `dropout=0.5` or `aux=true` into a name and a value."""
     name, sign, value = text.partition("=")
     if not sign or not name:
         raise ConfigError(f"The network option is {text!r}, but it must look like NAME=VALUE.", field="arch_options")
@@ -88,7 +86,7 @@ def parse_option(text: str) -> tuple[str, Any]:
 
 
 def parse_setting(text: str) -> tuple[str, Any, bool]:
-    """Read `lr=0.01` as a setting's name and value, and any other name as an option of the network (then True)."""
+    """Parse `lr=0.01` into a name, a value, and whether the name is an option of the network rather than a setting."""
     name, sign, value = text.partition("=")
     field = name.strip().replace("-", "_")
     if sign and field in FIELDS and FIELDS[field].kind is not dict:
@@ -115,7 +113,7 @@ def _scalar(text: str) -> Any:
 def build_config(preset: str | None, flags: dict[str, Any]) -> RunConfig:
     """Return the preset's configuration (or the default one) with the given flags.
 
-    Network options given one by one are added to the preset's, which are dropped where another network is chosen.
+    Network options are added to those of the preset, which are dropped if another network is chosen.
     """
     given = {name: value for name, value in flags.items() if value is not None and name != "arch_options"}
     base = get_preset(preset).config() if preset else RunConfig()

@@ -1,4 +1,4 @@
-"""What all commands print with: strict JSON, tables, escaped text; and writing a file as a whole."""
+"""Output of all commands: strict JSON, tables, escaped text, and atomic writing of files."""
 
 import json
 import os
@@ -17,27 +17,27 @@ from lab.settings import user_path
 from lab.strict_json import with_names
 from lab.text import escaped
 
-PIPE_WIDTH = 10_000  # characters; more than the widest row, or an id that a script reads would be folded
+PIPE_WIDTH = 10_000  # characters; wider than any row, so that ids that a script reads are not folded
 
 json_flag = click.option("--json", "as_json", is_flag=True, help="Print strict JSON and nothing else.")
 
 
 def echo(text: str, *, err: bool = False) -> None:
-    """Print text with hidden characters as escapes: names and paths may hold anything."""
+    """Print text with control characters escaped, because names and paths may contain anything."""
     click.echo(escaped(text, lines=True), err=err)
 
 
 def print_json(value: Any) -> None:
-    """Print one strict JSON document on standard output, in ASCII: no terminal's encoding can break it."""
+    """Print one strict JSON document on standard output, in ASCII, which is valid in every terminal's encoding."""
     click.echo(json.dumps(with_names(value), allow_nan=False, indent=2))
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write a file as a whole, with its parent folders; raises `InputError` where that fails."""
+    """Write a file atomically, creating its parent folders. Raises `InputError` if that fails."""
     try:
         place = user_path(path)
         if place.exists() and not place.is_file():
-            place.write_bytes(data)  # a pipe or a device takes the bytes; replaced by a file, /dev/null would be gone
+            place.write_bytes(data)  # a pipe or a device must not be replaced by a file: /dev/null would be lost
         else:
             write_atomically(Path(os.path.realpath(place)), (data,), private=False)
     except OSError as error:
@@ -45,7 +45,7 @@ def write_file(path: Path, data: bytes) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = ()) -> None:
-    """Print rows under headings; the columns named in `right` are numbers. Cells are one line of text, never markup."""
+    """Print a table; the columns in `right` are aligned right. Cells are one line of plain text, without markup."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")

@@ -1,4 +1,4 @@
-"""One run as the JSON answers of the command line show it."""
+"""One run in the JSON output of the command line."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from lab.runs.records import RunRecord
 
 
 def as_dict(run: RunRecord) -> dict[str, Any]:
-    """Return one run as JSON answers show it."""
+    """Return one run as a JSON object."""
     return {
         "run": run.id,
         "name": run.name,
@@ -35,5 +35,5 @@ def as_dict(run: RunRecord) -> dict[str, Any]:
 
 
 def as_listed(run: RunRecord) -> dict[str, Any]:
-    """Return one run of a list; of an unreadable one only its id and the reason."""
+    """Return one run of a list as a JSON object; an unreadable run has only its id and the reason."""
     return {"run": run.id, "state": "unreadable", "problem": run.problem} if run.problem else as_dict(run)

@@ -1,4 +1,4 @@
-"""What a command that waits for workers does beside waiting: it starts them, and says when they do not last."""
+"""Starting the supervisor for a command that waits for workers, and reporting if it ends too early."""
 
 from collections.abc import Callable
 
@@ -7,9 +7,9 @@ from lab.worker.supervisor.launch import is_supervised, log_path
 
 
 class Starting:
-    """Keeps a supervisor alive; `say` gets a sentence once, when one has ended while there was work for it.
+    """Keeps a supervisor alive, and calls `say` once with a sentence if it ended while there was work.
 
-    A worker that cannot start (no memory, a package that is missing) would otherwise leave its run in the queue in silence.
+    Otherwise a worker that cannot start (no memory, a missing package) would leave its run in the queue unnoticed.
     """
 
     def __init__(self, lab: Lab, say: Callable[[str], object]) -> None:
@@ -22,4 +22,4 @@ class Starting:
             return
         self._starts += 1
         if self._starts == 2:
-            self._say(f"The background worker has ended and is started again: {log_path(self._lab.settings)} says why.")
+            self._say(f"The background worker exited and was restarted; see {log_path(self._lab.settings)} for why.")

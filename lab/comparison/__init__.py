@@ -1,5 +1,6 @@
-"""Whether one setting is better than another: run records in, a frozen `Verdict` with its test and interval out.
+"""Statistical comparison of settings: takes run records and returns a frozen `Verdict` with its test and interval.
 
-Compared are the runs' headline test accuracies over seeds (`compare_runs`, `compare_settings`), or two networks' answers
-to the same test images (`compare_answers`). Nothing here reads a store or loads a network.
+It compares the runs' headline test accuracies over seeds, or validation accuracies over folds (`compare_runs`,
+`compare_settings`), or two networks' predictions for the same test images (`compare_answers`). It does not read a store
+or load a network.
 """

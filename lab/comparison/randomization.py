@@ -1,8 +1,8 @@
-"""Exact randomization tests of a shift between two groups, and the confidence interval that belongs to them.
+"""Exact randomization tests of a shift between two groups, and the corresponding confidence intervals.
 
-Nothing is assumed about the distribution of the values. The interval holds every shift that the test does not reject
-(inversion), so it excludes 0 exactly where the test finds a difference; `scipy.stats.permutation_test` has no interval.
-All reassignments are looked at where there are few, else a fixed random sample of them that includes the observed one.
+Nothing is assumed about the distribution of the values. The interval contains every shift that the test does not reject
+(inversion), so it excludes 0 exactly if the test finds a difference; `scipy.stats.permutation_test` has no interval.
+The test uses all reassignments if there are few, else a fixed random sample that includes the observed one.
 """
 
 import itertools
@@ -16,11 +16,11 @@ import numpy as np
 from scipy.special import stdtr
 
 EXACT_UP_TO = 50_000  # reassignments, such as all C(18, 9) = 48,620
-DRAWS = 10_000  # of more: the standard error of a p of 0.05 is 0.002
-_SEED = 20_261_128  # the same runs get the same p every time
-_TIE = 1e-9  # two statistics that differ by less, of their size, are equal but for rounding
-_ROUNDING = 1e-12  # of the sum of squares: a variance below it is none
-_HALVINGS = 30  # the ends are exact to a billionth of where the search begins
+DRAWS = 10_000  # sample size otherwise: the standard error of a p of 0.05 is 0.002
+_SEED = 20_261_128  # so that the same runs always get the same p
+_TIE = 1e-9  # relative difference below which two statistics are equal except for rounding
+_ROUNDING = 1e-12  # share of the sum of squares below which a variance is 0
+_HALVINGS = 30  # the ends are exact to a billionth of the initial search interval
 
 
 class Tails(NamedTuple):
@@ -37,15 +37,16 @@ class Tails(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class IndependentGroups:
-    """Any of the values could have been in either group. estimate: mean of b minus mean of a.
+    """The design of two independent groups: any value could have been in either. estimate: mean of b minus mean of a.
 
-    The statistic is Welch's t. With groups of equal size it orders the reassignments as the difference of the means
-    does. With others, where the small group varies more, the test would find too much (12 % at 5 + 10 runs and 3 : 1,
-    `docs/benchmarks.md`): there Welch's own t test has to agree, and the larger of the two tails counts.
+    The statistic is Welch's t. With groups of equal size it ranks the reassignments like the difference of the means.
+    With unequal sizes, the test would reject too often if the smaller group varies more (12 % at 5 + 10 runs and 3 : 1,
+    `docs/benchmarks.md`). Welch's t test must then agree: the larger of the two tails counts.
 
-    Every array has one entry a reassignment, the observed one first, and is about the values that a reassignment puts into
-    b, each less the mean of its own group: their sum, the sum of their squares, how many of them are b's, and the sum of
-    those. So a shift costs a few operations on them. total: sum of the squares of all values.
+    Every array has one entry per reassignment, the observed one first. They describe the values that a reassignment
+    puts into b, each minus the mean of its original group. sums: their sum. squares: the sum of their squares. of_b:
+    how many of them are originally from b. sums_of_b: the sum of those. With them, testing a shift takes a few
+    operations. total: the sum of squares of all values.
     """
 
     n_a: int
@@ -59,8 +60,8 @@ class IndependentGroups:
     exact: bool
 
     def tails(self, shift: float) -> Tails:
-        """Return the tails of Welch's t once `shift` is subtracted from every value of b."""
-        apart = self.estimate - shift  # added to every value of b that has its group's mean subtracted
+        """Return the tails of Welch's t after subtracting `shift` from every value of b."""
+        apart = self.estimate - shift  # what to add to the centred values of b
         sums_b = self.sums + apart * self.of_b
         squares_b = self.squares + 2 * apart * self.sums_of_b + apart**2 * self.of_b
         mean_b, mean_a = sums_b / self.n_b, (apart * self.n_b - sums_b) / self.n_a
@@ -83,9 +84,10 @@ class IndependentGroups:
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """Each difference b - a of a pair could have had the other sign. estimate: their mean.
+    """The design of pairs: each difference b - a could have had the opposite sign. estimate: the mean difference.
 
-    sums: of the differences with the signs of each reassignment, the observed ones first; signs: the sum of these signs.
+    sums: the sum of the differences with the signs of each reassignment, the observed one first. signs: the sum of the
+    signs.
     """
 
     estimate: float
@@ -94,7 +96,7 @@ class Pairs:
     exact: bool
 
     def tails(self, shift: float) -> Tails:
-        """Return the tails of the mean once `shift` is subtracted from every difference."""
+        """Return the tails of the mean after subtracting `shift` from every difference."""
         statistic = self.sums - shift * self.signs
         return _tails(statistic, scale=float(np.abs(statistic).max()))
 
@@ -106,7 +108,7 @@ def _tails(statistic: np.ndarray, *, scale: float) -> Tails:
 
 
 def independent_groups(a: np.ndarray, b: np.ndarray) -> IndependentGroups:
-    """Return the design of two groups of at least two values each, a of shape (n_a,) and b of shape (n_b,)."""
+    """Return the design of two groups a (n_a,) and b (n_b,) of at least two values each."""
     chosen, exact = _choices(len(a), len(b))
     values = np.concatenate([a - a.mean(), b - b.mean()])[chosen]
     from_b = chosen >= len(a)
@@ -125,7 +127,10 @@ def independent_groups(a: np.ndarray, b: np.ndarray) -> IndependentGroups:
 
 @lru_cache(maxsize=8)
 def _choices(n_a: int, n_b: int) -> tuple[np.ndarray, bool]:
-    """Return which of n_a + n_b values are in b, int (reassignments, n_b) with the observed ones first, and whether these are all."""
+    """Return the indices of the values in b, int (reassignments, n_b), observed ones first, and whether these are all.
+
+    The values of a have the indices from 0, those of b the ones from n_a.
+    """
     n = n_a + n_b
     if math.comb(n, n_b) <= EXACT_UP_TO:
         return np.array(list(itertools.combinations(range(n - 1, -1, -1), n_b))), True
@@ -135,7 +140,7 @@ def _choices(n_a: int, n_b: int) -> tuple[np.ndarray, bool]:
 
 
 def pairs(a: np.ndarray, b: np.ndarray) -> Pairs:
-    """Return the design of pairs: a[i] and b[i] belong together."""
+    """Return the design of the pairs (a[i], b[i])."""
     n = len(a)
     exact = 2**n <= EXACT_UP_TO
     if exact:
@@ -150,8 +155,8 @@ def pairs(a: np.ndarray, b: np.ndarray) -> Pairs:
 def confidence_interval(design: IndependentGroups | Pairs, *, scale: float, level: float = 0.95) -> tuple[float, float]:
     """Return the lowest and highest shift that the two-sided test does not reject.
 
-    scale: how far the values lie apart, where the search begins. The least p that the design can reach must be below
-    1 - level, or the search would not end: raises `ValueError` then.
+    scale: the range of the values, the first step of the search. Raises `ValueError` if no shift is rejected, because
+    the least p that the design can reach is not below 1 - level.
     """
     half = (1 - level) / 2
     return (
@@ -161,7 +166,7 @@ def confidence_interval(design: IndependentGroups | Pairs, *, scale: float, leve
 
 
 def _end(rejects: Callable[[float], bool], estimate: float, scale: float) -> float:
-    """Return where, above the estimate, shifts begin to be rejected. 0 stays on the side on which the test has it."""
+    """Return the highest shift above the estimate that is not rejected; 0 is inside exactly if the test accepts it."""
     inside = estimate
     if estimate < 0:
         if rejects(0.0):

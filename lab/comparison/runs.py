@@ -1,4 +1,7 @@
-"""The verdict on runs: which side is better in headline test accuracy over seeds, or in validation accuracy over folds. Several settings: each against each."""
+"""The verdict on runs: which side is better in headline test accuracy over seeds, or in validation accuracy over folds.
+
+Several settings are compared in all pairs.
+"""
 
 import itertools
 from collections.abc import Sequence
@@ -11,15 +14,18 @@ from lab.config.repeats import setting_key
 from lab.errors import InputError
 from lab.runs.records import RunRecord
 
-_NAMED = 3  # folds that a sentence names
+_NAMED = 3  # most folds named in a sentence
 _STOPPED_BY_FOLD = (
-    "Early stopping chose the last epoch by the images it is measured on, so its accuracies are a little too high."
+    "Early stopping chose the last epoch by the images it is measured on, so its accuracies are slightly too high."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two sides with the verdict on b against a. sampling_error: of the better mean on this test set, None if unknown and of folds."""
+    """Two sides with the verdict on b against a.
+
+    sampling_error: that of the better mean on this test set, None if unknown and for folds.
+    """
 
     a: Side
     b: Side
@@ -29,7 +35,7 @@ class Comparison:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Sentences on runs that do not count, and on what limits the verdict."""
+        """Sentences on runs that do not count, and on limitations of the verdict."""
         same = {setting_key(run.config) for run in self.a.runs} == {setting_key(run.config) for run in self.b.runs}
         return (*self.a.notes, *self.b.notes, *(("Both sides have the same settings.",) if same else ()))
 
@@ -37,20 +43,20 @@ class Comparison:
 def compare_runs(a: Sequence[RunRecord], b: Sequence[RunRecord], *, paired: bool | None = None) -> Comparison:
     """Return the verdict on two groups of runs.
 
-    paired: whether runs of equal seeds are pairs; by default they are where both sides have one setting each, the same
-    seeds, and at least `PAIRS_FROM` of them. Folds are always pairs. Raises `InputError` where the runs cannot be compared, or
-    not as asked for.
+    paired: whether runs with equal seeds are pairs; by default they are if each side has a single setting and both have
+    the same seeds, at least `PAIRS_FROM` of them. Folds are always pairs. Raises `InputError` if the runs cannot be
+    compared, or not as requested.
     """
     check_comparable(a, b)
     sides = make_side("A", a), make_side("B", b)
     folds = a[0].config.folds
     if folds and paired is False:
-        raise InputError("Folds are compared in pairs, each on the images that both held out: leave --independent out.")
+        raise InputError("Folds are compared in pairs, each on the images that both held out: omit --independent.")
     return _on_folds(*sides, folds=folds) if folds else _on_seeds(*sides, paired=paired)
 
 
 def _on_folds(a: Side, b: Side, *, folds: int) -> Comparison:
-    """Return the verdict on the folds that both sides have."""
+    """Return the verdict on the folds that both sides have in common."""
     for name, side in (("A", a), ("B", b)):
         if side.settings > 1:
             raise InputError(f"The folds of {name} have {side.settings} settings: compare one with one.")
@@ -69,7 +75,7 @@ def _on_folds(a: Side, b: Side, *, folds: int) -> Comparison:
 def _on_seeds(left: Side, right: Side, *, paired: bool | None) -> Comparison:
     can_pair = left.repeats == right.repeats and len(set(left.repeats)) == len(left.repeats)
     if paired and not can_pair:
-        raise InputError("Pairs need one run of each seed on both sides: fill up the seeds, or leave --paired out.")
+        raise InputError("Pairs need one run per seed on both sides: add the missing seeds, or omit --paired.")
     if paired is None:
         paired = can_pair and left.settings == right.settings == 1 and len(left.runs) >= PAIRS_FROM
     verdict = compare_values(left.values, right.values, paired=paired)
@@ -81,17 +87,17 @@ def _on_seeds(left: Side, right: Side, *, paired: bool | None) -> Comparison:
 
 
 def compare_settings(runs: Sequence[RunRecord], *, paired: bool | None = None) -> tuple[Comparison, ...]:
-    """Return the verdicts on each setting against each later one, corrected after Holm where there are several.
+    """Return the verdicts on all pairs of settings, with Holm's correction if there are several.
 
-    Runs that differ only in their seed or fold are one setting; settings are in the order of their first runs. Raises `InputError`
-    for fewer than two settings and where the runs cannot be compared.
+    Runs that differ only in their seed or fold have one setting; settings are in the order of their first runs. Raises
+    `InputError` for fewer than two settings, or if the runs cannot be compared.
     """
     groups: dict[str, list[RunRecord]] = {}
     for run in runs:
         groups.setdefault(setting_key(run.config), []).append(run)
     if len(groups) < 2:
         raise InputError(
-            "All these runs have the same settings but for their seeds and folds: name runs of at least two settings."
+            "All these runs have the same settings except for seeds and folds: name runs of at least two settings."
         )
     found = [compare_runs(a, b, paired=paired) for a, b in itertools.combinations(groups.values(), 2)]
     if len(found) == 1:

@@ -1,4 +1,4 @@
-"""Which runs of a group count, and which groups can be compared: every rule once, each with its sentence."""
+"""The rules on which runs of a group count and which groups can be compared, each with its note or error."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -12,29 +12,29 @@ from lab.runs.records import RunRecord, RunState
 from lab.runs.repeated import are_folds
 from lab.spread import Spread, spread_of
 
-_NAMED = 3  # runs that a sentence names
+_NAMED = 3  # most runs named in a sentence
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One side of a comparison. runs: those that count, in the order of their seeds and folds. notes: sentences on the rest."""
+    """One side of a comparison. runs: those that count, ordered by seed and fold. notes: sentences on the others."""
 
     runs: tuple[RunRecord, ...]
     notes: tuple[str, ...]
 
     @property
     def values(self) -> tuple[float, ...]:
-        """What each run is compared by (`value_of`), a share."""
+        """The compared value of each run (`value_of`), a share."""
         return tuple(value for run in self.runs if (value := value_of(run)) is not None)
 
     @property
     def spread(self) -> Spread | None:
-        """Mean and spread of the values, None without any."""
+        """Mean and spread of the values, None if there are none."""
         return spread_of(self.values, folds=are_folds(self.runs))
 
     @property
     def measure(self) -> MetricSpec:
-        """What the runs are compared by."""
+        """The metric by which the runs are compared."""
         return measure_of(self.runs[0]) if self.runs else TEST_ACCURACY
 
     @property
@@ -43,31 +43,31 @@ class Side:
         return tuple(repeat_of(run.config) for run in self.runs)
 
     def only(self, repeats: Collection[Repeat]) -> "Side":
-        """Return the side with the runs of these seeds and folds alone."""
+        """Return the side with only the runs of these seeds and folds."""
         return replace(self, runs=tuple(run for run in self.runs if repeat_of(run.config) in repeats))
 
     @property
     def settings(self) -> int:
-        """How many settings the runs have, whatever their seeds."""
+        """Number of different settings of the runs, not counting seeds and folds."""
         return len({setting_key(run.config) for run in self.runs})
 
 
 def measure_of(run: RunRecord) -> MetricSpec:
-    """Return what a run is compared by: test accuracy, of a fold the validation accuracy on its own held-out images."""
+    """Return the metric by which a run is compared: test accuracy, for a fold the accuracy on its held-out images."""
     return VAL_ACCURACY if run.config.folds else TEST_ACCURACY
 
 
 def value_of(run: RunRecord) -> float | None:
-    """Return the number that a run is compared by, None where it has none.
+    """Return the value by which a run is compared, None if it has none.
 
-    It is the headline test accuracy, which was chosen by validation; of a fold the validation accuracy of the last epoch,
-    because the headline's epoch was chosen by the very images that it is measured on.
+    It is the headline test accuracy, whose epoch was selected by validation. For a fold it is the validation accuracy
+    of the last epoch, because the headline's epoch was selected on the same images on which it is measured.
     """
     return run.last_result.val_accuracy if run.config.folds else run.headline.test_accuracy
 
 
 def make_side(name: str, runs: Sequence[RunRecord]) -> Side:
-    """Return what of a group counts: finished runs with a value to compare, each training once. name: such as "A"."""
+    """Return a side with the runs that count: finished, with a value, each training once. name: such as "A"."""
     first: dict[str, RunRecord] = {}
     for run in sorted(runs, key=lambda one: (*repeat_of(one.config), one.number)):
         if _counts(run):
@@ -85,7 +85,8 @@ def make_side(name: str, runs: Sequence[RunRecord]) -> Side:
         f"The runs of {name} have {side.settings} settings: the verdict is on their mixture."
         if side.settings > 1
         else "",
-        f"{plural(len(imported), 'run')} of {name} {'was' if len(imported) == 1 else 'were'} imported: measured elsewhere."
+        f"{plural(len(imported), 'run')} of {name} {'was' if len(imported) == 1 else 'were'} imported: measured "
+        "elsewhere."
         if imported
         else "",
     ]
@@ -93,7 +94,7 @@ def make_side(name: str, runs: Sequence[RunRecord]) -> Side:
 
 
 def check_comparable(a: Sequence[RunRecord], b: Sequence[RunRecord]) -> None:
-    """Raise `InputError` where no verdict is possible: an empty side, a run on both, different images to compare on."""
+    """Raise `InputError` if no verdict is possible: an empty side, a run on both sides, or different test images."""
     for name, runs in (("A", a), ("B", b)):
         if not runs:
             raise InputError(f"Side {name} has no run: name at least one.")
@@ -101,7 +102,7 @@ def check_comparable(a: Sequence[RunRecord], b: Sequence[RunRecord]) -> None:
     shared = [run for run in a if _training(run) in both]
     if shared:
         raise InputError(
-            f"Run {shared[0].id} is on both sides, or one with its settings and seed is: leave it out of one."
+            f"Run {shared[0].id} (or one with its settings and seed) is on both sides: leave it out of one."
         )
     datasets = sorted({run.config.dataset for run in (*a, *b)})
     if len(datasets) > 1:
@@ -118,7 +119,8 @@ def _check_folds(a: Sequence[RunRecord], b: Sequence[RunRecord]) -> None:
     if len(divisions) > 1:
         words = " and ".join(f"{folds} folds" if folds else "no folds" for folds in divisions)
         raise InputError(
-            f"There are runs with {words}, which are measured on different images: repeat both sides with the same folds."
+            f"There are runs with {words}, which are measured on different images: repeat both sides with the same "
+            "folds."
         )
     limits = sorted({run.config.train_limit for run in (*a, *b)})
     if divisions[0] and len(limits) > 1:
@@ -127,7 +129,10 @@ def _check_folds(a: Sequence[RunRecord], b: Sequence[RunRecord]) -> None:
 
 
 def _training(run: RunRecord) -> str:
-    """Return what two records of one training share. Not the fingerprint: that of an imported run is what its bundle claims."""
+    """Return a key that two records of the same training share.
+
+    The fingerprint is not used, because that of an imported run is whatever its bundle claims.
+    """
     return run.config.digest(data_checksum="")
 
 

@@ -1,7 +1,7 @@
-"""The verdict on two groups of values, and on two networks' answers to the same images: the tests and what they say.
+"""The verdict on two groups of values, and on two networks' predictions for the same images.
 
-The difference is always b minus a. "yes" means that the two-sided p-value is at most 5 % and says nothing about which
-side is better; the sign of the difference does.
+The difference is always b minus a. "yes" means that the two-sided p-value is at most 5 %; the sign of the difference
+tells which side is better.
 """
 
 import math
@@ -18,17 +18,17 @@ from scipy.special import bdtr
 from lab.comparison.folds import corrected_t_test
 from lab.comparison.randomization import confidence_interval, independent_groups, pairs
 
-LEVEL = 0.95  # of the interval; the p-value is held against 1 - LEVEL
-LEAST_RUNS = 5  # of each group
-LEAST_FOLDS = 5  # of each side, each with the same fold of the other
-LEAST_PAIRS = 6  # where the test is of pairs: 5 of them cannot go below p = 0.06
-PAIRS_FROM = 8  # equal seeds are treated as pairs from here on: `docs/decisions.md` has the reason
+LEVEL = 0.95  # confidence level of the interval; the p-value is compared with 1 - LEVEL
+LEAST_RUNS = 5  # per group
+LEAST_FOLDS = 5  # that both sides have in common
+LEAST_PAIRS = 6  # for a test of pairs: 5 of them cannot reach a p below 0.06
+PAIRS_FROM = 8  # fewest equal seeds that are treated as pairs by default: see `docs/decisions.md`
 
 FOLD_TEST = "corrected resampled t-test"
 
 
 class Answer(StrEnum):
-    """What can be said about a difference."""
+    """The conclusion on a difference."""
 
     YES = "yes"
     NO = "no difference shown"
@@ -36,7 +36,7 @@ class Answer(StrEnum):
 
 
 class Design(StrEnum):
-    """What is compared with what."""
+    """What is compared: the unit of the test."""
 
     GROUPS = "groups"
     PAIRS = "pairs"  # of runs with equal seeds
@@ -48,9 +48,10 @@ class Design(StrEnum):
 class Verdict:
     """The verdict on b against a; values are shares in [0, 1].
 
-    difference: mean of b minus mean of a, None where one has no value. low, high: its 95 % interval. p: two-sided. test: its name, for people. low, high and p are None where there
-    are not enough runs; chance is then the least p that so few could reach, 1 where there is none; of folds it is always None. adjusted: p after Holm's
-    correction, None where nothing else was compared.
+    difference: mean of b minus mean of a, None if one has no value. low, high: its 95 % interval. p: two-sided p-value.
+    test: display name of the test. If there are not enough runs, low, high and p are None, and chance is the least p
+    that so few runs could reach, at most 1 (always None for folds). adjusted: p after Holm's correction, None for a
+    single comparison.
     """
 
     verdict: Answer
@@ -66,20 +67,20 @@ class Verdict:
     adjusted: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the verdict as JSON answers show it; the first eight keys are fixed."""
+        """Return the verdict as a JSON object; scripts rely on the first eight keys."""
         names = ("difference", "low", "high", "n_a", "n_b", "p", "test", "design", "chance", "adjusted")
         return {"verdict": self.verdict.value, **{name: getattr(self, name) for name in names}}
 
 
 def compare_values(a: Sequence[float], b: Sequence[float], *, paired: bool = False) -> Verdict:
-    """Return the verdict on two groups of finite values, one a run. paired: a[i] and b[i] belong together.
+    """Return the verdict on two groups of finite values, one per run. paired: whether a[i] and b[i] are a pair.
 
-    Raises `ValueError` for a value that is not finite, and for pairs of unequal number.
+    Raises `ValueError` for a non-finite value, and for pairs of unequal number.
     """
     return _compare(tuple(map(float, a)), tuple(map(float, b)), paired)
 
 
-@lru_cache(maxsize=512)  # a page asks for the same verdicts at every rerun
+@lru_cache(maxsize=512)  # pages request the same verdicts at every rerun
 def _compare(a: tuple[float, ...], b: tuple[float, ...], paired: bool) -> Verdict:
     x, y = np.array(a, dtype=np.float64), np.array(b, dtype=np.float64)
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
@@ -100,10 +101,10 @@ def _compare(a: tuple[float, ...], b: tuple[float, ...], paired: bool) -> Verdic
 
 
 def compare_folds(a: Sequence[float], b: Sequence[float], *, folds: int) -> Verdict:
-    """Return the verdict on two settings from k-fold cross-validation: a[i] and b[i] were measured on the same held-out fold.
+    """Return the verdict on two settings from k-fold cross-validation: a[i] and b[i] are of the same held-out fold.
 
-    folds: k. The test is `lab.comparison.folds.corrected_t_test`. Raises `ValueError` for a value that is not finite, and for sides
-    of unequal number.
+    folds: k. The test is `lab.comparison.folds.corrected_t_test`. Raises `ValueError` for a non-finite value, and for
+    sides of unequal number.
     """
     x, y = np.array(a, dtype=np.float64), np.array(b, dtype=np.float64)
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
@@ -119,22 +120,22 @@ def compare_folds(a: Sequence[float], b: Sequence[float], *, folds: int) -> Verd
 
 
 def least_p(n_a: int, n_b: int, *, paired: bool = False) -> float:
-    """Return the least two-sided p that so many runs can reach: every run of one better than every run of the other."""
+    """Return the least two-sided p that these numbers of runs can reach, with all runs of one side better."""
     return min(1.0, 2 / (2**n_a if paired else math.comb(n_a + n_b, n_a)))
 
 
 def compare_answers(right_a: np.ndarray, right_b: np.ndarray) -> Verdict:
-    """Return McNemar's exact verdict on two networks from whether each answered the same images right, bool (N,).
+    """Return the verdict of McNemar's exact test on two networks. right_a, right_b: correct predictions, bool (N,).
 
-    Only images on which one is right and the other wrong count. The interval is that of Bonett and Price (2012,
-    doi:10.3102/1076998611411915), widened to 0 where the test does not exclude 0. Raises `ValueError` for no images or
-    different numbers of them.
+    Only images that exactly one network classifies correctly count. The interval is that of Bonett and Price (2012,
+    doi:10.3102/1076998611411915), widened to include 0 if the test does not exclude it. Raises `ValueError` for no
+    images or different numbers of them.
     """
     if right_a.shape != right_b.shape or not right_a.size:
         raise ValueError(f"answers of shapes {right_a.shape} and {right_b.shape}")
     images = right_a.size
     only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
-    p = min(1.0, 2 * float(bdtr(min(only_a, only_b), only_a + only_b, 0.5)))  # binomial: a coin for every such image
+    p = min(1.0, 2 * float(bdtr(min(only_a, only_b), only_a + only_b, 0.5)))  # binomial: one coin toss per such image
     share_a, share_b = (only_a + 1) / (images + 2), (only_b + 1) / (images + 2)
     error = math.sqrt((share_a + share_b - (share_b - share_a) ** 2) / (images + 2))
     reach = NormalDist().inv_cdf((1 + LEVEL) / 2) * error
@@ -146,9 +147,9 @@ def compare_answers(right_a: np.ndarray, right_b: np.ndarray) -> Verdict:
 
 
 def correct(verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
-    """Return the verdicts on several comparisons, made together: Holm's step-down correction of their p-values.
+    """Return the verdicts on several comparisons with Holm's step-down correction of their p-values.
 
-    An interval stays that of its comparison alone. Verdicts without a p-value are not counted and stay as they are.
+    Intervals are not corrected. Verdicts without a p-value are not counted and stay unchanged.
     """
     judged = sorted((at for at, one in enumerate(verdicts) if one.p is not None), key=lambda at: verdicts[at].p or 0.0)
     corrected, highest = list(verdicts), 0.0
@@ -159,7 +160,7 @@ def correct(verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
 
 
 def sampling_error(share: float, images: int) -> float:
-    """Return the standard error of an accuracy measured on so many images: what another test set would change."""
+    """Return the standard error of an accuracy over test sets with this number of images."""
     return math.sqrt(max(0.0, share * (1 - share)) / images)
 
 

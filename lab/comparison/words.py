@@ -1,4 +1,4 @@
-"""A verdict in one or a few plain sentences, the same for page, command line and reports."""
+"""A verdict in a few sentences, shared by the pages, the command line and the reports."""
 
 from fractions import Fraction
 
@@ -7,16 +7,17 @@ from lab.comparison.verdict import LEAST_FOLDS, LEAST_PAIRS, LEAST_RUNS, Answer,
 from lab.formatting import format_percent, plural
 
 _LEAST_P = 1e-4
-_RARE = 0.01  # a chance level below it is not what makes the runs too few
+_RARE = 0.01  # a chance below it is not the reason why the runs are too few
 FOLD_NOTE = (
-    "Folds compare the validation accuracy after the last epoch, each on images that it was not trained on. This speaks about "
-    "settings on other images of this kind; the test set is not looked at, so it can still measure the one that is chosen."
+    "Folds compare the validation accuracy after the last epoch, each on images that it was not trained on. The "
+    "verdict applies to the settings on other images of this kind. The test set is not used, so it can still measure "
+    "the setting that is chosen."
 )
-MCNEMAR_NOTE = "This is about these two networks; whether their settings differ, several seeds of each say."
+MCNEMAR_NOTE = "This compares these two networks only; comparing their settings takes several seeds of each."
 
 
 def verdict_text(verdict: Verdict, *, a: str, b: str) -> str:
-    """Return the verdict as sentences. a, b: what the two sides are called."""
+    """Return the verdict as sentences. a, b: the names of the two sides."""
     if verdict.verdict is Answer.FEW:
         return _few(verdict)
     difference = verdict.difference or 0.0
@@ -25,23 +26,23 @@ def verdict_text(verdict: Verdict, *, a: str, b: str) -> str:
     if verdict.verdict is Answer.YES:
         return f"Yes: {better} is better than {other} by {points(abs(difference))} points {numbers}."
     seen = f"{better} is ahead by {points(abs(difference))} points" if difference else "both are equal on average"
-    return f"No difference shown: {seen} {numbers}. Every difference inside the interval is still possible."
+    return f"No difference shown: {seen} {numbers}. Any difference within the interval is still possible."
 
 
 def notes_of(comparison: Comparison) -> tuple[str, ...]:
-    """Return the sentences beside a verdict: runs that do not count, and the sampling error beside a smaller difference."""
+    """Return the notes on a verdict: on runs that do not count, the sampling error, and the use of folds."""
     fold_note = FOLD_NOTE if comparison.verdict.design is Design.FOLDS else ""
     return (*comparison.notes, *filter(None, [sampling_note(comparison), fold_note]))
 
 
 def sampling_note(comparison: Comparison) -> str:
-    """Say that the difference is smaller than the sampling error of the test set, "" where it is not or nobody knows."""
+    """Return a note that the difference is smaller than the test set's sampling error; "" if it is not, or unknown."""
     difference, error, images = comparison.verdict.difference, comparison.sampling_error, comparison.test_images
     if error is None or images is None or difference is None or abs(difference) >= error:
         return ""
     return (
         f"The difference is smaller than the sampling error of one accuracy on {images:,} test images "
-        f"(± {points(error)} points): other images of the same kind may say otherwise."
+        f"(± {points(error)} points): other images of the same kind may give another result."
     )
 
 
@@ -54,9 +55,9 @@ def _few(verdict: Verdict) -> str:
         return text
     chance = verdict.chance or 0.0
     if chance == 1.0:
-        return f"{text} One run each says nothing: one of them is always better."
+        return f"{text} One run each shows nothing: one of them is always better."
     if chance < _RARE:
-        return f"{text} So few say too little about how much the results of their setting vary."
+        return f"{text} So few runs do not show how much the results of their setting vary."
     odds = Fraction(chance).limit_denominator(1_000)
     return (
         f"{text} Even if every run of one side were better than every run of the other, chance alone would do that "
@@ -66,7 +67,7 @@ def _few(verdict: Verdict) -> str:
 
 def _interval(verdict: Verdict) -> str:
     low, high = (100 * (bound or 0.0) for bound in (verdict.low, verdict.high))
-    if (verdict.difference or 0.0) < 0:  # as seen from the side that is ahead
+    if (verdict.difference or 0.0) < 0:  # from the point of view of the side that is ahead
         low, high = -high, -low
     alone = "" if verdict.adjusted is None else " of this comparison alone"
     return f"95 % interval{alone} {low:z.2f} to {high:z.2f}"  # z: "0.00", never "-0.00"
@@ -83,7 +84,7 @@ def _with_sign(text: str) -> str:
 
 
 def p_text(p: float | None) -> str:
-    """Return a p-value such as "0.032" or "< 0.0001", a dash for none."""
+    """Return a p-value such as "0.032" or "< 0.0001", or a dash for None."""
     if p is None:
         return "–"
     return f"< {_LEAST_P}" if p < _LEAST_P else f"{p:.2g}"
@@ -104,5 +105,5 @@ def _few_counts(verdict: Verdict) -> str:
 
 
 def points(share: float) -> str:
-    """Return a difference of shares in percentage points, such as "-0.42"; what is not 0 is never written as 0."""
+    """Return a difference of shares in percentage points, such as "-0.42"; a nonzero one is never rounded to 0."""
     return ("-" if share < 0 else "") + format_percent(abs(share)).removesuffix(" %")

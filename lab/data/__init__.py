@@ -1,4 +1,4 @@
-"""Data sets: read, fetched and normalised.
+"""Data sets: reading, fetching, importing and normalising them.
 
-Reading is NumPy only; torch appears in `lab.data.resident`, which is imported by name.
+Reading needs only NumPy; torch is imported only by `lab.data.resident`.
 """

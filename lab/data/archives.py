@@ -1,7 +1,7 @@
-"""Which arrays of a NumPy archive are images and which are their labels, whatever they are called.
+"""Find the images and labels among the arrays of a NumPy archive, whatever their names.
 
-The names of Keras and MedMNIST are known; other arrays are told by their shapes, and their part by "test" or "val" in the
-name. Without such names the second pair is the test part.
+The names of Keras and MedMNIST are known. Other arrays are recognised by their shapes, and their part by "test" or
+"val" in the name. Without such names, the second pair is the test set.
 """
 
 from collections.abc import Mapping
@@ -11,15 +11,15 @@ import numpy as np
 
 _NAMES = (("x_train", "y_train", "x_test", "y_test"), ("train_images", "train_labels", "test_images", "test_labels"))
 _VALIDATION = ("val_images", "val_labels")
-_LEAST_PIXELS = 64  # numbers an image has at least
-_MOST_LABELS = 32  # numbers a label has at most: one, or one a class
+_LEAST_PIXELS = 64  # fewest values per image
+_MOST_LABELS = 32  # most values per label: one, or one per class
 _LABEL_NAMES = ("y", "label", "target", "class", "digit")
 Pair = tuple[str, str]  # names of images and of their labels
 
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """The names of an archive's images and labels: training, test and validation part, None where it has none."""
+    """The names of an archive's images and labels, by part; None for a part it does not have."""
 
     train: Pair
     test: Pair | None = None
@@ -27,7 +27,7 @@ class Pairs:
 
 
 def find_pairs(arrays: Mapping[str, np.ndarray]) -> Pairs | None:
-    """Return which arrays belong together, None where that cannot be told."""
+    """Return which arrays are the images and labels of each part, None if that is ambiguous."""
     names = set(arrays)
     for train_x, train_y, test_x, test_y in _NAMES:
         if {train_x, train_y} <= names:
@@ -48,7 +48,7 @@ def find_pairs(arrays: Mapping[str, np.ndarray]) -> Pairs | None:
 
 
 def _pairs_of(arrays: Mapping[str, np.ndarray]) -> list[Pair] | None:
-    """Return the pairs of one part in their order, None where images have no labels or several that may be theirs."""
+    """Return the pairs of one part in order, None if images have no labels or more than one candidate."""
     images = [name for name, array in arrays.items() if _numbers_each(array) >= _LEAST_PIXELS]
     labels = [name for name, array in arrays.items() if 0 < _numbers_each(array) <= _MOST_LABELS]
     if len(labels) > len(images):
@@ -57,5 +57,5 @@ def _pairs_of(arrays: Mapping[str, np.ndarray]) -> list[Pair] | None:
 
 
 def _numbers_each(array: np.ndarray) -> int:
-    """Return how many numbers an array has for each of its first axis, 0 for a single number."""
+    """Return the number of values per entry of an array's first axis, 0 for a scalar."""
     return int(np.prod(array.shape[1:])) if array.ndim else 0

@@ -1,7 +1,7 @@
-"""The built-in data set: scikit-learn's 8×8 digits as 28×28 pictures, with a fixed test split. Needs no network.
+"""The built-in data set: scikit-learn's 8×8 digits as 28×28 images, with a fixed test split. Needs no download.
 
-Their file is read from the package without importing it, which takes up to two seconds: a worker and the pages have
-nothing else to ask of it before the first step.
+The file is read from the package without importing scikit-learn, because the import takes up to two seconds and
+nothing else needs it before the first training step.
 """
 
 from importlib.util import find_spec
@@ -14,7 +14,7 @@ from lab.training.split import stratified_split
 
 SPLIT_SEED = 1797  # part of the data set: changing it changes the test set
 TEST_FRACTION = 0.2
-FULL = 16  # ink counts of the 8×8 pictures run from 0 to 16 (on-pixels in a 4×4 block)
+FULL = 16  # the largest pixel value of the 8×8 images: the number of ink pixels in a 4×4 block
 
 
 def read_digits() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -34,7 +34,7 @@ def _table() -> np.ndarray:
     file = Path(places[0], "datasets", "data", "digits.csv.gz") if places else None
     if file is not None and file.is_file():
         return np.loadtxt(file, delimiter=",")
-    from sklearn.datasets import load_digits  # a release that keeps its file elsewhere, or none, which this says
+    from sklearn.datasets import load_digits  # for a release with another layout; raises if it is not installed
 
     raw = load_digits()
     return np.column_stack([raw.data, raw.target])

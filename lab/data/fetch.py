@@ -1,7 +1,8 @@
-"""Fetch data sets over the network from torchvision's own addresses and mirrors, all or nothing.
+"""Fetch data sets over the network from torchvision's URLs and mirrors, atomically.
 
-Everything is downloaded, checked and unpacked in a staging folder beside the data and moved into place at the end, so
-a failed, truncated or killed download leaves the data as it was. Only the addresses below are ever asked.
+Everything is downloaded, checked and unpacked in a staging folder inside the data folder and moved into place at the
+end, so a failed, truncated or killed download leaves the data unchanged. No URLs other than those of the specs (or of
+`remote`) are requested.
 """
 
 import gzip
@@ -29,8 +30,8 @@ from lab.data.registry import built_in_dataset, get_dataset_spec, list_datasets
 from lab.data.spec import DatasetSpec, RemoteFile
 from lab.errors import DataError
 
-Progress = Callable[[str, int, int], None]  # file name, bytes so far, bytes in all (0 if the host does not say)
-TIMEOUT_S = 30.0  # without a byte
+Progress = Callable[[str, int, int], None]  # file name, bytes so far, total bytes (0 if unknown)
+TIMEOUT_S = 30.0  # without receiving a byte
 MAX_DOWNLOAD = 700 << 20  # bytes; EMNIST's archive has 562 MB
 _CHUNK = 1 << 18  # bytes
 _AGENT = "ConvLab (pytorch/vision data sets)"
@@ -44,22 +45,22 @@ def fetch_dataset(
     remote: Sequence[RemoteFile] | None = None,
     timeout_s: float = TIMEOUT_S,
 ) -> None:
-    """Bring a data set into `root`; does nothing if it is there already.
+    """Download a data set into `root`; does nothing if it is already present.
 
-    Raises `DataError` naming host, reason and way out if any of it fails; `root` is then unchanged. `remote` replaces
-    the published addresses, for a mirror of one's own.
+    remote: replaces the published URLs, for a private mirror. Raises `DataError`, which names the host, the reason and
+    the way out, if any part fails; `root` is then unchanged.
     """
     spec = get_dataset_spec(id)
     if is_present(id, root=root):
         return
     files = spec.remote if remote is None else remote
-    if not files:  # published nowhere: the message says how its files come back
+    if not files:  # not published: the error of `load_dataset` says how to restore its files
         load_dataset(id, root=root)
     together = {id, *(other.id for other in list_datasets() if other.remote and other.remote == spec.remote)}
     with _staging(root, spec) as staging:
         for file in files:
             _fetch_file(file, staging, spec=spec, root=root, progress=progress, timeout_s=timeout_s)
-        for each in together:  # EMNIST's one archive brings two
+        for each in together:  # EMNIST's archive contains two data sets
             if each == id or is_present(each, root=staging):
                 load_dataset(each, root=staging)
         _publish(staging, root)
@@ -67,7 +68,7 @@ def fetch_dataset(
 
 @contextmanager
 def _staging(root: Path, spec: DatasetSpec) -> Iterator[Path]:
-    """Lend a private folder on the same disk, alone; what a killed fetch left behind is removed first."""
+    """Yield a private staging folder on the same disk, under a lock; remains of a killed fetch are removed first."""
     try:
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
         with FileLock(root / ".fetch.lock", timeout=0, mode=0o600):
@@ -79,11 +80,11 @@ def _staging(root: Path, spec: DatasetSpec) -> Iterator[Path]:
             finally:
                 shutil.rmtree(staging)
     except Timeout as error:
-        raise DataError(f"Another process is fetching into {root} just now: wait until it is done.") from error
+        raise DataError(f"Another process is currently fetching into {root}: wait until it has finished.") from error
     except OSError as error:
         raise DataError(
-            f"{spec.title} could not be written to {root} ({error.strerror or error}): make room or set LAB_DATA to "
-            f"another folder, or use the built-in data set '{built_in_dataset().id}'."
+            f"{spec.title} could not be written to {root} ({error.strerror or error}): free disk space, set LAB_DATA "
+            f"to another folder, or use the built-in data set '{built_in_dataset().id}'."
         ) from error
 
 
@@ -102,13 +103,13 @@ def _fetch_file(
         return
     place = (root / file.targets[0][1]).parent
     raise DataError(
-        f"{spec.title} could not be fetched: {file.name} from {'; '.join(reasons)}. Try again later, or put its files "
+        f"{spec.title} could not be fetched: {file.name} from {'; '.join(reasons)}. Try again later, put its files "
         f"into {place} yourself, or use the built-in data set '{built_in_dataset().id}'."
     )
 
 
 class _FetchError(Exception):
-    """One address did not give the file."""
+    """The file could not be downloaded from one URL."""
 
 
 def _download(url: str, target: Path, *, md5: str, progress: Progress | None, timeout_s: float) -> None:
@@ -117,7 +118,7 @@ def _download(url: str, target: Path, *, md5: str, progress: Progress | None, ti
         total = int(length) if length.isdecimal() else 0
         found = _store(_pieces(response), target, total=total, name=url.rsplit("/", 1)[-1], progress=progress)
     if found != md5:
-        raise _FetchError("what arrived is not the published file (wrong MD5)")
+        raise _FetchError("sent a file other than the published one (wrong MD5)")
 
 
 def _open(url: str, *, timeout_s: float) -> http.client.HTTPResponse:
@@ -128,12 +129,12 @@ def _open(url: str, *, timeout_s: float) -> http.client.HTTPResponse:
         raise _FetchError(f"answered {error.code} {error.reason}") from error
     except urllib.error.URLError as error:
         raise _FetchError(str(error.reason)) from error
-    except (OSError, http.client.HTTPException) as error:  # the answer's head was cut, broken or too late
+    except (OSError, http.client.HTTPException) as error:  # the response header was truncated, malformed or late
         raise _FetchError(str(error) or type(error).__name__) from error
 
 
 def _pieces(response: http.client.HTTPResponse) -> Iterator[bytes]:
-    """Yield what the host sends; network errors become `_FetchError`, so that those of the disk stay what they are."""
+    """Yield the received data. Network errors become `_FetchError`, which distinguishes them from disk errors."""
     while True:
         try:
             piece = response.read(_CHUNK)
@@ -147,7 +148,7 @@ def _pieces(response: http.client.HTTPResponse) -> Iterator[bytes]:
 
 
 def _store(pieces: Iterator[bytes], target: Path, *, total: int, name: str, progress: Progress | None) -> str:
-    """Write the pieces and return their MD5 (torchvision publishes no other digest)."""
+    """Write the pieces to a file and return their MD5 (torchvision publishes no other digest)."""
     digest = hashlib.md5(usedforsecurity=False)
     done = 0
     with target.open("wb") as stream:
@@ -165,7 +166,7 @@ def _store(pieces: Iterator[bytes], target: Path, *, total: int, name: str, prog
 
 
 def _unpack(file: RemoteFile, packed: Path, staging: Path) -> None:
-    """Put every target of a download into the staging folder, by our own list of names, and drop the download."""
+    """Unpack the targets of a download into the staging folder, under the spec's names, and delete the download."""
     try:
         for member, path in file.targets:
             target = staging / path
@@ -196,7 +197,7 @@ def _copy(stream: IO[bytes] | gzip.GzipFile, target: Path) -> None:
 
 
 def _publish(staging: Path, root: Path) -> None:
-    """Move checked files into place; a data set counts as present only with all of them."""
+    """Move the checked files into place; a data set counts as present only with all of them."""
     for source in sorted(path for path in staging.rglob("*") if path.is_file()):
         target = root / source.relative_to(staging)
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,8 @@
-"""Reader of idx files (LeCun's format), plain or gzipped, that trusts nothing the file says about itself.
+"""Reader of idx files (LeCun's format), plain or gzipped, that does not trust the header.
 
-Magic, element type, dimensions and exact length are checked with real errors (asserts vanish under `python -O`), and
-nothing is allocated on the word of a header: a plain file's length must match first, a gzipped one is read in pieces.
+The magic number, element type, dimensions and exact length are checked with exceptions (`python -O` removes asserts).
+No memory is allocated because a header says so: a plain file must have the matching length, a gzipped one is read in
+pieces.
 """
 
 import gzip
@@ -20,20 +21,21 @@ from lab.errors import DamagedDataError, DataError, WrongDataError
 
 MAX_BYTES = 1 << 30  # 1 GiB of elements; the largest file in use (EMNIST byclass) has 547 MB
 MAX_DIMS = 3
-_GZIP_BEST_RATIO = 1032  # deflate cannot do better, so a header that promises more is lying
+_GZIP_BEST_RATIO = 1032  # the limit of deflate, so a header that declares more is wrong
 _CHUNK = 1 << 20  # bytes
 _REPLACE = "put the data set's own file there, or move this one away and fetch it"
 
 
 def read_idx(path: Path, *, dims: int, dtype: str) -> np.ndarray:
-    """Read one idx file of `dims` dimensions and element type `dtype` (such as "uint8") in native byte order.
+    """Return the array of an idx file with `dims` dimensions and elements of `dtype` (such as "uint8").
 
-    `path` is the file's place in torchvision's layout (`lab.data.places`); whether it is compressed is told by its first
-    bytes. A file that is cut raises `DamagedDataError`, one that is something else `WrongDataError`.
+    The array is in native byte order. path: the file in torchvision's layout (`lab.data.places`); its first bytes
+    decide whether it is compressed. Raises `DamagedDataError` for a truncated file and `WrongDataError` for a file of
+    another kind.
     """
     found = find_file(path)
     if found is None:
-        raise DataError(f"{path} is not there, neither plain nor as .gz: fetch the data set again.")
+        raise DataError(f"{path} does not exist, neither plain nor as .gz: fetch the data set again.")
     try:
         size = found.stat().st_size
         with found.open("rb") as raw:
@@ -47,15 +49,15 @@ def read_idx(path: Path, *, dims: int, dtype: str) -> np.ndarray:
         raise damaged(found, f"cannot be unpacked ({error})") from error
     except OSError as error:
         raise DataError(
-            f"{found} cannot be read ({error.strerror or error}): check the file and its rights."
+            f"{found} cannot be read ({error.strerror or error}): check the file and its permissions."
         ) from error
 
 
 def check_idx(path: Path, *, dims: int, dtype: str) -> tuple[int, ...]:
-    """Return the shape of an idx file after looking at its header and its length alone; raises as `read_idx`.
+    """Return the shape of an idx file from its header and its length alone. Raises the same errors as `read_idx`.
 
-    Of a gzip file the length is the one that its last four bytes name; its content is not unpacked unless that is another one,
-    as where the file is made of several parts (`bgzip`, `cat a.gz b.gz`).
+    The length of a gzip file is taken from its last four bytes. The file is unpacked only if that does not match, as in
+    files of several members (`bgzip`, `cat a.gz b.gz`).
     """
     try:
         size = path.stat().st_size
@@ -76,7 +78,9 @@ def check_idx(path: Path, *, dims: int, dtype: str) -> tuple[int, ...]:
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise damaged(path, f"cannot be unpacked ({error})") from error
     except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror or error}): check the file and its rights.") from error
+        raise DataError(
+            f"{path} cannot be read ({error.strerror or error}): check the file and its permissions."
+        ) from error
 
 
 def _read(
@@ -100,14 +104,14 @@ def _promised(
     most: int = MAX_BYTES,
     modulo: int = 0,
 ) -> tuple[tuple[int, ...], np.dtype]:
-    """Return shape and element type that the header names, checked against the length of the file."""
+    """Return the shape and element type declared by the header, checked against the length of the file."""
     shape, element = _header(stream, path, dims=dims)
     expected_type = np.dtype(dtype)
     if element.newbyteorder("=") != expected_type:
-        raise _wrong(path, f"holds {element.newbyteorder('=')} elements where {expected_type} belong")
+        raise _wrong(path, f"contains {element.newbyteorder('=')} elements instead of {expected_type}")
     payload = math.prod(shape) * element.itemsize
     if payload > min(most, MAX_BYTES):
-        raise damaged(path, f"promises {payload:,} bytes of elements, more than it can hold")
+        raise damaged(path, f"declares {payload:,} bytes of elements, more than it can contain")
     total = 4 + 4 * dims + payload
     if exact is not None and exact != (total % modulo if modulo else total):
         raise damaged(path, f"has {exact:,} bytes, but its header {list(shape)} means {total:,}")
@@ -121,12 +125,12 @@ def _header(stream: BinaryIO, path: Path, *, dims: int) -> tuple[tuple[int, ...]
     if len(magic) != 4 or magic[:2] != b"\0\0":
         kind = recognise(path)
         way_out = "import it with `python -m lab datasets --import FILE`" if kind.kind in IMPORTABLE else _REPLACE
-        raise _wrong(path, f"is {kind.words}, where an idx file belongs", way_out)
+        raise _wrong(path, f"is {kind.words}, but an idx file is expected", way_out)
     code, found_dims = magic[2], magic[3]
     if code not in IDX_TYPES or not 1 <= found_dims <= MAX_DIMS:
         raise damaged(path, f"has the unknown element type {code} and {found_dims} dimensions")
     if found_dims != dims:
-        raise _wrong(path, f"is {recognise(path).words}, which has {found_dims} dimensions where {dims} belong")
+        raise _wrong(path, f"is {recognise(path).words}, which has {found_dims} dimensions instead of {dims}")
     sizes = stream.read(4 * dims)
     if len(sizes) != 4 * dims:
         raise damaged(path, "ends inside its header")
@@ -134,7 +138,7 @@ def _header(stream: BinaryIO, path: Path, *, dims: int) -> tuple[tuple[int, ...]
 
 
 def _take(stream: BinaryIO, length: int) -> bytearray:
-    """Read up to `length` bytes piece by piece, so that memory grows only with what is really there."""
+    """Return up to `length` bytes, read piece by piece, so that memory grows only with the actual content."""
     data = bytearray()
     while len(data) < length:
         piece = stream.read(min(_CHUNK, length - len(data)))

@@ -1,7 +1,7 @@
-"""Makes a data set of a file that people have: Kaggle's CSV, Keras' `mnist.npz`, MedMNIST's and NumPy archives like them.
+"""Import a data set from a user's file: Kaggle's CSV, Keras' `mnist.npz`, MedMNIST's and similar NumPy archives.
 
-The classes must be the digits 0 to 9 and the pictures square, up to 28×28. Dark ink on light paper is inverted. Where a file has no test
-part, every seventh picture of each class is held back as one, the same ones every time. Nothing is unpickled.
+The classes must be the digits 0 to 9 and the images square, up to 28×28. Dark ink on light paper is inverted. If a file
+has no test set, a seventh of each class is held out as one, always the same images. Nothing is unpickled.
 """
 
 import math
@@ -28,15 +28,15 @@ from lab.user_files import require_file
 
 MAX_BYTES = 1 << 30  # unpacked
 SIDE = MNIST.side
-TEST_FRACTION = 1 / 7  # MNIST's own share
-_REASON = 120  # characters of what a reader says of a damaged file
+TEST_FRACTION = 1 / 7  # as in MNIST
+_REASON = 120  # most characters of a reader's error that are quoted
 SPLIT_SEED = 1998  # part of the data set: changing it changes the test set
 Part = tuple[np.ndarray, np.ndarray]  # images uint8 (N, H, W), labels int64 (N,)
 
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """The data set that was made, and what was done to the pictures beside reading them, in sentences."""
+    """The imported data set, and sentences on how the images were changed."""
 
     id: str
     train_images: int
@@ -45,7 +45,10 @@ class Imported:
 
 
 def import_file(path: Path, *, root: Path) -> Imported:
-    """Write a data set made of a file below `root`; raises `InputError` for what cannot be one, `DataError` for the disk."""
+    """Import a file as a data set below `root`.
+
+    Raises `InputError` if the file cannot be imported, `DataError` if the data set cannot be written.
+    """
     try:
         require_file(path)
         kind = recognise(path)
@@ -55,13 +58,14 @@ def import_file(path: Path, *, root: Path) -> Imported:
     if kind.kind not in readers:
         unpack = " Unpack it first." if kind.kind in PACKED else ""
         raise InputError(
-            f"{path} is {kind.words}: only a CSV table of labels and pixels and a NumPy archive (.npz) can be imported.{unpack}"
+            f"{path} is {kind.words}: only a CSV table of labels and pixels or a NumPy archive (.npz) can be imported."
+            f"{unpack}"
         )
     remarks: list[str] = []
     train, test = readers[kind.kind](path, remarks)
     if test is None:
         train, test = _held_back(train)
-        remarks.append(f"It has no test part, so {len(test[1]):,} of its images are held back as one.")
+        remarks.append(f"It has no test set, so {len(test[1]):,} of its images are held out as one.")
     if _is_dark_on_light(train[0]):
         train, test = (255 - train[0], train[1]), (255 - test[0], test[1])
         remarks.append("Its ink is dark on light, so it was inverted.")
@@ -91,9 +95,7 @@ def _read_npz(path: Path, remarks: list[str]) -> tuple[Part, Part | None]:
             arrays = dict(stored)
     except InputError:
         raise
-    except (
-        Exception
-    ) as error:  # the boundary to zipfile and NumPy: on damaged, encrypted and hostile files they raise what they like
+    except Exception as error:  # zipfile and NumPy raise many types on damaged, encrypted and hostile files
         reason = shortened(str(error) or type(error).__name__, _REASON)
         raise InputError(
             f"{path} cannot be read as a NumPy archive ({reason}): save it again with numpy.savez."
@@ -101,8 +103,8 @@ def _read_npz(path: Path, remarks: list[str]) -> tuple[Part, Part | None]:
     found = find_pairs(arrays)
     if found is None:
         raise InputError(
-            f"{path} holds {', '.join(arrays) or 'nothing'}, but x_train and y_train (or train_images and "
-            "train_labels) belong there: name its arrays so."
+            f"{path} contains {', '.join(arrays) or 'nothing'}, but x_train and y_train (or train_images and "
+            "train_labels) are expected: rename its arrays."
         )
     train = _pair(path, arrays, found.train, remarks)
     if found.validation:
@@ -110,7 +112,7 @@ def _read_npz(path: Path, remarks: list[str]) -> tuple[Part, Part | None]:
         train = (np.concatenate([train[0], extra[0]]), np.concatenate([train[1], extra[1]]))
     test = _pair(path, arrays, found.test, remarks) if found.test else None
     if test is not None and test[0].shape[1:] != train[0].shape[1:]:
-        raise InputError(f"{path} has test images of another size than its training images: make them equal.")
+        raise InputError(f"{path} has test images of another size than its training images: make the sizes equal.")
     return train, test
 
 
@@ -120,34 +122,37 @@ def _pair(path: Path, arrays: Mapping[str, np.ndarray], pair: Pair, remarks: lis
 
 
 def _part(path: Path, images: np.ndarray, labels: np.ndarray, remarks: list[str]) -> Part:
-    """Return images as uint8 (N, H, H) and labels as int64 (N,), or raise `InputError`; what is changed is remarked."""
+    """Return images as uint8 (N, H, H) and labels as int64 (N,), appending to `remarks` what was changed.
+
+    Raises `InputError` if they are not images and labels of digits.
+    """
     return _pixels(path, images, remarks), _digits(path, labels, remarks, count=len(images) if images.ndim else 0)
 
 
 def _pixels(path: Path, images: np.ndarray, remarks: list[str]) -> np.ndarray:
     if images.ndim == 4 and images.shape[1] in (1, 3) and images.shape[2] == images.shape[3]:
-        images = np.moveaxis(images, 1, -1)  # PyTorch's order
+        images = np.moveaxis(images, 1, -1)  # from PyTorch's order
     if images.ndim == 4 and images.shape[-1] in (1, 3):
         images = images.mean(axis=-1) if images.shape[-1] == 3 else images[..., 0]
     if images.ndim == 2 and math.isqrt(images.shape[1]) ** 2 == images.shape[1]:
         images = images.reshape(len(images), math.isqrt(images.shape[1]), -1)
     if images.ndim == 4 and {2, 4} & {images.shape[1], images.shape[-1]}:
         raise InputError(
-            f"{path} has images with transparency (shape {list(images.shape)}): leave out their alpha channel."
+            f"{path} has images with transparency (shape {list(images.shape)}): remove their alpha channel."
         )
     if images.ndim > 2 and not len(images):
-        raise InputError(f"{path} has a part without images (shape {list(images.shape)}): leave that part out.")
+        raise InputError(f"{path} has a part without images (shape {list(images.shape)}): remove that part.")
     if images.dtype == bool:
         images = images.astype(np.uint8)
     square = images.ndim == 3 and images.shape[1] == images.shape[2] and 8 <= images.shape[1] <= SIDE
     if not square or images.dtype.kind not in "uif":
         raise InputError(
-            f"{path} has images of the shape {list(images.shape)}, but square ones of 8×8 to {SIDE}×{SIDE} numbers belong "
-            "there: scale them first."
+            f"{path} has images of the shape {list(images.shape)}, but square images of 8×8 to {SIDE}×{SIDE} numbers "
+            "are expected: scale them first."
         )
     wrong = int(np.isnan(images).sum()) if images.dtype.kind == "f" else 0
     if wrong:
-        raise InputError(f"{path} has {wrong:,} pixels that are not numbers (NaN): fill in or leave out their images.")
+        raise InputError(f"{path} has {wrong:,} pixels that are not numbers (NaN): replace or remove their images.")
     low, high = float(images.min()), float(images.max())
     if -1 <= low < 0 and high <= 1:
         remarks.append("Its pixels are from -1 to 1, so they were scaled to 0 to 255.")
@@ -163,15 +168,16 @@ def _digits(path: Path, labels: np.ndarray, remarks: list[str], *, count: int) -
         flat = flat.argmax(axis=1)
     if flat.ndim != 1 or len(flat) != count:
         raise InputError(
-            f"{path} has labels of the shape {list(labels.shape)} for {count:,} images: one label an image belongs there."
+            f"{path} has labels of the shape {list(labels.shape)} for {count:,} images: one label per image is "
+            "expected."
         )
     if flat.dtype.kind not in "biufUS":
         raise InputError(f"{path} has labels of the type {flat.dtype}, but only the digits 0 to 9 can be imported.")
     if flat.dtype.kind in "US":
         flat = np.array([_number(text) for text in flat.tolist()], dtype=object)
     values = set(flat.tolist())
-    if 10 in values and values <= set(range(1, 11)):  # Matlab counts from 1, so data sets made for it call the 0 a 10
-        remarks.append("Its labels are from 1 to 10, so 10 was taken for the digit 0.")
+    if 10 in values and values <= set(range(1, 11)):  # Matlab counts from 1, so data sets made for it label 0 as 10
+        remarks.append("Its labels are from 1 to 10, so 10 was read as the digit 0.")
         flat = np.where(flat == 10, 0, flat)
     elif not values <= set(range(10)):
         wrong = next(value for value in flat.tolist() if value not in range(10))
@@ -181,29 +187,30 @@ def _digits(path: Path, labels: np.ndarray, remarks: list[str], *, count: int) -
 
 
 def _number(text: str | bytes) -> int | str:
-    """Return the whole number a label is written as, or the text of any other."""
+    """Return a label's text as an integer if it is one, else as it is."""
     word = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
     return int(word) if word.strip().isascii() and word.strip().isdigit() and len(word) < 10 else word
 
 
 def _remark_classes(train: np.ndarray, test: np.ndarray) -> list[str]:
-    """Return a sentence on the digits that no training image shows, [] where there is none."""
+    """Return a sentence on the digits without training images, [] if there are none."""
     absent = [digit for label, digit in enumerate(DIGITS) if label not in train]
     if not absent:
         return []
     asked = int((~np.isin(test, train)).sum())
-    also = f", so its {asked:,} test images of them will be read wrongly" if asked else ""
+    also = f", so its {asked:,} test images of them will be misclassified" if asked else ""
     return [f"No training image shows {', '.join(absent)}{also}."]
 
 
 def _remark_repeats(train: np.ndarray, test: np.ndarray) -> list[str]:
-    """Return the sentence that names how many test images are training images too, [] where none is."""
+    """Return a sentence on the number of test images that are also training images, [] if there are none."""
     known = {image.tobytes() for image in train}
     count = sum(image.tobytes() in known for image in test)
     if not count:
         return []
     return [
-        f"{count:,} of its {len(test):,} test images are among the training images, so its test accuracy will be too high."
+        f"{count:,} of its {len(test):,} test images are among the training images, so its test accuracy will be too "
+        "high."
     ]
 
 
@@ -216,6 +223,6 @@ def _held_back(part: Part) -> tuple[Part, Part]:
 
 
 def _is_dark_on_light(images: np.ndarray) -> bool:
-    """Whether most of the border is light: paper, where these data sets have black."""
+    """Whether most of the border is light, as paper is; the lab's data sets have a black background."""
     border = np.concatenate([images[:, 0], images[:, -1], images[:, :, 0], images[:, :, -1]], axis=1)
     return bool(np.median(border) > 127)

@@ -1,6 +1,6 @@
-"""What really lies in the data folder: every data set's files looked into, and the other files that could be imported.
+"""The actual contents of the data folder: the state of every data set's files, and other files that could be imported.
 
-Headers, lengths and labels are read, pictures are not unpacked: the whole of MNIST takes milliseconds.
+Headers, lengths and labels are read, but images are not unpacked: checking MNIST takes milliseconds.
 """
 
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ from lab.data.spec import DatasetSpec
 from lab.errors import DamagedDataError, DataError
 from lab.text import one_sentence
 
-MOST_FILES = 200  # of the data folder that are looked at
+MOST_FILES = 200  # files of the data folder that are examined
 
 
 class DataState(StrEnum):
-    """What can be said of a data set on this machine."""
+    """The state of a data set's files on this machine."""
 
     PRESENT = "present"
     ABSENT = "not downloaded"
@@ -30,7 +30,7 @@ class DataState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A data set's state, and the sentence that says what is wrong and what to do ("" where nothing is)."""
+    """A data set's state, and a sentence on what is wrong and what to do ("" if nothing is)."""
 
     state: DataState
     detail: str = ""
@@ -38,14 +38,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class OtherFile:
-    """A file in the data folder that belongs to no data set the lab knows, and how to use it."""
+    """A file in the data folder that belongs to no known data set, and how to use it."""
 
     path: Path
     words: str
 
 
 def inspect_dataset(spec: DatasetSpec, *, root: Path) -> Finding:
-    """Look into a data set's files."""
+    """Return the state of a data set's files."""
     expected = list_files(spec.id, root=root)
     missing = [path for path in expected if find_file(path) is None]
     if expected and len(missing) == len(expected):
@@ -63,7 +63,7 @@ def inspect_dataset(spec: DatasetSpec, *, root: Path) -> Finding:
 
 
 def list_other_files(root: Path) -> list[OtherFile]:
-    """Return the tables and archives in the data folder itself, each with one sentence on how to use it."""
+    """Return the tables and archives directly in the data folder, each with a sentence on how to use it."""
     found = []
     used = {find_file(path) for spec in list_datasets() for path in list_files(spec.id, root=root)}
     entries = sorted(root.iterdir())[:MOST_FILES] if root.is_dir() else []
@@ -72,16 +72,17 @@ def list_other_files(root: Path) -> list[OtherFile]:
             continue
         try:
             kind = recognise(path)
-        except OSError:  # somebody else's file: the data sets' own are judged above
+        except OSError:  # an unreadable file; those of the data sets are reported by `inspect_dataset`
             continue
         if kind.kind in IMPORTABLE:
             found.append(
-                OtherFile(path, f"is {kind.words}: `python -m lab datasets --import {path}` makes a data set of it.")
+                OtherFile(path, f"is {kind.words}: `python -m lab datasets --import {path}` imports it as a data set.")
             )
         elif kind.kind == "idx" or " idx " in kind.words:
             found.append(
                 OtherFile(
-                    path, f"is {kind.words}: name it as its data set does, such as MNIST/raw/train-images-idx3-ubyte."
+                    path,
+                    f"is {kind.words}: give it the name its data set uses, such as MNIST/raw/train-images-idx3-ubyte.",
                 )
             )
         elif kind.kind in ("npy", "zip", "parquet", "hdf5", "table", "html", "pointer", "pickle"):

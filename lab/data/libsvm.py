@@ -1,4 +1,4 @@
-"""Reader of USPS's file format: bzip2'd libsvm lines of a label 1–10 and 256 values in [-1, 1]."""
+"""Reader of USPS's file format: bzip2-compressed libsvm lines with a label from 1 to 10 and 256 values in [-1, 1]."""
 
 import bz2
 from pathlib import Path
@@ -14,7 +14,7 @@ SIDE = 16
 
 
 def read_usps(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Return (images uint8 (N, 16, 16) light on black, labels int64 (N,)); anything unexpected raises `DataError`."""
+    """Return images uint8 (N, 16, 16), light on black, and labels int64 (N,). Raises `DataError` for any other file."""
     lines = _unpack(path).splitlines()
     if not lines:
         raise damaged(path, "is empty")
@@ -40,7 +40,7 @@ def _unpack(path: Path) -> bytes:
         kind = recognise(path)
         if kind.kind not in ("bzip2", "empty"):
             raise WrongDataError(
-                f"{path} is {kind.words}, where USPS's bzip2 file belongs: move it away and fetch the data set again."
+                f"{path} is {kind.words}, but USPS's bzip2 file is expected: move it away and fetch the data set again."
             ) from error
         raise damaged(path, f"cannot be unpacked ({error})") from error
     return bytes(data)
@@ -57,6 +57,6 @@ def _parse(line: bytes) -> tuple[int, np.ndarray]:
     if not (np.abs(pixels) <= 1.0).all():  # "not inside", so that NaN fails too
         raise ValueError("a value outside [-1, 1]")
     digit = float(label) - 1
-    if digit not in range(10):  # NaN and infinities are not
+    if digit not in range(10):  # false for NaN and infinities
         raise ValueError(f"label {label.decode('ascii', 'replace')[:20]!r} instead of 1 to 10")
     return int(digit), np.rint((pixels + 1) * 127.5).astype(np.uint8)

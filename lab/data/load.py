@@ -1,7 +1,7 @@
-"""Data sets from disk: whole sets as uint8 arrays, checked against what the registry says. No torch, no network.
+"""Data sets from disk: whole sets as uint8 arrays, checked against the registry. No torch, no network access.
 
-Files lie in torchvision's layout below `root`, such as `MNIST/raw/train-images-idx3-ubyte`, or under the other names and
-folders of `lab.data.places`.
+Files are in torchvision's layout below `root`, such as `MNIST/raw/train-images-idx3-ubyte`, or under one of the other
+names and folders accepted by `lab.data.places`.
 """
 
 import hashlib
@@ -17,14 +17,14 @@ from lab.data.spec import Arrays, DatasetSpec
 from lab.errors import ConfigError, DataError, WrongDataError, near_miss
 from lab.formatting import format_shape
 
-READER_VERSION = 1  # raised when the same files give other arrays; part of every checksum
+READER_VERSION = 1  # incremented when the same files yield different arrays; part of every checksum
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
     """One data set in memory: images uint8 (N, H, W), or (N, C, H, W) in colour, and labels int64 (N,).
 
-    Grey images have light ink on black. mean, std: of all training pixels scaled to [0, 1], one for all channels.
+    Grey images have light ink on black. mean, std: over all training pixels scaled to [0, 1] and all channels.
     """
 
     spec: DatasetSpec
@@ -37,24 +37,24 @@ class Dataset:
 
 
 def list_files(id: str, *, root: Path) -> tuple[Path, ...]:
-    """Return the files a data set is read from, in the order of its reader; none for one that comes with the lab."""
+    """Return the files a data set is read from, in the order of its reader; none for a built-in one."""
     return tuple(root / path for path in get_dataset_spec(id).files)
 
 
 def is_present(id: str, *, root: Path) -> bool:
-    """Whether every file of the data set is on this machine; looks at names only."""
+    """Whether every file of the data set is on this machine; checks names only."""
     return all(find_file(path) is not None for path in list_files(id, root=root))
 
 
 def load_dataset(id: str, *, root: Path) -> Dataset:
-    """Read a data set from disk; absent or damaged files raise `DataError` with the way out."""
+    """Read a data set from disk. Raises `DataError`, which says what to do, for missing or damaged files."""
     parts = read_parts(id, root=root)
     mean, std = compute_constants(parts[0])
     return Dataset(get_dataset_spec(id), *parts, mean, std)
 
 
 def read_parts(id: str, *, root: Path) -> Arrays:
-    """Return training images and labels, test images and labels, checked against each other and the registry."""
+    """Return training images and labels, then test images and labels, checked for consistency with the registry."""
     spec = get_dataset_spec(id)
     _require(spec, root)
     parts = spec.reader.read(list_files(id, root=root))
@@ -65,7 +65,7 @@ def read_parts(id: str, *, root: Path) -> Arrays:
 
 
 def normalization_constants(dataset: Dataset, name: str) -> tuple[float, float]:
-    """Return (mean, std) for `none` (0, 1), `dataset` (the training pixels') or `half` (0.5, 0.5)."""
+    """Return (mean, std) for `none` (0, 1), `dataset` (those of the training pixels) or `half` (0.5, 0.5)."""
     constants = {"none": (0.0, 1.0), "dataset": (dataset.mean, dataset.std), "half": (0.5, 0.5)}
     if name not in constants:
         raise ConfigError(f"There is no normalization {name!r}. {near_miss(name, constants)}", field="normalization")
@@ -73,10 +73,10 @@ def normalization_constants(dataset: Dataset, name: str) -> tuple[float, float]:
 
 
 def compute_constants(images: np.ndarray) -> tuple[float, float]:
-    """Return mean and standard deviation of uint8 pixels scaled to [0, 1], exact from their histogram."""
+    """Return the mean and standard deviation of uint8 pixels scaled to [0, 1], exactly, from their histogram."""
     counts = np.zeros(256, dtype=np.int64)
     flat = images.reshape(-1)
-    for start in range(0, flat.size, 1 << 20):  # in pieces: bincount works on 8-byte copies
+    for start in range(0, flat.size, 1 << 20):  # in chunks, because bincount makes 8-byte copies
         counts += np.bincount(flat[start : start + (1 << 20)], minlength=256)
     values = np.arange(256) / 255
     mean = float((counts * values).sum() / counts.sum())
@@ -88,9 +88,9 @@ _checksums_lock = threading.Lock()
 
 
 def dataset_checksum(id: str, *, root: Path) -> str:
-    """Return the SHA-256 of a data set's files and of the way they are read.
+    """Return the SHA-256 of a data set's files and of the reader's version.
 
-    Remembered in this process for as long as names, sizes and times of the files stay the same.
+    It is cached in this process as long as the names, sizes and modification times of the files stay the same.
     """
     spec = get_dataset_spec(id)
     _require(spec, root)
@@ -133,13 +133,13 @@ def _check(spec: DatasetSpec, root: Path, what: str, images: np.ndarray, labels:
     if images.shape[1:] != expected:
         problem = f"are {format_shape(images.shape[1:])} instead of {format_shape(expected)}"
     elif len(images) == 0:
-        problem = "are none at all"
+        problem = "are empty"
     elif len(images) != len(labels):
         problem = f"are {len(images):,}, but there are {len(labels):,} labels"
     elif labels.min() < 0 or labels.max() >= len(spec.classes):
         problem = f"have labels from {labels.min()} to {labels.max()}, but there are {len(spec.classes)} classes"
     if problem:
         raise WrongDataError(
-            f"The {what} images of {spec.title} in {root} {problem}, so these are not its files: put its own files there, "
-            "or move these away and fetch it."
+            f"The {what} images of {spec.title} in {root} {problem}, so these are not its files: put its own files "
+            "there, or move these away and fetch it."
         )

@@ -1,6 +1,6 @@
-"""Data sets made in the lab: saved drawings mixed with a share of a published set, under an id made of their content.
+"""Data sets made in the lab, such as saved drawings mixed with part of a published set, identified by their content.
 
-The same drawings give the same id, and an id always means the same pictures, so runs trained on them can be cached,
+The same drawings give the same id, and an id always means the same images, so runs trained on them can be cached,
 resumed and compared like any others.
 """
 
@@ -19,7 +19,7 @@ from lab.data.registry import DRAWINGS, LOCAL_FOLDER, LocalKind, get_dataset_spe
 from lab.data.spec import Arrays, DatasetSpec
 from lab.errors import DataError, InputError
 
-REPLAY = 3_000  # pictures of the old data that go along, so that the network does not forget it
+REPLAY = 3_000  # images of the original data that are mixed in, so that the network does not forget it
 _SHARE = 1_000  # drawings are repeated until there are about this many
 _MOST_REPEATS = 40
 
@@ -27,14 +27,14 @@ _MOST_REPEATS = 40
 def write_drawings_dataset(drawings: np.ndarray, labels: np.ndarray, *, beside: Dataset, root: Path) -> str:
     """Write a data set of normalised drawings uint8 (N, H, W) and part of `beside`'s training set; return its id.
 
-    Drawings are repeated up to 40 times, to about 1,000; 3,000 training pictures of `beside` go along, evenly spread
-    over its files. The test set is the whole one of `beside`. Raises `InputError` without drawings, `DataError` if the
-    data folder cannot be written.
+    Drawings are repeated up to 40 times, to about 1,000; 3,000 training images of `beside` are mixed in, evenly spread
+    over its training set. The test set is that of `beside`. Raises `InputError` if there are no drawings or they do not
+    fit `beside`, `DataError` if the data folder cannot be written.
     """
     if not len(drawings) or len(drawings) != len(labels):
         raise InputError(f"There are {len(drawings)} drawings and {len(labels)} labels: save some drawings first.")
     if drawings.shape[1:] != beside.train_images.shape[1:] or labels.max() >= len(beside.spec.classes):
-        raise InputError(f"The drawings do not fit {beside.spec.title}: choose a run of the same classes.")
+        raise InputError(f"The drawings do not fit {beside.spec.title}: choose a run with the same classes.")
     if beside.spec.recipe is None:
         raise InputError(f"{beside.spec.title} cannot be drawn: choose a run on a data set of grey images.")
     repeats = max(1, min(_MOST_REPEATS, _SHARE // len(drawings)))
@@ -50,7 +50,7 @@ def write_drawings_dataset(drawings: np.ndarray, labels: np.ndarray, *, beside: 
 
 
 def write_local_dataset(kind: LocalKind, parts: Arrays, *, recipe: Recipe, root: Path) -> str:
-    """Write training images and labels and test images and labels under an id made of their content; return the id.
+    """Write training images and labels, then test images and labels, under an id derived from them; return the id.
 
     kind: `DRAWINGS` or `IMPORTED`. Raises `DataError` if the data folder cannot be written.
     """
@@ -65,7 +65,7 @@ def write_local_dataset(kind: LocalKind, parts: Arrays, *, recipe: Recipe, root:
 
 
 def list_imported(*, root: Path) -> tuple[DatasetSpec, ...]:
-    """Return the data sets that were made of people's files and lie in the data folder, the newest first."""
+    """Return the data sets in the data folder that were imported from users' files, newest first."""
     folder = root / LOCAL_FOLDER
     found = [entry for entry in folder.iterdir() if is_imported(entry.name)] if folder.is_dir() else []
     newest_first = sorted(found, key=lambda entry: (-entry.stat().st_mtime, entry.name))
@@ -73,7 +73,7 @@ def list_imported(*, root: Path) -> tuple[DatasetSpec, ...]:
 
 
 def _publish(id: str, parts: Arrays, root: Path) -> None:
-    """Write into a staging folder and rename it: the data set is there as a whole or not at all."""
+    """Write into a staging folder and rename it, so that the data set is complete or absent."""
     files = list_files(id, root=root)
     folder = files[0].parent
     try:
@@ -82,19 +82,19 @@ def _publish(id: str, parts: Arrays, root: Path) -> None:
         try:
             for path, part in zip(files, parts, strict=True):
                 write_atomically(staging / path.name, (idx_bytes(part),), private=False)
-            if folder.exists():  # left half-made by something else: never by us
+            if folder.exists():  # incomplete, but not left by this function
                 shutil.rmtree(folder)
             rename_synced(staging, folder)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
     except OSError as error:
         raise DataError(
-            f"The data set could not be written to {folder.parent} ({error.strerror or error}): make room, or set "
-            "LAB_DATA to a folder that can be written."
+            f"The data set could not be written to {folder.parent} ({error.strerror or error}): free disk space, or "
+            "set LAB_DATA to a writable folder."
         ) from error
 
 
 def idx_bytes(array: np.ndarray) -> bytes:
-    """Return an array of values 0 to 255 as an idx file of unsigned bytes (LeCun's format)."""
+    """Return an array of values from 0 to 255 as an idx file of unsigned bytes (LeCun's format)."""
     header = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
     return header + np.ascontiguousarray(array, dtype=np.uint8).tobytes()

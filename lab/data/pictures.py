@@ -1,8 +1,8 @@
-"""Picture files, photos and scans, decoded to numbers at no more than a second of processor time.
+"""Picture files, photos and scans, decoded to arrays in at most a second of CPU time.
 
-Files are untrusted: size on disk, format and the header's count of pixels are checked before anything is decoded,
-large JPEGs are reduced while they are decoded, and of an animation only as many frames are looked at as a budget allows.
-What the numbers mean (modes, bits, transparency) is said in `lab.data.pixels`.
+Files are untrusted: their size, format and number of pixels (from the header) are checked before anything is decoded,
+large JPEGs are reduced during decoding, and a budget limits how many frames of an animation are examined.
+`lab.data.pixels` interprets the decoded values (modes, bit depths, transparency).
 """
 
 import io
@@ -16,14 +16,14 @@ from lab.data.pixels import colours_of, grey_of, rgb_of
 from lab.errors import InputError
 
 MAX_BYTES = 10 << 20
-MAX_PIXELS = 50_000_000  # of a picture that can only be decoded whole
+MAX_PIXELS = 50_000_000  # of a picture that cannot be reduced during decoding
 MAX_SAMPLES = 120_000_000  # pixels times channels of such a picture: about half a second
 MAX_JPEG_PIXELS = 250_000_000  # decoded at an eighth of their size: about 0.2 s
-MAX_PROGRESSIVE_PIXELS = 100_000_000  # a progressive JPEG keeps all its coefficients, three bytes a pixel
-LONGEST = 2_048  # pixels a side that are handed on; larger pictures are reduced
-FRAME_BUDGET = 24_000_000  # pixels of all frames looked at together
-FRAME_COST = 12_000  # pixels that a frame of an animation costs at least
-_FRAME_VIEW = 128  # pixels a side at which frames are compared
+MAX_PROGRESSIVE_PIXELS = 100_000_000  # decoding a progressive JPEG holds all coefficients, three bytes per pixel
+LONGEST = 2_048  # pixels of the longer side; larger pictures are reduced
+FRAME_BUDGET = 24_000_000  # total pixels of all frames examined
+FRAME_COST = 12_000  # pixels charged for a frame at least
+_FRAME_VIEW = 128  # pixels per side at which frames are compared
 _ANIMATED = ("GIF", "PNG", "WEBP", "TIFF")
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 _HEIC = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
@@ -31,22 +31,26 @@ EXTENSIONS = ("png", "jpg", "jpeg", "webp", "bmp", "gif", "tif", "tiff", "heic",
 
 
 def read_picture(data: bytes, *, name: str = "the picture") -> np.ndarray:
-    """Decode an image file to grey uint8 (H, W), upright, transparent parts on white; raises `InputError`."""
+    """Decode an image file to grey uint8 (H, W), upright, transparent parts on white.
+
+    Raises `InputError` if the file cannot be read.
+    """
     with _decoded(data, name) as picture:
         return grey_of(picture)
 
 
 def read_colours(data: bytes, *, name: str = "the picture") -> np.ndarray:
-    """Decode an image file to float32 (H, W, C), 0 to 255, upright: one channel, or three of RGB or CIELAB.
+    """Decode an image file to float32 (H, W, C) in [0, 255], upright: one grey channel, or three of RGB or CIELAB.
 
-    Transparent parts get the paper that makes what is drawn on them visible. Raises `InputError`.
+    Transparent parts get the background (white or black) on which the drawing is visible. Raises `InputError` if the
+    file cannot be read.
     """
     with _decoded(data, name) as picture:
         return colours_of(picture)
 
 
 def read_channels(data: bytes, *, channels: int, name: str = "the picture") -> np.ndarray:
-    """Decode an image file as a network of `channels` channels takes it: uint8 (H, W) for 1, (3, H, W) for 3.
+    """Decode an image file for a network with `channels` input channels: uint8 (H, W) for 1, (3, H, W) for 3.
 
     Raises `InputError` for a file that cannot be read, and for any other number of channels.
     """
@@ -54,7 +58,8 @@ def read_channels(data: bytes, *, channels: int, name: str = "the picture") -> n
         return read_picture(data, name=name)
     if channels != 3:
         raise InputError(
-            f"{name} has colours or grey, but the network's images have {channels} channels: choose an image of the data set."
+            f"{name} is a colour or grey picture, but the network's images have {channels} channels: choose an image "
+            "of the data set."
         )
     with _decoded(data, name) as picture:
         return rgb_of(picture)
@@ -62,7 +67,7 @@ def read_channels(data: bytes, *, channels: int, name: str = "the picture") -> n
 
 @contextmanager
 def _decoded(data: bytes, name: str) -> Iterator[Image.Image]:
-    """Decode, reduce and turn a picture upright. Whatever a decoder says of a hostile file becomes an `InputError`."""
+    """Yield the decoded picture, reduced and upright. Any error of a decoder is raised as `InputError`."""
     if len(data) > MAX_BYTES:
         raise InputError(f"{name} has {len(data):,} bytes, more than {MAX_BYTES:,}: make it smaller first.")
     try:
@@ -73,7 +78,7 @@ def _decoded(data: bytes, name: str) -> Iterator[Image.Image]:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InputError(f"{name} has more than {MAX_PIXELS:,} pixels: make it smaller first.") from error
-    except Exception as error:  # the boundary to Pillow's plugins: on damaged files they raise what they like
+    except Exception as error:  # Pillow's plugins raise many types on damaged files
         known = ", ".join(_FORMATS[:5])
         reason = "its format is not known" if isinstance(error, UnidentifiedImageError) else _short(error)
         raise InputError(f"{name} cannot be read as a picture ({reason}): use {known}.") from error
@@ -86,7 +91,7 @@ def _short(error: Exception) -> str:
 
 def _open(data: bytes, name: str) -> Image.Image:
     if data[:3] == b"\xff\xd8\xff":
-        # Not `Image.open`: it refuses from 180 megapixels on, which a JPEG can be reduced from while it is decoded.
+        # Not `Image.open`, which refuses more than 180 megapixels, although a JPEG can be reduced during decoding.
         return JpegImagePlugin.JpegImageFile(io.BytesIO(data))
     formats: tuple[str, ...] = _FORMATS
     if data[4:8] == b"ftyp" and data[8:12] in _HEIC:
@@ -100,14 +105,14 @@ def _register_heif(name: str) -> None:
         from pillow_heif import register_heif_opener
     except ImportError as error:
         raise InputError(
-            f"{name} is a HEIC photo, which needs the package pillow-heif: install it (pip install pillow-heif) or save "
-            "the photo as JPEG."
+            f"{name} is a HEIC photo, which needs the package pillow-heif: install it (pip install pillow-heif) or "
+            "save the photo as JPEG."
         ) from error
     register_heif_opener(thumbnails=False)
 
 
 def _check_size(picture: Image.Image, name: str) -> None:
-    """Refuse by the header what would take more than a second to decode."""
+    """Raise `InputError` if, by its header, the picture would take more than a second to decode."""
     wide, tall = picture.size
     pixels, limit, what = wide * tall, MAX_PIXELS, ""
     if picture.format == "JPEG":
@@ -120,8 +125,8 @@ def _check_size(picture: Image.Image, name: str) -> None:
 
 
 def _fullest_frame(picture: Image.Image) -> Image.Image:
-    """Return the picture, reduced; of an animation or of several pages the frame that differs most from its paper."""
-    # `is_animated` and `n_frames` would walk the whole file: frames are asked for one by one.
+    """Return the reduced picture; of an animation or a multi-page file, the frame with the most ink."""
+    # Frames are visited one by one, because `is_animated` and `n_frames` would read the whole file.
     if picture.format not in _ANIMATED:
         return _reduced(picture)
     best, most, spent, number = None, -1.0, 0, 0

@@ -1,9 +1,9 @@
-"""What the numbers of a decoded picture mean: colour spaces, more than eight bits, floats, transparency."""
+"""Interpretation of a decoded picture's values: colour spaces, more than eight bits, floats, transparency."""
 
 import numpy as np
 from PIL import Image
 
-_TRANSPARENT = 250  # alpha below which a pixel shows what lies under it
+_TRANSPARENT = 250  # alpha below which a pixel counts as transparent
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
@@ -12,8 +12,8 @@ def colours_of(picture: Image.Image) -> np.ndarray:
     if _is_deep(picture):
         level: np.ndarray = _eight_bits(np.asarray(picture))[..., None]
         return level
-    if picture.mode == "LAB":  # three channels whose differences matter are as good as RGB, and need no profile
-        # By channel: as a whole Pillow hands out a and b as signed bytes.
+    if picture.mode == "LAB":  # colour differences work as well in CIELAB as in RGB, and need no colour profile
+        # Channel by channel, because the array of the whole picture has a and b as signed bytes.
         return np.stack([np.asarray(picture.getchannel(i), dtype=np.float32) for i in range(3)], axis=-1)
     if _has_alpha(picture):
         return _on_paper(np.asarray(_rgba(picture), dtype=np.float32))
@@ -23,7 +23,7 @@ def colours_of(picture: Image.Image) -> np.ndarray:
 
 
 def grey_of(picture: Image.Image) -> np.ndarray:
-    """Return uint8 (H, W), transparent parts on white; a copy that may be written to."""
+    """Return uint8 (H, W), transparent parts on white, as a writable copy."""
     if _is_deep(picture):
         whole: np.ndarray = np.rint(_eight_bits(np.asarray(picture))).astype(np.uint8)
         return whole
@@ -42,7 +42,7 @@ def rgb_of(picture: Image.Image) -> np.ndarray:
 
 
 def _is_deep(picture: Image.Image) -> bool:
-    """Whether a pixel is one number of more than eight bits."""
+    """Whether a pixel is a single number of more than eight bits."""
     return picture.mode in ("I", "F") or picture.mode.startswith("I;16")
 
 
@@ -57,9 +57,9 @@ def _rgba(picture: Image.Image) -> Image.Image:
 
 
 def _eight_bits(values: np.ndarray) -> np.ndarray:
-    """Return float32 in [0, 255] of whole numbers of any depth or of floats: the depth is the least that holds them.
+    """Return integers of any bit depth, or floats, scaled to float32 in [0, 255] by the smallest depth that fits.
 
-    A depth rather than the largest value: a blank sheet's noise must not be stretched into ink.
+    Scaling by the bit depth rather than by the largest value keeps the noise of a blank sheet from becoming ink.
     """
     level = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     low, high = float(level.min()), float(level.max())
@@ -74,11 +74,11 @@ def _eight_bits(values: np.ndarray) -> np.ndarray:
 
 
 def _on_paper(rgba: np.ndarray) -> np.ndarray:
-    """Lay a transparent picture float32 (H, W, 4) on white if what is visible is dark, else on black: RGB."""
+    """Return a transparent picture float32 (H, W, 4) as RGB, on white if its visible part is dark, else on black."""
     alpha = rgba[..., 3:] / 255
     rgb = rgba[..., :3]
     weight = float(alpha.sum())
-    if weight == 0 or float(alpha.min()) >= _TRANSPARENT / 255:  # nothing is transparent, or all of it
+    if weight == 0 or float(alpha.min()) >= _TRANSPARENT / 255:  # everything or nothing is transparent
         return rgb
     visible = float((rgb @ _LUMA * alpha[..., 0]).sum()) / weight
     paper: np.ndarray = rgb * alpha + (255.0 if visible < 128 else 0.0) * (1 - alpha)
@@ -86,7 +86,7 @@ def _on_paper(rgba: np.ndarray) -> np.ndarray:
 
 
 def is_on_paper(pixels: np.ndarray) -> bool:
-    """Return whether a grey picture (H, W) is dark ink on light paper: most of its border is light."""
+    """Whether a grey picture (H, W) is dark ink on light paper, that is, most of its border is light."""
     return bool(np.median(border_of(pixels)) > 127)  # the middle of uint8
 
 

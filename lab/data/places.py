@@ -1,8 +1,8 @@
-"""Where the files of a data set are: torchvision's layout first, then other names and folders that people have.
+"""Find the files of a data set: in torchvision's layout first, then under other common names and folders.
 
-`train-images.idx3-ubyte` (the name in many archives) stands for `train-images-idx3-ubyte`; every file may be compressed,
-and may lie in `MNIST/raw`, in `MNIST`, or flat in the data folder. The files of MNIST, Fashion-MNIST and KMNIST have the
-same names, so flat ones are told apart by their first labels.
+`train-images.idx3-ubyte` (the name in many archives) is accepted for `train-images-idx3-ubyte`. Every file may be
+compressed, and may be in `MNIST/raw`, in `MNIST`, or directly in the data folder. The files of MNIST, Fashion-MNIST and
+KMNIST have the same names, so those directly in the data folder are distinguished by their first labels.
 """
 
 import gzip
@@ -12,8 +12,8 @@ from pathlib import Path
 
 from lab.data.recognise import GZIP_MAGIC
 
-_FLAT = "MNIST"  # whose files flat ones are taken for
-# The first ten training labels as published: flat files that begin with them are that set's.
+_FLAT = "MNIST"  # the owner of files directly in the data folder with other first labels
+# The first ten training labels as published: files that start with them belong to that data set.
 _FIRST_LABELS = {
     bytes([9, 0, 0, 3, 0, 2, 7, 2, 5, 5]): "FashionMNIST",
     bytes([8, 7, 0, 1, 4, 2, 4, 8, 1, 1]): "KMNIST",
@@ -22,9 +22,9 @@ _SHARED = re.compile(r"(train|t10k)-")
 
 
 def find_file(path: Path) -> Path | None:
-    """Return the file that stands for `root/FOLDER/raw/NAME`, or None; the plain file comes before the compressed one.
+    """Return the file to use for `root/FOLDER/raw/NAME`, or None; a plain file is preferred to a compressed one.
 
-    A path outside such a layout is looked for under its own name and as `.gz` only.
+    A path outside such a layout is looked up only under its own name and with `.gz`.
     """
     zipped = path.with_name(path.name + ".gz")
     for candidate in (path, zipped):
@@ -43,7 +43,7 @@ def find_file(path: Path) -> Path | None:
 
 
 def _by_name(place: Path, name: str) -> Path | None:
-    """Return the file of a folder whose name means `name`, whatever its dots, case and ending."""
+    """Return the file in a folder whose name equals `name` up to dots, underscores, case and `.gz`, or None."""
     if not place.is_dir():
         return None
     fitting = [entry for entry in place.iterdir() if _plain(entry.name) == _plain(name) and entry.is_file()]
@@ -51,7 +51,7 @@ def _by_name(place: Path, name: str) -> Path | None:
 
 
 def _by_ending(place: Path, name: str) -> Path | None:
-    """Return the one file of a data set's own folder whose name ends with `name`, such as `my.train-images.idx3-ubyte`."""
+    """Return the only file in a data set's folder whose name ends with `name`, such as `my.train-images.idx3-ubyte`."""
     if not place.is_dir():
         return None
     fitting = [
@@ -65,7 +65,7 @@ def _plain(name: str) -> str:
 
 
 def _is_owner(folder: str, name: str, root: Path) -> bool:
-    """Whether flat files of this name belong to the data set of this folder."""
+    """Whether a file of this name directly in the data folder belongs to the data set with this folder."""
     if not _SHARED.match(name):
         return True
     labels = _by_name(root, "train-labels-idx1-ubyte")
@@ -79,6 +79,6 @@ def _first_labels(path: Path) -> bytes:
         if data.startswith(GZIP_MAGIC):
             with gzip.open(path) as unpacked:
                 data = unpacked.read(18)
-    except (OSError, EOFError, zlib.error):  # read again, and judged, when the set is loaded
+    except (OSError, EOFError, zlib.error):  # reported when the data set is loaded
         return b""
     return data[8:18]

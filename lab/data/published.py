@@ -1,4 +1,4 @@
-"""The published data sets, each one record, in the order the pages show them. Addresses and checksums are torchvision's."""
+"""The published data sets, one record each, in the order the pages show them. URLs and checksums are torchvision's."""
 
 import string
 
@@ -18,7 +18,7 @@ _CLOTHES = (
     "Bag",
     "Ankle boot",
 )
-# EMNIST merges upper and lower case where they look alike; these eleven lower-case letters stay on their own.
+# EMNIST merges upper and lower case if they look alike; these eleven lower-case letters remain separate classes.
 _BALANCED = (*string.digits, *string.ascii_uppercase, *"abdefghnqrt")
 _IDX_NAMES = ("images-idx3-ubyte", "labels-idx1-ubyte")
 _AS_STORED = "return train.data.numpy(), train.targets.numpy(), test.data.numpy(), test.targets.numpy()"
@@ -32,7 +32,7 @@ def _idx_files(
 
 
 def _remote_gz(files: tuple[str, ...], mirrors: tuple[str, ...], md5s: tuple[str, ...]) -> tuple[RemoteFile, ...]:
-    """Return one gzip file for each file, under the same name at every mirror."""
+    """Return one gzip file to fetch for each file, with the same name at every mirror."""
     return tuple(
         RemoteFile(tuple(f"{mirror}{path.rsplit('/', 1)[-1]}.gz" for mirror in mirrors), md5, (("", path),))
         for path, md5 in zip(files, md5s, strict=True)
@@ -40,7 +40,7 @@ def _remote_gz(files: tuple[str, ...], mirrors: tuple[str, ...], md5s: tuple[str
 
 
 def _torchvision(name: str, train: str, test: str, *, then: str = _AS_STORED) -> ExportedReader:
-    """Return how exported code reads a data set by torchvision's class `name` with the arguments of either part."""
+    """Return how exported code reads a data set with torchvision's class `name`. train, test: arguments per part."""
     lines = [
         f"{part} = torchvision.datasets.{name}(root, {which}, download=True)"
         for part, which in (("train", train), ("test", test))

@@ -1,4 +1,4 @@
-"""Readers of the file formats that data sets come in; each returns training images and labels, then the test set's."""
+"""Readers of the data sets' file formats; each returns training images and labels, then those of the test set."""
 
 from functools import partial
 
@@ -14,7 +14,7 @@ from lab.data.spec import Arrays, Files, Reader
 from lab.errors import DataError, WrongDataError
 
 _OWN_FILES = "put the data set's own files there"
-_USPS_SIDE = 28  # pixels the 16×16 images are enlarged to
+_USPS_SIDE = 28  # pixels to which the 16×16 images are enlarged
 
 
 def _read_idx(files: Files) -> Arrays:
@@ -28,14 +28,14 @@ def _read_idx(files: Files) -> Arrays:
 
 
 def _read_emnist(files: Files, *, first_label: int) -> Arrays:
-    """EMNIST stores its images transposed, and counts letters from 1."""
+    """Read EMNIST, which stores its images transposed and counts letters from 1."""
     train_x, train_y, test_x, test_y = _read_idx(files)
     upright = [np.ascontiguousarray(images.transpose(0, 2, 1)) for images in (train_x, test_x)]
     return upright[0], train_y - first_label, upright[1], test_y - first_label
 
 
 def _read_qmnist(files: Files) -> Arrays:
-    """QMNIST's labels have eight columns (digit, writer, …); the first is the digit."""
+    """Read QMNIST, whose labels have eight columns (digit, writer, …)."""
     train_x, train_y, test_x, test_y = files
     labels = []
     for path in (train_y, test_y):
@@ -54,28 +54,31 @@ def _read_usps(files: Files) -> Arrays:
 
 
 def _inspect_idx(files: Files, side: int, classes: int, *, table: bool = False, first_label: int = 0) -> None:
-    """Compare images and labels with each other and with the data set; `table`: the labels are an int32 table's first column."""
+    """Check images and labels against each other and the data set.
+
+    table: whether the labels are the first column of an int32 table. Raises `DataError` for the first problem.
+    """
     for images, labels in zip(files[::2], files[1::2], strict=True):
         count, tall, wide = check_idx(find_file(images) or images, dims=3, dtype="uint8")
         found = read_idx(labels, dims=2 if table else 1, dtype="int32" if table else "uint8")
         found = found[:, 0] if table else found
         if count != len(found):
             raise DataError(
-                f"{images.name} holds {count:,} images, but {labels.name} {len(found):,} labels: put both files of "
+                f"{images.name} has {count:,} images, but {labels.name} has {len(found):,} labels: put both files of "
                 "the same data set there."
             )
         if not len(found):
-            raise DataError(f"{images.name} and {labels.name} hold nothing: {_OWN_FILES}.")
+            raise DataError(f"{images.name} and {labels.name} are empty: {_OWN_FILES}.")
         if (tall, wide) != (side, side):
-            raise WrongDataError(f"{images.name} holds images of {tall}×{wide} instead of {side}×{side}: {_OWN_FILES}.")
+            raise WrongDataError(f"{images.name} has images of {tall}×{wide} instead of {side}×{side}: {_OWN_FILES}.")
         low, high = int(found.min()), int(found.max())
         if not first_label <= low <= high < first_label + classes:
             raise WrongDataError(
-                f"{labels.name} holds labels from {low} to {high}, but they go from {first_label} to "
+                f"{labels.name} has labels from {low} to {high}, but they must be from {first_label} to "
                 f"{first_label + classes - 1}: {_OWN_FILES}."
             )
         if low == high:
-            raise DataError(f"{labels.name} holds {len(found):,} labels of one class: nothing can be learned from it.")
+            raise DataError(f"{labels.name} has {len(found):,} labels of one class: nothing can be learned from it.")
 
 
 def _inspect_usps(files: Files, _side: int, _classes: int) -> None:
@@ -83,7 +86,7 @@ def _inspect_usps(files: Files, _side: int, _classes: int) -> None:
         kind = recognise(path)
         if kind.kind != "bzip2":
             raise DataError(
-                f"{path} is {kind.words}, where USPS's bzip2 file belongs: move it away and fetch it again."
+                f"{path} is {kind.words}, but USPS's bzip2 file is expected: move it away and fetch it again."
             )
 
 

@@ -1,6 +1,6 @@
-"""What a file is, recognised by its first bytes and never by its name.
+"""Recognise the kind of a file by its first bytes, never by its name.
 
-Only the start of a file is read, and of a gzip file the start of what is inside. The words complete the sentence
+Only the start of a file is read; of a gzip file, the start of its content too. The words complete the sentence
 "FILE is …".
 """
 
@@ -32,33 +32,33 @@ _MAGIC: tuple[tuple[bytes, str, str], ...] = (
     (b"\x80\x04", "pickle", "a Python pickle"),
     (b"\x80\x05", "pickle", "a Python pickle"),
 )
-INDEX_NAMES = ("", "id", "index", "unnamed: 0")  # of a column that counts the rows
-_LABELLED = (785, 65, 257)  # columns of a label and a square of pixels
+INDEX_NAMES = ("", "id", "index", "unnamed: 0")  # names of a column that counts the rows
+_LABELLED = (785, 65, 257)  # numbers of columns for a label and a square of pixels
 PACKED = frozenset({"zip", "gzip", "bzip2", "xz", "7z"})
 IMPORTABLE = frozenset({"csv", "npz"})
 
 
 @dataclass(frozen=True, slots=True)
 class FileKind:
-    """kind: one word, such as "idx", "gzip", "csv", "npz", "html", "empty", "unknown". words: what it is."""
+    """kind: one word, such as "idx", "gzip", "csv", "npz", "html", "empty", "unknown". words: its description."""
 
     kind: str
     words: str
 
 
 def recognise(path: Path) -> FileKind:
-    """Return what a file is; raises OSError where it cannot be read."""
+    """Return the kind of a file. Raises `OSError` if it cannot be read."""
     with path.open("rb") as stream:
         start = stream.read(_START)
         if start.startswith(b"PK\x03\x04"):
             return _zip(path)
         if start.startswith(GZIP_MAGIC):
-            return FileKind("gzip", f"a gzip file that holds {_inside(start)}")
+            return FileKind("gzip", f"a gzip file that contains {_inside(start)}")
     return recognise_bytes(start)
 
 
 def recognise_bytes(start: bytes) -> FileKind:
-    """Return what begins with these bytes."""
+    """Return the kind of a file that starts with these bytes."""
     if not start:
         return FileKind("empty", "empty")
     for magic, kind, words in _MAGIC:
@@ -66,13 +66,13 @@ def recognise_bytes(start: bytes) -> FileKind:
             return FileKind(kind, words)
     if start[:2] == b"\0\0" and len(start) >= 4 and start[2] in IDX_TYPES and 1 <= start[3] <= 3:
         return _idx(start)
-    return _text(start) or FileKind("unknown", f"of no format that is known (it starts with {start[:4].hex()})")
+    return _text(start) or FileKind("unknown", f"of an unknown format (it starts with {start[:4].hex()})")
 
 
 def _idx(start: bytes) -> FileKind:
     dims = start[3]
     if len(start) < 4 + 4 * dims:
-        return FileKind("idx", "an idx file that ends inside its header")
+        return FileKind("idx", "an idx file that ends within its header")
     shape = struct.unpack(f">{dims}I", start[4 : 4 + 4 * dims])
     if dims == 3:
         return FileKind("idx", f"an idx file of {shape[0]:,} images of {shape[1]}×{shape[2]}")
@@ -85,7 +85,7 @@ def _inside(start: bytes) -> str:
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(start)) as stream:
             return recognise_bytes(stream.read(_START)).words
-    except EOFError:  # only its start is here
+    except EOFError:  # only the start of the file was read
         return _inside_part(start)
     except (OSError, zlib.error):
         return "damaged data"
@@ -103,7 +103,7 @@ def _zip(path: Path) -> FileKind:
         with zipfile.ZipFile(path) as archive:
             names = [name for name in archive.namelist() if not name.endswith("/")]
     except (zipfile.BadZipFile, ValueError, NotImplementedError, struct.error):
-        return FileKind("zip", "a ZIP archive that is cut or damaged")
+        return FileKind("zip", "a truncated or damaged ZIP archive")
     if names and all(name.endswith(".npy") for name in names):
         shown = ", ".join(sorted(name.removesuffix(".npy") for name in names)[:6])
         return FileKind("npz", f"a NumPy archive (.npz) of {shown}")
@@ -114,20 +114,20 @@ def _text(start: bytes) -> FileKind | None:
     try:
         text = start.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        if error.start < len(start) - 4:  # not only a character that is cut
+        if error.start < len(start) - 4:  # more than a character truncated at the end
             return None
         text = start[: error.start].decode("utf-8-sig")
     if "\0" in text:
         return None
     line = next(iter(text.strip().splitlines()), "")
     if line[:1] == "<":
-        return FileKind("html", "a web page, not data: the download was answered with a page")
+        return FileKind("html", "a web page, not data: the server answered the download with a page")
     columns = line.split(separator_of(line))
     if len(columns) > 1:
         return _table(columns)
     if ":" in line and len(line.split()) > 2:
-        return FileKind("libsvm", "a text in libsvm's format")
-    return FileKind("text", "a text")
+        return FileKind("libsvm", "a text file in libsvm format")
+    return FileKind("text", "a text file")
 
 
 def _table(columns: list[str]) -> FileKind:
@@ -142,11 +142,11 @@ def _table(columns: list[str]) -> FileKind:
         return FileKind("table", f"a table of {len(names)} columns")
     labels = "a label and" if labelled else "no label and"
     header = "" if headed else ", without a header"
-    return FileKind("csv", f"a table of {labels} {pixels} pixels a row ({side}×{side}){header}")
+    return FileKind("csv", f"a table of {labels} {pixels} pixels per row ({side}×{side}){header}")
 
 
 def separator_of(line: str) -> str:
-    """Return what separates the columns of a line of a table; of equals the semicolon, beside which numbers have a comma."""
+    """Return the column separator of a line of a table; on a tie the semicolon, as commas may be decimal commas."""
     return max(",;\t", key=lambda mark: (line.count(mark), mark == ";" in line))
 
 

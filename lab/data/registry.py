@@ -1,7 +1,7 @@
-"""The only list of data sets. No torch, no files.
+"""The registry of data sets. Imports no torch, reads no files.
 
-Published ones stand in `lab.data.published`. Data sets made on this machine (`lab.data.local`, `lab.data.imports`) are
-known by their ids and listed nowhere.
+Published data sets are defined in `lab.data.published`. Data sets made on this machine (`lab.data.local`,
+`lab.data.imports`) are not listed: their specs follow from their ids.
 """
 
 import re
@@ -25,12 +25,12 @@ _LOCAL_NOTE = (
 )
 
 
-LOCAL_FOLDER = "Drawings"  # in the data folder, of all data sets made on this machine; the name of every release
+LOCAL_FOLDER = "Drawings"  # in the data folder, for all data sets made on this machine; the same in every release
 
 
 @dataclass(frozen=True, slots=True)
 class LocalKind:
-    """A kind of data sets made on this machine; their ids are its name, a recipe and a digest of the content."""
+    """A kind of data set made on this machine. An id consists of the kind's name, a recipe and a content digest."""
 
     name: str
     title: str
@@ -39,7 +39,7 @@ class LocalKind:
     restore: str
 
     def spec(self, id: str, *, recipe: str) -> DatasetSpec:
-        """Return the data set of this kind with that id."""
+        """Return the data set of this kind with the given id."""
         names = [f"{part}-{kind}" for part in ("train", "t10k") for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")]
         return DatasetSpec(
             id,
@@ -61,7 +61,7 @@ class LocalKind:
 DRAWINGS = LocalKind(
     "drawings",
     "My drawings",
-    "Drawings saved on the Draw page, each repeated, with part of the data the parent run was trained on.",
+    "Drawings saved on the Draw page, each repeated, mixed with part of the parent run's training data.",
     "drawn in this lab",
     "fine-tune on your drawings again",
 )
@@ -79,7 +79,7 @@ _SPECS: dict[str, DatasetSpec] = {}
 
 
 def register_dataset(spec: DatasetSpec) -> DatasetSpec:
-    """Add a data set to the list; raises `InputError` for an id that is taken and for a record that contradicts itself."""
+    """Add a data set to the registry. Raises `InputError` for a duplicate id and for an invalid spec."""
     problem = _problem(spec)
     if problem:
         raise InputError(f"The data set {spec.id!r} {problem}.")
@@ -88,37 +88,37 @@ def register_dataset(spec: DatasetSpec) -> DatasetSpec:
 
 
 def _problem(spec: DatasetSpec) -> str:
-    """Return what is wrong with a data set's record, and the way out; "" for a complete one."""
+    """Return what is wrong with a data set's spec and how to fix it; "" for a valid one."""
     if spec.id in _SPECS:
-        return "is registered already: choose another id"
+        return "is already registered: choose another id"
     if not _ID.fullmatch(spec.id) or _LOCAL_ID.fullmatch(spec.id):
-        return "has an id that no data set can have: use small letters, digits and hyphens"
+        return "has an invalid id: use lower-case letters, digits and hyphens"
     if not spec.description or not spec.source:
         return "needs a description and a source"
     if len(spec.classes) < 2:
-        return f"has {len(spec.classes)} classes, but it takes two to tell apart: name them in label order"
+        return f"has {len(spec.classes)} classes, but needs at least two: name them in label order"
     if spec.image_size < 1 or spec.channels < 1:
         return f"has images of {spec.image_shape}, but every number must be at least 1"
     if spec.recipe and (spec.channels, spec.image_size) != (1, spec.recipe.side):
         return (
-            f"has images of {spec.image_shape}, but its recipe makes drawings of {(1, spec.recipe.side, spec.recipe.side)}: "
-            "choose another recipe, or none"
+            f"has images of {spec.image_shape}, but its recipe makes drawings of "
+            f"{(1, spec.recipe.side, spec.recipe.side)}: choose another recipe, or none"
         )
     return ""
 
 
 def unregister_dataset(id: str) -> None:
-    """Remove a data set from the list; raises `UnknownNameError` for an id that is not in it."""
+    """Remove a data set from the registry. Raises `UnknownNameError` for an unknown id."""
     _SPECS.pop(_listed(id).id)
 
 
 def list_datasets() -> tuple[DatasetSpec, ...]:
-    """Return every data set, in the order the pages show them."""
+    """Return every registered data set, in the order the pages show them."""
     return tuple(_SPECS.values())
 
 
 def get_dataset_spec(id: str) -> DatasetSpec:
-    """Return one data set's description; an unknown id raises `UnknownNameError` with the nearest one."""
+    """Return one data set's spec. Raises `UnknownNameError`, which suggests the nearest id, for an unknown id."""
     local = _LOCAL_ID.fullmatch(id)
     return _LOCAL_KINDS[local[1]].spec(id, recipe=local[2]) if local else _listed(id)
 
@@ -130,18 +130,18 @@ def _listed(id: str) -> DatasetSpec:
 
 
 def built_in_dataset() -> DatasetSpec:
-    """Return the first data set that comes with the lab and needs no download."""
+    """Return the first data set that ships with the lab and needs no download."""
     return next(spec for spec in _SPECS.values() if spec.built_in)
 
 
 def is_imported(id: str) -> bool:
-    """Whether an id is that of a data set made of somebody's file."""
+    """Whether an id is that of a data set imported from a user's file."""
     local = _LOCAL_ID.fullmatch(id)
     return local is not None and local[1] == IMPORTED.name
 
 
 def choose_dataset(present: Collection[str]) -> DatasetSpec:
-    """Return the data set to begin with: the first of the list that is on this machine, else the built-in one."""
+    """Return the default data set: the first registered one that is present on this machine, else the built-in one."""
     return next((spec for spec in _SPECS.values() if spec.id in present), built_in_dataset())
 
 

@@ -1,4 +1,4 @@
-"""From the files of a data set to what training needs, resident on one device."""
+"""Load a data set's files as training data resident on one device."""
 
 from pathlib import Path
 
@@ -10,9 +10,9 @@ from lab.training.data import ResidentData, build_resident
 
 
 def load_resident(config: RunConfig, *, root: Path, device: torch.device) -> ResidentData:
-    """Read the run's data set, split it and compute its normalisation.
+    """Return the run's data set, split and with its normalisation, on `device`.
 
-    Raises `DataError` for absent or damaged files and `ConfigError` for a split that leaves nothing to train on.
+    Raises `DataError` for missing or damaged files and `ConfigError` for a split that leaves nothing to train on.
     """
     dataset = load_dataset(config.dataset, root=root)
     mean, std = normalization_constants(dataset, config.normalization)

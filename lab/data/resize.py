@@ -1,4 +1,4 @@
-"""Scale small grey pictures up or down, the one way used for data sets and for drawings of them."""
+"""Scaling of small grey images, in the same way for data sets and for drawings."""
 
 import numpy as np
 
@@ -6,8 +6,8 @@ import numpy as np
 def resize_images(images: np.ndarray, size: int) -> np.ndarray:
     """Return uint8 (N, size, size) from uint8 (N, H, W): bilinear, corners not aligned, no anti-aliasing.
 
-    Pixel centres keep their place (a picture and its mirror image give mirrored results), and values never leave the
-    range of the input. Meant for enlarging: 8 or 16 pixels to 28.
+    Pixel centres keep their place (a mirrored image gives a mirrored result), and values stay within the range of the
+    input. Meant for enlarging 8 or 16 pixels to 28.
     """
     tall, wide = _weights(images.shape[1], size), _weights(images.shape[2], size)
     scaled: np.ndarray = np.einsum("ih,nhw,jw->nij", tall, images.astype(np.float32), wide, optimize=True)
@@ -16,7 +16,7 @@ def resize_images(images: np.ndarray, size: int) -> np.ndarray:
 
 
 def _weights(source: int, target: int) -> np.ndarray:
-    """Return the float32 (target, source) matrix of bilinear interpolation along one side."""
+    """Return the matrix of linear interpolation along one axis, float32 (target, source)."""
     centres = np.clip((np.arange(target) + 0.5) * source / target - 0.5, 0, source - 1)
     low = np.floor(centres).astype(int)
     high = np.minimum(low + 1, source - 1)

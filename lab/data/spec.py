@@ -1,6 +1,6 @@
-"""What a data set is: names, classes, files and their addresses, how they are read, and how a drawing is made to fit.
+"""The record of a data set: names, classes, files and their URLs, how to read them, and how to normalise drawings.
 
-A data set that carries all of this is complete: listing, fetching, reading, inspecting and exporting need no other table.
+The record is complete: listing, fetching, reading, inspecting and exporting a data set need no other table.
 """
 
 import string
@@ -20,12 +20,12 @@ Files = tuple[Path, ...]
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """How a data set's files become arrays.
+    """How to read and check a data set's files.
 
-    read: returns images uint8 (N, H, W), or (N, C, H, W) where there are several channels, and labels int64 (N,) counted
-    from 0, of both parts. inspect: looks into the files without unpacking images, for the side of an image and the number
-    of classes that belong there, and raises `DataError` for what is wrong.
-    Both take the paths of `DatasetSpec.files` below the data folder, in that order.
+    read: returns images uint8 (N, H, W), or (N, C, H, W) with several channels, and labels int64 (N,) counted from 0,
+    for both parts. inspect: checks the files without decoding images, given the expected image side and number of
+    classes, and raises `DataError` for the first problem. Both take the paths of `DatasetSpec.files` below the data
+    folder, in that order.
     """
 
     read: Callable[[Files], Arrays]
@@ -34,9 +34,9 @@ class Reader:
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """One file to fetch: addresses in order of preference, the MD5 its publisher states, and what it holds.
+    """One file to fetch: URLs in order of preference, the MD5 its publisher states, and its contents.
 
-    targets: (member of the archive, path below the data folder); the member is "" for the file itself.
+    targets: (member of the archive, path below the data folder) pairs; the member is "" for the file itself.
     """
 
     urls: tuple[str, ...]
@@ -45,7 +45,7 @@ class RemoteFile:
 
     @property
     def name(self) -> str:
-        """The file's own name, for messages."""
+        """The file's name, for messages."""
         return self.urls[0].rsplit("/", 1)[-1]
 
 
@@ -53,8 +53,8 @@ class RemoteFile:
 class ExportedReader:
     """How exported code reads the data set.
 
-    body: statements of `load_images(root)` that return what `Reader.read` returns. imports: the import lines they need;
-    modules of `lab` travel with the code. note: a sentence for the head of the script, "" where nothing is to be said.
+    body: statements of `load_images(root)` that return the same as `Reader.read`. imports: the import lines they need;
+    modules of `lab` are exported with the code. note: a sentence for the head of the script, or "".
     """
 
     body: str
@@ -64,15 +64,15 @@ class ExportedReader:
 
 @dataclass(frozen=True, slots=True)
 class DatasetSpec:
-    """All that is known of a data set before any file is read.
+    """Everything known about a data set before any file is read.
 
-    classes: name of each label, in label order. source: who published it, and where. files: paths below the data folder,
-    in the order the reader takes them; () for one that needs none. train_images, test_images: expected counts, 0 where
-    only the files tell. download_mb: size of what is fetched. remote: where to fetch the files. exported: how exported
-    code reads them, None where it cannot. recipe: how drawings and photos are normalised for it, None where they cannot
-    be. by_hand: whether drawing a member of a class by hand makes sense. image_size: side of the square images in
-    pixels. channels: 1 for grey, light ink on black; 3 for RGB. local: how files that were made on this machine and
-    can be fetched from nowhere come back ("" for a published data set), such as "import its file again".
+    classes: name of each label, in label order. source: who published it, and where. files: paths below the data
+    folder, in the order the reader takes them; () if it needs none. train_images, test_images: expected counts, 0 if
+    unknown before reading. download_mb: size of the download. remote: where to fetch the files. exported: how exported
+    code reads them, None if it cannot. recipe: how drawings and photos are normalised for it, None if they cannot be.
+    by_hand: whether drawing a member of a class by hand makes sense. image_size: side of the square images in pixels.
+    channels: 1 for grey, light ink on black; 3 for RGB. local: how to restore files that were made on this machine and
+    cannot be fetched, such as "import its file again"; "" for a published data set.
     """
 
     id: str
@@ -95,7 +95,7 @@ class DatasetSpec:
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """Channels, height and width of one image, as a network is given it."""
+        """Channels, height and width of one input image of a network."""
         return self.channels, self.image_size, self.image_size
 
     @property
@@ -104,21 +104,21 @@ class DatasetSpec:
         return self.by_hand and self.recipe is not None
 
     def require_recipe(self) -> Recipe:
-        """Return how drawings are normalised; raises `InputError` for a data set that nothing can be drawn for."""
+        """Return how drawings are normalised. Raises `InputError` if they cannot be normalised for this data set."""
         if self.recipe is None:
             what = "colour images" if self.channels > 1 else "no recipe for drawings"
             raise InputError(
-                f"{self.title} has {what}, so drawings and photos cannot be made to look like it: choose an image of the "
-                f"data set, or a picture file of {self.image_size}×{self.image_size} pixels."
+                f"{self.title} has {what}, so drawings and photos cannot be converted to match it: choose an image of "
+                f"the data set, or a picture file of {self.image_size}×{self.image_size} pixels."
             )
         return self.recipe
 
     @property
     def has_digits(self) -> bool:
-        """Whether the classes are digits, so that a photo of several is cut into single ones."""
+        """Whether the classes are digits, in which case a photo of several digits is split into single ones."""
         return set(self.classes) <= set(DIGITS)
 
     @property
     def built_in(self) -> bool:
-        """Whether it comes with the lab and needs no file."""
+        """Whether it ships with the lab and needs no files."""
         return not self.files

@@ -1,4 +1,7 @@
-"""Tables of labels and pixels, a row an image, as people have them: any separator, the label first or last, an index beside it."""
+"""Tables of labels and pixels with one image per row.
+
+Users' files vary: any separator, the label in the first or last column, with or without an index column.
+"""
 
 import csv
 import math
@@ -14,10 +17,9 @@ _LABELS = ("label", "class", "target", "digit", "y")
 
 
 def read_table(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Return square pictures float64 (N, H, H) and labels float64 (N,); raises `InputError`.
+    """Return square images float64 (N, H, H) and labels float64 (N,). Raises `InputError` if it is no such table.
 
-    The label is the column that the header names so, else the first; without a header the last where only that one can
-    be digits.
+    The label is the column that the header names so, else the first column, or the last one if only that can be digits.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
@@ -36,15 +38,15 @@ def read_table(path: Path) -> tuple[np.ndarray, np.ndarray]:
     side = _side(table.shape[1] - 1)
     if not side:
         raise InputError(
-            f"{path} has {table.shape[1]} columns, but a label and a square of pixels belong there, such as 785: Kaggle's "
-            "test.csv has no labels and cannot be trained on."
+            f"{path} has {table.shape[1]} columns, but a label and a square of pixels are expected, such as 785 "
+            "columns: Kaggle's test.csv has no labels and cannot be trained on."
         )
     place = _label_column(table, names)
     return np.delete(table, place, axis=1).reshape(-1, side, side), table[:, place]
 
 
 def _read_numbers(path: Path, mark: str, *, headed: bool) -> np.ndarray:
-    """Return a table's numbers float64 (rows, columns); with a decimal comma where they cannot be read with a point."""
+    """Return a table's numbers float64 (rows, columns), trying a decimal comma if a decimal point fails."""
 
     def read(decimal: str) -> np.ndarray:
         frame = pd.read_csv(path, header=0 if headed else None, encoding="utf-8-sig", sep=mark, decimal=decimal)
@@ -59,7 +61,7 @@ def _read_numbers(path: Path, mark: str, *, headed: bool) -> np.ndarray:
 
 
 def _side(pixels: int) -> int:
-    """Return the side of a square of so many pixels, 0 where they make none."""
+    """Return the side of a square with this number of pixels, 0 if there is none."""
     side = math.isqrt(max(0, pixels))
     return side if side * side == pixels else 0
 

@@ -1,4 +1,4 @@
-"""Whether a data set can teach anything: asked before a run is queued, and answered with one sentence where it cannot."""
+"""Check, before a run is queued, that something can be learned from its data set."""
 
 import math
 import threading
@@ -12,7 +12,7 @@ from lab.data.registry import get_dataset_spec
 from lab.errors import DataError
 
 _WAY_OUT = "choose another data set, or put other files there"
-_AT_ONCE = 1_000  # images compared before the next are looked at: nearly always the first decide
+_AT_ONCE = 1_000  # images compared at once; nearly always the first ones decide
 _answers: dict[tuple[str, int], str] = {}
 _lock = threading.Lock()
 
@@ -20,7 +20,7 @@ _lock = threading.Lock()
 def require_trainable(id: str, *, root: Path, limit: int = 0) -> None:
     """Raise `DataError` if nothing can be learned from a data set, or from its first `limit` training images (0: all).
 
-    Reads the files once; the answer is remembered in this process for as long as they are the same.
+    The files are read once; the result is cached in this process as long as they stay the same.
     """
     key = (dataset_checksum(id, root=root), limit)
     with _lock:
@@ -35,9 +35,9 @@ def require_trainable(id: str, *, root: Path, limit: int = 0) -> None:
 def untrainable_reason(
     images: np.ndarray, labels: np.ndarray, *, title: str, classes: Sequence[str], limit: int = 0
 ) -> str:
-    """Return the sentence that says why nothing can be learned from training images uint8 (N, …), or "".
+    """Return a sentence on why nothing can be learned from training images uint8 (N, …), or "".
 
-    title, classes: names of the data set and of its labels. limit: how many images are trained on (0: all).
+    title, classes: names of the data set and of its labels. limit: number of images trained on (0: all).
     """
     count = min(limit or len(labels), len(labels))
     which = f"{'The first' if count < len(labels) else 'All'} {count:,} training images of {title}"
@@ -45,10 +45,13 @@ def untrainable_reason(
     known = np.unique(labels[:count])
     if len(known) < 2:
         name = classes[int(known[0])]
-        return f"{which} are of one class ({name}), so there is nothing to tell apart: {raise_limit}{_WAY_OUT}."
+        return f"{which} are of one class ({name}), so there is nothing to learn: {raise_limit}{_WAY_OUT}."
     first = images[0]
     if any((part != first).any() for part in np.array_split(images[:count], math.ceil(count / _AT_ONCE))):
         return ""
     if first.min() == first.max():
-        return f"{which} have pixels of the one value {first.flat[0]}, so there is nothing to see: {raise_limit}{_WAY_OUT}."
-    return f"{which} are the same picture, so its classes cannot be told apart: {raise_limit}{_WAY_OUT}."
+        return (
+            f"{which} have the value {first.flat[0]} in every pixel, so there is nothing to learn: {raise_limit}"
+            f"{_WAY_OUT}."
+        )
+    return f"{which} are identical, so its classes cannot be distinguished: {raise_limit}{_WAY_OUT}."

@@ -242,7 +242,7 @@ def test_a_schedule_is_a_curve_and_points_of_an_older_release_are_dots_with_a_no
     bench.finish(old)
     visitor.open(f"{still_server.url}/train?run={old.id}")
     expect(visitor.page.locator(".cl-newest")).to_contain_text("Step 40")
-    expect(visitor.page.locator(".cl-remarks")).to_contain_text("recorded once an epoch")
+    expect(visitor.page.locator(".cl-remarks")).to_contain_text("recorded once per epoch")
     assert _trace(visitor, "lr", "learning rate")["mode"] == "markers"
 
 

@@ -331,4 +331,4 @@ def test_bars_of_accuracies_begin_at_zero_unless_all_are_at_least_one_half(
     runs = [run(n, summary={"test_accuracy": accuracy}, batch_size=n + 1) for n, accuracy in enumerate(accuracies)]
     yaxis = group_figure(group_info(runs, "batch_size"), "test_accuracy", by="batch_size").layout.yaxis
     assert yaxis.range == (None if axis is None else pytest.approx(axis))
-    assert yaxis.title.text == (None if axis is None else "the axis does not begin at 0")
+    assert yaxis.title.text == (None if axis is None else "the axis does not start at 0")

@@ -115,10 +115,10 @@ def test_a_stretch_of_nan_is_marked_once_where_it_begins() -> None:
 def test_a_run_without_points_is_missing_and_said() -> None:
     info = overlay_info([curves(run(name="empty"))], OverlayOptions())
     assert info.lines == ()
-    assert info.notes == ("empty has no points of loss.",)
+    assert info.notes == ("empty has no loss values.",)
     assert len(overlay_figure(info).data) == 0
     two = overlay_info([curves(run(n, name=f"empty {n}", lr=n)) for n in (1, 2)], OverlayOptions())
-    assert two.notes == ("empty 1, empty 2 have no points of loss.",)
+    assert two.notes == ("empty 1, empty 2 have no loss values.",)
     assert overlay_info([], OverlayOptions()) == ("loss", "step", (), (), None, False, False)
 
 

@@ -1,4 +1,4 @@
-"""Learning rates: a recorded schedule is a curve, a constant a number, and points once an epoch are not joined."""
+"""Learning rates: a recorded schedule is a curve, a constant a number, and points recorded once per epoch are not joined."""
 
 from typing import Any
 
@@ -49,8 +49,7 @@ def test_points_of_an_older_release_once_an_epoch_are_dots_with_a_note() -> None
     (line,) = info.lines
     assert line.kind == "dots"
     assert info.notes == (
-        "old recorded its learning rate once an epoch, so what its schedule (one-cycle) did between these points is not "
-        "shown.",
+        "old recorded its learning rate once per epoch, so the one-cycle schedule between these points is not shown.",
     )
     assert overlay_figure(info).data[0].mode == "markers"
 

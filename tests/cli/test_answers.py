@@ -335,7 +335,7 @@ def test_workers_that_do_not_last_are_told_once_with_the_place_of_their_reasons(
     counts = [(starting.ensure(), len(said))[1] for _ in range(4)]
     assert counts == [0, 0, 1, 1]
     log = tmp_path / "logs" / "worker.log"
-    assert said == [f"The background worker has ended and is started again: {log} says why."]
+    assert said == [f"The background worker exited and was restarted; see {log} for why."]
 
 
 def test_the_table_of_networks_has_what_the_json_has(capsys: pytest.CaptureFixture[str]) -> None:

@@ -328,7 +328,7 @@ def test_a_second_worker_is_refused(command_line: CommandLine, tmp_path: Path) -
     with FileLock(lock_path(settings)):
         code, _, err = command_line("--home", str(settings.home), "worker")
     assert code == 1
-    assert "running already" in err
+    assert "already running" in err
 
 
 def test_the_doctor_finds_nothing_wrong(command_line: CommandLine) -> None:

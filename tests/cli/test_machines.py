@@ -357,7 +357,7 @@ def test_the_log_of_a_run_is_printed_and_its_absence_said(lab: Lab, capsys: pyte
     run = lab.store.queue.list()[0]
     code, _, err = run_command(capsys, "machines", "log", run.id)
     assert code == 2
-    assert f"No worker has logged anything of run {run.id} yet: it is queued." in err
+    assert f"No worker has logged anything for run {run.id} yet: it is queued." in err
     lab.store.logs.write(run.id, host="far pid:[1]", lines=("first", "second"))
     assert run_command(capsys, "machines", "log", run.id)[1] == "first\nsecond\n"
     answer = json.loads(run_command(capsys, "machines", "log", run.id, "--json")[1])

@@ -77,7 +77,8 @@ def test_a_port_in_use_is_refused_with_a_way_out(command_line: CommandLine) -> N
         code, out, err = command_line("serve", "--port", str(port))
     assert (code, out) == (2, "")
     assert err == (
-        f"Error: Port {port} of 127.0.0.1 is in use: choose another with --port, or leave it out for the next free one.\n"
+        f"Error: Port {port} of 127.0.0.1 is in use: choose another with --port, or omit --port for the next free "
+        "one.\n"
     )
 
 
@@ -85,7 +86,7 @@ def test_a_port_in_use_is_refused_with_a_way_out(command_line: CommandLine) -> N
 def test_an_address_of_another_machine_is_refused(host: str, command_line: CommandLine) -> None:
     code, out, err = command_line("serve", "--host", host, "--json")
     assert code == 2
-    assert json.loads(out)["error"].startswith(f"--host {host} is no address of this machine: use 127.0.0.1 or 0.0.0.0")
+    assert json.loads(out)["error"].startswith(f"--host {host} is not an address of this machine: use 127.0.0.1, 0.")
     assert err.startswith("Error: --host")
 
 

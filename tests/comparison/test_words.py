@@ -29,7 +29,7 @@ def _judged(
         (_few(7, 0, chance=1.0), "Not enough runs (7 and 0): at least 5 of each are needed."),
         (
             _few(1, 1, chance=1.0),
-            "Not enough runs (1 and 1): at least 5 of each are needed. One run each says nothing: one of them is always better.",
+            "Not enough runs (1 and 1): at least 5 of each are needed. One run each shows nothing: one of them is always better.",
         ),
         (
             _few(5, 5, Design.PAIRS, chance=1 / 16),
@@ -53,7 +53,7 @@ def _judged(
         ),
         (
             _few(4, 9, chance=0.009),
-            "Not enough runs (4 and 9): at least 5 of each are needed. So few say too little about how much the results of "
+            "Not enough runs (4 and 9): at least 5 of each are needed. So few runs do not show how much the results of "
             "their setting vary.",
         ),
         (
@@ -67,27 +67,27 @@ def _judged(
         (
             _judged(Answer.NO, -0.005, 0.3, design=Design.IMAGES),
             "No difference shown: A is ahead by 0.50 points (95 % interval -1.50 to 1.50; p = 0.3; a test, the same test images). "
-            "Every difference inside the interval is still possible.",
+            "Any difference within the interval is still possible.",
         ),
         (
             replace(_judged(Answer.NO, -0.005, 0.4), low=-0.01, high=0.0),
             "No difference shown: A is ahead by 0.50 points (95 % interval 0.00 to 1.00; p = 0.4; a test, 5 and 6 runs). "
-            "Every difference inside the interval is still possible.",
+            "Any difference within the interval is still possible.",
         ),
         (
             replace(_judged(Answer.NO, 0.005, 0.05), low=-1e-6, high=0.01),
             "No difference shown: B is ahead by 0.50 points (95 % interval 0.00 to 1.00; p = 0.05; a test, 5 and 6 runs). "
-            "Every difference inside the interval is still possible.",
+            "Any difference within the interval is still possible.",
         ),
         (
             _judged(Answer.NO, 0.0, 1.0, design=Design.PAIRS),
             "No difference shown: both are equal on average (95 % interval -1.00 to 2.00; p = 1; a test, 5 pairs). "
-            "Every difference inside the interval is still possible.",
+            "Any difference within the interval is still possible.",
         ),
         (
             _judged(Answer.NO, 0.005, 0.02, design=Design.FOLDS, adjusted=0.06),
             "No difference shown: B is ahead by 0.50 points (95 % interval of this comparison alone -0.50 to 2.50; p after Holm's "
-            "correction = 0.06; a test, 5 folds). Every difference inside the interval is still possible.",
+            "correction = 0.06; a test, 5 folds). Any difference within the interval is still possible.",
         ),
     ],
     ids=lambda part: part.design if isinstance(part, Verdict) else "",
@@ -116,7 +116,7 @@ def test_only_a_difference_below_the_sampling_error_is_said_to_be(
     found = sampling_note(Comparison(side, side, verdict, error, images))
     assert found == (
         "The difference is smaller than the sampling error of one accuracy on 10,000 test images (± 0.20 points): other images "
-        "of the same kind may say otherwise."
+        "of the same kind may give another result."
         if said
         else ""
     )

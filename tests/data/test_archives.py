@@ -66,7 +66,7 @@ def test_what_is_inside_of_a_gzip_file_is_said_as_far_as_it_can_be_read(tmp_path
         (whole[:12], "empty"),
     ):
         path.write_bytes(content)
-        assert recognise(path).words == f"a gzip file that holds {inside}"
+        assert recognise(path).words == f"a gzip file that contains {inside}"
 
 
 @pytest.mark.parametrize("packed", [False, True])

@@ -49,7 +49,7 @@ def test_a_picture_is_read_as_the_network_takes_it() -> None:
     assert read_channels(target.getvalue(), channels=3)[:, 0, 0].tolist() == [10, 20, 30]
     assert read_channels(target.getvalue(), channels=3).shape == (3, 2, 3)
     assert read_channels(target.getvalue(), channels=1).tolist() == [[18] * 3] * 2  # 0.299, 0.587 and 0.114 of each
-    with pytest.raises(InputError, match="it has colours or grey, but the network's images have 2 channels"):
+    with pytest.raises(InputError, match="it is a colour or grey picture, but the network's images have 2 channels"):
         read_channels(target.getvalue(), channels=2, name="it")
 
 

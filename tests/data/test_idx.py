@@ -39,13 +39,13 @@ def test_big_endian_integers_become_native_ones(tmp_path: Path) -> None:
         (b"", "is empty: the file is damaged"),
         (b"\x1f\x8b\x08\x03" + b"\0" * 20, "cannot be unpacked .* the file is damaged"),
         (b"\0\0\x07\x03" + b"\0" * 12, "unknown element type 7"),
-        (b"\0\0\x0d\x03" + b"\0" * 12, "holds float32 elements where uint8 belong"),
-        (b"\0\0\x08\x01" + b"\0" * 12, "has 1 dimensions where 3 belong"),
+        (b"\0\0\x0d\x03" + b"\0" * 12, "contains float32 elements instead of uint8"),
+        (b"\0\0\x08\x01" + b"\0" * 12, "has 1 dimensions instead of 3"),
         (b"\0\0\x08\xff" + b"\0" * 12, "unknown element type 8 and 255 dimensions"),
         (b"\0\0\x08\x03" + b"\0" * 11, "ends inside its header"),
         (idx_bytes(IMAGES)[:-1], r"has 3,935 bytes, but its header \[5, 28, 28\] means 3,936"),
         (idx_bytes(IMAGES) + b"\0", r"has 3,937 bytes, but its header \[5, 28, 28\] means 3,936"),
-        (b"\0\0\x08\x03" + b"\xff" * 12 + b"\0" * 8, "promises .* bytes of elements, more than it can hold"),
+        (b"\0\0\x08\x03" + b"\xff" * 12 + b"\0" * 8, "declares .* bytes of elements, more than it can contain"),
     ],
 )
 def test_a_damaged_file_is_refused_with_its_damage(tmp_path: Path, data: bytes, message: str) -> None:
@@ -62,7 +62,7 @@ def test_a_truncated_gzip_file_is_refused(tmp_path: Path) -> None:
 
 def test_a_gzip_header_cannot_promise_more_than_deflate_can_hold(tmp_path: Path) -> None:
     (tmp_path / "x.gz").write_bytes(gzip.compress(struct.pack(">HBB3I", 0, 8, 3, 1_000_000, 28, 28) + b"\0" * 999))
-    with pytest.raises(DataError, match="promises 784,000,000 bytes"):
+    with pytest.raises(DataError, match="declares 784,000,000 bytes"):
         read_idx(tmp_path / "x", dims=3, dtype="uint8")
 
 
@@ -122,12 +122,12 @@ def test_the_checks_hold_without_asserts(tmp_path: Path) -> None:
 
 
 def test_a_small_gzip_may_not_unpack_to_more_than_a_gibibyte(tmp_path: Path) -> None:
-    """The header promises 1 GiB and one image more; the file is large enough for the ratio that deflate can reach."""
+    """The header declares 1 GiB and one image more; the file is large enough for the ratio that deflate can reach."""
     images = (1 << 30) // (1024 * 1024) + 1
     header = b"\0\0\x08\x03" + struct.pack(">3I", images, 1024, 1024)
     padding = np.random.default_rng(0).bytes(1_100_000)  # does not shrink: the ratio would allow 1.1 GB
     (tmp_path / "x.gz").write_bytes(gzip.compress(header + padding))
-    with pytest.raises(DataError, match=r"promises 1,074,790,400 bytes of elements, more than it can hold"):
+    with pytest.raises(DataError, match=r"declares 1,074,790,400 bytes of elements, more than it can contain"):
         read_idx(tmp_path / "x", dims=3, dtype="uint8")
 
 

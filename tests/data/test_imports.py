@@ -42,7 +42,7 @@ def test_a_kaggle_table_becomes_a_data_set_with_a_test_part_of_its_own(tmp_path:
     path.write_text(_csv(IMAGES, LABELS, header=header, mark=mark), encoding="utf-8")
     made = import_file(path, root=tmp_path / "data")
     assert (made.train_images, made.test_images) == (60, 10)
-    assert made.remarks == ("It has no test part, so 10 of its images are held back as one.",)
+    assert made.remarks == ("It has no test set, so 10 of its images are held out as one.",)
     data = load_dataset(made.id, root=tmp_path / "data")
     assert sorted(data.test_labels.tolist()) == list(range(10))
     np.testing.assert_array_equal(
@@ -100,7 +100,7 @@ ARCHIVES: dict[str, dict[str, Any]] = {
 REPEATED = "20 of its 20 test images are among the training images, so its test accuracy will be too high."
 REMARKS = {
     "dark on light": ("Its ink is dark on light, so it was inverted.",),
-    "from 1": ("Its labels are from 1 to 10, so 10 was taken for the digit 0.",),
+    "from 1": ("Its labels are from 1 to 10, so 10 was read as the digit 0.",),
     "from -1": ("Its pixels are from -1 to 1, so they were scaled to 0 to 255.",),
 }
 
@@ -121,26 +121,26 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "words": ({"x_train": IMAGES, "y_train": np.array(["two"] * 70)}, "has the label 'two'"),
     "many labels": ({"x_train": IMAGES, "y_train": np.zeros((70, 14))}, r"labels of the shape \[70, 14\]"),
     "fewer labels": ({"x_train": IMAGES, "y_train": LABELS[:-1]}, r"labels of the shape \[69\] for 70 images"),
-    "too large": ({"x_train": np.zeros((4, 64, 64)), "y_train": LABELS[:4]}, r"shape \[4, 64, 64\], but square ones"),
+    "too large": ({"x_train": np.zeros((4, 64, 64)), "y_train": LABELS[:4]}, r"shape \[4, 64, 64\], but square images"),
     "oblong": ({"x_train": np.zeros((4, 28, 20)), "y_train": LABELS[:4]}, r"shape \[4, 28, 20\]"),
     "no images": ({"x_train": IMAGES[:0], "y_train": LABELS[:0]}, r"a part without images \(shape \[0, 28, 28\]\)"),
     "no test images": (
         {"x_train": IMAGES, "y_train": LABELS, "x_test": IMAGES[:0], "y_test": LABELS[:0]},
-        "leave that part out",
+        "remove that part",
     ),
-    "complex": ({"x_train": IMAGES * 1j, "y_train": LABELS}, r"8×8 to 28×28 numbers belong"),
+    "complex": ({"x_train": IMAGES * 1j, "y_train": LABELS}, r"8×8 to 28×28 numbers are expected"),
     "transparency": (
         {"x_train": np.repeat(IMAGES[..., None], 4, -1), "y_train": LABELS},
         r"transparency \(shape \[70, 28, 28, 4\]\)",
     ),
     "one class": ({"x_train": IMAGES, "y_train": LABELS * 0 + 7}, r"images of a.npz are of one class \(7\)"),
-    "equal pictures": ({"x_train": IMAGES * 0, "y_train": LABELS}, "have pixels of the one value 0"),
+    "equal pictures": ({"x_train": IMAGES * 0, "y_train": LABELS}, "have the value 0 in every pixel"),
     "NaN": ({"x_train": IMAGES * np.nan, "y_train": LABELS}, r"54,880 pixels that are not numbers \(NaN\)"),
     "standardised": ({"x_train": IMAGES / 64.0 - 2, "y_train": LABELS}, "pixels from -2 to"),
-    "no labels": ({"pictures": IMAGES, "size": np.array(28)}, "holds pictures, size, but x_train and y_train"),
+    "no labels": ({"pictures": IMAGES, "size": np.array(28)}, "contains pictures, size, but x_train and y_train"),
     "two sets of labels": (
         {"pictures": IMAGES, "label_a": LABELS, "label_b": LABELS},
-        "holds pictures, label_a, label_b, but x_train",
+        "contains pictures, label_a, label_b, but x_train",
     ),
     "counted from 1 to 11": ({"x_train": IMAGES, "y_train": LABELS + 2}, "has the label 10"),
     "objects": ({"x_train": IMAGES, "y_train": np.array([{}] * 70, dtype=object)}, "cannot be read as a NumPy archive"),
@@ -178,7 +178,7 @@ DAMAGED: dict[str, tuple[Callable[[bytearray], bytearray], str]] = {
     "deflated data": (lambda data: _flip(data, 2_000, mask=0x5A, count=200), "while decompressing data"),
     "encrypted": (_encrypted, "is encrypted"),
     "another packing": (_packed_otherwise, "compression method is not supported"),
-    "a later zip": (_of_a_later_zip, "a ZIP archive that is cut or damaged"),
+    "a later zip": (_of_a_later_zip, "a truncated or damaged ZIP archive"),
 }
 
 
@@ -217,7 +217,7 @@ def test_digits_that_no_training_image_shows_are_named(tmp_path: Path) -> None:
     few = LABELS < 8
     np.savez(tmp_path / "a.npz", x_train=IMAGES[few], y_train=LABELS[few], x_test=TEST[0], y_test=TEST[1])
     remarks = import_file(tmp_path / "a.npz", root=tmp_path / "data").remarks
-    assert remarks[0] == "No training image shows 8, 9, so its 4 test images of them will be read wrongly."
+    assert remarks[0] == "No training image shows 8, 9, so its 4 test images of them will be misclassified."
     np.savez(tmp_path / "a.npz", x_train=IMAGES[few], y_train=LABELS[few])
     assert "No training image shows 8, 9." in import_file(tmp_path / "a.npz", root=tmp_path / "data").remarks
 
@@ -261,10 +261,10 @@ def test_an_archive_that_unpacks_to_too_much_is_refused_before_it_is_unpacked(
 
 UNTRAINABLE: dict[str, tuple[np.ndarray, np.ndarray, str]] = {
     "one class": (IMAGES[:40], np.full(40, 3), r"All 40 training images of MNIST are of one class \(3\)"),
-    "black": (np.zeros((40, 28, 28)), LABELS[:40], "All 40 training images of MNIST have pixels of the one value 0"),
-    "white": (np.full((40, 28, 28), 255), LABELS[:40], "have pixels of the one value 255"),
-    "one picture": (np.repeat(IMAGES[:1], 40, 0), LABELS[:40], "All 40 training images of MNIST are the same picture"),
-    "nothing": (IMAGES[:0], LABELS[:0], "training images of MNIST in .* are none at all"),
+    "black": (np.zeros((40, 28, 28)), LABELS[:40], "All 40 training images of MNIST have the value 0 in every pixel"),
+    "white": (np.full((40, 28, 28), 255), LABELS[:40], "have the value 255 in every pixel"),
+    "one picture": (np.repeat(IMAGES[:1], 40, 0), LABELS[:40], "All 40 training images of MNIST are identical"),
+    "nothing": (IMAGES[:0], LABELS[:0], "training images of MNIST in .* are empty"),
 }
 
 

@@ -41,11 +41,11 @@ def _zip(*names: str) -> bytes:
 CONTENTS: dict[str, tuple[bytes, str, str]] = {
     "idx images": (idx_bytes(IMAGES), "idx", "an idx file of 30 images of 28×28"),
     "idx labels": (idx_bytes(LABELS), "idx", "an idx file of 30 labels"),
-    "gzip of images": (gzip.compress(idx_bytes(IMAGES)), "gzip", "a gzip file that holds an idx file of 30 images"),
-    "gzip of a table": (gzip.compress(KAGGLE.encode()), "gzip", "a gzip file that holds a table of a label and 784"),
-    "gzip of nothing": (b"\x1f\x8b\x08\0" + b"\xff" * 40, "gzip", "a gzip file that holds damaged data"),
-    "kaggle": (KAGGLE.encode(), "csv", r"a table of a label and 784 pixels a row \(28×28\)"),
-    "kaggle test": (KAGGLE[6:].encode(), "csv", "a table of no label and 784 pixels a row"),
+    "gzip of images": (gzip.compress(idx_bytes(IMAGES)), "gzip", "a gzip file that contains an idx file of 30 images"),
+    "gzip of a table": (gzip.compress(KAGGLE.encode()), "gzip", "a gzip file that contains a table of a label and 784"),
+    "gzip of nothing": (b"\x1f\x8b\x08\0" + b"\xff" * 40, "gzip", "a gzip file that contains damaged data"),
+    "kaggle": (KAGGLE.encode(), "csv", r"a table of a label and 784 pixels per row \(28×28\)"),
+    "kaggle test": (KAGGLE[6:].encode(), "csv", "a table of no label and 784 pixels per row"),
     "headless": (",".join(["7"] * 785).encode(), "csv", "a label and 784 pixels .* without a header"),
     "1x1 names": (
         ("label," + ",".join(f"{y}x{x}" for y in range(1, 29) for x in range(1, 29))).encode(),
@@ -58,7 +58,7 @@ CONTENTS: dict[str, tuple[bytes, str, str]] = {
     "keras": (_npz(x_train=IMAGES, y_train=LABELS), "npz", "a NumPy archive .* of x_train, y_train"),
     "medmnist": (_npz(train_images=IMAGES, train_labels=LABELS[:, None]), "npz", "train_images, train_labels"),
     "folders": (_zip("train/0/a.png", "train/1/b.png"), "zip", "a ZIP archive of 2 files"),
-    "cut zip": (_npz(x_train=IMAGES)[:200], "zip", "a ZIP archive that is cut or damaged"),
+    "cut zip": (_npz(x_train=IMAGES)[:200], "zip", "a truncated or damaged ZIP archive"),
     "npy": (b"\x93NUMPY\x01\0", "npy", "a NumPy array"),
     "parquet": (b"PAR1\x15\0", "parquet", "a Parquet table"),
     "web page": (b"\n<!DOCTYPE html><title>404</title>", "html", "a web page, not data"),
@@ -66,10 +66,10 @@ CONTENTS: dict[str, tuple[bytes, str, str]] = {
     "pickle": (b"\x80\x04\x95\0", "pickle", "a Python pickle"),
     "picture": (b"\x89PNG\r\n\x1a\n", "picture", "a picture"),
     "libsvm": (b"5 1:0.1 2:0.5 3:-1\n", "libsvm", "libsvm"),
-    "a note": (b"Notes: none\n", "text", "a text"),
-    "words": (b"nothing of numbers here\n", "text", "a text"),
+    "a note": (b"Notes: none\n", "text", "a text file"),
+    "words": (b"nothing of numbers here\n", "text", "a text file"),
     "nothing": (b"", "empty", "empty"),
-    "noise": (bytes(range(128, 160)), "unknown", r"no format that is known \(it starts with 80818283\)"),
+    "noise": (bytes(range(128, 160)), "unknown", r"an unknown format \(it starts with 80818283\)"),
 }
 
 
@@ -92,7 +92,7 @@ def test_another_file_under_the_name_of_one_is_not_called_damaged(
 ) -> None:
     raw = write_mnist(tmp_path)
     (raw / "train-images-idx3-ubyte").write_bytes(CONTENTS[content][0])
-    with pytest.raises(WrongDataError, match=f"is .*{CONTENTS[content][2]}.*, where an idx file belongs") as refused:
+    with pytest.raises(WrongDataError, match=f"is .*{CONTENTS[content][2]}.*, but an idx file is expected") as refused:
         load_dataset("mnist", root=tmp_path)
     assert "damaged, so" not in str(refused.value)
     found = inspect_dataset(get_dataset_spec("mnist"), root=tmp_path)
@@ -102,7 +102,7 @@ def test_another_file_under_the_name_of_one_is_not_called_damaged(
 def test_labels_in_the_place_of_images_are_named(tmp_path: Path, write_mnist: Write) -> None:
     raw = write_mnist(tmp_path)
     shutil.copy(raw / "train-labels-idx1-ubyte", raw / "train-images-idx3-ubyte")
-    with pytest.raises(WrongDataError, match="is an idx file of 40 labels, which has 1 dimensions where 3 belong: put"):
+    with pytest.raises(WrongDataError, match="is an idx file of 40 labels, which has 1 dimensions instead of 3: put"):
         load_dataset("mnist", root=tmp_path)
 
 
@@ -195,7 +195,7 @@ def test_files_of_two_data_sets_are_noticed(tmp_path: Path, write_mnist: Write) 
     (raw / "t10k-labels-idx1-ubyte").write_bytes(idx_bytes(LABELS))
     found = inspect_dataset(get_dataset_spec("mnist"), root=tmp_path)
     assert found.state is DataState.WRONG
-    assert "holds 20 images, but t10k-labels-idx1-ubyte 30 labels" in found.detail
+    assert "has 20 images, but t10k-labels-idx1-ubyte has 30 labels" in found.detail
 
 
 def test_a_usps_file_of_another_kind_is_named(tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ def test_other_files_in_the_data_folder_are_named_with_their_use(tmp_path: Path)
     (tmp_path / "folder.csv").mkdir()
     words = {other.path.name: other.words for other in list_other_files(tmp_path)}
     assert list(words) == ["mnist.data", "my.train-images.idx3-ubyte", "pictures", "train.csv"]
-    assert "30 images of 28×28: name it" in words["my.train-images.idx3-ubyte"]
+    assert "30 images of 28×28: give it the name" in words["my.train-images.idx3-ubyte"]
     assert "datasets --import" in words["train.csv"]
     assert "datasets --import" in words["mnist.data"]
     assert "does not read" in words["pictures"]
@@ -253,9 +253,9 @@ def test_a_gzip_file_of_several_parts_is_whole(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("side", "count", "first", "words"),
     [
-        (32, 20, 0, "train-images-idx3-ubyte holds images of 32×32 instead of 28×28"),
-        (28, 20, 1, "train-labels-idx1-ubyte holds labels from 1 to 10, but they go from 0 to 9"),
-        (28, 0, 0, "train-images-idx3-ubyte and train-labels-idx1-ubyte hold nothing"),
+        (32, 20, 0, "train-images-idx3-ubyte has images of 32×32 instead of 28×28"),
+        (28, 20, 1, "train-labels-idx1-ubyte has labels from 1 to 10, but they must be from 0 to 9"),
+        (28, 0, 0, "train-images-idx3-ubyte and train-labels-idx1-ubyte are empty"),
     ],
 )
 def test_files_that_cannot_be_the_data_sets_own_are_listed_as_wrong(
@@ -272,9 +272,9 @@ def test_files_that_cannot_be_the_data_sets_own_are_listed_as_wrong(
     [
         (np.arange(40) % 10, ""),
         (np.arange(40) % 2 + 8, ""),
-        (np.arange(39) % 10, "train-images-idx3-ubyte holds 40 images, but train-labels-idx1-ubyte 39 labels"),
-        (np.full(40, 7), "train-labels-idx1-ubyte holds 40 labels of one class: nothing can be learned from it."),
-        (np.arange(40) % 11, "train-labels-idx1-ubyte holds labels from 0 to 10, but they go from 0 to 9"),
+        (np.arange(39) % 10, "train-images-idx3-ubyte has 40 images, but train-labels-idx1-ubyte has 39 labels"),
+        (np.full(40, 7), "train-labels-idx1-ubyte has 40 labels of one class: nothing can be learned from it."),
+        (np.arange(40) % 11, "train-labels-idx1-ubyte has labels from 0 to 10, but they must be from 0 to 9"),
     ],
 )
 def test_labels_are_as_many_as_the_images_of_the_classes_there_are_and_of_more_than_one(

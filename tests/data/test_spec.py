@@ -45,12 +45,12 @@ def test_what_a_record_says_of_its_images(
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"id": "digits"}, "is registered already: choose another id"),
-        ({"id": "Two words"}, "has an id that no data set can have"),
-        ({"id": "imported-mnist-0123456789ab"}, "has an id that no data set can have"),
+        ({"id": "digits"}, "is already registered: choose another id"),
+        ({"id": "Two words"}, "has an invalid id"),
+        ({"id": "imported-mnist-0123456789ab"}, "has an invalid id"),
         ({"description": ""}, "needs a description and a source"),
         ({"source": ""}, "needs a description and a source"),
-        ({"classes": ("only",)}, "has 1 classes, but it takes two"),
+        ({"classes": ("only",)}, "has 1 classes, but needs at least two"),
         ({"image_size": 0, "recipe": None}, r"has images of \(1, 0, 0\), but every number must be at least 1"),
         ({"channels": 0, "recipe": None}, r"has images of \(0, 28, 28\), but every number"),
         ({"channels": 3}, r"has images of \(3, 28, 28\), but its recipe makes drawings of \(1, 28, 28\)"),

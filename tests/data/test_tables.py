@@ -106,7 +106,7 @@ def test_lines_may_end_in_any_way_and_empty_ones_may_come_first(tmp_path: Path, 
     path = tmp_path / "table.csv"
     lines = ["", " ", ",".join(["label", *["p"] * 64]), *(",".join(map(str, [n, *range(64)])) for n in (3, 7))]
     path.write_bytes(end.join([*lines, ""]).encode())
-    assert recognise_bytes(path.read_bytes()).words == "a table of a label and 64 pixels a row (8×8)"
+    assert recognise_bytes(path.read_bytes()).words == "a table of a label and 64 pixels per row (8×8)"
     pictures, labels = read_table(path)
     assert (pictures.reshape(2, -1).tolist(), labels.tolist()) == ([list(range(64))] * 2, [3, 7])
 
@@ -114,14 +114,14 @@ def test_lines_may_end_in_any_way_and_empty_ones_may_come_first(tmp_path: Path, 
 @pytest.mark.parametrize(
     ("columns", "words"),
     [
-        (["1"] * 65, "a table of a label and 64 pixels a row (8×8), without a header"),
-        (["1"] * 64, "a table of no label and 64 pixels a row (8×8), without a header"),
-        (["1"] * 257, "a table of a label and 256 pixels a row (16×16), without a header"),
+        (["1"] * 65, "a table of a label and 64 pixels per row (8×8), without a header"),
+        (["1"] * 64, "a table of no label and 64 pixels per row (8×8), without a header"),
+        (["1"] * 257, "a table of a label and 256 pixels per row (16×16), without a header"),
         (["1"] * 50, "a table of 50 columns"),  # seven by seven are too few
-        (["label", *["p"] * 81], "a table of a label and 81 pixels a row (9×9)"),
-        (["p"] * 81, "a table of no label and 81 pixels a row (9×9)"),
-        (["id", *["p"] * 65], "a table of a label and 64 pixels a row (8×8)"),
-        (['"Label"', *["p"] * 64], "a table of a label and 64 pixels a row (8×8)"),
+        (["label", *["p"] * 81], "a table of a label and 81 pixels per row (9×9)"),
+        (["p"] * 81, "a table of no label and 81 pixels per row (9×9)"),
+        (["id", *["p"] * 65], "a table of a label and 64 pixels per row (8×8)"),
+        (['"Label"', *["p"] * 64], "a table of a label and 64 pixels per row (8×8)"),
         (["label", *["p"] * 82], "a table of 83 columns"),
     ],
 )
@@ -133,15 +133,15 @@ def test_a_table_is_described_by_its_first_line(columns: list[str], words: str) 
     ("start", "kind", "words"),
     [
         (b"\0\0\x08\x03\0\0\0\x02\0\0\0\x05\0\0\0\x07", "idx", "an idx file of 2 images of 5×7"),
-        (b"\0\0\x08\x03\0\0\0\x02\0\0\0\x05\0\0\0", "idx", "an idx file that ends inside its header"),
+        (b"\0\0\x08\x03\0\0\0\x02\0\0\0\x05\0\0\0", "idx", "an idx file that ends within its header"),
         (b"\0\0\x0c\x02\0\0\x04\xd2\0\0\0\x08", "idx", "an idx table of 1,234 rows and 8 columns"),
         (b"\0\0\x08\x01\0\0\x04\xd2", "idx", "an idx file of 1,234 labels"),
-        (b"\0\0\x0a\x01\0\0\0\x01", "unknown", "of no format that is known (it starts with 00000a01)"),
-        (b"\0\0\x08\x04\0\0\0\x01", "unknown", "of no format that is known (it starts with 00000804)"),
-        ("zwölf".encode()[:3], "text", "a text"),  # a letter that is cut
-        (b"\xc3\x28 and more text", "unknown", "of no format that is known (it starts with c3282061)"),
-        (b"a:b c", "text", "a text"),
-        (b"5 1:0.1 2:0.5", "libsvm", "a text in libsvm's format"),
+        (b"\0\0\x0a\x01\0\0\0\x01", "unknown", "of an unknown format (it starts with 00000a01)"),
+        (b"\0\0\x08\x04\0\0\0\x01", "unknown", "of an unknown format (it starts with 00000804)"),
+        ("zwölf".encode()[:3], "text", "a text file"),  # a letter that is cut
+        (b"\xc3\x28 and more text", "unknown", "of an unknown format (it starts with c3282061)"),
+        (b"a:b c", "text", "a text file"),
+        (b"5 1:0.1 2:0.5", "libsvm", "a text file in libsvm format"),
     ],
 )
 def test_the_start_of_a_file_says_what_it_is(start: bytes, kind: str, words: str) -> None:

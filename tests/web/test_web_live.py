@@ -166,7 +166,7 @@ def test_the_newest_value_is_the_one_of_the_last_step_however_thin_the_curve() -
     assert payload["newest"] == {"batch/loss": [9001, "0.25"], "val/loss": [1, "NaN"]}
 
 
-@pytest.mark.parametrize(("first", "words"), [(1, ""), (100, "The learning rate was recorded once an epoch")])
+@pytest.mark.parametrize(("first", "words"), [(1, ""), (100, "The learning rate was recorded once per epoch")])
 def test_a_rate_that_was_recorded_once_an_epoch_is_said_to_be(first: int, words: str) -> None:
     payload = _ask({"lr": series("lr", np.array([0.1, 0.2]), first=first, every=100)})
     assert payload["remarks"]["lr"].startswith(words)

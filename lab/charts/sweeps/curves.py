@@ -1,4 +1,4 @@
-"""Every trial's validation curve, with the rungs as upright lines: where it was paused, and which ones went on."""
+"""Every trial's validation curve, with the rungs at which trials were paused or promoted as vertical lines."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,12 +13,12 @@ from lab.sweeps.records import TrialRecord, TrialState, objective
 from lab.sweeps.spec import SweepSpec
 
 Point = tuple[float, float]  # epoch, and the validation loss (or error) after it
-_FEW = 20  # epochs up to which each has a tick
+_FEW = 20  # most epochs for which each has a tick
 _LIVE = {False: "#c75000", True: "#f2a33a"}
 
 
 class Curve(NamedTuple):
-    """One trial's curve. score: what it is compared by at its end so far."""
+    """One trial's curve. score: the value at its current end, by which it is compared."""
 
     trial: TrialRecord
     points: tuple[Point, ...]
@@ -28,9 +28,9 @@ class Curve(NamedTuple):
 def curve_info(
     spec: SweepSpec, trials: Sequence[TrialRecord], between: Mapping[str, Sequence[Point]] | None = None
 ) -> tuple[Curve, ...]:
-    """Return the curves of the trials that have a point.
+    """Return the curves of the trials with at least one finite point.
 
-    between: by run, points of epochs beside the rungs, where they are known. Values that are not finite are left out.
+    between: by run, points of further epochs, if known. Non-finite values are left out.
     """
     found = []
     for trial in trials:
@@ -46,7 +46,7 @@ def curve_info(
 
 
 def curves_figure(curves: Sequence[Curve], spec: SweepSpec, *, dark: bool = False, height: int = 400) -> go.Figure:
-    """Draw the curves, the best ones strongest, the one in training in a colour of its own, and the rungs."""
+    """Draw the curves, the best in the strongest colour, those in training in a separate one, and the rungs."""
     figure = go.Figure()
     live = [curve for curve in curves if curve.trial.state.live]
     rest = [curve for curve in curves if not curve.trial.state.live]
@@ -96,10 +96,10 @@ def _lines(curves: Sequence[Curve], colour: str, name: str) -> go.Scatter:
 
 
 def curves_words(curves: Sequence[Curve], spec: SweepSpec) -> str:
-    """Return the figure in words."""
+    """Return the alt text of the figure."""
     best = min((curve for curve in curves), key=lambda curve: curve.score.value)
     rungs = ", ".join(map(str, spec.rungs({})))
     return (
-        f"{objective_title(spec)} of {len(curves)} trials by epoch, measured after the epochs {rungs}; the lowest so far is "
-        f"{best.score.value:.4g} of trial {best.trial.number} after epoch {best.score.epoch}"
+        f"{objective_title(spec)} of {len(curves)} trials by epoch, measured after the epochs {rungs}; the lowest so "
+        f"far is {best.score.value:.4g} of trial {best.trial.number} after epoch {best.score.epoch}"
     )

@@ -1,4 +1,4 @@
-"""How much each setting decides the result, as bars: computed by `lab.sweeps.importance`."""
+"""The importance of each setting for the result, as bars. It is computed by `lab.sweeps.importance`."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from lab.sweeps.records import Importance
 
 
 def importance_figure(found: Sequence[Importance], *, dark: bool = False) -> go.Figure:
-    """Draw one bar a setting, the most important one on top."""
+    """Draw one bar per setting, the most important one at the top."""
     rows = list(reversed(found))
     style = run_style(0, dark=dark)
     figure = go.Figure()

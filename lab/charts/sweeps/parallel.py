@@ -1,4 +1,4 @@
-"""All trials over all settings: one line a trial, strong for the best, from axis to axis to the result."""
+"""Parallel coordinates of a sweep: one line per trial over all settings to the result, strong for the best trials."""
 
 import math
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from lab.sweeps.spec import SweepSpec
 
 
 def parallel_axes(scores: Sequence[Score], spec: SweepSpec) -> tuple[Axis, ...]:
-    """Return an axis for each setting that a trial has, in the order of the space, and one for the result."""
+    """Return an axis for each setting of the trials, in the order of the space, and one for the result."""
     names = [parameter.name for parameter in spec.space]
     names += sorted({name for score in scores for name in score.trial.params} - set(names))  # of earlier spaces
     axes = [
@@ -30,7 +30,7 @@ def parallel_axes(scores: Sequence[Score], spec: SweepSpec) -> tuple[Axis, ...]:
 
 
 def trials_figure(scores: Sequence[Score], axes: Sequence[Axis], *, dark: bool = False, height: int = 460) -> go.Figure:
-    """Draw one line a trial in the shade of its rank; one trace a shade, so that a thousand trials stay quick."""
+    """Draw one line per trial in the shade of its rank; one trace per shade, so that a thousand trials stay fast."""
     figure = go.Figure()
     shades = shade_numbers(scores)
     for number in range(-1, SHADES):  # the best on top
@@ -44,7 +44,7 @@ def trials_figure(scores: Sequence[Score], axes: Sequence[Axis], *, dark: bool =
 def _lines(
     scores: Sequence[Score], axes: Sequence[Axis], members: Sequence[int], colour: str, *, width: float
 ) -> go.Scatter:
-    """Return the lines of some trials; a line goes past the axis of a setting that its trial does not have."""
+    """Return the lines of some trials; a line skips the axis of a setting that its trial does not have."""
     lines = (
         [
             Vertex(

@@ -1,4 +1,4 @@
-"""Many lines as one trace: what keeps a figure of a thousand trials quick."""
+"""Many lines as one trace, which keeps a figure of a thousand trials fast."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 
 
 class Vertex(NamedTuple):
-    """A point of a line, and what is said where the mouse is on it."""
+    """A point of a line, and its hover text."""
 
     x: float
     y: float
@@ -15,7 +15,7 @@ class Vertex(NamedTuple):
 
 
 def polylines(lines: Iterable[Sequence[Vertex]], *, colour: str, width: float, name: str = "") -> go.Scatter:
-    """Return one trace of lines that are not joined with each other."""
+    """Return one trace with all lines, which are not connected to each other."""
     x: list[float | None] = []
     y: list[float | None] = []
     text: list[str] = []

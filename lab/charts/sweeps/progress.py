@@ -14,7 +14,7 @@ from lab.sweeps.spec import SweepSpec
 
 
 class Step(NamedTuple):
-    """One measurement: seconds of computing that the sweep had spent by then, what was measured, and the lowest so far."""
+    """One measurement: the computing time the sweep had spent by then, the measured value, and the lowest so far."""
 
     seconds: float
     value: float
@@ -24,7 +24,7 @@ class Step(NamedTuple):
 
 
 def progress_info(spec: SweepSpec, trials: Sequence[TrialRecord]) -> tuple[Step, ...]:
-    """Return every finite measurement in the order in which they were made; adopted runs and copies are left out."""
+    """Return the finite measurements in the order in which they were made, without adopted runs and copies."""
     made = [
         (measured.spent_s, trial.number, measured)
         for trial in trials
@@ -43,7 +43,7 @@ def progress_info(spec: SweepSpec, trials: Sequence[TrialRecord]) -> tuple[Step,
 
 
 def progress_figure(steps: Sequence[Step], spec: SweepSpec, *, dark: bool = False, height: int = 360) -> go.Figure:
-    """Draw each measurement as a point and the lowest so far as a line of steps."""
+    """Draw each measurement as a point and the lowest so far as a step line."""
     style = run_style(0, dark=dark)
     figure = go.Figure()
     figure.add_scatter(
@@ -68,7 +68,7 @@ def progress_figure(steps: Sequence[Step], spec: SweepSpec, *, dark: bool = Fals
             height=height,
             dark=dark,
             hovermode="closest",
-            xaxis={"title": {"text": "Computing time, s"}, "rangemode": "tozero"},
+            xaxis={"title": {"text": "Computing time (s)"}, "rangemode": "tozero"},
             yaxis={"title": {"text": objective_title(spec)}, **value_axis(step.value for step in steps)},
         )
     )
@@ -76,7 +76,7 @@ def progress_figure(steps: Sequence[Step], spec: SweepSpec, *, dark: bool = Fals
 
 
 def progress_words(steps: Sequence[Step], spec: SweepSpec) -> str:
-    """Return the figure in words."""
+    """Return the alt text of the figure."""
     last = steps[-1]
     return (
         f"Lowest {objective_title(spec).lower()} measured so far over computing time: from {steps[0].best:.4g} to {last.best:.4g} "

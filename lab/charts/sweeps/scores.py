@@ -1,4 +1,4 @@
-"""What trials are compared by at one rung, and the colours that show it: strong for the best, pale for the rest."""
+"""The scores by which trials are compared at a rung, and their colours: strong for the best, pale for the rest."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -10,11 +10,11 @@ from lab.sweeps.halving import measured_at
 from lab.sweeps.records import TrialRecord, TrialState, objective
 from lab.sweeps.spec import SweepSpec
 
-SHADES = 8  # colours from the worst to the best: one trace each, however many trials there are
+SHADES = 8  # colours from the worst to the best: one trace each, whatever the number of trials
 _BEST = {False: (0, 90, 160), True: (112, 200, 255)}
 _WORST = {False: (205, 214, 224), True: (58, 70, 84)}
-_LOG_FROM = 1.3  # the highest loss by the lowest; below it a linear axis has better ticks
-_TICKS: tuple[tuple[float, tuple[float, ...]], ...] = (  # factors of the powers of ten, by how many decades there are
+_LOG_FROM = 1.3  # ratio of the highest loss to the lowest below which a linear axis has better ticks
+_TICKS: tuple[tuple[float, tuple[float, ...]], ...] = (  # multiples of the powers of ten, by the number of decades
     (3.0, (1,)),
     (1.0, (1, 2, 5)),
     (0.5, (1, 1.5, 2, 3, 5, 7)),
@@ -24,7 +24,7 @@ _FAILED = {False: "#c0392b", True: "#ff8a80"}
 
 
 class Score(NamedTuple):
-    """One trial at one rung. value: its validation loss there, or 1 - accuracy (`objective`); infinite: it diverged."""
+    """One trial at one rung. value: its validation loss or 1 - accuracy (see `objective`); infinite if it diverged."""
 
     trial: TrialRecord
     epoch: int
@@ -32,12 +32,12 @@ class Score(NamedTuple):
 
     @property
     def finite(self) -> bool:
-        """Whether it can be drawn on an axis."""
+        """Whether the value can be drawn on an axis."""
         return math.isfinite(self.value)
 
 
 def scores_at(spec: SweepSpec, trials: Sequence[TrialRecord], rung: int) -> tuple[Score, ...]:
-    """Return the trials that were measured at a rung (index from 0), in their order; copies are left out."""
+    """Return the scores of the trials measured at a rung (index from 0), in the order of the trials, without copies."""
     found = []
     for trial in trials:
         measured = None if trial.state is TrialState.COPY else measured_at(spec, trial, rung)
@@ -47,7 +47,7 @@ def scores_at(spec: SweepSpec, trials: Sequence[TrialRecord], rung: int) -> tupl
 
 
 def shade_numbers(scores: Sequence[Score]) -> tuple[int, ...]:
-    """Return each score's shade by its rank: 0 for the worst eighth, `SHADES` - 1 for the best; -1 where it diverged."""
+    """Return each score's shade by rank: 0 for the worst eighth, `SHADES` - 1 for the best, -1 if it diverged."""
     finite = sorted((score.value, at) for at, score in enumerate(scores) if score.finite)
     shades = [-1] * len(scores)
     for place, (_, at) in enumerate(finite):
@@ -56,7 +56,7 @@ def shade_numbers(scores: Sequence[Score]) -> tuple[int, ...]:
 
 
 def shade(number: int, *, dark: bool) -> str:
-    """Return the colour of a shade; -1 is that of trials that diverged."""
+    """Return the colour of a shade; -1 is the shade of diverged trials."""
     if number < 0:
         return _FAILED[dark]
     share = number / (SHADES - 1)
@@ -65,23 +65,23 @@ def shade(number: int, *, dark: bool) -> str:
 
 
 def shaded_markers(numbers: Sequence[int], *, dark: bool) -> dict[str, Any]:
-    """Return Plotly's colours of markers with these shades, none of which is -1.
+    """Return Plotly's colour settings for markers with these shades, none of which is -1.
 
-    Numbers on a scale, because Plotly checks every colour that is written as text, which takes longer than all the rest.
+    The colours are numbers on a scale, because Plotly validates every colour string, which dominated the drawing time.
     """
-    ends = [[0.0, shade(0, dark=dark)], [1.0, shade(SHADES - 1, dark=dark)]]  # `shade` mixes just these
+    ends = [[0.0, shade(0, dark=dark)], [1.0, shade(SHADES - 1, dark=dark)]]  # `shade` interpolates between these two
     return {"color": np.array(numbers, dtype=np.uint8), "colorscale": ends, "cmin": 0, "cmax": SHADES - 1}
 
 
 def objective_title(spec: SweepSpec) -> str:
-    """Return what the y axis is called."""
+    """Return the title of the y axis."""
     return "Validation error" if spec.by_accuracy else "Validation loss"
 
 
 def value_axis(values: Iterable[float]) -> dict[str, Any]:
-    """Return Plotly's description of an axis for losses: logarithmic where all are positive, unless they are nearly equal.
+    """Return Plotly's settings of an axis for losses: logarithmic if all are positive, unless they are nearly equal.
 
-    Around a single value, Plotly's own axis would reach one below it, and so below 0.
+    Around a single value, Plotly's default axis would extend to 1 below it, and so below 0.
     """
     known = list(values)
     if not known or min(known) <= 0 or max(known) < _LOG_FROM * min(known):
@@ -91,6 +91,6 @@ def value_axis(values: Iterable[float]) -> dict[str, Any]:
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Return round values from one decimal logarithm to another: powers of ten, and more between them where they are few."""
+    """Return round values for a range in decimal logarithms: powers of ten, with more in between if there are few."""
     factors = next(factors for decades, factors in _TICKS if high - low > decades)
     return [factor * 10.0**power for power in range(math.floor(low), math.ceil(high) + 1) for factor in factors]

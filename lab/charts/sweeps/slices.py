@@ -1,4 +1,4 @@
-"""The result against one setting: what was tried, and what came out."""
+"""Slice plots: the result of each trial against one setting."""
 
 import math
 from collections.abc import Sequence
@@ -15,24 +15,24 @@ from lab.sharing.comparison import setting_text, setting_words
 from lab.sweeps.space import Parameter
 from lab.sweeps.spec import SweepSpec
 
-_PADDING = 0.04  # of an axis beyond its outermost values
+_PADDING = 0.04  # share of an axis beyond its outermost values
 
 
 class Scale(NamedTuple):
-    """How the values of one parameter are placed on an axis: names in a row, else numbers or their logarithms."""
+    """The axis of one parameter: names at equal spacing if there are any, else numbers or their logarithms."""
 
     parameter: Parameter
     names: tuple[str, ...]
     log: bool
 
     def place(self, value: Any) -> float:
-        """Return where a value stands."""
+        """Return the position of a value."""
         if self.names:
             return float(self.names.index(str(setting_text(value))))
         return math.log10(value) if self.log else float(value)
 
     def axis(self, places: Sequence[float]) -> dict[str, Any]:
-        """Return Plotly's description of the axis, for values at these places."""
+        """Return Plotly's settings of the axis, for values at these positions."""
         title = {"text": self.parameter.spec.label}
         if self.names:
             places_of_names = list(range(len(self.names)))
@@ -54,7 +54,7 @@ class Scale(NamedTuple):
 
 
 def scale_of(parameter: Parameter, scores: Sequence[Score]) -> Scale:
-    """Return the scale that fits a parameter's values, also those of earlier spaces."""
+    """Return the scale that fits a parameter's values, including those of earlier spaces."""
     values = [score.trial.params[parameter.name] for score in scores if parameter.name in score.trial.params]
     if parameter.spec.kind in (int, float):
         positive = [value for value in values if value > 0]
@@ -68,7 +68,7 @@ def scale_of(parameter: Parameter, scores: Sequence[Score]) -> Scale:
 def slice_figure(
     scores: Sequence[Score], parameter: Parameter, spec: SweepSpec, *, dark: bool = False, height: int = 270
 ) -> go.Figure:
-    """Draw the result of each trial against one setting, the best ones strongest."""
+    """Draw the result of each trial against one setting, the best trials in the strongest colour."""
     scale = scale_of(parameter, scores)
     shown = [
         (score, number)
@@ -104,6 +104,6 @@ def slice_figure(
 
 
 def hover_text(score: Score, *names: str) -> str:
-    """Return what is said of a trial: its number, these settings, and its result."""
+    """Return the hover text of a trial: its number, the named settings, and its result."""
     parts = [f"{FIELDS[name].short_label} {setting_words(name, score.trial.params[name])}" for name in names]
     return plain_text(f"trial {score.trial.number}: {', '.join(parts)} → {score.value:.4g}")

@@ -1,4 +1,4 @@
-"""The result over two settings: every trial, and the surface between them. Imports SciPy."""
+"""The result over two settings: every trial, and a surface interpolated between them. Imports SciPy."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -14,12 +14,15 @@ from lab.charts.sweeps.slices import Scale, hover_text, scale_of
 from lab.sweeps.space import Parameter
 from lab.sweeps.spec import SweepSpec
 
-_GRID = 48  # places an axis at which the surface is interpolated
-_LEAST = 4  # trials from which a surface is drawn
+_GRID = 48  # points per axis at which the surface is interpolated
+_LEAST = 4  # fewest trials for which a surface is drawn
 
 
 class Surface(NamedTuple):
-    """The result over two settings. x, y, z: places and values of the trials; grid: interpolated z (rows of y) or None."""
+    """The result over two settings. x, y: positions of the trials' `scores`; grid: interpolated values or None.
+
+    The rows of `grid` belong to `grid_y`, its columns to `grid_x`.
+    """
 
     scales: tuple[Scale, Scale]
     scores: tuple[Score, ...]
@@ -33,8 +36,8 @@ class Surface(NamedTuple):
 def surface_info(scores: Sequence[Score], parameters: tuple[Parameter, Parameter]) -> Surface:
     """Return the trials that have both settings, and the surface between them.
 
-    Linear interpolation between the trials (scipy's `LinearNDInterpolator`), nothing outside of them; None for fewer than
-    four trials or where all of them lie on one line.
+    The surface is interpolated linearly (scipy's `LinearNDInterpolator`), without extrapolation. It is None for fewer
+    than four trials or if all of them lie on one line.
     """
     first, second = (scale_of(parameter, scores) for parameter in parameters)
     shown = tuple(
@@ -54,7 +57,7 @@ def surface_info(scores: Sequence[Score], parameters: tuple[Parameter, Parameter
 def _interpolated(
     scores: Sequence[Score], x: Sequence[float], y: Sequence[float], grid_x: np.ndarray, grid_y: np.ndarray
 ) -> np.ndarray | None:
-    """Return the values between the trials, in the logarithm where all are positive: a loss spans powers of ten."""
+    """Return the interpolated values, interpolating the logarithm if all are positive: losses span powers of ten."""
     z = np.array([score.value for score in scores])
     logarithmic = bool((z > 0).all())
     places = np.stack([np.array(x), np.array(y)], axis=1)

@@ -1,1 +1,1 @@
-"""One module a command or a few that share their imports; `lab.cli.app` loads the one that is asked for."""
+"""One module per command, or per few commands that share imports; `lab.cli.app` loads only the module it needs."""

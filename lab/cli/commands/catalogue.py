@@ -1,4 +1,4 @@
-"""`architectures` and `presets`: what there is to train."""
+"""`architectures` and `presets`: list the networks and the presets."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""`compare`: runs beside each other, and the verdict on whether one side is better."""
+"""`compare`: runs side by side, and the verdict on whether one side is better."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,14 +19,16 @@ from lab.sharing.tables import shown
 
 @click.command()
 @click.argument("runs", nargs=-1)
-@click.option("--a", "side_a", multiple=True, metavar="RUN", help="A run of side A; given once for each of its runs.")
-@click.option("--b", "side_b", multiple=True, metavar="RUN", help="A run of side B; given once for each of its runs.")
-@click.option("--verdict", is_flag=True, help="Say whether B is better than A; of RUNS, each setting against each.")
+@click.option("--a", "side_a", multiple=True, metavar="RUN", help="A run of side A; give it once for each run.")
+@click.option("--b", "side_b", multiple=True, metavar="RUN", help="A run of side B; give it once for each run.")
+@click.option(
+    "--verdict", is_flag=True, help="Test whether B is better than A; with RUNS, compare each pair of settings."
+)
 @click.option("--mcnemar", is_flag=True, help="Compare the networks of two runs on the same test images.")
 @click.option(
     "--paired/--independent",
     default=None,
-    help="Whether runs of equal seeds are pairs. [default: from 8 equal seeds on]",
+    help="Whether to pair runs with equal seeds. [default: paired from 8 equal seeds on]",
 )
 @json_flag
 @click.pass_obj
@@ -40,9 +42,9 @@ def compare(
     paired: bool | None,
     as_json: bool,
 ) -> None:
-    """Compare the settings and results of RUNS, or say whether one side is better.
+    """Compare the settings and results of RUNS, or test whether one side is better.
 
-    With --verdict the answer is yes, no difference shown, or not enough runs (five of each side), with the difference B
+    With --verdict the answer is yes, no difference shown, or not enough runs (five per side), with the difference B
     minus A in test accuracy, its 95 % interval and the p-value.
     """
     a, b = ([lab.store.runs.resolve(run) for run in side] for side in (side_a, side_b))
@@ -102,12 +104,12 @@ def _answer(one: Comparison, labels: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _name(side: str, runs: Sequence[RunRecord], labels: Mapping[str, str]) -> str:
-    """Return such as "B (lr 0.01)": the side, and what its first run has for settings among all of them."""
+    """Return a name such as "B (lr 0.01)": the side, and the label of its first run."""
     return f"{side} ({labels[runs[0].id]})" if runs else side
 
 
 def _labels(runs: Sequence[RunRecord]) -> dict[str, str]:
-    """Return what to call the setting of each run among all of them, by the run's id."""
+    """Return a label for the setting of each run, which distinguishes it from the other runs, by the run's id."""
     return {run.id: label for run, label in zip(runs, run_labels(runs, without=REPEATED), strict=True)}
 
 

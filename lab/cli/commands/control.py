@@ -11,7 +11,7 @@ from lab.errors import UnreadableRunError
 from lab.runs.records import RunRequest
 from lab.service.lab import Lab
 
-ANSWER_S = 30.0  # how long stop and pause wait for the worker's answer
+ANSWER_S = 30.0  # how long stop and pause wait for the worker to respond
 
 
 def _request(lab: Lab, run: str, request: RunRequest, as_json: bool, *, executor: str | None = None) -> None:
@@ -54,7 +54,10 @@ def pause(lab: Lab, run: str, as_json: bool) -> None:
 @json_flag
 @click.pass_obj
 def resume(lab: Lab, run: str, executor: str | None, as_json: bool) -> None:
-    """Resume a paused, stopped, interrupted or failed run from its last checkpoint; --on moves it, a queued one too."""
+    """Resume a paused, stopped, interrupted or failed run from its last checkpoint.
+
+    --on moves the run to another executor, even if it is only queued.
+    """
     _request(lab, run, RunRequest.RUN, as_json, executor=executor)
 
 

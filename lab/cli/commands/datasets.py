@@ -1,4 +1,4 @@
-"""`datasets`: the data sets and the state of their files; downloading and importing."""
+"""`datasets`: list the data sets and the state of their files; download and import them."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from lab.settings import user_path
 
 
 @click.command()
-@click.option("--fetch", metavar="ID", help="Download a data set first.")
+@click.option("--fetch", metavar="ID", help="Download a data set before listing them.")
 @click.option(
     "--import",
     "path",
@@ -78,7 +78,8 @@ def _import(lab: Lab, path: Path, *, as_json: bool) -> None:
         )
         return
     echo(
-        f"{path} was imported as the data set {made.id}: {made.train_images:,} training and {made.test_images:,} test images."
+        f"{path} was imported as the data set {made.id}: {made.train_images:,} training and {made.test_images:,} test "
+        "images."
     )
     for remark in made.remarks:
         echo(remark)

@@ -1,4 +1,4 @@
-"""`doctor`: checks of the installation, the paths and the stored data."""
+"""`doctor`: check the installation, the paths and the stored data."""
 
 import sqlite3
 import sys
@@ -62,7 +62,7 @@ def examine(lab: Lab) -> dict[str, Any]:
 
 
 def _stored(lab: Lab) -> list[str]:
-    """Return the problems of the store's file, its runs and its drawings."""
+    """Return the problems of the database file, the stored runs and the saved drawings."""
     problems = [*lab.store.integrity.check_file(), *lab.store.integrity.check_names()]
     problems += [run.problem for run in lab.store.runs.list(limit=None, problems=True) if run.problem]
     if damaged := lab.store.sketches.count_damaged():

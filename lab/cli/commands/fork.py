@@ -1,4 +1,4 @@
-"""`fork`: go on from a saved epoch of a run with other settings."""
+"""`fork`: continue from a saved epoch of a run with other settings."""
 
 from typing import Any
 
@@ -16,13 +16,16 @@ from lab.service.lineage import change_words
 
 @click.command()
 @click.argument("run")
-@click.option("--epoch", required=True, type=click.IntRange(min=1), metavar="N", help="Go on after this saved epoch.")
+@click.option(
+    "--epoch", required=True, type=click.IntRange(min=1), metavar="N", help="The saved epoch to continue from."
+)
 @click.option(
     "--set",
     "changes",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Change a setting, such as lr=0.01 or an option of the network such as dropout=0.5; can be given several times.",
+    help="Change a setting, such as lr=0.01, or an option of the network, such as dropout=0.5; can be given several "
+    "times.",
 )
 @click.option("--name", default="", help="A name for the new run.")
 @click.option("--tag", "tags", multiple=True, help="A tag for the new run; can be given several times.")
@@ -44,10 +47,10 @@ def fork(
     asked: Asked,
     as_json: bool,
 ) -> None:
-    """Go on from a saved epoch of RUN with other settings.
+    """Continue from a saved epoch of RUN with other settings.
 
-    The new run begins with the weights, the optimizer and the random numbers of RUN after epoch N. `epochs` counts from
-    the start of RUN.
+    The new run starts with the weights, the optimizer state and the random state of RUN after epoch N. `epochs` counts
+    from the start of RUN.
     """
     record = lab.store.runs.resolve(run)
     point = find_fork_point(lab.store, record, epoch)
@@ -63,7 +66,7 @@ def fork(
 
 
 def _changes(given: tuple[str, ...], *, before: dict[str, Any]) -> dict[str, Any]:
-    """Read the changes; options of the network are joined with those that stay."""
+    """Return the changed settings; changed options of the network are merged into those of the parent run."""
     settings: dict[str, Any] = {}
     options: dict[str, Any] = {}
     for text in given:

@@ -35,10 +35,10 @@ _WHICH = {
 
 
 def read_epoch(text: str) -> int | str:
-    """Read an epoch as a number or as best/latest."""
+    """Parse an epoch: a number, "best" or "latest". Raises `InputError` for anything else."""
     if text in ("best", "latest"):
         return text
-    if not (text.isdecimal() and len(text) < 10):  # isdigit would let ² through
+    if not (text.isdecimal() and len(text) < 10):  # isdigit would accept ²
         raise InputError(f"The epoch is {text!r}, but it must be a number, best or latest.")
     return int(text)
 
@@ -57,7 +57,7 @@ def read_epoch(text: str) -> int | str:
 def predict(lab: Lab, run: str, images: tuple[Path, ...], sketch: bool, epoch: str, as_json: bool) -> None:
     """Classify image files with a run's network.
 
-    If some of several files cannot be read, they are named, the others are classified, and the exit code is 1.
+    If some of several files cannot be read, they are reported, the others are classified, and the exit code is 1.
     """
     loaded = lab.weights.load(lab.store.runs.resolve(run).id, epoch=read_epoch(epoch))
     pictures = [(str(path), _content(path)) for path in images]
@@ -71,7 +71,7 @@ def predict(lab: Lab, run: str, images: tuple[Path, ...], sketch: bool, epoch: s
 
 
 def _row(answer: dict[str, Any]) -> tuple[str, str, str, str]:
-    """Return one row of the table: of several digits the lowest probability."""
+    """Return one row of the table; with several digits, the probability is the lowest of theirs."""
     parts = [part["probabilities"] for part in answer.get("digits", [])] or [answer["probabilities"]]
     shares = [max(probabilities) for probabilities in parts if probabilities]
     note = "; ".join(["unsure", *answer["reasons"]] if answer["unsure"] else [])
@@ -83,7 +83,7 @@ def _row(answer: dict[str, Any]) -> tuple[str, str, str, str]:
 
 
 def _content(path: Path) -> bytes | InputError:
-    """Return the bytes of a file, or why it cannot be classified: the others are all the same."""
+    """Return the bytes of a file, or the error why it cannot be read, so that the other files are still classified."""
     try:
         with user_path(path).open("rb") as stream:
             data = stream.read(MAX_BYTES + 1)  # /dev/zero has no end
@@ -101,8 +101,8 @@ def _content(path: Path) -> bytes | InputError:
 def evaluate(lab: Lab, run: str, epoch: str, all_epochs: bool, as_json: bool) -> None:
     """Evaluate a run's saved weights on the test set.
 
-    Prints accuracy and cross-entropy, in --json `loss`: the run's own loss is another number where it minimised something else, and
-    `show` has that. --json adds the numbers per class and the confusion matrix.
+    Prints accuracy and cross-entropy (`loss` in --json). A run that was trained with another loss has that one in `show`.
+    --json adds the metrics per class and the confusion matrix.
     """
     requested = read_epoch(epoch)
     record = lab.store.runs.resolve(run)
@@ -137,7 +137,7 @@ def evaluate(lab: Lab, run: str, epoch: str, all_epochs: bool, as_json: bool) ->
 
 @click.command()
 @click.argument("run")
-@click.option("--layer", required=True, metavar="NAME", help="A layer as `summary` names it.")
+@click.option("--layer", required=True, metavar="NAME", help="Name of the layer, as in `summary`.")
 @click.option("--image", default="test:0", show_default=True, metavar="IMAGE", help="test:N, train:N or an image file.")
 @click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="PNG file to write.")
 @click.option("--per-channel", is_flag=True, help="One colour scale per channel instead of one for the layer.")
@@ -174,6 +174,7 @@ def inspect(
         print_json(answer)
     else:
         echo(
-            f"{plural(len(maps), 'map')} of {layer} at epoch {loaded.epoch} {'is' if len(maps) == 1 else 'are'} in {out}; the network classifies {image} as "
-            f"{loaded.class_names[best]} ({format_percent(float(seen.probabilities[best]))})."
+            f"{plural(len(maps), 'map')} of {layer} at epoch {loaded.epoch} {'is' if len(maps) == 1 else 'are'} in "
+            f"{out}; the network classifies {image} as {loaded.class_names[best]} "
+            f"({format_percent(float(seen.probabilities[best]))})."
         )

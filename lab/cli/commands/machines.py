@@ -1,4 +1,4 @@
-"""`machines`: hosts, their slots and what they train; why the other runs wait; tokens, drain, remove, and logs."""
+"""`machines`: hosts, their slots and what they train, why other runs wait; join tokens, drain, remove, and logs."""
 
 import click
 
@@ -12,20 +12,20 @@ from lab.service.machines import MachinesView
 @json_flag
 @click.pass_context
 def machines(context: click.Context, as_json: bool) -> None:
-    """Show which hosts train, in which slots and what, and why the other runs wait."""
+    """Show the hosts, their slots and what they train, and why other runs wait."""
     if context.invoked_subcommand is None:
         _show(context.obj.machines.show(), as_json)
 
 
 @machines.command()
-@click.option("--database", default="", help="Address of the store as other machines know it. [default: LAB_DATABASE]")
-@click.option("--artifacts", default="", help="Address of the saved files likewise. [default: LAB_ARTIFACTS]")
+@click.option("--database", default="", help="Address of the store for other machines. [default: LAB_DATABASE]")
+@click.option("--artifacts", default="", help="Address of the saved files, likewise. [default: LAB_ARTIFACTS]")
 @json_flag
 @click.pass_obj
 def token(lab: Lab, database: str, artifacts: str, as_json: bool) -> None:
-    """Print the token with which another machine joins: `convlab worker --join TOKEN` there.
+    """Print a token with which another machine can join by `convlab worker --join TOKEN`.
 
-    It holds the passwords of both addresses.
+    The token contains the passwords in both addresses.
     """
     text = lab.machines.make_token(database=database, artifacts=artifacts)
     if as_json:
@@ -36,11 +36,11 @@ def token(lab: Lab, database: str, artifacts: str, as_json: bool) -> None:
 
 @machines.command()
 @click.argument("host")
-@click.option("--undo", is_flag=True, help="Let it take runs again.")
+@click.option("--undo", is_flag=True, help="Let the host take runs again.")
 @json_flag
 @click.pass_obj
 def drain(lab: Lab, host: str, undo: bool, as_json: bool) -> None:
-    """Have HOST save its runs, hand them back to the queue and take no others."""
+    """Drain HOST: it saves its runs, returns them to the queue and takes no others."""
     (lab.machines.undrain if undo else lab.machines.drain)(host)
     _show(lab.machines.show(), as_json)
 
@@ -50,7 +50,7 @@ def drain(lab: Lab, host: str, undo: bool, as_json: bool) -> None:
 @json_flag
 @click.pass_obj
 def remove(lab: Lab, host: str, as_json: bool) -> None:
-    """Take HOST off the list; its runs go back into the queue, and it returns only by joining again."""
+    """Remove HOST from the list; its runs return to the queue, and it must join again to come back."""
     lab.machines.remove(host)
     _show(lab.machines.show(), as_json)
 
@@ -60,17 +60,17 @@ def remove(lab: Lab, host: str, as_json: bool) -> None:
 @json_flag
 @click.pass_obj
 def log_(lab: Lab, run: str, as_json: bool) -> None:
-    """Print the last lines that the worker of RUN has logged, on whichever machine."""
+    """Print the last log lines of the worker of RUN, whichever machine it is on."""
     found = lab.store.runs.resolve(run)
     log = lab.store.logs.read(found.id)
     lines = log.lines if log else ()
-    if log is None and found.executor:  # its worker did not come so far as to take the run
+    if log is None and found.executor:  # its worker ended before it could claim the run
         lines = tuple(lab.machines.jobs.log(found).splitlines())
     if as_json:
         print_json({"run": found.id, "host": log.host if log else None, "lines": list(lines)})
         return
     if not lines:
-        raise InputError(f"No worker has logged anything of run {found.id} yet: it is {found.state.value}.")
+        raise InputError(f"No worker has logged anything for run {found.id} yet: it is {found.state.value}.")
     echo("\n".join(lines))
 
 

@@ -1,4 +1,4 @@
-"""`queue`: the running and queued runs in their order; move one, give it another priority, or stop all."""
+"""`queue`: list the running and queued runs in queue order; move a run, change its priority, or stop all."""
 
 from collections.abc import Sequence
 
@@ -14,11 +14,14 @@ from lab.service.lab import Lab
 
 
 @click.group(invoke_without_command=True)
-@click.option("--owner", metavar="NAME", help="Show the runs of one owner only, at their places; '' is nobody's.")
+@click.option("--owner", metavar="NAME", help="Show only the runs of one owner; '' shows runs without an owner.")
 @json_flag
 @click.pass_context
 def queue(context: click.Context, owner: str | None, as_json: bool) -> None:
-    """List the running and queued runs in their order: by priority, and among equals owners take turns."""
+    """List the running and queued runs in queue order.
+
+    The order is by priority; runs of equal priority take turns by owner.
+    """
     if context.invoked_subcommand is None:
         _print_queue(context.obj.store.queue.list(), as_json, owner=owner)
 
@@ -29,7 +32,7 @@ def queue(context: click.Context, owner: str | None, as_json: bool) -> None:
 @json_flag
 @click.pass_obj
 def move(lab: Lab, run: str, where: str, as_json: bool) -> None:
-    """Move a queued RUN to the front or the back of the queue, or up or down by one place."""
+    """Move a queued RUN to the front or the back of the queue, or one place up or down."""
     lab.settings.require_writable()
     _print_queue(lab.store.queue.move(lab.store.runs.resolve(run).id, Move(where)), as_json)
 
@@ -40,7 +43,7 @@ def move(lab: Lab, run: str, where: str, as_json: bool) -> None:
 @json_flag
 @click.pass_obj
 def priority(lab: Lab, run: str, value: int, as_json: bool) -> None:
-    """Give a RUN another PRIORITY, the highest first. A negative one stands behind --, as in: priority RUN -- -1."""
+    """Change the PRIORITY of RUN; the highest runs first. Write a negative one after --, as in: priority RUN -- -1."""
     lab.settings.require_writable()
     lab.store.queue.prioritize(lab.store.runs.resolve(run).id, value)
     _print_queue(lab.store.queue.list(), as_json)
@@ -51,7 +54,7 @@ def priority(lab: Lab, run: str, value: int, as_json: bool) -> None:
 @json_flag
 @click.pass_obj
 def stop_all(lab: Lab, yes: bool, as_json: bool) -> None:
-    """Stop all running and queued runs; weights of finished epochs stay saved, and `resume` continues them."""
+    """Stop all running and queued runs; the weights of finished epochs stay saved, and `resume` continues the runs."""
     lab.settings.require_writable()
     live = len(lab.store.queue.list())
     if live and not (yes or as_json or click.confirm(f"Stop {plural(live, 'run')}?")):

@@ -1,4 +1,4 @@
-"""`repeat`: the settings of a run with other seeds, or on the folds of a cross-validation."""
+"""`repeat`: train the settings of a run with other seeds, or on the folds of a cross-validation."""
 
 import click
 
@@ -20,13 +20,13 @@ from lab.spread import format_result
     "--seeds",
     type=int,
     metavar="N",
-    help=f"How many seeds there shall be in all. [default: {USUAL_SEEDS}; of folds, one]",
+    help=f"Total number of seeds, including those already trained. [default: {USUAL_SEEDS}; with --folds, 1]",
 )
 @click.option(
     "--folds",
     default=0,
     metavar="K",
-    help="Divide the training images into K folds and hold out each once, with every seed.",
+    help="Divide the training images into K folds and hold out each fold once, for every seed.",
 )
 @click.option("--detach", is_flag=True, help="Queue the runs and return; a background worker trains them.")
 @asking_options
@@ -42,9 +42,9 @@ def repeat(
     asked: Asked,
     as_json: bool,
 ) -> None:
-    """Train the settings of RUN with other seeds, until there are N seeds of them, or on each of K folds.
+    """Train the settings of RUN with further seeds, up to N in all, or on each of K folds.
 
-    What is there already is not trained again. Ctrl-C stops the run that is being trained; the others stay queued.
+    Stored runs are not trained again. Ctrl-C stops the run in training; the others stay queued.
     """
     repeats = lab.repeating.fill(lab.store.runs.resolve(run), seeds=seeds, folds=folds or None, **asked._asdict())
     if any(one.state.live for one in repeats.runs):
@@ -70,5 +70,5 @@ def repeat(
 
 
 def _which(run: RunRecord) -> dict[str, int]:
-    """Return the seed of a run, and its fold where it is one."""
+    """Return the seed of a run, and its fold if it has one."""
     return {"seed": run.config.seed} | ({"fold": run.config.fold} if run.config.folds else {})

@@ -1,4 +1,4 @@
-"""`report-table`: a report's experiments with the results it printed and those that this lab measured."""
+"""`report-table`: a report's experiments with the results it printed and those measured by this lab."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ def report_table(lab: Lab, report: str, as_json: bool) -> None:
         print_json({"report": known[report.lower()], "title": title, "experiments": [_as_dict(row) for row in rows]})
         return
     table = report_cells(rows)
-    columns = table.columns[:-1]  # the mistakes are sentences: `--json` has them
+    columns = table.columns[:-1]  # the mistakes are sentences, too long for a table; `--json` has them
     numbers = [name for name in columns if name not in ("experiment", "network")]
     cells = [[shown(c, column=n) for c, n in zip(row, columns)] for row in table.rows]
     print_table(columns, cells, right=numbers)

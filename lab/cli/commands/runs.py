@@ -1,4 +1,4 @@
-"""`runs` and `show`: the list of runs, and one of them."""
+"""`runs` and `show`: the list of runs, and one run."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,25 +14,29 @@ from lab.runs.records import RunRecord, Series
 from lab.service.lab import Lab
 from lab.service.lineage import FORK_STATES, change_words, changed_settings, origin_of, origin_words
 
-MOST = 1_000_000  # runs listed at once
+MOST = 1_000_000  # the highest --limit
 
 
 @click.command()
-@click.option("--filter", "where", default="", metavar="SEARCH", help='Such as "arch:lenet* lr<0.01 state:finished".')
+@click.option(
+    "--filter", "where", default="", metavar="SEARCH", help='A search such as "arch:lenet* lr<0.01 state:finished".'
+)
 @click.option(
     "--sort",
     "order",
     default="-created",
     show_default=True,
     metavar="KEY",
-    help="A key of the search, or outcome; -KEY is highest first.",
+    help="A key of the search, or outcome; -KEY sorts in descending order.",
 )
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, MOST), help="At most this many.")
-@click.option("--examples", is_flag=True, help="List the example runs that ship with the lab instead of one's own.")
+@click.option(
+    "--limit", default=20, show_default=True, type=click.IntRange(1, MOST), help="The largest number of runs to list."
+)
+@click.option("--examples", is_flag=True, help="List the example runs that ship with the lab instead of your own.")
 @json_flag
 @click.pass_obj
 def runs(lab: Lab, where: str, order: str, limit: int, examples: bool, as_json: bool) -> None:
-    """List the runs, newest first; the search is that of the Runs page."""
+    """List the runs, newest first; --filter takes the search of the Runs page."""
     store = lab.examples.store if examples else lab.store
     found, total = store.runs.page(where=where, order=order, limit=limit)
     warn(lab)
@@ -65,15 +69,15 @@ def runs(lab: Lab, where: str, order: str, limit: int, examples: bool, as_json: 
 
 
 def warn(lab: Lab) -> None:
-    """Say on standard error what is wrong with the database's file: a list may lack runs without showing it."""
+    """Print warnings about the database file on standard error, because a list may silently lack runs."""
     for warning in lab.store.integrity.warnings():
         click.echo(f"Warning: {warning}", err=True)
 
 
 def epoch_rows(points: Mapping[str, Series]) -> list[dict[str, Any]]:
-    """Return one row of metrics for every step at which an epoch's metrics were taken.
+    """Return one row of metrics for every step at which an epoch's metrics were recorded.
 
-    The learning rate is also recorded wherever it changes; between evaluations that makes no row.
+    The learning rate is also recorded whenever it changes, but that makes no row between evaluations.
     """
     known = [points[metric.id] for metric in list_epoch_metrics() if metric.id in points]
     evaluated = {step for series in known if series.name != LEARNING_RATE.id for step in series.step.tolist()}
@@ -87,7 +91,7 @@ def epoch_rows(points: Mapping[str, Series]) -> list[dict[str, Any]]:
 
 @click.command()
 @click.argument("run")
-@click.option("--metrics", is_flag=True, help="Add loss and accuracy of every step.")
+@click.option("--metrics", is_flag=True, help="With --json, add the metrics recorded at every step.")
 @json_flag
 @click.pass_obj
 def show(lab: Lab, run: str, metrics: bool, as_json: bool) -> None:
@@ -120,7 +124,7 @@ def show(lab: Lab, run: str, metrics: bool, as_json: bool) -> None:
 
 
 def _origin(run: RunRecord, above: RunRecord | None) -> dict[str, Any] | None:
-    """Return where a run came from as JSON, None for one that began by itself; above: that run, None where it is gone."""
+    """Return the origin of a run as JSON, None if it has none. above: its parent run, None if not in this lab."""
     origin = origin_of(run)
     if origin is None:
         return None
@@ -135,7 +139,7 @@ def _origin(run: RunRecord, above: RunRecord | None) -> dict[str, Any] | None:
 
 
 def _relatives(run: RunRecord, above: RunRecord | None, below: Sequence[RunRecord]) -> list[str]:
-    """Return lines that name the run that this one came from, and those that came from it."""
+    """Return lines that name a run's parent and its children."""
     lines = []
     origin = origin_of(run)
     if origin is not None:
@@ -175,7 +179,7 @@ def _show_text(run: RunRecord, rows: list[dict[str, Any]], files: int, relatives
 
 
 def _headline_line(run: RunRecord) -> str:
-    """Return the accuracy of the selected weights with its epoch, and that of the last epoch where it is another."""
+    """Return the accuracy of the selected weights with their epoch, and how the run ended."""
     words = run.headline_text or "not tested yet"
     if run.headline.saved:
         words += "; predict, evaluate, Draw and exports use these weights"

@@ -1,4 +1,4 @@
-"""`serve`: start the server of the pages in this process, for this machine or for all of its networks."""
+"""`serve`: run the web server of the pages in this process, for this machine only or for all of its networks."""
 
 import errno
 import os
@@ -24,22 +24,22 @@ _LOOPBACK = ("localhost", "127.0.0.1")
     show_default=True,
     help=f"Address to listen on; {EVERY_NETWORK[0]} opens the lab to every network of this machine.",
 )
-@click.option("--port", type=click.IntRange(0, 65535), help="Port; by default 8501, or the next one that is free.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port; by default 8501, or the next free one.")
 @click.option(
     "--allow",
     "names",
     metavar="NAME",
     multiple=True,
-    help="Another name under which the lab is reached, such as lab.example; can be repeated.",
+    help="Another host name of the lab, such as lab.example; can be given several times.",
 )
 @click.option("--browser/--no-browser", default=True, help="Open the lab in this machine's browser.")
 @json_flag
 @click.pass_obj
 def serve(lab: Lab, host: str, port: int | None, names: tuple[str, ...], browser: bool, as_json: bool) -> None:
-    """Start the lab's pages, and open them in the browser.
+    """Serve the lab's pages, and open them in the browser.
 
-    Whoever can reach the lab can train and delete runs; `--read-only` before the command lets everybody only look.
-    Ctrl-C ends the server; what is in training goes on.
+    Anyone who can reach the lab can train and delete runs; with `--read-only` before the command they can only look.
+    Ctrl-C stops the server; runs in training continue.
     """
     if not (CHECKOUT / ".streamlit" / "config.toml").is_file():
         raise LabError(
@@ -53,22 +53,22 @@ def serve(lab: Lab, host: str, port: int | None, names: tuple[str, ...], browser
     words += ["--logger.hideWelcomeMessage", "true"]  # `pages.server.announce` says more
     environment = {**os.environ, **lab.settings.environment(), ANNOUNCE: "json" if as_json else "text"}
     environment[BROWSER] = "1" if browser else ""
-    if os.name == "nt":  # where `exec` gives the prompt back at once
+    if os.name == "nt":  # on Windows `exec` returns to the prompt immediately
         sys.exit(subprocess.call(words, env=environment))
-    os.execve(sys.executable, words, environment)  # noqa: S606  there is nothing to quote
+    os.execve(sys.executable, words, environment)  # noqa: S606  no shell, so nothing to quote
 
 
 def allowed_hosts(host: str, names: tuple[str, ...]) -> list[str]:
-    """Return the host names that requests may carry: this machine's own addresses are among them where all are listened on.
+    """Return the host names allowed in requests, including this machine's addresses if the server listens on all.
 
-    An address in numbers is nobody else's name, so that another site cannot point its own at it (DNS rebinding).
+    Numeric addresses are safe to allow: DNS rebinding needs a host name that another site controls.
     """
     own = _own_addresses() if host in EVERY_NETWORK else [host]
     return list(dict.fromkeys([*_LOOPBACK, *own, *names]))
 
 
 def _own_addresses() -> list[str]:
-    """Return the IPv4 addresses of this machine and its name in the local network."""
+    """Return the IPv4 addresses of this machine and its host name."""
     found = [
         entry.address
         for entries in psutil.net_if_addrs().values()
@@ -79,12 +79,12 @@ def _own_addresses() -> list[str]:
 
 
 def _check_address(host: str, port: int) -> None:
-    """Raise `InputError` where nothing can listen on an address. port: 0 for any."""
+    """Raise `InputError` if the server cannot listen on an address. port: 0 for any port."""
     try:
         family, kind, protocol, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as probe:
             if os.name != "nt":
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server: a port just left is free
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does, for ports just closed
             probe.bind(place)
     except OSError as error:
         raise InputError(_refusal(host, port, error)) from error
@@ -92,7 +92,10 @@ def _check_address(host: str, port: int) -> None:
 
 def _refusal(host: str, port: int, error: OSError) -> str:
     if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
-        return f"--host {host} is no address of this machine: use 127.0.0.1 or {EVERY_NETWORK[0]}, or one that `ip address` lists."
+        return (
+            f"--host {host} is not an address of this machine: use 127.0.0.1, {EVERY_NETWORK[0]}, or an address that "
+            "`ip address` lists."
+        )
     if error.errno == errno.EADDRINUSE:
-        return f"Port {port} of {host} is in use: choose another with --port, or leave it out for the next free one."
-    return f"Port {port} of {host} cannot be listened on ({error.strerror}): choose another with --port, above 1023."
+        return f"Port {port} of {host} is in use: choose another with --port, or omit --port for the next free one."
+    return f"Cannot listen on port {port} of {host} ({error.strerror}): choose another with --port, above 1023."

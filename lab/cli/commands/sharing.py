@@ -1,4 +1,4 @@
-"""`export` and `import`."""
+"""`export` and `import`: write runs to a file, and read the runs of a bundle."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,14 +25,14 @@ from lab.user_files import require_file
     "--out",
     required=True,
     type=click.Path(path_type=Path),
-    help="File to write; an existing one is replaced. One that ends in .zip holds all files of the export.",
+    help="File to write; an existing file is replaced. A name ending in .zip writes all files into one zip.",
 )
 @json_flag
 @click.pass_obj
 def export(lab: Lab, runs: tuple[str, ...], format: str, out: Path, as_json: bool) -> None:
     """Export RUNS to a file in one of the formats.
 
-    Bundle, HTML report, metrics, table, weights, ONNX, TensorBoard events or code.
+    They are bundle, HTML report, metrics, table, weights, ONNX, TensorBoard events and code.
     """
     chosen = get_format(format)
     records = [lab.store.runs.resolve(run) for run in runs]
@@ -46,7 +46,7 @@ def export(lab: Lab, runs: tuple[str, ...], format: str, out: Path, as_json: boo
 
 
 def _lines(written: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield a line a file; of a package with many modules, one for all of it."""
+    """Yield one line per file, and a single line for all modules of a package."""
     main, *others = written
     yield f"{main['path']}  {main['bytes']:,} bytes"
     package = [file for file in others if file["path"].endswith(".py")]
@@ -59,9 +59,9 @@ def _lines(written: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def write_files(files: Mapping[str, bytes], format: ExportFormat, out: Path) -> list[dict[str, Any]]:
-    """Write an export to `out` (for a format that is a folder: below it) and return paths and sizes.
+    """Write an export to `out` (below it, for a format that is a folder), and return paths and sizes.
 
-    A name that ends in .zip is one zip of all files, as the page offers it: nobody means a folder of that name.
+    If the name ends in .zip, all files are written into one zip, as on the page.
     """
     if out.suffix.lower() == ".zip" and format.suffix != ".zip":
         files = {"": zip_files(files, format, stem=out.stem)}
@@ -73,7 +73,7 @@ def write_files(files: Mapping[str, bytes], format: ExportFormat, out: Path) -> 
         elif "/" in ending:
             path = out.parent / ending
         else:
-            # Only the format's own suffix is removed: lr-0.1 and lr-0.01 must not share one model card.
+            # Only the format's own suffix is removed: lr-0.1 and lr-0.01 must not share a model card.
             path = out.with_name(out.name.removesuffix(format.suffix) + ending) if ending else out
         write_file(path, data)
         written.append({"path": str(path), "bytes": len(data)})

@@ -1,4 +1,4 @@
-"""`summary`: a network's layers, counted without its weights."""
+"""`summary`: print a network's layers, counted without allocating its weights."""
 
 import click
 import torch
@@ -20,21 +20,21 @@ from lab.inspection.summary import summarize
     show_default=True,
     type=click.IntRange(1, 65_536),
     metavar="N",
-    help="Batch size that mult-adds and memory are counted for.",
+    help="Batch size for which mult-adds and memory are counted.",
 )
 @click.option(
     "--input-size",
     default="auto",
     show_default=True,
     metavar="|".join(INPUT_SIZES),
-    help="Side of the square the images are resized to; auto is the network's own.",
+    help="Side of the square to which images are resized; auto uses the network's default.",
 )
 @click.option(
     "--arch-option",
     "options",
     multiple=True,
     metavar="NAME=VALUE",
-    help="An option of the network, as `architectures` lists them; can be given several times.",
+    help="An option of the network (see `architectures`); can be given several times.",
 )
 @click.option(
     "--classes",
@@ -49,7 +49,7 @@ from lab.inspection.summary import summarize
     default=RunConfig().dataset,
     show_default=True,
     metavar="ID",
-    help="Data set whose image size and channels are counted for.",
+    help="Data set whose image size and channels are used.",
 )
 @json_flag
 def summary(
@@ -57,13 +57,13 @@ def summary(
 ) -> None:
     """Print a network's layers, parameters, mult-adds and memory.
 
-    The numbers are counted as torchinfo counts them.
+    They are counted as in torchinfo.
     """
     entry = get_architecture(arch)
     spec = get_dataset_spec(dataset)
     resolve_input_size(entry, input_size, image_size=spec.image_size)
     chosen = check_options(entry, dict(parse_option(text) for text in options))
-    with torch.device("meta"):  # counting needs no weights
+    with torch.device("meta"):  # no memory is allocated for the weights
         network = build_network(
             arch,
             classes=classes,

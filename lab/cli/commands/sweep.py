@@ -1,4 +1,4 @@
-"""`sweep`: make a study of many runs, watch it, hold it, extend it."""
+"""`sweep`: create, show, control, extend and export sweeps."""
 
 import json
 import sys
@@ -30,12 +30,12 @@ MOST_SPEC = 1 << 20  # bytes
 
 @click.group()
 def sweep() -> None:
-    """Search settings with many runs that pause early and go on when they are among the best."""
+    """Search settings with many runs that pause early and continue if they are among the best."""
 
 
 @sweep.command()
 @click.argument("spec", metavar="[SPEC.json]", required=False)
-@click.option("--preset", metavar="ID", help=f"A study of the reports instead of SPEC: {', '.join(SWEEP_PRESETS)}.")
+@click.option("--preset", metavar="ID", help=f"A study from the reports instead of SPEC: {', '.join(SWEEP_PRESETS)}.")
 @click.option("--wait", is_flag=True, help="Wait until the sweep has ended; Ctrl-C pauses it.")
 @asking_options
 @json_flag
@@ -49,7 +49,7 @@ def create(
     asked: Asked,
     as_json: bool,
 ) -> None:
-    """Make a sweep of SPEC.json (- reads standard input); a background worker trains its trials."""
+    """Create a sweep from SPEC.json (- reads standard input); a background worker trains its trials."""
     if (spec is None) == (preset is None):
         raise click.UsageError("Give either SPEC.json, or --preset with the id of a study.")
     given = get_sweep_preset(preset).spec() if preset is not None else read_json(str(spec))
@@ -90,7 +90,7 @@ def list_sweeps(lab: Lab, as_json: bool) -> None:
 @json_flag
 @click.pass_obj
 def show(lab: Lab, sweep: str, as_json: bool) -> None:
-    """Show a sweep: its counts, its best trial, and every trial with what was decided. SWEEP is an id or a name."""
+    """Show a sweep: its counts, its best trial, and every trial with its decision. SWEEP is an id or a name."""
     view = lab.sweeps.show(lab.sweeps.resolve(sweep).id)
     if as_json:
         print_json(as_dict(view))
@@ -110,22 +110,22 @@ def _control(name: str, act: Callable[[Lab, str], SweepView], help: str) -> None
         _print_short(view, as_json)
 
 
-_control("pause", lambda lab, one: lab.sweeps.pause(one), "Pause a sweep and its trial; `sweep resume` goes on.")
-_control("resume", lambda lab, one: lab.sweeps.resume(one), "Go on with a paused or stopped sweep.")
+_control("pause", lambda lab, one: lab.sweeps.pause(one), "Pause a sweep and its trial; `sweep resume` continues it.")
+_control("resume", lambda lab, one: lab.sweeps.resume(one), "Resume a paused or stopped sweep.")
 _control(
-    "stop", lambda lab, one: lab.sweeps.stop(one), "End a sweep: no trial begins any more, and the best is tested."
+    "stop", lambda lab, one: lab.sweeps.stop(one), "Stop a sweep: no further trial starts, and the best one is tested."
 )
 
 
 @sweep.command()
 @click.argument("sweep")
-@click.option("--trials", type=int, metavar="N", help="So many trials more.")
-@click.option("--minutes", type=float, metavar="M", help="So many minutes of computing more.")
-@click.option("--space", metavar="SPACE.json", help="Another space, as SPEC has it (- reads standard input).")
+@click.option("--trials", type=int, metavar="N", help="Number of trials to add.")
+@click.option("--minutes", type=float, metavar="M", help="Minutes of computing time to add.")
+@click.option("--space", metavar="SPACE.json", help="A new search space, as in SPEC (- reads standard input).")
 @json_flag
 @click.pass_obj
 def extend(lab: Lab, sweep: str, trials: int | None, minutes: float | None, space: str | None, as_json: bool) -> None:
-    """Add trials or minutes to a sweep, or replace its space; a finished one goes on."""
+    """Add trials or minutes to a sweep, or replace its search space; a finished sweep continues."""
     if trials is None and minutes is None and space is None:
         raise click.UsageError("There is nothing to extend by: give --trials, --minutes or --space.")
     other = None if space is None else read_space(read_json(space))
@@ -140,7 +140,7 @@ def extend(lab: Lab, sweep: str, trials: int | None, minutes: float | None, spac
 @json_flag
 @click.pass_obj
 def adopt(lab: Lab, sweep: str, runs: tuple[str, ...], as_json: bool) -> None:
-    """Take old RUNS (default: all that fit) into a sweep as history, which costs nothing."""
+    """Add stored RUNS (default: all that fit) to a sweep as trials that cost no computing time."""
     given = [lab.store.runs.resolve(run) for run in runs] or None
     view, count = lab.sweeps.adopt(lab.sweeps.resolve(sweep).id, given)
     if as_json:
@@ -153,12 +153,12 @@ def adopt(lab: Lab, sweep: str, runs: tuple[str, ...], as_json: bool) -> None:
 @click.argument("sweep")
 @click.option("--format", "format_id", default="csv", show_default=True, metavar="ID", help=", ".join(SWEEP_FORMATS))
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="The file to write; by default the sweep's id in this folder."
+    "--out", type=click.Path(path_type=Path), help="File to write; by default named by the sweep's id, in this folder."
 )
 @json_flag
 @click.pass_obj
 def export(lab: Lab, sweep: str, format_id: str, out: Path | None, as_json: bool) -> None:
-    """Write a sweep's trials to a file: a table, or a journal that Optuna Dashboard opens."""
+    """Export a sweep's trials to a file: a table, or a journal that Optuna Dashboard opens."""
     format = get_sweep_format(format_id)
     view = lab.sweeps.show(lab.sweeps.resolve(sweep).id)
     if view.sweep.spec is None:
@@ -173,7 +173,7 @@ def export(lab: Lab, sweep: str, format_id: str, out: Path | None, as_json: bool
 
 
 def read_json(place: str) -> Any:
-    """Return the JSON of a file, or of standard input for "-". Raises `InputError`."""
+    """Return the JSON of a file, or of standard input for "-". Raises `InputError` if it cannot be read as JSON."""
     try:
         if place == "-":
             text = sys.stdin.read(MOST_SPEC + 1)
@@ -199,7 +199,7 @@ def read_json(place: str) -> Any:
 
 
 def follow(lab: Lab, view: SweepView, *, quiet: bool) -> SweepView:
-    """Wait until a sweep runs no more, saying each new decision; Ctrl-C pauses it."""
+    """Wait until a sweep is no longer running, printing each new decision; Ctrl-C pauses it."""
     said: dict[int, str] = {}
     starting = Starting(lab, lambda text: None if quiet else click.echo(text, err=True))
     while True:
@@ -214,12 +214,12 @@ def follow(lab: Lab, view: SweepView, *, quiet: bool) -> SweepView:
             time.sleep(POLL_S)
             view = lab.sweeps.show(view.sweep.id)
         except KeyboardInterrupt:
-            click.echo("Pausing the sweep; `sweep resume` goes on.", err=True)
+            click.echo("Pausing the sweep; `sweep resume` continues it.", err=True)
             view = lab.sweeps.pause(view.sweep.id)
 
 
 def listed(record: SweepRecord) -> dict[str, Any]:
-    """Return one sweep of a list as JSON answers show it."""
+    """Return one sweep of a list as a JSON object."""
     if record.spec is None:
         return {"sweep": record.id, "state": "unreadable", "problem": record.problem}
     return {
@@ -235,7 +235,7 @@ def listed(record: SweepRecord) -> dict[str, Any]:
 
 
 def as_dict(view: SweepView) -> dict[str, Any]:
-    """Return a sweep as `sweep show --json` prints it: the keys that scripts rely on."""
+    """Return a sweep as `sweep show --json` prints it; scripts rely on its keys."""
     counts, best = view.counts, view.best
     found: dict[str, Any] = {
         "sweep": view.sweep.id,

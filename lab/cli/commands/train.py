@@ -1,4 +1,4 @@
-"""`train`: queue a run (or find it), and follow it to its end."""
+"""`train`: queue a run (or find the stored one), and follow it to its end."""
 
 import sys
 import time
@@ -21,14 +21,14 @@ from lab.service.lab import Lab
 from lab.service.submissions import Submission
 
 POLL_S = 0.25
-ENSURE_S = 5.0  # a worker that was just started needs this long before it can be missed
+ENSURE_S = 5.0  # a worker just started may take this long to register
 
 
 @click.command(context_settings={"show_default": False})
 @click.option("--preset", metavar="ID", help=f"Start from the settings of a preset: {', '.join(PRESETS)}.")
 @click.option("--name", default="", help="A name for the run.")
 @click.option("--tag", "tags", multiple=True, help="A tag for the run; can be given several times.")
-@click.option("--no-cache", is_flag=True, help="Train again even if the store has a run of these settings.")
+@click.option("--no-cache", is_flag=True, help="Train again even if the store has a run with these settings.")
 @click.option("--detach", is_flag=True, help="Queue the run and return; a background worker trains it.")
 @asking_options
 @config_options
@@ -46,10 +46,10 @@ def train(
     as_json: bool,
     **flags: Any,
 ) -> None:
-    """Train a network, or return the stored run of the same settings.
+    """Train a network, or return the stored run with the same settings.
 
-    A background worker trains the run. With --detach the command returns at once; otherwise Ctrl-C stops the run and
-    saves its weights.
+    A background worker trains the run. With --detach the command returns immediately; otherwise Ctrl-C stops the run
+    and saves its weights.
     """
     config = build_config(preset, flags)
     tags = tags or ((f"report-{get_preset(preset).report.lower()}",) if preset else ())
@@ -64,7 +64,7 @@ def train(
 
 
 def answer(lab: Lab, submission: Submission, *, detach: bool, as_json: bool) -> None:
-    """Follow the run that was asked for unless it is to go on in the background, print it, and exit with 1 if it failed."""
+    """Follow the submitted run (unless `detach`), print it, and exit with 1 if it failed."""
     run = submission.run
     if not detach and run.state.live:
         run = follow(lab, run, quiet=as_json)
@@ -80,7 +80,7 @@ def answer(lab: Lab, submission: Submission, *, detach: bool, as_json: bool) -> 
 
 
 def result(run: RunRecord, *, cached: bool) -> dict[str, Any]:
-    """Return the JSON answer: the keys that scripts rely on. Accuracies and loss belong to the weights of `epoch`."""
+    """Return the JSON answer, whose keys scripts rely on. Accuracies and loss are those of the weights of `epoch`."""
     headline = run.headline
     return {
         "run": run.id,
@@ -102,16 +102,16 @@ def result(run: RunRecord, *, cached: bool) -> dict[str, Any]:
 
 
 def follow(lab: Lab, run: RunRecord, *, quiet: bool) -> RunRecord:
-    """Wait until the run has ended, with a progress bar on a terminal; the first Ctrl-C stops it and saves its weights."""
+    """Wait until the run has ended, showing a progress bar on a terminal; Ctrl-C stops it and saves its weights."""
     console = Console(stderr=True, quiet=quiet)
     printed: set[str] = set()
-    outage = Outage(say=lambda text: console.print(text, markup=False))  # said once, not at every poll
+    outage = Outage(say=lambda text: console.print(text, markup=False))  # reports once, not at every poll
     starting = Starting(lab, lambda text: console.print(text, markup=False, highlight=False, soft_wrap=True))
     helped = -ENSURE_S
     with build_bar(console) as bar:
         task = bar.add_task("queued", total=1, left="")
         while run.state.live:
-            try:  # around all of it: a Ctrl-C while the bar is drawn must stop the run as well
+            try:  # around the whole body: a Ctrl-C while the bar is drawn must also stop the run
                 if time.monotonic() - helped > ENSURE_S:
                     starting.ensure()
                     helped = time.monotonic()
@@ -128,7 +128,7 @@ def follow(lab: Lab, run: RunRecord, *, quiet: bool) -> RunRecord:
 
 
 def build_bar(console: Console) -> Progress:
-    """Return the bar, which shows nothing where there is no terminal; in 80 columns the time left is still to be read."""
+    """Return the progress bar: silent without a terminal, and narrow enough to show the time left in 80 columns."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=20),
@@ -150,7 +150,7 @@ def _stop(lab: Lab, run: RunRecord, console: Console) -> RunRecord:
     console.print("Stopping after this step; the weights will be saved.", markup=False)
     try:
         return lab.submissions.control(run.id, RunRequest.STOP)
-    except RunStateError:  # it ended while the key was pressed
+    except RunStateError:  # it ended in the meantime
         return lab.store.runs.get(run.id)
 
 
@@ -171,7 +171,8 @@ def _print_run(run: RunRecord, *, cached: bool) -> None:
     click.echo(f"Run {run.id} {what}: {run.reason}" if run.reason else f"Run {run.id} {what}.")
     if cached and run.finished_at:
         click.echo(
-            f"It was trained on {format_moment(run.finished_at)}, {format_duration(run.seconds)}; --no-cache trains it again."
+            f"It was trained on {format_moment(run.finished_at)} in {format_duration(run.seconds)}; "
+            "--no-cache trains it again."
         )
     for line in () if run.state.live else finding_lines(run):
         click.echo(line)

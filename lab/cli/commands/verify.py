@@ -1,4 +1,4 @@
-"""`verify`: checksums of stored runs and files."""
+"""`verify`: verify the checksums of stored runs and files."""
 
 import sys
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""`worker`: train what is queued, in the foreground, for the lab of this machine or for one that it joins."""
+"""`worker`: train queued runs in the foreground, for the lab of this machine or for one that it joins."""
 
 import sys
 from typing import NoReturn
@@ -18,34 +18,34 @@ from lab.worker.supervisor.slots import count_slots
 
 
 @click.command()
-@click.option("--run", metavar="RUN", help="Train only this queued run, in this process, and end.")
+@click.option("--run", metavar="RUN", help="Train only this queued run, in this process, and exit.")
 @click.option(
     "--join",
     "lab_token",
     metavar="TOKEN",
-    help="Train for the lab of this token (`machines token` there) until it is ended; - reads it from standard input.",
+    help="Train for the lab of this token (from `machines token` there) until interrupted; - reads standard input.",
 )
 @json_flag
 @click.pass_obj
 def worker(lab: Lab, run: str | None, lab_token: str | None, as_json: bool) -> None:
     """Run the worker in the foreground until the queue has been empty for some minutes.
 
-    It starts one worker a slot (LAB_SLOTS). A lab has one supervisor at a time. With --run the exit code is 75 where the
-    run was given back before its end, for a later worker.
+    It starts one worker per slot (LAB_SLOTS). A lab has one supervisor at a time. With --run the exit code is 75 if the
+    run was returned to the queue before its end, for a later worker.
     """
     lab.settings.require_writable()
     if run is not None:
         _end(load("lab.worker.single:main")(lab, lab.store.runs.resolve(run).id), as_json)
-    lab.settings.make_home()  # private, before a lock is put there
+    lab.settings.make_home()  # with private permissions, before the lock file is created in it
     settings = _joined(lab, lab_token) if lab_token else lab.settings
     if is_running(settings):
         raise LabError(
-            f"A worker is running already (it holds {lock_path(settings)}): queue runs with `train --detach` and it "
+            f"A worker is already running (it holds {lock_path(settings)}): queue runs with `train --detach` and it "
             "will train them, or stop it first."
         )
     if lab_token and not as_json:
         click.echo(
-            f"This machine trains for the lab now, with {plural(count_slots(settings), 'slot')}. Ctrl-C ends it."
+            f"This machine now trains for the lab with {plural(count_slots(settings), 'slot')}. Ctrl-C stops it."
         )
     _end(supervise(settings, warm=bool(lab_token)), as_json)
 
