@@ -255,7 +255,7 @@ def test_what_would_leak_images_or_change_shapes_is_refused(lab: Lab) -> None:
         ({"seed": 1}, "seed is 1, but it must stay 0 in a fork: validation images would be among those already"),
         ({"epochs": 1}, "epochs is 1, but a fork after epoch 1 counts from the start .*: set it to 2 or more"),
         ({"max_steps": 2}, "max_steps is 2, but epoch 1 ends at step 2: set it above that, or to 0"),
-        ({"input_size": "64"}, "input_size is '64', with which the weights have other shapes"),
+        ({"input_size": "64"}, "input_size is '64', which gives the weights other shapes"),
     )
     for changes, said in refused:
         with pytest.raises(ConfigError, match=said):
@@ -267,7 +267,7 @@ def test_what_would_leak_images_or_change_shapes_is_refused(lab: Lab) -> None:
 def test_only_whole_saved_epochs_are_gone_on_from(lab: Lab) -> None:
     cut = train(lab, SMALL.replace(epochs=3, max_steps=3))
     assert [point.epoch for point in list_fork_points(lab.store, cut)] == [1]
-    with pytest.raises(InputError, match=r"Epoch 2 of run lenet5 was not saved as a whole: choose one of 1\."):
+    with pytest.raises(InputError, match=r"Run lenet5 has no weights saved at the end of epoch 2: choose one of 1\."):
         find_fork_point(lab.store, cut, 2)
     with pytest.raises(ConfigError, match=r"fork_of is .* but a fork needs fork_epoch too"):
         lab.validation.resolve(SMALL.replace(fork_of=cut.id))
