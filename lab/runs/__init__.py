@@ -2,7 +2,7 @@
 
 **Parts.** `RunStore` is composed of parts that share one `StoreContext` (database and clock): `store.runs` looks runs
 up, `.queue` submits and orders them, `.leases` decides who may write. `.points`, `.files`, `.history`, `.results` and
-`.findings` hold what a run produces, `.edits` and `.removal` are the actions of people; then come `.imports`,
+`.findings` hold what a run produces, `.edits` and `.removal` are actions of users; then come `.imports`,
 `.sketches` and `.integrity`.
 
 **Checksums.** Every change of a run's row reads the row under a lock, verifies its checksum, writes, and renews it

@@ -72,7 +72,7 @@ class ArtifactStore:
 
     @property
     def shown(self) -> str:
-        """The location as shown to people: without a password."""
+        """The location as shown to users: without a password."""
         return self.url.rpartition("@")[2]
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""Edits by people: name, note, tags and pin of a run, each checked before it is stored."""
+"""Edits by users: name, note, tags and pin of a run, each checked before it is stored."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -16,11 +16,11 @@ NAME_LIMIT = 200
 NOTE_LIMIT = 20_000
 TAG_LIMIT = 60
 TAGS_LIMIT = 200  # of one run; the limit of a bundle is the same
-MOST_PRIORITY = 1_000  # set by people; moves in the queue may exceed it in both directions
+MOST_PRIORITY = 1_000  # set by users; moves in the queue may exceed it in both directions
 
 
 class Edits:
-    """`RunStore.edits`: changes to a run by people."""
+    """`RunStore.edits`: changes to a run by users."""
 
     def __init__(self, context: StoreContext) -> None:
         self.context = context
@@ -68,7 +68,7 @@ def checked_owner(owner: str) -> str:
 
 
 def checked_priority(priority: int) -> int:
-    """Return a priority within the range that people may set, or raise `TextError`."""
+    """Return a priority within the range that users may set, or raise `TextError`."""
     if isinstance(priority, bool) or not isinstance(priority, int) or not abs(priority) <= MOST_PRIORITY:
         raise TextError(
             f"The priority is {str(priority)[:40]}, but it must be a whole number from -{MOST_PRIORITY:,} to "

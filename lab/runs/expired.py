@@ -22,7 +22,7 @@ _REASON = "The process that trained it ended unexpectedly; resume continues from
 
 
 def mark_expired(connection: Connection, moment: Moment) -> list[str]:
-    """Mark the runs whose owner is lost as interrupted, or as their pending request demands; return their ids.
+    """Mark the runs whose owner is lost as interrupted, or according to their pending request; return their ids.
 
     Runs that an engine trains and runs of joined machines are queued again.
     """

@@ -35,7 +35,7 @@ from lab.runs.throttled_writer import MOST_ROWS, ThrottledWriter
 IMPORTED = "imported"
 IMPORTABLE = ENDS  # states in which a run can be imported
 IMPORT_LEASE_S = (
-    600.0  # renewed with every part, and every minute while files are written: longer than writing one of a gigabyte
+    600.0  # renewed with every part, and every minute while files are written; longer than it takes to write 1 GB
 )
 _RENEW_S = 60.0
 _TOGETHER = 10  # runs listed in one transaction

@@ -100,7 +100,7 @@ class Integrity:
         )
 
     def checksum_older_rows(self) -> tuple[str, ...]:
-        """Compute the checksums of the runs of an older release that prove intact; return a sentence for each other."""
+        """Compute the checksums of an older release's runs that are intact; return a sentence for each damaged one."""
         problems: list[str] = []
         with self.context.database.read() as connection:
             waiting = list(connection.execute(select(runs.c.id).where(runs.c.seal == "")).scalars())

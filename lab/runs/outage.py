@@ -20,7 +20,7 @@ Away: TypeAlias = StoreBusyError | ArtifactsUnreachableError
 
 
 class Place(StrEnum):
-    """What may be unreachable, in the words shown to people."""
+    """What may be unreachable, in the words shown to users."""
 
     STORE = "store"
     FILES = "place of the saved files"

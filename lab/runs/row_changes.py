@@ -54,7 +54,7 @@ def change_row(connection: Connection, row: Row[Any], **values: Any) -> Row[Any]
 
 
 def write_checksum(connection: Connection, row: Row[Any]) -> Row[Any]:
-    """Compute and store the checksum of a row as it is stored now; return the row."""
+    """Store the checksum of a row's current values and return the row."""
     changed = update(runs).where(runs.c.number == row.number).values(seal=row_checksum(row)).returning(*RAW)
     return connection.execute(changed).one()
 

@@ -70,7 +70,7 @@ class RunStore:
     ) -> "RunStore":
         """Open the store at an SQLAlchemy URL; create or migrate it if necessary.
 
-        migrating: False to refuse a store of an older release, as a machine does that only joins a lab. clock: returns
+        migrating: False to refuse a store of an older release, as a machine that only joins a lab does. clock: returns
         seconds since the epoch and replaces the store's own time (`Database.moment`). busy_s: how long a write waits
         for another process. Raises `StoreError`, `StoreVersionError` or `StoreBusyError`.
         """

@@ -42,7 +42,7 @@ def sum_files(rows: Iterable[Row[Any]]) -> str:
 def after_storing(
     connection: Connection, row: Row[Any], ready: Mapping[str, PointColumns], numbers: Mapping[str, int]
 ) -> dict[str, Any]:
-    """Return the column `sums` as of after storing these points; called before, it subtracts those they replace."""
+    """Return the column `sums` with these points added and those they replace subtracted; call it before storing."""
     if row.sums is None or not ready:
         return {}
     sums = dict(decoded(row.sums))

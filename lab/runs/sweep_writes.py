@@ -13,7 +13,7 @@ SWEEP, TRIAL = raw_columns(sweeps), raw_columns(trials)
 
 
 def write_seal(connection: Connection, table: Table, row: Row[Any], this: Any) -> Row[Any]:
-    """Compute and store the checksum of a row as it is stored now; return the row. this: the condition for this row."""
+    """Store the checksum of a row's current values and return the row. this: the condition that selects this row."""
     sealed = update(table).where(this).values(seal=row_checksum(row, table))
     return connection.execute(sealed.returning(*raw_columns(table))).one()
 

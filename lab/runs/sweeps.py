@@ -223,7 +223,7 @@ class StoredSweeps:
             return (connection.execute(paid).scalar_one() or 0.0) >= record.spec.seconds
 
     def write(self, change: SweepChange) -> SweepRecord:
-        """Write one decision. Raises `StaleSweepError` if the sweep or one of its runs has changed since then."""
+        """Write one decision. Raises `StaleSweepError` if the sweep or one of its runs has changed in the meantime."""
         with self.context.database.write() as connection:
             moment = self.context.moment(connection)
             mark_expired(connection, moment)

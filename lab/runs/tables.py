@@ -93,7 +93,7 @@ runs = Table(
     Column("pause_epoch", Integer),  # its sweep pauses it after this epoch; NULL for none
     Column("owner", Text, nullable=False, server_default=""),  # who requested it; "" if unnamed
     Column("priority", Integer, nullable=False, server_default="0"),  # in the queue, highest first
-    Column("executor", String(16), nullable=False, server_default=""),  # "" for the slots of a host
+    Column("executor", String(16), nullable=False, server_default=""),  # id of the engine; "" for a host's slots
     Index("runs_cache", "cache_key", unique=True, sqlite_where=CACHED, postgresql_where=CACHED),
     Index("runs_slot", "host", "slot", unique=True, sqlite_where=IN_SLOT, postgresql_where=IN_SLOT),
     Index("runs_state", "state", "queued_at"),

@@ -147,7 +147,7 @@ def _images(lab: Lab, spec: DatasetSpec) -> tuple[int, int]:
 
 
 def _busy() -> float:
-    """Return the number of processes per core that want to run, including one more: the slowdown of a training."""
+    """Return the number of runnable processes per core, counting one more for a training: its slowdown."""
     waiting = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0  # not on Windows
     return (waiting + 1) / (os.cpu_count() or 1)
 

@@ -90,8 +90,8 @@ def check_fork(config: RunConfig, point: ForkPoint) -> None:
     done = point.epoch * _steps_with(config, point)
     if 0 < config.max_steps <= done:
         raise ConfigError(
-            f"max_steps is {config.max_steps}, but epoch {point.epoch} ends at step {done:,}: set it above that, or to "
-            "0.",
+            f"max_steps is {config.max_steps}, but epoch {point.epoch} ends at step {done:,}: "
+            "set it above that, or to 0.",
             field="max_steps",
         )
 

@@ -68,8 +68,8 @@ def _compile_words(measured: GpuStep, precision: str, steps: int) -> str:
     low, high = (f"{seconds:g}" for seconds in COMPILING_S)
     if pays is None:
         return (
-            f"torch.compile takes {low} to {high} s before the first step; what it saves was not measured for this "
-            "network."
+            f"torch.compile takes {low} to {high} s before the first step; "
+            "what it saves was not measured for this network."
         )
     first, last = (float(f"{number:.2g}") for number in pays)
     compiled = getattr(measured, f"compiled_{precision}")

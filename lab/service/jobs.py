@@ -61,8 +61,8 @@ def _why(run: RunRecord, job: JobRecord | None, config: Executors, *, opened: in
     title = title_of(run.executor)
     if run.executor not in config.ids:
         return (
-            f"waits for {title}, which this lab does not have: add it to executors.toml, or `resume {run.id} --on "
-            "local`"
+            f"waits for {title}, which this lab does not have: "
+            f"add it to executors.toml, or `resume {run.id} --on local`"
         )
     if job is not None and job.closed_at is None and job.executor == run.executor:
         if job.handle:

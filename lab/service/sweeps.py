@@ -267,7 +267,7 @@ class Sweeps:
         minutes: float | None = None,
         space: Space | None = None,
     ) -> SweepView:
-        """Add trials or minutes, or replace the space; a finished sweep resumes. Trials outside the space stay.
+        """Add trials or minutes, or replace the space; a finished sweep resumes. Trials outside it stay as history.
 
         Raises `ConfigError` for a space that cannot be searched.
         """

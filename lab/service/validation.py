@@ -22,7 +22,7 @@ class Validation:
         return resolve(config, find_run=self._store.runs.resolve)
 
     def check_fits(self, resolved: ResolvedConfig) -> None:
-        """Raise `ShapeError` if the network does not accept the images, `DataError` or `DeviceError` if one is missing.
+        """Raise `ShapeError` if the network rejects the images, `DataError` or `DeviceError` for what is missing here.
 
         For a fork, also raise `InputError` if the other run has no such epoch, and `ConfigError` for a change that is
         not allowed in a fork.

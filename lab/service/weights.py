@@ -35,8 +35,8 @@ class SavedWeights:
         files = self.list(run_id)
         if not files:
             raise InputError(
-                f"Run {run.name or run.id} ({run.state}) has no saved weights yet: wait for its first epoch, or train "
-                "it."
+                f"Run {run.name or run.id} ({run.state}) has no saved weights yet: "
+                "wait for its first epoch, or train it."
             )
         if isinstance(epoch, str) and epoch not in ("best", "latest"):
             raise InputError(f"The epoch is {epoch!r}, but it must be a number, best or latest.")

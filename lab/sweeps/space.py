@@ -113,8 +113,8 @@ class Parameter:
             )
         if count > MOST_GRID:
             raise ConfigError(
-                f"{self.name} has {count:,} values, but a grid takes at most {MOST_GRID:,}: give fewer, or a wider "
-                "step.",
+                f"{self.name} has {count:,} values, but a grid takes at most {MOST_GRID:,}: "
+                "give fewer, or a wider step.",
                 field=self.name,
             )
         low, _ = self.bounds

@@ -182,8 +182,8 @@ def _read_base(values: object) -> RunConfig:
     base = RunConfig.from_dict(values)
     if base.held_out == 0:
         raise ConfigError(
-            "val_fraction is 0 in base, but a sweep chooses by the validation set, never by the test set: set it above "
-            "0, such as 0.1.",
+            "val_fraction is 0 in base, but a sweep chooses by the validation set, never by the test set: "
+            "set it above 0, such as 0.1.",
             field="val_fraction",
         )
     return base

@@ -175,7 +175,7 @@ def test_every_setting_of_the_form_that_changes_a_result_can_be_varied_or_says_w
         if name in SWEEPABLE:
             assert read_space({name: {"values": [spec.default]}})
         else:
-            with pytest.raises(ConfigError, match=f"{name} (decides|does not change).*: set it in base"):
+            with pytest.raises(ConfigError, match=f"{name} (determines|does not change).*: set it in base"):
                 read_space({name: {"values": [spec.default]}})
 
 

@@ -250,7 +250,7 @@ def test_what_would_leak_images_or_change_shapes_is_refused(lab: Lab) -> None:
     refused: tuple[tuple[dict[str, Any], str], ...] = (
         ({"arch": "alexnet"}, "arch is 'alexnet', but it must stay 'lenet5' in a fork"),
         ({"dataset": "mnist"}, "dataset is 'mnist', but it must stay 'digits'"),
-        ({"val_fraction": 0.3}, "val_fraction is 0.3, but it must stay 0.1 in a fork: images would be split again"),
+        ({"val_fraction": 0.3}, "val_fraction is 0.3, but it must stay 0.1 in a fork: the images would be split again"),
         ({"train_limit": 60}, "train_limit is 60, but it must stay 64"),
         ({"seed": 1}, "seed is 1, but it must stay 0 in a fork: validation images would be among those already"),
         ({"epochs": 1}, "epochs is 1, but a fork after epoch 1 counts from the start .*: set it to 2 or more"),
