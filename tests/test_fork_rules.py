@@ -51,8 +51,12 @@ def _point(*, images: int | None = 100, **config: Any) -> ForkPoint:
             "dataset is 'mnist', but it must stay 'digits' in a fork: another data set would be",
         ),
         ({}, {"train_limit": 50}, "train_limit is 50, but it must stay 0 in a fork: other images would be split again"),
-        ({}, {"val_fraction": 0.2}, "val_fraction is 0.2, but it must stay 0.1 in a fork: images would be split again"),
-        ({}, {"folds": 4}, "folds is 4, but it must stay 0 in a fork: images would be split again"),
+        (
+            {},
+            {"val_fraction": 0.2},
+            "val_fraction is 0.2, but it must stay 0.1 in a fork: the images would be split again",
+        ),
+        ({}, {"folds": 4}, "folds is 4, but it must stay 0 in a fork: the images would be split again"),
         ({"folds": 4}, {"fold": 2}, "fold is 2, but it must stay 1 in a fork: another fold's validation images would"),
         ({}, {"init_from": "r9"}, "init_from is 'r9', but it must stay '' in a fork: a fork's weights are those"),
         ({}, {"seed": 1}, "seed is 1, but it must stay 0 in a fork: validation images would be among those already"),
@@ -61,7 +65,7 @@ def _point(*, images: int | None = 100, **config: Any) -> ForkPoint:
         (
             {},
             {"epochs": 3},
-            "epochs is 3, but a fork after epoch 3 counts from the start of the run that it goes on from: ",
+            "epochs is 3, but a fork after epoch 3 counts from the start of the run that it continues: ",
         ),
         ({}, {"epochs": 4}, ""),
         ({}, {"max_steps": 30}, "max_steps is 30, but epoch 3 ends at step 30: set it above that, or to 0."),
@@ -69,8 +73,8 @@ def _point(*, images: int | None = 100, **config: Any) -> ForkPoint:
         ({}, {"max_steps": 60, "batch_size": 5}, "max_steps is 60, but epoch 3 ends at step 60: set it above that"),
         ({}, {"max_steps": 61, "batch_size": 5}, ""),
         ({}, {"max_steps": 37, "batch_size": 8}, "max_steps is 37, but epoch 3 ends at step 39"),  # 12.5 batches: 13
-        ({}, {"input_size": "native"}, "input_size is 'native', with which the weights have other shapes ("),
-        ({"input_size": "32"}, {"input_size": "64"}, "input_size is '64', with which the weights have other shapes ("),
+        ({}, {"input_size": "native"}, "input_size is 'native', which gives the weights other shapes ("),
+        ({"input_size": "32"}, {"input_size": "64"}, "input_size is '64', which gives the weights other shapes ("),
     ],
 )
 def test_what_may_change_in_a_fork(before: dict[str, Any], changes: dict[str, Any], words: str) -> None:
@@ -97,7 +101,7 @@ def test_an_option_that_changes_shapes_is_named_and_one_that_does_not_is_free() 
     point = _point(arch="lenet-bn", arch_options={"dropout": 0.5})
     check_fork(fork_config(point, arch_options={"dropout": 0.1}), point)
     point = _point(arch="wide-cnn", arch_options={"widths": [8, 16]})
-    with pytest.raises(ConfigError, match=r"arch_options is .*, with which the weights have other shapes"):
+    with pytest.raises(ConfigError, match=r"arch_options is .*, which gives the weights other shapes"):
         check_fork(fork_config(point, arch_options={"widths": [8, 32]}), point)
 
 
@@ -148,7 +152,7 @@ def test_a_fork_begins_at_whole_epochs_whose_weights_are_saved(lab: Lab) -> None
     assert find_fork_point(lab.store, record, 2).run == record
     with pytest.raises(InputError) as refused:
         find_fork_point(lab.store, record, 3)
-    assert str(refused.value) == "Epoch 3 of run mine was not saved as a whole: choose one of 1, 2, 4."
+    assert str(refused.value) == "Run mine has no weights saved at the end of epoch 3: choose one of 1, 2, 4."
     assert list_fork_points(lab.store, replace(record, progress=RunProgress())) == ()
 
 
@@ -161,7 +165,9 @@ def test_of_many_epochs_the_first_twelve_are_named(lab: Lab, epochs: int, listed
 
 
 def test_a_run_without_saved_epochs_has_to_be_trained_first(lab: Lab) -> None:
-    with pytest.raises(InputError, match="Epoch 1 of run mine was not saved as a whole: wait for its first epoch, or"):
+    with pytest.raises(
+        InputError, match="Run mine has no weights saved at the end of epoch 1: wait for its first epoch, or"
+    ):
         find_fork_point(lab.store, _saved(lab), 1)
 
 
@@ -214,7 +220,7 @@ def test_a_run_is_fine_tuned_from_one_of_the_same_network(lab: Lab, changes: dic
         ("auto", "cpu", ""),
         ("cpu", "cpu", ""),
         ("cuda:99", "cpu", "The device"),
-        ("cpu", "cuda:99", "LAB_DEVICE cannot be used, and no run would begin. The device"),
+        ("cpu", "cuda:99", "LAB_DEVICE cannot be used, so no run would start. The device"),
         ("cuda:98", "cuda:99", "The device"),
     ],
 )

@@ -31,8 +31,8 @@ def test_compiling_pays_once_the_steps_have_saved_what_it_took() -> None:
         ),
         (
             {"arch": "conv3-bn", "compile": True, "precision": "bfloat16"},
-            "On one H100 at batch 64 a step took 0.552 ms in float32 and 0.48 ms in bfloat16. Compiled, 0.334 ms in "
-            "bfloat16, after 10 to 22 s of compiling: that pays in runs of more than 68,000 to 150,000 steps. This "
+            "On one H100 at batch 64 a step took 0.552 ms in float32 and 0.48 ms in bfloat16. Compiled, it took 0.334 ms in "
+            "bfloat16, after 10 to 22 s of compiling: that pays off in runs of more than 68,000 to 150,000 steps. This "
             "one has 3,750.",
         ),
         (

@@ -174,7 +174,7 @@ def test_an_epoch_is_found_by_its_number_and_one_that_was_not_saved_is_refused_w
     assert [lab.weights.find(run.id, epoch=epoch) for epoch in (1, 2, 4)] == [files[0], files[1], again]
     assert lab.weights.find(run.id, epoch="latest") == again
     assert lab.weights.find(run.id) == files[1]
-    with pytest.raises(InputError, match=f"Epoch 3 of run {run.name} was not saved; there are: 1, 2, 4, 4"):
+    with pytest.raises(InputError, match=f"Epoch 3 of run {run.name} was not saved; the saved epochs are: 1, 2, 4, 4"):
         lab.weights.find(run.id, epoch=3)
     with pytest.raises(InputError, match="epoch is 'first', but it must be a number, best or latest"):
         lab.weights.find(run.id, epoch="first")

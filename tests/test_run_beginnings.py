@@ -28,7 +28,10 @@ def test_a_machine_that_joined_asks_for_the_data_sets_that_were_stored_for_it(tm
     far = TravellingDatasets(tmp_path / "far", lab.store.shared_data)
     own.require(dataset)
     for ask in (far.require, far.checksum):
-        with pytest.raises(DataError, match=f"{dataset} is not stored for machines that joined: the lab's own machine"):
+        with pytest.raises(
+            DataError,
+            match=f"{dataset} is not stored for machines that joined: submit its runs on the lab's own machine",
+        ):
             ask(dataset)
     assert far.checksum("digits") == own.checksum("digits") == dataset_checksum("digits", root=tmp_path)
     far.require("digits")

@@ -68,7 +68,9 @@ FORMS = ("葛\U000e0100飾", "ᠠ\u180bᠨ", "∩\ufe00", "㊗\ufe0f")  # a vari
 @pytest.mark.parametrize("what", ["name", "note", "tag", "label"])
 def test_a_hidden_character_is_refused_by_its_code_point(point: str, what: str) -> None:
     for text in (f"run {HIDDEN[point]}5", HIDDEN[point] + "run", "run" + HIDDEN[point]):
-        with pytest.raises(TextError, match=rf"^The {what} holds the .* {point.replace('+', '.')}\b.*: remove it\.$"):
+        with pytest.raises(
+            TextError, match=rf"^The {what} contains the .* {point.replace('+', '.')}\b.*: remove it\.$"
+        ):
             checked_text(text, what, 100, lines=what == "note")
 
 
@@ -95,7 +97,7 @@ def test_the_sentence_names_the_character() -> None:
 
 
 def test_a_search_with_a_hidden_character_is_refused() -> None:
-    with pytest.raises(InputError, match=r"^The search holds the invisible character U\+2066"):
+    with pytest.raises(InputError, match=r"^The search contains the invisible character U\+2066"):
         parse_query("name:a\u2066b")
 
 

@@ -24,37 +24,15 @@ _KIND_WORDS = {int: "a whole number", float: "a number", str: "text", bool: "tru
 class FieldSpec:
     """The description of one setting.
 
-<<<<<<< HEAD
-    low/high: inclusive bounds unless `open_low` (then low itself is refused). relevant: whether the setting has an
-    effect in combination with the others; where it has none it is reset to its default before the fingerprint is computed.
-    result: False for settings that change where or how fast a run is computed but not its result.
-    short: its name in labels of runs, the label in lower case unless given. choice_titles: names of choices where their
-    ids do not do, or of single numbers. step: what one press of + or - changes in a form, chosen from the default unless given.
-    unlimited: whether 0 stands for no limit, which is more than any number; `choice_titles` has its word.
-    neutral: the value that stands for "as before there was this setting": what stored configurations without it had,
-    and what leaves fingerprints as they were; the default unless `setting` was given another. identity: the name under
-    which fingerprints know the setting, its first name for ever. identity_values: the same for renamed choices.
-||||||| d8a213b
-    low/high: inclusive bounds unless `open_low` (then low itself is refused). relevant: whether the setting has an
-    effect in combination with the others; where it has none it is reset to its default before the fingerprint is computed.
-    result: False for settings that change where or how fast a run is computed but not its result.
-    short: its name in labels of runs, the label in lower case unless given. choice_titles: names of choices where their
-    ids do not do, or of single numbers. step: what one press of + or - changes in a form, chosen from the default unless given.
-    unlimited: whether 0 stands for no limit, which is more than any number.
-    neutral: the value that stands for "as before there was this setting": what stored configurations without it had,
-    and what leaves fingerprints as they were; the default unless `setting` was given another. identity: the name under
-    which fingerprints know the setting, its first name for ever. identity_values: the same for renamed choices.
-=======
     low/high: inclusive bounds, except that `open_low` excludes low. relevant: whether the setting has an effect in
     combination with the others; if not, it is reset to its default before the fingerprint is computed. result: False
     for settings that change where or how fast a run is computed but not its result. short: its name in labels of runs,
     by default the label in lower case. choice_titles: display names of choices or of single numbers. step: the
     increment in a form, by default derived from the default value. unlimited: whether 0 means no limit and so compares
-    above all numbers. neutral: the value with the behaviour from before the setting existed, by default the default
+    above all numbers; `choice_titles` has its word. neutral: the value with the behaviour from before the setting existed, by default the default
     value; stored configurations without the setting get it, and it is omitted from fingerprints. identity: the
     setting's name in fingerprints, which is its first name and never changes. identity_values: the same for renamed
     choices.
->>>>>>> p2
     """
 
     name: str

@@ -1,71 +1,73 @@
-"""The run store: rows, leases, points and saved files. This is its contract; `tests/runs/` holds every backend to it.
+"""The run store: rows, leases, points and saved files. This is its contract; `tests/runs/` tests every backend.
 
-**Parts.** `RunStore` is composed of parts that share one `StoreContext` (database and clock): `store.runs` finds, `.queue`
-queues and orders, `.leases` decides who may write, `.points`, `.files`, `.history`, `.results` and `.findings` hold what a
-run leaves behind, `.edits` and `.removal` are what people do, then `.imports`, `.sketches` and `.integrity`.
+**Parts.** `RunStore` is composed of parts that share one `StoreContext` (database and clock): `store.runs` looks runs
+up, `.queue` submits and orders them, `.leases` decides who may write. `.points`, `.files`, `.history`, `.results` and
+`.findings` hold what a run produces, `.edits` and `.removal` are actions of users; then come `.imports`,
+`.sketches` and `.integrity`.
 
-**Checksums.** Every change of a run's row reads it under a lock, verifies its checksum, writes, and renews it
-(`row_changes.change_row`, the only way to change a row); points and saved files are covered by sums in the row
-(`lab.runs.checksums`). A row that is not as it was written is never shown, trained, purged or given a new checksum: `get` and every
-write raise `UnreadableRunError`, `runs.list` leaves it out or, asked for `problems`, lists it with the reason. So it is
-with a configuration that this release cannot read. Whole curves and lists of files are compared with their sums
-whenever they are read; what is read after a step (a live chart's polling) is not.
+**Checksums.** Every change of a run's row reads the row under a lock, verifies its checksum, writes, and renews it
+(`row_changes.change_row`, the only way to change a row). Sums in the row cover points and saved files
+(`lab.runs.checksums`). A row whose checksum does not match is never shown, trained, purged or given a new checksum:
+`get` and every write raise `UnreadableRunError`; `runs.list` leaves it out or, with `problems`, lists it with the
+reason. The same holds for a configuration that this release cannot read. Whole curves and lists of files are compared
+with their sums whenever they are read; curves read from some step on (the polling of a live chart) are not.
 
-**Time** is the store's: the server's clock on Postgres, this host's with SQLite (`Database.moment`), so hosts need not
-agree. **Outages**: a store that is busy raises `StoreBusyError`, a server that does not answer `StoreUnreachableError`,
-which is one of them; every operation may be repeated, and `lab.runs.outage` does.
+**Time** is the store's: the server's clock on Postgres, this host's clock with SQLite (`Database.moment`), so the
+clocks of hosts need not agree. **Outages**: a busy store raises `StoreBusyError`, a server that does not respond its
+subclass `StoreUnreachableError`. Every operation may be repeated, and `lab.runs.outage` does so.
 
-**Records.** The store hands out frozen records (`lab.runs.records`) and takes plain values. What a call returned is on
-disk (`synchronous=FULL`); what raised left nothing behind. Each call is one short transaction, or, where it writes more
-than some thousand rows, several with pauses between them (`throttled_writer`); any thread of any process may call at any
-time. Every refusal is a `StoreError` of one sentence.
+**Records.** The store returns frozen records (`lab.runs.records`) and accepts plain values. When a call returns, its
+changes are on disk (`synchronous=FULL`); when it raises, nothing was changed. Each call is one short transaction or, if
+it writes more than some thousand rows, several with pauses between them (`throttled_writer`). Any thread of any process
+may call at any time. Every refusal is a `StoreError` of one sentence.
 
-**One answer.** `queue.submit` returns the queued, running or finished run with the same fingerprint if there is one, decided
-by a unique index and not by looking first. Paused, stopped, failed, interrupted and deleted runs are no answers, and
-`fresh=True` makes a run that is none either.
+**Cached answers.** `queue.submit` returns the queued, running or finished run with the same fingerprint if there is
+one; a unique index decides, not a lookup beforehand. Paused, stopped, failed, interrupted and deleted runs are never
+cached answers, and neither is a run submitted with `fresh=True`.
 
-**One owner.** `claim` gives the first run of the queue to one process, for one slot of its host, with a new
-`lease` number. Every write of the owner carries that number and is refused with `LeaseLostError`, having changed
-nothing, once the run has ended or was given to another. The lease lasts `LEASE_S` = 10 s and each write renews it;
-owners renew it every `RENEW_S` = 2 s (`heartbeat`).
+**One owner.** `claim` assigns the first run of the queue to one process, for one slot of its host, with a new `lease`
+number. Every write of the owner carries that number. Once the run has ended or was assigned to another process, such a
+write changes nothing and raises `LeaseLostError`. The lease lasts `LEASE_S` = 10 s and every write renews it; owners
+renew it every `RENEW_S` = 2 s (`heartbeat`).
 
-**Workers** write themselves into a table (`workers`) for people to see; who may train a run is decided by its lease alone.
+**Workers** register in a table (`workers`) for display only; the lease of a run decides who may train it.
 
-**The queue** is `queue.list`: what is in training, then what waits, in the order in which `claim` takes it (`fair_order`): the
-highest priority first, and owners in turns, until `queue.move` or `queue.prioritize` changes it. A claim is its owner's turn,
-written in the same transaction. `stop_all` is one transaction: no run is claimed between.
+**The queue** is `queue.list`: the runs in training, then the waiting ones in the order in which `claim` takes them
+(`fair_order`): the highest priority first, and owners in turn, until `queue.move` or `queue.prioritize` changes it. A
+claim uses up its owner's turn in the same transaction. `stop_all` is one transaction: no run is claimed in between.
 
-**True states.** A record's state is read off the row in one place (`rows.derive`): RUNNING with a request to stop is
-STOPPING; RUNNING whose process (host, pid *and* start) has ended is what `recover` will write down: INTERRUPTED, or what
-had been asked for (STOPPED, PAUSED). A live process with an expired lease is busy or suspended, not ended: RUNNING with
-`responding=False`. On another host (or in another container), silence for 40 s in all counts as its end.
+**Derived states.** The state of a record is derived from the row in one place (`rows.derive`). RUNNING with a request
+to stop is STOPPING. RUNNING whose process (host, pid *and* start) has exited is what `recover` will record:
+INTERRUPTED, or what was requested (STOPPED, PAUSED). A live process with an expired lease is busy or suspended, not
+ended: RUNNING with `responding=False`. A process on another host (or in another container) counts as ended after a
+silence of 40 s in all.
 
-**Requests.** `request` works in every state where it makes sense, is idempotent, and says so where it makes none. A
-queued run stops or pauses at once. Going on again queues a paused, stopped, interrupted or failed run; if the process
-that holds it lives but answers no more, it is killed first. The last request counts, also where it comes while the
-owner writes down the end that an earlier one asked for.
+**Requests.** `request` works in every state in which it makes sense, is idempotent, and raises `RunStateError` in all
+others. A queued run stops or pauses at once. Resuming queues a paused, stopped, interrupted or failed run; if the
+process that holds it is alive but does not respond, it is killed first. The last request counts, even if it arrives
+while the owner records the end that an earlier one requested.
 
-**Sweeps.** A decision is read, thought about outside any transaction, and written in one that compares the sweep's revision:
-whoever comes second gets `StaleSweepError` and reads again. What a trial does is read off its run. A trial's run has a `pause_epoch`,
-after which its owner pauses it; a person who continues it takes that away.
+**Sweeps.** A decision is made outside any transaction and written in one that compares the sweep's revision: the second
+of two writers gets `StaleSweepError` and reads the sweep again. The state of a trial is derived from its run. The run
+of a trial has a `pause_epoch`, after which its owner pauses it; a user who resumes the run removes it.
 
-**Points** are known by run, series and step; writing one again replaces it, so that a resumed run may repeat steps. A
-run that went back to a step (`history.rewind`) has neither points nor files beyond it; until its owner says so, all are there.
-All float64 values come back as they were, with two exceptions that SQLite makes: NaN is stored as NULL and comes back
-as the one quiet NaN, and -0.0 comes back as 0.0. JSON columns keep NaN and infinities (`encoding`).
+**Points** are identified by run, series and step. Writing one again replaces it, so that a resumed run may repeat
+steps. A run that was rewound to a step (`history.rewind`) has neither points nor files beyond it; until its owner
+rewinds it, all are there. Float64 values are returned exactly as stored, with two exceptions due to SQLite: NaN is
+stored as NULL and returned as the one quiet NaN, and -0.0 is returned as 0.0. JSON columns preserve NaN and infinities
+(`encoding`).
 
-**Findings** are replaced as a whole by the run's owner, and are part of what its digest covers. NULL means that nobody
-has diagnosed the run yet: it is of an earlier release, or imported. `findings.fill` gives it its findings once.
+**Findings** are replaced as a whole by the run's owner and are covered by the run's checksum. NULL means that the run
+has not been diagnosed yet: it is of an earlier release, or imported. `findings.fill` adds its findings once.
 
-**Saved files** are listed after they are written, with SHA-256 and size; a file may be listed by several runs
-(`history.copy`), and only paths that no run lists any more are handed out for deletion. `files.find_orphans` names the
-files whose writer was killed before it listed them, or after it took them off the list.
+**Saved files** are listed after they are written, with SHA-256 and size. Several runs may list one file
+(`history.copy`); only paths that no run lists any more are returned for deletion. `files.find_orphans` returns the
+files whose writer was killed before it listed them, or after it removed them from the list.
 
-**Imports.** `imports.insert` stores runs that ended elsewhere, with their points and files, all of them or none: nobody sees
-one before all are complete, and what a killed import left is removed by `purge`. They are marked by their origin and are
-nobody's cached answer.
+**Imports.** `imports.insert` stores runs that ended elsewhere, with their points and files, all of them or none: none
+is visible before all are complete, and `purge` removes what a killed import left. Their origin marks them, and they
+are never cached answers.
 
-**Deleting** hides a run, `undelete` brings it back, `purge` removes what was deleted a week ago: its points, then its
-files, then the list of them. A record leaves out facts that cannot be what they say (`facts`): NaN, "" or nothing stands
-in their place.
+**Deleting** hides a run, `undelete` restores it, and `purge` removes what was deleted a week ago: its points, then its
+files, then the list of them. A record leaves out impossible facts (`facts`); NaN, "" or an absent key replaces them.
 """

@@ -1,10 +1,10 @@
-"""Saved files: written whole or not at all, and never handed out unless their SHA-256 is the one the store lists.
+"""Saved files: written completely or not at all, and never returned unless their SHA-256 is the one the store lists.
 
-Local files are written by `lab.atomic_files`. Other places (any fsspec URL, or the store's own database) put an object in
-one piece themselves. Paths come from the lab, never from a user, and are checked all the same.
+Local files are written by `lab.atomic_files`. Other locations (any fsspec URL, or the store's own database) write an
+object atomically themselves. Paths come from the lab, never from a user, and are checked all the same.
 
-A place that does not answer for now raises `ArtifactsUnreachableError`, which a training waits for. Libraries of object stores
-have errors of their own, so there everything counts as that but what an answer must have been: no such file, no right.
+A location that does not respond raises `ArtifactsUnreachableError`, and a training waits for it. The libraries of
+object stores raise their own errors: there every error counts as one, except definite answers (no file, no access).
 """
 
 import errno
@@ -27,20 +27,20 @@ from lab.runs.database_files import DatabaseFiles
 from lab.runs.records import SavedFile
 from lab.text import hide_password
 
-IN_DATABASE = "database://"  # as LAB_ARTIFACTS: saved files lie in the database of the store
+IN_DATABASE = "database://"  # as LAB_ARTIFACTS: saved files are in the database of the store
 _PIECE = 1 << 20  # bytes
 _ANSWERS = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError, ImportError)
-# botocore's, before it asks.
+# Raised by botocore before it sends a request.
 _NO_CREDENTIALS = frozenset({"NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"})
-# What the system says of a network folder whose server is away.
+# Reported by the system for a network folder whose server is unreachable.
 _GONE = frozenset(
     number
     for name in ("ESTALE", "ETIMEDOUT", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH", "ENOTCONN", "EREMOTEIO")
     if (number := getattr(errno, name, None)) is not None
 )
-STRAY_AFTER_S = 3600.0  # no honest write takes an hour: an older temporary file lost its writer
-# s3fs asks five times, and botocore inside each of them five times with 15 s for an answer: a place that swallows what it is
-# sent would be known to be away after minutes. Whoever sets FSSPEC_S3_CONFIG_KWARGS decides this himself.
+STRAY_AFTER_S = 3600.0  # no regular write takes an hour: an older temporary file has lost its writer
+# s3fs tries five times, and botocore five times within each try, with 15 s for a response, so an endpoint that drops
+# requests would be detected after minutes only. A user's FSSPEC_S3_CONFIG_KWARGS takes precedence.
 _ONE_TRY = {"config_kwargs": {"connect_timeout": 5, "read_timeout": 15, "retries": {"total_max_attempts": 1}}}
 
 
@@ -68,17 +68,17 @@ class ArtifactStore:
         self.read_only = read_only
         self._root = str(root).rstrip("/")
         self._is_local = isinstance(self._files, LocalFileSystem)
-        # Whose errors are the system's, or the store's own sentences.
+        # Their errors are the operating system's, or the store's own messages.
         self._has_plain_errors = self._is_local or isinstance(self._files, DatabaseFiles)
 
     @property
     def shown(self) -> str:
-        """The place as people are shown it: without a password."""
+        """The location as shown to users: without a password."""
         return hide_password(self.url)
 
     @contextmanager
     def _explained(self, what: str, remedy: str) -> Iterator[None]:
-        """Turn what a file system raises into a sentence: `what` with the error in brackets, and `remedy`."""
+        """Convert the errors of a file system: the message is `what`, the error in brackets, and `remedy`."""
         try:
             yield
         except LabError:
@@ -89,8 +89,8 @@ class ArtifactStore:
             words = " ".join(str(getattr(error, "strerror", None) or error or type(error).__name__).split())[:200]
             if self._is_away(error):
                 raise ArtifactsUnreachableError(
-                    f"{what} ({words}): {self.shown} does not answer; check that it can be reached from here. A training "
-                    "waits for it."
+                    f"{what} ({words}): {self.shown} does not respond; check that it can be reached from here. "
+                    "Training waits for it."
                 ) from error
             raise ArtifactError(f"{what} ({words}): {remedy}") from error
 
@@ -100,9 +100,9 @@ class ArtifactStore:
         return not isinstance(error, _ANSWERS) and type(error).__name__ not in _NO_CREDENTIALS
 
     def write(self, path: str, data: bytes) -> tuple[str, int]:
-        """Store bytes under a relative path, replacing what was there; return their SHA-256 and their number.
+        """Store bytes under a relative path, replacing any old file; return their SHA-256 and their number.
 
-        Raises `ArtifactError` (disk full, no right to write), after which the old file is still whole, or
+        Raises `ArtifactError` (disk full, no permission), in which case the old file is still intact, or
         `ArtifactsUnreachableError`.
         """
         target = self._writable(path)
@@ -114,7 +114,7 @@ class ArtifactStore:
         return hashlib.sha256(data).hexdigest(), len(data)
 
     def write_parts(self, path: str, parts: Iterable[bytes]) -> tuple[str, int]:
-        """Store a file that is too large to be held in memory, as `write` does; return its SHA-256 and its size."""
+        """Store a file too large for memory, like `write`; return its SHA-256 and its size."""
         target, digest, size = self._writable(path), hashlib.sha256(), 0
 
         def counted() -> Iterator[bytes]:
@@ -128,7 +128,7 @@ class ArtifactStore:
             with self._explained(f"{path} could not be saved", self._make_room):
                 write_atomically(Path(target), counted())
             return digest.hexdigest(), size
-        with tempfile.TemporaryDirectory() as folder:  # an object is put in one piece, once all of it is there
+        with tempfile.TemporaryDirectory() as folder:  # an object is uploaded as a whole, once it is complete
             whole = Path(folder, "whole")
             with whole.open("wb") as file:
                 file.writelines(counted())
@@ -143,12 +143,15 @@ class ArtifactStore:
 
     @property
     def _make_room(self) -> str:
-        return f"free some space at {self.shown}, or choose another place with LAB_ARTIFACTS, then try again or resume the run."
+        return (
+            f"free some space at {self.shown}, or choose another location with LAB_ARTIFACTS, "
+            "then try again or resume the run."
+        )
 
     def read(self, file: SavedFile) -> bytes:
         """Return the bytes of a saved file.
 
-        Raises `ArtifactError` if they are gone or not the ones that were saved, `ArtifactsUnreachableError`.
+        Raises `ArtifactError` if they are missing or not the ones that were saved, or `ArtifactsUnreachableError`.
         """
         remedy = "choose another epoch, or train the run again."
         with self._explained(f"{file.path} of run {file.run} cannot be read", remedy):
@@ -161,12 +164,12 @@ class ArtifactStore:
         return data
 
     def read_parts(self, path: str, *, sha256: str = "") -> Iterator[bytes]:
-        """Yield a file in pieces, for one that is too large to be held in memory.
+        """Yield a file in pieces, for one that is too large for memory.
 
-        Raises `ArtifactError` where it cannot be read, and after its last piece where its SHA-256 is not the given one.
+        Raises `ArtifactError` if it cannot be read, or after the last piece if its SHA-256 is not the given one.
         """
         digest = hashlib.sha256()
-        failing = f"{path} cannot be read at {self.shown}", "check that the place answers."
+        failing = f"{path} cannot be read at {self.shown}", "check that it can be reached."
         with self._explained(*failing):
             file = self._files.open(self._full(path), "rb")
         with file:
@@ -183,12 +186,12 @@ class ArtifactStore:
             )
 
     def has(self, path: str) -> bool:
-        """Whether there is a file under a relative path. Raises `ArtifactsUnreachableError`."""
-        with self._explained(f"{path} cannot be looked for", "check that the place answers."):
+        """Return whether a file exists under a relative path. Raises `ArtifactsUnreachableError`."""
+        with self._explained(f"{path} cannot be looked up", "check that the location can be reached."):
             return bool(self._files.exists(self._full(path)))
 
     def delete(self, paths: Iterable[str]) -> None:
-        """Remove files; one that is already gone is no error. Raises `ArtifactError`, `ArtifactsUnreachableError`."""
+        """Remove files; a missing one is not an error. Raises `ArtifactError`, `ArtifactsUnreachableError`."""
         if self.read_only:
             raise ReadOnlyError("This lab is read-only, so no file was deleted: start it without LAB_READ_ONLY.")
         for path in paths:
@@ -201,7 +204,7 @@ class ArtifactStore:
                     self._files.rm_file(full)
 
     def sweep(self, *, older_than_s: float = STRAY_AFTER_S) -> int:
-        """Remove temporary files whose writer died; return how many. Only a local root has any."""
+        """Remove temporary files whose writer was killed; return their number. Only a local root has any."""
         if not self._is_local or self.read_only or not Path(self._root).is_dir():
             return 0
         limit = time.time() - older_than_s
@@ -211,7 +214,7 @@ class ArtifactStore:
         return len(stray)
 
     def old_files(self, *, older_than_s: float = STRAY_AFTER_S) -> dict[str, float]:
-        """Return the files in runs' folders that nobody writes any more, with the time of writing; local roots only."""
+        """Return the modification times of the files in runs' folders that are no longer written; local roots only."""
         if not self._is_local or not Path(self._root).is_dir():
             return {}
         limit = time.time() - older_than_s
@@ -233,7 +236,7 @@ class ArtifactStore:
 
 
 def _files_in_folders(root: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    # A supervisor that starts looks at all files of the lab: `Path.rglob` takes 3 s for 100,000 where this takes 0.3 s.
+    # A starting supervisor looks at all files of the lab: for 100,000, `Path.rglob` takes 3 s and this takes 0.3 s.
     with os.scandir(root) as folders:
         for folder in folders:
             if folder.is_dir(follow_symlinks=False):

@@ -1,8 +1,8 @@
-"""Checksums over everything the store shows, because a database cannot tell a rotten bit from a good one.
+"""Checksums over everything the store shows, because a database does not detect flipped bits.
 
-A row of `runs` carries a checksum: a digest over all its columns, taken anew in the transaction of every change. A run's
-points and saved files are covered by sums of hashes, one a curve, that are brought up to date with what is added and
-removed, so that no change reads the rest; the sums are a column of the row and so covered by its checksum. They find damage,
+A row of `runs` carries a checksum: a digest over all its columns, computed again in the transaction of every change. A
+run's points and saved files are covered by sums of hashes, one per curve. Additions and removals update the sums, so
+that no change reads the rest; the sums are a column of the row and thus covered by its checksum. They detect damage,
 not forgery. Measured: 210 of 1,000 flipped bits passed SQLite's own integrity check.
 """
 
@@ -19,8 +19,8 @@ from sqlalchemy.types import JSON, NullType
 from lab.runs.encoding import encode_json
 from lab.runs.tables import runs
 
-VERSION = "1:"  # in front of every checksum; a later way of computing it gets another number
-NOT_COVERED = frozenset({"seal"})  # all other columns are covered, those that later releases add as well
+VERSION = "1:"  # prefix of every checksum; a later algorithm gets another number
+NOT_COVERED = frozenset({"seal"})  # all other columns are covered, including those that later releases add
 _KINDS: tuple[tuple[type[Any], type], ...] = ((Float, float), (Integer, int))
 EMPTY_SUM = "0" * 32
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))  # of splitmix64 (Steele, Lea and Flood, 2014)
@@ -29,7 +29,7 @@ _WORD = 2**64
 
 
 def raw_columns(table: Table) -> tuple[Any, ...]:
-    """Return a table's columns as they are stored: JSON is not decoded, so that one damaged row breaks no list."""
+    """Return a table's columns as stored: JSON is not decoded, so that one damaged row does not break a list."""
     return tuple(
         type_coerce(column, NullType()).label(column.name) if isinstance(column.type, JSON) else column
         for column in table.columns
@@ -42,7 +42,7 @@ RAW = raw_columns(runs)
 def row_checksum(row: Row[Any], table: Table = runs) -> str:
     """Return the digest over a row that was read through `raw_columns`.
 
-    A column that holds its default is left out: one that a later release adds breaks no checksum that was there before.
+    Columns with their default value are left out, so that a column added by a later release keeps old checksums valid.
     """
     parts = []
     for name, kind, default in _covered(table):
@@ -61,12 +61,12 @@ def _covered(table: Table) -> tuple[tuple[str, type, str | None], ...]:
 
 
 def has_checksum(row: Row[Any]) -> bool:
-    """Whether the row carries a checksum; those of a store that an older release wrote do not, until they are changed."""
+    """Return whether the row has a checksum; a row written by an older release has none until it is changed."""
     return bool(row.seal)
 
 
 def is_intact(row: Row[Any], table: Table = runs) -> bool:
-    """Whether the row is as it was written; True for one without a checksum, which nobody can know."""
+    """Return whether the row is as it was written; True for one without a checksum, which cannot be verified."""
     return not has_checksum(row) or row.seal == row_checksum(row, table)
 
 
@@ -75,12 +75,12 @@ def _kind(column: Column[Any]) -> type:
 
 
 def _text(kind: type, value: Any) -> str:
-    """Write a stored value so that equal texts mean equal values, whichever driver read it."""
+    """Return a stored value as text, so that equal texts mean equal values, whichever driver read it."""
     found = type(value)
     if found is str and kind is str:
         return str(value)
     if kind is float and found in (int, float):
-        return repr(float(value))  # SQLite's RETURNING gives 0 for 0.0
+        return repr(float(value))  # SQLite's RETURNING yields 0 for 0.0
     if found in (dict, list):
         return encode_json(value)
     if found in (bytes, memoryview):
@@ -112,8 +112,8 @@ def points_sum(name: str, tables: Iterable[np.ndarray]) -> str:
 
 
 def _bits(column_N: np.ndarray) -> np.ndarray:
-    plain_N = np.asarray(column_N, dtype=np.float64) + 0.0  # -0.0 comes back as 0.0 from SQLite
-    plain_N[np.isnan(plain_N)] = np.nan  # there is one NaN only
+    plain_N = np.asarray(column_N, dtype=np.float64) + 0.0  # -0.0 is read back as 0.0 from SQLite
+    plain_N[np.isnan(plain_N)] = np.nan  # a single NaN pattern
     return plain_N.view(np.uint64)
 
 
@@ -125,7 +125,7 @@ def _mixed(bits_N: np.ndarray) -> np.ndarray:
 
 
 def file_sum(values: Mapping[str, Any] | Row[Any]) -> str:
-    """Return the hash of one saved file's row, without the run it belongs to: a copied history has the same sums."""
+    """Return the hash of one saved file's row without its run, so that a copied history has the same sums."""
     get = values.get if isinstance(values, Mapping) else lambda name: getattr(values, name)
     parts = [get(name) for name in ("path", "kind", "step", "epoch", "sha256", "bytes")] + [_seconds(get("created_at"))]
     return hashlib.blake2b(repr(parts).encode(errors="surrogatepass"), digest_size=16).hexdigest()
@@ -136,12 +136,12 @@ def _seconds(value: Any) -> Any:
 
 
 def add_sums(*sums: str) -> str:
-    """Add sums; both halves count for themselves and wrap around."""
+    """Add sums; both halves are added separately and wrap around."""
     halves = [sum(int(one[at : at + 16], 16) for one in sums) % _WORD for at in (0, 16)]
     return f"{halves[0]:016x}{halves[1]:016x}"
 
 
 def subtract_sum(total: str, part: str) -> str:
-    """Take a sum out of another that contains it."""
+    """Subtract a sum from another that contains it."""
     halves = [(int(total[at : at + 16], 16) - int(part[at : at + 16], 16)) % _WORD for at in (0, 16)]
     return f"{halves[0]:016x}{halves[1]:016x}"

@@ -1,4 +1,4 @@
-"""What every part of the run store shares: the database and the clock that its times are compared with."""
+"""What all parts of the run store share: the database, and the clock that its times are compared with."""
 
 import math
 import time
@@ -10,23 +10,23 @@ from sqlalchemy import Connection
 from lab.runs.database import Database, Moment
 from lab.runs.rows import LEASE_S
 
-_ASK_EVERY_S = 60.0  # how often a server is asked the time
+_ASK_EVERY_S = 60.0  # how often the server's clock is read
 
 
 class StoreContext:
-    """One database with its clock. clock: seconds since the epoch instead of the store's own time."""
+    """One database with its clock. clock: returns seconds since the epoch and replaces the store's own time."""
 
     def __init__(self, database: Database, clock: Callable[[], float] | None = None) -> None:
         self.database = database
         self.clock = clock
-        self._asked_at, self._ahead_s = -math.inf, 0.0  # the server's clock against this process's monotonic one
+        self._asked_at, self._ahead_s = -math.inf, 0.0  # server clock minus this process's monotonic clock
 
     def moment(self, connection: Connection) -> Moment:
-        """Return the time by the store's clock, or by the one this store was opened with."""
+        """Return the time on the store's clock, or on the clock this store was opened with."""
         return self.database.moment(connection) if self.clock is None else Moment(self.clock())
 
     def now(self) -> float:
-        """Return the time by the store's clock, which is what its times are to be compared with."""
+        """Return the current time on the store's clock, the only clock to compare the store's times with."""
         if self.clock is not None:
             return self.clock()
         if self.database.is_sqlite:

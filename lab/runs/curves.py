@@ -1,7 +1,7 @@
-"""Reads one curve straight from the driver: a million points in a third of the time that SQLAlchemy's rows would take.
+"""Reads one curve directly through the driver: a million points in a third of the time that SQLAlchemy's rows take.
 
 A curve is read in statements of some ten milliseconds each. On a connection of `Database.read_in_parts` none of them
-holds a lock for longer than that; inside a transaction all of them see the same moment.
+holds a lock for longer than that; inside a transaction all of them see the same snapshot.
 """
 
 from collections.abc import Iterator
@@ -15,9 +15,9 @@ _SELECT = (
     "SELECT step, value, time_s FROM points WHERE run = ? AND series = ? AND step > ? AND step <= ? "
     "ORDER BY step LIMIT ?"
 )
-_FETCH = 20_000  # rows in one statement
+_FETCH = 20_000  # rows per statement
 LAST_STEP = 2**63 - 1
-# One step down the key for each curve, where DISTINCT would read through all of its points.
+# One index lookup per curve; DISTINCT would scan all points of the run.
 _SERIES = text(
     "WITH RECURSIVE found(series) AS ("
     " SELECT MIN(series) FROM points WHERE run = :run"
@@ -29,16 +29,16 @@ _SERIES = text(
 
 
 def last_steps(connection: Connection, run: int) -> dict[int, int]:
-    """Return the last step of each curve that a run has, by the number of its series."""
+    """Return the last step of each curve of a run, by series number."""
     return {row.series: row.last for row in connection.execute(_SERIES, {"run": run})}
 
 
 def fetch(
     connection: Connection, run: int, series: int, *, after_step: int = -1, last_step: int = LAST_STEP
 ) -> Iterator[np.ndarray]:
-    """Yield the points after a step and up to another, in order, as float64 tables of step, value and time, each (n, 3).
+    """Yield the points after one step and up to another, in order, as float64 tables (n, 3) of step, value and time.
 
-    NULL comes as NaN, and steps below 2**53 stay exact.
+    NULL becomes NaN; steps below 2**53 are exact.
     """
     select = _SELECT if connection.dialect.name == "sqlite" else _SELECT.replace("?", "%s")
     cursor = connection.connection.cursor()
@@ -55,7 +55,7 @@ def fetch(
 
 
 def sample(parts: Iterator[np.ndarray], *, limit: int) -> np.ndarray:
-    """Return every k-th row of the parts (n, 3), for the smallest power of two k with which fewer than 2 * `limit` are left."""
+    """Return every k-th row of the parts (n, 3), k the smallest power of two that leaves fewer than 2 * `limit`."""
     stride, count, kept = 1, 0, [np.empty((0, 3))]
     for part in parts:
         kept.append(part[-count % stride :: stride])
@@ -69,8 +69,8 @@ def sample(parts: Iterator[np.ndarray], *, limit: int) -> np.ndarray:
 def _table(rows: list[tuple[int, float | None, float]], run: int) -> np.ndarray:
     try:
         return np.array(rows, dtype=np.float64)
-    except (ValueError, TypeError, OverflowError) as error:  # a text where a number was written
+    except (ValueError, TypeError, OverflowError) as error:  # text in place of a number
         raise UnreadableRunError(
-            f"The points of run number {run} are damaged ({str(error)[:80]}): restore the store from a copy, or train the "
-            "run again."
+            f"The points of run number {run} are damaged ({str(error)[:80]}): restore the store from a copy, or train "
+            "the run again."
         ) from error

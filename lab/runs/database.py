@@ -1,8 +1,8 @@
-"""The way to the database: short transactions, one writer at a time, no connection kept across a fork.
+"""Access to the database: short transactions, one writer at a time, no connection kept across a fork.
 
-SQLite gets `BEGIN IMMEDIATE` for every write, `synchronous=FULL` and a rollback journal (the write-ahead log only where
-the linked SQLite is free of its corruption bug). A server's connections are tested before they are used, notice a host
-that went away within half a minute, and read one snapshot. Every refusal of the driver leaves here as one sentence.
+SQLite uses `BEGIN IMMEDIATE` for every write, `synchronous=FULL` and a rollback journal (the write-ahead log only if
+the linked SQLite does not have its corruption bug). Server connections are tested before use, detect a lost host within
+half a minute, and read from one snapshot. Every error of the driver is raised as a `LabError` of one sentence.
 """
 
 import os
@@ -25,9 +25,9 @@ from lab.runs.encoding import decode_json, encode_json
 from lab.settings import SAVED_FILES
 from lab.text import hide_password
 
-BUSY_S = 15.0  # longer than any honest write (milliseconds) and than a stopped process that is soon continued
+BUSY_S = 15.0  # longer than a regular write (milliseconds) and than a short suspension of another process
 NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb", "smb3", "smbfs", "afs", "9p", "ncpfs", "fuse.sshfs"})
-# A host that went away without a word is noticed after some 25 s, not after the system's quarter of an hour.
+# A host that vanished is detected after some 25 s, not after the operating system's quarter of an hour.
 _LIBPQ = {
     "connect_timeout": 10,
     "keepalives_idle": 10,
@@ -35,23 +35,23 @@ _LIBPQ = {
     "keepalives_count": 3,
     "tcp_user_timeout": 25_000,
 }
-# A client that went away inside a transaction, behind a pulled cable, would hold its rows for hours: nobody could take its
-# run over. Shorter than what a lease and its grace take, and longer than any pause between two statements of ours.
+# A client cut off inside a transaction would hold its row locks for hours, so nobody could take over its run. Shorter
+# than a lease with its grace period, longer than any pause between two of our statements.
 _IDLE_TRANSACTION_S = 15.0
 _CLOCK = "SELECT extract(epoch FROM clock_timestamp())::float8, extract(epoch FROM pg_postmaster_start_time())::float8"
 
 
 def wal_is_safe(version: str) -> bool:
-    """Whether this SQLite keeps its write-ahead log whole when a checkpoint meets a commit.
+    """Return whether this SQLite keeps its write-ahead log intact when a checkpoint coincides with a commit.
 
-    Releases 3.7.0 to 3.51.2 can corrupt it, except 3.44.6 and 3.50.7, which carry the repair.
+    Releases 3.7.0 to 3.51.2 can corrupt it, except 3.44.6 and 3.50.7, which have the fix.
     """
     number = tuple(int(part) for part in version.split("."))
     return number > (3, 51, 2) or number in {(3, 44, 6), (3, 50, 7)}
 
 
 def file_system_of(path: Path) -> str:
-    """Return the type of the file system that holds the path, such as "ext4"; "" where the system does not tell."""
+    """Return the type of the file system that holds the path, such as "ext4"; "" if unknown."""
     target = path.resolve()
     best = ("", "")
     for part in psutil.disk_partitions(all=True):
@@ -61,19 +61,19 @@ def file_system_of(path: Path) -> str:
 
 
 def journal_mode(version: str, file_system: str) -> str:
-    """Choose how SQLite survives a crash; TRUNCATE was the quickest of the rollback journals (see docs/benchmarks.md)."""
+    """Return SQLite's journal mode; TRUNCATE was the fastest rollback journal (docs/benchmarks.md)."""
     return "WAL" if wal_is_safe(version) and file_system not in NETWORK_FILE_SYSTEMS else "TRUNCATE"
 
 
 class Moment(NamedTuple):
-    """What time it is at the store, and since when its server is up, both in seconds since the epoch."""
+    """The time at the store, and when its server started, both in seconds since the epoch."""
 
     now: float
     up_since: float = 0.0
 
 
 class Database:
-    """One database, reached by short transactions from any thread of any process."""
+    """One database, accessed in short transactions from any thread of any process."""
 
     def __init__(self, url: str, *, read_only: bool = False, busy_s: float = BUSY_S) -> None:
         self.url = _parsed(url)
@@ -88,12 +88,12 @@ class Database:
 
     @staticmethod
     def is_sqlite_url(url: str) -> bool:
-        """Whether an address is that of an SQLite file. Raises `StoreError` for one that is no address."""
+        """Return whether a URL is that of an SQLite file. Raises `StoreError` for an invalid URL."""
         return _parsed(url).get_backend_name() == "sqlite"
 
     @property
     def engine(self) -> Engine:
-        """This process's engine; a forked child makes its own and leaves its parent's connections alone."""
+        """This process's engine; a forked child creates its own and leaves its parent's connections alone."""
         if self._engine is None or self._pid != os.getpid():
             if self._engine is not None:
                 self._engine.dispose(close=False)
@@ -129,7 +129,7 @@ class Database:
     def _sqlite_engine(self) -> Engine:
         engine = create_engine(
             self.url,
-            poolclass=NullPool,  # opening costs 0.15 ms, and nothing is left open to be carried into a child
+            poolclass=NullPool,  # opening takes 0.15 ms, and no connection is inherited by a child
             json_serializer=encode_json,
             json_deserializer=decode_json,
             connect_args={"timeout": self.busy_s},
@@ -137,7 +137,7 @@ class Database:
 
         @event.listens_for(engine, "connect")
         def _configure(connection: sqlite3.Connection, _record: Any) -> None:
-            connection.isolation_level = None  # transactions are begun below, by name
+            connection.isolation_level = None  # `_begin` below starts transactions explicitly
             connection.text_factory = _lenient_text
             mode = connection.execute(f"PRAGMA journal_mode={self._journal}").fetchone()[0]
             if self._journal != "WAL" and mode == "wal":
@@ -156,7 +156,7 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Give a connection whose reads all see the same moment."""
+        """Yield a connection whose reads all see the same snapshot."""
         with self._sentences(writes=False), self.engine.connect() as connection:
             if not self.is_sqlite:
                 connection.execution_options(isolation_level="REPEATABLE READ")
@@ -165,19 +165,19 @@ class Database:
 
     @contextmanager
     def read_in_parts(self) -> Iterator[Connection]:
-        """Give a connection each of whose statements sees a moment of its own: for long readings.
+        """Yield a connection in autocommit mode, for long reads: each statement sees its own snapshot.
 
-        In the rollback journal no writer can commit while a transaction reads.
+        With the rollback journal, no writer can commit while a transaction reads.
         """
         with self._sentences(writes=False), self.engine.connect() as connection:
             yield connection.execution_options(isolation_level="AUTOCOMMIT")
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """Give a connection that holds the write lock; leaving the block commits, an exception takes all back.
+        """Yield a connection that holds the write lock; leaving the block commits, an exception rolls back.
 
-        Raises `ReadOnlyError`, `StoreBusyError` after `busy_s` seconds of waiting, `StoreUnreachableError` where the
-        server does not answer, `StoreError` for a full disk.
+        Raises `ReadOnlyError`, `StoreBusyError` after `busy_s` seconds of waiting, `StoreUnreachableError` if the
+        server does not respond, and `StoreError` for a full disk.
         """
         if self.read_only:
             raise ReadOnlyError(
@@ -189,10 +189,10 @@ class Database:
                 yield connection
 
     def refuse_emptied(self) -> None:
-        """Raise `StoreError` for an SQLite file that was there without a byte, and saved files of runs beside it.
+        """Raise `StoreError` if the SQLite file existed but was empty while runs have saved files next to it.
 
-        Call it with the write lock held, when there are no tables. In a store that is made anew the saved files would be
-        deleted as strays, because none of its runs has them.
+        Call it with the write lock held, if there are no tables. In a newly created store the saved files would be
+        deleted as strays, because no run lists them.
         """
         if not self.is_sqlite or self._made:
             return
@@ -200,12 +200,12 @@ class Database:
         saved = path.with_name(SAVED_FILES)
         if path.stat().st_size == 0 and saved.is_dir() and any(saved.iterdir()):
             raise StoreError(
-                f"The file of the run store {path} is empty, but runs have saved files in {saved}: restore it from a copy, "
-                "or remove it to start with an empty store."
+                f"The file of the run store {path} is empty, but runs have saved files in {saved}: restore it from a "
+                "copy, or remove it to start with an empty store."
             )
 
     def moment(self, connection: Connection) -> Moment:
-        """Return the store's own time: the server's, so that hosts need not agree; with SQLite this host's."""
+        """Return the store's own time: the server's, so that hosts need not agree, or with SQLite this host's."""
         if self.is_sqlite:
             return Moment(time.time())
         now, up_since = connection.exec_driver_sql(_CLOCK).one()
@@ -217,7 +217,7 @@ class Database:
             yield
         except (DBAPIError, exc.TimeoutError, sqlite3.Error) as error:
             raise self._explain(error, writes=writes) from error
-        except UnicodeDecodeError as error:  # the driver's own: SQLite quoted a damaged name in its message
+        except UnicodeDecodeError as error:  # raised by the driver: SQLite's message quotes a damaged name
             raise self._explain(sqlite3.DatabaseError("malformed: a name is no UTF-8"), writes=writes) from error
 
     def _explain(self, error: Exception, *, writes: bool) -> LabError:
@@ -226,7 +226,7 @@ class Database:
 
 
 def _lenient_text(stored: bytes) -> str:
-    """Read a text as UTF-8; a byte that is none is shown as its number, so that one damaged row breaks no list."""
+    """Decode UTF-8, with invalid bytes as escapes, so that one damaged row does not break a list."""
     return stored.decode("utf-8", errors="backslashreplace")
 
 
@@ -236,7 +236,7 @@ def _parsed(url: str) -> URL:
         parsed.get_dialect().import_dbapi()
     except ImportError as error:
         raise StoreError(
-            f"LAB_DATABASE is {hide_password(url)!r}, but {error.name}, which speaks to it, is not installed: install it, or use "
+            f"LAB_DATABASE is {hide_password(url)!r}, but its driver {error.name} is not installed: install it, or use "
             "sqlite:////path/lab.db or postgresql+psycopg://user@host/name."
         ) from error
     except (ArgumentError, NoSuchModuleError) as error:
@@ -245,12 +245,12 @@ def _parsed(url: str) -> URL:
             "postgresql+psycopg://user@host/name."
         ) from error
     if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
-        raise StoreError("An SQLite store in memory is seen by one process only: give a file, sqlite:////path/lab.db.")
+        raise StoreError("An in-memory SQLite store is visible to one process: use a file, sqlite:////path/lab.db.")
     return parsed
 
 
 def _prepare_file(url: URL, *, read_only: bool) -> bool:
-    """Make sure that the file is there, private to its owner; return whether it had to be made."""
+    """Make sure that the file exists, private to its owner; return whether it was created."""
     path = Path(str(url.database))
     if path.exists():
         return False
@@ -261,6 +261,6 @@ def _prepare_file(url: URL, *, read_only: bool) -> bool:
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     except OSError as error:
         raise StoreError(
-            f"The run store {path} cannot be made ({error.strerror}): choose another place with LAB_HOME."
+            f"The run store {path} cannot be created ({error.strerror}): choose another location with LAB_HOME."
         ) from error
     return True

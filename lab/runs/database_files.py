@@ -1,8 +1,7 @@
 """Saved files in the database itself, for machines that share nothing but a Postgres server.
 
-Written in parts in one transaction, so a file is there whole or not at all. The methods are those of fsspec that
-`lab.runs.artifacts` calls; what the database refuses leaves here as its own sentence, and a worker waits for it as for
-any other write.
+A file is written in parts in one transaction, so it exists completely or not at all. The methods are those of fsspec
+that `lab.runs.artifacts` calls. Database errors keep their own messages, and a worker waits as for any other write.
 """
 
 import errno
@@ -16,7 +15,7 @@ from sqlalchemy import delete, func, insert, select
 from lab.runs.database import Database
 from lab.runs.tables import stored_files
 
-PART_BYTES = 1 << 20  # one row: what a driver and a server hold in memory at once
+PART_BYTES = 1 << 20  # one row, which the driver and the server hold in memory as a whole
 
 
 class DatabaseFiles:
@@ -26,13 +25,13 @@ class DatabaseFiles:
         self._database = database
 
     def pipe_file(self, path: str, data: bytes) -> None:
-        """Write a file, replacing what was there."""
+        """Write a file, replacing any old one."""
         self._write(path, (data[at : at + PART_BYTES] for at in range(0, len(data) or 1, PART_BYTES)))
 
     def put_file(self, source: str, path: str) -> None:
-        """Write a file with the bytes of a local one."""
+        """Write a file with the content of a local one."""
         with Path(source).open("rb") as file:
-            first = file.read(PART_BYTES)  # stored even if it is empty: such a file is there too
+            first = file.read(PART_BYTES)  # stored even if empty, so that an empty file exists as well
             self._write(path, chain((first,), iter(lambda: file.read(PART_BYTES), b"")))
 
     def _write(self, path: str, parts: Iterable[bytes]) -> None:
@@ -68,7 +67,7 @@ class DatabaseFiles:
             number += 1
 
     def exists(self, path: str) -> bool:
-        """Whether there is such a file."""
+        """Return whether a file exists."""
         counted = select(func.count()).where(stored_files.c.path == path, stored_files.c.part == 0)
         with self._database.read() as connection:
             return bool(connection.execute(counted).scalar_one())
@@ -80,13 +79,13 @@ class DatabaseFiles:
 
 
 class _Reading:
-    """A file that is read from its beginning to its end, in the pieces in which it is stored."""
+    """A file that is read from beginning to end, in the parts in which it is stored."""
 
     def __init__(self, parts: Iterator[bytes]) -> None:
         self._parts = parts
 
     def read(self, _size: int = -1) -> bytes:
-        """Return the next piece, whatever its size, and nothing at the end."""
+        """Return the next part, whatever its size, and b"" at the end."""
         return next(self._parts, b"")
 
     def __enter__(self) -> "_Reading":

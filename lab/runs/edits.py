@@ -1,4 +1,4 @@
-"""What people write on runs: name, note, tags and pin, each checked before it is stored."""
+"""Edits by users: name, note, tags and pin of a run, each checked before it is stored."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -15,12 +15,12 @@ from lab.text import describe_character, hidden_character
 NAME_LIMIT = 200
 NOTE_LIMIT = 20_000
 TAG_LIMIT = 60
-TAGS_LIMIT = 200  # of one run; a bundle takes as many
-MOST_PRIORITY = 1_000  # that people give; moves in the queue may go beyond it, upwards and downwards
+TAGS_LIMIT = 200  # of one run; the limit of a bundle is the same
+MOST_PRIORITY = 1_000  # set by users; moves in the queue may exceed it in both directions
 
 
 class Edits:
-    """`RunStore.edits`: what people change on a run."""
+    """`RunStore.edits`: changes to a run by users."""
 
     def __init__(self, context: StoreContext) -> None:
         self.context = context
@@ -30,15 +30,15 @@ class Edits:
         return self._edit(run, name=checked_text(name, "name", NAME_LIMIT))
 
     def set_note(self, run: str, note: str) -> RunRecord:
-        """Replace the note."""
+        """Replace the note of a run."""
         return self._edit(run, note=checked_text(note, "note", NOTE_LIMIT, lines=True))
 
     def set_tags(self, run: str, tags: Iterable[str]) -> RunRecord:
-        """Replace the tags; they are kept sorted, each once."""
+        """Replace the tags; they are stored sorted and without duplicates."""
         return self._edit(run, tags=encode_tags(checked_tags(tags)))
 
     def set_pinned(self, run: str, pinned: bool) -> RunRecord:
-        """Pin a run, which keeps it at the head of the table, or let it go."""
+        """Pin a run, which keeps it at the top of the table, or unpin it."""
         return self._edit(run, pinned=int(pinned))
 
     def _edit(self, run: str, **values: Any) -> RunRecord:
@@ -48,36 +48,37 @@ class Edits:
 
 
 def checked_text(text: str, what: str, limit: int, *, lines: bool = False) -> str:
-    """Return the text trimmed, or raise `TextError` for one that is too long or holds what cannot be shown.
+    """Return the trimmed text, or raise `TextError` if it is too long or contains characters that cannot be shown.
 
-    That is control characters, bidirectional controls, invisible characters, line separators and lone surrogates
-    (`lab.text`). lines: whether line ends and tabs are allowed.
+    These are control characters, bidirectional controls, invisible characters, line separators and lone surrogates
+    (`lab.text`). what: its name in the message. lines: whether line ends and tabs are allowed.
     """
     trimmed = text.strip()
     if len(trimmed) > limit:
         raise TextError(f"The {what} has {len(trimmed)} characters, but at most {limit} fit: shorten it.")
     hidden = hidden_character(text.strip(" \t\r\n"), lines=lines)
     if hidden is not None:
-        raise TextError(f"The {what} holds the {describe_character(hidden)}, which cannot be shown: remove it.")
+        raise TextError(f"The {what} contains the {describe_character(hidden)}, which cannot be shown: remove it.")
     return trimmed
 
 
 def checked_owner(owner: str) -> str:
-    """Return the name of an owner trimmed, or raise `TextError`."""
+    """Return the trimmed name of an owner, or raise `TextError`."""
     return checked_text(owner, "owner", OWNER_LIMIT)
 
 
 def checked_priority(priority: int) -> int:
-    """Return a priority that people may give, or raise `TextError`."""
+    """Return a priority within the range that users may set, or raise `TextError`."""
     if isinstance(priority, bool) or not isinstance(priority, int) or not abs(priority) <= MOST_PRIORITY:
         raise TextError(
-            f"The priority is {str(priority)[:40]}, but it must be a whole number from -{MOST_PRIORITY:,} to {MOST_PRIORITY:,}."
+            f"The priority is {str(priority)[:40]}, but it must be a whole number from -{MOST_PRIORITY:,} to "
+            f"{MOST_PRIORITY:,}."
         )
     return priority
 
 
 def checked_tags(tags: Iterable[str]) -> tuple[str, ...]:
-    """Return the tags trimmed, sorted, each once, or raise `TextError`."""
+    """Return the tags trimmed, sorted and without duplicates, or raise `TextError`."""
     found = tuple(sorted({trimmed for tag in tags if (trimmed := checked_text(tag, "tag", TAG_LIMIT))}))
     if len(found) > TAGS_LIMIT:
         raise TextError(f"There are {len(found)} tags, but at most {TAGS_LIMIT} fit on a run: remove some.")

@@ -1,7 +1,7 @@
-"""Runs whose owner is gone: found by their expired leases and dead processes, and marked as interrupted.
+"""Runs whose owner's lease expired or whose process has exited: found, and marked as interrupted.
 
-Nobody watches a machine that joined from elsewhere, so what it leaves behind goes back into the queue by itself, a few
-times: a run that ends every process which trains it must not go round for ever.
+Nobody watches a machine that joined, so its abandoned runs are queued again automatically, but only a few times: a run
+that crashes every process that trains it must not be retried for ever.
 """
 
 from collections.abc import Sequence
@@ -17,14 +17,14 @@ from lab.runs.row_changes import change_row
 from lab.runs.rows import derive, may_be_gone
 from lab.runs.tables import LOST, jobs, runs
 
-MOST_ATTEMPTS = 5  # after which a run that was left behind waits for somebody to look at it
+MOST_ATTEMPTS = 5  # after which an abandoned run waits for the user
 _REASON = "The process that trained it ended unexpectedly; resume continues from the last checkpoint."
 
 
 def mark_expired(connection: Connection, moment: Moment) -> list[str]:
-    """Write down the runs whose owner is gone, and return their ids: interrupted, or what had been requested of them.
+    """Mark the runs whose owner is lost as interrupted, or according to their pending request; return their ids.
 
-    Those that an engine trains are queued again, and so are those of a machine that joined.
+    Runs that an engine trains and runs of joined machines are queued again.
     """
     expired = expired_rows(connection, moment, lock=True)
     joined = joined_hosts(connection) if expired else frozenset()
@@ -35,9 +35,9 @@ def mark_expired(connection: Connection, moment: Moment) -> list[str]:
 
 
 def expire(connection: Connection, row: Row[Any], state: RunState, moment: Moment) -> None:
-    """Take a locked row's run from the owner that is gone; one that is queued again keeps its place.
+    """Take a run, whose row is locked, from its lost owner; if it is queued again, it keeps its place.
 
-    The job that had it at an engine is marked: its worker was lost, whatever the engine still says.
+    The engine's job that held it is marked as LOST, whatever the engine still reports.
     """
     again = state is RunState.QUEUED
     if row.executor:
@@ -55,10 +55,10 @@ def expire(connection: Connection, row: Row[Any], state: RunState, moment: Momen
 
 
 def expired_rows(connection: Connection, moment: Moment, *, lock: bool = False) -> list[tuple[Row[Any], RunState]]:
-    """Return the rows that say running and whose owner is dead, with the state that this makes.
+    """Return the rows in state running whose owner is lost, with the state that follows from this.
 
-    lock: until the transaction ends; a row that its owner writes to at this moment is left out then. Only these: whoever
-    locks rows of runs in training as well and waits for others afterwards may wait for somebody who waits for them.
+    lock: lock these rows until the transaction ends; a row that its owner is writing to is left out. No other rows are
+    locked: locking the rows of live runs as well, and then waiting for others, could deadlock.
     """
     query = select(*RAW).where(runs.c.state == RunState.RUNNING, may_be_gone(moment))
     found = _expired(connection.execute(query).all(), moment)

@@ -1,6 +1,6 @@
-"""What the numbers and words of a run can be, stated once: an import refuses what is not, a reader leaves it out.
+"""The possible values of a run's facts, stated once: an import refuses impossible values, a reader leaves them out.
 
-Without it one run with an accuracy of 2^60, or a date past the year 9999, takes the list of runs away from everybody.
+Otherwise one run with an accuracy of 2^60, or a date past the year 9999, would break the list of runs for everybody.
 """
 
 import math
@@ -15,17 +15,17 @@ from lab.formatting import LAST_MOMENT
 from lab.metrics import is_share
 
 LONGEST_S = 1e10  # three hundred years: no training took longer
-MOST = 2**53 - 1  # the largest count that a number of JSON keeps
+MOST = 2**53 - 1  # the largest integer that JSON numbers represent exactly
 _FASTEST = 1e12  # images per second, megabytes
 DEVICE = re.compile(r"(cpu|cuda|mps|xpu)(:[0-9]{1,3})?")
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,59}")
-_ANSWERS = 100  # to sample images; a run has ten
-_NAMES = 100  # facts of one record; honest runs have about twenty
+_ANSWERS = 100  # on sample images; a run has ten
+_NAMES = 100  # facts of one record; regular runs have about twenty
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of fact: how to recognise it, and its rule in words that follow the fact's name."""
+    """One kind of fact: a predicate for its values, and its rule in words that follow the fact's name."""
 
     fits: Callable[[Any], bool]
     rule: str
@@ -48,7 +48,7 @@ def _version(value: Any) -> bool:
 
 
 def is_device(value: Any) -> bool:
-    """Whether this is the name of a device as torch writes it, or "" of a run that was never trained."""
+    """Return whether this is the name of a device as torch writes it, or "", for a run that was never trained."""
     return isinstance(value, str) and (not value or DEVICE.fullmatch(value) is not None)
 
 
@@ -84,7 +84,7 @@ ANY = Kind(
 
 
 def usable(facts: Any, kind: Callable[[str], Kind]) -> dict[str, Any]:
-    """Return those of stored facts that can be what they say; the others are left out, as if they were not known."""
+    """Return the stored facts that have possible values; the others are left out, as if they were unknown."""
     if not isinstance(facts, dict):
         return {}
     found = {name: value for name, value in facts.items() if kind(name).fits(value)}
@@ -92,32 +92,32 @@ def usable(facts: Any, kind: Callable[[str], Kind]) -> dict[str, Any]:
 
 
 def usable_moment(value: Any) -> float | None:
-    """Return a stored time, or None for one that no clock can have said."""
+    """Return a stored time, or None if it is impossible."""
     return float(value) if MOMENT.fits(value) else None
 
 
 def moment_or_nan(value: Any) -> float:
-    """Return a stored time that a run cannot be without, NaN for one that no clock can have said."""
+    """Return a stored time of a field that is never None, or NaN if it is impossible."""
     return float(value) if MOMENT.fits(value) else math.nan
 
 
 def usable_span(value: Any) -> float:
-    """Return a stored length of time, NaN for one that no training can have taken."""
+    """Return a stored duration in seconds, or NaN if it is impossible."""
     return float(value) if SPAN.fits(value) else math.nan
 
 
 def usable_device(value: Any) -> str:
-    """Return a stored device, "" for what is none."""
+    """Return a stored device, or "" if it is not one."""
     return str(value) if is_device(value) else ""
 
 
 def usable_texts(values: Any) -> tuple[str, ...]:
-    """Return the texts of a stored list, without what is none."""
+    """Return the strings of a stored list; () if it is not a list."""
     return tuple(value for value in values if isinstance(value, str)) if isinstance(values, list) else ()
 
 
 def curve_fault(name: str, column: str, values: np.ndarray) -> str:
-    """Return what is wrong with numbers of one column of a curve, "" if nothing is. Losses may be anything."""
+    """Return what is wrong with one column of a curve, or "" if nothing is. Losses may have any value."""
     if column == "time_s" and not ((values >= 0) & (values <= LONGEST_S)).all():
         return f"has times that are not {SPAN.rule.removeprefix('must be ')}"
     if column == "value" and is_share(name) and not (np.isnan(values) | ((values >= 0) & (values <= 1))).all():

@@ -1,8 +1,8 @@
-"""In what order queued runs are taken: the one rule for `claim`, for every list of the queue and for what a move changes.
+"""The order in which queued runs are taken: one rule for `claim`, for every list of the queue and for moves.
 
-The highest priority goes first. Among runs of equal priority owners take turns, as in Nagle's fair queue (RFC 970, 1985):
-next is the owner served longest ago, with the run that was queued first. An owner who was never served goes before all who
-were; between two such, the older run decides. No database here.
+The highest priority goes first. Among runs of equal priority owners take turns, as in Nagle's fair queueing (RFC 970,
+1985): next is the owner served longest ago, with the run that was queued first. An owner who was never served goes
+before all who were; between two such owners the older run decides. No database access here.
 """
 
 from collections import deque
@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from heapq import heapify, heappop, heappush
 from typing import NamedTuple, TypeAlias
 
-# Served, then `queued_at` and `number` of the owner's first run, and the owner.
+# (served, `queued_at` and `number` of the owner's first run, owner)
 _Turn: TypeAlias = tuple[int, float, int, str]
 
 
 class WaitingRun(NamedTuple):
-    """What the order of a queued run depends on. owner: "" for no one in particular, who is an owner like any other."""
+    """The facts that decide the place of a queued run. owner: "" if unnamed, which counts as one owner."""
 
     number: int
     owner: str = ""
@@ -24,9 +24,9 @@ class WaitingRun(NamedTuple):
 
 
 class FairOrder(Iterator[WaitingRun]):
-    """The waiting runs in the order in which they are taken, as if each were taken when it is returned.
+    """Iterates over the waiting runs in the order in which they are taken, as if each were taken when it is returned.
 
-    served: by owner, a number that is greater the later the owner was served last.
+    served: by owner, a number that is higher the later the owner was last served.
     """
 
     def __init__(self, waiting: Iterable[WaitingRun], served: Mapping[str, int]) -> None:
@@ -49,11 +49,11 @@ class FairOrder(Iterator[WaitingRun]):
         return run
 
     def pass_over(self) -> None:
-        """Leave the run that was returned last where it is: it cannot be taken, so its owner's turn is not used up."""
+        """Leave the run that was returned last in the queue: it cannot be taken, so its owner's turn is not used up."""
         self._settle(taken=False)
 
     def _settle(self, *, taken: bool) -> None:
-        """Give the owner of the run that was returned last the place of the next turn."""
+        """Give the owner of the run that was returned last a new turn."""
         if self._given is None:
             return
         (run, served), self._given = self._given, None
@@ -63,7 +63,7 @@ class FairOrder(Iterator[WaitingRun]):
         self._push(run.owner, served)
 
     def _begin_level(self) -> None:
-        """Go to the next lower priority. Raises `StopIteration` where there is none."""
+        """Go to the next lower priority. Raises `StopIteration` if there is none."""
         if not self._levels:
             raise StopIteration
         self._level = self._levels.pop(next(iter(self._levels)))

@@ -1,4 +1,4 @@
-"""Findings of a run in the store: replaced by its owner while it trains, filled in once where an earlier release had none."""
+"""Findings of a run in the store: replaced by its owner during training; added once for runs of earlier releases."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -14,7 +14,7 @@ from lab.runs.tables import WITHOUT_FINDINGS, runs
 
 
 class StoredFindings:
-    """`RunStore.findings`: what the rules of `lab.diagnosis` said of each run."""
+    """`RunStore.findings`: the results of the rules of `lab.diagnosis` for each run."""
 
     def __init__(self, context: StoreContext) -> None:
         self.context = context
@@ -27,9 +27,9 @@ class StoredFindings:
     def list_without_findings(
         self, *, limit: int, before: int | None = None, ids: Sequence[str] | None = None
     ) -> list[tuple[int, str]]:
-        """Return number and id of ended runs without findings, the newest first.
+        """Return number and id of ended runs without findings, newest first.
 
-        They are those of earlier releases and imported ones. before: only lower numbers. ids: only these.
+        They are runs of earlier releases and imported ones. before: only lower numbers. ids: only these runs.
         """
         query = select(runs.c.number, runs.c.id).where(
             WITHOUT_FINDINGS, runs.c.state.in_(ENDS), runs.c.deleted_at.is_(None)
@@ -43,10 +43,10 @@ class StoredFindings:
         return [(row.number, row.id) for row in rows]
 
     def fill(self, found: Mapping[str, Iterable[Finding]]) -> None:
-        """Write the findings of ended runs that have none yet, and renew their checksums; others stay as they are.
+        """Store the findings of ended runs that have none yet, and renew their checksums; other runs are not changed.
 
-        found: by run. A run of an older release whose digest does not hold gets no checksum, so that `verify` goes on
-        saying so.
+        found: by run id. A run of an older release whose digest does not match gets no checksum, so that `verify`
+        continues to report it.
         """
         for run, findings in found.items():
             checksum_older_run(self.context, run)
@@ -57,5 +57,5 @@ class StoredFindings:
 
 
 def stored_findings(findings: Iterable[Finding]) -> list[dict[str, object]]:
-    """Return findings as the column holds them."""
+    """Return findings in the form in which the column stores them."""
     return [finding.as_dict() for finding in findings]

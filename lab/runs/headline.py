@@ -1,8 +1,8 @@
-"""The one rule on which saved weights of a run are selected, and which accuracy belongs to them.
+"""The rule that selects one of a run's saved weights, and the accuracy that belongs to them.
 
-Among the saved epochs that were tested (all of them where none was), the lowest validation loss answers, the earliest of
-equals; where nothing was validated, the newest does. Weights saved by a stop inside an epoch were not tested: they
-answer only where there are no others. Every number of a `HeadlineResult` was measured on exactly these weights.
+Among the saved epochs that were tested (all saved epochs if none was), the lowest validation loss is selected, and the
+earliest of equal ones; if nothing was validated, the newest. Weights saved by a stop inside an epoch were not tested
+and are selected only if there are no others. Every number of a `HeadlineResult` was measured on exactly these weights.
 """
 
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ METRICS = ("test_accuracy", "test_loss", "val_accuracy", "val_loss")  # series "
 
 
 class SavedEpoch(NamedTuple):
-    """One set of saved weights and what was measured at its step (None: was not measured, or NaN)."""
+    """One set of saved weights and the measurements at its step (None if not measured, or NaN)."""
 
     step: int
     epoch: int
@@ -29,11 +29,11 @@ class SavedEpoch(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class HeadlineResult:
-    """What a run is known by: accuracies in [0, 1] and losses of one epoch's weights.
+    """The result that a run is known by: accuracies in [0, 1] and losses of one epoch's weights.
 
     which: "best" (lowest validation loss), "last" (newest; nothing was validated), "untested" (stopped inside an epoch)
-    or "" (weights somebody chose, or nothing known). saved: whether these weights are there to be loaded. step and
-    epoch are None where the run's record does not say them.
+    or "" (weights that somebody chose, or unknown). saved: whether these weights can be loaded. step and epoch are None
+    if the run's record does not contain them.
     """
 
     step: int | None = None
@@ -46,7 +46,7 @@ class HeadlineResult:
     saved: bool = False
 
     def epoch_text(self, epochs: int, *, live: bool = False) -> str:
-        """Return such as "3 of 5 (best)", for a run that still trains "3 of 5 (best so far)", "" if it is not known."""
+        """Return the epoch as text: "3 of 5 (best)", for a live run "3 of 5 (best so far)", or "" if unknown."""
         if self.epoch is None:
             return ""
         words = {BEST: "best so far" if live else BEST, LAST: "newest" if live else LAST, UNTESTED: "stopped inside it"}
@@ -54,7 +54,7 @@ class HeadlineResult:
         return f"{self.epoch} of {epochs}{which}"
 
     def text(self, epochs: int, *, live: bool = False) -> str:
-        """Return such as "96.38 % test, epoch 3 of 5 (best)", "" where nothing is known."""
+        """Return the result as text, such as "96.38 % test, epoch 3 of 5 (best)"; "" if nothing is known."""
         epoch = self.epoch_text(epochs, live=live)
         known = [f"{format_percent(self.test_accuracy)} test"] if self.test_accuracy is not None else []
         known += [f"epoch {epoch}"] if epoch else []
@@ -62,12 +62,12 @@ class HeadlineResult:
         return ", ".join(known)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the record for JSON."""
+        """Return a dict for JSON."""
         return {name: getattr(self, name) for name in ("epoch", "step", "which", *METRICS, "saved")}
 
 
 def choose_weights(saved: Iterable[SavedEpoch]) -> HeadlineResult | None:
-    """Return the result of the selected weights, None where there are none."""
+    """Return the result of the selected weights, or None if nothing is saved."""
     every = sorted(saved, key=lambda one: one.step)
     tested = [one for one in every if one.test_accuracy is not None] or every
     validated = [one for one in tested if one.val_loss is not None and one.val_loss < float("inf")]
@@ -84,7 +84,7 @@ def result_of_saved(saved: SavedEpoch, *, which: str = "") -> HeadlineResult:
 
 
 def result_of_summary(summary: RunSummary, *, restore_best: bool) -> HeadlineResult:
-    """Return what a run without saved weights ended with: its last whole epoch, or its best where that was restored."""
+    """Return the final result of a run without saved weights: its last whole epoch, or its best one if restored."""
     test_accuracy, test_loss, val_accuracy, val_loss = (_number(summary.value(name)) for name in METRICS)
     epoch = summary.final_epoch
     known = isinstance(epoch, int) and not {test_accuracy, test_loss, val_accuracy, val_loss} <= {None}
@@ -94,5 +94,5 @@ def result_of_summary(summary: RunSummary, *, restore_best: bool) -> HeadlineRes
 
 
 def _number(value: object) -> float | None:
-    """Return a number, None for anything else and for NaN."""
+    """Return a number, or None for anything else and for NaN."""
     return float(value) if isinstance(value, int | float) and value == value else None

@@ -1,6 +1,6 @@
-"""The columns of `runs` that say which saved weights are selected, and the migration that brings them.
+"""The columns of `runs` that describe the selected saved weights, and the migration that adds them.
 
-The migration states the rule of `lab.runs.headline` in SQL, as it was when the columns came: it never calls today's code.
+The migration states the rule of `lab.runs.headline` in SQL, as it was at that time: it never calls the current code.
 """
 
 from sqlalchemy import Connection, inspect, text
@@ -12,7 +12,7 @@ _COLUMNS = {
     "test_loss": "DOUBLE PRECISION",
     "val_loss": "DOUBLE PRECISION",
 }
-_LARGEST = "1.7976931348623157e308"  # a loss above it is infinite, and none was measured where it is NULL
+_LARGEST = "1.7976931348623157e308"  # a loss above it is infinite; NULL means that none was measured
 _CHOOSE = f"""
 SELECT number, step, epoch, test_accuracy, test_loss, val_accuracy, val_loss,
        CASE WHEN val_loss <= {_LARGEST} THEN 'best' WHEN test_accuracy IS NULL THEN 'untested' ELSE 'last' END AS which
@@ -35,7 +35,7 @@ FROM (
   WHERE k.kind = 'weights'
 ) AS judged
 WHERE place = 1
-"""  # noqa: S608  no text of anybody's goes in
+"""  # noqa: S608  no user input is interpolated
 _WRITE = text(
     "UPDATE runs SET weights_step = :step, weights_epoch = :epoch, weights_which = :which, test_accuracy = :test_accuracy, "
     "test_loss = :test_loss, val_accuracy = :val_accuracy, val_loss = :val_loss WHERE number = :number"
@@ -43,7 +43,7 @@ _WRITE = text(
 
 
 def add_headline(connection: Connection) -> None:
-    """The migration that brings the columns, and fills them for the runs of an older store."""
+    """Migration: add the columns and fill them for the runs of an older store."""
     there = {column["name"] for column in inspect(connection).get_columns("runs")}
     for name, kind in _COLUMNS.items():
         if name not in there:

@@ -1,4 +1,4 @@
-"""What a run takes over from the one it continues, and what it gives up when it goes back to a checkpoint."""
+"""What a run inherits from the run it continues, and what it discards when it is rewound to a checkpoint."""
 
 from typing import Any
 
@@ -21,15 +21,15 @@ from lab.runs.throttled_writer import ThrottledWriter
 
 
 class History:
-    """`RunStore.history`: curves and saved files of a run as one, copied or cut back."""
+    """`RunStore.history`: curves and saved files of a run together, copied or truncated."""
 
     def __init__(self, context: StoreContext) -> None:
         self.context = context
 
     def rewind(self, run: str, lease: int, step: int) -> tuple[str, ...]:
-        """Take a run back to a step: points and files beyond it go. Returns the files that no run lists any more.
+        """Rewind a run to a step: delete points and files beyond it. Return the files that no run lists any more.
 
-        The files go first: whoever is killed in between has no checkpoint that knows more than the points do.
+        The files are removed first: if the process is killed in between, no checkpoint is ahead of the points.
         """
         writer = ThrottledWriter(self.context.database)
         with writer.write(sized=False) as connection:
@@ -50,11 +50,11 @@ class History:
         return free
 
     def copy(self, source: str, target: str, *, lease: int | None = None) -> None:
-        """Give a run the curves, training time and saved files of the one it continues, deleted or not; files are shared.
+        """Copy the curves, training time and saved files of the run that a run continues; the files are shared.
 
-        The list of files comes last: whoever is killed in between has no checkpoint yet, and copies again.
-        lease: of the target, once it is claimed. Raises `LeaseLostError`, `RunStateError` where the target has ended, and
-        `UnreadableRunError` where the source is damaged.
+        The source may be deleted. The list of files is written last: if the process is killed in between, the target
+        has no checkpoint yet, and the copy is repeated. lease: the target's, once it is claimed. Raises
+        `LeaseLostError`, `RunStateError` if the target has ended, and `UnreadableRunError` if the source is damaged.
         """
         writer = ThrottledWriter(self.context.database)
         with writer.write(sized=False) as connection:
@@ -67,7 +67,7 @@ class History:
             after: int | None = -1
             while after is not None:
                 with writer.write() as connection:
-                    sound_row(connection, source, deleted=True)  # it may be purged meanwhile
+                    sound_row(connection, source, deleted=True)  # it may have been purged in the meantime
                     row = self._open_for(connection, target, lease)
                     end = copy_part(connection, (origin.number, number), series, after, writer.size)
                     copied = fetch(connection, number, series, after_step=after)
@@ -84,12 +84,12 @@ class History:
             return change_held_row(self.context, connection, target, lease)
         row = sound_row(connection, target, lock=True)
         if row.state != RunState.QUEUED:
-            raise RunStateError(f"Run {target} is {row.state}, so only its worker may give it a history.")
+            raise RunStateError(f"Run {target} is {row.state}, so only its worker may copy a history into it.")
         return row
 
 
 def _copy_files(connection: Connection, origin: Row[Any], row: Row[Any]) -> None:
-    """Share the files of a run whose curves were copied, and take over its training time."""
+    """Share the files of a run whose curves were copied, and copy its training time."""
     known = origin.sums is not None and row.sums is not None
     if known and _curve_sums(origin) != _curve_sums(row):
         raise UnreadableRunError(

@@ -1,7 +1,7 @@
 """Which machines may train for this store: those that joined, those that are drained, and why one is refused.
 
-A host without a row is the lab's own and may. Whether a host may take a run is asked in the transaction of the claim
-itself (`accepts`), so that no worker slips past a change.
+A host without a row belongs to the lab and may train. A claim checks its host in its own transaction (`accepts`), so
+that no worker can claim a run after its host was drained or removed.
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,7 +23,7 @@ _RELEASE = 1  # the number of the only row
 
 
 class HostState(StrEnum):
-    """What a host may do. DRAINING: it hands its runs back and takes no others."""
+    """What a host may do. DRAINING: it returns its runs to the queue and takes no others."""
 
     ACTIVE = "active"
     DRAINING = "draining"
@@ -33,11 +33,11 @@ class HostState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HostRecord:
-    """One host that joined, or that somebody drained. slots: name and device of each.
+    """One host that joined or was drained.
 
-    torch: its release without the build, such as "2.11.0". boot: of its system's start, "" where it is not known.
-    lacks: data sets of waiting runs that it can neither read nor fetch. machines: how many that joined are alive, where
-    `renew` counted them.
+    slots: (name, device) of each. torch: its release without the build tag, such as "2.11.0". boot: the boot id of its
+    system, "" if unknown. lacks: data sets of waiting runs that it can neither read nor download. machines: how many
+    joined machines are alive; only `renew` counts them.
     """
 
     host: str
@@ -55,14 +55,14 @@ class HostRecord:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """What decides a result beside the configuration: the engine's version and torch's release."""
+    """What determines a result besides the configuration: the version of the engine and the release of torch."""
 
     engine: int
     torch: str
 
     @classmethod
     def of_this_machine(cls) -> "Release":
-        """Return what is installed here, without importing torch; its build for a device ("+cpu") does not count."""
+        """Return what is installed here, without importing torch; the build tag ("+cpu") is left out."""
         return cls(ENGINE, metadata.version("torch").partition("+")[0])
 
 
@@ -73,9 +73,9 @@ class Hosts:
         self.context = context
 
     def set_release(self, release: Release, *, host: str) -> None:
-        """Write down the lab's own release; joined machines of another one take no more runs from this moment on.
+        """Record the lab's own release; joined machines with another release are refused from now on.
 
-        host: one of the lab's own, which is known as such from now on.
+        host: one of the lab's own hosts, which is recorded as such.
         """
         with self.context.database.write() as connection:
             now = self.context.moment(connection).now
@@ -96,25 +96,25 @@ class Hosts:
                     connection.execute(change.values(state=HostState.REFUSED, reason=reason))
 
     def release(self) -> Release | None:
-        """Return the lab's own release, None before anything was written down."""
+        """Return the lab's own release, or None if none was recorded yet."""
         with self.context.database.read() as connection:
             return _release(connection)
 
     def join(self, record: HostRecord) -> None:
-        """Let a machine take runs, whatever it was before. Raises `JoinRefusedError`; the reason is then listed too."""
+        """Let a machine take runs, whatever its state was. Raises `JoinRefusedError` and records a mismatch."""
         with self.context.database.write() as connection:
             now = self.context.moment(connection).now
             if _is_own(connection, record.host):
                 raise JoinRefusedError(
-                    "This machine is the lab's own, so it need not join: run `convlab worker` without --join here, or take "
-                    "it off with `convlab machines remove` first."
+                    "This machine belongs to the lab, so it does not need to join: run `convlab worker` without --join "
+                    "here, or remove it with `convlab machines remove` first."
                 )
             if _has_namesake(connection, record, now):
-                # Not written down: the row is that of the other machine.
+                # Not recorded: the row belongs to the other machine.
                 name = record.host.partition(" ")[0]
                 raise JoinRefusedError(
-                    f"Another machine named {name!r} trains for this lab, and two of one name cannot be told apart: give "
-                    "this one another host name."
+                    f"Another machine named {name!r} already trains for this lab, and machines are told apart by name: "
+                    "give this one another host name."
                 )
             release = _release(connection)
             reason = _mismatch(release, Release(record.engine, record.torch)) if release else ""
@@ -135,7 +135,7 @@ class Hosts:
             raise JoinRefusedError(reason)
 
     def renew(self, host: str, *, slots: Sequence[tuple[str, str]], lacks: Iterable[str]) -> HostRecord:
-        """Say that a machine that joined is there, and return what it may do now; one without a row was removed."""
+        """Renew the registration of a joined machine and return what it may do now; without a row it is REMOVED."""
         with self.context.database.write() as connection:
             now = self.context.moment(connection).now
             values = {"slots": [list(slot) for slot in slots], "lacks": sorted(lacks), "seen_at": now}
@@ -146,33 +146,33 @@ class Hosts:
         return HostRecord(host, HostState.REMOVED) if row is None else replace(_record(row, now), machines=machines)
 
     def leave(self, host: str) -> None:
-        """Take a machine that ends by itself off the list; one that was drained, refused or removed stays so."""
+        """Delete the row of a joined machine that exits; one that is draining, refused or removed keeps its row."""
         with self.context.database.write() as connection:
             mine = (hosts.c.host == host) & (hosts.c.joined == 1) & (hosts.c.state == HostState.ACTIVE)
             connection.execute(delete(hosts).where(mine))
 
     def find(self, host: str) -> HostRecord | None:
-        """Return one host's record, None where it neither joined nor is drained."""
+        """Return the record of a host, or None if it neither joined nor was drained."""
         with self.context.database.read() as connection:
             now = self.context.moment(connection).now
             row = connection.execute(select(hosts).where(hosts.c.host == host)).one_or_none()
         return None if row is None else _record(row, now)
 
     def list(self) -> tuple[HostRecord, ...]:
-        """Return the hosts that joined or are drained, those that were removed left out."""
+        """Return the hosts that joined or were drained, except the removed ones."""
         with self.context.database.read() as connection:
             now = self.context.moment(connection).now
             listed = select(hosts).where(hosts.c.state != HostState.REMOVED).order_by(hosts.c.host)
             return tuple(_record(row, now) for row in connection.execute(listed))
 
     def has_joined(self) -> bool:
-        """Whether a machine that shares no files with the lab may train for it."""
+        """Return whether a joined machine, which shares no files with the lab, may train for it."""
         asked = select(hosts.c.host).where(hosts.c.joined == 1, hosts.c.state == HostState.ACTIVE).limit(1)
         with self.context.database.read() as connection:
             return connection.execute(asked).first() is not None
 
     def count_joined_slots(self) -> int:
-        """Return how many slots the machines have that joined, are alive and may take runs."""
+        """Return the number of slots of the joined machines that are alive and may take runs."""
         asked = select(hosts.c.slots, hosts.c.seen_at).where(hosts.c.joined == 1, hosts.c.state == HostState.ACTIVE)
         with self.context.database.read() as connection:
             now = self.context.moment(connection).now
@@ -180,7 +180,7 @@ class Hosts:
         return sum(len(row.slots) for row in rows if lease_holds(row.seen_at + SILENT_S, now))
 
     def drain(self, host: str) -> None:
-        """Have a host hand its runs back to the queue at their next step, and take no others."""
+        """Make a host return its runs to the queue at their next step and take no others. Raises `HostStateError`."""
         with self.context.database.write() as connection:
             now = self.context.moment(connection).now
             row = connection.execute(select(hosts).where(hosts.c.host == host).with_for_update()).one_or_none()
@@ -203,7 +203,7 @@ class Hosts:
             connection.execute(update(hosts).where(mine).values(state=HostState.ACTIVE))
 
     def remove(self, host: str) -> None:
-        """Take a host off the list: it hands its runs back, takes no others, and returns only by joining again."""
+        """Remove a host: it returns its runs to the queue and takes no others until it joins again."""
         with self.context.database.write() as connection:
             now = self.context.moment(connection).now
             values = {"state": HostState.REMOVED, "reason": ""}
@@ -212,31 +212,31 @@ class Hosts:
             connection.execute(delete(workers).where(workers.c.host == host))
 
     def readmit(self, host: str) -> None:
-        """Let one of the lab's own hosts, which was removed while it was silent, take runs again."""
+        """Let one of the lab's own hosts take runs again after it was removed while silent."""
         with self.context.database.write() as connection:
             gone = (hosts.c.host == host) & (hosts.c.joined == 0) & (hosts.c.state == HostState.REMOVED)
             connection.execute(delete(hosts).where(gone))
 
     def accepts(self, host: str) -> bool:
-        """Whether a host may train."""
+        """Return whether a host may train."""
         with self.context.database.read() as connection:
             return accepts(connection, host)
 
 
 def accepts(connection: Connection, host: str) -> bool:
-    """Whether a host may train, as this transaction sees it."""
+    """Return whether a host may train, as seen by this transaction."""
     state = connection.execute(select(hosts.c.state).where(hosts.c.host == host)).scalar_one_or_none()
     return state in (None, HostState.ACTIVE)
 
 
 def boot_of(pid_start: str) -> str:
-    """Return which start of its system a process belongs to (`lab.runs.owner`), "" where that is not known."""
+    """Return the boot id in the start of a process (`lab.runs.owner`), or "" if it is unknown."""
     boot, sign, _ = pid_start.partition(":")
     return boot if sign else ""
 
 
 def joined_hosts(connection: Connection) -> frozenset[str]:
-    """Return the hosts that joined, those that have left the list since among them."""
+    """Return the hosts that joined, including those that were removed later."""
     return frozenset(connection.execute(select(hosts.c.host).where(hosts.c.joined == 1)).scalars())
 
 
@@ -246,16 +246,16 @@ def _release(connection: Connection) -> Release | None:
 
 
 def _mismatch(lab: Release, machine: Release) -> str:
-    """Return why a machine of this release may not train for a lab of that one, "" where it may."""
+    """Return why a machine with this release may not train for the lab, or "" if it may."""
     if machine.engine != lab.engine:
         return (
-            f"This machine's ConvLab has engine {machine.engine} and the lab's engine {lab.engine}, which give other "
-            "numbers for the same settings: install the lab's release of ConvLab here and join again."
+            f"This machine's ConvLab has engine {machine.engine} and the lab's has engine {lab.engine}, which give "
+            "different numbers for the same settings: install the lab's release of ConvLab here and join again."
         )
     if machine.torch != lab.torch:
         return (
-            f"This machine has torch {machine.torch} and the lab torch {lab.torch}, whose results differ in the last bits: "
-            f"install torch=={lab.torch} here and join again."
+            f"This machine has torch {machine.torch} and the lab has torch {lab.torch}, whose results differ in the "
+            f"last bits: install torch=={lab.torch} here and join again."
         )
     return ""
 
@@ -266,7 +266,7 @@ def _is_own(connection: Connection, host: str) -> bool:
 
 
 def _has_namesake(connection: Connection, record: HostRecord, now: float) -> bool:
-    """Whether a live machine with this name has another start of its system: it is another machine."""
+    """Return whether a live machine with this name has another boot id, which makes it a different machine."""
     row = connection.execute(select(hosts).where(hosts.c.host == record.host)).one_or_none()
     boots = {row.boot} if row is not None and lease_holds(row.seen_at + SILENT_S, now) else set()
     named = select(workers.c.pid_start, workers.c.seen_at).where(workers.c.host == record.host)

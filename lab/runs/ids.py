@@ -1,8 +1,8 @@
-"""Ids of runs, sweeps and drawings: random, so that stores that exchange them never meet the same id twice."""
+"""Ids of runs, sweeps and drawings: random, so that stores that exchange them have no collisions."""
 
 import secrets
 
-_ID_BYTES = 6  # 48 random bits: among a million runs two share an id with a chance of 1 in 600
+_ID_BYTES = 6  # 48 random bits: the chance that two of a million runs share an id is 1 in 600
 
 
 def new_id() -> str:

@@ -1,8 +1,8 @@
-"""Runs that ended elsewhere and are imported whole: in many short transactions, invisible until the last one.
+"""Imports runs that ended elsewhere, in many short transactions; the runs are invisible until the last one commits.
 
-Until then a run is a partial run: its points and its list of files are stored, its row is not. An import that is killed
-leaves partial runs, which `Removal.purge` removes. Whoever calls has checked everything. An imported run is nobody's
-answer in the cache, because its numbers were not computed here; in all else it is a run like any other.
+Until then a run is partial: its points and its list of files are stored, but it has no row. A killed import leaves
+partial runs, which `Removal.purge` removes. The caller has checked everything. An imported run is never a cached
+answer, because its numbers were not computed here; in all other respects it is an ordinary run.
 """
 
 import time
@@ -33,19 +33,19 @@ from lab.runs.tables import partial_runs, runs, saved_files
 from lab.runs.throttled_writer import MOST_ROWS, ThrottledWriter
 
 IMPORTED = "imported"
-IMPORTABLE = ENDS  # states in which a run can come in
+IMPORTABLE = ENDS  # states in which a run can be imported
 IMPORT_LEASE_S = (
-    600.0  # renewed with every part, and every minute while files are written: longer than one of a gigabyte takes
+    600.0  # renewed with every part, and every minute while files are written; longer than it takes to write 1 GB
 )
 _RENEW_S = 60.0
 _TOGETHER = 10  # runs listed in one transaction
-_NOTHING: dict[str, Any] = {"config": {}, "summary": {}, "environment": {}, "notices": [], "note": ""}  # of a large row
+_NOTHING: dict[str, Any] = {"config": {}, "summary": {}, "environment": {}, "notices": [], "note": ""}  # large columns
 Curves: TypeAlias = Mapping[str, Series] | Iterable[Series]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PortableRun:
-    """What a run says of itself wherever it goes: the fields that a bundle's record and an imported run share."""
+    """The portable facts of a run: the fields shared by the record in a bundle and an imported run."""
 
     name: str
     config: RunConfig
@@ -66,10 +66,10 @@ class PortableRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndedRun(PortableRun):
-    """A run as it comes in.
+    """A run to import.
 
-    id: from `lab.runs.ids.new_id`. points: the curves by name, or parts of curves, each in step order, that
-    are read as they are stored. files: its saved files, listed under this id.
+    id: from `lab.runs.ids.new_id`. points: curves by name, or parts of curves in step order, which are read while they
+    are stored. files: its saved files, listed under this id.
     """
 
     id: str
@@ -78,13 +78,13 @@ class EndedRun(PortableRun):
 
     @classmethod
     def of(cls, run: PortableRun, *, id: str, points: Curves, files: tuple[SavedFile, ...]) -> "EndedRun":
-        """Return a run that comes in under a new id."""
+        """Return a run to import under a new id."""
         shared = {one.name: getattr(run, one.name) for one in fields(PortableRun)}
         return cls(**shared, id=id, points=points, files=files)
 
 
 class Imports:
-    """`RunStore.imports`: stores what was trained elsewhere."""
+    """`RunStore.imports`: stores runs that were trained elsewhere."""
 
     def __init__(self, context: StoreContext) -> None:
         self.context = context
@@ -97,10 +97,10 @@ class Imports:
         write_file: Callable[[SavedFile], None] | None = None,
         remove: Remove = lambda _paths: None,
     ) -> tuple[RunRecord, ...]:
-        """Store runs that have ended, all of them or none; nobody sees one before all are complete.
+        """Store runs that have ended, all of them or none; none is visible before all are complete.
 
-        write_file: writes a file that is already listed, so that one whose writer was killed is found and removed.
-        remove: deletes files, should the import fail. Raises `RunStateError` for a run that has not ended.
+        write_file: writes a file that is already listed, so that the file of a killed writer is found and removed.
+        remove: deletes files if the import fails. Raises `RunStateError` for a run that has not ended.
         """
         live = next((run for run in ended if run.state not in IMPORTABLE), None)
         if live is not None:
@@ -122,11 +122,11 @@ class Imports:
                 for number in numbers:
                     remove_partial(self.context, number, remove, writer)
             except (LabError, OSError) as second:
-                error.add_note(f"What it left is removed later, because that failed as well: {second}")
+                error.add_note(f"The clean-up failed as well, so the rest is removed later: {second}")
             raise
 
     def _list_partial(self, writer: ThrottledWriter, ended: Sequence[EndedRun], origin: str) -> list[int]:
-        """List runs and their files as partial ones; return the number of each, which no other run will have."""
+        """List runs and their files as partial; return a number for each that no other run will have."""
         numbers = []
         with writer.write(sized=False) as connection:
             for run in ended:
@@ -139,7 +139,7 @@ class Imports:
         return numbers
 
     def _new_number(self, connection: Connection, values: Mapping[str, Any]) -> int:
-        """Return a number that no other run will have; the row it was drawn with is gone before anybody can see it."""
+        """Return a number that no other run will have; its row is deleted before the transaction commits."""
         number = connection.execute(insert(runs).values(**values).returning(runs.c.number)).scalar_one()
         connection.execute(delete(runs).where(runs.c.number == number))
         return int(number)
@@ -159,7 +159,7 @@ class Imports:
                 self._renew(writer, held)
 
     def _import_points(self, writer: ThrottledWriter, held: Sequence[int], number: int, run: EndedRun) -> None:
-        """Store the curves: as many short ones in one transaction, or as much of a long one, as fit into it."""
+        """Store the curves. One transaction holds as many short ones, or as much of a long one, as it has room for."""
         waiting: list[Series] = []
         for part in _parts(run.points):
             waiting.append(part)
@@ -173,7 +173,7 @@ class Imports:
     def _complete(
         self, writer: ThrottledWriter, held: Sequence[int], number: int, run: EndedRun, origin: str
     ) -> dict[str, Any]:
-        """Return the values of a run's row, with the checksum over them as the database will have them."""
+        """Return the values of a run's row, with the checksum over them as the database returns them."""
         values = {**_row_values(run, origin), "number": number}
         with self.context.database.read_in_parts() as connection:
             values["sums"] = stored_sums(connection, number, run.id)
@@ -189,7 +189,7 @@ class Imports:
     def _store_part(
         self, writer: ThrottledWriter, held: Sequence[int], number: int, run: str, parts: Sequence[Series]
     ) -> list[Series]:
-        """Store the first points of these parts in one transaction; return what did not fit into it."""
+        """Store the first points of these parts in one transaction; return the parts that did not fit."""
         ready, rest = _fitting(run, parts, writer.size)
         with writer.write() as connection:
             self._hold_partial(connection, held)
@@ -225,7 +225,7 @@ class Imports:
 
 
 def _fitting(run: str, parts: Sequence[Series], room: int) -> tuple[list[tuple[str, PointColumns]], list[Series]]:
-    """Return the columns of the first `room` points of some parts, and the parts of all others."""
+    """Return the columns of the first `room` points of the parts, and the parts that are left over."""
     ready, rest = [], []
     for part in parts:
         if room:
@@ -237,7 +237,7 @@ def _fitting(run: str, parts: Sequence[Series], room: int) -> tuple[list[tuple[s
 
 
 def _parts(points: Curves) -> Iterator[Series]:
-    """Yield parts of curves that fit into one transaction each."""
+    """Yield parts of curves, each small enough for one transaction."""
     for series in points.values() if isinstance(points, Mapping) else points:
         for start in range(0, max(1, np.size(series.step)), MOST_ROWS):
             yield series[start : start + MOST_ROWS]

@@ -1,7 +1,7 @@
-"""Notices when something stored has changed by itself: `check` the file, `verify` a run, `checksum_older_rows` what came before.
+"""Detects silent damage to what is stored: `check_file`, `verify` for a run, `checksum_older_rows` for older releases.
 
-What is written now has its checksum renewed at every change (`lab.runs.checksums`). An older release took one digest when a run ended; it
-is still verified, and what passes gets its checksum then.
+Every change renews the checksum of what it writes (`lab.runs.checksums`). Older releases computed one digest when a
+run ended. This digest is still verified, and a run that passes gets a checksum then.
 """
 
 import math
@@ -22,14 +22,14 @@ from lab.runs.rows import damage_words, decoded
 from lab.runs.sums import curve_names, stored_sums
 from lab.runs.tables import metadata, points, runs, series_names, stored_files
 
-_STEPS = 10_000  # of SQLite's virtual machine between two looks at the clock
-_MOST = 5  # findings that are reported
-CHECK_S = 0.25  # what opening a lab may spend on the file's structure; `doctor` and `verify` take their time
-CHECK_EVERY_S = 600.0  # how often a server that stays open looks again
+_STEPS = 10_000  # of SQLite's virtual machine between two checks of the deadline
+_MOST = 5  # problems that are reported
+CHECK_S = 0.25  # time limit of the check when a lab is opened; `doctor` and `verify` have none
+CHECK_EVERY_S = 600.0  # how often a running server repeats it
 
 
 class Integrity:
-    """`RunStore.integrity`: compares what is stored with its checksums."""
+    """`RunStore.integrity`: compares the stored data with its checksums."""
 
     def __init__(self, context: StoreContext) -> None:
         self.context = context
@@ -37,10 +37,10 @@ class Integrity:
         self._warnings: tuple[str, ...] = ()
 
     def check_file(self, *, within_s: float | None = None) -> tuple[str, ...]:
-        """Return what SQLite's own check finds wrong with the file, none on a server, which looks after itself.
+        """Return the problems that SQLite's own check finds in the file; none on a server, which checks itself.
 
-        within_s: give up after so long, and return what was found; a large file takes a second for each 200 MB. The table
-        of the curves' names is looked at first and the points last: one damaged name loses a curve of every run.
+        within_s: stop after this time and return what was found; a large file takes a second per 200 MB. The names of
+        the curves are checked first and the points last: one damaged name loses a curve of every run.
         """
         if not self.context.database.is_sqlite:
             return ()
@@ -53,13 +53,13 @@ class Integrity:
             return ()
         where = self.context.database.url.database
         return tuple(
-            f"The database {where} is damaged ({line[:90]}): its lists may lack runs, or show another store's. "
+            f"The database {where} is damaged ({line[:90]}): its lists may lack runs, or show those of another store. "
             "Restore it from a copy."
             for line in found
         )
 
     def warnings(self) -> tuple[str, ...]:
-        """Return what a quick check of the file found; it is made when a lab is opened and every ten minutes."""
+        """Return the result of a quick check of the file, which runs when a lab is opened and every ten minutes."""
         now = time.monotonic()
         if now - self._checked_at >= CHECK_EVERY_S:
             self._checked_at = now
@@ -67,29 +67,29 @@ class Integrity:
         return self._warnings
 
     def check_names(self) -> tuple[str, ...]:
-        """Return a sentence where curves that runs have written are not among the names of the store's curves any more.
+        """Return a sentence for each curve that runs have written and whose name is missing in the store.
 
-        Such a curve is missing in each of these runs, and in their results. Not noticed by the file's own check where
-        a damaged file was copied or repaired.
+        Such a curve is missing in each of these runs, and in their results. The file's own check does not detect this
+        if a damaged file was copied or repaired.
         """
         with self.context.database.read() as connection:
             known = set(connection.execute(select(series_names.c.name)).scalars())
             written = [curve_names(row) for row in connection.execute(select(*RAW)) if row.seal and is_intact(row)]
         lost = sorted({name for names in written for name in names} - known)
         return tuple(
-            f"The name of the curve {name[:60]!r}, which {plural(sum(name in names for names in written), 'run')} wrote, is "
-            "not in the database any more: restore it from a copy."
+            f"The name of the curve {name[:60]!r}, which {plural(sum(name in names for names in written), 'run')} "
+            "wrote, is not in the database any more: restore it from a copy."
             for name in lost
         )
 
     def verify(self, run: str) -> tuple[str, ...]:
-        """Return a sentence for each thing of a run that is not as it was written."""
+        """Return a sentence for each part of a run that is not as it was written."""
         with self.context.database.read_in_parts() as connection:
             row = find_row(connection, run, deleted=True)
             if not is_intact(row):
                 return (damage_words(run),)
             sound = _sums_fit(connection, row) if has_checksum(row) else older_row_fits(connection, row)
-        if not sound and row.state == RunState.RUNNING:  # its worker writes meanwhile: one moment decides
+        if not sound and row.state == RunState.RUNNING:  # its worker may be writing: compare within one snapshot
             with self.context.database.read() as connection:
                 sound = _sums_fit(connection, find_row(connection, run, deleted=True))
         if sound:
@@ -100,7 +100,7 @@ class Integrity:
         )
 
     def checksum_older_rows(self) -> tuple[str, ...]:
-        """Compute the checksum of the runs that an older release wrote, each once it is found to be sound; return what is wrong."""
+        """Compute the checksums of an older release's runs that are intact; return a sentence for each damaged one."""
         problems: list[str] = []
         with self.context.database.read() as connection:
             waiting = list(connection.execute(select(runs.c.id).where(runs.c.seal == "")).scalars())
@@ -111,7 +111,7 @@ class Integrity:
 
 
 def _integrity(connection: Connection, within_s: float | None) -> list[str]:
-    """Return what is wrong with the tables one by one, else with the file as a whole; ["ok"] for nothing."""
+    """Return the problems of the tables one by one, or else of the file as a whole; ["ok"] if there are none."""
     end = math.inf if within_s is None else time.monotonic() + within_s
     large = {points.name, stored_files.name}
     small = [series_names.name, *sorted(metadata.tables.keys() - large - {series_names.name})]
@@ -123,7 +123,7 @@ def _integrity(connection: Connection, within_s: float | None) -> list[str]:
 
 
 def _look_until(connection: Connection, pragma: str, end: float) -> list[str]:
-    """Return what a check answers; ["ok"] where the time was over before it had found anything."""
+    """Return the result of a check; ["ok"] if the time is up before it has found anything."""
     driver: Any = connection.connection.dbapi_connection
     driver.set_progress_handler(lambda: time.monotonic() > end, _STEPS)
     try:

@@ -1,7 +1,7 @@
 """Jobs at engines: which are open, which runs need one, and binding a run to an engine.
 
-A job is written down before its engine is asked, one open job a run (a unique index), so that of two supervisors only one
-submits, and one that is killed in between leaves a name under which the job can be found.
+A job is recorded before its engine is called, with at most one open job per run (a unique index). So only one of two
+supervisors submits it, and one that is killed in between leaves a name by which the job can be found.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,16 +23,16 @@ from lab.runs.run_facts import RunProgress
 from lab.runs.tables import jobs, runs
 from lab.runs.waiting_rows import waiting_order
 
-REFUSED = "refused"  # a job's state: the engine did not take it, or did not answer; it is tried again
-HELD = "held"  # a job's state: after it its run was paused, and jobs before it count no more
-_WORDS = 300  # characters of an engine's answer that are stored
+REFUSED = "refused"  # job state: the engine rejected it or did not respond; it is retried
+HELD = "held"  # job state: its run was paused afterwards; earlier jobs no longer count
+_WORDS = 300  # stored characters of an engine's message
 
 
 @dataclass(frozen=True, slots=True)
 class JobRecord:
-    """One job. handle: the engine's name for it, "" until it is submitted. step: of the run when it was submitted.
+    """One job. handle: the engine's name for it, "" before it is submitted. step: the run's step at submission.
 
-    state and words: what the engine said last. Times are the store's; closed_at: None while it may start or run.
+    state and words: as the engine last reported them. Times are the store's. closed_at: None while it may start or run.
     """
 
     id: str
@@ -51,10 +51,10 @@ class JobRecord:
 
 @dataclass(frozen=True, slots=True)
 class BoundRun:
-    """A run that an engine trains, or has an open job for. executor: where it may be trained now, "" for a host's slots.
+    """A run that an engine trains or has an open job for. executor: where it may be trained now, "" for a host's slots.
 
-    silent: it is said to be in training, and its lease has run out. slot: in which it is or was trained last, the id of a job
-    that took it. job: the newest, None before the first.
+    silent: it is in state running, but its lease has expired. slot: where it is or was last trained; for an engine, the
+    id of the job that claimed it. job: its newest job, None if it has none.
     """
 
     run: str
@@ -68,7 +68,7 @@ class BoundRun:
 
     @property
     def open(self) -> JobRecord | None:
-        """The job that may start or run."""
+        """The job if it may still start or run, else None."""
         return self.job if self.job is not None and self.job.closed_at is None else None
 
 
@@ -79,7 +79,7 @@ class StoredJobs:
         self.context = context
 
     def bound(self) -> tuple[BoundRun, ...]:
-        """Return the live runs that engines train, and all others that have an open job, in the order of the queue."""
+        """Return the live runs bound to engines, and all others with an open job, in the order of the queue."""
         opened = select(jobs.c.run).where(jobs.c.closed_at.is_(None))
         live = (runs.c.executor != "") & runs.c.state.in_(LIVE) & runs.c.deleted_at.is_(None)
         query = select(*RAW).where(live | runs.c.id.in_(opened)).order_by(runs.c.number)
@@ -92,7 +92,7 @@ class StoredJobs:
         return tuple(_bound(row, newest.get(row.id), moment) for row in rows)
 
     def count(self, executors: Sequence[str]) -> int:
-        """Return for how many runs or jobs some engines may have to be asked."""
+        """Return the number of runs or jobs that may require calls to these engines, whichever is higher."""
         if not executors:
             return 0
         waiting = runs.c.executor.in_(executors) & runs.c.state.in_(LIVE) & runs.c.deleted_at.is_(None)
@@ -105,24 +105,24 @@ class StoredJobs:
             return max(map(int, counts))
 
     def count_open(self) -> Mapping[str, int]:
-        """Return by engine how many jobs may start or run."""
+        """Return the number of jobs that may start or run, by executor."""
         query = select(jobs.c.executor, func.count()).where(jobs.c.closed_at.is_(None)).group_by(jobs.c.executor)
         with self.context.database.read() as connection:
             return {executor: int(count) for executor, count in connection.execute(query)}
 
     def newest(self, of: Iterable[str]) -> Mapping[str, JobRecord]:
-        """Return the newest job of each of these runs that has one."""
+        """Return the newest job of each of these runs, by run id; runs without jobs are left out."""
         with self.context.database.read() as connection:
             return _newest(connection, list(of))
 
     def list(self, run: str) -> tuple[JobRecord, ...]:
-        """Return the jobs of a run, the newest first."""
+        """Return the jobs of a run, newest first."""
         with self.context.database.read() as connection:
             rows = connection.execute(select(jobs).where(jobs.c.run == run).order_by(jobs.c.attempt.desc())).all()
             return tuple(map(_record, rows))
 
     def open(self, run: str, executor: str) -> JobRecord | None:
-        """Write down the next job of a queued run; None where it is not queued for this engine, or has an open job."""
+        """Record the next job of a queued run; return None if it is not queued for this engine or has an open job."""
         with self.context.database.write() as connection:
             row = sound_row(connection, run, lock=True)
             attempt = connection.execute(select(func.max(jobs.c.attempt)).where(jobs.c.run == run)).scalar() or 0
@@ -142,7 +142,7 @@ class StoredJobs:
             return None if found is None else _record(found)
 
     def note(self, job: str, *, state: str, words: str, handle: str | None = None, started: bool = False) -> None:
-        """Write down what the engine said of an open job. handle: its name there. started: it runs now."""
+        """Record what the engine reported about an open job. handle: its name there. started: it is running now."""
         values: dict[str, Any] = {"state": state, "words": words[:_WORDS]}
         if handle is not None:
             values["handle"] = handle
@@ -152,7 +152,7 @@ class StoredJobs:
             connection.execute(update(jobs).where(jobs.c.id == job, jobs.c.closed_at.is_(None)).values(**values))
 
     def close(self, job: JobRecord, *, state: str, words: str) -> None:
-        """Write down that no process of a job runs or will run, and how far it has brought its run."""
+        """Record that no process of a job runs or will run, and how many steps it trained."""
         with self.context.database.write() as connection:
             row = connection.execute(select(*RAW).where(runs.c.id == job.run)).one_or_none()
             gained = 0 if row is None else max(0, _step(row) - job.step)
@@ -161,7 +161,7 @@ class StoredJobs:
             connection.execute(update(jobs).where(jobs.c.id == job.id, jobs.c.closed_at.is_(None)).values(**values))
 
     def hold(self, run: str, reason: str) -> None:
-        """Pause a queued run with a reason, so that no further job is started for it; `resume` queues it again."""
+        """Pause a queued run with a reason, so that no further job is started for it until it is resumed."""
         with self.context.database.write() as connection:
             row = sound_row(connection, run, lock=True)
             last = select(func.max(jobs.c.attempt)).where(jobs.c.run == run).scalar_subquery()
@@ -172,9 +172,9 @@ class StoredJobs:
                 change_row(connection, row, state=RunState.PAUSED, reason=reason, finished_at=now)
 
     def expire(self, run: str, lease: int) -> bool:
-        """Take a run from an owner on another host whose lease has run out, because its engine says that the job is over.
+        """Take a run from an owner on another host whose lease expired, because its engine reports that the job ended.
 
-        Returns whether it was so; an owner that renewed its lease meanwhile keeps its run.
+        Returns whether the run was taken; an owner that has renewed its lease keeps it.
         """
         with self.context.database.write() as connection:
             row = sound_row(connection, run, lock=True)
@@ -186,18 +186,20 @@ class StoredJobs:
             return False
 
     def bind(self, run: str, executor: str) -> RunRecord:
-        """Choose where a run is trained from now on. Raises `RunStateError` for one that is in training, or finished."""
+        """Choose where a run is trained from now on. Raises `RunStateError` if it is in training or finished."""
         with self.context.database.write() as connection:
             moment = self.context.moment(connection)
-            mark_expired(connection, moment)  # a run whose worker is gone is not in training
+            mark_expired(connection, moment)  # a run whose worker is lost is not in training
             row = sound_row(connection, run, lock=True)
             if row.executor != executor:
                 state = derive(row, moment=moment)[0]
                 if row.state == RunState.RUNNING:
                     way_out = "pause it first" if state is RunState.RUNNING else "wait until it has stopped"
-                    raise RunStateError(f"Run {run} is {state.value}, so it stays where it is: {way_out}.")
+                    raise RunStateError(f"Run {run} is {state.value}, so it cannot be moved elsewhere: {way_out}.")
                 if state is RunState.FINISHED:
-                    raise RunStateError(f"Run {run} is finished, so it goes nowhere: train it again as a new run.")
+                    raise RunStateError(
+                        f"Run {run} is finished, so it cannot be moved elsewhere: train it again as a new run."
+                    )
                 row = change_row(connection, row, executor=executor)
             return run_record(row, moment=moment)
 

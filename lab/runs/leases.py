@@ -1,7 +1,7 @@
-"""Who trains what: claim, heartbeat, end, the user's requests, and runs whose owner is gone.
+"""Who trains what: claim, heartbeat, end, the user's requests, and runs whose owner's lease expired.
 
-`lease` is the fencing token. Every write of an owner says `… WHERE id = ? AND lease = ? AND state = 'running'`, so a
-worker that comes back after its run was reassigned writes nothing and gets a `LeaseLostError`.
+`lease` is the fencing token. Every write of an owner is conditional on `id = ? AND lease = ? AND state = 'running'`, so
+a worker that comes back after its run was reassigned writes nothing and gets a `LeaseLostError`.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -43,11 +43,11 @@ class Leases:
         executor: str | None = None,
         lacks: Collection[str] = (),
     ) -> RunRecord | None:
-        """Take the first run of the queue, or None if there is none, the slot is in use on this host, or the host may not.
+        """Claim the first run of the queue; return None if there is none, or if this slot or host may not take one.
 
-        slot: what can train one run at a time, such as "cpu" or "cuda:0". run: take this one or none; without it, those
-        that engines train are passed over. executor: only if that engine is still the one to train it. lacks: data sets
-        whose runs are left to others. The record's `lease` is the fencing token.
+        slot: what can train one run at a time, such as "cpu" or "cuda:0"; it must be free on this host. run: claim only
+        this run; without it, runs bound to an engine are skipped. executor: claim the run only if it is still bound to
+        this engine. lacks: data sets whose runs are left to others. The record's `lease` is the fencing token.
         """
         busy = select(runs.c.number).where(
             runs.c.host == owner.host, runs.c.slot == slot, runs.c.state == RunState.RUNNING
@@ -83,9 +83,9 @@ class Leases:
     def _first_waiting(
         self, connection: Connection, run: str | None, executor: str | None, lacks: Collection[str]
     ) -> Row[Any] | None:
-        """Return the locked row of the first run of the queue, or of this one.
+        """Return the locked row of the first run of the queue, or of the given run.
 
-        One that cannot be read is passed over; one that is locked is being taken by another process, on its owner's turn.
+        A row that cannot be read is skipped. A locked row is being claimed by another process, on its owner's turn.
         """
         allowed: ColumnElement[bool] = and_(WAITING, true())
         if run is not None:
@@ -111,7 +111,7 @@ class Leases:
         return None
 
     def release(self, *, slot: str, owner: Owner) -> None:
-        """Queue again what this process holds without knowing it: a claim whose answer was lost with the connection."""
+        """Queue again the runs of this slot that this process holds unknowingly: the reply to its claim was lost."""
         mine = (
             (runs.c.host == owner.host)
             & (runs.c.pid == owner.pid)
@@ -124,12 +124,12 @@ class Leases:
                 change_row(connection, row, state=RunState.QUEUED, lease=row.lease + 1, attempts=row.attempts - 1)
 
     def heartbeat(self, run: str, lease: int) -> RunRequest:
-        """Renew the lease and return what the user wants of the run. Raises `LeaseLostError`."""
+        """Renew the lease and return the user's request. Raises `LeaseLostError`."""
         with self.context.database.write() as connection:
             return RunRequest(change_held_row(self.context, connection, run, lease).want)
 
     def requested(self, run: str) -> RunRequest:
-        """Return what the user wants of a run, and read nothing else: its worker asks five times a second.
+        """Return the user's request, reading a single column: the worker of the run polls this at 5 Hz.
 
         Raises `RunNotFoundError`.
         """
@@ -138,17 +138,17 @@ class Leases:
             return RunRequest(request if request in set(RunRequest) else sound_row(connection, run, deleted=True).want)
 
     def set_environment(self, run: str, lease: int, *, environment: Mapping[str, Any], device: str) -> None:
-        """Record where the run is trained: packages, machine, threads; and the device it really got."""
+        """Record where the run is trained (packages, machine, threads) and the device that it actually uses."""
         with self.context.database.write() as connection:
             change_held_row(self.context, connection, run, lease, environment=dict(environment), device=device)
 
     def set_progress(self, run: str, lease: int, progress: Mapping[str, Any]) -> RunRequest:
-        """Replace the newest step's numbers; `seconds` among them becomes the run's training time."""
+        """Replace the progress of the newest step; its `seconds` becomes the run's training time."""
         with self.context.database.write() as connection:
             return RunRequest(change_held_row(self.context, connection, run, lease, **progress_values(progress)).want)
 
     def add_notice(self, run: str, lease: int, text: str) -> None:
-        """Add a sentence to the run; one that it already has is not repeated."""
+        """Add a notice to the run, unless it already has it."""
         with self.context.database.write() as connection:
             row = held_row(connection, run, lease)
             notices = decoded(row.notices)
@@ -170,11 +170,11 @@ class Leases:
     ) -> RunRecord:
         """End the owner's part of a run.
 
-        state: FINISHED, STOPPED, PAUSED, FAILED or INTERRUPTED. fulfils: the request that it ends so for; where the user
-        has meanwhile requested something else, that is done, and going on puts it back into the queue. summary and findings
-        replace the old ones; seconds is the pure training time of all attempts together.
-        again: put it back into the queue, at its old place, unless the user has requested something else. Raises
-        `LeaseLostError`, `RunStateError`.
+        state: FINISHED, STOPPED, PAUSED, FAILED or INTERRUPTED. fulfils: the request that this end fulfils; if the user
+        has requested something else since, that is done instead, and a request to resume queues the run again. summary
+        and findings replace the stored ones; seconds is the pure training time of all attempts together. again: return
+        the run to its old place in the queue, unless the user has requested something else. Raises `LeaseLostError` or
+        `RunStateError`.
         """
         if state not in ENDS:
             raise RunStateError(f"A run cannot end as {state.value}: end it as one of {', '.join(sorted(ENDS))}.")
@@ -191,7 +191,7 @@ class Leases:
             row = held_row(connection, run, lease)
             request = RunRequest(row.want)
             values |= {"finished_at": moment.now, "lease_until": moment.now + LEASE_S}
-            if again and request is RunRequest.RUN:  # at its old place: it was here first
+            if again and request is RunRequest.RUN:  # `queued_at` stays, and so does its place
                 values |= {"state": RunState.QUEUED, "finished_at": None, "reason": ""}
             elif fulfils not in (None, request):
                 values |= _as_requested(request, moment.now)
@@ -199,11 +199,11 @@ class Leases:
             return run_record(ended, moment=moment)
 
     def request(self, run: str, request: RunRequest) -> RunRecord:
-        """Ask a run to stop, to pause, or to go on, whatever it is doing now; asking twice is the same as once.
+        """Request that a run stops, pauses or resumes, whatever it is doing now. Requests are idempotent.
 
-        A queued run stops or pauses at once. Going on puts a paused, stopped, interrupted or failed run back into the
-        queue, takes back a request that was not yet acted on, and ends a process that holds the run but answers no more.
-        Raises `RunStateError` where the request makes no sense, such as resuming a finished run.
+        A queued run stops or pauses at once. Resuming queues a paused, stopped, interrupted or failed run, withdraws a
+        request that is still pending, and kills a process that holds the run but no longer responds.
+        Raises `RunStateError` if the request makes no sense, such as resuming a finished run.
         """
         with self.context.database.write() as connection:
             row = sound_row(connection, run, lock=True)
@@ -220,13 +220,13 @@ class Leases:
     def _answer(
         self, connection: Connection, row: Row[Any], state: RunState, request: RunRequest, now: float
     ) -> dict[str, Any]:
-        """Return the columns that a request changes, none where it is already so."""
+        """Return the columns that a request changes; empty if nothing changes."""
         if state in (RunState.RUNNING, RunState.STOPPING):
             return {"want": request}
-        # The row of an owner that has ended still says running: whatever comes next, its lease is over.
+        # The row of an owner that has exited still says running: any request ends its lease.
         over = {"lease": row.lease + 1, "want": RunRequest.RUN} if row.state == RunState.RUNNING else {}
         if request is RunRequest.RUN and (state is RunState.QUEUED or state.resumable):
-            # A sweep's trial that a person continues trains to its end.
+            # A sweep's trial that the user resumes trains to its end.
             queued = {**queued_again(now), "pause_epoch": None}
             return {} if state is RunState.QUEUED else queued | over | cache_key_if_free(connection, row)
         if request is RunRequest.STOP and state in _CAN_STOP:
@@ -236,7 +236,7 @@ class Leases:
         raise RunStateError(_refusal(row.id, state, request))
 
     def recover(self) -> list[str]:
-        """Write down the runs whose owner is gone, and return their ids; anyone may call this at any time."""
+        """Mark the runs whose owner's lease expired, and return their ids; any process may call this at any time."""
         with self.context.database.read() as connection:
             expired = expired_rows(connection, self.context.moment(connection))
         if not expired or self.context.database.read_only:
@@ -249,7 +249,7 @@ _CAN_STOP = (RunState.QUEUED, RunState.PAUSED, RunState.INTERRUPTED, RunState.ST
 
 
 def _as_requested(request: RunRequest, now: float) -> dict[str, Any]:
-    """Return the columns of an end that was overtaken by another request."""
+    """Return the columns of an end that another request has overtaken."""
     if request is RunRequest.RUN:
         return queued_again(now)
     return {"state": EXPIRED_STATES[request], "reason": ""}

@@ -1,7 +1,7 @@
-"""The ordered list of migrations, in plain SQL of both dialects: none calls code that describes today's tables or runs.
+"""The ordered list of migrations, in plain SQL of both dialects; none calls code that describes the current tables.
 
-A migration is never edited once released, and a change of the tables is a new one at the end of `MIGRATIONS`. Values
-that only the lab's own code can compute are filled in after all of them (`lab.runs.schema.fill_settings`).
+A released migration is never edited; a change of the tables is a new migration at the end of `MIGRATIONS`. Values that
+only the lab's own code can compute are filled in after all of them (`lab.runs.schema.fill_settings`).
 """
 
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ _WORDS = {
         "real": "FLOAT",
         "bytes": "BLOB",
         "without_rowid": " WITHOUT ROWID",
-        "nulls_last": "",  # where a falling order has them anyway, and an index knows no word for it
+        "nulls_last": "",  # already so in descending order; an index accepts no such clause
     },
     "postgresql": {
         "number": "SERIAL NOT NULL PRIMARY KEY",
@@ -140,7 +140,7 @@ def _run(connection: Connection, statements: Sequence[str]) -> None:
 
 
 def _add_column(connection: Connection, table: str, column: str, kind: str) -> None:
-    """Add a column unless it is there; the first releases made new stores with the columns of later ones."""
+    """Add a column unless it exists; the first releases created new stores with the columns of later ones."""
     if all(known["name"] != column for known in inspect(connection).get_columns(table)):
         _run(connection, [f"ALTER TABLE {table} ADD COLUMN {column} {kind}"])
 
@@ -160,13 +160,13 @@ def _sketches(connection: Connection) -> None:
 
 
 def _findings_column(connection: Connection) -> None:
-    """Add `findings`, NULL until they are made from the points."""
+    """Add `findings`, NULL until they are computed from the points."""
     _add_column(connection, "runs", "findings", "{json}")
     _run(connection, ["CREATE INDEX IF NOT EXISTS runs_unjudged ON runs (number) WHERE findings IS NULL"])
 
 
 def _checksum_columns(connection: Connection) -> None:
-    """Add the checksums; rows that are there get theirs from `Integrity.checksum_older_rows`, once they have been checked."""
+    """Add the checksums; `Integrity.checksum_older_rows` computes those of existing rows once they are verified."""
     _add_column(connection, "runs", "sums", "{json}")
     _add_column(connection, "runs", "seal", "TEXT NOT NULL DEFAULT ''")
     _add_column(connection, "sketches", "seal", "TEXT NOT NULL DEFAULT ''")
@@ -183,12 +183,12 @@ def _sweeps(connection: Connection) -> None:
 
 
 def _workers(connection: Connection) -> None:
-    """Add the table in which workers write down that they are there."""
+    """Add the table in which workers register."""
     _run(connection, _WORKERS)
 
 
 def _owners(connection: Connection) -> None:
-    """Add who asked for a run or a sweep and with which priority, and when each owner was served last."""
+    """Add owner and priority of runs and sweeps, and when each owner was last served."""
     for table in ("runs", "sweeps"):
         _add_column(connection, table, "owner", "TEXT NOT NULL DEFAULT ''")
         _add_column(connection, table, "priority", "INTEGER NOT NULL DEFAULT 0")
@@ -196,28 +196,28 @@ def _owners(connection: Connection) -> None:
 
 
 def _jobs(connection: Connection) -> None:
-    """Add where a run may be trained, and the jobs that were started for it there."""
+    """Add the executor of a run, and the jobs that were started for it."""
     _add_column(connection, "runs", "executor", "VARCHAR(16) NOT NULL DEFAULT ''")
     _run(connection, _JOBS)
 
 
 def _hosts(connection: Connection) -> None:
-    """Add machines that joined or are drained, the lab's release, data sets and files that travel, and logs."""
+    """Add hosts that joined or were drained, the lab's release, shared data sets, files in the database, and logs."""
     _run(connection, _HOSTS)
 
 
 def _pages(connection: Connection) -> None:
-    """Add the orders in which the Runs page shows 100,000 runs: the newest first, and the best first."""
+    """Add indexes for the orders in which the Runs page shows 100,000 runs: newest first and best first."""
     _run(connection, _PAGES)
 
 
 def _claim(connection: Connection) -> None:
-    """Let the index of the queue hold all that a claim reads: the data set, which a machine may lack, and the run's number."""
+    """Extend the index of the queue to all columns that a claim reads, which adds the data set and the run's number."""
     _run(connection, _CLAIM)
 
 
 def _plain_configurations(connection: Connection) -> None:
-    """Let Postgres pack a run's other columns before its configuration, which a search by a setting reads in every row."""
+    """Make Postgres compress a run's other columns before its configuration, which searches by setting read per row."""
     if connection.dialect.name == "postgresql":
         _run(connection, ["ALTER TABLE runs ALTER COLUMN config SET STORAGE MAIN"])
 

@@ -1,7 +1,7 @@
-"""Findings that earlier releases wrote among a run's notices, where they stayed though their numbers had become untrue.
+"""Findings that earlier releases wrote into a run's notices, where they remained after their numbers became untrue.
 
-They are not shown any more: findings have a column of their own now, made from the stored points (`lab.stored_findings`). The
-stored notices are left as they are, because the digest of the run covers them.
+They are no longer shown: findings now have a column of their own, computed from the stored points
+(`lab.stored_findings`). The stored notices are not changed, because the digest of the run covers them.
 """
 
 import re
@@ -22,5 +22,5 @@ _OLD = re.compile("|".join(_SENTENCES))
 
 
 def is_old_finding(notice: str) -> bool:
-    """Whether a notice is the sentence of a rule of releases that kept findings among the notices."""
+    """Return whether a notice is a finding, written by a release that stored findings as notices."""
     return _OLD.match(notice) is not None

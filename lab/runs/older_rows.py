@@ -1,6 +1,6 @@
-"""Rows that an older release wrote, which took one digest when a run ended instead of a checksum at every change.
+"""Rows written by an older release, which computed one digest when a run ended instead of a checksum at every change.
 
-Such a row gets its checksum once it is found to be as it was when its run ended.
+Such a row gets its checksum once its digest shows that it is unchanged since its run ended.
 """
 
 import hashlib
@@ -23,9 +23,9 @@ _JSON_FIELDS = ("config", "summary", "environment", "notices")
 
 
 def checksum_older_run(context: StoreContext, run: str) -> bool:
-    """Compute the checksum of one run that an older release wrote; return whether it is sound. One that is gone needs none.
+    """Compute the checksum of one run of an older release; return whether it is intact. A purged run counts as intact.
 
-    Its points are read before the lock: of an ended run nobody writes any, and of others the row would be another.
+    Its points are read before the lock is taken: nothing writes those of an ended run, and otherwise the row differs.
     """
     query = select(*RAW).where(runs.c.id == run)
     with context.database.read_in_parts() as connection:
@@ -43,24 +43,24 @@ def checksum_older_run(context: StoreContext, run: str) -> bool:
 
 
 def adopt_older_row(connection: Connection, row: Row[Any], *, moment: Moment) -> Row[Any] | None:
-    """Compute the checksum of a row of an older release and return it, or nothing where it is not as it was when its run ended."""
+    """Compute the checksum of a row of an older release and return the row, or None if it has changed since its end."""
     if listed_record(row, moment=moment).problem or not older_row_fits(connection, row):
         return None
     return _write_sums(connection, row, stored_sums(connection, row.number, row.id))
 
 
 def _write_sums(connection: Connection, row: Row[Any], sums: dict[str, str]) -> Row[Any]:
-    given = update(runs).where(runs.c.number == row.number).values(sums=sums)
-    return write_checksum(connection, connection.execute(given.returning(*RAW)).one())
+    stored = update(runs).where(runs.c.number == row.number).values(sums=sums)
+    return write_checksum(connection, connection.execute(stored.returning(*RAW)).one())
 
 
 def older_row_fits(connection: Connection, row: Row[Any]) -> bool:
-    """Whether a row without a checksum is as it was when its run ended; True for one that never had a digest."""
+    """Return whether a row without a checksum is unchanged since its run ended; True for one without a digest."""
     return not row.digest or bool(row.digest == row_digest(row, content_digest(connection, row)))
 
 
 def content_digest(connection: Connection, row: Row[Any]) -> str:
-    """Return an older release's SHA-256 of a run's points and list of saved files."""
+    """Return the SHA-256, as computed by older releases, of a run's points and list of saved files."""
     digest = hashlib.sha256()
     names = connection.execute(select(series_names).order_by(series_names.c.name)).all()
     for name in names:
@@ -73,7 +73,7 @@ def content_digest(connection: Connection, row: Row[Any]) -> str:
 
 
 def row_digest(row: Row[Any], content: str) -> str:
-    """Return an older release's SHA-256 of a row of `runs` together with the digest of what belongs to it."""
+    """Return the SHA-256, as computed by older releases, of a row of `runs` and the digest of its points and files."""
     values = {name: getattr(row, name) for name in _FIELDS}
     values |= {name: decoded(values[name]) for name in _JSON_FIELDS}
     return hashlib.sha256(encode_json({"content": content, **values}).encode()).hexdigest()

@@ -1,8 +1,8 @@
-"""Waits for a store that is busy or unreachable, or for the place of the saved files, so that whoever writes need not fail.
+"""Waits while the store, or the location of the saved files, is busy or unreachable, so that callers need not fail.
 
-`call` repeats an operation until it is answered. Operations of the store may be repeated: an answer that was lost with
-the connection leaves them done, and doing them again changes nothing. Both places may be away at different times, so each
-has a clock of its own.
+`call` repeats an operation until it succeeds. Operations of the store are idempotent: if the response was lost with the
+connection, the operation was done, and repeating it changes nothing. The two locations can be unreachable at different
+times, so each outage is timed separately.
 """
 
 import threading
@@ -13,29 +13,29 @@ from typing import TypeAlias, TypeVar
 
 from lab.errors import ArtifactsUnreachableError, StoreBusyError
 
-WAIT_S = 300.0  # a store that is away for longer pauses the run: its points would fill the memory
+WAIT_S = 300.0  # a longer outage pauses the run: its unwritten points would fill the memory
 RETRY_S = 0.5
 _T = TypeVar("_T")
 Away: TypeAlias = StoreBusyError | ArtifactsUnreachableError
 
 
 class Place(StrEnum):
-    """What may be away, as people call it."""
+    """What may be unreachable, in the words shown to users."""
 
     STORE = "store"
     FILES = "place of the saved files"
 
     @classmethod
     def of(cls, error: Away) -> "Place":
-        """Return which one did not answer."""
+        """Return which of them did not respond."""
         return cls.FILES if isinstance(error, ArtifactsUnreachableError) else cls.STORE
 
 
 class Outage:
-    """What one worker knows of the silence of its store, and of the place of its saved files.
+    """The outages that one worker observes, of its store and of the location of its saved files.
 
-    limit_s: how long a run waits before it is paused. ending: set when the process is asked to end, which ends every
-    wait. say: is given a sentence when an outage begins and when it is over.
+    limit_s: how long a run waits before it is paused. ending: set when the process is asked to exit, which ends every
+    wait. say: receives a sentence when an outage begins and when it ends.
     """
 
     def __init__(
@@ -53,27 +53,27 @@ class Outage:
 
     @property
     def longest_s(self) -> float:
-        """The longest outage so far, the present one included."""
+        """The longest outage so far, including a current one."""
         return max(self._longest_s.values())
 
     @property
     def longest(self) -> Place:
-        """What was away for longest."""
+        """The location with the longest outage."""
         return max(Place, key=self._longest_s.__getitem__)
 
     @property
     def exceeded(self) -> bool:
-        """Whether one of both has been away for longer than the limit, and still is."""
+        """Whether a current outage of either location has exceeded the limit."""
         now = time.monotonic()
         return any(now - since > self.limit_s for since in self._since.values())
 
     @property
     def hopeless(self) -> bool:
-        """Whether waiting is over: the limit has passed, or the process is asked to end."""
+        """Whether waiting has ended: the limit is exceeded, or the process was asked to exit."""
         return self.exceeded or self._ending.is_set()
 
     def refused(self, error: Away) -> None:
-        """Note that an operation was not answered."""
+        """Record that an operation failed with an outage."""
         now, place = time.monotonic(), Place.of(error)
         if place not in self._since:
             self._since[place] = now
@@ -81,7 +81,7 @@ class Outage:
         self._note(place, now - self._since[place])
 
     def answered(self, place: Place = Place.STORE) -> None:
-        """Note that an operation was answered."""
+        """Record that an operation succeeded."""
         since = self._since.pop(place, None)
         if since is not None:
             lasted_s = time.monotonic() - since
@@ -92,13 +92,13 @@ class Outage:
         self._longest_s[place] = max(self._longest_s[place], lasted_s)
 
     def wait(self) -> None:
-        """Wait for the next try, or until the process is asked to end."""
+        """Wait until the next try, or until the process is asked to exit."""
         self._ending.wait(RETRY_S)
 
     def call(self, operation: Callable[[], _T], *, patient: bool = False) -> _T:
-        """Return what the operation returns, tried again while the store or the saved files' place is away.
+        """Return the result of an operation, repeated while the store or the saved files are unreachable.
 
-        patient: wait beyond the limit. Raises `StoreBusyError` or `ArtifactsUnreachableError` where waiting is over.
+        patient: wait beyond the limit. Raises `StoreBusyError` or `ArtifactsUnreachableError` when waiting has ended.
         """
         asked = {Place.STORE}
         while True:

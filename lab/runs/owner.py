@@ -1,6 +1,6 @@
-"""Who holds a run: a process, told apart from every other by host, id and the moment it started.
+"""The owner of a run: a process, identified by host, process id and start time.
 
-A process id alone is reused by the system; with its start it is not. Nothing here knows of the store.
+The operating system reuses process ids; with the start time they are unique. Nothing here depends on the store.
 """
 
 import os
@@ -17,7 +17,7 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """One process on one host. `pid_start` names the boot and the moment of the start, whatever the clock does."""
+    """One process on one host. `pid_start` identifies the boot and the time of the start, whatever the clock does."""
 
     host: str
     pid: int
@@ -30,22 +30,22 @@ class Owner:
 
     @classmethod
     def of_this_process(cls) -> "Owner":
-        """Return the identity of the process that asks."""
+        """Return the identity of the calling process."""
         return cls.of_process(os.getpid())
 
 
 def this_host() -> str:
-    """Return the name of this machine, with its table of processes: two containers of one name do not see each other's."""
+    """Return the name of this machine and its pid namespace, which separates containers with the same name."""
     try:
         return f"{socket.gethostname()} {_NAMESPACE.readlink()}"
-    except OSError:  # no Linux, or not allowed to look
+    except OSError:  # not Linux, or no permission
         return socket.gethostname()
 
 
 def process_start(pid: int) -> str | None:
-    """Return when a process of this machine started, in words that no later process can repeat; None if it is dead.
+    """Return a text that identifies the start of a process on this machine and is never reused; None if it has exited.
 
-    A killed process that its parent has not yet collected counts as dead.
+    A zombie process counts as exited.
     """
     if _BOOT_ID.exists():
         return _linux_start(pid)
@@ -57,8 +57,8 @@ def process_start(pid: int) -> str | None:
 
 
 def _linux_start(pid: int) -> str | None:
-    # proc(5): the name in brackets may hold spaces; after it come the state (field 3) and, as field 22, the start in
-    # ticks since boot, which no change of the clock moves.
+    # proc(5): the name in brackets may contain spaces. After it come the state (field 3) and, as field 22, the start in
+    # ticks since boot, which clock changes do not affect.
     try:
         text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
     except (FileNotFoundError, ProcessLookupError):
@@ -70,14 +70,14 @@ def _linux_start(pid: int) -> str | None:
 
 
 def is_alive(owner: Owner) -> bool | None:
-    """Say whether the process still runs; None when it is on another host, where nobody here can know."""
+    """Return whether the process still runs, or None if it is on another host, where this cannot be known."""
     if owner.host != this_host():
         return None
     return process_start(owner.pid) == owner.pid_start
 
 
 def kill(owner: Owner) -> None:
-    """End the process at once, if it is still the same one, on this host and not the caller itself."""
+    """Kill the process, if it is still the same one, is on this host and is not the caller."""
     if owner.pid != os.getpid() and is_alive(owner):
         try:
             os.kill(owner.pid, signal.SIGKILL)

@@ -1,7 +1,7 @@
-"""Rows of `points`, read and written in the transaction of whoever calls; it brings the run's checksums up to date.
+"""Rows of `points`, read and written in the caller's transaction; the functions also update the run's checksums.
 
-A point is known by run, series and step; written again (a resumed run repeats the steps after its checkpoint) it
-replaces the old one. In the table NULL means NaN, on every backend, because SQLite has no NaN of its own.
+A point is identified by run, series and step. Writing it again replaces it: a resumed run repeats the steps after its
+checkpoint. In the table NULL means NaN, on every backend, because SQLite cannot store NaN.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,7 +24,7 @@ from lab.runs.throttled_writer import ThrottledWriter
 _INTO = "INSERT INTO points (run, series, step, value, time_s)"
 _FROM_ARRAYS = "SELECT * FROM unnest(%s::int[], %s::int[], %s::bigint[], %s::float8[], %s::float8[])"
 _REPLACE = "ON CONFLICT (run, series, step) DO UPDATE SET value = excluded.value, time_s = excluded.time_s"
-# Checks the right to write and returns the run's locked row, if it has one.
+# Checks the permission to write and returns the run's locked row, if it has one.
 LockRow: TypeAlias = Callable[[Connection], Row[Any] | None]
 
 
@@ -34,20 +34,20 @@ def upsert_points(
     ready: Sequence[tuple[str, PointColumns]],
     numbers: Mapping[str, int] | None = None,
 ) -> None:
-    """Store points under the number of a run; who has its row brings the checksums up to date."""
+    """Store points under the number of a run; the caller updates the checksums in its row."""
     known = numbers or series_numbers(connection, {name for name, _ in ready})
     rows = [(number, known[name], *point) for name, columns in ready for point in zip(*columns, strict=True)]
     if rows and connection.dialect.name == "sqlite":
-        # One prepared statement, handed to the driver with all rows: 2,000 points in about 5 ms.
+        # One prepared statement, passed to the driver with all rows: 2,000 points in about 5 ms.
         connection.exec_driver_sql(f"{_INTO} VALUES (?, ?, ?, ?, ?) {_REPLACE}", rows)
     elif rows:
-        # One statement with five arrays, a twentieth of the time of one a row; it must not meet a point twice.
+        # One statement with five arrays takes a twentieth of the time of one per row; no point may occur twice in it.
         newest = {row[:3]: row for row in rows}
         connection.exec_driver_sql(f"{_INTO} {_FROM_ARRAYS} {_REPLACE}", tuple(map(list, zip(*newest.values()))))
 
 
 def series_numbers(connection: Connection, names: Iterable[str]) -> dict[str, int]:
-    """Return the numbers of series by name, giving new ones theirs."""
+    """Return the numbers of series by name; new series get one."""
     wanted = list(names)
     known = known_series(connection, wanted)
     missing = [name for name in wanted if name not in known]
@@ -62,7 +62,7 @@ def series_numbers(connection: Connection, names: Iterable[str]) -> dict[str, in
 def delete_points(
     database: Database, writer: ThrottledWriter, number: int, *, after_step: int = -1, lock_row: LockRow
 ) -> None:
-    """Delete the points of a run beyond a step in short transactions, each curve from its end on."""
+    """Delete the points of a run beyond a step in short transactions, each curve from its end backwards."""
     with database.read() as connection:
         names = {one: name for name, one in known_series(connection, None).items()}
         series = [one for one, last in last_steps(connection, number).items() if last > after_step]
@@ -81,8 +81,8 @@ def delete_points(
 
 
 def _delete_start(connection: Connection, number: int, series: int, after_step: int, size: int) -> int | None:
-    """Return the step from which the last `size` points of a curve begin, None where all beyond `after_step` fit."""
-    # Neither SQLite as Python has it nor Postgres can delete with a LIMIT.
+    """Return the first step of the last `size` points of a curve, or None if all beyond `after_step` fit."""
+    # Neither Python's SQLite nor Postgres supports DELETE with LIMIT.
     curve = (points.c.run == number) & (points.c.series == series) & (points.c.step > after_step)
     first = select(points.c.step).where(curve).order_by(points.c.step.desc()).offset(size - 1).limit(1)
     step: int | None = connection.execute(first).scalar_one_or_none()
@@ -103,7 +103,7 @@ def copy_part(connection: Connection, numbers: tuple[int, int], series: int, aft
 
 
 def checked_columns(run: str, name: str, series: Series) -> PointColumns:
-    """Return the columns of a curve as the table takes them. Raises `StoreError` for arrays of unequal length."""
+    """Return the columns of a curve as the table stores them. Raises `StoreError` for arrays of unequal length."""
     step = np.asarray(series.step)
     value = np.asarray(series.value, dtype=np.float64)
     time_s = np.asarray(series.time_s, dtype=np.float64)
@@ -119,7 +119,7 @@ def checked_columns(run: str, name: str, series: Series) -> PointColumns:
 
 
 def known_series(connection: Connection, names: Sequence[str] | None) -> dict[str, int]:
-    """Return the numbers of those of the named series that are known, of all where no names are given."""
+    """Return the numbers of the named series that exist; of all series if names is None."""
     query = select(series_names.c.name, series_names.c.number)
     if names is not None:
         query = query.where(series_names.c.name.in_(names))
@@ -129,7 +129,7 @@ def known_series(connection: Connection, names: Sequence[str] | None) -> dict[st
 def read_curves(
     connection: Connection, number: int, names: Mapping[str, int], last: Mapping[int, int], after_step: int
 ) -> dict[str, np.ndarray]:
-    """Return the curves' points as tables (n, 3) of step, value and time, each up to its last step."""
+    """Return the points of the curves as tables (n, 3) of step, value and time, each up to its last step."""
     return {
         name: np.concatenate(
             [np.empty((0, 3)), *fetch(connection, number, one, after_step=after_step, last_step=last[one])]
@@ -140,6 +140,6 @@ def read_curves(
 
 
 def as_series(name: str, table_N3: np.ndarray) -> Series:
-    """Return a table of step, value and time as a curve."""
+    """Return a table (n, 3) of step, value and time as a curve."""
     step_N, value_N, time_N = (column.copy() for column in table_N3.T)
     return Series(name=name, step=step_N.astype(np.int64), value=value_N, time_s=time_N)

@@ -1,4 +1,4 @@
-"""Curves of runs: written by their owners in short transactions, read whole, in part or sampled."""
+"""Curves of runs: written by their owners in short transactions, read completely, in part or sampled."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -27,10 +27,10 @@ class Points:
     def append(
         self, run: str, lease: int, points: Mapping[str, Series], *, progress: Mapping[str, Any] | None = None
     ) -> RunRequest:
-        """Store points, with the newest progress if given, in one transaction, and renew the lease.
+        """Store points, and the newest progress if given, in one transaction, and renew the lease.
 
-        When this returns, the points are on disk; when it raises, none of them is stored and the caller still has
-        them. Returns what the user wants of the run. Raises `LeaseLostError`, `StoreBusyError`, `StoreError`.
+        When this returns, the points are on disk. When it raises, none of them is stored and the caller still has them.
+        Returns the user's request. Raises `LeaseLostError`, `StoreBusyError` or `StoreError`.
         """
         ready = {name: checked_columns(run, name, series) for name, series in points.items()}
         with self.context.database.write() as connection:
@@ -42,9 +42,9 @@ class Points:
             return RunRequest(change_row(connection, held, **values).want)
 
     def read(self, run: str, *, series: Iterable[str] | None = None, after_step: int = -1) -> dict[str, Series]:
-        """Return the curves of a run in step order, all or only the named ones, from the step after `after_step` on.
+        """Return the curves of a run in step order, all or the named ones, with steps beyond `after_step`.
 
-        They end where they ended when this was called. A long curve is read in parts, so that no writer waits for it.
+        They end where they ended at the time of the call. A long curve is read in parts, so that no writer has to wait.
         Whole curves are compared with their checksums. Raises `UnreadableRunError` for damaged ones.
         """
         asked = None if series is None else set(series)
@@ -55,7 +55,7 @@ class Points:
         with self.context.database.read_in_parts() as connection:
             tables = read_curves(connection, row.number, names, last, after_step)
         if after_step < 0 and sums.wrong_curves(row, tables, asked):
-            # The run may have been resumed meanwhile and have written steps anew: one moment decides.
+            # A resumed run may have rewritten steps in the meantime: compare within one snapshot.
             with self.context.database.read() as connection:
                 row = sound_row(connection, run)
                 tables = read_curves(connection, row.number, names, last_steps(connection, row.number), after_step)
@@ -67,7 +67,7 @@ class Points:
     def sample(self, run: str, *, limit: int) -> dict[str, Series]:
         """Return the curves of a run with at most about `limit` points each, evenly sampled from longer ones.
 
-        Memory stays bounded whatever the run's length. Checksums are not compared: `verify` does that.
+        Memory use is bounded, however long the run is. Checksums are not compared: `verify` does that.
         """
         with self.context.database.read() as connection:
             row = sound_row(connection, run)
@@ -82,9 +82,9 @@ class Points:
         return {name: as_series(name, table_N3) for name, table_N3 in tables.items()}
 
     def read_across(self, runs: Iterable[str], series: str) -> dict[str, Series]:
-        """Return one curve of many runs by run, in step order; runs that do not have it are left out.
+        """Return one curve of many runs by run id, in step order; runs without it are left out.
 
-        For short curves, such as one value an epoch: it is one statement. Checksums are not compared: `verify` does that.
+        For short curves, such as one value per epoch: it runs one statement. Checksums are not compared (see `verify`).
         """
         with self.context.database.read() as connection:
             number = known_series(connection, [series]).get(series)

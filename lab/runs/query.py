@@ -1,10 +1,10 @@
 """The search language of the Runs page and the CLI: `arch:lenet* lr<0.01 tag:report-d state:finished`.
 
-Terms are separated by spaces and must all hold. `key:pattern` compares texts (`*` and `?` stand for any letters, commas
-separate alternatives, case does not matter); `key<number`, `<=`, `>`, `>=`, `=`, `!=` compare numbers, and `95%` is
-0.95. A word without a key is looked for in name, id, note, tags, network and data set. `-` in front turns a term round;
-quotes hold words together. Keys are the settings of `RunConfig` and those of `KEYS`. Everything is decided in the
-database, so a page of 10,000 runs costs some tens of milliseconds.
+Terms are separated by spaces, and a run must match all of them. `key:pattern` matches text: `*` and `?` are wildcards,
+commas separate alternatives, and case is ignored. `key<number`, `<=`, `>`, `>=`, `=` and `!=` compare numbers; `95%` is
+0.95. A word without a key is searched for in name, id, note, tags, network and data set. A leading `-` negates a term;
+quotes keep words together. Keys are the settings of `RunConfig` and those of `KEYS`. The database evaluates the whole
+search, so a page of 10,000 runs takes some tens of milliseconds.
 """
 
 import fnmatch
@@ -59,8 +59,8 @@ KEYS: dict[str, str] = {
     "best_epoch": "epoch of the best validation",
     "seconds": "training time",
     "speed": "images per second",
-    "attempts": "how often a worker took it up",
-    "owner": "who asked for it",
+    "attempts": "how many times a worker claimed it",
+    "owner": "who requested it",
     "priority": "its priority in the queue",
 }
 _TERM = re.compile(r"(-?)([a-z0-9_]+)(<=|>=|!=|:|<|>|=)(.*)", re.DOTALL | re.IGNORECASE)
@@ -73,7 +73,7 @@ _COMPARE: dict[str, Callable[[ColumnElement[Any], float], ColumnElement[bool]]] 
     "=": operator.eq,
     "!=": operator.ne,
 }
-_OUTCOMES = {"diverged": DIVERGED, "guessing": AT_CHANCE}  # the code of the finding that decides it
+_OUTCOMES = {"diverged": DIVERGED, "guessing": AT_CHANCE}  # the code of the finding that defines the outcome
 _YES = {"yes": 1, "true": 1, "1": 1, "no": 0, "false": 0, "0": 0}
 
 
@@ -91,7 +91,7 @@ def parse_query(text: str) -> tuple[Term, ...]:
     """Split a search into its terms. Raises `InputError` for an unknown key or a value that does not fit it."""
     hidden = hidden_character(text, lines=True)
     if hidden is not None:
-        raise InputError(f"The search holds the {describe_character(hidden)}, which cannot be shown: remove it.")
+        raise InputError(f"The search contains the {describe_character(hidden)}, which cannot be shown: remove it.")
     if text.count('"') % 2:
         raise InputError(f"The search {text!r} opens a quote and does not close it: add the missing quote.")
     return tuple(_term(word) for word in _WORDS.findall(text))
@@ -154,27 +154,27 @@ def _numbers(term: Term) -> list[float]:
         return [float(part[:-1]) / 100 if part.endswith("%") else float(part) for part in parts]
     except ValueError:
         raise InputError(
-            f"{term.key}{term.sign}{term.value} compares a number, but {term.value!r} is none: write {term.key}<0.01."
+            f"{term.key}{term.sign}{term.value} compares numbers, but {term.value!r} is not one: write {term.key}<0.01."
         ) from None
 
 
 def condition(text: str, *, states: Mapping[str, RunState]) -> ColumnElement[bool]:
-    """Return what the search means in the database.
+    """Return the SQL condition of a search.
 
-    states: the true states of the rows that say "running" (`rows.derive`), by id.
+    states: the true states (`rows.derive`) of the rows stored as "running", by run id.
     """
     terms = sorted(parse_query(text), key=_reads_config)
-    parts = [_turned(term, _meaning(term, states)) for term in terms]
+    parts = [_negated_if_minus(term, _meaning(term, states)) for term in terms]
     return and_(runs.c.deleted_at.is_(None), *parts)
 
 
 def _reads_config(term: Term) -> bool:
-    """Whether a term has the configuration of each row parsed; such terms come last, for the rows that the others leave."""
+    """Return whether a term parses the configuration of each row; these are evaluated last, on the rows that remain."""
     return term.key in FIELDS and term.key not in ("arch", "dataset")
 
 
-def _turned(term: Term, meaning: ColumnElement[bool]) -> ColumnElement[bool]:
-    # A comparison with an absent number is unknown, and NOT unknown is unknown too: count it as not holding.
+def _negated_if_minus(term: Term, meaning: ColumnElement[bool]) -> ColumnElement[bool]:
+    # A comparison with NULL is NULL, and so is its negation: treat it as false before negating.
     return ~func.coalesce(meaning, false()) if term.negative else meaning
 
 
@@ -221,7 +221,7 @@ def _with_outcome(patterns: Sequence[str]) -> ColumnElement[bool]:
 
 
 def _shown_state() -> ColumnElement[Any]:
-    """Return what lists show of a run (`RunRecord.status`): the outcome of a finished one that did not learn, else the state."""
+    """Return the listed status (`RunRecord.status`): the outcome of a run that did not learn, or the state."""
     return case(
         (_with_outcome(["diverged"]), str(Outcome.DIVERGED)),
         (_with_outcome(["guessing"]), str(Outcome.AT_CHANCE)),
@@ -230,7 +230,7 @@ def _shown_state() -> ColumnElement[Any]:
 
 
 class _IsJson(FunctionElement[bool]):
-    """Whether a column holds JSON: in SQLite it is text, and a single damaged row would break every search."""
+    """Whether a column holds valid JSON: SQLite stores it as text, and one damaged row would make every search fail."""
 
     inherit_cache = True
     type = Boolean()
@@ -255,7 +255,7 @@ def _number_column(key: str) -> ColumnElement[Any]:
 
 
 def text_column(key: str) -> ColumnElement[Any]:
-    """Return a setting, or another key that is text, as an expression over a run's row; NULL where the row is damaged."""
+    """Return a setting or another text key as an expression over a run's row; NULL if the row is damaged."""
     if key in _TEXT_KEYS:
         return _TEXT_KEYS[key]
     column: ColumnElement[Any] = (
@@ -265,7 +265,7 @@ def text_column(key: str) -> ColumnElement[Any]:
 
 
 def _like(column: ColumnElement[Any], pattern: str) -> ColumnElement[bool]:
-    """Compare with a pattern of `*` and `?`, whatever the case."""
+    """Match a pattern of `*` and `?`, ignoring case."""
     escaped = re.sub(r"([\\%_])", r"\\\1", pattern).replace("*", "%").replace("?", "_")
     return func.lower(column).like(escaped.lower(), escape="\\")
 
@@ -290,15 +290,15 @@ ORDERS: dict[str, ColumnElement[Any]] = {
 
 
 def ordering(order: str) -> tuple[ColumnElement[Any], ...]:
-    """Return the ORDER BY of `"test"` or, biggest first, `"-test"`; runs without the number come last.
+    """Return the ORDER BY expressions of `"test"` (ascending) or `"-test"` (descending); NULLs come last.
 
-    Any key of `ORDERS` or setting of `RunConfig`. Raises `InputError`.
+    order: a key of `ORDERS` or a setting of `RunConfig`, with or without "-". Raises `InputError` for any other.
     """
     key = order.removeprefix("-")
     if key not in ORDERS and key not in FIELDS:
         raise InputError(f"Runs cannot be sorted by {key!r}. {near_miss(key, {*ORDERS, *FIELDS})}")
     column = ORDERS[key] if key in ORDERS else (_number_column(key) if _is_number(key) else text_column(key))
     first = column.desc() if order.startswith("-") else column.asc()
-    # Postgres takes an index in its own order only; it does not see that a column without NULL needs no word for them.
+    # Postgres uses an index only in exactly its own order, and it ignores that a NOT NULL column needs no NULLS LAST.
     certain = isinstance(column, Column) and not column.nullable
     return first if certain else first.nulls_last(), runs.c.number.desc()

@@ -1,7 +1,8 @@
-"""What changes when somebody moves a queued run, so that `FairOrder` has it exactly at its new place.
+"""Computes what must change so that a moved run appears exactly at its new place in `FairOrder`.
 
-Among the runs of its own owner and priority it changes places with them, in time. Elsewhere it gets a priority of its own between
-those before it and those after it. What is before it stays as it was; those after it take turns from then on. No database here.
+Among the runs of the same owner and priority, the runs exchange their queueing times. Elsewhere the moved run gets a
+priority of its own, between those before it and those after it. The runs before it keep their order; those after it
+take turns from then on. No database access here.
 """
 
 import math
@@ -12,7 +13,7 @@ from lab.runs.fair_order import FairOrder, WaitingRun
 
 
 class Move(StrEnum):
-    """Where a queued run can be moved."""
+    """The directions in which a queued run can be moved."""
 
     FRONT = "front"
     UP = "up"
@@ -23,9 +24,9 @@ class Move(StrEnum):
 def changed_by_move(
     waiting: Sequence[WaitingRun], served: Mapping[str, int], number: int, move: Move
 ) -> tuple[WaitingRun, ...]:
-    """Return the runs that get another time or priority, none where the run is at its place already.
+    """Return the runs whose time or priority changes; empty if the run is already at its place.
 
-    served: as `FairOrder` has it. Raises `StopIteration` where the run is not among those that wait.
+    served: as in `FairOrder`. Raises `StopIteration` if the run is not waiting.
     """
     order = list(FairOrder(waiting, served))
     place = next(index for index, run in enumerate(order) if run.number == number)
@@ -41,7 +42,7 @@ def changed_by_move(
 
 
 def _among_own(order: Sequence[WaitingRun], place: int, target: int) -> tuple[WaitingRun, ...]:
-    """Return the owner's runs of this priority with the times they have among them, none where the target is another's place."""
+    """Return the owner's runs of this priority whose times change; empty if the target place is another owner's."""
     run = order[place]
     places = [index for index, one in enumerate(order) if (one.owner, one.priority) == (run.owner, run.priority)]
     if target not in places:
@@ -62,12 +63,12 @@ def _with(waiting: Iterable[WaitingRun], changed: Iterable[WaitingRun]) -> list[
 
 
 def _fits(waiting: Sequence[WaitingRun], served: Mapping[str, int], number: int, before: Sequence[WaitingRun]) -> bool:
-    """Whether the run stands behind as many as it should. Two owners who were never served may have runs of the same moment."""
+    """Return whether the run has the right place. It may not if two never served owners have runs of the same time."""
     return next(index for index, run in enumerate(FairOrder(waiting, served)) if run.number == number) == len(before)
 
 
 def _by_priority(run: WaitingRun, before: Sequence[WaitingRun], after: Sequence[WaitingRun]) -> tuple[WaitingRun, ...]:
-    """Return the run with a priority of its own, and the fewer of the others, where room has to be made."""
+    """Return the run with a priority of its own, and the runs on the shorter side if their priorities must shift."""
     if not after:
         return (run._replace(priority=before[-1].priority - 1),)
     if not before:

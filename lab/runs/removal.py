@@ -1,7 +1,8 @@
-"""Removing for good, in short transactions: runs that were deleted some time ago, and what a killed import left.
+"""Permanent removal, in short transactions, of runs deleted some time ago and of what a killed import left.
 
-A run leaves `runs` first and becomes a partial run, which nobody sees. Then its points go, then its files with the list
-of them, then the partial run itself. Whoever is killed in between leaves a partial run, which the next removal finds.
+The row of a run is deleted from `runs` first, which makes it a partial run and thus invisible. Then its points are
+deleted, then its files with their list, and then the partial run itself. If the process is killed in between, the next
+removal finds the partial run.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,24 +24,24 @@ from lab.runs.throttled_writer import ThrottledWriter
 
 Remove: TypeAlias = Callable[[Sequence[str]], None]
 PURGE_AFTER_S = 7 * 24 * 3600.0  # a week to change one's mind
-_FILES = 16  # taken off the list in the first transaction: each costs a call to the place where files are
-_EXPIRED = 0.0  # a lease that no importer can renew
+_FILES = 16  # unlisted in the first transaction: each requires a call to the location of the files
+_EXPIRED = 0.0  # an expired lease, which no importer can renew
 _FIRST_STEP = -(2**63)
 
 
 class Removal:
-    """`RunStore.removal`: hides runs, brings them back, and removes for good what was hidden long ago."""
+    """`RunStore.removal`: hides runs, restores them, and permanently removes those hidden long ago."""
 
     def __init__(self, context: StoreContext) -> None:
         self.context = context
 
     def delete(self, run: str) -> RunRecord:
-        """Hide a run; `undelete` brings it back until it is purged. One that is training must be stopped first."""
+        """Hide a run; `undelete` restores it until it is purged. Raises `RunStateError` for one in training."""
         with self.context.database.write() as connection:
             row = find_row(connection, run, lock=True)
             moment = self.context.moment(connection)
             values: dict[str, Any] = {"deleted_at": moment.now}
-            if not listed_record(row, moment=moment).problem:  # else only hidden: nobody knows what it is
+            if not listed_record(row, moment=moment).problem:  # an unreadable row is only hidden
                 state = derive(row, moment=moment)[0]
                 if state in (RunState.RUNNING, RunState.STOPPING):
                     way_out = "stop it first" if state is RunState.RUNNING else "wait until it has stopped"
@@ -50,7 +51,7 @@ class Removal:
             return listed_record(change_row(connection, row, **values), moment=moment)
 
     def undelete(self, run: str) -> RunRecord:
-        """Bring back a deleted run."""
+        """Restore a deleted run."""
         with self.context.database.write() as connection:
             row = find_row(connection, run, deleted=True, lock=True)
             if row.deleted_at is not None:
@@ -58,10 +59,10 @@ class Removal:
             return listed_record(row, moment=self.context.moment(connection))
 
     def purge(self, remove: Remove, *, older_than_s: float = PURGE_AFTER_S) -> None:
-        """Remove for good what was deleted longer ago than this, and what imports that were killed have left.
+        """Permanently remove runs deleted longer ago than this, and the remains of killed imports.
 
-        remove: is given the paths that no run lists any more, before they are taken off the list: whoever is killed in
-        between finds them again.
+        remove: receives the paths that no run lists any more, within the transaction that unlists them: if the
+        process is killed in between, they are found again.
         """
         limit = self.context.now() - older_than_s
         with self.context.database.read() as connection:
@@ -71,7 +72,7 @@ class Removal:
             with writer.write(sized=False) as connection:
                 still = (runs.c.number == number) & (runs.c.deleted_at <= limit)
                 row = connection.execute(select(*RAW).where(still).with_for_update()).one_or_none()
-                if row is not None and is_intact(row):  # else its time of deletion may be the damage
+                if row is not None and is_intact(row):  # in a damaged row, the time of deletion may be wrong
                     connection.execute(delete(runs).where(runs.c.number == number))
                     connection.execute(delete(jobs).where(jobs.c.run == row.id))
                     connection.execute(insert(partial_runs).values(number=number, id=row.id, lease_until=_EXPIRED))
@@ -83,7 +84,7 @@ class Removal:
 
 
 def remove_partial(context: StoreContext, number: int, remove: Remove, writer: ThrottledWriter) -> None:
-    """Remove a partial run and all that belongs to it; its importer, should it still live, can write no more."""
+    """Remove a partial run and all its data; an importer that is still running can no longer write."""
     with writer.write(sized=False) as connection:
         over = update(partial_runs).where(partial_runs.c.number == number).values(lease_until=_EXPIRED)
         run = connection.execute(over.returning(partial_runs.c.id)).scalar_one_or_none()

@@ -1,4 +1,4 @@
-"""How runs of one setting, which differ in their seed or fold (`lab.config.repeats`), are counted in words."""
+"""How runs of one setting, which differ in their seed or fold (`lab.config.repeats`), are counted in text."""
 
 from collections.abc import Collection
 
@@ -7,13 +7,13 @@ from lab.runs.records import RunRecord
 
 
 def are_folds(runs: Collection[RunRecord]) -> bool:
-    """Whether these runs are different folds of one and the same division of the images."""
+    """Return whether these runs are distinct folds of the same split of the images."""
     divided = {(run.config.folds, run.config.seed) for run in runs}
     return len(divided) == 1 and min(divided)[0] > 0 and len({run.config.fold for run in runs}) == len(runs)
 
 
 def count_repeats(runs: Collection[RunRecord]) -> str:
-    """Return such as "5 seeds", "5 folds", or "10 runs" of folds with several seeds."""
+    """Return a count such as "5 seeds", "5 folds", or "10 runs" for folds with several seeds."""
     if are_folds(runs):
         return plural(len(runs), "fold")
     return plural(len(runs), "run" if any(run.config.folds for run in runs) else "seed")

@@ -1,6 +1,6 @@
-"""Which saved weights of a run are selected, kept up to date in the run's row whenever its saved weights change.
+"""The selected saved weights of a run, updated in the run's row whenever its saved weights change.
 
-The row's columns are what lists are sorted and filtered by; the rule itself is `lab.runs.headline.choose_weights`.
+Lists are sorted and filtered by these columns of the row; the rule is `lab.runs.headline.choose_weights`.
 """
 
 from collections.abc import Mapping
@@ -18,22 +18,22 @@ from lab.runs.tables import points, saved_files, series_names
 
 
 class Results:
-    """`RunStore.results`: what was measured on each saved epoch, and which of them answers."""
+    """`RunStore.results`: the measurements of each saved epoch, and which of them is selected."""
 
     def __init__(self, context: StoreContext) -> None:
         self.context = context
 
     def saved_epochs(self, run: str) -> tuple[SavedEpoch, ...]:
-        """Return a run's saved weights in step order with what was measured on them. Raises `RunNotFoundError`."""
+        """Return a run's saved weights in step order with their measurements. Raises `RunNotFoundError`."""
         with self.context.database.read() as connection:
             return saved_epochs_of(connection, run, sound_row(connection, run).number)
 
     def headline(self, run: str) -> HeadlineResult | None:
-        """Return the result of the selected weights for a run, None where no weights are saved."""
+        """Return the result of a run's selected weights, or None if no weights are saved."""
         return choose_weights(self.saved_epochs(run))
 
     def at_step(self, run: str, step: int) -> HeadlineResult | None:
-        """Return what was measured on the weights saved at a step, None where none are."""
+        """Return the result of the weights saved at a step, or None if there are none."""
         saved = self.saved_epochs(run)
         answering = choose_weights(saved)
         if answering is not None and answering.step == step:
@@ -42,10 +42,10 @@ class Results:
 
 
 def refresh_headline(connection: Connection, row: Row[Any], *, added: int | None = None) -> Row[Any]:
-    """Write into a locked row which of the run's saved weights are selected now; without any, what its summary says.
+    """Write the selection among a run's saved weights into its locked row; without any, the result of its summary.
 
-    added: the step of weights that were just added to what the row knows; then only these are compared with those that
-    answered until now, however many there are.
+    added: the step of weights that were just added; only these are then compared with the weights selected so far,
+    however many there are.
     """
     saved = saved_epochs_of(connection, row.id, row.number, step=added)
     if added is not None and row.weights_step is not None:
@@ -71,9 +71,9 @@ def headline_columns(
 def saved_epochs_of(
     connection: Connection, run: str, number: int, *, step: int | None = None
 ) -> tuple[SavedEpoch, ...]:
-    """Return the saved weights of the run with this id and number, in step order, whether or not its row is there yet.
+    """Return the saved weights of the run with this id and number, in step order, whether or not it has a row yet.
 
-    step: only those saved at this step.
+    step: only the weights saved at this step.
     """
     names = {name.replace("_", "/"): name for name in METRICS}
     known = connection.execute(select(series_names).where(series_names.c.name.in_(names))).all()
@@ -90,7 +90,7 @@ def saved_epochs_of(
     found: dict[int, SavedEpoch] = {}
     for row in connection.execute(query):
         saved = found.get(row.step) or SavedEpoch(row.step, row.epoch)
-        name = series.get(row.series, "")  # none where nothing was measured at this step
+        name = series.get(row.series, "")  # "" if nothing was measured at this step
         value = {name: row.value} if name and RunSummary.kind(name).fits(row.value) else {}
         found[row.step] = saved._replace(epoch=row.epoch, **value)
     return tuple(found.values())

@@ -1,7 +1,7 @@
-"""The one way in which a run's row is read for a change and changed.
+"""The only way to read a run's row for a change and to change it.
 
-Every change reads the row under a lock, verifies its checksum, writes, and renews it; so no change of ours
-can confirm a damage that happened before it.
+Every change reads the row under a lock, verifies its checksum, writes, and renews the checksum, so that no change
+can confirm damage that happened before it.
 """
 
 from typing import Any
@@ -16,15 +16,15 @@ from lab.runs.records import RunState
 from lab.runs.rows import damage_words
 from lab.runs.tables import runs
 
-_COMPARED = 1_000  # newest runs among whose ids a mistyped one is looked for
-_ALIKE = 0.75  # two random ids of 1,000 are seldom so much alike
-_REPEATED = 40  # characters of a wrong id that are repeated
+_COMPARED = 1_000  # newest runs whose ids are compared with a mistyped one
+_ALIKE = 0.75  # among 1,000 random ids, two are seldom this similar
+_REPEATED = 40  # characters of a wrong id that are quoted
 
 
 def find_row(connection: Connection, run: str, *, deleted: bool = False, lock: bool = False) -> Row[Any]:
-    """Return the row of a run as it is stored, sound or not, or raise `RunNotFoundError`.
+    """Return the row of a run as stored, intact or not, or raise `RunNotFoundError`.
 
-    lock: until the transaction ends.
+    lock: lock the row until the transaction ends.
     """
     query = select(*RAW).where(runs.c.id == run)
     if not deleted:
@@ -44,9 +44,9 @@ def sound_row(connection: Connection, run: str, *, deleted: bool = False, lock: 
 
 
 def change_row(connection: Connection, row: Row[Any], **values: Any) -> Row[Any]:
-    """Write columns of a row that this transaction has locked, renew its checksum and return it.
+    """Update a row that this transaction has locked, renew its checksum and return it.
 
-    A row that is not as it was written stays marked as damaged, one that never had a checksum stays so.
+    A damaged row stays marked as damaged, and a row without a checksum stays without one.
     """
     fresh = update(runs).where(runs.c.number == row.number).values(**values).returning(*RAW)
     changed = connection.execute(fresh).one()
@@ -54,7 +54,7 @@ def change_row(connection: Connection, row: Row[Any], **values: Any) -> Row[Any]
 
 
 def write_checksum(connection: Connection, row: Row[Any]) -> Row[Any]:
-    """Compute the checksum of a row as it is now stored, and return it."""
+    """Store the checksum of a row's current values and return the row."""
     changed = update(runs).where(runs.c.number == row.number).values(seal=row_checksum(row)).returning(*RAW)
     return connection.execute(changed).one()
 
@@ -74,22 +74,22 @@ def held_row(connection: Connection, run: str, lease: int) -> Row[Any]:
 
 
 def change_held_row(context: StoreContext, connection: Connection, run: str, lease: int, **values: Any) -> Row[Any]:
-    """Write as the owner of a run and renew the lease, or raise `LeaseLostError` without having written."""
+    """Write as the owner of a run and renew its lease; raise `LeaseLostError`, with nothing written, if it is lost."""
     row = held_row(connection, run, lease)
     return change_row(connection, row, **context.renewed_lease(connection), **values)
 
 
 def insert_for(connection: Connection) -> Any:
-    """Return the `insert` of this database's dialect, which knows `on_conflict_do_nothing` and `on_conflict_do_update`."""
+    """Return the `insert` construct of this database's dialect, which supports `on_conflict_do_…`."""
     return sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
 
 
 def _not_found(connection: Connection, run: str) -> str:
-    """Return the sentence for an id that no run has, with the closest one, or the one that begins so."""
+    """Return the message for an unknown id, with the only id that starts with it, or else the closest one."""
     newest = select(runs.c.id).where(runs.c.deleted_at.is_(None)).order_by(runs.c.number.desc()).limit(_COMPARED)
     ids = list(connection.execute(newest).scalars())
     longer = [known for known in ids if known.startswith(run)] if run else []
     close = longer[0] if len(longer) == 1 else close_match(run[:_REPEATED], ids, cutoff=_ALIKE)
-    hint = f"did you mean {close!r}?" if close else "the Runs page and `python -m lab runs` list those there are."
+    hint = f"did you mean {close!r}?" if close else "the Runs page and `python -m lab runs` list all runs."
     shown = run if len(run) <= _REPEATED else run[: _REPEATED - 1] + "…"
     return f"There is no run {shown!r}: {hint}"

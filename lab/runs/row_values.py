@@ -1,4 +1,4 @@
-"""Columns of `runs` that several parts of the store fill in the same way."""
+"""Columns of `runs` that several parts of the store set in the same way."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,7 @@ SUMMARY_COLUMNS = ("best_epoch", "images_per_second")  # filled from the summary
 
 
 def progress_values(progress: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the columns of `runs` that a progress report fills."""
+    """Return the columns of `runs` that a progress report sets."""
     values: dict[str, Any] = {"progress": dict(progress)}
     if "seconds" in progress:
         values["seconds"] = float(progress["seconds"])
@@ -20,13 +20,13 @@ def progress_values(progress: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def queued_again(now: float) -> dict[str, Any]:
-    """Return the columns of `runs` that put a run which had ended back into the queue."""
+    """Return the columns of `runs` that queue a paused or ended run again."""
     queued = {"state": RunState.QUEUED, "want": RunRequest.RUN, "queued_at": now, "finished_at": None}
     return {**queued, "reason": "", "digest": ""}
 
 
 def cache_key_if_free(connection: Connection, row: Row[Any]) -> dict[str, Any]:
-    """Give up the place in the cache if another run has meanwhile become the answer to the same question."""
+    """Return the change that clears the row's cache key if another run has become the cached answer in the meantime."""
     if row.cache_key is None:
         return {}
     answers = (RunState.QUEUED, RunState.RUNNING, RunState.FINISHED)
@@ -42,5 +42,5 @@ def cache_key_if_free(connection: Connection, row: Row[Any]) -> dict[str, Any]:
 
 
 def plain_number(value: object) -> float | None:
-    """Return a number for a column that lists are sorted by, None for anything else and for NaN."""
+    """Return a number for a sortable column, or None for anything else and for NaN."""
     return float(value) if isinstance(value, (int, float)) and value == value else None

@@ -1,7 +1,7 @@
-"""From a row to a record, and the one place where a run's true state is read off its row.
+"""Conversion of rows to records, and the one place where a run's true state is derived from its row.
 
-A row only says what its owner last wrote. An owner that died wrote nothing, so RUNNING is believed only while the lease
-holds or the owner is known to live; STOPPING and INTERRUPTED come from here.
+A row contains only what its owner last wrote, and a killed owner wrote nothing. RUNNING is therefore believed only
+while the lease holds or the owner is known to be alive; STOPPING and INTERRUPTED are derived here.
 """
 
 import math
@@ -28,10 +28,10 @@ from lab.runs.visible import visible, with_visible_text
 
 LEASE_S = 10.0  # a lease not renewed for this long is expired; workers renew every RENEW_S
 RENEW_S = 2.0
-FOREIGN_GRACE_S = 30.0  # an owner on another host cannot be looked at: it counts as ended after this much more silence
-SILENT_S = 15.0  # a host, or a worker elsewhere, that has not said for this long that it is there counts as gone
+FOREIGN_GRACE_S = 30.0  # an owner on another host cannot be checked: it counts as ended after this further silence
+SILENT_S = 15.0  # a host, or a worker on another host, that was silent for this long counts as lost
 
-# What a run that was asked for something becomes when its owner ended before doing it.
+# The state of a run with a request whose owner exited before it obeyed.
 EXPIRED_STATES = {
     RunRequest.STOP: RunState.STOPPED,
     RunRequest.PAUSE: RunState.PAUSED,
@@ -41,20 +41,20 @@ Alive = Callable[[Owner], bool | None]
 
 
 def owner_of(row: Row[Any]) -> Owner:
-    """Return the process that holds, or last held, the run."""
+    """Return the process that holds or last held the run."""
     return Owner(host=row.host or "", pid=row.pid or 0, pid_start=row.pid_start or "")
 
 
 def lease_holds(lease_until: float | None, now: float) -> bool:
-    """Whether a lease is in force. One further ahead than a lease can reach was written before the clock was set back."""
+    """Return whether a lease holds. One beyond the longest possible lease was written before the clock was set back."""
     return lease_until is not None and now <= lease_until <= now + LEASE_S + FOREIGN_GRACE_S
 
 
 def derive(row: Row[Any], *, moment: Moment, alive: Alive = is_alive) -> tuple[RunState, bool]:
-    """Return the run's state as it is, and whether its owner answers.
+    """Return the true state of a run, and whether its owner responds.
 
-    A live owner whose lease ran out is busy and has not ended: it stays RUNNING or STOPPING with False. While the server was
-    down nobody could renew a lease, so the silence of an owner on another host counts from when it was up again.
+    A live owner with an expired lease is busy and has not ended: the run stays RUNNING or STOPPING, with False. While
+    the server was down nobody could renew a lease, so the silence of an owner on another host counts from its restart.
     """
     state = RunState(row.state)
     if state is not RunState.RUNNING:
@@ -62,7 +62,7 @@ def derive(row: Row[Any], *, moment: Moment, alive: Alive = is_alive) -> tuple[R
     request = RunRequest(row.want)
     at_work = RunState.STOPPING if request is RunRequest.STOP else RunState.RUNNING
     lives = alive(owner_of(row))
-    if lives is False:  # an end seen on this host needs no lease to run out
+    if lives is False:  # on this host an exit is certain, whatever the lease
         return expired_state(row), True
     if lease_holds(row.lease_until, moment.now):
         return at_work, True
@@ -78,22 +78,22 @@ def heartbeat_age(row: Row[Any], *, moment: Moment) -> float | None:
 
 
 def may_be_gone(moment: Moment) -> ColumnElement[bool]:
-    """Return which rows that say running have to be read to know it: those of this host, and those without a lease in force.
+    """Return the condition for rows in state running whose owner may be lost: on this host, or with no valid lease.
 
     With 1,000 runs in training a claim that read all of them took 107 ms (docs/benchmarks.md).
     """
-    holds = runs.c.lease_until.between(moment.now, moment.now + LEASE_S + FOREIGN_GRACE_S)  # as `lease_holds` says it
+    holds = runs.c.lease_until.between(moment.now, moment.now + LEASE_S + FOREIGN_GRACE_S)  # as in `lease_holds`
     return or_(runs.c.host == this_host(), runs.c.lease_until.is_(None), not_(holds))
 
 
 def expired_state(row: Row[Any]) -> RunState:
-    """Return what a run becomes whose owner has ended: one that an engine trains is queued again, for the next job."""
+    """Return the new state of a run whose owner has ended; one bound to an engine is queued again, for its next job."""
     request = RunRequest(row.want)
     return RunState.QUEUED if row.executor and request is RunRequest.RUN else EXPIRED_STATES[request]
 
 
 def damage_words(run: object) -> str:
-    """Say that a run's row is not as it was written."""
+    """Return the message for a run whose row is damaged."""
     return (
         f"Run {str(run)[:40]} is damaged in the database (its checksum differs), so its values are not shown: restore "
         "the store from a copy, or delete the run."
@@ -101,7 +101,7 @@ def damage_words(run: object) -> str:
 
 
 def run_record(row: Row[Any], *, moment: Moment) -> RunRecord:
-    """Build the record of a row of `runs`, or raise `UnreadableRunError` where it cannot be what was written."""
+    """Build the record of a row of `runs`, or raise `UnreadableRunError` if it cannot be read."""
     record = listed_record(row, moment=moment)
     if record.problem:
         raise UnreadableRunError(record.problem)
@@ -109,10 +109,10 @@ def run_record(row: Row[Any], *, moment: Moment) -> RunRecord:
 
 
 def listed_record(row: Row[Any], *, moment: Moment) -> RunRecord:
-    """Build the record of a row of `runs`, whatever is in it.
+    """Build the record of a row of `runs`, whatever it contains.
 
-    One that is damaged, or whose configuration this release cannot read, has a `problem` and shows nothing that is
-    not known to be right.
+    If the row is damaged, or this release cannot read its configuration, the record has a `problem` and shows only
+    values that are known to be right.
     """
     if not is_intact(row):
         return _without_values(row, damage_words(row.id))
@@ -128,7 +128,7 @@ def listed_record(row: Row[Any], *, moment: Moment) -> RunRecord:
             known=True,
         )
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
-        # A row of an older release has no checksum: what cannot even be decoded is damaged all the same.
+        # A row of an older release has no checksum, but it is damaged if it cannot be decoded.
         return _without_values(row, damage_words(row.id))
 
 
@@ -186,7 +186,7 @@ def _decoded(row: Row[Any], moment: Moment) -> RunRecord:
 
 
 def _without_values(row: Row[Any], problem: str, *, known: bool = False) -> RunRecord:
-    """Return the record of a row whose values are not shown; known: name and times are as they were written."""
+    """Return the record of a row whose values are not shown. known: its name and time of creation are valid."""
     return RunRecord(
         id=str(row.id),
         name=row.name if known else "",
@@ -216,7 +216,7 @@ def _without_values(row: Row[Any], problem: str, *, known: bool = False) -> RunR
 
 
 def decoded(value: Any) -> Any:
-    """Return a JSON column that was read through `checksums.raw_columns`: SQLite gives its text, Postgres what it means."""
+    """Return the value of a JSON column read through `checksums.raw_columns`; SQLite yields text, Postgres a value."""
     return decode_json(value) if isinstance(value, str) else value
 
 
@@ -224,7 +224,7 @@ def _saved_result(row: Row[Any]) -> HeadlineResult | None:
     if row.weights_step is None:
         return None
     stored = {name: getattr(row, name) for name in METRICS}
-    # A whole number is what SQLite's RETURNING hands back of a REAL column that holds one.
+    # SQLite's RETURNING yields an int for a whole number in a REAL column.
     metrics = {name: float(value) for name, value in stored.items() if RunSummary.kind(name).fits(value)}
     return HeadlineResult(
         step=row.weights_step, epoch=row.weights_epoch, which=row.weights_which or "", saved=True, **metrics

@@ -1,7 +1,7 @@
-"""What a run says of itself, as frozen records: its newest step, its final numbers and where it was trained.
+"""A run's facts as frozen records: its newest step, its final numbers and where it was trained.
 
-Stored JSON is older and newer than any release: a fact that this release does not name is kept in `other`, and
-`as_dict` gives back exactly what was read. `read` leaves out what cannot be what it says (`lab.runs.facts`).
+Stored JSON may be of an older or a newer release: facts without a field here are preserved in `other`, and `as_dict`
+returns exactly what was read. `read` leaves out impossible facts (`lab.runs.facts`).
 """
 
 from collections.abc import Callable, Mapping
@@ -46,24 +46,24 @@ def _no_kind(_name: str) -> Kind:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFacts:
-    """Named facts, None where they are not known, and in `other` those that this release does not name."""
+    """Named facts, None if unknown; `other` has those that this release has no field for."""
 
     _of_others: ClassVar[Callable[[str], Kind]] = staticmethod(_no_kind)
     other: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def kind(cls, name: str) -> Kind:
-        """Return what a fact must be."""
+        """Return the kind that the value of a fact must have."""
         return _kinds(cls).get(name) or cls._of_others(name)
 
     @classmethod
     def read(cls, stored: object) -> Self:
-        """Return stored facts without those that cannot be what they say."""
+        """Return stored facts without the impossible ones."""
         return cls.from_dict(usable(stored, cls.kind))
 
     @classmethod
     def from_dict(cls, facts: Mapping[str, Any]) -> Self:
-        """Return facts by name as a record, unchecked."""
+        """Return a record of facts by name, unchecked."""
         if not facts:
             return cls()
         named = _kinds(cls)
@@ -71,12 +71,12 @@ class RunFacts:
         return cls(**known, other={name: value for name, value in facts.items() if name not in named})
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the facts that are known by name, in the order of their names, as they are stored and exported."""
+        """Return the known facts, sorted by name, in the form in which they are stored and exported."""
         known = {name: value for name in _kinds(type(self)) if (value := getattr(self, name)) is not None}
         return dict(sorted({**known, **self.other}.items()))
 
     def value(self, name: str) -> Any:
-        """Return one fact by its stored name, None where it is not known."""
+        """Return one fact by its stored name, or None if it is unknown."""
         return getattr(self, name) if name in _kinds(type(self)) else self.other.get(name)
 
 
@@ -90,7 +90,7 @@ def _of_progress(name: str) -> Kind:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Counts(RunFacts):
-    """What both the newest step and the end of a run count and measure. Times in seconds."""
+    """Counts and measurements shared by the newest step and the end of a run. Times in seconds."""
 
     epoch: int | None = _fact(COUNT)
     epochs: int | None = _fact(COUNT)
@@ -107,9 +107,9 @@ class _Counts(RunFacts):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSummary(_Counts):
-    """How a run ended; `other` holds each metric of `final_epoch` by its `MetricSpec.result_key`.
+    """The end of a run; `other` holds each metric of `final_epoch` by its `MetricSpec.result_key`.
 
-    outcome: "finished", "early-stopped" and the like, in the training's words.
+    outcome: how training ended, such as "finished" or "early-stopped".
     """
 
     _of_others: ClassVar[Callable[[str], Kind]] = staticmethod(_of_results)
@@ -118,9 +118,9 @@ class RunSummary(_Counts):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunProgress(_Counts):
-    """A run's newest step. phase: what it does, such as "training"; `other` holds "latest", the newest metrics.
+    """A run's newest step. phase: its current activity, such as "training"; `other` holds "latest", the newest metrics.
 
-    answers: class and probability of each sample image (`lab.training.samples`), as they were evaluated last.
+    answers: class and probability of each sample image (`lab.training.samples`) at the last evaluation.
     """
 
     _of_others: ClassVar[Callable[[str], Kind]] = staticmethod(_of_progress)
@@ -133,10 +133,10 @@ class RunProgress(_Counts):
 
 
 class ForkState(StrEnum):
-    """How a fork got the state in which it began."""
+    """Where the initial state of a fork came from."""
 
     CHECKPOINT = "checkpoint"  # the other run's checkpoint of that epoch
-    RECOMPUTED = "recomputed"  # its epochs trained again, and their weights found equal to the saved ones
+    RECOMPUTED = "recomputed"  # its epochs, trained again with weights equal to the saved ones
     WEIGHTS = "weights"  # its saved weights and a fresh optimizer
 
 
@@ -144,8 +144,8 @@ class ForkState(StrEnum):
 class RunEnvironment(RunFacts):
     """Where and on what data a run was trained. normalization: mean and deviation, or empty; memory in megabytes.
 
-    steps: "captured", "launched" (a CPU knows no other way) or "launched, because …". matmul: torch's name for the
-    precision of float32 matrix products. fork_state: a `ForkState`, None for a run that is no fork.
+    steps: "captured", "launched" (always on a CPU) or "launched, because …". matmul: torch's name for the precision of
+    float32 matrix products. fork_state: a `ForkState`, None for a run that is not a fork.
     """
 
     device: str | None = _fact(DEVICES)
@@ -168,5 +168,5 @@ class RunEnvironment(RunFacts):
 
     @property
     def steps_words(self) -> str:
-        """Return how steps were taken where there was a choice, such as "steps: captured", else nothing."""
+        """How steps were executed, such as "steps: captured"; "" if they were launched without a choice."""
         return f"steps: {self.steps}" if self.steps and self.steps != "launched" else ""

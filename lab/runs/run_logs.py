@@ -1,4 +1,4 @@
-"""The last lines that a run's worker has logged, so that they can be read on another machine."""
+"""The last log lines of a run's worker, stored so that they can be read on another machine."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ MOST_CHARACTERS = 40_000
 
 @dataclass(frozen=True, slots=True)
 class RunLog:
-    """What the worker of a run's newest attempt has logged. host: where. lines: the oldest first, with times of its clock."""
+    """The log of the worker of a run's newest attempt. host: where it ran. lines: oldest first, by its clock."""
 
     host: str
     lines: tuple[str, ...]
@@ -23,13 +23,13 @@ class RunLog:
 
 
 class RunLogs:
-    """`RunStore.logs`: one log a run."""
+    """`RunStore.logs`: one log per run."""
 
     def __init__(self, context: StoreContext) -> None:
         self.context = context
 
     def write(self, run: str, *, host: str, lines: tuple[str, ...]) -> None:
-        """Replace a run's log; of long ones the end is kept."""
+        """Replace a run's log; of a long one the end is stored."""
         text = "\n".join(escaped(line) for line in lines[-MOST_LINES:])[-MOST_CHARACTERS:]
         with self.context.database.write() as connection:
             values = {"host": host, "lines": text, "written_at": self.context.moment(connection).now}
@@ -37,18 +37,18 @@ class RunLogs:
             connection.execute(made.on_conflict_do_update(index_elements=["run"], set_=values))
 
     def add(self, run: str, line: str) -> None:
-        """Add a line behind a run's log, where there is one."""
+        """Append a line to a run's log, if it has one."""
         log = self.read(run)
         if log is not None:
             self.write(run, host=log.host, lines=(*log.lines, line))
 
     def read(self, run: str) -> RunLog | None:
-        """Return a run's log, None where no worker has written one."""
+        """Return a run's log, or None if no worker has written one."""
         with self.context.database.read() as connection:
             row = connection.execute(select(run_logs).where(run_logs.c.run == run)).one_or_none()
         return None if row is None else RunLog(row.host, tuple(row.lines.split("\n")), row.written_at)
 
     def forget_removed(self) -> None:
-        """Delete the logs of runs that are gone for good."""
+        """Delete the logs of runs that were purged."""
         with self.context.database.write() as connection:
             connection.execute(delete(run_logs).where(run_logs.c.run.not_in(select(runs.c.id))))

@@ -1,4 +1,4 @@
-"""Finding runs: by id, by what a person types, by what they were asked for, and by searches over the whole store."""
+"""Finding runs: by id, by what a user types, by fingerprint or setting, and by searches over the whole store."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -17,19 +17,19 @@ from lab.runs.rows import listed_record, may_be_gone, run_record
 from lab.runs.tables import CACHED, runs
 from lab.runs.typed_names import find_typed, fitting_ids
 
-_PART = 5_000  # values in one statement
-_HINTS = 20  # names among which the nearest to a mistyped one is looked for
+_PART = 5_000  # bound values in one statement
+_HINTS = 20  # at most so many names are compared with a mistyped one
 
 
 class RunPage(NamedTuple):
-    """Some of the runs that a search finds, and how many it finds in all."""
+    """Some of the runs that match a search, and the number of all that match."""
 
     records: tuple[RunRecord, ...]
     total: int
 
 
 class RunLookup:
-    """`RunStore.runs`: reads runs and changes none."""
+    """`RunStore.runs`: read-only access to runs."""
 
     def __init__(self, context: StoreContext) -> None:
         self.context = context
@@ -40,9 +40,9 @@ class RunLookup:
             return run_record(sound_row(connection, run, deleted=deleted), moment=self.context.moment(connection))
 
     def resolve(self, text: str) -> RunRecord:
-        """Find a run by what a person types: its id, its name, or the beginning of its id, in this order.
+        """Find a run by what a user types: its id, its name, or a prefix of its id, in this order.
 
-        Raises `RunNotFoundError` where nothing or more than one run fits.
+        Raises `RunNotFoundError` if no run or more than one matches.
         """
         wanted = text.strip()
         there = runs.c.deleted_at.is_(None)
@@ -52,21 +52,21 @@ class RunLookup:
                 return run_record(rows[0], moment=self.context.moment(connection))
             if rows:
                 raise RunNotFoundError(
-                    f"{wanted!r} fits more than one run ({fitting_ids(rows)}): give one of these ids."
+                    f"{wanted!r} matches more than one run ({fitting_ids(rows)}): give one of these ids."
                 )
             some = connection.execute(select(*RAW).where(there).limit(_HINTS + 1)).all()
             names = {row.name for row in some if is_intact(row)}
-        hint = near_miss(wanted, names) if 0 < len(names) <= _HINTS else "`lab runs` lists those there are."
+        hint = near_miss(wanted, names) if 0 < len(names) <= _HINTS else "`lab runs` lists all runs."
         raise RunNotFoundError(f"There is no run with the id or name {wanted!r}. {hint}")
 
     def find_answer(self, fingerprint: str) -> RunRecord | None:
-        """Return the queued, running or finished run that answers for this fingerprint."""
+        """Return the queued, running or finished run that is the cached answer for this fingerprint."""
         with self.context.database.read() as connection:
             row = connection.execute(select(*RAW).where(runs.c.cache_key == fingerprint, CACHED)).one_or_none()
             return None if row is None else run_record(row, moment=self.context.moment(connection))
 
     def find_family(self, family: str) -> tuple[RunRecord, ...]:
-        """Return the finished runs of a family (equal but for the number of epochs), the longest first."""
+        """Return the finished runs of a family (equal except for the number of epochs), longest first."""
         query = select(*RAW).where(
             runs.c.family == family, runs.c.state == RunState.FINISHED, runs.c.deleted_at.is_(None)
         )
@@ -75,7 +75,7 @@ class RunLookup:
         return tuple(sorted(records, key=lambda record: (-record.config.epochs, -record.created_at)))
 
     def find_children(self, ids: Iterable[str]) -> tuple[RunRecord, ...]:
-        """Return the runs that continue one of these, are a fork of one or start from one's weights, the oldest first."""
+        """Return the runs that continue one of these, fork it or start from its weights, oldest first."""
         of = list(ids)
         columns = (runs.c.parent, text_column("fork_of"), text_column("init_from"))
         query = select(*RAW).where(or_(*[column.in_(of) for column in columns]), runs.c.deleted_at.is_(None))
@@ -83,7 +83,7 @@ class RunLookup:
             return tuple(_readable(self.context, connection, connection.execute(query.order_by(runs.c.number))))
 
     def find_settings(self, configs: Iterable[RunConfig]) -> dict[str, tuple[RunRecord, ...]]:
-        """Return, by `setting_key`, the runs whose configuration differs from one of these in its seed or its fold at most."""
+        """Return by `setting_key` the runs whose configuration equals one of these, except for seed or fold."""
         keys = sorted({setting_key(config) for config in configs})
         query = select(*RAW).where(runs.c.setting.in_(keys), runs.c.deleted_at.is_(None)).order_by(runs.c.number)
         found: dict[str, list[RunRecord]] = {key: [] for key in keys}
@@ -105,12 +105,13 @@ class RunLookup:
     ) -> tuple[RunRecord, ...]:
         """Return one page of runs.
 
-        where: a search such as `arch:lenet* lr<0.01` (`lab.runs.query`). order: "test", or "-test" for the biggest
-        first. ids: only these. problems: also the runs that cannot be read, each with its `problem`. Raises `InputError` for a search or an order that cannot be read.
+        where: a search such as `arch:lenet* lr<0.01` (`lab.runs.query`). order: "test", or "-test" for descending. ids:
+        only these runs. problems: include runs that cannot be read, each with its `problem`. Raises `InputError` for an
+        invalid search or order.
         """
         orders = _orders(order, pinned_first)
         with self.context.database.read() as connection:
-            # Only numbers are sorted: carrying 10,000 whole rows through the sorter costs as much again.
+            # Only the numbers are sorted: sorting 10,000 whole rows takes twice as long.
             query = _found(self.context, connection, select(runs.c.number), where, ids).order_by(*orders)
             numbers = list(connection.execute(query.limit(limit).offset(offset)).scalars())
             found = _listed(self.context, connection, numbers)
@@ -119,21 +120,21 @@ class RunLookup:
     def page(
         self, *, where: str = "", order: str = "-created", limit: int, offset: int = 0, pinned_first: bool = False
     ) -> RunPage:
-        """Return one page of runs as `list` does, those with a `problem` among them, and how many there are in all.
+        """Return one page of runs, like `list` with problems, and the number of all that match.
 
-        A search reads every run, so it is counted in the same reading; without one, an index knows the first runs.
+        A search reads every run, so the same statement counts them; without a search, an index yields the first runs.
         """
         orders = _orders(order, pinned_first)
         columns = (runs.c.number, func.count().over()) if where else (runs.c.number,)
         with self.context.database.read() as connection:
             query = _found(self.context, connection, select(*columns), where, None).order_by(*orders)
             rows = connection.execute(query.limit(limit).offset(offset)).all()
-            counted = where and rows  # a search that finds nothing so far from its beginning may find something before
+            counted = where and rows  # an empty page beyond the first does not give the total
             total = int(rows[0][1]) if counted else self._count(connection, where, None)
             return RunPage(_listed(self.context, connection, [row.number for row in rows]), total)
 
     def count(self, *, where: str = "", ids: Iterable[str] | None = None) -> int:
-        """Return how many runs the search finds."""
+        """Return how many runs match the search."""
         with self.context.database.read() as connection:
             return self._count(connection, where, ids)
 
@@ -143,7 +144,7 @@ class RunLookup:
 
 
 def _listed(context: StoreContext, connection: Connection, numbers: Sequence[int]) -> tuple[RunRecord, ...]:
-    """Return the records of these rows in their order, those with a problem among them."""
+    """Return the records of these rows in this order, including those with a problem."""
     rows = {row.number: row for row in _by_number(connection, numbers)}
     moment = context.moment(connection)
     return tuple(listed_record(rows[number], moment=moment) for number in numbers if number in rows)
@@ -163,7 +164,7 @@ def _found(
     context: StoreContext, connection: Connection, query: Select[Any], where: str, ids: Iterable[str] | None
 ) -> Select[Any]:
     states: dict[str, RunState] = {}
-    if where:  # the rows whose state may be another one than "running", which they say
+    if where:  # rows stored as "running" whose true state may differ
         other = or_(runs.c.want == RunRequest.STOP, may_be_gone(context.moment(connection)))
         at_work = connection.execute(select(*RAW).where(runs.c.state == RunState.RUNNING, other))
         states = {record.id: record.state for record in _readable(context, connection, at_work)}
@@ -172,6 +173,6 @@ def _found(
 
 
 def _by_number(connection: Connection, numbers: Sequence[int]) -> Iterator[Row[Any]]:
-    # A statement holds some 32,000 values in SQLite: long lists are asked for in parts.
+    # SQLite allows some 32,000 bound values per statement, so long lists are read in parts.
     for start in range(0, len(numbers), _PART):
         yield from connection.execute(select(*RAW).where(runs.c.number.in_(numbers[start : start + _PART])))

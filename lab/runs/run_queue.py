@@ -1,7 +1,7 @@
-"""The queue: which runs are being trained, which wait, in what order `claim` takes them, and how people change that.
+"""The queue: the runs in training, the waiting runs in the order in which `claim` takes them, and changes to it.
 
-The order is `lab.runs.fair_order`'s: by priority, and among owners by turns. `queued_at` is a run's place among its owner's
-runs: the time at which it was queued, until somebody moves it.
+The order is that of `lab.runs.fair_order`: by priority, and owners in turn. `queued_at` is a run's place among its
+owner's runs: the time at which it was queued, until somebody moves it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -28,16 +28,16 @@ from lab.runs.sweep_writes import pause_sweeps
 from lab.runs.tables import CACHED, runs
 from lab.runs.waiting_rows import in_order, read_served, waiting_order, waiting_run
 
-_PART = 5_000  # values in one statement
+_PART = 5_000  # bound values in one statement
 _QUEUED = (runs.c.state == RunState.QUEUED, runs.c.deleted_at.is_(None))
 _RUNNING = (runs.c.state == RunState.RUNNING, runs.c.deleted_at.is_(None))
 
 
 class NewRunFacts(TypedDict, total=False):
-    """What is asked for beside a new run's configuration; all but the first two may be left out.
+    """The facts of a new run besides its configuration; all but the first two are optional.
 
-    parent: the run that it goes on from. fresh: to make a new run whatever is there. origin: where the request was made.
-    owner and priority: see `lab.runs.fair_order`. executor: the engine that shall train it, "" for a host's slots.
+    parent: the run that it continues. fresh: create a new run even if there is a cached one. origin: where the request
+    was made. owner and priority: see `lab.runs.fair_order`. executor: the engine to train it, "" for a host's slots.
     """
 
     fingerprint: Required[str]
@@ -53,16 +53,16 @@ class NewRunFacts(TypedDict, total=False):
 
 
 class RunQueue:
-    """`RunStore.queue`: takes runs in, shows them in the order of `claim` and changes that order."""
+    """`RunStore.queue`: accepts runs, lists them in the order of `claim` and changes that order."""
 
     def __init__(self, context: StoreContext) -> None:
         self.context = context
 
     def submit(self, config: RunConfig, **facts: Unpack[NewRunFacts]) -> tuple[RunRecord, bool]:
-        """Queue a run, or return the queued, running or finished one with this fingerprint, and whether it is that.
+        """Queue a run; return it, or the cached run with this fingerprint, and whether it is the cached one.
 
-        One that waits already gets the higher priority of both. Raises `TextError`. The check and the queueing are one
-        statement, so two callers who ask at the same moment get the same run.
+        A cached run that is still queued gets the higher priority of the two. The check and the insertion are one
+        statement, so concurrent callers get the same run. Raises `TextError`.
         """
         values = queued_values(config, **facts)
         with self.context.database.write() as connection:
@@ -74,7 +74,7 @@ class RunQueue:
             return run_record(row, moment=moment), cached
 
     def list(self, *, limit: int | None = None) -> tuple[RunRecord, ...]:
-        """Return the live runs: those in training as they were queued, then those that wait in the order of `claim`."""
+        """Return the live runs: those in training in order of queueing, then the waiting ones as `claim` takes them."""
         running = select(*RAW).where(*_RUNNING).order_by(runs.c.queued_at, runs.c.number).limit(limit)
         with self.context.database.read() as connection:
             moment = self.context.moment(connection)
@@ -84,9 +84,9 @@ class RunQueue:
         return tuple(record for record in records if record.state.live)
 
     def list_waiting(self, *, limit: int | None = None) -> tuple[RunRecord, ...]:
-        """Return the first runs that wait for a worker: those that an engine's lost worker has left, then in the order of `claim`.
+        """Return the first waiting runs: those whose engine's worker was lost, then the others in the order of `claim`.
 
-        Of those in training only the ones are read that may have lost theirs.
+        Of the runs in training, only those that may have lost their worker are read.
         """
         with self.context.database.read() as connection:
             moment = self.context.moment(connection)
@@ -96,13 +96,13 @@ class RunQueue:
             return (*left, *_waiting(connection, moment, limit=limit))[:limit]
 
     def move(self, run: str, move: Move) -> tuple[RunRecord, ...]:
-        """Move a queued run and return the queue as it is then (`lab.runs.queue_moves`); what is first already stays first.
+        """Move a queued run and return the new queue (`lab.runs.queue_moves`); the first run cannot move further up.
 
-        Raises `RunNotFoundError`, and `RunStateError` for a run that is not queued, or no longer.
+        Raises `RunNotFoundError`, or `RunStateError` for a run that is not queued.
         """
         with self.context.database.write() as connection:
-            mark_expired(connection, self.context.moment(connection))  # what an engine's lost worker has left waits
-            # Locked in the order of their numbers, which no move changes: two moves never wait for each other's rows.
+            mark_expired(connection, self.context.moment(connection))  # a run that lost its engine's worker waits again
+            # Locked in the order of their numbers, which no move changes, so that two moves cannot deadlock.
             locked = connection.execute(select(*RAW).where(*_QUEUED).order_by(runs.c.number).with_for_update()).all()
             queued = {row.number: row for row in filter(is_intact, locked)}
             number = next((number for number, row in queued.items() if row.id == run), None)
@@ -116,9 +116,9 @@ class RunQueue:
             return tuple(_waiting(connection, self.context.moment(connection)))
 
     def prioritize(self, run: str, priority: int) -> RunRecord:
-        """Give a run another priority, which counts while it waits, now or when it goes on.
+        """Set the priority of a run, which applies while it waits, now or after it is resumed.
 
-        Raises `RunNotFoundError`, `TextError`, and `RunStateError` for a run that is finished.
+        Raises `RunNotFoundError`, `TextError`, or `RunStateError` for a finished run.
         """
         with self.context.database.write() as connection:
             row = _with_priority(connection, run, checked_priority(priority))
@@ -130,11 +130,11 @@ class RunQueue:
             return frozenset(connection.execute(select(runs.c.dataset).where(*_QUEUED).distinct()).scalars())
 
     def count_queued(self, *, for_hosts: bool = False) -> int:
-        """Return how many runs wait for a worker. for_hosts: without those that engines train."""
+        """Return how many runs wait for a worker. for_hosts: without those bound to engines."""
         return self._count(RunState.QUEUED, *((runs.c.executor == "",) if for_hosts else ()))
 
     def count_running(self, *, host: str | None = None) -> int:
-        """Return how many runs a worker holds, or held when it died. host: of that host only."""
+        """Return how many runs are held by a worker, or were when it was killed. host: only on this host."""
         return self._count(RunState.RUNNING, *(() if host is None else (runs.c.host == host,)))
 
     def _count(self, state: RunState, *more: ColumnElement[bool]) -> int:
@@ -145,9 +145,9 @@ class RunQueue:
     def stop_all(self) -> tuple[RunRecord, ...]:
         """Stop every live run in one transaction and return them: queued ones at once, running ones by their worker.
 
-        Running sweeps are paused with them, or a worker would make their next trials.
+        Running sweeps are paused too, because a worker would create their next trials.
 
-        Queued ones first: on Postgres a run that is claimed meanwhile is then found among the running ones.
+        Queued runs come first: on Postgres, a run that is claimed in the meantime is then found among the running ones.
         """
         with self.context.database.write() as connection:
             moment = self.context.moment(connection)
@@ -167,7 +167,7 @@ class RunQueue:
 
 
 def queued_values(config: RunConfig, **facts: Unpack[NewRunFacts]) -> dict[str, Any]:
-    """Return the columns of a new run, with an id of its own. Raises `TextError`."""
+    """Return the columns of a new run, with a new id. Raises `TextError`."""
     return {
         "id": new_id(),
         "name": checked_text(facts.get("name", ""), "name", NAME_LIMIT) or config.arch,
@@ -196,7 +196,7 @@ def queued_values(config: RunConfig, **facts: Unpack[NewRunFacts]) -> dict[str, 
 
 
 def insert_or_find(connection: Connection, values: Mapping[str, Any], moment: Moment) -> tuple[Row[Any], bool]:
-    """Queue a run, or return the one that answers for it, and whether it is that: in one statement, which cannot race."""
+    """Queue a run or find the cached one; return its row and whether it is cached. One statement, which cannot race."""
     statement = insert_for(connection)(runs).values(**values, created_at=moment.now, queued_at=moment.now)
     statement = statement.on_conflict_do_nothing(index_elements=["cache_key"], index_where=CACHED)
     made = connection.execute(statement.returning(*RAW)).one_or_none()
@@ -206,15 +206,17 @@ def insert_or_find(connection: Connection, values: Mapping[str, Any], moment: Mo
 
 
 def _with_priority(connection: Connection, run: str, priority: int) -> Row[Any]:
-    """Write the priority of a run that is not finished, and return its row."""
+    """Set the priority of a run that is not finished, and return its row."""
     row = sound_row(connection, run, lock=True)
     if row.state == RunState.FINISHED:
-        raise RunStateError(f"Run {run} is finished, so it waits for nothing: give a queued run another priority.")
+        raise RunStateError(
+            f"Run {run} is finished, so its priority is irrelevant: give a queued run another priority."
+        )
     return row if row.priority == priority else change_row(connection, row, priority=priority)
 
 
 def _waiting(connection: Connection, moment: Moment, *, limit: int | None = None) -> list[RunRecord]:
-    """Return the first queued runs; those that cannot be read take no turn, as in `claim`."""
+    """Return the first queued runs; unreadable ones use no turn, as in `claim`."""
     unreadable: set[int] = set()
     while True:
         numbers = [run.number for run in islice(waiting_order(connection, without=unreadable), limit)]

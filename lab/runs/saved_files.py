@@ -1,4 +1,4 @@
-"""The list of saved files: weights, checkpoints and what else a run leaves behind, each with its SHA-256 and size."""
+"""The list of saved files: weights, checkpoints and other files of a run, each with its SHA-256 and size."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ from lab.runs.tables import runs, saved_files
 
 @dataclass(frozen=True, slots=True)
 class FileUsage:
-    """How much the saved files take, in bytes.
+    """The space that saved files use, in bytes.
 
-    of_runs: by run, the largest first; a file that several runs share counts for each. total: of all runs that are not
-    deleted, each file once. deleted: what purging the deleted runs frees.
+    of_runs: by run, largest first; a file shared by several runs counts for each. total: of all runs that are not
+    deleted, counting each file once. deleted: what purging the deleted runs would free.
     """
 
     of_runs: Mapping[str, int]
@@ -38,7 +38,7 @@ class SavedFiles:
         self.context = context
 
     def add(self, run: str, lease: int, file: SavedFile) -> None:
-        """List a file that is already written; a path listed before takes the new digest."""
+        """List a file that is already written; if its path is listed, its entry is replaced."""
         values = {**saved_file_values(file), "run": run}
         fresh = {name: value for name, value in values.items() if name not in ("run", "path")}
         with self.context.database.write() as connection:
@@ -53,7 +53,7 @@ class SavedFiles:
                 refresh_headline(connection, row, added=file.step if new else None)
 
     def remove(self, run: str, lease: int, paths: Iterable[str]) -> tuple[str, ...]:
-        """Take files off the list and return those that no other run lists: only these may be deleted."""
+        """Remove files from a run's list; return those that no other run lists: only these may be deleted."""
         gone = [*paths]
         with self.context.database.write() as connection:
             row = held_row(connection, run, lease)
@@ -71,7 +71,7 @@ class SavedFiles:
             return unlisted(connection, gone)
 
     def list(self, run: str, *, kind: str | None = None) -> tuple[SavedFile, ...]:
-        """Return the files of a run in step order, all or one kind. Raises `UnreadableRunError` for a damaged list."""
+        """Return a run's files in step order, all or of one kind. Raises `UnreadableRunError` for a damaged list."""
         query = (
             select(saved_files)
             .where(saved_files.c.run == run)
@@ -88,7 +88,7 @@ class SavedFiles:
         return tuple(saved_file(each) for each in rows if kind is None or each.kind == kind)
 
     def measure(self) -> FileUsage:
-        """Return what the saved files take by the sizes in the list; the files themselves are not looked at."""
+        """Return the space that the saved files use, by the sizes in the list; the files themselves are not read."""
         owned = saved_files.join(runs, runs.c.id == saved_files.c.run)
         size = func.sum(saved_files.c.bytes)
         by_run = select(saved_files.c.run, size).select_from(owned).where(runs.c.deleted_at.is_(None))
@@ -104,15 +104,15 @@ class SavedFiles:
         return FileUsage(dict(largest_first), sum(kept.values()), freed, int(count))
 
     def find_orphans(self, files: Mapping[str, float]) -> tuple[str, ...]:
-        """Return those of the files (path to time of writing) that a worker wrote or let go of and died before saying so.
+        """Return those of the files (path to modification time) whose writer was killed before it updated the list.
 
-        They lie in a run's folder, no run lists them, and they were written under a lease that this store gave out.
-        Others may be another store's, or all that is left of a newer copy of this one.
+        They are in a run's folder, no run lists them, and they were written under a lease of this store. Others may
+        belong to another store, or be all that is left of a newer copy of this one.
         """
         held = select(*RAW).where(runs.c.lease_until.is_not(None))
-        # Leases first: what is written or listed while this reads is spared, and no worker waits for the whole of it.
+        # Leases first: files written or listed during this read are spared, and no worker waits for all of it.
         with self.context.database.read_in_parts() as connection:
-            # A list that is damaged may lack a file that it had: nothing of such a run is touched.
+            # A damaged list may lack a file that it contained: no file of such a run is returned.
             rows = {row.id: row for row in connection.execute(held) if is_intact(row)}
             listed = set(connection.execute(select(saved_files.c.path)).scalars())
             loose = {path: at for path, at in files.items() if path not in listed and path.split("/")[0] in rows}

@@ -1,4 +1,4 @@
-"""Brings a store up to today's tables (`lab.runs.tables`), in one exclusive transaction (`lab.runs.migrations`)."""
+"""Migrates a store to the current tables (`lab.runs.tables`), in one exclusive transaction (`lab.runs.migrations`)."""
 
 from sqlalchemy import Connection, inspect, select, text
 
@@ -9,13 +9,13 @@ from lab.runs.database import Database
 from lab.runs.migrations import MIGRATIONS, Migration
 from lab.runs.tables import points, runs, version_table
 
-_WITH_SETTINGS = 2  # the schema that brought the column `setting`
+_WITH_SETTINGS = 2  # the schema that added the column `setting`
 _DAMAGED = "The run store is damaged ({}): restore it from a copy, or point LAB_HOME to another place."
 _MIGRATION_LOCK = 0x636F6E76  # "conv": the advisory lock that lets one process at a time migrate on Postgres
 
 
 def migrate(database: Database, *, migrations: tuple[Migration, ...] = MIGRATIONS) -> None:
-    """Bring the store to the newest schema; any number of processes may start at once.
+    """Bring the store to the newest schema; any number of processes may do so concurrently.
 
     Raises `StoreVersionError` for a store written by a newer release, or an old one opened read-only.
     """
@@ -33,7 +33,7 @@ def migrate(database: Database, *, migrations: tuple[Migration, ...] = MIGRATION
     with database.write() as connection:
         if not database.is_sqlite:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
-        found = _version(connection)  # another process may have been here while this one waited
+        found = _version(connection)  # another process may have migrated while this one waited
         if not found:
             database.refuse_emptied()
         _refuse_newer(found, newest)
@@ -53,8 +53,8 @@ def require_newest(database: Database) -> None:
     _refuse_newer(found, newest)
     if found < newest:
         raise StoreVersionError(
-            f"The lab's store has schema {found} and this machine's ConvLab schema {newest}: install the lab's release of "
-            "ConvLab here, or update the lab first."
+            f"The lab's store has schema {found} and this machine's ConvLab has schema {newest}: install the lab's "
+            "release of ConvLab here, or update the lab first."
         )
 
 
@@ -79,7 +79,7 @@ def _refuse_newer(found: int, newest: int) -> None:
 
 
 def fill_settings(connection: Connection) -> None:
-    """Compute `setting` of the rows of a store that was made before it; a configuration that cannot be read has none."""
+    """Compute `setting` for rows written before the column existed; an unreadable configuration gets none."""
     for run, config in connection.execute(select(runs.c.number, runs.c.config).where(runs.c.setting == "")).all():
         try:
             key = setting_key(RunConfig.from_dict(config))

@@ -1,6 +1,6 @@
-"""Data sets that travel: their files lie among the artifacts, each under the SHA-256 of its bytes, listed here.
+"""Data sets that joined machines download: their files are artifacts named by their SHA-256, which are listed here.
 
-A machine that joined reads what it trains on from there; `lab.shared_datasets` stores and fetches them.
+`lab.shared_datasets` stores and fetches them.
 """
 
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from sqlalchemy import delete, insert, select
 from lab.runs.context import StoreContext
 from lab.runs.tables import shared_data
 
-FOLDER = "datasets"  # among the artifacts; no run has this id
+FOLDER = "datasets"  # folder of the artifact store; no run has this id
 
 
 @dataclass(frozen=True, slots=True)
 class SharedFile:
-    """One file of a data set. path: where it belongs below the data folder."""
+    """One file of a data set. path: relative to the data folder."""
 
     path: str
     sha256: str
@@ -23,13 +23,13 @@ class SharedFile:
 
     @property
     def artifact(self) -> str:
-        """Its path among the artifacts."""
+        """The path of the artifact."""
         return f"{FOLDER}/{self.sha256}"
 
 
 @dataclass(frozen=True, slots=True)
 class SharedDataset:
-    """A data set that other machines can fetch. content: `lab.data.load.dataset_checksum` of its files."""
+    """A data set that other machines can download. content: `lab.data.load.dataset_checksum` of its files."""
 
     dataset: str
     content: str
@@ -37,13 +37,13 @@ class SharedDataset:
 
 
 class SharedData:
-    """`RunStore.shared_data`: which data sets can be fetched, and of which files they are."""
+    """`RunStore.shared_data`: the data sets that can be downloaded, and their files."""
 
     def __init__(self, context: StoreContext) -> None:
         self.context = context
 
     def publish(self, shared: SharedDataset) -> None:
-        """List a data set whose files are among the artifacts, in place of an earlier one of its name."""
+        """List a data set whose files are stored as artifacts, replacing an earlier one of the same name."""
         rows = [
             {
                 "dataset": shared.dataset,
@@ -60,7 +60,7 @@ class SharedData:
             connection.execute(insert(shared_data), rows)
 
     def find(self, dataset: str) -> SharedDataset | None:
-        """Return a data set that can be fetched, None where nobody has published it."""
+        """Return a data set that can be downloaded, or None if it was not published."""
         query = select(shared_data).where(shared_data.c.dataset == dataset).order_by(shared_data.c.place)
         with self.context.database.read() as connection:
             found = connection.execute(query).all()
@@ -70,6 +70,6 @@ class SharedData:
         return SharedDataset(dataset, str(found[0].content), files)
 
     def names(self) -> frozenset[str]:
-        """Return the data sets that can be fetched."""
+        """Return the data sets that can be downloaded."""
         with self.context.database.read() as connection:
             return frozenset(connection.execute(select(shared_data.c.dataset).distinct()).scalars())

@@ -1,7 +1,7 @@
-"""Saved drawings: one's own test set, in the same store as the runs.
+"""Saved drawings: the user's own test set, in the same store as the runs.
 
-A drawing is kept as it was drawn (the ink as a PNG), not as one network's recipe made it, with the class its author
-gave it. This part knows nothing of networks or pictures.
+A drawing is stored as it was drawn (the ink as a PNG), before any network's preprocessing, with the class that its
+author chose. This part does not depend on networks or image processing.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ MAX_BYTES = 256 << 10  # of one drawing; a full canvas has about 5 KB
 
 @dataclass(frozen=True, slots=True)
 class SavedSketch:
-    """One saved drawing. label: class name; dataset: whose classes it is one of; png: the ink, light on black."""
+    """One saved drawing. label: class name; dataset: the data set of that class; png: the ink, light on black."""
 
     id: str
     label: str
@@ -38,7 +38,7 @@ class Sketches:
         self.context = context
 
     def save(self, png: bytes, *, label: str, dataset: str) -> SavedSketch:
-        """Keep a drawing. Raises `InputError` for one that is too large, without a label, or one too many."""
+        """Save a drawing. Raises `InputError` if it is too large or has no label, or if there are too many."""
         if not 0 < len(png) <= MAX_BYTES:
             raise InputError(f"The drawing has {len(png):,} bytes, but it must have 1 to {MAX_BYTES:,}: draw it again.")
         if not 0 < len(label.strip()) <= LABEL_LIMIT:
@@ -59,7 +59,7 @@ class Sketches:
         return SavedSketch(**values)
 
     def list(self, *, dataset: str | None = None) -> tuple[SavedSketch, ...]:
-        """Return the saved drawings, the oldest first; only those of one data set's classes if asked.
+        """Return the saved drawings, oldest first, all or those of one data set.
 
         Damaged ones are left out; `count_damaged` counts them.
         """
@@ -70,7 +70,7 @@ class Sketches:
             return tuple(_record(row) for row in connection.execute(query) if _is_right(row))
 
     def count_damaged(self) -> int:
-        """Return how many saved drawings are not as they were saved."""
+        """Return how many saved drawings are damaged."""
         with self.context.database.read() as connection:
             return sum(not _is_right(row) for row in connection.execute(select(sketches)))
 
@@ -82,7 +82,7 @@ class Sketches:
                     _seal(connection, row)
 
     def delete(self, ids: tuple[str, ...]) -> int:
-        """Delete drawings; ids that are not there do not matter. Returns how many were deleted."""
+        """Delete drawings; unknown ids are ignored. Returns the number of deleted drawings."""
         with self.context.database.write() as connection:
             return int(connection.execute(delete(sketches).where(sketches.c.id.in_(ids))).rowcount)
 

@@ -1,4 +1,4 @@
-"""The run store: the one record of what was asked, who trains it and what came out. The contract is in `lab.runs`."""
+"""The run store: the only record of requested runs, their owners and their results. The contract is in `lab.runs`."""
 
 from collections.abc import Callable
 
@@ -33,7 +33,7 @@ from lab.runs.workers import StoredWorkers
 class RunStore:
     """Runs, their points and their files in one database. Safe to use from any thread and any process.
 
-    Each part answers for one subject; all of them share one `StoreContext`, and none calls another.
+    Each part is responsible for one subject. All parts share one `StoreContext`, and none calls another.
     """
 
     def __init__(self, context: StoreContext) -> None:
@@ -68,10 +68,11 @@ class RunStore:
         busy_s: float = BUSY_S,
         migrating: bool = True,
     ) -> "RunStore":
-        """Open the store at an SQLAlchemy URL, creating or migrating it.
+        """Open the store at an SQLAlchemy URL; create or migrate it if necessary.
 
-        migrating: False to refuse a store of an older release, as a machine does that only joins a lab. clock: seconds since the epoch instead of the store's own time (`Database.moment`). busy_s: how long a write
-        waits for another process. Raises `StoreError`, `StoreVersionError`, `StoreBusyError`.
+        migrating: False to refuse a store of an older release, as a machine that only joins a lab does. clock: returns
+        seconds since the epoch and replaces the store's own time (`Database.moment`). busy_s: how long a write waits
+        for another process. Raises `StoreError`, `StoreVersionError` or `StoreBusyError`.
         """
         database = Database(url, read_only=read_only, busy_s=busy_s)
         try:
@@ -86,23 +87,23 @@ class RunStore:
 
     @property
     def database(self) -> Database:
-        """The database that all parts read and write."""
+        """The database shared by all parts."""
         return self.context.database
 
     def close(self) -> None:
-        """Let go of connections; the store may be used again afterwards."""
+        """Close this process's connections; the store can still be used afterwards."""
         self.database.close()
 
     @property
     def read_only(self) -> bool:
-        """Whether every write is refused."""
+        """Whether writes are refused."""
         return self.database.read_only
 
     def ping(self) -> None:
-        """Read next to nothing. Raises `StoreBusyError` while the store does not answer."""
+        """Run a trivial query. Raises `StoreBusyError` if the store does not respond."""
         with self.database.read() as connection:
             connection.execute(select(runs.c.number).limit(1)).all()
 
     def now(self) -> float:
-        """Return the time by the store's clock, which is what its times are to be compared with."""
+        """Return the current time on the store's clock, the only clock to compare the store's times with."""
         return self.context.now()

@@ -1,6 +1,6 @@
-"""How a run's checksums change with its curves and files; `lab.runs.checksums` says what they are.
+"""How a run's checksums change with its curves and files; `lab.runs.checksums` defines them.
 
-A run of an older release has none (`sums` is NULL) until its checksum is computed; nothing is kept up to date for it.
+A run of an older release has no sums (NULL) until its checksum is computed; until then nothing is updated for it.
 """
 
 import math
@@ -20,12 +20,12 @@ PointColumns: TypeAlias = tuple[list[int], list[float | None], list[float]]  # s
 
 
 def files_where(connection: Connection, *where: ColumnElement[bool]) -> Sequence[Row[Any]]:
-    """Return rows of `saved_files`."""
+    """Return the rows of `saved_files` that meet the conditions."""
     return connection.execute(select(saved_files).where(*where)).all()
 
 
 def stored_sums(connection: Connection, number: int, run: str) -> dict[str, str]:
-    """Return the sums of what is stored of a run, read through; curves and files that are empty have none."""
+    """Return the sums of a run's stored points and files, which are all read; empty curves and lists have none."""
     found = {
         f"points/{name.name}": points_sum(name.name, fetch(connection, number, name.number))
         for name in connection.execute(select(series_names)).all()
@@ -42,7 +42,7 @@ def sum_files(rows: Iterable[Row[Any]]) -> str:
 def after_storing(
     connection: Connection, row: Row[Any], ready: Mapping[str, PointColumns], numbers: Mapping[str, int]
 ) -> dict[str, Any]:
-    """Return the column `sums` once these points are stored, before they are: those they replace are taken out."""
+    """Return the column `sums` with these points added and those they replace subtracted; call it before storing."""
     if row.sums is None or not ready:
         return {}
     sums = dict(decoded(row.sums))
@@ -50,7 +50,7 @@ def after_storing(
         if not steps:
             continue
         table_N3 = np.array([steps, [math.nan if v is None else v for v in values], times], dtype=np.float64).T
-        last = {step: at for at, step in enumerate(steps)}  # a step that is given twice is stored once
+        last = {step: at for at, step in enumerate(steps)}  # a repeated step is stored once
         new_N3 = table_N3 if len(last) == len(steps) else table_N3[sorted(last.values())]
         between = fetch(connection, row.number, numbers[name], after_step=min(steps) - 1, last_step=max(steps))
         old_M3 = np.concatenate([np.empty((0, 3)), *between])
@@ -71,7 +71,7 @@ def after_moving(row: Row[Any], name: str, part: str, *, away: bool) -> dict[str
 
 
 def after_files(row: Row[Any], *, gone: Sequence[Row[Any]], new: Sequence[str] = ()) -> dict[str, Any]:
-    """Return the column `sums` after files came and went."""
+    """Return the column `sums` after files were removed and added."""
     if row.sums is None:
         return {}
     sums = dict(decoded(row.sums))
@@ -84,7 +84,7 @@ def _without_empty(sums: Mapping[str, str]) -> dict[str, str]:
 
 
 def files_fit(connection: Connection, row: Row[Any]) -> bool:
-    """Whether a run's list of files is as it was written."""
+    """Return whether a run's list of files is as it was written."""
     if row.sums is None:
         return True
     return bool(
@@ -93,14 +93,14 @@ def files_fit(connection: Connection, row: Row[Any]) -> bool:
 
 
 def curve_names(row: Row[Any]) -> set[str]:
-    """Return the names of the curves that a run has written, none for a row of an older release."""
+    """Return the names of the curves that a run has written; none for a row of an older release."""
     return (
         {key.removeprefix("points/") for key in decoded(row.sums) if key != "files"} if row.sums is not None else set()
     )
 
 
 def wrong_curves(row: Row[Any], tables: Mapping[str, np.ndarray], asked: set[str] | None) -> list[str]:
-    """Return the names of the curves that are not as they were written; asked: those that were read, None for all."""
+    """Return the names of the curves that are damaged. asked: those that were read, None for all."""
     if row.sums is None:
         return []
     written = {name: decoded(row.sums)[f"points/{name}"] for name in curve_names(row)}
@@ -113,6 +113,6 @@ def damaged_curves(run: str, wrong: Sequence[str]) -> UnreadableRunError:
     """Return the error that names damaged curves."""
     more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
     return UnreadableRunError(
-        f"The curve {wrong[0][:60]!r}{more} of run {run} is damaged in the database (its checksum differs): restore the "
-        "store from a copy, or train the run again."
+        f"The curve {wrong[0][:60]!r}{more} of run {run} is damaged in the database (its checksum differs): restore "
+        "the store from a copy, or train the run again."
     )

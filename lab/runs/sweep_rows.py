@@ -1,4 +1,4 @@
-"""From rows of `sweeps` and `trials` to records, and back; damaged ones are named and break no list."""
+"""Conversion of rows of `sweeps` and `trials` to records and back; damaged rows are reported and break no list."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -33,7 +33,7 @@ _ENDED = {
 
 
 def sweep_record(row: Row[Any]) -> SweepRecord:
-    """Build the record of a row of `sweeps`; one that cannot be shown has a `problem`."""
+    """Build the record of a row of `sweeps`; one that cannot be read has a `problem`."""
     if not is_intact(row, sweeps):
         return _without_spec(row, _damaged(f"Sweep {str(row.id)[:40]}"))
     try:
@@ -103,15 +103,15 @@ def trial_values(trial: TrialRecord) -> dict[str, Any]:
 
 
 def found_trial(row: Row[Any], spec: SweepSpec, *, moment: Moment, copy: bool) -> FoundTrial:
-    """Build what is known of a trial from its row joined with its run's columns (`lab.runs.sweeps`).
+    """Build a trial from its row joined with its run's columns (`lab.runs.sweeps`).
 
-    copy: an earlier trial of the sweep has the same run. Its values are those that were written.
+    copy: an earlier trial of the sweep has the same run. The values are those that are recorded.
     """
     try:
         if is_intact(row, trials):
             return _decoded(row, spec, moment=moment, copy=copy)
     except _BROKEN:
-        pass  # a row whose checksum is of nonsense
+        pass  # the checksum matches, but the values are invalid
     words = _damaged(f"Trial {row.number}")
     lost = TrialRecord(number=row.number, run=str(row.run), state=TrialState.FAILED, decision=words, problem=words)
     return FoundTrial(lost, TrialState.FAILED)
@@ -144,13 +144,13 @@ def _decoded(row: Row[Any], spec: SweepSpec, *, moment: Moment, copy: bool) -> F
 
 
 def with_values(one: FoundTrial, values: Sequence[Measured], spec: SweepSpec, *, spent_s: float) -> FoundTrial:
-    """Return a trial with what was measured since; at its rung, it is paused there.
+    """Return a trial with its new measurements; if measured at its rung, it is paused there.
 
-    spent_s: seconds of computing that the sweep has spent by now.
+    spent_s: seconds of computing that the sweep has spent so far.
     """
     before = {value.epoch: value.spent_s for value in one.trial.values}
     now = tuple(replace(value, spent_s=before.get(value.epoch, spent_s)) for value in values)
-    if repr(now) == repr(one.trial.values):  # in which NaN is equal to NaN
+    if repr(now) == repr(one.trial.values):  # repr, because NaN != NaN
         return one
     trial = one.trial
     state = trial.state
@@ -160,16 +160,16 @@ def with_values(one: FoundTrial, values: Sequence[Measured], spec: SweepSpec, *,
 
 
 def _at_rung(state: TrialState, target: int | None, values: Sequence[Measured]) -> TrialState:
-    """Return the state of a trial that is not at work: paused at its rung, where it is measured there."""
+    """Return the state of a trial that is not being trained: PAUSED if it has been measured at its rung."""
     return TrialState.PAUSED if target and any(value.epoch == target for value in values) else state
 
 
 def _state(row: Row[Any], before: TrialState, moment: Moment) -> TrialState:
-    """Return what a trial's run does, whatever was measured."""
+    """Return the state of a trial by that of its run, whatever was measured."""
     if row.state is None or row.deleted_at is not None:
         return TrialState.FAILED
     state = RunState(row.state)
-    if state is RunState.RUNNING:  # as its owner wrote
+    if state is RunState.RUNNING:  # as stored by its owner
         state = derive(row, moment=moment)[0]
     if state in _AT_WORK:
         return _AT_WORK[state]
@@ -187,7 +187,7 @@ def _reason(row: Row[Any]) -> str:
 
 
 def _epochs(row: Row[Any], state: TrialState, source: Source, values: Sequence[Measured]) -> int:
-    """Return how many epochs of its run were trained, the one that is under way among them."""
+    """Return how many epochs of its run were trained, including the current one."""
     measured = max((value.epoch for value in values), default=0)
     whole = state in (TrialState.PAUSED, TrialState.FINISHED) and source is not Source.ADOPTED and measured
     if whole or row.progress is None:

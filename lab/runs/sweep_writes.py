@@ -1,4 +1,4 @@
-"""How rows of `sweeps` and `trials` are written: always with their checksum."""
+"""Writing rows of `sweeps` and `trials`, always with their checksum."""
 
 from typing import Any
 
@@ -13,13 +13,13 @@ SWEEP, TRIAL = raw_columns(sweeps), raw_columns(trials)
 
 
 def write_seal(connection: Connection, table: Table, row: Row[Any], this: Any) -> Row[Any]:
-    """Compute the checksum of a row as it is now stored, and return the row. this: the condition that it alone meets."""
+    """Store the checksum of a row's current values and return the row. this: the condition that selects this row."""
     sealed = update(table).where(this).values(seal=row_checksum(row, table))
     return connection.execute(sealed.returning(*raw_columns(table))).one()
 
 
 def write_trial(connection: Connection, sweep: int, trial: TrialRecord) -> None:
-    """Insert a trial of the sweep with this number, or replace it."""
+    """Insert a trial of the sweep with this number, or update it."""
     values = trial_values(trial)
     this = (trials.c.sweep == sweep) & (trials.c.number == trial.number)
     row = connection.execute(update(trials).where(this).values(**values).returning(*TRIAL)).one_or_none()
@@ -37,7 +37,7 @@ def pause_sweeps(connection: Connection, reason: str) -> None:
 
 
 def change_sweep(connection: Connection, row: Row[Any], **values: Any) -> Row[Any]:
-    """Write columns of a sound row that this transaction has locked, renew its checksum and return it."""
+    """Update an intact row that this transaction has locked, renew its checksum and return it."""
     this = sweeps.c.number == row.number
     changed = connection.execute(update(sweeps).where(this).values(**values).returning(*SWEEP)).one()
     return write_seal(connection, sweeps, changed, this)

@@ -1,8 +1,8 @@
-"""Sweeps in the store: their specs, their trials, and the one transaction in which a decision is written.
+"""Sweeps in the store: their specs, their trials, and the transaction that writes a decision.
 
-Whoever decides reads the sweep (`find`), thinks outside any transaction, and writes with the revision that was read: a
-sweep that has changed since is left alone (`StaleSweepError`). A run that goes on, a new run and the trial that it belongs
-to are written together, so no trial is lost or made twice, whoever is killed when.
+The caller reads the sweep (`find`), decides outside any transaction, and writes with the revision that it read. If the
+sweep has changed since, nothing is written (`StaleSweepError`). A resumed run, a new run and the trial that it belongs
+to are written together, so that no trial is lost or created twice if a process is killed.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -40,13 +40,13 @@ _OF_RUN = (
     runs.c.reason.label("run_reason"),
     next(column for column in RAW if column.name == "progress"),
 )
-_PART = 5_000  # values in one statement
+_PART = 5_000  # bound values in one statement
 _UNMEASURED = (*RESTING, TrialState.FINISHED)
 
 
 @dataclass(frozen=True, slots=True)
 class NewRun:
-    """The run of a new trial, as `RunQueue.submit` takes it."""
+    """The run of a new trial: the arguments of `RunQueue.submit`."""
 
     config: RunConfig
     facts: NewRunFacts
@@ -54,10 +54,10 @@ class NewRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepChange:
-    """What one decision writes, all of it or nothing.
+    """What one decision writes, in one transaction.
 
-    record: the sweep as it is then. trials: changed and new ones. resumed: of those, the ones whose runs go on to
-    their rung. new: the run of the newest trial, which is in `trials` too. held: runs that are to pause.
+    record: the sweep after the decision. trials: those to write. resumed: trials whose runs are queued again and train
+    to their rung. new: a new trial and its run. held: ids of runs to pause.
     """
 
     record: SweepRecord
@@ -67,7 +67,7 @@ class SweepChange:
     held: Sequence[str] = field(default=())
 
     def differs_from(self, before: SweepRecord) -> bool:
-        """Whether there is anything to write, where the sweep was so before."""
+        """Return whether there is anything to write, given the sweep before the change."""
         return self.record != before or bool(self.trials or self.resumed or self.new or self.held)
 
 
@@ -78,7 +78,7 @@ class StoredSweeps:
         self.context = context
 
     def create(self, spec: SweepSpec, *, owner: str = "", priority: int = 0) -> SweepRecord:
-        """Store a new sweep, running and without trials. owner and priority: of its trials' runs. Raises `TextError`."""
+        """Store a new running sweep without trials. owner, priority: those of its trials' runs. Raises `TextError`."""
         with self.context.database.write() as connection:
             values = {
                 "id": new_id(),
@@ -94,12 +94,12 @@ class StoredSweeps:
             return sweep_record(write_seal(connection, sweeps, row, sweeps.c.number == row.number))
 
     def list(self) -> tuple[SweepRecord, ...]:
-        """Return all sweeps, the newest first; one that cannot be read has a `problem`."""
+        """Return all sweeps, newest first; one that cannot be read has a `problem`."""
         with self.context.database.read() as connection:
             return tuple(map(sweep_record, connection.execute(select(*SWEEP).order_by(sweeps.c.number.desc()))))
 
     def resolve(self, text: str) -> SweepRecord:
-        """Find a sweep by its id, its name, or the beginning of its id. Raises `SweepNotFoundError`."""
+        """Find a sweep by its id, its name, or a prefix of its id. Raises `SweepNotFoundError`."""
         wanted = text.strip()
         query = select(*SWEEP).order_by(sweeps.c.number.desc())
         with self.context.database.read() as connection:
@@ -108,14 +108,14 @@ class StoredSweeps:
             return sweep_record(rows[0])
         if rows:
             raise SweepNotFoundError(
-                f"{wanted!r} fits more than one sweep ({fitting_ids(rows)}): give one of these ids."
+                f"{wanted!r} matches more than one sweep ({fitting_ids(rows)}): give one of these ids."
             )
         raise _not_found(wanted)
 
     def find(self, sweep: str) -> tuple[SweepRecord, tuple[FoundTrial, ...]]:
-        """Return a sweep and its trials as they are now, with what was measured since. Raises `SweepNotFoundError`.
+        """Return a sweep and its trials in their current state, with new measurements. Raises `SweepNotFoundError`.
 
-        Of a sweep that cannot be read no trial is shown. Three statements, however many trials there are.
+        A sweep that cannot be read is returned without trials. A handful of statements, however many trials there are.
         """
         with self.context.database.read() as connection:
             moment = self.context.moment(connection)
@@ -139,7 +139,7 @@ class StoredSweeps:
         )
 
     def measure(self, spec: SweepSpec, of: Iterable[TrialRecord]) -> dict[str, tuple[Measured, ...]]:
-        """Return what the runs of some trials measured at their rungs and at their ends, by run."""
+        """Return the measurements of the trials' runs at their rungs and at their ends, by run id."""
         with self.context.database.read() as connection:
             return self._measure(connection, spec, [FoundTrial(trial, trial.state) for trial in of])
 
@@ -159,7 +159,7 @@ class StoredSweeps:
         return measured
 
     def find_result(self, run: str, epoch: int) -> tuple[RunRecord | None, float | None]:
-        """Return a run and its test accuracy after an epoch; None for one that cannot be read or was not measured."""
+        """Return a run and its last test accuracy up to the end of an epoch; None for what is unreadable or missing."""
         with self.context.database.read() as connection:
             row = connection.execute(select(*RAW).where(runs.c.id == run)).one_or_none()
             record = None if row is None else listed_record(row, moment=self.context.moment(connection))
@@ -175,9 +175,9 @@ class StoredSweeps:
             return record, connection.execute(measured.limit(1)).scalar_one_or_none()
 
     def due(self, *, slots: int = SLOTS, jobs: Mapping[str, int] | None = None) -> tuple[str, ...]:
-        """Return the ids of the running sweeps with fewer than `slots` runs queued or in training: what a worker looks after.
+        """Return the ids of the running sweeps that need attention: fewer than `slots` runs are queued or in training.
 
-        jobs: the same number for sweeps whose trials an engine trains, by its id.
+        jobs: the limits that replace `slots` for sweeps whose trials are trained by an engine, by executor id.
         """
         live = (
             select(func.count())
@@ -197,13 +197,13 @@ class StoredSweeps:
         return tuple(one.id for one, count in found if one.spec is None or count < limits.get(one.spec.on, 0))
 
     def count_running(self) -> int:
-        """Return how many sweeps have work for a worker: one that cannot be read has none."""
+        """Return how many sweeps have work for a worker; a sweep that cannot be read has none."""
         query = select(*SWEEP).where(sweeps.c.state == SweepState.RUNNING)
         with self.context.database.read() as connection:
             return sum(not sweep_record(row).problem for row in connection.execute(query))
 
     def is_over_budget(self, run: str) -> bool:
-        """Whether the sweep that pays for a run has used up its minutes; False for a run of no running sweep."""
+        """Return whether the running sweep that a run is charged to has used up its minutes; False if there is none."""
         paying = (
             select(*SWEEP)
             .select_from(trials.join(sweeps, sweeps.c.number == trials.c.sweep))
@@ -223,22 +223,22 @@ class StoredSweeps:
             return (connection.execute(paid).scalar_one() or 0.0) >= record.spec.seconds
 
     def write(self, change: SweepChange) -> SweepRecord:
-        """Write one decision. Raises `StaleSweepError` where the sweep or one of its runs has changed since it was read."""
+        """Write one decision. Raises `StaleSweepError` if the sweep or one of its runs has changed in the meantime."""
         with self.context.database.write() as connection:
             moment = self.context.moment(connection)
             mark_expired(connection, moment)
             record = self._next_revision(connection, change.record, moment.now)
             for trial in change.resumed:
-                self._go_on(connection, record.asked, trial, moment.now)
+                self._resume(connection, record.asked, trial, moment.now)
             for run in change.held:
                 self._hold(connection, run, moment.now)
             for trial in change.trials:
                 write_trial(connection, record.number, trial)
                 if trial.state is TrialState.PAUSED and trial.source is not Source.ADOPTED:
-                    _say_why(connection, trial, record.name)
+                    _set_pause_reason(connection, trial, record.name)
             if change.new is not None:
                 trial, new = change.new
-                write_trial(connection, record.number, self._made(connection, record.asked, trial, new))
+                write_trial(connection, record.number, self._with_run(connection, record.asked, trial, new))
             return record
 
     def _next_revision(self, connection: Connection, record: SweepRecord, now: float) -> SweepRecord:
@@ -247,11 +247,11 @@ class StoredSweeps:
         same = (sweeps.c.number == record.number) & (sweeps.c.revision == record.revision)
         row = connection.execute(select(*SWEEP).where(same).with_for_update()).one_or_none()
         if row is None or not is_intact(row, sweeps):
-            raise StaleSweepError(f"Sweep {record.id} was changed meanwhile, so nothing was written: try again.")
+            raise StaleSweepError(f"Sweep {record.id} has changed in the meantime, so nothing was written: try again.")
         return sweep_record(change_sweep(connection, row, **sweep_values(after)))
 
-    def _go_on(self, connection: Connection, spec: SweepSpec, trial: TrialRecord, now: float) -> None:
-        """Queue the run of a trial that has ended for now, until its rung; take back a pause that is not obeyed yet."""
+    def _resume(self, connection: Connection, spec: SweepSpec, trial: TrialRecord, now: float) -> None:
+        """Queue the run of a paused or ended trial until its rung; withdraw a pause request that is still pending."""
         row = sound_row(connection, trial.run, lock=True)
         target = spec.pause_epoch(trial.params, trial.rung)
         if row.state in LIVE:
@@ -260,18 +260,18 @@ class StoredSweeps:
             free = cache_key_if_free(connection, row)
             change_row(connection, row, **queued_again(now), **free, pause_epoch=target)
         else:
-            raise StaleSweepError(f"Run {trial.run} is {row.state} meanwhile, so it cannot go on: try again.")
+            raise StaleSweepError(f"Run {trial.run} is {row.state} by now, so it cannot be resumed: try again.")
 
     def _hold(self, connection: Connection, run: str, now: float) -> None:
-        """Pause a run; one that is damaged stays so."""
+        """Pause a run. A damaged row stays marked as damaged."""
         row = find_row(connection, run, deleted=True, lock=True)
         if row.state == RunState.RUNNING:
             change_row(connection, row, want=RunRequest.PAUSE)
         elif row.state == RunState.QUEUED:
             change_row(connection, row, state=RunState.PAUSED, finished_at=now)
 
-    def _made(self, connection: Connection, spec: SweepSpec, trial: TrialRecord, new: NewRun) -> TrialRecord:
-        """Queue the run of a new trial, or answer it with the run that is there; return the trial with its run."""
+    def _with_run(self, connection: Connection, spec: SweepSpec, trial: TrialRecord, new: NewRun) -> TrialRecord:
+        """Queue the run of a new trial, or use the cached run; return the trial with its run."""
         values = queued_values(new.config, **new.facts)
         values["pause_epoch"] = spec.pause_epoch(trial.params, trial.rung)
         row, cached = insert_or_find(connection, values, self.context.moment(connection))
@@ -280,12 +280,12 @@ class StoredSweeps:
 
 def _not_found(sweep: str) -> SweepNotFoundError:
     return SweepNotFoundError(
-        f"There is no sweep {sweep[:60]!r}: the Sweeps page and `python -m lab sweep list` show those there are."
+        f"There is no sweep {sweep[:60]!r}: the Sweeps page and `python -m lab sweep list` list all sweeps."
     )
 
 
-def _say_why(connection: Connection, trial: TrialRecord, sweep: str) -> None:
-    """Give a run that is paused at its rung the decision as its reason; one that is damaged stays so."""
+def _set_pause_reason(connection: Connection, trial: TrialRecord, sweep: str) -> None:
+    """Store the decision as the reason of a run that is paused at its rung. A damaged row stays marked as damaged."""
     row = find_row(connection, trial.run, deleted=True, lock=True)
     if row.state == RunState.PAUSED:
         words = trial.decision[:1].upper() + trial.decision[1:]
@@ -297,7 +297,7 @@ def _cached(trial: TrialRecord, row: Row[Any]) -> TrialRecord:
 
 
 def _needs_values(one: FoundTrial) -> bool:
-    """Whether a run has ended, for now or for good, of which something may not be written down yet."""
+    """Return whether the run has ended or paused, and some of its measurements may not be recorded yet."""
     trial = one.trial
     if not trial.run or trial.problem or trial.state not in _UNMEASURED:
         return False
@@ -305,7 +305,7 @@ def _needs_values(one: FoundTrial) -> bool:
 
 
 def _validation(connection: Connection, numbers: Sequence[int]) -> dict[int, dict[str, dict[int, float]]]:
-    """Return validation loss and accuracy of some runs by step: run number -> series -> step -> value."""
+    """Return validation loss and accuracy of the given runs: run number -> series -> step -> value."""
     known = connection.execute(
         select(series_names).where(series_names.c.name.in_((VAL_LOSS.id, VAL_ACCURACY.id)))
     ).all()
@@ -320,7 +320,7 @@ def _validation(connection: Connection, numbers: Sequence[int]) -> dict[int, dic
 
 
 def _at_epochs(record: RunRecord, epochs: set[int], curves: Mapping[str, Mapping[int, float]]) -> tuple[Measured, ...]:
-    """Return what was measured after some epochs of a run, and at the end of a finished one."""
+    """Return the measurements after the given epochs of a run, and at the end of a finished one."""
     losses, accuracies = curves.get(VAL_LOSS.id, {}), curves.get(VAL_ACCURACY.id, {})
     size = record.steps_per_epoch
     if not size or not losses:

@@ -1,6 +1,6 @@
-"""All tables of the store, as today's code reads and writes them; `lab.runs.migrations` makes them.
+"""All tables of the store as the current code reads and writes them; `lab.runs.migrations` creates them.
 
-A test holds that the migrations lead to exactly these.
+A test verifies that the migrations produce exactly these tables.
 """
 
 from typing import Any
@@ -25,7 +25,7 @@ from sqlalchemy.types import TypeEngine
 metadata = MetaData()
 _json: TypeEngine[Any] = JSON().with_variant(JSONB(), "postgresql")
 _real: TypeEngine[Any] = Float(53)
-# A fingerprint may belong to one run only among those that are, or will be, its answer.
+# Only one run with a given fingerprint may be the cached answer: among those queued, running or finished, not deleted.
 CACHED = text("state IN ('queued', 'running', 'finished') AND deleted_at IS NULL")
 IN_SLOT = text("state = 'running'")
 SHOWN = text("deleted_at IS NULL")
@@ -38,17 +38,17 @@ version_table = Table("lab_schema", metadata, Column("version", Integer, nullabl
 runs = Table(
     "runs",
     metadata,
-    Column("number", Integer, primary_key=True),  # inside the store only: half the room of a text key in `points`
-    Column("id", String(32), nullable=False, unique=True),  # random: what everybody else knows the run by
+    Column("number", Integer, primary_key=True),  # internal: half the size of a text key in `points`
+    Column("id", String(32), nullable=False, unique=True),  # random; the id used everywhere outside the store
     Column("name", Text, nullable=False),
     Column("config", _json, nullable=False),
     Column("fingerprint", String(64), nullable=False),
     Column("family", String(64), nullable=False),
-    Column("cache_key", String(64)),  # the fingerprint, or NULL for a run that is no answer to others
+    Column("cache_key", String(64)),  # the fingerprint; NULL for a run that is never a cached answer
     Column("state", String(16), nullable=False),
     Column("want", String(8), nullable=False),
     Column("reason", Text, nullable=False, server_default=""),
-    Column("lease", Integer, nullable=False, server_default="0"),  # the fencing token: one more at every claim
+    Column("lease", Integer, nullable=False, server_default="0"),  # the fencing token, incremented by every claim
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("lease_until", _real),
     Column("slot", Text),
@@ -71,13 +71,13 @@ runs = Table(
     Column("summary", _json, nullable=False),
     Column("environment", _json, nullable=False),
     Column("notices", _json, nullable=False),
-    Column("findings", _json),  # NULL for a run of an earlier release that has no findings yet
+    Column("findings", _json),  # NULL for a run of an earlier release without findings
     Column("digest", String(64), nullable=False, server_default=""),
-    # What the table of runs is filtered and sorted by, copied out of config and summary.
+    # Copied out of config and summary, to filter and sort the table of runs.
     Column("arch", Text, nullable=False),
     Column("dataset", Text, nullable=False),
-    Column("setting", String(64), nullable=False, server_default=""),  # equal for repeats of one setting
-    # Those of the selected weights (`lab.runs.headline`); without saved weights the summary's, and no weights_step.
+    Column("setting", String(64), nullable=False, server_default=""),  # equal for all repeats of one setting
+    # Values of the selected weights (`lab.runs.headline`); if none are saved, of the summary, with weights_step NULL.
     Column("weights_step", BigInteger),
     Column("weights_epoch", Integer),
     Column("weights_which", String(16)),
@@ -87,23 +87,23 @@ runs = Table(
     Column("val_loss", _real),
     Column("best_epoch", Integer),
     Column("images_per_second", _real),
-    # `lab.runs.checksums`: of each curve and of the saved files; NULL in an older release's rows.
+    # Sums of each curve and of the saved files (`lab.runs.checksums`); NULL in the rows of an older release.
     Column("sums", _json),
-    Column("seal", Text, nullable=False, server_default=""),  # over all other columns; "" in an older release's rows
-    Column("pause_epoch", Integer),  # after which its sweep pauses it; NULL for none
-    Column("owner", Text, nullable=False, server_default=""),  # who asked for it, "" for no one in particular
-    Column("priority", Integer, nullable=False, server_default="0"),  # in the queue, the highest first
-    Column("executor", String(16), nullable=False, server_default=""),  # that trains it; "" for a host's slots
+    Column("seal", Text, nullable=False, server_default=""),  # over all other columns; "" in rows of an older release
+    Column("pause_epoch", Integer),  # its sweep pauses it after this epoch; NULL for none
+    Column("owner", Text, nullable=False, server_default=""),  # who requested it; "" if unnamed
+    Column("priority", Integer, nullable=False, server_default="0"),  # in the queue, highest first
+    Column("executor", String(16), nullable=False, server_default=""),  # id of the engine; "" for a host's slots
     Index("runs_cache", "cache_key", unique=True, sqlite_where=CACHED, postgresql_where=CACHED),
     Index("runs_slot", "host", "slot", unique=True, sqlite_where=IN_SLOT, postgresql_where=IN_SLOT),
     Index("runs_state", "state", "queued_at"),
     Index("runs_created", "created_at"),
     Index("runs_family", "family"),
     Index("runs_newest", "pinned", "created_at", "number", sqlite_where=SHOWN, postgresql_where=SHOWN),
-    Index("runs_best", "pinned", "test_accuracy", "number", sqlite_where=SHOWN, postgresql_where=SHOWN),  # falling
+    Index("runs_best", "pinned", "test_accuracy", "number", sqlite_where=SHOWN, postgresql_where=SHOWN),  # descending
     Index("runs_setting", "setting"),
-    # All that a claim reads of the queue (`lab.runs.waiting_rows`). SQLite reads no rows beside it only if the two columns
-    # of the condition are in it as well.
+    # All that a claim reads of the queue (`lab.runs.waiting_rows`). For SQLite the index is covering only if it also
+    # contains the two columns of its condition.
     Index(
         "runs_waiting",
         *("state", "executor", "priority", "owner", "queued_at", "deleted_at", "dataset", "number"),
@@ -148,22 +148,22 @@ saved_files = Table(
     Index("kept_path", "path"),
 )
 
-# A partial run has points or listed files but no row in `runs`: it is being imported, or being removed for good. Every
-# list, search and page starts from `runs`, so none of them can see one.
+# A partial run has points or listed files but no row in `runs`: it is being imported or purged. Every list, search and
+# page starts from `runs`, so a partial run is never visible.
 partial_runs = Table(
     "partial_runs",
     metadata,
-    Column("number", Integer, primary_key=True, autoincrement=False),  # what its points are stored under
-    Column("id", String(32), nullable=False, unique=True),  # what its files are listed under
-    Column("lease_until", _real, nullable=False),  # an importer renews it; what has expired may be removed
+    Column("number", Integer, primary_key=True, autoincrement=False),  # the key of its points
+    Column("id", String(32), nullable=False, unique=True),  # the key of its files
+    Column("lease_until", _real, nullable=False),  # renewed by the importer; once expired, the run may be removed
 )
 
-# Whose runs wait in the queue, and when each was served last (`lab.runs.fair_order`).
+# Owners whose runs wait in the queue, and when each was last served (`lab.runs.fair_order`).
 owners = Table(
     "owners",
     metadata,
-    Column("name", Text, primary_key=True),  # as in `runs.owner`; "" is no one in particular
-    # Counted up with every claim of anybody's run, so that no clock that is set back takes a turn from anyone.
+    Column("name", Text, primary_key=True),  # as in `runs.owner`; "" if unnamed
+    # A counter, incremented by every claim of any owner's run, so that a clock that is set back costs nobody a turn.
     Column("served", BigInteger, nullable=False),
 )
 
@@ -183,7 +183,7 @@ sketches = Table(
     sqlite_autoincrement=True,
 )
 
-# What a trial does now is read off its run, never from here alone.
+# The current state of a trial is derived from its run, never from this table alone.
 sweeps = Table(
     "sweeps",
     metadata,
@@ -191,14 +191,14 @@ sweeps = Table(
     Column("id", String(32), nullable=False, unique=True),
     Column("name", Text, nullable=False),
     Column("spec", _json, nullable=False),  # `lab.sweeps.spec.SweepSpec.as_dict`
-    Column("earlier", _json, nullable=False),  # the specs before each extension
+    Column("earlier", _json, nullable=False),  # the spec before each extension
     Column("state", String(16), nullable=False),
     Column("reason", Text, nullable=False, server_default=""),
-    Column("revision", Integer, nullable=False, server_default="0"),  # one more at every change
+    Column("revision", Integer, nullable=False, server_default="0"),  # incremented by every change
     Column("created_at", _real, nullable=False),
     Column("finished_at", _real),
     Column("seal", Text, nullable=False, server_default=""),  # over all other columns (`lab.runs.checksums`)
-    Column("owner", Text, nullable=False, server_default=""),  # of its trials' runs, as is the priority
+    Column("owner", Text, nullable=False, server_default=""),  # of its trials' runs, like the priority
     Column("priority", Integer, nullable=False, server_default="0"),
     Index("sweeps_state", "state"),
     sqlite_autoincrement=True,
@@ -209,11 +209,11 @@ trials = Table(
     metadata,
     Column("sweep", Integer, primary_key=True, autoincrement=False),  # sweeps.number
     Column("number", Integer, primary_key=True, autoincrement=False),
-    Column("run", String(32), nullable=False),  # runs.id, "" where none could be made
+    Column("run", String(32), nullable=False),  # runs.id, "" if none could be created
     Column("params", _json, nullable=False),
     Column("rung", Integer, nullable=False),
     Column("measured", _json, nullable=False),  # a list of [epoch, validation loss, validation accuracy]
-    Column("settled", String(16), nullable=False),  # the state for which the decision was written
+    Column("settled", String(16), nullable=False),  # the state that the decision was recorded for
     Column("decision", Text, nullable=False, server_default=""),
     Column("source", String(16), nullable=False),
     Column("retries", Integer, nullable=False, server_default="0"),
@@ -224,8 +224,8 @@ trials = Table(
     Index("trials_run", "run"),
 )
 
-# Each process that trains runs from this store says so, and says it again while it waits. Nothing depends on it but what
-# people are shown: who may train a run is decided by the run's own lease.
+# Every process that trains runs from this store registers here and renews its row while it waits. The table is for
+# display only: the lease of a run decides who may train it.
 workers = Table(
     "workers",
     metadata,
@@ -239,9 +239,9 @@ workers = Table(
     Column("seen_at", _real, nullable=False),
 )
 
-# What was started at an engine for which run, under an id that is made before the engine is asked. Nothing but starting
-# and ending jobs depends on it: who may train a run is decided by the run's own lease.
-LOST = "lost"  # a job's state: its worker had the run and was lost, by the rules of the lease
+# The jobs submitted to engines; the id of a job is created before the engine is called. Only starting and ending jobs
+# depends on this table: the lease of a run decides who may train it.
+LOST = "lost"  # job state: its worker had claimed the run, and its lease expired
 OPEN = text("closed_at IS NULL")
 jobs = Table(
     "jobs",
@@ -250,11 +250,11 @@ jobs = Table(
     Column("run", String(32), nullable=False),  # runs.id
     Column("attempt", Integer, nullable=False),  # from 1
     Column("executor", String(16), nullable=False),
-    Column("handle", Text, nullable=False, server_default=""),  # the engine's name for it; "" until it is submitted
-    Column("state", String(16), nullable=False),  # `lab.executors.base.JobState`, as the engine said last
-    Column("words", Text, nullable=False, server_default=""),  # what it said
-    Column("step", BigInteger, nullable=False, server_default="0"),  # the run's step when it was submitted
-    Column("gained", BigInteger, nullable=False, server_default="0"),  # steps further when it was closed
+    Column("handle", Text, nullable=False, server_default=""),  # the engine's name for it; "" before it is submitted
+    Column("state", String(16), nullable=False),  # `lab.executors.base.JobState`, as the engine last reported it
+    Column("words", Text, nullable=False, server_default=""),  # the engine's message
+    Column("step", BigInteger, nullable=False, server_default="0"),  # the run's step at submission
+    Column("gained", BigInteger, nullable=False, server_default="0"),  # steps trained between submission and closing
     Column("submitted_at", _real, nullable=False),
     Column("started_at", _real),  # when it was first seen running
     Column("closed_at", _real),  # NULL while it may start or run
@@ -262,26 +262,26 @@ jobs = Table(
     Index("jobs_open", "run", unique=True, sqlite_where=OPEN, postgresql_where=OPEN),
 )
 
-# Several machines on one store: hosts, the lab's release, shared data sets, files and runs' logs.
+# For several machines on one store: hosts, the lab's release, shared data sets, files and logs of runs.
 hosts = Table(
     "hosts",
     metadata,
-    Column("host", Text, primary_key=True),  # as `lab.runs.owner.this_host` names it
+    Column("host", Text, primary_key=True),  # as returned by `lab.runs.owner.this_host`
     Column("state", String(16), nullable=False),  # a `HostState`
     Column("reason", Text, nullable=False, server_default=""),
-    Column("joined", Integer, nullable=False, server_default="0"),  # by a token, from outside the lab's own machine
+    Column("joined", Integer, nullable=False, server_default="0"),  # with a token, as an outside machine
     Column("engine", Integer, nullable=False, server_default="0"),  # `lab.config.ENGINE` of its code
-    Column("torch", Text, nullable=False, server_default=""),  # its release, without the build
-    Column("boot", Text, nullable=False, server_default=""),  # tells apart two machines of one name
+    Column("torch", Text, nullable=False, server_default=""),  # its release, without the build tag
+    Column("boot", Text, nullable=False, server_default=""),  # distinguishes two machines with the same name
     Column("slots", _json, nullable=False),  # [[slot, device], …]
-    Column("lacks", _json, nullable=False),  # data sets of waiting runs that it can neither read nor fetch
+    Column("lacks", _json, nullable=False),  # data sets of waiting runs that it can neither read nor download
     Column("seen_at", _real, nullable=False),
 )
 
 lab_release = Table(
     "lab_release",
     metadata,
-    Column("number", Integer, primary_key=True, autoincrement=False),  # one row, 1
+    Column("number", Integer, primary_key=True, autoincrement=False),  # always 1: the table has one row
     Column("engine", Integer, nullable=False),
     Column("torch", Text, nullable=False),
 )
@@ -290,11 +290,11 @@ shared_data = Table(
     "shared_data",
     metadata,
     Column("dataset", Text, primary_key=True),
-    Column("place", Integer, primary_key=True, autoincrement=False),  # in the order of `DatasetSpec.files`
-    Column("path", Text, nullable=False),  # below the data folder
+    Column("place", Integer, primary_key=True, autoincrement=False),  # index into `DatasetSpec.files`
+    Column("path", Text, nullable=False),  # relative to the data folder
     Column("sha256", String(64), nullable=False),
     Column("bytes", BigInteger, nullable=False),
-    Column("content", String(64), nullable=False),  # `lab.data.load.dataset_checksum` of all files together
+    Column("content", String(64), nullable=False),  # `lab.data.load.dataset_checksum` of all files
 )
 
 stored_files = Table(

@@ -1,4 +1,4 @@
-"""Long writes as a sequence of short transactions, so that a training beside them never waits long for the lock."""
+"""Long writes as a sequence of short transactions, so that a concurrent training never waits long for the lock."""
 
 import time
 from collections.abc import Iterator
@@ -8,32 +8,32 @@ from sqlalchemy import Connection
 
 from lab.runs.database import Database
 
-WORK_S = 0.015  # what the statements of one transaction aim at; the commit costs as much again, however few rows it has
-# A writer that waits for SQLite's lock looks for it after 1, 2, 5, 10, 15, 20 and then every 25 ms for a while
-# (`sqliteDefaultBusyCallback`): a pause longer than that is one in which it gets the lock.
+WORK_S = 0.015  # target for the statements of a transaction; its commit takes as long again, even with few rows
+# A writer that waits for SQLite's lock retries after 1, 2, 5, 10, 15, 20 and then every 25 ms for a while
+# (`sqliteDefaultBusyCallback`), so a longer pause lets it get the lock.
 PAUSE_S = 0.03
 _FIRST, _LEAST, MOST_ROWS = 2_000, 1_000, 8_192  # rows in one transaction
 
 
 class ThrottledWriter:
-    """Sizes the transactions of one long write by how long the ones before them took."""
+    """Sizes the transactions of one long write by the duration of the previous ones."""
 
     def __init__(self, database: Database, *, first: int = _FIRST, least: int = _LEAST) -> None:
         self._database = database
         self._size, self._least = first, least
-        self._took_s: float | None = None  # the last transaction, as soon as there was one
-        self.longest_s = 0.0  # how long the write lock was held at most
+        self._took_s: float | None = None  # duration of the last transaction, None before the first
+        self.longest_s = 0.0  # the longest time that the write lock was held
 
     @property
     def size(self) -> int:
-        """How many rows the next transaction may write."""
+        """The number of rows that the next transaction may write."""
         return self._size
 
     @contextmanager
     def write(self, *, sized: bool = True) -> Iterator[Connection]:
-        """Give a connection for one transaction, after a pause, as long as the last one took, in which others may write.
+        """Yield a connection for one transaction, after a pause as long as the last one, in which others may write.
 
-        sized: whether it writes `size` rows, so that its duration tells how many the next one may write.
+        sized: whether it writes `size` rows, so that its duration determines the size of the next one.
         """
         if self._took_s is not None:
             time.sleep(max(PAUSE_S, self._took_s))

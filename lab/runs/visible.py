@@ -1,4 +1,4 @@
-"""Stored text as it may be shown: an older release, another program or a damaged page may have written anything."""
+"""Stored text made safe to show: an older release, another program or a damaged page may have written anything."""
 
 from dataclasses import replace
 from typing import Any
@@ -8,7 +8,7 @@ from lab.text import escaped
 
 
 def with_visible_text(run: RunRecord) -> RunRecord:
-    """Return the record with every hidden character in its texts written as an escape, for pages, CLI and exports."""
+    """Return the record with every hidden character in its texts replaced by an escape, for pages, CLI and exports."""
     lines = {name: visible(getattr(run, name), lines=True) for name in ("note", "reason", "notices")}
     words = {name: visible(getattr(run, name)) for name in ("name", "tags", "device", "origin", "owner")}
     changed = {n: value for n, value in {**lines, **words}.items() if value != getattr(run, n)}
@@ -16,7 +16,7 @@ def with_visible_text(run: RunRecord) -> RunRecord:
 
 
 def visible(value: Any, *, lines: bool = False) -> Any:
-    """Return a stored value with every hidden character in its texts written as an escape, at any depth."""
+    """Return a stored value with every hidden character in its texts replaced by an escape, at any depth."""
     if isinstance(value, str):
         return escaped(value, lines=lines)
     if isinstance(value, dict):

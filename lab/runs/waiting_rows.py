@@ -1,4 +1,4 @@
-"""The order of the queue read from the store, and the turns of owners written to it. Damaged values count as absent ones."""
+"""The order of the queue, read from the store, and the owners' turns, written to it. Damaged values count as absent."""
 
 from collections.abc import Collection, Iterable
 from typing import Any
@@ -11,16 +11,16 @@ from lab.runs.tables import WAITING, owners, runs
 
 _ORDERED_BY = (runs.c.number, runs.c.owner, runs.c.priority, runs.c.queued_at)
 
-_MOST = 2**62  # beyond which a number that is counted up cannot be stored any more
+_MOST = 2**62  # beyond it, an incremented counter could no longer be stored
 
 
 def waiting_order(
     connection: Connection, *, without: Collection[int] = (), bound: bool | None = None, lacks: Collection[str] = ()
 ) -> FairOrder:
-    """Return the queued runs in the order in which they are taken. without: numbers of runs that nobody will take.
+    """Return the queued runs in the order in which they are taken. without: numbers of runs to leave out.
 
-    bound: only those that engines train, or only the others, among which hosts take theirs; None for all. lacks: data
-    sets whose runs are left to others.
+    bound: only runs bound to engines (True), only the others, which hosts take (False), or all (None). lacks: data sets
+    whose runs are left to others.
     """
     query = select(*_ORDERED_BY).where(WAITING)
     if bound is not None:
@@ -33,13 +33,13 @@ def waiting_order(
 
 
 def waiting_one(connection: Connection, run: str) -> list[WaitingRun]:
-    """Return the queued run of this id, in a list; none where it is not queued."""
+    """Return a list with the queued run of this id, empty if it is not queued."""
     rows = connection.execute(select(*_ORDERED_BY).where(WAITING, runs.c.id == run)).all()
     return [_waiting_run(*row) for row in rows]
 
 
 def waiting_run(row: Row[Any]) -> WaitingRun:
-    """Return what the order of a queued run depends on, from its row of `runs`."""
+    """Return the facts that decide the place of a queued run, from its row of `runs`."""
     return _waiting_run(row.number, row.owner, row.priority, row.queued_at)
 
 
@@ -53,19 +53,19 @@ def _waiting_run(number: int, owner: Any, priority: Any, queued_at: Any) -> Wait
 
 
 def read_served(connection: Connection) -> dict[str, int]:
-    """Return the turn in which each owner was served last."""
+    """Return the last turn of each owner."""
     return {row.name: _whole(row.served) for row in connection.execute(select(owners)) if isinstance(row.name, str)}
 
 
 def mark_served(connection: Connection, owner: str) -> None:
-    """Give an owner, whose run was taken, the latest turn. Two that are served at once on Postgres may have the same."""
+    """Give the owner of a claimed run the latest turn. On Postgres two concurrent claims may get the same turn."""
     turn = max(read_served(connection).values(), default=0) + 1
     made = insert_for(connection)(owners).values(name=owner, served=turn)
     connection.execute(made.on_conflict_do_update(index_elements=["name"], set_={"served": turn}))
 
 
 def in_order(rows: Iterable[Row[Any]], numbers: Iterable[int]) -> list[Row[Any]]:
-    """Return rows of `runs` in the order of these numbers; a row that is gone is left out."""
+    """Return rows of `runs` in the order of these numbers; missing rows are left out."""
     by_number = {row.number: row for row in rows}
     return [by_number[number] for number in numbers if number in by_number]
 

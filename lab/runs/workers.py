@@ -1,4 +1,4 @@
-"""Which workers there are: written down by themselves, and read beside the runs that they hold."""
+"""The workers of all hosts, as they register themselves, combined with the runs that they hold."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,17 +13,17 @@ from lab.runs.row_changes import insert_for
 from lab.runs.rows import SILENT_S, derive, lease_holds
 from lab.runs.tables import runs, workers
 
-SEEN_S = 5.0  # how often a waiting worker says that it is there; one that trains renews its run's lease instead
-SINGLE = ("lab-", "run ")  # how the slots of workers begin that train one run only (`lab.worker.single`)
-FORGET_S = 86_400.0  # what was not seen for a day is taken off the table
+SEEN_S = 5.0  # how often a waiting worker renews its row; one in training renews its run's lease instead
+SINGLE = ("lab-", "run ")  # slot prefixes of workers that train a single run (`lab.worker.single`)
+FORGET_S = 86_400.0  # rows not renewed for a day are deleted
 _HELD = ("id", "host", "slot", "device", "state", "want", "pid", "pid_start", "lease_until", "executor")
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerRecord:
-    """One worker. slot: as `leases.claim` has it. engine: `lab.config.ENGINE`, 0 where it is not known.
+    """One worker. slot: as in `leases.claim`. engine: `lab.config.ENGINE` of its code, 0 if unknown.
 
-    slots: how many its host has, 0 where it is not known. run: what it trains, "" for nothing.
+    slots: the number of slots of its host, 0 if unknown. run: the run that it trains, "" for none.
     """
 
     owner: Owner
@@ -36,7 +36,7 @@ class WorkerRecord:
 
     @property
     def single(self) -> bool:
-        """Whether it was started for one run only, and is in no slot of its host."""
+        """Whether it was started for a single run, outside the slots of its host."""
         return self.slot.startswith(SINGLE)
 
 
@@ -47,9 +47,9 @@ class StoredWorkers:
         self.context = context
 
     def announce(self, worker: WorkerRecord) -> int:
-        """Write down that a worker is there, in place of the one that had its slot before; return how many wait for a run.
+        """Register a worker, in place of the previous one in its slot; return how many workers wait for a run.
 
-        Those that train announce nothing, so they are not among them.
+        Workers in training do not register, so they are not counted.
         """
         key = {"host": worker.owner.host, "slot": worker.slot}
         with self.context.database.write() as connection:
@@ -69,7 +69,7 @@ class StoredWorkers:
             return int(connection.execute(there).scalar_one())
 
     def leave(self, worker: WorkerRecord) -> None:
-        """Take a worker off the table, unless another one has its slot by now."""
+        """Delete the row of a worker, unless another worker has its slot by now."""
         owner = worker.owner
         with self.context.database.write() as connection:
             connection.execute(
@@ -82,7 +82,7 @@ class StoredWorkers:
             )
 
     def list(self) -> tuple[WorkerRecord, ...]:
-        """Return the workers by host and slot, with the runs they hold; those that ended without a word are not `alive`."""
+        """Return the workers by host and slot, with the runs they hold; those that vanished are not `alive`."""
         held = select(*(runs.c[name] for name in _HELD)).where(runs.c.state == RunState.RUNNING)
         with self.context.database.read() as connection:
             moment = self.context.moment(connection)
@@ -92,7 +92,7 @@ class StoredWorkers:
         for row in running:
             key = (row.host, row.slot)
             owner = Owner(row.host, row.pid, row.pid_start)
-            # A worker of an earlier release writes nothing down.
+            # A worker of an earlier release does not register.
             there = found.get(key) or WorkerRecord(owner, row.slot, row.device or row.slot, engine=0, slots=0)
             found[key] = replace(there, owner=owner, alive=True, run=row.id)
         return tuple(found[key] for key in sorted(found))

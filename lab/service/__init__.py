@@ -1,1 +1,1 @@
-"""Composition: the lab as pages, CLI and worker use it."""
+"""Composition: the lab's services for pages, CLI and worker."""

@@ -1,4 +1,4 @@
-"""Two runs' networks on the same test images: McNemar's verdict. Imports torch."""
+"""Compares the networks of two runs on the same test images with McNemar's test. Imports torch."""
 
 import numpy as np
 
@@ -20,7 +20,7 @@ def compare_networks(lab: Lab, a: RunRecord, b: RunRecord) -> Verdict:
 
 
 def _right(lab: Lab, run: RunRecord) -> np.ndarray:
-    """Return whether the run's network answers each test image right, bool (N,)."""
+    """Return whether the run's network classifies each test image correctly, bool (N,)."""
     loaded = lab.weights.load(run.id)
     data = lab.datasets.load(run.config.dataset)
     logits = compute_logits(loaded.network, data.test_images, mean=loaded.mean, std=loaded.std)

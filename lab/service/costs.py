@@ -1,10 +1,10 @@
-"""What a training will cost, before it is started: counted where it can be counted, measured or estimated where not.
+"""The cost of a training before it starts: counted where possible, otherwise measured or estimated.
 
 Parameters, mult-adds and activations are counted on the meta device. The time of an epoch comes from this lab's own
-finished runs of the same network where there is one, else from the mult-adds and how much processor time a convolution
-and the augmentation take here, which other processes hardly change; a GPU is not asked, because that would claim memory on it.
-What is promised is a range: other processes take their share of the processor, and a worker may have to be started.
-Import torch before calling: it takes seconds.
+finished runs of the same network, if there are any. Otherwise it follows from the mult-adds and from the processor time
+that a convolution and the augmentation take here, which other processes hardly affect. A GPU is not measured, because
+that would allocate memory on it. The result is a range: other processes use the processor too, and a worker may have to
+be started. Import torch before calling: it takes seconds.
 """
 
 import math
@@ -32,22 +32,22 @@ from lab.service.resolved import ResolvedConfig
 from lab.threads import threads_for
 from lab.training.augment import build_augment
 
-_BACKWARD = 3.0  # forward and backward together, in forwards
+_BACKWARD = 3.0  # forward and backward pass together, in units of a forward pass
 _OVERHEAD_S = {"cpu": 60e-6, "cuda": 1e-6, "mps": 10e-6}  # per image: pooling, resizing, memory
-_STEP_S = {"cpu": 2.5e-3}  # per step: what does not grow with the batch
-_REACHED = 0.7  # of the convolution's speed, by whole networks
-_GPU_MACS_PER_S = {"cuda": 8e12, "mps": 1e12}  # what report D's times on an A100 come to; a guess elsewhere
-_MOMENTS = {"sgd": 1, "rmsprop": 2, "adam": 2, "adamw": 2, "muon": 2}  # tensors the optimizer keeps a weight
-_LOOK_BACK = 200  # newest runs among which a measured one is looked for
-_LONG_S = 10.0  # a run of that long was not all beginning
+_STEP_S = {"cpu": 2.5e-3}  # per step, independent of the batch size
+_REACHED = 0.7  # fraction of the convolution's speed that whole networks reach
+_GPU_MACS_PER_S = {"cuda": 8e12, "mps": 1e12}  # derived from report D's times on an A100; a guess for other devices
+_MOMENTS = {"sgd": 1, "rmsprop": 2, "adam": 2, "adamw": 2, "muon": 2}  # state tensors of the optimizer per weight
+_LOOK_BACK = 200  # newest runs that are searched for a measured rate
+_LONG_S = 10.0  # in a run of this length, the start does not dominate
 _WORK = (
     *("arch", "arch_options", "input_size", "batch_size", "precision", "compile", "deterministic", "augment"),
     "devices",
 )
-_START_S = (1.0, 6.0)  # with a worker that waits for work, and with one that has to import torch first
-_STEADY = 4.0  # times faster than the processes that want the processor now would have it: they may end meanwhile
-_MEASURED, _COUNTED = 1.5, 2.0  # how much longer it may take than an earlier run, and than what was counted
-_MOST_BUSY = 8.0  # beyond it nothing sensible can be promised
+_START_S = (1.0, 6.0)  # with a waiting worker, and with one that has to import torch first
+_STEADY = 4.0  # how much faster than the current load suggests: other processes may end
+_MEASURED, _COUNTED = 1.5, 2.0  # how much longer it may take than measured, and than counted
+_MOST_BUSY = 8.0  # beyond this load no useful estimate is possible
 _AUGMENT_BATCH = 64
 _SMALLER = ("native", "32", "64")
 
@@ -56,13 +56,13 @@ _SMALLER = ("native", "32", "64")
 class Estimate:
     """The cost of one configuration on one device.
 
-    mult_adds: of one image, forward. memory_bytes: of each device: weights, gradients, optimizer and the activations of its
-    share of a batch. devices: that share every batch; a time that was counted is that of one, and they may need less. threads: of a run on the CPU,
-    likewise. waits: whether a worker here waits for work.
-    measured: whether the time comes from a finished run rather than from counting. limit_s: how long the steps up to
-    the step limit take, infinity without one. evaluation_s: of the validation and test images after an epoch. slowdown:
-    how much longer everything may take. An earlier run had its share of what else this machine does; what was counted
-    had not, so there the processes that want the processor now are counted in. steps: updates of the whole run.
+    mult_adds: of one image, forward. memory_bytes: of each device: weights, gradients, optimizer and the activations of
+    its share of a batch. devices: they share every batch; a counted time assumes one, and several may need less.
+    threads: of a run on the CPU, likewise. waits: whether a worker here waits for work. measured: whether the time
+    comes from a finished run, not from counting. limit_s: how long the steps up to the step limit take, infinity
+    without one. evaluation_s: of the validation and test images after an epoch. slowdown: how much longer everything
+    may take; for a counted time it includes the current load of the processor, which a measured time contains already.
+    steps: optimizer steps of the whole run.
     """
 
     params: int
@@ -83,12 +83,12 @@ class Estimate:
 
     @property
     def seconds(self) -> float:
-        """All epochs, or the steps up to the limit, without the evaluations between them."""
+        """Time of all epochs, or of the steps up to the limit, without the evaluations."""
         return min(self.seconds_per_epoch * self.epochs, self.limit_s)
 
     @property
     def range_s(self) -> tuple[float, float]:
-        """Shortest and longest time to expect from the press on Train to the result, with evaluations and start."""
+        """Shortest and longest expected time from a click on Train to the result, including start and evaluations."""
         begun = self.epochs
         if self.limited:
             begun = math.ceil(self.limit_s / self.seconds_per_epoch)
@@ -104,7 +104,7 @@ class Estimate:
 
 
 def estimate(lab: Lab, resolved: ResolvedConfig) -> Estimate:
-    """Return what a configuration will cost. Raises `ShapeError` or `DeviceError` where it cannot run."""
+    """Return what a configuration will cost. Raises `ShapeError` or `DeviceError` if it cannot run."""
     checked, spec = resolved.config, resolved.dataset
     device = resolve_device(checked.device if checked.device != "auto" else lab.settings.device)
     counts = count_from_config(checked)
@@ -139,7 +139,7 @@ def estimate(lab: Lab, resolved: ResolvedConfig) -> Estimate:
 
 
 def _images(lab: Lab, spec: DatasetSpec) -> tuple[int, int]:
-    """Return how many training and test images a data set has; drawings are counted, 0 where they are no longer here."""
+    """Return the numbers of training and test images of a data set; drawings are counted, 0 if they were deleted."""
     if (spec.train_images and spec.test_images) or not is_present(spec.id, root=lab.settings.data):
         return spec.train_images, spec.test_images
     data = lab.datasets.load(spec.id)
@@ -147,13 +147,13 @@ def _images(lab: Lab, spec: DatasetSpec) -> tuple[int, int]:
 
 
 def _busy() -> float:
-    """Return how many processes want each core, one more counted in: a training beside them takes so much longer."""
-    waiting = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0  # Windows has none
+    """Return the number of runnable processes per core, counting one more for a training: its slowdown."""
+    waiting = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0  # not on Windows
     return (waiting + 1) / (os.cpu_count() or 1)
 
 
 def smaller_input(lab: Lab, resolved: ResolvedConfig) -> tuple[str, Estimate] | None:
-    """Return the smallest input size this network can take, and its cost, if it is smaller than the chosen one."""
+    """Return the smallest input size that this network accepts, and its cost, if it is smaller than the chosen one."""
     for size in _SMALLER:
         try:
             smaller = estimate(lab, resolved.with_input_size(size))
@@ -164,9 +164,9 @@ def smaller_input(lab: Lab, resolved: ResolvedConfig) -> tuple[str, Estimate] | 
 
 
 def _measured_rate(lab: Lab, config: RunConfig, device: str) -> float | None:
-    """Return the training images a second of the newest run that did the same work here, on this kind of device.
+    """Return the training images per second of the newest run that did the same work on this kind of device here.
 
-    A run of seconds tells how long it took to begin; it is asked only where no longer one is known.
+    The rate of a short run is dominated by its start, so it is used only if there is no longer run.
     """
     runs = [run for run in lab.store.runs.list(limit=_LOOK_BACK) if _same_work(run, config, device)]
     long = [run for run in runs if run.seconds >= _LONG_S] or runs
@@ -177,7 +177,7 @@ def _same_work(run: RunRecord, config: RunConfig, device: str) -> bool:
     rate = run.summary.images_per_second
     if rate is None or not 0 < rate < math.inf:
         return False
-    if run.origin == IMPORTED or not run.device.startswith(device):  # measured elsewhere, or on another kind of device
+    if run.origin == IMPORTED or not run.device.startswith(device):  # measured on another machine or kind of device
         return False
     return all(getattr(config, name) == getattr(run.config, name) for name in _WORK)
 
@@ -189,7 +189,7 @@ def _seconds_per_image(mult_adds: int, device: str) -> float:
 
 @cache
 def _augment_seconds(name: str, device: str, image_shape: tuple[int, int, int]) -> float:
-    """Measure an augmentation on this processor, in its seconds an image: the best of five batches. On a GPU it is little."""
+    """Measure an augmentation on this processor, seconds per image: the best of five batches. 0 on a GPU."""
     augment = build_augment(name)
     if augment is None or device != "cpu":
         return 0.0
@@ -198,7 +198,7 @@ def _augment_seconds(name: str, device: str, image_shape: tuple[int, int, int]) 
 
 
 def _timed(work: Callable[[], object]) -> float:
-    """Return the processor time of all threads: what others do on this machine is counted in `slowdown`."""
+    """Return the processor time of all threads: the load by other processes is part of `slowdown`."""
     began = time.process_time()
     work()
     return max(time.process_time() - began, time.get_clock_info("process_time").resolution)
@@ -206,7 +206,7 @@ def _timed(work: Callable[[], object]) -> float:
 
 @cache
 def _cpu_macs_per_second() -> float:
-    """Measure one core on a 3×3 convolution of 64 channels: the best of five, some 60 ms in all."""
+    """Measure the mult-adds per second of a 3×3 convolution of 64 channels: the best of five, some 60 ms in all."""
     x_BCHW = torch.ones(16, 64, 28, 28).to(memory_format=torch.channels_last)
     kernel = torch.ones(64, 64, 3, 3)
     work = 16 * 64 * 64 * 9 * 28 * 28

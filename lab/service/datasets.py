@@ -1,4 +1,4 @@
-"""The data sets of one lab, by their folder."""
+"""The data sets of one lab, read from a folder."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +17,11 @@ class Datasets:
     root: Path
 
     def load(self, dataset: str) -> Dataset:
-        """Read a data set (not cached here: pages cache it). Raises `DataError` where its files are not there."""
+        """Read a data set (not cached here: pages cache it). Raises `DataError` if files are missing."""
         return load_dataset(dataset, root=self.root)
 
     def require(self, dataset: str) -> None:
-        """Raise `DataError` with the way out if a data set's files are not on this machine."""
+        """Raise `DataError` that says what to do if the files of a data set are not on this machine."""
         if not is_present(dataset, root=self.root):
             load_dataset(dataset, root=self.root)
 
@@ -32,31 +32,31 @@ class Datasets:
 
 @dataclass(frozen=True, slots=True)
 class TravellingDatasets(Datasets):
-    """The data sets of a machine that joined, as far as runs are asked for there: those that it can fetch.
+    """The data sets of a machine that joined, for submitting runs there: those that it can download.
 
-    What lies in its own folder under the same name may be another version, and is not looked at.
+    A data set with the same name in its own folder may be another version and is ignored.
     """
 
     shared: SharedData
 
     def require(self, dataset: str) -> None:
-        """Raise `DataError` where nobody has stored the data set for other machines."""
+        """Raise `DataError` if the data set is not stored for other machines."""
         self.checksum(dataset)
 
     def checksum(self, dataset: str) -> str:
-        """Return the content id under which a data set was stored for other machines."""
+        """Return the content id of a data set that is stored for other machines."""
         if get_dataset_spec(dataset).built_in:
             return dataset_checksum(dataset, root=self.root)
         found = self.shared.find(dataset)
         if found is None:
             raise DataError(
-                f"{dataset} is not stored for machines that joined: the lab's own machine asks for its runs."
+                f"{dataset} is not stored for machines that joined: submit its runs on the lab's own machine."
             )
         return found.content
 
 
 class SampledDatasets(Datasets):
-    """Reads data sets from a folder, and where the examples' one is not there, the first pictures that ship with the lab."""
+    """Reads data sets from a folder; if the examples' data set is missing, the images that ship with the lab."""
 
     def load(self, dataset: str) -> Dataset:
         """Read a data set, or its sample."""

@@ -1,8 +1,8 @@
-"""Forks: runs that go on from a saved epoch of another run, with other settings.
+"""Forks: runs that continue from a saved epoch of another run, with other settings.
 
-A fork is an ordinary run whose configuration names the other run and the epoch. Here is decided at which epochs one can
-begin and what may change: everything that leaves the tensors of the network and the split of the images as they are.
-How its first state is made is the worker's (`lab.worker.fork_start`). No torch, until shapes have to be compared.
+A fork is an ordinary run whose configuration names the other run and the epoch. This module decides at which epochs a
+fork can begin and which settings may change: those that affect neither the network's tensors nor the split of the
+images. The worker creates the initial state (`lab.worker.fork_start`). No torch until shapes have to be compared.
 """
 
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ from lab.errors import ConfigError, InputError
 from lab.runs.records import WEIGHTS, RunRecord, SavedFile
 from lab.runs.store import RunStore
 
-_LISTED = 12  # epochs that a message names
+_LISTED = 12  # epochs listed in a message
 _FIXED = {
-    "arch": "a fork has the network of the run that it goes on from",
+    "arch": "a fork has the network of the run that it continues",
     "dataset": "another data set would be tested on other images",
-    "train_limit": "other images would be split again, and validation images be among those already trained on",
-    "val_fraction": "images would be split again, and validation images be among those already trained on",
-    "folds": "images would be split again, and validation images be among those already trained on",
+    "train_limit": "other images would be split again, and validation images could be among those already trained on",
+    "val_fraction": "the images would be split again, and validation images could be among those already trained on",
+    "folds": "the images would be split again, and validation images could be among those already trained on",
     "fold": "another fold's validation images would be among those already trained on",
-    "init_from": "a fork's weights are those of the run that it goes on from",
+    "init_from": "a fork's weights are those of the run that it continues",
 }
 
 
@@ -48,7 +48,7 @@ def check_names_a_point(config: RunConfig) -> None:
 
 
 def list_fork_points(store: RunStore, run: RunRecord) -> tuple[ForkPoint, ...]:
-    """Return the epochs of a run at which a fork can begin, in their order: whole ones whose weights are saved."""
+    """Return the epochs of a run at which a fork can begin, in order: those whose weights were saved at their end."""
     steps = run.steps_per_epoch
     if not steps:
         return ()
@@ -57,14 +57,14 @@ def list_fork_points(store: RunStore, run: RunRecord) -> tuple[ForkPoint, ...]:
 
 
 def find_fork_point(store: RunStore, run: RunRecord, epoch: int) -> ForkPoint:
-    """Return one epoch of a run at which a fork can begin. Raises `InputError` where there is none."""
+    """Return one epoch of a run at which a fork can begin. Raises `InputError` if it is not one."""
     points = list_fork_points(store, run)
     for point in points:
         if point.epoch == epoch:
             return point
     have = ", ".join(str(point.epoch) for point in points[:_LISTED]) + (", …" if len(points) > _LISTED else "")
     there = f"choose one of {have}" if points else "wait for its first epoch, or train it"
-    raise InputError(f"Epoch {epoch} of run {run.name or run.id} was not saved as a whole: {there}.")
+    raise InputError(f"Run {run.name or run.id} has no weights saved at the end of epoch {epoch}: {there}.")
 
 
 def fork_config(point: ForkPoint, **changes: Any) -> RunConfig:
@@ -73,7 +73,7 @@ def fork_config(point: ForkPoint, **changes: Any) -> RunConfig:
 
 
 def check_fork(config: RunConfig, point: ForkPoint) -> None:
-    """Raise `ConfigError` for a change that no fork can have, and for one that would not train at all."""
+    """Raise `ConfigError` for a change that is not allowed in a fork, or with which nothing would be trained."""
     before = point.run.config
     for name, reason in _FIXED.items():
         _require_equal(config, before, name, reason)
@@ -84,19 +84,20 @@ def check_fork(config: RunConfig, point: ForkPoint) -> None:
     if config.epochs <= point.epoch:
         raise ConfigError(
             f"epochs is {config.epochs}, but a fork after epoch {point.epoch} counts from the start of the run that it "
-            f"goes on from: set it to {point.epoch + 1} or more.",
+            f"continues: set it to {point.epoch + 1} or more.",
             field="epochs",
         )
     done = point.epoch * _steps_with(config, point)
     if 0 < config.max_steps <= done:
         raise ConfigError(
-            f"max_steps is {config.max_steps}, but epoch {point.epoch} ends at step {done:,}: set it above that, or to 0.",
+            f"max_steps is {config.max_steps}, but epoch {point.epoch} ends at step {done:,}: "
+            "set it above that, or to 0.",
             field="max_steps",
         )
 
 
 def _steps_with(config: RunConfig, point: ForkPoint) -> int:
-    """Return the updates in an epoch of the fork."""
+    """Return the number of steps in an epoch of the fork."""
     images = point.run.environment.train_images
     return epoch_steps(images, config.batch_size) if images else point.steps_per_epoch
 
@@ -105,7 +106,7 @@ def _require_equal(config: RunConfig, before: RunConfig, name: str, reason: str)
     value, was = getattr(config, name), getattr(before, name)
     if value != was:
         raise ConfigError(
-            f"{name} is {value!r}, but it must stay {was!r} in a fork: {reason}. Train a run of its own instead.",
+            f"{name} is {value!r}, but it must stay {was!r} in a fork: {reason}. Train a separate run instead.",
             field=name,
         )
 
@@ -118,7 +119,7 @@ def _check_tensors(config: RunConfig, before: RunConfig) -> None:
     if odd:
         changed = "input_size" if config.arch_options == before.arch_options else "arch_options"
         raise ConfigError(
-            f"{changed} is {getattr(config, changed)!r}, with which the weights have other shapes ({odd[0]}) than those "
-            "of the run that the fork goes on from: leave it as it is, or train a run of its own.",
+            f"{changed} is {getattr(config, changed)!r}, which gives the weights other shapes ({odd[0]}) than in the "
+            "run that the fork continues: leave it as it is, or train a separate run.",
             field=changed,
         )

@@ -1,8 +1,8 @@
-"""What a captured step took on a GPU, and what bfloat16 and `torch.compile` made of it: measured figures, in words.
+"""Measured durations of captured steps on a GPU, and the effect of bfloat16 and `torch.compile`, as text.
 
-Forward, loss, backward and Adam on one fixed batch of 64 images, replayed as one CUDA graph: one NVIDIA H100 80GB, torch
-2.11, 2026-11-26, one measurement each. Other cards, batches and options of a network have other times; what carries over is
-which way pays.
+Forward, loss, backward and Adam on one fixed batch of 64 images, replayed as one CUDA graph: one NVIDIA H100 80GB,
+torch 2.11, 2026-11-26, one measurement each. Other cards, batch sizes and network options have other times; what
+carries over is which choice is faster.
 """
 
 import math
@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from lab.config import RunConfig
 
 BATCH = 64
-COMPILING_S = (10.0, 22.0)  # the shortest and the longest that was seen
-_PLAIN = 0.02  # a smaller share of a step's time is no difference between two single measurements
+COMPILING_S = (10.0, 22.0)  # the shortest and the longest measured
+_PLAIN = 0.02  # smaller relative differences between two single measurements are noise
 
 
 @dataclass(frozen=True, slots=True)
 class GpuStep:
-    """Milliseconds a step of 64 images. compiled_…: of the compiled network, NaN where that was not measured."""
+    """Milliseconds of a step with 64 images. compiled_…: of the compiled network, NaN if not measured."""
 
     float32: float
     bfloat16: float
@@ -40,7 +40,7 @@ GPU_STEPS = {
 
 
 def compile_pays_from(measured: GpuStep, precision: str) -> tuple[float, float] | None:
-    """Return from how many steps on compiling pays, at the shortest and the longest time of compiling; None if unknown or never."""
+    """Return the steps beyond which the shortest and the longest compilation pay off; None if unknown or never."""
     plain, compiled = getattr(measured, precision), getattr(measured, f"compiled_{precision}")
     saved_s = (plain - compiled) / 1e3
     if not saved_s > 0:
@@ -49,14 +49,14 @@ def compile_pays_from(measured: GpuStep, precision: str) -> tuple[float, float] 
 
 
 def gpu_words(config: RunConfig, *, steps: int) -> str:
-    """Return what is known of a run of so many steps on a CUDA device; empty where nothing was measured."""
+    """Return what is known about a run with this many steps on a CUDA device; "" if nothing was measured."""
     measured = GPU_STEPS.get(config.arch)
     if measured is None or config.arch_options or config.precision == "float16":
         return ""
     gain = measured.bfloat16 < measured.float32 * (1 - _PLAIN)
     words = [
-        f"On one H100 at batch {BATCH} a step took {_ms(measured.float32)} in float32 and {_ms(measured.bfloat16)} in bfloat16"
-        + ("." if gain else ", which gains nothing for this network.")
+        f"On one H100 at batch {BATCH} a step took {_ms(measured.float32)} in float32 and {_ms(measured.bfloat16)} in "
+        "bfloat16" + ("." if gain else ", which gains nothing for this network.")
     ]
     if config.compile:
         words.append(_compile_words(measured, config.precision, steps))
@@ -67,12 +67,15 @@ def _compile_words(measured: GpuStep, precision: str, steps: int) -> str:
     pays = compile_pays_from(measured, precision)
     low, high = (f"{seconds:g}" for seconds in COMPILING_S)
     if pays is None:
-        return f"torch.compile takes {low} to {high} s before the first step; what it saves was not measured for this network."
+        return (
+            f"torch.compile takes {low} to {high} s before the first step; "
+            "what it saves was not measured for this network."
+        )
     first, last = (float(f"{number:.2g}") for number in pays)
     compiled = getattr(measured, f"compiled_{precision}")
     return (
-        f"Compiled, {_ms(compiled)} in {precision}, after {low} to {high} s of compiling: that pays in runs "
-        f"of more than {first:,.0f} to {last:,.0f} steps. This one has {steps:,}."
+        f"Compiled, it took {_ms(compiled)} in {precision}, after {low} to {high} s of compiling: that pays off in "
+        f"runs of more than {first:,.0f} to {last:,.0f} steps. This one has {steps:,}."
     )
 
 

@@ -1,4 +1,4 @@
-"""The jobs of engines for people: why a run that is bound to an engine waits, and the log of its job."""
+"""Jobs at engines as shown to users: why a run bound to an engine waits, and the log of its job."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -14,19 +14,19 @@ from lab.settings import Settings
 
 
 class Jobs:
-    """Reads what the supervisor wrote down of its jobs; only for a log an engine is asked."""
+    """Reads the jobs that the supervisor recorded; the engine itself is called for logs only."""
 
     def __init__(self, settings: Settings, store: Callable[[], RunStore]) -> None:
         self._settings, self._store = settings, store
 
     def executors(self) -> tuple[str, ...]:
-        """Return the ids of the engines that this lab may use beside its own slots. Raises `ConfigError`."""
+        """Return the ids of the engines that this lab may use in addition to its own slots. Raises `ConfigError`."""
         return read_executors(self._settings).ids
 
     def why(self, queued: Sequence[RunRecord], *, supervised: bool) -> Mapping[str, str]:
-        """Return for each queued run that is bound to an engine, by its id, why it is not in training.
+        """Return, by id, why each queued run that is bound to an engine is not in training.
 
-        supervised: whether a supervisor lives here, which submits.
+        supervised: whether a supervisor, which submits jobs, runs on this machine.
         """
         bound = [run for run in queued if run.executor]
         if not bound:
@@ -44,34 +44,37 @@ class Jobs:
         }
 
     def titles(self, runs: Iterable[str]) -> Mapping[str, str]:
-        """Return what the newest jobs of some runs are called, such as "Slurm job 12"; runs that have none are left out."""
+        """Return the titles of the runs' newest jobs, such as "Slurm job 12", by run id; runs without are left out."""
         found = self._store().jobs.newest(runs)
         return {run: f"{title_of(job.executor)} job {job.handle}" for run, job in found.items() if job.handle}
 
     def log(self, run: RunRecord) -> str:
-        """Return the end of the output of a run's newest job. Raises `InputError` where it has none, `ExecutorError`."""
+        """Return the end of the output of a run's newest job. Raises `ExecutorError`, or `InputError` without a job."""
         job = self._store().jobs.newest([run.id]).get(run.id)
         engine = open_executors(read_executors(self._settings), self._settings).get(job.executor) if job else None
         if job is None or not job.handle or engine is None:
-            raise InputError(f"Run {run.id} has no job at an engine of this lab, so there is no log of one.")
+            raise InputError(f"Run {run.id} has no job at an engine of this lab, so there is no job log.")
         return engine.logs(job.handle, job.id)
 
 
 def _why(run: RunRecord, job: JobRecord | None, config: Executors, *, opened: int, supervised: bool) -> str:
     title = title_of(run.executor)
     if run.executor not in config.ids:
-        return f"waits for {title}, which this lab does not have: add it to executors.toml, or `resume {run.id} --on local`"
+        return (
+            f"waits for {title}, which this lab does not have: "
+            f"add it to executors.toml, or `resume {run.id} --on local`"
+        )
     if job is not None and job.closed_at is None and job.executor == run.executor:
         if job.handle:
             return f"submitted to {title} as job {job.handle}: {job.words}"
         if job.state == REFUSED:
-            return f"{title} did not accept it and is asked again: {job.words}"
+            return f"{title} did not accept it; it will be submitted again: {job.words}"
         return f"is being submitted to {title}"
     if not supervised:
         return f"is submitted to {title} once the lab or a command that trains is started again"
     if opened:
-        there = f"{plural(opened, 'job')} of this lab {'is' if opened == 1 else 'are'} there"
-        return f"is submitted to {title} when it has room: {there}"
+        there = f"{plural(opened, 'job')} of this lab {'is' if opened == 1 else 'are'} open"
+        return f"is submitted to {title} once it has room: {there}"
     if job is not None and job.state in (JobState.ENDED, JobState.GONE, JobState.CANCELLED):
-        return f"is submitted to {title} again: its job {job.handle} is over ({job.words})"
+        return f"is submitted to {title} again: its job {job.handle} has ended ({job.words})"
     return f"is about to be submitted to {title}"

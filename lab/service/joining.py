@@ -1,4 +1,4 @@
-"""Machines that share no files with the lab: the token that lets one join, and what is checked before it may train."""
+"""Machines that share no files with the lab: the token for joining, and the checks before such a machine may train."""
 
 import secrets
 from dataclasses import replace
@@ -17,17 +17,17 @@ from lab.settings import Settings
 from lab.text import hide_password
 from lab.worker.supervisor.slots import host_slot_names
 
-PROBE = "joining/probe"  # among the artifacts: whoever reads it there has the lab's own place before him
+PROBE = "joining/probe"  # an artifact: a machine that can read it uses the same location as the lab
 _LOCAL = {"localhost", "127.0.0.1", "::1", ""}
 
 
 def make_token(
     settings: Settings, store: RunStore, artifacts: ArtifactStore, *, database: str = "", place: str = ""
 ) -> str:
-    """Return the token of a lab, and write down its release, which joining machines must have.
+    """Return the token of a lab, and record the lab's release, which joining machines must have.
 
-    database, place: addresses of store and saved files as other machines know them, where they differ from the lab's own.
-    Raises `ConfigError` for addresses that no other machine can reach.
+    database, place: URLs of the store and the saved files as seen by other machines, if they differ from the lab's own.
+    Raises `ConfigError` for URLs that no other machine can reach.
     """
     settings.require_writable()
     address, files = database or settings.database, place or settings.artifacts
@@ -38,26 +38,26 @@ def make_token(
 
 
 def _require_reachable(database: str, place: str) -> None:
-    """Raise `ConfigError` unless another machine can open both addresses."""
+    """Raise `ConfigError` unless another machine can reach both URLs."""
     if Database.is_sqlite_url(database):
         raise ConfigError(
-            "This lab's store is an SQLite file, which only its own machine can open: start the lab with LAB_DATABASE on a "
-            "Postgres server (docs/scale.md has the steps, and how to take the runs along)."
+            "This lab's store is an SQLite file, which only its own machine can open: start the lab with LAB_DATABASE "
+            "on a Postgres server (docs/scale.md has the steps, including how to move the runs)."
         )
     if (make_url(database).host or "") in _LOCAL:
         raise ConfigError(
-            f"LAB_DATABASE names the server {make_url(database).host or 'of this machine'!r}, which on another machine is "
-            "that machine itself: start the lab with its name in the network, or give that with --database."
+            f"LAB_DATABASE names the server {make_url(database).host or 'of this machine'!r}, which on another machine "
+            "is that machine itself: start the lab with the server's network name, or pass that with --database."
         )
     if "://" not in place:
         raise ConfigError(
-            f"Saved files lie in {place[:80]}, a folder of this machine: set LAB_ARTIFACTS to {IN_DATABASE} (the database "
-            "itself), s3://bucket/lab, or file:///mnt/lab for a folder that all machines mount there."
+            f"Saved files are in {place[:80]}, a folder of this machine: set LAB_ARTIFACTS to {IN_DATABASE} (the "
+            "database itself), s3://bucket/lab, or file:///mnt/lab for a folder that all machines mount there."
         )
 
 
 def _write_probe(artifacts: ArtifactStore) -> str:
-    """Return the SHA-256 of the probe, writing it where there is none."""
+    """Return the SHA-256 of the probe, which is written if there is none."""
     if artifacts.has(PROBE):
         found = b"".join(artifacts.read_parts(PROBE))
         if found:
@@ -66,10 +66,10 @@ def _write_probe(artifacts: ArtifactStore) -> str:
 
 
 def join(settings: Settings, text: str) -> Settings:
-    """Join the lab of a token and return the settings under which this machine's workers run.
+    """Join the lab of a token and return the settings for this machine's workers.
 
-    They live in a folder of their own below the home of this machine, with the data sets that they fetch. Raises
-    `InputError` for a bad token, `JoinRefusedError`, `StoreError`, `ArtifactError`.
+    The workers use a separate folder in the home of this machine, which also holds the data sets that they download.
+    Raises `InputError` for a bad token, `JoinRefusedError`, `StoreError` or `ArtifactError`.
     """
     token = JoinToken.decode(text)
     home = settings.home / f"joined-{sha256(token.database.encode()).hexdigest()[:8]}"
@@ -98,7 +98,7 @@ def join(settings: Settings, text: str) -> Settings:
 
 
 def _check_place(token: JoinToken, store: RunStore) -> None:
-    """Raise `JoinRefusedError` unless this machine reads and writes the very files that the lab does."""
+    """Raise `JoinRefusedError` unless this machine reads and writes the same saved files as the lab."""
     artifacts = ArtifactStore(token.artifacts, database=store.database)
     trial = f"joining/{secrets.token_hex(8)}"
     try:

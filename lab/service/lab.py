@@ -1,6 +1,6 @@
-"""The composition root: joins settings, store, artifacts and data sets into the services that pages and CLI use.
+"""The composition root: combines settings, store, artifacts and data sets into the services for pages and CLI.
 
-It does nothing itself. Each part opens when it is first asked for, so a page that lists and plots imports no torch.
+It has no logic of its own. Each part is opened on first use, so a page that lists and plots imports no torch.
 """
 
 from functools import cached_property
@@ -24,14 +24,14 @@ from lab.settings import Settings
 from lab.shared_datasets import SharedDatasets
 from lab.stored_findings import OPENING_BUDGET_S, fill_missing_findings
 
-_HIDDEN = "examples-hidden"  # a file in the lab's home: the examples are not to be listed
+_HIDDEN = "examples-hidden"  # if this file exists in the lab's home, the examples are not listed
 
 
 class Lab:
-    """One lab: a store, its artifacts and its data sets, as `Settings` place them.
+    """One lab: a store, its artifacts and its data sets, at the locations given by `Settings`.
 
-    The example runs that ship with the lab are a lab of their own beside it, which is only read: nothing that lists,
-    counts, answers, exports or removes the runs of this one can meet them.
+    The example runs that ship with the lab are a separate, read-only lab, so they are never listed, counted, used as
+    cached answers, exported or removed together with the runs of this one.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -39,7 +39,7 @@ class Lab:
 
     @cached_property
     def store(self) -> RunStore:
-        """The run store; opening it migrates an older one, whose newest runs are diagnosed at once."""
+        """The run store; opening it migrates an older one and diagnoses its newest runs."""
         if not self.settings.read_only:
             self.settings.make_home()
         store = RunStore.open(self.settings.database, read_only=self.settings.read_only)
@@ -65,42 +65,42 @@ class Lab:
 
     @cached_property
     def weights(self) -> SavedWeights:
-        """Saved weights, and the networks they make."""
+        """Saved weights, and networks with these weights."""
         return SavedWeights(self.store, self.artifacts, self.datasets)
 
     @cached_property
     def submissions(self) -> Submissions:
-        """Asking for runs."""
+        """Submitting runs."""
         return Submissions(self.settings, self.store, self.validation, self.weights)
 
     @cached_property
     def repeating(self) -> Repeating:
-        """Asking for runs that differ only in their seed."""
+        """Submitting runs that differ only in their seed."""
         return Repeating(self.store, self.validation, self.submissions)
 
     @cached_property
     def sweeps(self) -> Sweeps:
-        """Sweeps over settings, and what they do next."""
+        """Sweeps over settings, and their next steps."""
         return Sweeps(self.settings, self.store, self.validation, self.submissions, joined=self.joined)
 
     @cached_property
     def lineage(self) -> Lineage:
-        """Which runs came from which."""
+        """Which runs originate from which."""
         return Lineage(self.store)
 
     @cached_property
     def machines(self) -> Machines:
-        """Hosts and slots, and who waits for them."""
+        """Hosts and slots, and the runs that wait for them."""
         return Machines(self.settings, lambda: self.store, lambda: self.artifacts)
 
     @cached_property
     def shared_datasets(self) -> SharedDatasets:
-        """Data sets that machines without the lab's files fetch."""
+        """Data sets that machines without the lab's files download."""
         return SharedDatasets(self.store, self.artifacts, self.settings.data)
 
     @property
     def joined(self) -> bool:
-        """Whether this machine joined the lab with a token: it shares no files with the lab's own."""
+        """Whether this machine joined the lab with a token, and thus shares no files with the lab."""
         host = None if self.store.database.is_sqlite else self.store.hosts.find(this_host())
         return host is not None and host.joined
 
@@ -111,24 +111,24 @@ class Lab:
 
     @cached_property
     def examples(self) -> "Lab":
-        """The lab of the example runs: read-only, unpacked at the first call. Raises `LabError` where it cannot be."""
+        """The lab of the example runs: read-only, unpacked on first use. Raises `LabError` if that fails."""
         return _Examples(load("lab.examples.unpack:unpack_examples")(data=self.settings.data))
 
     def holding(self, run_id: str) -> "Lab":
-        """Return the lab that a run with this id would be in: this one, or that of the examples."""
+        """Return the lab that a run with this id belongs to: this one, or that of the examples."""
         return self.examples if is_example(run_id) else self
 
     def list_examples(self) -> tuple[RunRecord, ...]:
-        """Return the example runs, none where they are hidden."""
+        """Return the example runs, or none if they are hidden."""
         return () if self.examples_hidden else self.examples.store.runs.list(order="number", limit=None)
 
     @property
     def examples_hidden(self) -> bool:
-        """Whether the examples are not to be listed; their addresses open all the same."""
+        """Whether the examples are hidden in lists; their links still work."""
         return (self.settings.home / _HIDDEN).exists()
 
     def hide_examples(self, hidden: bool) -> None:
-        """List the examples from now on, or not. Raises `ReadOnlyError`."""
+        """Hide the examples in lists, or show them again. Raises `ReadOnlyError`."""
         self.settings.require_writable()
         mark = self.settings.make_home() / _HIDDEN
         if hidden:
@@ -138,7 +138,7 @@ class Lab:
 
 
 class _Examples(Lab):
-    """The lab of the examples. Where their data set is not on this machine, its first pictures are."""
+    """The lab of the examples. If their data set is missing on this machine, its first images are used."""
 
     @cached_property
     def datasets(self) -> Datasets:

@@ -1,7 +1,7 @@
-"""Which run came from which, and what was changed on the way: forks, fine-tuned runs and longer runs that continue shorter ones.
+"""The origin of runs and what changed since: forks, fine-tuned runs, and longer runs that continue shorter ones.
 
-Every run has at most one origin, so runs that came from each other are a tree. Nothing of it is stored beside what the
-runs say of themselves. No torch.
+Every run has at most one origin, so related runs form a tree. It is derived from the runs' records and not stored
+anywhere else. No torch.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,8 +17,8 @@ from lab.runs.run_facts import ForkState
 from lab.runs.store import RunStore
 from lab.sharing.comparison import setting_text, setting_words
 
-MOST_RUNS = 400  # of one tree: more are not drawn
-_NAMES = ("fork_of", "fork_epoch", "init_from")  # settings that name the origin, and are no change of their own
+MOST_RUNS = 400  # per tree; more are not shown
+_NAMES = ("fork_of", "fork_epoch", "init_from")  # settings that name the origin and do not count as changes
 
 
 FORK_STATES: Mapping[str, str] = {
@@ -29,7 +29,7 @@ FORK_STATES: Mapping[str, str] = {
 
 
 class Relation(StrEnum):
-    """How a run came from another."""
+    """How a run originates from another."""
 
     FORK = "fork"
     CONTINUED = "continued"
@@ -38,7 +38,7 @@ class Relation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a run came from. epoch: of the other run after which a fork goes on, else None."""
+    """The origin of a run. epoch: for a fork, the epoch of the other run after which it continues, else None."""
 
     run: str
     relation: Relation
@@ -46,9 +46,9 @@ class Origin:
 
 
 class TreeRow(NamedTuple):
-    """A run in its tree, in the order of reading: each is followed by what came from it. depth: 0 for the first run.
+    """One run of a tree, in reading order: each run is followed by its descendants. depth: 0 for the root.
 
-    change: how it came from the run above it, and the settings that differ; difference: of its result from that run's.
+    change: its relation to the run above it, and the settings that differ. difference: of their test accuracies.
     """
 
     run: RunRecord
@@ -58,7 +58,7 @@ class TreeRow(NamedTuple):
 
 
 def origin_of(run: RunRecord) -> Origin | None:
-    """Return where a run came from, None for one that began by itself."""
+    """Return the origin of a run, or None if it has none."""
     config = run.config
     if run.parent and run.parent != config.init_from:
         return Origin(run.parent, Relation.CONTINUED)
@@ -68,14 +68,14 @@ def origin_of(run: RunRecord) -> Origin | None:
 
 
 def changed_settings(before: RunConfig, after: RunConfig) -> dict[str, tuple[Any, Any]]:
-    """Return (value before, value after) of every setting that differs and decides the result, in the form's order."""
+    """Return (value before, value after) of every setting that differs and affects the result, in the form's order."""
     names = [spec.name for spec in FIELDS.values() if spec.result and spec.name not in _NAMES]
     pairs = {name: (getattr(before, name), getattr(after, name)) for name in names}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
 def change_words(before: RunConfig, after: RunConfig) -> str:
-    """Return what was changed in words, such as "lr 0.001 → 0.01, batch 64 → 32"."""
+    """Return the changes as text, such as "lr 0.001 → 0.01, batch 64 → 32"."""
     words = []
     for name, (old, new) in changed_settings(before, after).items():
         if isinstance(old, Mapping) and isinstance(new, Mapping):
@@ -99,7 +99,7 @@ def _shown(value: Any) -> str:
 
 
 def origin_words(origin: Origin, *, name: str) -> str:
-    """Return such as "forked from lenet5 at epoch 3"; name: of the other run."""
+    """Return the origin as text, such as "forked from lenet5 at epoch 3". name: of the other run."""
     return {
         Relation.FORK: f"forked from {name} at epoch {origin.epoch}",
         Relation.CONTINUED: f"continues {name}",
@@ -114,7 +114,7 @@ class Lineage:
         self._store = store
 
     def parent(self, run: RunRecord) -> RunRecord | None:
-        """Return the run that a run came from, None where there is none or it is not in this lab any more."""
+        """Return the run that a run originates from, or None if there is none or it is not in this lab any more."""
         origin = origin_of(run)
         if origin is None:
             return None
@@ -124,13 +124,13 @@ class Lineage:
             return None
 
     def children(self, run: str) -> tuple[RunRecord, ...]:
-        """Return the runs that came from a run itself, the oldest first."""
+        """Return the runs that originate directly from a run, oldest first."""
         return tuple(child for child in self._store.runs.find_children((run,)) if _came_from(child, run))
 
     def tree(self, runs: Sequence[RunRecord]) -> tuple[TreeRow, ...]:
-        """Return the whole trees of these runs, one after the other; a run without relatives is a tree of its own.
+        """Return the complete trees of these runs, one after the other; a run without relatives forms its own tree.
 
-        At most `MOST_RUNS` runs are looked at.
+        At most `MOST_RUNS` runs are visited.
         """
         known = {root.id: root for root in map(self._root, runs)}
         roots = list(known.values())
@@ -166,7 +166,7 @@ def _came_from(child: RunRecord, run: str) -> bool:
 def _walk(
     root: RunRecord, above: RunRecord | None, children: Mapping[str, Sequence[RunRecord]], rows: list[TreeRow]
 ) -> None:
-    """Append a run and all that came from it; without recursion, because a chain may be long."""
+    """Append a run and all its descendants, without recursion, because a chain may be long."""
     waiting: list[tuple[RunRecord, RunRecord | None, int]] = [(root, above, 0)]
     while waiting:
         run, parent, depth = waiting.pop()
@@ -183,7 +183,7 @@ def _row(run: RunRecord, parent: RunRecord | None, depth: int) -> TreeRow:
 
 
 def difference_words(run: RunRecord, parent: RunRecord) -> str:
-    """Return by how much a run's test accuracy differs from its origin's, such as "+0.31 points", "" where one is absent."""
+    """Return by how much a run's test accuracy differs from its origin's, such as "+0.31 points"; "" if unknown."""
     now, before = run.headline.test_accuracy, parent.headline.test_accuracy
     if now is None or before is None:
         return ""

@@ -1,4 +1,4 @@
-"""Which hosts train for this lab, in which slots and what; which runs wait, each with the reason; and which may go on."""
+"""The hosts that train for this lab, their slots and runs; the waiting runs with the reasons; and control of hosts."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,10 +30,10 @@ SOON = "a worker takes it within a second"
 
 @dataclass(frozen=True, slots=True)
 class SlotView:
-    """One slot. run: what is trained there, None for nothing. alive: whether it has a worker process now.
+    """One slot. run: the id of the run trained there, None for none. alive: whether it has a worker process now.
 
-    surplus: whether it is gone, and its worker ends after its run. job: of a worker that an engine started for this run
-    only, what people call its job; it is no slot of the host.
+    surplus: whether the slot was removed, so that its worker exits after its run. job: the title of the job if an
+    engine started the worker for a single run; such a worker is not in a slot of the host.
     """
 
     slot: str
@@ -46,10 +46,10 @@ class SlotView:
 
 @dataclass(frozen=True, slots=True)
 class HostView:
-    """One host. alive: whether a worker lives there. engine: of its code, 0 where it is not known. here: this machine.
+    """One host. alive: whether a worker runs there. engine: version of its code, 0 if unknown. here: this machine.
 
-    state, reason: what it may do, and why not. joined: by a token; such a host says itself that it is there. name: the
-    full one, by which the store knows it. lacks: data sets of waiting runs that it can neither read nor fetch.
+    state, reason: what it may do, and why not. joined: with a token; such a host registers itself. name: its full name,
+    as in the store. lacks: data sets of waiting runs that it can neither read nor download.
     """
 
     host: str
@@ -66,7 +66,7 @@ class HostView:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A queued run, and in one sentence why it is not in training. job: what its job at an engine is called, "" without one."""
+    """A queued run, and why it is not in training, in one sentence. job: the title of its job at an engine, or ""."""
 
     run: RunRecord
     why: str
@@ -82,7 +82,7 @@ class MachinesView:
 
 
 class Machines:
-    """Shows hosts and slots, changes the number of slots of this host, and says which hosts may train."""
+    """Shows hosts and slots, changes the number of slots of this host, and controls which hosts may train."""
 
     def __init__(
         self, settings: Settings, store: Callable[[], RunStore], artifacts: Callable[[], ArtifactStore]
@@ -91,13 +91,13 @@ class Machines:
         self.jobs = Jobs(settings, store)
 
     def show(self, *, limit: int | None = None) -> MachinesView:
-        """Return hosts, slots and waiting runs as they are now. limit: of the waiting ones, the first of the queue."""
+        """Return the current hosts, slots and waiting runs. limit: the number of waiting runs, from the first."""
         store, here = self._store(), this_host()
         workers = store.workers.list()
         known = {record.host: record for record in store.hosts.list()}
-        # One of the lab's own machines shows by its workers; a row only says what it may do.
-        told = {host for host, record in known.items() if record.joined or record.state is not HostState.ACTIVE}
-        elsewhere = sorted(({worker.owner.host for worker in workers} | told) - {here})
+        # The lab's own machines are listed by their workers; a row only states what such a machine may do.
+        listed = {host for host, record in known.items() if record.joined or record.state is not HostState.ACTIVE}
+        elsewhere = sorted(({worker.owner.host for worker in workers} | listed) - {here})
         hosts = (
             _with_record(self._this_host([worker for worker in workers if worker.owner.host == here]), known.get(here)),
             *(_other_host(host, [w for w in workers if w.owner.host == host], known.get(host)) for host in elsewhere),
@@ -114,23 +114,23 @@ class Machines:
 
     @property
     def slots(self) -> int:
-        """How many runs this host trains at once."""
+        """How many runs this host trains at the same time."""
         return count_slots(self._settings)
 
     @property
     def slots_fixed(self) -> bool:
-        """Whether `LAB_SLOTS` decides, so that the number cannot be changed here."""
+        """Whether `LAB_SLOTS` sets the number, so that it cannot be changed here."""
         return bool(self._settings.slots)
 
     def set_slots(self, count: int) -> None:
-        """Change the number of slots of this host: new workers start at once, surplus ones end after their run.
+        """Change the number of slots of this host: new workers start at once, surplus ones exit after their run.
 
-        Raises `ConfigError`, `ReadOnlyError`.
+        Raises `ConfigError` or `ReadOnlyError`.
         """
         store_slots(self._settings, count)
 
     def make_token(self, *, database: str = "", artifacts: str = "") -> str:
-        """Return the token with which another machine joins (`lab.service.joining.make_token`)."""
+        """Return the token for joining another machine (`lab.service.joining.make_token`)."""
         return str(
             load("lab.service.joining:make_token")(
                 self._settings, self._store(), self._artifacts(), database=database, place=artifacts
@@ -138,7 +138,7 @@ class Machines:
         )
 
     def drain(self, host: str) -> None:
-        """Have a host hand its runs back to the queue and take no others. Raises `ConfigError` for an unknown one."""
+        """Make a host return its runs to the queue and take no others. Raises `ConfigError` for an unknown one."""
         self._settings.require_writable()
         self._store().hosts.drain(self.resolve(host).name)
 
@@ -148,21 +148,21 @@ class Machines:
         self._store().hosts.undrain(self.resolve(host).name)
 
     def remove(self, host: str) -> None:
-        """Take a host off the list; it returns by joining again.
+        """Remove a host from the list until it joins again.
 
-        Raises `ConfigError` for an unknown host, and for one of the lab's own that is alive: it would only come back.
+        Raises `ConfigError` for an unknown host, and for a live one of the lab's own, which would register again.
         """
         self._settings.require_writable()
         view = self.resolve(host)
         if view.here or (view.alive and not view.joined):
             raise ConfigError(
-                f"{view.host} is one of the lab's own machines and alive, so it cannot be removed: drain it, or end its "
-                "worker there."
+                f"{view.host} is one of the lab's own machines and alive, so it cannot be removed: drain it, or stop "
+                "its worker there."
             )
         self._store().hosts.remove(view.name)
 
     def resolve(self, host: str) -> HostView:
-        """Return the listed host of a name, short or full. Raises `UnknownNameError`."""
+        """Return the listed host with a name, short or full. Raises `UnknownNameError`."""
         hosts = self.show(limit=0).hosts
         found = next((view for view in hosts if host in (view.host, view.name)), None)
         if found is None:
@@ -202,7 +202,7 @@ class Machines:
         return tuple(found)
 
     def _nobody(self, hosts: Sequence[HostView], usable: Sequence[HostView]) -> str:
-        """Return why no worker takes anything now."""
+        """Return why no worker claims anything now."""
         if hosts and not usable:
             return ALL_DRAINED
         if any(host.joined and host.alive for host in usable):
@@ -210,13 +210,13 @@ class Machines:
         return self._failing() or (STARTING if self._is_supervised() else NOBODY)
 
     def _failing(self) -> str:
-        """Return where the reason is when workers of this host do not get as far as their work, "" where they do."""
+        """Return the reason, with the log, if workers of this host exit at their start; else ""."""
         return FAILING.format(log=log_path(self._settings)) if failing_path(self._settings).exists() else ""
 
     def _absence(self, dataset: str, hosts: Sequence[HostView]) -> str:
-        """Return why a run of this data set waits, "" where every host that trains has it or can fetch it.
+        """Return why a run of this data set waits, or "" if every host that trains has the data set or can download it.
 
-        One of the lab's own hosts elsewhere may have it; only a host itself can look.
+        Another one of the lab's own hosts may have it; only the host itself can check.
         """
         title = get_dataset_spec(dataset).title
         present = is_present(dataset, root=self._settings.data)
@@ -233,15 +233,15 @@ class Machines:
         return ""
 
     def _is_supervised(self) -> bool:
-        """Whether a supervisor lives here, which starts a worker; asking takes a lock in the lab's home for a moment."""
+        """Return whether a supervisor, which starts workers, runs on this machine; the check briefly locks a file."""
         return not self._settings.read_only and self._settings.home.is_dir() and is_supervised(self._settings)
 
 
 def behind_words(run: RunRecord, before: Sequence[RunRecord], *, busy: int) -> str:
-    """Say how many runs are taken before a queued one, and of those that were not there before it, why.
+    """Return how many runs are taken before a queued one, and why those queued later are among them.
 
-    before: in the queue. busy: runs in training. Such as "behind 3 runs: 1 of higher priority, 2 of ann, who was served
-    longer ago".
+    before: the runs ahead of it in the queue. busy: the number of runs in training. Example: "behind 3 runs: 1 of
+    higher priority, 2 of ann, who was served longer ago".
     """
     total = plural(len(before) + busy, "run")
     more = sum(one.priority > run.priority for one in before)
@@ -259,7 +259,7 @@ def behind_words(run: RunRecord, before: Sequence[RunRecord], *, busy: int) -> s
 
 
 def _whose(turns: Counter[str]) -> str:
-    """Say whose runs go first although they were queued later."""
+    """Return the owners whose runs go first although they were queued later, as text."""
     if len(turns) > 1:
         return "whose owners were served longer ago"
     owner = next(iter(turns), "")
@@ -272,14 +272,14 @@ def _other_host(host: str, workers: Sequence[WorkerRecord], record: HostRecord |
     slots = {worker.slot: _slot(worker) for worker in workers}
     if record is not None and record.joined:
         alive, engine = alive or record.alive, record.engine
-        for slot, device in record.slots:  # a slot without a worker is there all the same
+        for slot, device in record.slots:  # a slot without a worker is listed as well
             slots.setdefault(slot, SlotView(slot, device, None, alive=False))
     view = HostView(host, alive, engine, tuple(slots[name] for name in sorted(slots)), here=False, name=host)
     return _with_record(view, record)
 
 
 def _with_jobs(host: HostView, titles: Mapping[str, str]) -> HostView:
-    """Return a host whose workers of one run have the names of their jobs."""
+    """Return a host whose single-run workers have the titles of their jobs."""
     named = (replace(slot, job=titles.get(slot.run or "", slot.slot)) if slot.job else slot for slot in host.slots)
     return replace(host, slots=tuple(named))
 
@@ -296,7 +296,7 @@ def _slot(worker: WorkerRecord) -> SlotView:
 
 
 def _with_short_names(hosts: Iterable[HostView]) -> tuple[HostView, ...]:
-    """Return hosts by their network names; two containers of one name keep what tells them apart."""
+    """Return the hosts with their network names; two containers with one name keep their full names."""
     hosts = tuple(hosts)
     names = [_short(host.host) for host in hosts]
     return tuple(

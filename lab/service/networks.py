@@ -1,4 +1,4 @@
-"""Networks with the weights of a run's start or of a saved file. Imports torch; `lab.service.weights` imports it when needed."""
+"""Networks with initial or saved weights. Imports torch; `lab.service.weights` imports this module when needed."""
 
 import threading
 from pathlib import Path
@@ -13,12 +13,12 @@ from lab.networks import build_from_config
 from lab.seeding import seed_everything
 from lab.training.session import initialise
 
-# Building draws from torch's one global generator: two sessions of a page at once would disturb each other's seed.
+# Building draws from torch's only global generator: concurrent sessions of a page would disturb each other's seed.
 _building = threading.Lock()
 
 
 def build_seeded(config: RunConfig, initial: bytes | None) -> nn.Module:
-    """Build a network as training starts: weights drawn from the seed, then replaced by `initial` where there are some."""
+    """Build a network as training starts: weights drawn from the seed, then replaced by `initial` if given."""
     seed_everything(config.seed)
     network = build_from_config(config)
     if initial is not None:
@@ -27,7 +27,7 @@ def build_seeded(config: RunConfig, initial: bytes | None) -> nn.Module:
 
 
 def build_with_weights(config: RunConfig, data: bytes) -> nn.Module:
-    """Build the network of a configuration and load a saved file into it. Raises `ArtifactError`."""
+    """Build the network of a configuration and load a saved file into it. Raises `ArtifactError` if it does not fit."""
     with _building:
         network = build_from_config(config)
     load_weights(network, data)
@@ -35,9 +35,9 @@ def build_with_weights(config: RunConfig, data: bytes) -> nn.Module:
 
 
 def build_untrained(config: RunConfig, initial: bytes | None, *, data: Path) -> nn.Module:
-    """Build a network as it was before its first step; torch's global generator goes on as if nothing was drawn.
+    """Build a network as it was before its first step; the state of torch's global generator is restored.
 
-    data: folder of the data sets, read where the architecture initialises itself from training images.
+    data: folder of the data sets, read if the architecture initialises itself from training images.
     """
     with _building, torch.random.fork_rng(devices=[]):
         network = build_seeded(config, initial)

@@ -1,4 +1,4 @@
-"""Repeating a run's settings with other seeds or on other folds, so that groups can be compared (`lab.comparison`)."""
+"""Repeating a run's settings with other seeds or folds, so that groups can be compared (`lab.comparison`)."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -14,18 +14,18 @@ from lab.runs.store import RunStore
 from lab.service.submissions import Submissions
 from lab.service.validation import Validation
 
-MOST_SEEDS = 50  # of one setting by one request
-USUAL_SEEDS = 5  # of each side a comparison needs
+MOST_SEEDS = 50  # per setting and request
+USUAL_SEEDS = 5  # what a comparison needs on each side
 USUAL_FOLDS = 5
-# At the end of the name of a run that is a repeat itself.
+# The end of the name of a run that is itself a repeat.
 _REPEAT_WORDS = re.compile(r"(, fold \d+ of \d+)?, seed \d+$")
 
 
 @dataclass(frozen=True, slots=True)
 class Repeats:
-    """The runs of one setting, one a seed and fold and in their order.
+    """The runs of one setting, one per seed and fold, in this order.
 
-    missing: the configurations that were asked for and are not there. queued: the runs that this request added for them.
+    missing: the requested configurations that have no run yet. queued: the runs that this request queued for them.
     """
 
     runs: tuple[RunRecord, ...]
@@ -34,22 +34,22 @@ class Repeats:
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """The seeds that are there or on their way, each once."""
+        """The seeds of these runs, without duplicates."""
         return tuple(dict.fromkeys(run.config.seed for run in self.runs))
 
 
 class Repeating:
-    """Finds the runs that differ from one only in their seed or fold, and asks for more of them."""
+    """Finds the runs that differ from one only in their seed or fold, and submits more of them."""
 
     def __init__(self, store: RunStore, validation: Validation, submissions: Submissions) -> None:
         self._store, self._validation, self._submissions = store, validation, submissions
 
     def find(self, run: RunRecord) -> Repeats:
-        """Return the finished, running and queued runs of this run's settings, one a seed and fold: the finished one, the first."""
+        """Return the live and finished runs of this run's settings, one per seed and fold; a finished one if any."""
         return self.find_all([run])[0]
 
     def find_all(self, runs: Sequence[RunRecord]) -> tuple[Repeats, ...]:
-        """Return what `find` returns for each of these runs, from one question to the store."""
+        """Return what `find` returns for each of these runs, with a single query of the store."""
         return self._find([run.config for run in runs])
 
     def _find(self, configs: Sequence[RunConfig]) -> tuple[Repeats, ...]:
@@ -64,12 +64,12 @@ class Repeating:
         folds: int | None = None,
         like: Collection[int] = (),
     ) -> tuple[Repeats, ...]:
-        """Return for the settings of each of these runs what is there of so many seeds or folds, and what is missing.
+        """Return for the settings of each of these runs which seeds or folds have runs and which are missing.
 
-        seeds: of each setting in all; by default 5, of folds those that are there, else the first run's. folds: into how many
-        the training images are divided, each fold with every seed; None leaves the validation share or the folds that the runs
-        have. like: seeds to take before others, by default those of the other settings. Raises `InputError` for a number that
-        cannot be.
+        seeds: the total per setting; by default 5, or with folds the seeds that have runs, or else the first run's.
+        folds: the number of parts of the training images, each fold with every seed; None keeps the validation share or
+        the folds of the runs. like: seeds to prefer, by default those of the other settings. Raises `InputError` for a
+        number out of range.
         """
         if seeds is not None and not 1 <= seeds <= MOST_SEEDS:
             raise InputError(f"The number of seeds is {seeds}, but it must be from 1 to {MOST_SEEDS}.")
@@ -80,7 +80,7 @@ class Repeating:
         like = like or {seed for one in found for seed in one.seeds}
         planned = []
         for config, one in zip(configs, found, strict=True):
-            # Folds of other seeds are other images: the settings would have none in common.
+            # Folds with other seeds have other images: the settings would have no fold in common.
             first = like or {runs[0].config.seed}
             number = seeds or (len(set(first)) if config.folds else USUAL_SEEDS)
             chosen = (*one.seeds, *free_seeds(one.seeds, number - len(one.seeds), like=first if config.folds else like))
@@ -100,10 +100,10 @@ class Repeating:
         priority: int = 0,
         executor: str | None = None,
     ) -> Repeats:
-        """Ask for what is missing of so many seeds or folds, as `plan` has them, and return all runs of these settings.
+        """Submit the missing seeds or folds, as in `plan`, and return all runs of these settings.
 
-        Asking again adds nothing. The new runs carry the run's tags, and its name with the seed and fold; owner, priority and
-        executor as `submit` has them. Raises `InputError` as `plan` does, and what `submit` raises.
+        Repeating the call adds nothing. The new runs have the run's tags, and its name with seed and fold; owner,
+        priority and executor: as for `submit`. Raises `InputError` like `plan`, and what `submit` raises.
         """
         (plan,) = self.plan([run], seeds=seeds, folds=folds, like=like)
         return self._submit(run, plan, owner=owner, priority=priority, executor=executor)
@@ -111,7 +111,7 @@ class Repeating:
     def fill_all(
         self, runs: Sequence[RunRecord], *, seeds: int | None = None, folds: int | None = None, owner: str | None = None
     ) -> tuple[Repeats, ...]:
-        """Do for each of these runs what `fill` does, with the same seeds where that can be."""
+        """Do what `fill` does for each of these runs, with the same seeds if possible."""
         plans = self.plan(runs, seeds=seeds, folds=folds)
         return tuple(self._submit(run, plan, owner=owner) for run, plan in zip(runs, plans, strict=True))
 
@@ -137,7 +137,7 @@ class Repeating:
 
 
 def _folds(config: RunConfig) -> range:
-    """Return the folds that every seed has; without folds one, which has no effect."""
+    """Return the folds that every seed has; a single one, without effect, if there are no folds."""
     return range(1, max(1, config.folds) + 1)
 
 
@@ -151,7 +151,7 @@ def _one_each(runs: Sequence[RunRecord]) -> Repeats:
 
 
 def free_seeds(taken: Collection[int], number: int, *, like: Collection[int] = ()) -> tuple[int, ...]:
-    """Return so many seeds that are not taken: first those of `like`, then the lowest from 0."""
+    """Return `number` seeds that are not taken: first those of `like`, then the lowest from 0."""
     first = [seed for seed in sorted(set(like)) if seed not in taken]
     rest = (seed for seed in count() if seed not in taken and seed not in first)
     return (*first[: max(0, number)], *islice(rest, max(0, number - len(first))))

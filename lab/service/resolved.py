@@ -1,4 +1,4 @@
-"""A configuration as it will run: a type of its own, so that it is resolved once and what needs it says so."""
+"""A configuration as it will run: a separate type, so that it is resolved once and its users require it by type."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,10 +14,10 @@ from lab.service.forks import check_names_a_point
 
 @dataclass(frozen=True, slots=True)
 class ResolvedConfig:
-    """A configuration whose names are known, options checked, "auto" sizes concrete and ineffective settings reset.
+    """A configuration whose names are known, options checked, "auto" sizes concrete and settings without effect reset.
 
-    config: what a run of it stores. parent: the run of `init_from`, None without one, and for a fork, which goes on from
-    the weights of another run. fork_of: that run. Only `resolve` makes these.
+    config: what a run stores. parent: the run of `init_from`; None without one, and for a fork, which starts from the
+    weights of its origin. fork_of: that origin. Only `resolve` creates these.
     """
 
     config: RunConfig
@@ -28,18 +28,18 @@ class ResolvedConfig:
 
     @property
     def input_side(self) -> int:
-        """Side of the images that the network takes, in pixels."""
+        """Side length of the network's input images, in pixels."""
         return resolve_input_size(self.architecture, self.config.input_size, image_size=self.dataset.image_size)
 
     @property
     def is_registered_size(self) -> bool:
-        """Whether this network takes the images that it takes in the registry: its own input size, its own layers."""
+        """Whether the network has the input size of its registration, and options that keep its layers."""
         own = resolve_input_size(self.architecture, "auto", image_size=self.dataset.image_size)
         changed = [self.architecture.option(name) for name in self.config.arch_options]
         return self.input_side == own and all(option.keeps_layers for option in changed)
 
     def with_input_size(self, input_size: str) -> "ResolvedConfig":
-        """Return the same at another input size: "native" or a side in pixels."""
+        """Return this configuration with another input size: "native" or a side in pixels."""
         side = resolve_input_size(self.architecture, input_size, image_size=self.dataset.image_size)
         return replace(self, config=self.config.replace(input_size=_concrete(side)))
 
@@ -47,8 +47,8 @@ class ResolvedConfig:
 def resolve(config: RunConfig, *, find_run: Callable[[str], RunRecord]) -> ResolvedConfig:
     """Return the configuration as it will run.
 
-    find_run: returns the run of an id or name, for `init_from` and `fork_of`. Raises `UnknownNameError` with the near miss,
-    `ConfigError` for options that the network does not have, and what `find_run` raises.
+    find_run: returns the run with an id or name, for `init_from` and `fork_of`. Raises `UnknownNameError` with the near
+    miss, `ConfigError` for options that the network does not have, and what `find_run` raises.
     """
     architecture = get_architecture(config.arch)
     dataset = get_dataset_spec(config.dataset)

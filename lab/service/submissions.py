@@ -1,4 +1,4 @@
-"""Asking for a run: found by its fingerprint, continued from a shorter one, or queued."""
+"""Submitting a run: use the one with its fingerprint, continue a shorter one, or queue a new one."""
 
 from dataclasses import dataclass
 
@@ -14,14 +14,14 @@ from lab.worker.supervisor.launch import stop_mismatched_supervisor
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What asking for a run gave: the run, and whether it was there already (`cached`)."""
+    """The result of a submission: the run, and whether it already existed (`cached`)."""
 
     run: RunRecord
     cached: bool
 
 
 class Submissions:
-    """Takes requests for runs and for what they shall do next."""
+    """Submits runs and requests that they pause, stop or resume."""
 
     def __init__(self, settings: Settings, store: RunStore, validation: Validation, weights: SavedWeights) -> None:
         self._settings, self._store, self._validation, self._weights = settings, store, validation, weights
@@ -29,10 +29,10 @@ class Submissions:
     def fingerprint(self, resolved: ResolvedConfig) -> tuple[str, str]:
         """Return (fingerprint, family) of a configuration.
 
-        Runs of one family differ only in their length and have a schedule that does not look ahead, so that a longer
-        one can continue a shorter one. With an empty family no run can. A fine-tuned run is identified by the weights
-        it starts from: the run they are of may go on and learn more. A fork is identified by the run and the epoch it
-        goes on from, and by the weights saved there. Raises `InputError` where there are no such weights.
+        Runs of one family differ only in their number of epochs and have a schedule that does not depend on it, so that
+        a longer one can continue a shorter one; an empty family rules that out. A fine-tuned run is identified by the
+        weights it starts from, because the run they come from may continue to train. A fork is identified by its
+        origin, the epoch and the weights saved there. Raises `InputError` if there are no such weights.
         """
         config = resolved.config
         checksum = self._validation.data_checksum(config.dataset)
@@ -46,7 +46,7 @@ class Submissions:
         return fingerprint, config.digest(data_checksum=checksum, without=("epochs",))
 
     def find_answer(self, resolved: ResolvedConfig) -> RunRecord | None:
-        """Return the run that `submit` would answer with instead of queueing a new one."""
+        """Return the cached run that `submit` would return instead of queueing a new one."""
         return self._store.runs.find_answer(self.fingerprint(resolved)[0])
 
     def submit(
@@ -63,10 +63,10 @@ class Submissions:
     ) -> Submission:
         """Return the run of this configuration: the finished or live one if there is one, else a new one, queued.
 
-        `fresh` trains again whatever is there. A run that only asks for more epochs than a finished one continues it:
-        the new run starts from the other's last checkpoint and carries its history. owner: who asks for it, by default
-        that of the settings; priority: in the queue. executor: where it shall be trained, `LOCAL` or an engine's id; a run
-        that waits already is moved there. Raises `ConfigError` for one that is not there.
+        fresh: train again even if there is one. A run that differs from a finished one only in having more epochs
+        continues it: it starts from the other's last checkpoint and includes its history. owner: who requests it, by
+        default the owner in the settings. priority: in the queue. executor: where to train it, `LOCAL` or an engine's
+        id; a run that is already waiting is moved there. Raises `ConfigError` for an unknown executor.
         """
         self._settings.require_writable()
         place = read_executors(self._settings).check(executor) if executor else ""
@@ -93,9 +93,9 @@ class Submissions:
         return Submission(run, cached)
 
     def control(self, run_id: str, request: RunRequest, *, executor: str | None = None) -> RunRecord:
-        """Ask a run to pause, stop or go on; raises `RunStateError` where that makes no sense.
+        """Request that a run pauses, stops or resumes. Raises `RunStateError` if that makes no sense.
 
-        executor: where it goes on, `LOCAL` or an engine's id; None leaves that as it was.
+        executor: where it resumes, `LOCAL` or an engine's id; None to leave this unchanged.
         """
         self._settings.require_writable()
         if executor:

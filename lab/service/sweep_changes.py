@@ -1,4 +1,4 @@
-"""What is written when a sweep goes on, is halted or has lost a run: the changes, made from what was read, without a store of their own."""
+"""The changes that resume, halt or repair a sweep, computed from what was read; they write nothing themselves."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,14 +11,14 @@ from lab.sweeps.records import RESTING, SweepRecord, SweepState, TrialState
 
 
 def running_again(record: SweepRecord, found: Sequence[FoundTrial]) -> SweepChange:
-    """Return the change that lets a sweep run again, with the trials that were on their way."""
+    """Return the change that resumes a sweep and its trials that were stopped before their rung."""
     change = going_on(replace(record, state=SweepState.RUNNING, reason=""), found, RESTING)
-    live = [one.trial for one in found if one.trial.state.live]  # a pause that is not obeyed yet is taken back
+    live = [one.trial for one in found if one.trial.state.live]  # a pause that is still pending is withdrawn
     return replace(change, resumed=(*change.resumed, *live))
 
 
 def going_on(record: SweepRecord, found: Sequence[FoundTrial], states: Sequence[TrialState]) -> SweepChange:
-    """Return the change that writes a sweep and lets its trials in some states go on."""
+    """Return the change that writes a sweep and resumes its trials in the given states."""
     spec = record.asked
     settled = settle(spec, found)
     going = {
@@ -33,12 +33,12 @@ def going_on(record: SweepRecord, found: Sequence[FoundTrial], states: Sequence[
 
 
 def live_runs(found: Sequence[FoundTrial]) -> tuple[str, ...]:
-    """Return the runs that are to pause because their sweep ends."""
+    """Return the runs to pause because their sweep ends."""
     return tuple(one.trial.run for one in found if one.trial.state.live)
 
 
 def without_unreadable(store: RunStore, change: SweepChange) -> SweepChange:
-    """Return a change in which trials whose runs are damaged have failed instead of going on."""
+    """Return the change with the trials whose runs are damaged marked as failed instead of resumed."""
     damaged: dict[str, str] = {}
     for trial in change.resumed:
         try:

@@ -1,4 +1,4 @@
-"""Old runs as a sweep's history: which fit, and at which rung they stand."""
+"""Old runs as the history of a sweep: which of them fit, and at which rung they are."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -20,7 +20,7 @@ def find_history(
     trials: Sequence[TrialRecord],
     runs: Iterable[RunRecord] | None,
 ) -> tuple[TrialRecord, ...]:
-    """Return the trials that old runs become, those given or all that fit. Raises `SweepStateError` where a given one does not."""
+    """Return old runs, given ones or all that fit, as trials. Raises `SweepStateError` if a given one does not fit."""
     known = {trial.run for trial in trials}
     base = validation.resolve(spec.base).config
     given = None if runs is None else tuple(runs)
@@ -28,7 +28,7 @@ def find_history(
     chosen: list[tuple[TrialRecord, RunRecord]] = []
     number = max((trial.number for trial in trials), default=0)
     for run in candidates:
-        problem = "it is a trial of this sweep already" if run.id in known else _misfit(validation, spec, base, run)
+        problem = "it is already a trial of this sweep" if run.id in known else _misfit(validation, spec, base, run)
         if problem and given is not None:
             raise SweepStateError(f"Run {run.id} cannot be adopted: {problem}.")
         if not problem:
@@ -47,12 +47,12 @@ def find_history(
 
 
 def _misfit(validation: Validation, spec: SweepSpec, base: RunConfig, run: RunRecord) -> str:
-    """Return why a run is no history of a sweep, "" where it is."""
+    """Return why a run does not fit the history of a sweep, or "" if it does."""
     if run.state.live:
         return f"it is {run.state.value}"
     if run.origin == IMPORTED and run.state is not RunState.FINISHED:
         return "it was imported before it had finished"
-    if run.config.dataset != base.dataset:  # most of a large store are told apart by this
+    if run.config.dataset != base.dataset:  # in a large store this rules out most runs
         return "it was trained on another data set"
     params = spec.space.of_config(run.config)
     if not spec.space.contains(params):
@@ -70,7 +70,7 @@ def _misfit(validation: Validation, spec: SweepSpec, base: RunConfig, run: RunRe
 
 
 def _history(spec: SweepSpec, trial: TrialRecord, run: RunRecord) -> TrialRecord:
-    """Return an adopted run at the highest rung at which it was measured."""
+    """Return an adopted run at the highest rung at which it has measurements."""
     rungs = spec.rungs(trial.params)
     reached = [at for at, epoch in enumerate(rungs) if trial.at(epoch) is not None]
     state = TrialState.FINISHED if run.state is RunState.FINISHED else TrialState.PAUSED

@@ -1,4 +1,4 @@
-"""Making the next trial of a sweep: its settings are suggested, and it becomes an ordinary run, a copy of another trial, or a failed one."""
+"""Creates the next trial of a sweep from suggested settings: an ordinary run, a copy of another trial, or a failure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -19,9 +19,9 @@ _TAG = "sweep-"
 
 
 class NewTrials:
-    """Makes trials from what a sweep has learned so far; writes nothing.
+    """Creates trials from a sweep's results so far; writes nothing.
 
-    joined: this machine may lack a data set or a device that others have, so what it cannot make is left to them.
+    joined: this machine joined and may lack a data set or a device, so trials that it cannot create are left to others.
     """
 
     def __init__(self, validation: Validation, submissions: Submissions, *, joined: bool = False) -> None:
@@ -29,7 +29,7 @@ class NewTrials:
         self._joined = joined
 
     def add_next(self, change: SweepChange, found: Sequence[FoundTrial], number: int) -> SweepChange:
-        """Add the next trial to a change; a trial that cannot be made is written down as failed."""
+        """Add the next trial to a change; a trial that cannot be created is recorded as failed."""
         spec, trials = change.record.asked, settle(change.record.asked, found)
         params = suggest(spec, trials, number)
         if params is None:
@@ -48,7 +48,7 @@ class NewTrials:
             if self._joined:
                 return change
             return replace(change, record=replace(change.record, state=SweepState.PAUSED, reason=str(error)))
-        except LabError as error:  # these settings do not go together; others may
+        except LabError as error:  # these settings are incompatible; others may not be
             failed = replace(trial, state=TrialState.FAILED, decision=f"failed: {error}")
             reason = failure_words((*trials, failed))
             state = SweepState.PAUSED if reason else change.record.state
@@ -72,7 +72,7 @@ def sweep_tag(sweep: str) -> str:
 
 
 def sweeps_of(run: RunRecord) -> tuple[str, ...]:
-    """Return the ids of the sweeps that made a run, by its tags; people may have removed them."""
+    """Return the ids of the sweeps that created a run, from its tags, which users may have removed."""
     return tuple(tag.removeprefix(_TAG) for tag in run.tags if tag.startswith(_TAG))
 
 

@@ -1,7 +1,7 @@
-"""Making sweeps and carrying them on: reads the store, lets `lab.sweeps` decide, and writes the decision in one piece.
+"""Creating and advancing sweeps: reads the store, lets `lab.sweeps` decide, and writes the decision in one transaction.
 
-`advance` may be called by anyone at any time: it derives everything from the store, and of two that decide at once one
-finds that the sweep has changed and reads again. Trials are ordinary runs.
+Any process may call `advance` at any time: everything is derived from the store. If two processes decide at the same
+time, one of them finds that the sweep has changed and reads it again. Trials are ordinary runs.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -30,16 +30,16 @@ from lab.sweeps.space import Space
 from lab.sweeps.spec import SweepSpec
 from lab.worker.supervisor.slots import count_slots
 
-AT_ONCE = 20  # trials made in one call at most
-TRIES = 20  # how often a decision is made anew because another process was quicker
+AT_ONCE = 20  # maximum number of trials created in one call
+TRIES = 20  # how often a decision is attempted if other processes change the sweep first
 
 
 @dataclass(frozen=True, slots=True)
 class Best:
-    """The best trial so far, with what was measured last, by which trials are compared.
+    """The best trial so far, with its newest measurement, by which trials are compared.
 
-    run: the trial's own, which is known by its selected epoch (`lab.runs.headline`), maybe another; None where it cannot
-    be read. test_accuracy: after the epoch of `measured`, None until the sweep has ended.
+    run: the trial's run, None if it cannot be read; its selected epoch (`lab.runs.headline`) may be another one.
+    test_accuracy: after the epoch of `measured`, None until the sweep has ended.
     """
 
     trial: TrialRecord
@@ -63,7 +63,7 @@ class Best:
 
 @dataclass(frozen=True, slots=True)
 class SweepView:
-    """A sweep with its trials as they are now. seconds and epochs: of computing that it paid for."""
+    """A sweep with its current trials. seconds, epochs: the computing charged to it."""
 
     sweep: SweepRecord
     trials: tuple[TrialRecord, ...]
@@ -74,7 +74,7 @@ class SweepView:
 
 
 class Sweeps:
-    """Creates sweeps, shows them, and does what people and workers ask of them."""
+    """Creates, shows and advances sweeps, and carries out the requests of users."""
 
     def __init__(
         self,
@@ -90,7 +90,7 @@ class Sweeps:
         self._joined = joined
 
     def check(self, spec: SweepSpec) -> None:
-        """Raise `LabError` for a sweep that cannot be trained: a network, an option, a data set or an engine is not there."""
+        """Raise `LabError` if a sweep cannot be trained: a network, option, data set or executor is missing."""
         read_executors(self._settings).check(spec.on)
         base = self._validation.resolve(spec.base)
         self._validation.check_fits(base)
@@ -107,22 +107,25 @@ class Sweeps:
                     ) from error
 
     def create(self, spec: SweepSpec, *, owner: str | None = None, priority: int = 0) -> SweepView:
-        """Store a sweep and queue its first trial. owner and priority: of all its trials, as `submit` has them. Raises `ConfigError`, `DataError`, `ReadOnlyError`."""
+        """Store a sweep and queue its first trial. owner, priority: of all its trials, as for `submit`.
+
+        Raises `ConfigError`, `DataError` or `ReadOnlyError`.
+        """
         self._settings.require_writable()
         self.check(spec)
         owner = self._settings.owner if owner is None else owner
         return self.advance(self._store.sweeps.create(spec, owner=owner, priority=priority).id)
 
     def list(self) -> tuple[SweepRecord, ...]:
-        """Return all sweeps, the newest first; one that cannot be read has a `problem`."""
+        """Return all sweeps, newest first; one that cannot be read has a `problem`."""
         return self._store.sweeps.list()
 
     def resolve(self, text: str) -> SweepRecord:
-        """Return the sweep of an id, a name, or the beginning of an id. Raises `SweepNotFoundError`."""
+        """Return the sweep with an id, a name, or a prefix of an id. Raises `SweepNotFoundError`."""
         return self._store.sweeps.resolve(text)
 
     def show(self, sweep: str) -> SweepView:
-        """Return a sweep and its trials as they are now. Raises `SweepNotFoundError`."""
+        """Return a sweep and its current trials. Raises `SweepNotFoundError`."""
         record, found = self._store.sweeps.find(sweep)
         return self._view(record, () if record.spec is None else settle(record.spec, found))
 
@@ -146,15 +149,15 @@ class Sweeps:
         return Best(trial, trial.last, test if ended else None, run)
 
     def is_over_budget(self, run: str) -> bool:
-        """Whether the sweep that pays for a run has used up its minutes of computing."""
+        """Return whether the sweep that a run is charged to has used up its minutes of computing."""
         return self._store.sweeps.is_over_budget(run)
 
-    # -- carrying on ---------------------------------------------------------------------------------------------------
+    # -- advancing -----------------------------------------------------------------------------------------------------
 
     def advance_due(self) -> int:
-        """Carry on every running sweep with fewer live trials than there are slots; return how many there were.
+        """Advance every running sweep with fewer live trials than there are slots; return how many there were.
 
-        One whose trials an engine trains may have as many as that takes jobs.
+        A sweep whose trials are trained by an engine may have as many live trials as the engine accepts jobs.
         """
         jobs = {executor: self._at_once(executor) for executor in list_executors(self._settings)}
         due = self._store.sweeps.due(slots=self._at_once(""), jobs=jobs)
@@ -162,23 +165,24 @@ class Sweeps:
             try:
                 self._advance(sweep)
             except (SweepStateError, StaleSweepError):
-                continue  # it cannot be read, which its list says; or others were quicker and look after it
+                continue  # unreadable, which the list reports, or already advanced by another process
         return len(due)
 
     def advance(self, sweep: str) -> SweepView:
-        """Settle what has ended and do what comes next: promote a trial, make one, or end the sweep.
+        """Settle trials that have ended and take the next step: promote a trial, create one, or end the sweep.
 
-        Does nothing to a sweep that is not running. What forbids the next trial pauses the sweep and becomes its reason.
+        Has no effect on a sweep that is not running. An error that prevents the next trial pauses the sweep and is its
+        reason.
         """
         self._advance(sweep)
         return self.show(sweep)
 
     def _at_once(self, executor: str) -> int:
-        """Return how many trials of a sweep may be in training or wait at once."""
+        """Return how many trials of a sweep may be queued or in training at the same time."""
         if not executor:
             if self._store.database.is_sqlite:
                 return count_slots(self._settings)
-            # The lab's own machine counts with what it is known to have at least.
+            # The slots of the lab's own machine are unknown here; it has at least one.
             own = 1 if self._joined else count_slots(self._settings)
             return own + self._store.hosts.count_joined_slots()
         return max(1, min(AT_ONCE, read_executors(self._settings).most_jobs(executor)))
@@ -202,7 +206,7 @@ class Sweeps:
             return change if change.differs_from(record) else None
 
         started = 0
-        # One trial is made at a time, and those that need no training are followed by the next.
+        # Trials are created one at a time; one that needs no training is followed by the next.
         for _ in range(AT_ONCE):
             change = self._change(sweep, next_step)
             if change is None or change.record.state is not SweepState.RUNNING:
@@ -214,7 +218,7 @@ class Sweeps:
     def _change(
         self, sweep: str, step: Callable[[SweepRecord, Sequence[FoundTrial]], SweepChange | None]
     ) -> SweepChange | None:
-        """Read, decide and write, until nobody else was quicker; return what was written, None for nothing."""
+        """Read, decide and write, until no other process interferes; return what was written, or None."""
         self._settings.require_writable()
         for attempt in range(TRIES):
             record, found = self._store.sweeps.find(sweep)
@@ -234,14 +238,14 @@ class Sweeps:
                 return change
         raise AssertionError("the last attempt returns or raises")
 
-    # -- what people ask -----------------------------------------------------------------------------------------------
+    # -- requests of users ---------------------------------------------------------------------------------------------
 
     def pause(self, sweep: str) -> SweepView:
-        """Pause a sweep with the trial that is in training; `resume` goes on from the same step."""
+        """Pause a sweep and the trials in training; `resume` continues at the same step."""
         return self._halt(sweep, SweepState.PAUSED)
 
     def stop(self, sweep: str) -> SweepView:
-        """End a sweep: its trial in training is paused, no other begins, and the test result of the best is shown."""
+        """End a sweep: trials in training are paused, no more are created, and the best one's test result is shown."""
         return self._halt(sweep, SweepState.STOPPED)
 
     def _halt(self, sweep: str, state: SweepState) -> SweepView:
@@ -249,7 +253,7 @@ class Sweeps:
             if record.state is state:
                 return None
             if record.state is SweepState.FINISHED:
-                raise SweepStateError(f"Sweep {record.id} is finished: extend it to go on.")
+                raise SweepStateError(f"Sweep {record.id} is finished: extend it to continue.")
             settled = settle(record.asked, found)
             return SweepChange(
                 record=replace(record, state=state, reason=""),
@@ -261,7 +265,7 @@ class Sweeps:
         return self.show(sweep)
 
     def resume(self, sweep: str) -> SweepView:
-        """Carry on a paused or stopped sweep; trials that were paused or stopped on their way go on."""
+        """Resume a paused or stopped sweep, and its trials that were paused or stopped before their rung."""
 
         def step(record: SweepRecord, found: Sequence[FoundTrial]) -> SweepChange | None:
             if record.state is SweepState.RUNNING:
@@ -281,9 +285,9 @@ class Sweeps:
         minutes: float | None = None,
         space: Space | None = None,
     ) -> SweepView:
-        """Add trials or minutes, or replace the space; a finished sweep goes on. Trials outside a space stay as history.
+        """Add trials or minutes, or replace the space; a finished sweep resumes. Trials outside it stay as history.
 
-        Raises `ConfigError` for what cannot be searched.
+        Raises `ConfigError` for a space that cannot be searched.
         """
 
         def step(record: SweepRecord, found: Sequence[FoundTrial]) -> SweepChange:
@@ -292,7 +296,7 @@ class Sweeps:
             after = replace(record, spec=spec, earlier=(*record.earlier, record.asked.as_dict()))
             if record.state is SweepState.FINISHED:
                 return running_again(after, found)
-            # More minutes may meet a trial that is being paused because they were used up.
+            # With more minutes, a trial may still be pausing because the old ones were used up.
             held = minutes is not None and record.state is SweepState.RUNNING
             return going_on(after, found, (TrialState.HELD,) if held else ())
 
@@ -300,10 +304,11 @@ class Sweeps:
         return self.advance(sweep)
 
     def adopt(self, sweep: str, runs: Iterable[RunRecord] | None = None) -> tuple[SweepView, int]:
-        """Take old runs as history, those given or all that fit; return the sweep and how many were taken.
+        """Adopt old runs as history, given ones or all that fit; return the sweep and the number of adopted runs.
 
-        A run fits that differs from the base only in what the space varies, has ended, and was measured at a rung or at its
-        end. One that was paused at or after a rung can be promoted. Raises `SweepStateError` where a given run does not fit.
+        A run fits if it has ended, differs from the base only in what the space varies, and was measured at a rung or
+        at its end. One that was paused at or after a rung can be promoted. Raises `SweepStateError` if a given run does
+        not fit.
         """
         taken = 0
 

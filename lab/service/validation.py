@@ -12,23 +12,23 @@ from lab.settings import Settings
 
 
 class Validation:
-    """What can be said of a configuration before it is queued."""
+    """Checks of a configuration before it is queued."""
 
     def __init__(self, settings: Settings, store: RunStore, datasets: Datasets) -> None:
         self._settings, self._store, self._datasets = settings, store, datasets
 
     def resolve(self, config: RunConfig) -> ResolvedConfig:
-        """Return the configuration as it will run. Raises what `lab.service.resolved.resolve` does, `RunNotFoundError`."""
+        """Return the configuration as it will run. Raises `RunNotFoundError`, and errors like `resolve`."""
         return resolve(config, find_run=self._store.runs.resolve)
 
     def check_fits(self, resolved: ResolvedConfig) -> None:
-        """Raise `ShapeError` if the network cannot take the images, `DataError` or `DeviceError` for what is not here.
+        """Raise `ShapeError` if the network rejects the images, `DataError` or `DeviceError` for what is missing here.
 
-        For a fork also `InputError` where the other run has no such epoch, and `ConfigError` for a change that no fork
-        can have.
+        For a fork, also raise `InputError` if the other run has no such epoch, and `ConfigError` for a change that is
+        not allowed in a fork.
 
-        A network at its own size takes every data set unless an option decides otherwise (the registry's tests build each
-        one), so it is not built: that would import torch, and a first press on Train would be answered seconds later.
+        A network with its registered size accepts every data set unless an option says otherwise (the registry's tests
+        build each one), so it is not built: that would import torch and delay the first click on Train by seconds.
         """
         config = resolved.config
         if resolved.fork_of is not None:
@@ -47,21 +47,21 @@ class Validation:
         return self._datasets.checksum(dataset)
 
     def check_trainable(self, resolved: ResolvedConfig) -> None:
-        """Raise `DataError` if nothing can be learned from the training images that the configuration takes."""
+        """Raise `DataError` if nothing can be learned from the training images that the configuration uses."""
         config = resolved.config
         require_trainable(config.dataset, root=self._datasets.root, limit=config.train_limit)
 
     def _check_devices(self, device: str) -> None:
-        """Look for the device of a run and for that of the worker, which would not start without its own."""
+        """Check the device of a run, and that of the worker, which would otherwise not start."""
         if {device, self._settings.device} <= {"auto", "cpu"}:
-            return  # nothing to look for, and torch would have to be imported for it
+            return  # nothing to check, and checking would import torch
         from lab.devices import resolve_device
 
         resolve_device(device)
         try:
             resolve_device(self._settings.device)
         except DeviceError as error:
-            raise DeviceError(f"LAB_DEVICE cannot be used, and no run would begin. {error}") from error
+            raise DeviceError(f"LAB_DEVICE cannot be used, so no run would start. {error}") from error
 
 
 def _check_parent(config: RunConfig, parent: RunRecord) -> None:

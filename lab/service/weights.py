@@ -1,4 +1,4 @@
-"""The saved weights of runs: which there are, and the networks they make."""
+"""The saved weights of runs: finding them, and loading networks with them."""
 
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class SavedWeights:
-    """Finds and loads what runs have saved. Torch is imported by the methods that return a network."""
+    """Finds and loads the saved weights of runs. Torch is imported by the methods that return a network."""
 
     def __init__(self, store: RunStore, artifacts: ArtifactStore, datasets: Datasets) -> None:
         self._store, self._artifacts, self._datasets = store, artifacts, datasets
@@ -29,13 +29,14 @@ class SavedWeights:
     def find(self, run_id: str, *, epoch: int | str = "best") -> SavedFile:
         """Return one epoch's file; "best" is the selected one (`lab.runs.headline`), "latest" the newest.
 
-        Raises `InputError` where the run has no such weights.
+        Raises `InputError` if the run has no such weights.
         """
         run = self._store.runs.get(run_id)
         files = self.list(run_id)
         if not files:
             raise InputError(
-                f"Run {run.name or run.id} ({run.state}) has no saved weights yet: wait for its first epoch, or train it."
+                f"Run {run.name or run.id} ({run.state}) has no saved weights yet: "
+                "wait for its first epoch, or train it."
             )
         if isinstance(epoch, str) and epoch not in ("best", "latest"):
             raise InputError(f"The epoch is {epoch!r}, but it must be a number, best or latest.")
@@ -47,30 +48,30 @@ class SavedWeights:
         found = [file for file in files if file.epoch == epoch]
         if not found:
             have = ", ".join(str(file.epoch) for file in files)
-            raise InputError(f"Epoch {epoch} of run {run.name or run.id} was not saved; there are: {have}.")
+            raise InputError(f"Epoch {epoch} of run {run.name or run.id} was not saved; the saved epochs are: {have}.")
         return found[-1]
 
     def newest_checkpoint(self, run_id: str) -> bytes | None:
-        """Return the newest checkpoint, None if there is none; raises `ArtifactError` for a damaged one."""
+        """Return the newest checkpoint, or None if there is none. Raises `ArtifactError` for a damaged one."""
         files = self._store.files.list(run_id, kind=CHECKPOINT)
         return self._artifacts.read(files[-1]) if files else None
 
     def load(self, run_id: str, *, epoch: int | str = "best") -> LoadedNetwork:
-        """Return the network of a run as it was after an epoch (or "best", "latest"). Raises as `find` and `load_file`."""
+        """Return the network of a run after an epoch (or "best", "latest"). Raises like `find` and `load_file`."""
         file = self.find(run_id, epoch=epoch)
         return self.load_file(self._store.runs.get(run_id), file)
 
     def load_file(self, run: RunRecord, file: SavedFile) -> LoadedNetwork:
-        """Build the run's network and load one file into it; its SHA-256 is checked first. Raises `ArtifactError`."""
+        """Build the run's network and load one file, whose SHA-256 is verified first. Raises `ArtifactError`."""
         from lab.service.networks import build_with_weights
 
         network = build_with_weights(run.config, self._artifacts.read(file))
         return self._loaded(run, network, epoch=file.epoch, step=file.step)
 
     def load_initial(self, run_id: str) -> LoadedNetwork:
-        """Return a run's network as it was before its first step (epoch 0), built again from its seed.
+        """Return a run's network as it was before its first step (epoch 0), rebuilt from its seed.
 
-        A fork's is that of the run it goes on from, whose seed may be another.
+        A fork has the initial network of its origin, whose seed may differ.
         """
         from lab.service.networks import build_untrained
 
@@ -80,23 +81,23 @@ class SavedWeights:
         return self._loaded(run, network, epoch=0, step=0)
 
     def build_initial(self, config: RunConfig) -> "nn.Module":
-        """Build a run's network as its training starts: weights drawn from its seed, or those of `init_from`.
+        """Build a run's network as at the start of training: weights drawn from its seed, or those of `init_from`.
 
-        Seeds every global generator.
+        This seeds every global generator.
         """
         from lab.service.networks import build_seeded
 
         return build_seeded(config, self._initial_weights(config))
 
     def normalization(self, run: RunRecord) -> tuple[float, float]:
-        """Return (mean, std) the run's network was trained with, from its own record where it says so."""
+        """Return the (mean, std) that the run's network was trained with, from the run's record if it has them."""
         recorded = run.environment.normalization
         if recorded:
             return float(recorded[0]), float(recorded[1])
         return normalization_constants(self._datasets.load(run.config.dataset), run.config.normalization)
 
     def _first_seed(self, config: RunConfig) -> int:
-        """Return the seed that a run's first weights were drawn from; a deleted origin leaves the run's own."""
+        """Return the seed that a run's initial weights were drawn from; its own if its origin cannot be read."""
         while config.fork_of:
             try:
                 config = self._store.runs.get(config.fork_of, deleted=True).config
@@ -105,7 +106,7 @@ class SavedWeights:
         return config.seed
 
     def _initial_weights(self, config: RunConfig) -> bytes | None:
-        """Return the weights that a run begins with, None where it draws them from its seed."""
+        """Return the weights that a run starts from, or None if it draws them from its seed."""
         return self._artifacts.read(self.find(config.init_from)) if config.init_from else None
 
     def _loaded(self, run: RunRecord, network: "nn.Module", *, epoch: int, step: int) -> LoadedNetwork:

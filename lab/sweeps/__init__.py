@@ -1,6 +1,6 @@
-"""Sweeps: what is searched, by which method, which trial is paused and which goes on. Pure: no store, no torch, no clock.
+"""Sweeps: search space, search method, and which trials are paused or promoted. Pure: no store, no torch, no clock.
 
-A sweep's trials are ordinary runs. `spec` is what was asked for, `space` the settings that vary, `rungs` and `halving`
-decide what is trained next, `suggest` proposes the next settings. `lab.runs.sweeps` stores it, `lab.service.sweeps` joins
-both.
+The trials of a sweep are ordinary runs. `spec` describes the sweep and `space` the settings that vary; `rungs` and
+`halving` decide what is trained next; `suggest` proposes the next settings. `lab.runs.sweeps` stores sweeps, and
+`lab.service.sweeps` combines both.
 """

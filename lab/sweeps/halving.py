@@ -1,8 +1,8 @@
-"""Asynchronous successive halving that pauses and promotes (Li et al. 2020, algorithm 2): pure decisions over all trials.
+"""Asynchronous successive halving with pausing and promotion (Li et al. 2020, algorithm 2): pure decisions.
 
-A trial that is measured at its rung is paused there. Whoever is free promotes one that is among the best 1/factor of its
-rung, the highest rung first, and makes a new trial where there is none. Once no new trial will come, the best of
-every rung goes on whatever the factor, so that at least one trial reaches the end.
+A trial is paused once it is measured at its rung. A free slot promotes a trial among the best 1/factor of its rung,
+starting with the highest rung, and gets a new trial if there is none to promote. Once no new trials will be created,
+the best trial of every rung is promoted regardless of the factor, so that at least one trial reaches its end.
 """
 
 import math
@@ -16,7 +16,7 @@ from lab.sweeps.spec import SweepSpec
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A trial's place (from 1) among all that were measured at a rung, and how many those are."""
+    """A trial's rank (from 1) among all trials measured at a rung, and their number."""
 
     trial: TrialRecord
     place: int
@@ -24,12 +24,12 @@ class Standing:
 
     @property
     def words(self) -> str:
-        """Such as "14th of 16 at that time": more trials may come there later."""
+        """The rank as text, such as "14th of 16 at that time", because more trials may be measured there later."""
         return f"{ordinal(self.place)} of {self.of} at that time"
 
 
 def measured_at(spec: SweepSpec, trial: TrialRecord, rung: int) -> Measured | None:
-    """Return what a trial was measured at a rung; at the last one that is its end, also where it stopped early."""
+    """Return a trial's measurement at a rung; at the last rung that of its end, even if it stopped early."""
     rungs = spec.rungs(trial.params)
     if rung >= len(rungs):
         return None
@@ -39,7 +39,7 @@ def measured_at(spec: SweepSpec, trial: TrialRecord, rung: int) -> Measured | No
 
 
 def standings(spec: SweepSpec, trials: Sequence[TrialRecord], rung: int) -> tuple[Standing, ...]:
-    """Return the trials that were measured at a rung, the best first; equal ones in the order of their numbers."""
+    """Return the trials that were measured at a rung, best first; equal ones in the order of their numbers."""
     there = [
         (objective(spec, measured), trial.number, trial)
         for trial in trials
@@ -50,14 +50,14 @@ def standings(spec: SweepSpec, trials: Sequence[TrialRecord], rung: int) -> tupl
 
 
 def standing_of(spec: SweepSpec, trials: Sequence[TrialRecord], trial: TrialRecord) -> Standing | None:
-    """Return a trial's standing at its own rung, None where it was not measured there."""
+    """Return a trial's standing at its own rung, or None if it was not measured there."""
     return next((one for one in standings(spec, trials, trial.rung) if one.trial.number == trial.number), None)
 
 
 def promotable(spec: SweepSpec, trials: Sequence[TrialRecord], *, closing: bool) -> Standing | None:
-    """Return the paused trial to promote next, None where there is none.
+    """Return the paused trial to promote next, or None if there is none.
 
-    closing: no new trial will come.
+    closing: no new trials will be created.
     """
     if spec.halving is None:
         return None
@@ -72,21 +72,21 @@ def promotable(spec: SweepSpec, trials: Sequence[TrialRecord], *, closing: bool)
 
 
 def _can_go_on(spec: SweepSpec, trial: TrialRecord) -> bool:
-    """Whether a trial is in the running: one that failed, was stopped by hand or diverged takes nobody's place."""
+    """Return whether a trial can be promoted: not if it failed, was stopped by hand or diverged."""
     ended = trial.state in (TrialState.FAILED, TrialState.STOPPED)
     return not ended and objective(spec, trial.values[-1]) < math.inf
 
 
 def pause_words(epoch: int, standing: Standing | None) -> str:
-    """Say that a trial is paused at its rung, such as "paused after epoch 2: 14th of 16 at that time"."""
+    """Return the decision on a trial paused at its rung, such as "paused after epoch 2: 14th of 16 at that time"."""
     return f"paused after epoch {epoch}" + (f": {standing.words}" if standing else "")
 
 
 def promotion_words(epoch: int, until: int, standing: Standing) -> str:
-    """Say that a trial goes on, such as "promoted after epoch 1 to epoch 4: 1st of 4 at that time"."""
+    """Return the decision on a promoted trial, such as "promoted after epoch 1 to epoch 4: 1st of 4 at that time"."""
     return f"promoted after epoch {epoch} to epoch {until}: {standing.words}"
 
 
 def end_words(epoch: int, standing: Standing | None) -> str:
-    """Say that a trial has reached its end."""
+    """Return the decision on a trial that has reached its end."""
     return f"finished after {plural(epoch, 'epoch')}" + (f": {standing.words}" if standing else "")

@@ -1,8 +1,8 @@
-"""How much each setting of a sweep decides the result at one rung: Optuna's PED-ANOVA (Watanabe et al. 2023).
+"""How much each setting of a sweep affects the result at one rung: Optuna's PED-ANOVA (Watanabe et al. 2023).
 
-Trials that were paused early and trials that went on are compared where both were measured, and n is said. (Optuna's own
-figure looks at complete trials only, of which halving leaves few.) A setting that some trials do not have, such as
-momentum with Adam, is weighed by how many have it.
+Paused and promoted trials are compared at a rung where both were measured, and n is reported. (Optuna's own plot uses
+completed trials only, of which halving leaves few.) A setting that some trials do not have, such as momentum with
+Adam, is weighted by the number of trials that have it.
 """
 
 import math
@@ -22,14 +22,14 @@ from lab.sweeps.spec import SweepSpec
 
 
 def importances(spec: SweepSpec, trials: Sequence[TrialRecord], rung: int) -> tuple[Importance, ...]:
-    """Return the settings by importance at a rung, the highest first; none for fewer than `LEAST_TRIALS` sound trials.
+    """Return the settings at a rung, most important first; none if fewer than `LEAST_TRIALS` trials were measured.
 
     Trials that diverged count as worse than all others.
     """
     there = [one.trial for one in standings(spec, trials, rung)]
     if len(there) < LEAST_TRIALS:
         return ()
-    # By rank, which is all that PED-ANOVA looks at, so that a diverged trial needs no number.
+    # By rank, the only thing that PED-ANOVA uses, so that a diverged trial needs no value.
     axes = {parameter.name: _axis(parameter, there) for parameter in spec.space}
     with quiet():
         study = optuna.create_study()
@@ -45,7 +45,7 @@ def _ranked(rank: int, trial: TrialRecord, axes: Mapping[str, BaseDistribution])
 
 
 def _axis(parameter: Parameter, trials: Sequence[TrialRecord]) -> BaseDistribution:
-    """Return Optuna's distribution of a parameter, wide enough for every trial, also of an earlier space."""
+    """Return Optuna's distribution of a parameter, wide enough for every trial, including those of an earlier space."""
     values = [trial.params[parameter.name] for trial in trials if parameter.name in trial.params]
     if parameter.values:
         return CategoricalDistribution(list(dict.fromkeys(map(word, (*parameter.values, *values)))))

@@ -1,8 +1,8 @@
-"""Optuna as a library: a study rebuilt in memory from the sweep's trials, asked once and thrown away.
+"""Optuna as a library: a study is rebuilt in memory from the sweep's trials, asked once and discarded.
 
-Never its storage, which is slow and knows nothing of runs, and never its pruners, which end what this lab pauses. A sampler
-begins anew for every trial from the sweep's seed and the trial's number, so that a killed worker asks again and is
-answered the same.
+Optuna's storage is not used, because it is slow and does not know about runs, and neither are its pruners, which end
+trials that this lab pauses. Every trial gets a new sampler, seeded from the sweep's seed and the trial's number, so
+that a worker that repeats the call after a crash gets the same answer.
 """
 
 import math
@@ -26,11 +26,11 @@ from lab.sweeps.space import Parameter, Space
 from lab.sweeps.spec import Method, SweepSpec
 
 _SEEDS = 2**31 - 1
-_OF_TRIAL = 7_919  # a prime: the seeds of one sweep's trials are apart from those of the next sweep's
+_OF_TRIAL = 7_919  # a prime, which separates the seeds of one sweep's trials from those of the next sweep
 
 
 def ask(spec: SweepSpec, trials: Sequence[TrialRecord], number: int) -> dict[str, Any]:
-    """Return the parameters of the trial with this number, as TPE or GP suggest them after the trials so far."""
+    """Return the parameters of the trial with this number, suggested by TPE or GP after the trials so far."""
     with quiet():
         study = optuna.create_study(sampler=_sampler(spec, number))
         study.add_trials(history(spec, trials))
@@ -39,10 +39,10 @@ def ask(spec: SweepSpec, trials: Sequence[TrialRecord], number: int) -> dict[str
 
 
 def history(spec: SweepSpec, trials: Sequence[TrialRecord]) -> list[FrozenTrial]:
-    """Return what a sampler learns from: every trial inside the space that was measured, or is on its way.
+    """Return the trials for the sampler: all trials inside the space that were measured or are in progress.
 
-    For TPE a trial that has not reached its end counts as pruned at its rung: it ranks behind all that came further, and
-    by its value among those of the same rung. GP needs values of one kind: those of the first rung, of all trials.
+    For TPE, a trial that has not reached its end counts as pruned at its rung: it ranks behind all that trained longer,
+    and by value among those of the same rung. GP needs comparable values: those of the first rung, for all trials.
     """
     found = []
     for trial in trials:
@@ -53,7 +53,7 @@ def history(spec: SweepSpec, trials: Sequence[TrialRecord]) -> list[FrozenTrial]
 
 
 def frozen(spec: SweepSpec, trial: TrialRecord) -> FrozenTrial | None:
-    """Return a trial in Optuna's words, None for one that failed before it was measured."""
+    """Return a trial as Optuna's `FrozenTrial`, or None if it failed before it was measured."""
     values = {one.epoch: objective(spec, one) for one in trial.values}
     state = _state(trial, measured=bool(values))
     if state is TrialState.FAIL and not values:
@@ -72,24 +72,24 @@ def frozen(spec: SweepSpec, trial: TrialRecord) -> FrozenTrial | None:
 
 
 def write_journal(spec: SweepSpec, name: str, trials: Sequence[TrialRecord], path: Path) -> None:
-    """Write a sweep as a study into a journal file. A copy of a trial is left out; so is one that was never measured."""
+    """Write a sweep as a study to a journal file, without copies of trials and trials that failed before measuring."""
     wide = replace(spec, space=_widened(spec.space, trials))
-    told = [frozen(wide, one) for one in trials if one.params and one.state is not records.TrialState.COPY]
+    exported = [frozen(wide, one) for one in trials if one.params and one.state is not records.TrialState.COPY]
     with quiet():
         storage = JournalStorage(JournalFileBackend(str(path)))
         study = optuna.create_study(storage=storage, study_name=name, direction="minimize")
         study.set_user_attr("objective", spec.objective)
-        study.add_trials([_finite(one) for one in told if one is not None])
+        study.add_trials([_finite(one) for one in exported if one is not None])
 
 
 def _finite(trial: FrozenTrial) -> FrozenTrial:
-    """Return a trial without the values that JSON has no word for: those of an epoch at which it had diverged."""
+    """Return a trial without values that JSON cannot represent: those of epochs at which it had diverged."""
     trial.intermediate_values = {at: value for at, value in trial.intermediate_values.items() if math.isfinite(value)}
     return trial
 
 
 def _widened(space: Space, trials: Sequence[TrialRecord]) -> Space:
-    """Return the space with room for every trial: those from before it was narrowed are outside it."""
+    """Return a space that contains every trial, including those from before the space was narrowed."""
     known = {parameter.name: parameter for parameter in space}
     names = dict.fromkeys([*known, *(name for trial in trials for name in trial.params)])
     return Space(tuple(_with_room(known.get(name), name, _seen(trials, name)) for name in names))
@@ -140,7 +140,7 @@ def _state(trial: TrialRecord, *, measured: bool) -> TrialState:
 
 
 def distributions(space: Space, params: Mapping[str, Any]) -> dict[str, BaseDistribution]:
-    """Return Optuna's distributions of those parameters that a trial has."""
+    """Return Optuna's distributions of the parameters that a trial has."""
     return {parameter.name: _distribution(parameter) for parameter in space if parameter.name in params}
 
 
@@ -173,7 +173,7 @@ def _plain(space: Space, params: Mapping[str, Any]) -> Iterator[tuple[str, Any]]
 
 
 def word(value: Any) -> Any:
-    """Return a choice as Optuna stores it: options of a network, which are a mapping, as text."""
+    """Return a choice in Optuna's form: network options, which are a mapping, become text."""
     return str(value) if isinstance(value, dict) else value
 
 
@@ -186,7 +186,7 @@ def _sampler(spec: SweepSpec, number: int) -> BaseSampler:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep Optuna's log lines and its warnings that an argument is experimental to itself."""
+    """Suppress Optuna's log output and its warnings about experimental arguments."""
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:

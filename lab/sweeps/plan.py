@@ -1,6 +1,6 @@
-"""What a sweep does next, from its trials alone: settle what has ended, promote, make a new trial, or end.
+"""The next step of a sweep, from its trials alone: settle ended trials, promote, create a trial, or end the sweep.
 
-Pure and repeatable: two processes that see the same trials decide the same, and the store lets one of them write it.
+Pure and deterministic: two processes that see the same trials decide the same, and the store lets one of them write it.
 """
 
 from collections.abc import Sequence
@@ -13,27 +13,27 @@ from lab.sweeps.spec import SweepSpec
 from lab.sweeps.suggest import is_exhausted
 
 SLOTS = 1  # trials of one sweep that are queued or in training at a time
-MAX_RETRIES = 5  # a worker that ends so often in a row without having trained a trial further will not do better again
+MAX_RETRIES = 5  # consecutive worker exits without progress, after which a trial fails
 ANSWERED = "answered by a run that was there"
-MAX_FAILURES = 5  # so many failed trials in a row have one cause, which more trials do not remove
+MAX_FAILURES = 5  # consecutive failed trials, which suggest a common cause
 
 
 @dataclass(frozen=True, slots=True)
 class FoundTrial:
-    """A trial as it is now. before: its state when its decision was written. reason: its run's own words."""
+    """The current state of a trial. before: its state when its decision was recorded. reason: its run's reason."""
 
     trial: TrialRecord
     before: TrialState
     reason: str = ""
-    changed: bool = False  # whether something was measured that is not written yet
+    changed: bool = False  # whether it has measurements that are not stored yet
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be written. settled: trials with new values or decisions; resumed: those of them that go on.
+    """What to write. settled: trials with new values or decisions. resumed: those of them to resume.
 
-    new: the number of the trial to make, None for none. paused: why the sweep must wait for a person. finished: why it
-    has ended. Both are "" where it goes on.
+    new: the number of the trial to create, None for none. paused: why the sweep must wait for the user. finished: why
+    it has ended. Both are "" if it continues.
     """
 
     settled: tuple[TrialRecord, ...] = ()
@@ -44,12 +44,12 @@ class Plan:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing is to be written."""
+        """Whether there is nothing to write."""
         return self == Plan()
 
 
 def settle(spec: SweepSpec, found: Sequence[FoundTrial]) -> tuple[TrialRecord, ...]:
-    """Return all trials, those that have ended since with the decision that says where they stand now."""
+    """Return all trials; those whose state changed since their last decision get a new one."""
     trials = [one.trial for one in found]
     return tuple(_settled(spec, trials, one) for one in found)
 
@@ -86,7 +86,7 @@ def _words(spec: SweepSpec, trials: Sequence[TrialRecord], one: FoundTrial) -> s
 
 
 def decide(spec: SweepSpec, found: Sequence[FoundTrial], *, slots: int = SLOTS) -> Plan:
-    """Return what a running sweep does next."""
+    """Return the next step of a running sweep."""
     trials = list(settle(spec, found))
     resumed: list[TrialRecord] = []
     spent_s = sum(trial.seconds for trial in trials)
@@ -133,7 +133,7 @@ def _written(
 
 
 def changed_trials(found: Sequence[FoundTrial], after: Sequence[TrialRecord]) -> tuple[TrialRecord, ...]:
-    """Return the trials whose decision, state or values are not written yet. after: as they are to be."""
+    """Return the trials whose decision, state or values are not stored yet. after: the trials to be stored."""
     pairs = zip(found, after, strict=True)
     return tuple(
         trial
@@ -143,7 +143,7 @@ def changed_trials(found: Sequence[FoundTrial], after: Sequence[TrialRecord]) ->
 
 
 def _retried(spec: SweepSpec, trial: TrialRecord) -> TrialRecord:
-    """Return an interrupted trial as it goes on, or as failed where going on leads nowhere."""
+    """Return an interrupted trial as queued again, or as failed after too many retries without progress."""
     retries = 1 if trial.seconds > trial.retried_s else trial.retries + 1
     if retries > MAX_RETRIES:
         words = f"failed: its worker ended {MAX_RETRIES} times without having trained it further"
@@ -159,14 +159,14 @@ def _retried(spec: SweepSpec, trial: TrialRecord) -> TrialRecord:
 
 
 def _failures_in_a_row(found: Sequence[FoundTrial], trials: Sequence[TrialRecord]) -> str:
-    """Return why a sweep waits whose newest trials all failed, the last of them just now; "" where they did not."""
+    """Return why a sweep must pause: its newest trials all failed, the last one only now; else ""."""
     made = [one for one in found if one.trial.source is not Source.ADOPTED]
-    seen = not made or made[-1].before is TrialState.FAILED  # by the person who has resumed the sweep since
+    seen = not made or made[-1].before is TrialState.FAILED  # by the user, who has resumed the sweep since
     return "" if seen else failure_words(trials)
 
 
 def failure_words(trials: Sequence[TrialRecord]) -> str:
-    """Say that the newest trials all failed, "" where they did not."""
+    """Return the reason if the newest trials all failed, else ""."""
     last = [trial for trial in trials if trial.source is not Source.ADOPTED][-MAX_FAILURES:]
     if len(last) < MAX_FAILURES or any(trial.state is not TrialState.FAILED for trial in last):
         return ""
@@ -178,7 +178,7 @@ def _budget_words(spec: SweepSpec, spent_s: float) -> str:
 
 
 def best_trial(spec: SweepSpec, trials: Sequence[TrialRecord]) -> TrialRecord | None:
-    """Return the best of the trials that came furthest: of those at their end, else of those at the highest rung."""
+    """Return the best of the trials that trained longest: of those at their end, else of those at the highest rung."""
     most = max((len(spec.rungs(trial.params)) for trial in trials), default=0)
     for rung in reversed(range(most)):
         there = standings(spec, trials, rung)

@@ -1,6 +1,7 @@
-"""The studies of the reports as sweeps: each is a SPEC, made from the preset of the run that it varies.
+"""The studies of the reports as sweeps: each is a SPEC based on the preset of the run that it varies.
 
-The reports compared on the test set. A sweep chooses by validation, so a tenth of the training images is held out.
+The reports compared on the test set. A sweep compares on the validation set, so a tenth of the training images is held
+out.
 """
 
 from collections.abc import Mapping
@@ -24,7 +25,7 @@ class SweepPreset:
     space: Mapping[str, Any]
 
     def spec(self, **changes: Any) -> dict[str, Any]:
-        """Return its SPEC for `lab.sweeps.spec.read_spec`, with some keys changed if asked."""
+        """Return its SPEC for `lab.sweeps.spec.read_spec`, with optional changes of its keys."""
         base = {**get_preset(self.run_preset).changes, "val_fraction": _HELD_OUT}
         whole = {"name": self.title, "base": base, "space": dict(self.space), "method": "grid"}
         return {**whole, **changes}

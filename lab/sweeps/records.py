@@ -1,4 +1,4 @@
-"""Sweeps and their trials as the store hands them out: frozen records. What a trial does now is read off its run."""
+"""Stored sweeps and trials as frozen records. The current state of a trial is derived from its run."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,11 +8,11 @@ from typing import Any
 
 from lab.sweeps.spec import SweepSpec
 
-LEAST_TRIALS = 8  # below which importances are chance
+LEAST_TRIALS = 8  # with fewer trials, importances are noise
 
 
 class SweepState(StrEnum):
-    """Life of a sweep. Paused and stopped ones go on when asked to; a finished one when it is extended."""
+    """Life cycle of a sweep. A paused or stopped one can be resumed; a finished one resumes when it is extended."""
 
     RUNNING = "running"
     PAUSED = "paused"
@@ -21,41 +21,41 @@ class SweepState(StrEnum):
 
 
 class TrialState(StrEnum):
-    """What a trial does now, made from the state of its run and from what was measured."""
+    """The current state of a trial, derived from the state of its run and from its measurements."""
 
     QUEUED = "queued"
     RUNNING = "running"
-    PAUSED = "paused"  # at its rung: measured, and promoted when it is among the best there
-    HELD = "held"  # paused on its way to a rung, by hand or with its sweep
+    PAUSED = "paused"  # at its rung: measured, and promoted if it is among the best there
+    HELD = "held"  # paused before its rung, by hand or with its sweep
     STOPPED = "stopped"  # by hand
-    INTERRUPTED = "interrupted"  # its worker ended; the sweep queues it again
+    INTERRUPTED = "interrupted"  # its worker exited; the sweep queues it again
     FINISHED = "finished"
     FAILED = "failed"
     COPY = "copy"  # the same settings as an earlier trial, and therefore the same run
 
     @property
     def live(self) -> bool:
-        """Whether a worker has it or will take it."""
+        """Whether a worker trains it or will claim it."""
         return self in (TrialState.QUEUED, TrialState.RUNNING)
 
 
-# States of a trial whose run has ended on its way and may go on.
+# States of a trial whose run ended before its rung and can be resumed.
 RESTING = (TrialState.HELD, TrialState.STOPPED, TrialState.INTERRUPTED)
 
 
 class Source(StrEnum):
-    """Where a trial comes from."""
+    """The origin of a trial."""
 
     SUGGESTED = "suggested"
-    CACHED = "cached"  # suggested, and answered by a run that was there: costs nothing
-    ADOPTED = "adopted"  # a run from before, taken as history: costs nothing
+    CACHED = "cached"  # suggested, and answered by an existing run at no cost
+    ADOPTED = "adopted"  # an old run, adopted as history at no cost
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What the validation set gave after an epoch; NaN where the run diverged.
+    """The validation results after an epoch; NaN if the run diverged.
 
-    spent_s: seconds of computing that the sweep had spent when it took this down, NaN where that is not known.
+    spent_s: seconds of computing that the sweep had spent when this was recorded, NaN if unknown.
     """
 
     epoch: int
@@ -66,13 +66,13 @@ class Measured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialRecord:
-    """One trial. number: from 1. run: its run's id, "" where none could be made.
+    """One trial. number: from 1. run: its run's id, "" if none could be created.
 
-    params: the settings that the space varies. rung: the index of the rung that it is at, or on its way to. values: what
-    was measured at each rung so far, and at its end. decision: in one sentence, why it is where it is. seconds and epochs:
-    of computing that the sweep paid for. retries: how often in a row its worker ended without having trained it further,
-    and retried_s the run's seconds then. free_s and free_epochs: what its run had when it was adopted. problem: why
-    nothing else of it is shown.
+    params: the settings that the space varies. rung: the index of the rung that it is at or trains to. values: its
+    measurements at each rung so far and at its end. decision: the reason for its state, in one sentence. seconds,
+    epochs: the computing charged to the sweep. retries: how often in a row its worker exited without progress;
+    retried_s: the run's seconds at the last retry. free_s, free_epochs: what its run had when it was adopted. problem:
+    why nothing else of it may be shown.
     """
 
     number: int
@@ -92,21 +92,21 @@ class TrialRecord:
     problem: str = ""
 
     def at(self, epoch: int) -> Measured | None:
-        """Return what was measured after an epoch, None where nothing was."""
+        """Return the measurement after an epoch, or None if there is none."""
         return next((value for value in self.values if value.epoch == epoch), None)
 
     @property
     def last(self) -> Measured | None:
-        """What was measured last."""
+        """The measurement of the latest epoch, None if there is none."""
         return max(self.values, key=lambda value: value.epoch, default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepRecord:
-    """One sweep. revision: grows with every change, which compares it first. earlier: its specs before each extension.
+    """One sweep. revision: incremented and compared by every change. earlier: its spec before each extension.
 
-    owner and priority: of its trials' runs in the queue. problem: why nothing else of it is shown: damaged, or of a newer
-    release.
+    owner, priority: those of its trials' runs in the queue. problem: why nothing else of it may be shown: it is
+    damaged, or of a newer release.
     """
 
     id: str
@@ -125,7 +125,7 @@ class SweepRecord:
 
     @property
     def asked(self) -> SweepSpec:
-        """The spec of a sweep without a problem; `ValueError` for another."""
+        """The spec. Raises `ValueError` if the sweep cannot be read."""
         if self.spec is None:
             raise ValueError(self.problem)
         return self.spec
@@ -133,7 +133,7 @@ class SweepRecord:
 
 @dataclass(frozen=True, slots=True)
 class Importance:
-    """share: of all settings' importance, in [0, 1]. n: trials from which it was computed (`lab.sweeps.importance`)."""
+    """share: fraction of all settings' importance, in [0, 1]. n: number of trials used (`lab.sweeps.importance`)."""
 
     name: str
     share: float
@@ -142,7 +142,7 @@ class Importance:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many trials are in which state; together they are all but the copies. cached: of all, answered without training."""
+    """The number of trials by state, without copies. cached: those of all trials that needed no training."""
 
     finished: int
     paused: int
@@ -166,6 +166,6 @@ class Counts:
 
 
 def objective(spec: SweepSpec, measured: Measured) -> float:
-    """Return what trials are compared by, the smaller the better; infinite where the run diverged."""
+    """Return the value by which trials are compared, lower is better; infinite if the run diverged."""
     value = 1.0 - measured.val_accuracy if spec.by_accuracy else measured.val_loss
     return value if math.isfinite(value) and math.isfinite(measured.val_loss) else math.inf

@@ -1,7 +1,7 @@
-"""Rungs: the epochs after which a trial is measured against the others and paused. Cuts of one schedule.
+"""Rungs: the epochs after which a trial is compared with the others and paused, all on a single schedule.
 
-The number of epochs is fixed first, so that a schedule which looks ahead is the same for a trial that stops early and one
-that goes on (Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning", section 3).
+The number of epochs is fixed beforehand, so that a schedule that depends on it is the same for a trial that stops early
+and one that continues (Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning", section 3).
 """
 
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ MOST_FACTOR = 100
 
 @dataclass(frozen=True, slots=True)
 class Halving:
-    """Of the trials at a rung one in `factor` goes on to the next; the first rung is after `first_epochs` epochs."""
+    """One in `factor` of the trials at a rung continues to the next; the first rung is after `first_epochs` epochs."""
 
     factor: int = 4
     first_epochs: int = 1
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as SPEC has it."""
+        """Return it in the form of a SPEC."""
         return {"factor": self.factor, "first_epochs": self.first_epochs}
 
     def rungs(self, epochs: int) -> tuple[int, ...]:
@@ -29,7 +29,7 @@ class Halving:
         return _rungs(self.factor, self.first_epochs, epochs)
 
 
-@lru_cache(maxsize=256)  # every trial of a sweep is asked several times for a decision
+@lru_cache(maxsize=256)  # called several times for every trial in each decision
 def _rungs(factor: int, first_epochs: int, epochs: int) -> tuple[int, ...]:
     found, epoch = [], first_epochs
     while epoch < epochs:
@@ -39,7 +39,7 @@ def _rungs(factor: int, first_epochs: int, epochs: int) -> tuple[int, ...]:
 
 
 def check_halving(factor: object, first_epochs: object, *, epochs: int) -> Halving:
-    """Return the halving of runs of so many epochs. Raises `ConfigError`."""
+    """Return the halving of runs with this number of epochs. Raises `ConfigError`."""
     if type(factor) is not int or not 2 <= factor <= MOST_FACTOR:
         raise ConfigError(
             f"halving.factor is {factor!r}, but it must be a whole number from 2 to {MOST_FACTOR}: 4 is usual.",

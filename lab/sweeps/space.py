@@ -1,7 +1,7 @@
-"""The settings that a sweep varies: lists of values or ranges of the form's own fields, some only under conditions.
+"""The settings that a sweep varies: lists of values or ranges for the form's fields, some of them under conditions.
 
-A parameter that has no effect beside the others (`FieldSpec.relevant`, such as momentum with Adam) or whose condition is
-not met is left out of a trial, so that equal trials have equal parameters.
+A parameter that has no effect with the other settings (`FieldSpec.relevant`, such as momentum with Adam), or whose
+condition is not met, is left out of a trial, so that equal trials have equal parameters.
 """
 
 import itertools
@@ -15,13 +15,13 @@ from lab.config import FIELDS, FieldSpec, RunConfig
 from lab.config.fields import shown
 from lab.errors import ConfigError, near_miss
 
-MOST_GRID = 100_000  # settings of a grid
+MOST_GRID = 100_000  # combinations in a grid
 _KEYS = ("values", "low", "high", "log", "step", "when")
-_DIGITS = 4  # significant ones of a value drawn from a range
-_EXACT_DIGITS = 14  # of one on a step: 0.1 + 2 * 0.1 is 0.3
-_ON_STEP = 1e-8  # of a step, as Optuna has it
-_COMPARED_ON = "decides on which images trials are compared"
-_FORKS = "decides which run the trials go on from"
+_DIGITS = 4  # significant digits of a value drawn from a range
+_EXACT_DIGITS = 14  # of a value on a step, so that 0.1 + 2 * 0.1 is 0.3
+_ON_STEP = 1e-8  # relative to a step, as in Optuna
+_COMPARED_ON = "determines the images on which trials are compared"
+_FORKS = "determines which run the trials continue"
 _NOT_VARIED = {
     "dataset": _COMPARED_ON,
     "train_limit": _COMPARED_ON,
@@ -31,17 +31,17 @@ _NOT_VARIED = {
     "fork_of": _FORKS,
     "fork_epoch": _FORKS,
 }
-# They change what the loss is, so that trials are compared by accuracy instead.
+# These change the definition of the loss, so trials are compared by accuracy instead.
 _CHANGE_LOSS = frozenset({"loss", "output", "label_smoothing"})
 SWEEPABLE = {name: spec for name, spec in FIELDS.items() if spec.result and name not in _NOT_VARIED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameter:
-    """One setting that varies: over `values`, or from `low` to `high` (both inclusive; log: evenly in the logarithm).
+    """One setting that varies: over `values`, or from `low` to `high` (both inclusive; log: uniform in the logarithm).
 
-    step: distance of the values of a range, None for any value (of whole numbers: 1). when: settings of which each must
-    have one of the given values, else the parameter is left out.
+    step: distance between the values of a range, None for any value (1 for integers). when: settings that must each
+    have one of the given values, or else the parameter is left out.
     """
 
     name: str
@@ -54,23 +54,23 @@ class Parameter:
 
     @property
     def spec(self) -> FieldSpec:
-        """The field of the form that varies."""
+        """The field that varies."""
         return FIELDS[self.name]
 
     @property
     def whole(self) -> bool:
-        """Whether its values are whole numbers."""
+        """Whether its values are integers."""
         return self.spec.kind is int
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """The ends of its range. Raises `ValueError` for one of single values."""
+        """The ends of its range. Raises `ValueError` for a list of values."""
         if self.low is None or self.high is None:
             raise ValueError(f"{self.name} has values and no range")
         return self.low, self.high
 
     def contains(self, value: Any) -> bool:
-        """Whether a value is inside the space."""
+        """Return whether a value is inside the space."""
         if self.values:
             return value in self.values
         low, high = self.bounds
@@ -80,7 +80,7 @@ class Parameter:
         return abs(steps - round(steps)) < _ON_STEP
 
     def at(self, share: float) -> Any:
-        """Return the value at a share of the way through the space; share in [0, 1)."""
+        """Return the value at a fraction of the way through the space; share: in [0, 1)."""
         if self.values:
             return self.values[int(share * len(self.values))]
         count = None if self.log else self._count()
@@ -89,12 +89,12 @@ class Parameter:
             return self.rounded(low + int(share * count) * (self.step or 1))
         if not self.log:
             return self.rounded(low + share * (high - low))
-        if self.whole:  # each whole number has as much room as its logarithm
+        if self.whole:  # half a unit on both sides, so that the end values are drawn like the others
             low, high = low - 0.5, high + 0.5
         return self.rounded(math.exp(math.log(low) + share * (math.log(high) - math.log(low))))
 
     def rounded(self, value: float) -> Any:
-        """Return a number of the range as it is stored: whole, or with few digits, and never outside."""
+        """Return a number as it is stored: an integer or rounded to few digits, and inside the range."""
         low, high = self.bounds
         digits = _EXACT_DIGITS if self.step else _DIGITS
         near = round(value) if self.whole else float(f"{value:.{digits}g}")
@@ -108,25 +108,26 @@ class Parameter:
         count = self._count()
         if count is None:
             raise ConfigError(
-                f"{self.name} is a range without a step, so a grid has no end: give its values, or a step.",
+                f"{self.name} is a range without a step, so its grid would be infinite: give its values, or a step.",
                 field=self.name,
             )
         if count > MOST_GRID:
             raise ConfigError(
-                f"{self.name} has {count:,} values, but a grid takes at most {MOST_GRID:,}: give fewer, or a wider step.",
+                f"{self.name} has {count:,} values, but a grid takes at most {MOST_GRID:,}: "
+                "give fewer, or a wider step.",
                 field=self.name,
             )
         low, _ = self.bounds
         return tuple(self.rounded(low + k * (self.step or 1)) for k in range(count))
 
     def _count(self) -> int | None:
-        """Return how many values a range has, None for one without a step."""
+        """Return how many values a range has, or None if it has no step."""
         low, high = self.bounds
         step = self.step or (1 if self.whole else None)
         return None if step is None else 1 + math.floor((high - low) / step + 1e-9)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what `read_parameter` reads."""
+        """Return a dict that `read_parameter` accepts."""
         found: dict[str, Any] = {"values": list(self.values)} if self.values else {"low": self.low, "high": self.high}
         if self.log:
             found["log"] = True
@@ -139,7 +140,7 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """All parameters of a sweep, those without a condition first, else in the order of the form."""
+    """All parameters of a sweep, in the order of the form; those without a condition come first."""
 
     parameters: tuple[Parameter, ...]
 
@@ -151,16 +152,16 @@ class Space:
 
     @property
     def changes_loss(self) -> bool:
-        """Whether trials minimise different losses, which cannot be compared with each other."""
+        """Whether trials minimise different losses, which are not comparable."""
         return any(parameter.name in _CHANGE_LOSS for parameter in self.parameters)
 
     def contains(self, params: Mapping[str, Any]) -> bool:
-        """Whether a trial's parameters are all inside the space."""
+        """Return whether a trial's parameters are all inside the space."""
         known = {parameter.name: parameter for parameter in self.parameters}
         return all(name in known and known[name].contains(value) for name, value in params.items())
 
     def choose(self, base: RunConfig, pick: Callable[[Parameter], Any]) -> dict[str, Any]:
-        """Return one trial's parameters: `pick` chooses the value of each that has an effect beside those before it."""
+        """Return one trial's parameters; `pick` chooses the value of each that has an effect given those before it."""
         params: dict[str, Any] = {}
         config = base
         for parameter in self.parameters:
@@ -168,7 +169,7 @@ class Space:
                 continue
             params[parameter.name] = parameter.spec.check(pick(parameter))
             config = base.replace(**params)
-        # A later one may have taken the effect of an earlier one.
+        # A later parameter may make an earlier one ineffective.
         return {name: value for name, value in params.items() if FIELDS[name].relevant(config)}
 
     def of_config(self, config: RunConfig) -> dict[str, Any]:
@@ -176,7 +177,7 @@ class Space:
         return {p.name: getattr(config, p.name) for p in self.parameters if is_active(p, config)}
 
     def grid(self, base: RunConfig) -> tuple[dict[str, Any], ...]:
-        """Return every combination once, the last parameter running fastest. Raises `ConfigError` where there is no end."""
+        """Return every combination once, the last parameter varying fastest. Raises `ConfigError` if it is infinite."""
         axes = [parameter.grid() for parameter in self.parameters]
         size = math.prod(map(len, axes))
         if size > MOST_GRID:
@@ -191,26 +192,27 @@ class Space:
         return tuple(found.values())
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what `read_space` reads."""
+        """Return a dict that `read_space` accepts."""
         return {parameter.name: parameter.as_dict() for parameter in self.parameters}
 
 
 def is_active(parameter: Parameter, config: RunConfig) -> bool:
-    """Whether a parameter has an effect beside a configuration's other settings."""
+    """Return whether a parameter has an effect with a configuration's other settings."""
     met = all(getattr(config, name) in values for name, values in parameter.when.items())
     return met and parameter.spec.relevant(config)
 
 
 def params_key(params: Mapping[str, Any]) -> str:
-    """Return what is equal for equal parameters."""
+    """Return a key that is equal for equal parameters."""
     return json.dumps(dict(params), sort_keys=True)
 
 
 def read_space(values: object) -> Space:
-    """Check a space as SPEC has it. Raises `ConfigError`: field, value, rule, way out."""
+    """Read and check the space of a SPEC. Raises `ConfigError`: field, value, rule, way out."""
     if not isinstance(values, Mapping) or not values:
         raise ConfigError(
-            'The space is empty: name at least one setting to vary, such as {"lr": {"low": 0.0001, "high": 0.1, "log": true}}.',
+            "The space is empty: name at least one setting to vary, such as "
+            '{"lr": {"low": 0.0001, "high": 0.1, "log": true}}.',
             field="space",
         )
     parameters = [read_parameter(str(name), given) for name, given in values.items()]
@@ -221,7 +223,7 @@ def read_space(values: object) -> Space:
 
 
 def read_parameter(name: str, given: object) -> Parameter:
-    """Check one parameter of a space. Raises `ConfigError`."""
+    """Read and check one parameter of a space. Raises `ConfigError`."""
     if name in FIELDS and name not in SWEEPABLE:
         why = _NOT_VARIED.get(name, "does not change the result of a run")
         raise ConfigError(f"{name} {why}, so a sweep cannot vary it: set it in base.", field=name)
@@ -259,7 +261,7 @@ def _read_range(name: str, given: Mapping[str, Any], when: Mapping[str, tuple[An
     if missing:
         raise ConfigError(f"{name} has no {missing[0]}: give its values, or low and high.", field=name)
     if spec.kind not in (int, float):
-        raise ConfigError(f"{name} has a range, but it is no number: give its values.", field=name)
+        raise ConfigError(f"{name} has a range, but it is not a number: give its values.", field=name)
     low, high = spec.check(given["low"]), spec.check(given["high"])
     log, step = given.get("log", False), given.get("step")
     if not isinstance(log, bool):
@@ -297,7 +299,8 @@ def _read_when(name: str, when: object) -> dict[str, tuple[Any, ...]]:
     for key, values in when.items():
         if key not in choices or key == name:
             raise ConfigError(
-                f"{name} depends on {str(key)[:40]!r}, but it can depend only on a choice. {near_miss(str(key), choices)}",
+                f"{name} depends on {str(key)[:40]!r}, but it can depend only on a choice. "
+                f"{near_miss(str(key), choices)}",
                 field=name,
             )
         listed = [values] if isinstance(values, str) else values

@@ -1,4 +1,4 @@
-"""What a sweep was asked for: a frozen record, made from SPEC (strict) or from the store (lenient), and written as both."""
+"""The specification of a sweep: a frozen record, read from a SPEC (strict) or the store (lenient), and written back."""
 
 import math
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from lab.sweeps.space import Space, read_space
 SCHEMA = 1  # of a stored spec; a newer one is refused
 MOST_TRIALS = 100_000
 _ON_LIMIT = 16  # characters of an executor's id
-NAME_LIMIT = 120  # a trial's run is called after it
+NAME_LIMIT = 120  # the names of the trials' runs contain it
 _KEYS = ("name", "base", "space", "method", "trials", "minutes", "halving", "seed", "on")
 
 
@@ -38,11 +38,11 @@ METHOD_TITLES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepSpec:
-    """A sweep as it was asked for.
+    """A sweep as it was requested.
 
-    base: the settings that all trials share. trials: how many are made, None for no limit (a grid: all). minutes: of
-    computing, summed over the trials. halving: None to train every trial to its end. on: the engine that trains them, such
-    as "slurm"; "" for the slots of hosts.
+    base: the settings that all trials share. trials: how many to create, None for no limit (a grid: all). minutes: of
+    computing, summed over the trials. halving: None to train every trial to its end. on: the engine that trains the
+    trials, such as "slurm"; "" for the slots of hosts.
     """
 
     name: str
@@ -56,27 +56,27 @@ class SweepSpec:
     on: str = ""
 
     def config(self, params: Mapping[str, Any]) -> RunConfig:
-        """Return a trial's settings. Raises `ConfigError` for parameters that do not go together."""
+        """Return a trial's settings. Raises `ConfigError` for parameters that are incompatible."""
         return self.base.replace(**params)
 
     def rungs(self, params: Mapping[str, Any]) -> tuple[int, ...]:
-        """Return the epochs after which a trial is measured; the last is its end."""
+        """Return the epochs after which a trial is measured; the last one is its end."""
         epochs = int(params.get("epochs", self.base.epochs))
         return self.halving.rungs(epochs) if self.halving else (epochs,)
 
     def pause_epoch(self, params: Mapping[str, Any], rung: int) -> int | None:
-        """Return the epoch after which a trial that goes to this rung is paused, None where it trains to its end."""
+        """Return the epoch after which a trial that trains to this rung is paused, or None if it trains to its end."""
         rungs = self.rungs(params)
         return rungs[rung] if rung < len(rungs) - 1 else None
 
     @property
     def seconds(self) -> float:
-        """The budget in seconds of computing."""
+        """The budget of computing, in seconds."""
         return math.inf if self.minutes is None else 60.0 * self.minutes
 
     @property
     def by_accuracy(self) -> bool:
-        """Whether trials are compared by their validation accuracy: where they do not minimise the same loss."""
+        """Whether trials are compared by validation accuracy, because they do not minimise the same loss."""
         return self.space.changes_loss
 
     @property
@@ -85,7 +85,7 @@ class SweepSpec:
         return VAL_ACCURACY.id if self.by_accuracy else VAL_LOSS.id
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON values with a schema number; `from_dict` reads it back."""
+        """Return it as JSON values with a schema number, for `from_dict`."""
         return {
             "schema": SCHEMA,
             "name": self.name,
@@ -101,7 +101,7 @@ class SweepSpec:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "SweepSpec":
-        """Read a stored spec; keys of which this release knows nothing are passed over. Raises `ConfigError`."""
+        """Read a stored spec; unknown keys are ignored. Raises `ConfigError`."""
         schema = values.get("schema")
         if type(schema) is not int or not 1 <= schema <= SCHEMA:
             raise ConfigError(
@@ -130,12 +130,12 @@ class SweepSpec:
 
 
 def read_spec(values: object) -> SweepSpec:
-    """Check a SPEC. Raises `ConfigError`: field, value, rule, way out."""
+    """Read and check a SPEC. Raises `ConfigError`: field, value, rule, way out."""
     if not isinstance(values, Mapping):
         raise ConfigError(f"The sweep is {str(values)[:60]!r}, but it must be a JSON object with base and space.")
     for key in values:
         if key not in _KEYS:
-            raise ConfigError(f"A sweep has no {str(key)[:60]!r}. {near_miss(str(key), _KEYS)}", field=str(key))
+            raise ConfigError(f"A sweep has no key {str(key)[:60]!r}. {near_miss(str(key), _KEYS)}", field=str(key))
     base = _read_base(values.get("base", {}))
     space = read_space(values.get("space"))
     method = _read_method(values.get("method", Method.TPE.value))
@@ -145,7 +145,7 @@ def read_spec(values: object) -> SweepSpec:
     if method is Method.GRID:
         space.grid(base)
     elif trials is None and minutes is None:
-        raise ConfigError("The sweep has no end: give trials, minutes, or both.", field="trials")
+        raise ConfigError("The sweep would never end: give trials, minutes, or both.", field="trials")
     return SweepSpec(
         name=_read_name(values.get("name", "")),
         base=base,
@@ -182,8 +182,8 @@ def _read_base(values: object) -> RunConfig:
     base = RunConfig.from_dict(values)
     if base.held_out == 0:
         raise ConfigError(
-            "val_fraction is 0 in base, but a sweep chooses by the validation set, never by the test set: set it above 0, "
-            "such as 0.1.",
+            "val_fraction is 0 in base, but a sweep chooses by the validation set, never by the test set: "
+            "set it above 0, such as 0.1.",
             field="val_fraction",
         )
     return base
@@ -194,7 +194,8 @@ def _read_method(value: object) -> Method:
         return Method(value)  # type: ignore[arg-type]
     except ValueError:
         raise ConfigError(
-            f"method is {str(value)[:60]!r}, which is none. {near_miss(str(value), list(Method))}", field="method"
+            f"method is {str(value)[:60]!r}, which is not a method. {near_miss(str(value), list(Method))}",
+            field="method",
         ) from None
 
 
@@ -209,7 +210,7 @@ def _read_halving(value: object, base: RunConfig, space: Space) -> Halving | Non
         )
     for key in value:
         if key not in keys:
-            raise ConfigError(f"halving has no {str(key)[:40]!r}. {near_miss(str(key), keys)}", field="halving")
+            raise ConfigError(f"halving has no key {str(key)[:40]!r}. {near_miss(str(key), keys)}", field="halving")
     if "epochs" in space:
         raise ConfigError(
             "epochs is in the space, but halving cuts one length into rungs: set epochs in base, or halving to null.",

@@ -1,7 +1,7 @@
-"""The next trial's settings, from the sweep's seed and its history alone: asked twice, the answer is the same.
+"""The next trial's settings, from the sweep's seed and its trials alone, so that repeated calls return the same.
 
-Grids are enumerated and random values drawn here; TPE and GP come from Optuna (`lab.sweeps.optuna_study`), which is
-imported only when one of them is asked.
+Grids are enumerated and random values are drawn here. TPE and GP come from Optuna (`lab.sweeps.optuna_study`), which is
+only imported if one of them is used.
 """
 
 import json
@@ -18,12 +18,12 @@ from lab.sweeps.spec import Method, SweepSpec
 
 
 def count_made(trials: Sequence[TrialRecord]) -> int:
-    """Return how many trials count as made: all but those that were adopted."""
+    """Return the number of trials that the sweep created: all but the adopted ones."""
     return sum(trial.source is not Source.ADOPTED for trial in trials)
 
 
 def planned(spec: SweepSpec) -> int | None:
-    """Return how many trials a sweep will make, None where only its minutes end it."""
+    """Return how many trials a sweep will create, or None if only its minutes end it."""
     if spec.method is not Method.GRID:
         return spec.trials
     size = len(spec.space.grid(spec.base))
@@ -31,14 +31,14 @@ def planned(spec: SweepSpec) -> int | None:
 
 
 def is_exhausted(spec: SweepSpec, trials: Sequence[TrialRecord]) -> bool:
-    """Whether no new trial will come: the number that was asked for is made, or the whole grid is."""
+    """Return whether no new trials will be created: the requested number, or the whole grid, is complete."""
     if spec.trials is not None and count_made(trials) >= spec.trials:
         return True
     return spec.method is Method.GRID and _next_of_grid(spec, trials) is None
 
 
 def suggest(spec: SweepSpec, trials: Sequence[TrialRecord], number: int) -> dict[str, Any] | None:
-    """Return the parameters of the trial with this number, None where the grid has no more."""
+    """Return the parameters of the trial with this number, or None if the grid is complete."""
     if spec.method is Method.GRID:
         return _next_of_grid(spec, trials)
     if spec.method is Method.RANDOM:
@@ -63,7 +63,7 @@ def _next_of_grid(spec: SweepSpec, trials: Sequence[TrialRecord]) -> dict[str, A
 
 @lru_cache(maxsize=4)
 def _grid(asked: str) -> tuple[tuple[str, dict[str, Any]], ...]:
-    """Return a grid's parameters with their keys: thousands of configurations are not to be checked at every decision."""
+    """Return a grid's parameters with their keys; cached, because checking thousands of configurations is slow."""
     values = json.loads(asked)
     combinations = read_space(values["space"]).grid(RunConfig.from_dict(values["base"]))
     return tuple((params_key(params), params) for params in combinations)

@@ -1,4 +1,4 @@
-"""The ranges that a form begins with: around what is usual for each setting, to be changed by hand."""
+"""The ranges that a form starts with: typical values for each setting, which the user can change."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ _USUAL: dict[str, dict[str, Any]] = {
 
 
 def usual_range(name: str) -> Parameter:
-    """Return where a search of one setting begins: a usual range, all of its choices, or its default alone."""
+    """Return the initial range of a search over one setting: a typical range, all choices, or its default only."""
     spec = FIELDS[name]
     if name in _USUAL:
         return read_parameter(name, _USUAL[name])

@@ -82,7 +82,7 @@ def test_fork_goes_on_from_a_saved_epoch(command_line: CommandLine, trained: dic
     assert f"Forked from first ({trained['run']}) at epoch 1: batch 64 → 32" in command_line("show", child)[1]
     assert f"Fork at epoch 1: first after epoch 1 ({child}), batch 64 → 32" in command_line("show", "first")[1]
     code, _, err = command_line("fork", "first", "--epoch", "7")
-    assert (code, err) == (2, "Error: Epoch 7 of run first was not saved as a whole: choose one of 1, 2.\n")
+    assert (code, err) == (2, "Error: Run first has no weights saved at the end of epoch 7: choose one of 1, 2.\n")
     code, _, err = command_line("fork", "first", "--epoch", "1", "--set", "learning=1")
     assert code == 2
     assert "No setting and no option of a network is called 'learning'" in err

@@ -39,7 +39,7 @@ def _shell_command(*words: str) -> list[str]:
     [
         (("train", "--name", "bad \udcff"), r"'bad \udcff' is not UTF-8"),
         (("runs", "--filter", "\udcff"), "is not UTF-8"),
-        (("train", "--name", "a\x1b[31m", "--dataset", "digits"), "The name holds the control character"),
+        (("train", "--name", "a\x1b[31m", "--dataset", "digits"), "The name contains the control character"),
         (("train", "--name", "x" * 201, "--dataset", "digits"), "The name has 201 characters, but at most 200"),
         (("tag", "first", *(f"t{n}" for n in range(201))), " tags, but at most 200 fit on a run"),
         (("runs", "--limit", "9" * 30), "is not in the range 1<=x<=1000000"),

@@ -294,7 +294,7 @@ def test_a_machine_of_the_labs_own_is_refused_and_so_is_another_place(
     here = replace(made, database=lab.settings.database, artifacts=lab.settings.artifacts)
     code, _, err = run_command(capsys, "worker", "--join", here.encode())
     assert code == 1
-    assert "This machine is the lab's own, so it need not join" in err
+    assert "This machine belongs to the lab, so it does not need to join" in err
     code, _, err = run_command(capsys, "worker", "--join", replace(here, artifacts=place).encode())
     assert code == 1
     assert "The lab's saved files cannot be read and written from here" in err

@@ -123,7 +123,7 @@ def test_a_wrong_priority_or_owner_is_named(
     assert "1001 is not in the range -1000<=x<=1000" in err
     code, _, err = run_command(capsys, "train", "--dataset", "digits", "--detach", "--owner", "a\u202eb")
     assert code == 2
-    assert "The owner holds the" in err
+    assert "The owner contains the" in err
     monkeypatch.setenv("LAB_OWNER", "x" * 61)
     code, _, err = run_command(capsys, "queue")
     assert code == 2

@@ -309,7 +309,7 @@ def test_another_engine_is_refused_in_its_terminal_and_on_the_list(world: World,
     machine = world.start("node-d", code=code)
     wait_for(lambda: machine.process.poll() is not None, "it has ended")
     assert machine.process.returncode == 1
-    sentence = "This machine's ConvLab has engine 2 and the lab's engine 1, which give other numbers"
+    sentence = "This machine's ConvLab has engine 2 and the lab's has engine 1, which give different numbers"
     assert sentence in machine.said
     host = world.host("node-d")
     assert host is not None
@@ -325,7 +325,7 @@ def test_a_lab_that_is_updated_sends_the_older_machines_away(world: World) -> No
     try:
         run = world.queue(epochs=1)
         wait_for(lambda: machine.process.poll() is not None, "it has ended")
-        assert f"This machine has torch {mine.torch} and the lab torch 99.0" in machine.said
+        assert f"This machine has torch {mine.torch} and the lab has torch 99.0" in machine.said
         assert world.run(run).state is RunState.QUEUED
         world.lab.store.removal.delete(run.id)
     finally:

@@ -162,7 +162,7 @@ def test_a_refusal_is_told_and_asked_again_until_it_is_taken(
     dispatcher = Dispatcher(lab.settings, lab.store)
     dispatcher.step()
     (entry,) = lab.machines.show().waiting
-    assert entry.why.startswith("Slurm did not accept it and is asked again: sbatch refused: ")
+    assert entry.why.startswith("Slurm did not accept it; it will be submitted again: sbatch refused: ")
     assert "nvalid partition" in entry.why
     (job,) = lab.store.jobs.list(run.id)
     assert (job.id, job.handle) == (f"lab-{run.id}-1", "")

@@ -25,17 +25,21 @@ def _run() -> RunRecord:
     [
         (JOB, 1, "submitted to Slurm as job 12: PENDING, Resources"),
         (replace(JOB, handle=""), 1, "is being submitted to Slurm"),
-        (replace(JOB, handle="", state=REFUSED, words="no"), 1, "Slurm did not accept it and is asked again: no"),
+        (
+            replace(JOB, handle="", state=REFUSED, words="no"),
+            1,
+            "Slurm did not accept it; it will be submitted again: no",
+        ),
         (replace(JOB, executor="ray"), 0, "is about to be submitted to Slurm"),  # the run was moved here
         (None, 0, "is about to be submitted to Slurm"),
-        (None, 1, "is submitted to Slurm when it has room: 1 job of this lab is there"),
-        (None, 3, "is submitted to Slurm when it has room: 3 jobs of this lab are there"),
-        (replace(JOB, closed_at=2.0), 2, "is submitted to Slurm when it has room: 2 jobs of this lab are there"),
+        (None, 1, "is submitted to Slurm once it has room: 1 job of this lab is open"),
+        (None, 3, "is submitted to Slurm once it has room: 3 jobs of this lab are open"),
+        (replace(JOB, closed_at=2.0), 2, "is submitted to Slurm once it has room: 2 jobs of this lab are open"),
         *(
             (
                 replace(JOB, closed_at=2.0, state=state, words="TIMEOUT"),
                 0,
-                "is submitted to Slurm again: its job 12 is over (TIMEOUT)",
+                "is submitted to Slurm again: its job 12 has ended (TIMEOUT)",
             )
             for state in (JobState.ENDED, JobState.GONE, JobState.CANCELLED)
         ),

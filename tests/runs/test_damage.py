@@ -389,4 +389,4 @@ def test_the_journal_of_another_store_beside_the_file_is_noticed(tmp_path: Path)
     assert [run.name for run in store.runs.list()] == ["theirs"]
     (said,) = store.integrity.warnings()
     assert "is damaged" in said
-    assert "its lists may lack runs, or show another store's" in said
+    assert "its lists may lack runs, or show those of another store" in said

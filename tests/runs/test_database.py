@@ -170,9 +170,9 @@ def test_a_forked_child_uses_connections_of_its_own(here: RunStore) -> None:
     [
         ("nonsense", "'nonsense', which is not a database URL: use sqlite:////path/lab.db or"),
         ("nosuch://x/y", "which is not a database URL"),
-        ("mysql://me:secret@x/y", r"'mysql://me:\*\*\*@x/y', but MySQLdb, which speaks to it, is not installed"),
-        ("sqlite://", "in memory is seen by one process only"),
-        ("sqlite:////proc/no/lab.db", "cannot be made .*: choose another place with LAB_HOME"),
+        ("mysql://me:secret@x/y", r"'mysql://me:\*\*\*@x/y', but its driver MySQLdb is not installed"),
+        ("sqlite://", "An in-memory SQLite store is visible to one process: use a file"),
+        ("sqlite:////proc/no/lab.db", "cannot be created .*: choose another location with LAB_HOME"),
     ],
 )
 def test_an_address_that_cannot_be_used_is_refused_with_a_way_out(url: str, words: str) -> None:
@@ -263,7 +263,7 @@ def test_what_a_server_cannot_do_for_now_is_waited_for(state: str, postgres_url:
     refuse = f"DO $$ BEGIN RAISE EXCEPTION 'no space left, read-only' USING ERRCODE = '{state}'; END $$"
     with (
         pytest.raises(
-            StoreUnreachableError, match=r"cannot do it for now \(no space left, read-only\).* a training waits"
+            StoreUnreachableError, match=r"cannot do this at the moment \(no space left, read-only\).* training waits"
         ),
         database.write() as connection,
     ):

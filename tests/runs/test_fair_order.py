@@ -197,13 +197,13 @@ def test_a_priority_can_be_changed_until_the_run_is_finished(store: RunStore, me
     assert store.queue.prioritize(ids["b"], 3).priority == 3
     assert _names(store.queue.list()) == "ba"
     assert _claimed(store, me, 1) == "b"
-    with pytest.raises(RunStateError, match="is finished, so it waits for nothing"):
+    with pytest.raises(RunStateError, match="is finished, so its priority is irrelevant"):
         store.queue.prioritize(ids["b"], 1)
     with pytest.raises(TextError, match="The priority is 1001, but it must be a whole number from -1,000 to 1,000"):
         store.queue.prioritize(ids["a"], 1_001)
     with pytest.raises(TextError, match="The owner has 61 characters, but at most 60 fit"):
         submit(store, "c", owner="x" * 61)
-    with pytest.raises(TextError, match="The owner holds the"):
+    with pytest.raises(TextError, match="The owner contains the"):
         submit(store, "c", owner="a\u202eb")
 
 

@@ -211,8 +211,8 @@ def test_a_run_that_continues_another_has_its_result_until_its_own_epoch(store: 
     [
         (RunState.FINISHED, 3, 5, "ended at 90.00 % test, epoch 5 of 5 (last)"),
         (RunState.STOPPED, 3, 4, "ended at 90.00 % test, epoch 4 of 5 (last)"),
-        (RunState.PAUSED, 3, 4, "stands at 90.00 % test, epoch 4 of 5 (newest)"),
-        (RunState.INTERRUPTED, 3, 4, "stands at 90.00 % test, epoch 4 of 5 (newest)"),
+        (RunState.PAUSED, 3, 4, "is at 90.00 % test, epoch 4 of 5 (newest)"),
+        (RunState.INTERRUPTED, 3, 4, "is at 90.00 % test, epoch 4 of 5 (newest)"),
         (RunState.FINISHED, 5, 5, ""),
         (RunState.FINISHED, 3, None, ""),
         (RunState.RUNNING, 3, 5, ""),

@@ -57,10 +57,10 @@ def test_a_machine_of_the_same_release_joins_and_is_there_until_it_is_silent(lab
 @pytest.mark.parametrize(
     ("release", "sentence"),
     [
-        (Release(2, "2.11.0"), "ConvLab has engine 2 and the lab's engine 1, which give other numbers"),
+        (Release(2, "2.11.0"), "ConvLab has engine 2 and the lab's has engine 1, which give different numbers"),
         (
             Release(1, "2.10.0"),
-            "has torch 2.10.0 and the lab torch 2.11.0, whose results differ in the last bits: install",
+            "has torch 2.10.0 and the lab has torch 2.11.0, whose results differ in the last bits: install",
         ),
     ],
 )
@@ -91,7 +91,7 @@ def test_an_updated_lab_refuses_the_machines_that_joined_before(lab_store: RunSt
 
 
 def test_the_labs_own_machine_need_not_join(lab_store: RunStore) -> None:
-    with pytest.raises(JoinRefusedError, match="This machine is the lab's own, so it need not join"):
+    with pytest.raises(JoinRefusedError, match="This machine belongs to the lab, so it does not need to join"):
         lab_store.hosts.join(replace(FAR, host="lab pid:[1]"))
     lab_store.hosts.remove("lab pid:[1]")
     lab_store.hosts.join(replace(FAR, host="lab pid:[1]"))
@@ -99,7 +99,7 @@ def test_the_labs_own_machine_need_not_join(lab_store: RunStore) -> None:
 
 def test_two_live_machines_of_one_name_are_told_apart_by_their_boot(lab_store: RunStore, clock: Clock) -> None:
     lab_store.hosts.join(FAR)
-    with pytest.raises(JoinRefusedError, match="Another machine named 'far' trains for this lab"):
+    with pytest.raises(JoinRefusedError, match="Another machine named 'far' already trains for this lab"):
         lab_store.hosts.join(replace(FAR, boot="b2"))
     lab_store.hosts.join(FAR)  # the same one again
     clock.now += SILENT_S + 1
@@ -215,7 +215,7 @@ def test_a_log_keeps_its_end_and_goes_with_its_run(store: RunStore, me: Owner) -
 def test_a_machine_that_joins_never_migrates_the_labs_store(url: str, store: RunStore) -> None:
     with store.database.write() as connection:
         connection.exec_driver_sql("UPDATE lab_schema SET version = 3")
-    with pytest.raises(StoreVersionError, match="The lab's store has schema 3 and this machine's ConvLab schema"):
+    with pytest.raises(StoreVersionError, match="The lab's store has schema 3 and this machine's ConvLab has schema"):
         RunStore.open(url, migrating=False)
 
 

@@ -156,7 +156,7 @@ def test_a_run_is_moved_unless_it_is_in_training(store: RunStore) -> None:
     assert store.jobs.bind(run.id, "slurm").executor == "slurm"
     _claim(store, run.id)
     store.jobs.bind(run.id, "slurm")
-    with pytest.raises(RunStateError, match="is running, so it stays where it is: pause it first"):
+    with pytest.raises(RunStateError, match="is running, so it cannot be moved elsewhere: pause it first"):
         store.jobs.bind(run.id, "")
 
 

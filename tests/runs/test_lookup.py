@@ -53,7 +53,7 @@ def test_five_runs_of_one_name_are_named_and_more_are_told(sqlite_store: RunStor
         ids.append(submit(sqlite_store, str(at), name="twin").id)
         if at == 4:
             with pytest.raises(
-                RunNotFoundError, match=rf"^'twin' fits more than one run \({', '.join(ids)}\): give one"
+                RunNotFoundError, match=rf"^'twin' matches more than one run \({', '.join(ids)}\): give one"
             ):
                 sqlite_store.runs.resolve("twin")
     with pytest.raises(RunNotFoundError, match=rf"\({', '.join(ids[:5])}, …\)"):
@@ -66,9 +66,7 @@ def test_a_name_is_looked_for_among_twenty_names_at_most(sqlite_store: RunStore)
     with pytest.raises(RunNotFoundError, match=r"no run with the id or name 'wide 99'\. Did you mean 'wide \d9'"):
         sqlite_store.runs.resolve("wide 99")
     submit(sqlite_store, "20", name="wide 20")
-    with pytest.raises(
-        RunNotFoundError, match=r"no run with the id or name 'wide 99'\. `lab runs` lists those there are"
-    ):
+    with pytest.raises(RunNotFoundError, match=r"no run with the id or name 'wide 99'\. `lab runs` lists all runs"):
         sqlite_store.runs.resolve("wide 99")
 
 

@@ -204,7 +204,7 @@ def test_a_run_that_continues_another_starts_with_its_history(store: RunStore, m
     assert store.files.list(second.id)[0].run == second.id
     taken = store.leases.claim(slot="cpu", owner=me)
     assert taken is not None
-    with pytest.raises(RunStateError, match="is running, so only its worker may give it a history"):
+    with pytest.raises(RunStateError, match="is running, so only its worker may copy a history into it"):
         store.history.copy(first.id, second.id)
     store.points.append(second.id, taken.lease, {"a": series("a", [3], [3.0])})
     assert store.points.read(first.id)["a"].step.tolist() == [1, 2]

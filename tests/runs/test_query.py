@@ -97,9 +97,9 @@ def test_a_search_finds_these_runs(four: RunStore, text: str, names: list[str]) 
     [
         ("archh:lenet5", r"no key 'archh'. Did you mean 'arch'\?"),
         ("lr<", "nothing after lr< to compare with"),
-        ("lr<small", r"compares a number, but 'small' is none: write lr<0.01"),
-        ("lr:small", r"lr:small compares a number, but 'small' is none: write lr<0.01"),
-        ("seconds=1,long", r"seconds=1,long compares a number, but '1,long' is none"),
+        ("lr<small", r"compares numbers, but 'small' is not one: write lr<0.01"),
+        ("lr:small", r"lr:small compares numbers, but 'small' is not one: write lr<0.01"),
+        ("seconds=1,long", r"seconds=1,long compares numbers, but '1,long' is not one"),
         ("arch<5", "arch is text, so it cannot be compared with <: write arch:5"),
         ("state:done", "'done' is not a state of a run"),
         ("pinned:maybe", "pinned is yes or no, not :maybe"),

@@ -80,7 +80,7 @@ def test_a_trial_is_made_with_its_run_and_measured_at_its_rung(store: RunStore, 
 def test_whoever_comes_second_writes_nothing(store: RunStore) -> None:
     sweep = store.sweeps.create(SPEC)
     _add(store, sweep.id, 1, 0.01)
-    with pytest.raises(StaleSweepError, match="was changed meanwhile, so nothing was written"):
+    with pytest.raises(StaleSweepError, match="has changed in the meantime, so nothing was written"):
         store.sweeps.write(SweepChange(record=sweep, new=_new(1, 0.02)))
     assert store.runs.count() == 1
     assert len(store.sweeps.find(sweep.id)[1]) == 1
@@ -152,7 +152,7 @@ def test_a_sweep_is_found_by_id_name_and_beginning(store: RunStore) -> None:
     for wanted in (sweep.id, "stored", sweep.id[:5]):
         assert store.sweeps.resolve(wanted) == sweep
     store.sweeps.create(SPEC)
-    with pytest.raises(SweepNotFoundError, match="'stored' fits more than one sweep"):
+    with pytest.raises(SweepNotFoundError, match="'stored' matches more than one sweep"):
         store.sweeps.resolve("stored")
     with pytest.raises(SweepNotFoundError, match="There is no sweep 'nowhere'"):
         store.sweeps.find("nowhere")
@@ -347,6 +347,6 @@ def test_a_run_that_has_finished_meanwhile_is_no_longer_continued(store: RunStor
     assert run is not None
     record, (one,) = store.sweeps.find(sweep)
     store.leases.finish(run.id, run.lease, state=RunState.FINISHED)
-    with pytest.raises(StaleSweepError, match="is finished meanwhile, so it cannot go on"):
+    with pytest.raises(StaleSweepError, match="is finished by now, so it cannot be resumed"):
         store.sweeps.write(SweepChange(record=record, resumed=[one.trial]))
     assert store.sweeps.find(sweep)[0].revision == record.revision

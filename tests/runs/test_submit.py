@@ -134,7 +134,7 @@ def test_a_long_list_is_whole_and_in_order_however_it_is_read(store: RunStore, m
 
 def test_what_fits_two_runs_or_none_is_refused_with_a_way_out(store: RunStore) -> None:
     first, second = submit(store, "a", name="twin"), submit(store, "b", name="twin")
-    with pytest.raises(RunNotFoundError, match=f"'twin' fits more than one run .*({first.id}|{second.id})"):
+    with pytest.raises(RunNotFoundError, match=f"'twin' matches more than one run .*({first.id}|{second.id})"):
         store.runs.resolve("twin")
     with pytest.raises(RunNotFoundError, match=r"no run with the id or name 'twim'. Did you mean 'twin'\?"):
         store.runs.resolve("twim")

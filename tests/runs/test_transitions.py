@@ -148,12 +148,12 @@ undelete | others | as it was
 ask again | queued, running, asked to pause, asked to stop, silent, finished, left by an engine | as it was
 ask again | others | another
 train again | others | another
-to an engine | running, asked to pause, silent | Run X is running, so it stays where it is: pause it first.
-to an engine | asked to stop | Run X is stopping, so it stays where it is: wait until it has stopped.
-to an engine | finished | Run X is finished, so it goes nowhere: train it again as a new run.
+to an engine | running, asked to pause, silent | Run X is running, so it cannot be moved elsewhere: pause it first.
+to an engine | asked to stop | Run X is stopping, so it cannot be moved elsewhere: wait until it has stopped.
+to an engine | finished | Run X is finished, so it cannot be moved elsewhere: train it again as a new run.
 to an engine | others | at ray
 to a host | others | at a host
-prioritize | finished | Run X is finished, so it waits for nothing: give a queued run another priority.
+prioritize | finished | Run X is finished, so its priority is irrelevant: give a queued run another priority.
 prioritize | others | as it was
 move | queued, left by an engine | as it was
 move | running, asked to pause, silent | Run X is running, so it has no place in the queue: move a queued run.
@@ -167,7 +167,7 @@ claim | queued, left by an engine | running
 claim | others | nothing
 """
 _LINES = [tuple(part.strip() for part in line.split(" | ")) for line in TABLE.strip().splitlines()]
-_GONE = "There is no run 'X': the Runs page and `python -m lab runs` list those there are."
+_GONE = "There is no run 'X': the Runs page and `python -m lab runs` list all runs."
 _OF_DELETED = {"undelete": "paused", "ask again": "another", "train again": "another", "claim": "nothing"}
 
 

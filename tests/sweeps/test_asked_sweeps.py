@@ -85,8 +85,8 @@ TRANSITIONS = {
         "advance": "stopped, its run paused",
     },
     SweepState.FINISHED: {
-        "pause": "is finished: extend it to go on.",
-        "stop": "is finished: extend it to go on.",
+        "pause": "is finished: extend it to continue.",
+        "stop": "is finished: extend it to continue.",
         "resume": "is finished: extend it with trials or minutes.",
         "extend": "running, its run queued",
         "adopt": "finished, its run paused",

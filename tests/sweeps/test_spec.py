@@ -65,23 +65,23 @@ def test_every_part_of_a_spec_is_read_and_written() -> None:
         ({"space": {"lr": {"low": 0.1, "high": 0.2, "step": 0}}}, "lr has the step 0, but it must be above 0"),
         ({"space": {"batch_size": {"low": 1, "high": 9, "step": 1.5}}}, "must be a whole number"),
         ({"space": {"lr": {"low": 0.1, "high": 0.2, "step": 0.1, "log": True}}}, "both log and step"),
-        ({"space": {"optimizer": {"low": 1, "high": 2}}}, "optimizer has a range, but it is no number"),
+        ({"space": {"optimizer": {"low": 1, "high": 2}}}, "optimizer has a range, but it is not a number"),
         ({"space": {"optimizer": {"values": ["sdg"]}}}, "Did you mean 'sgd'?"),
         ({"space": {"momentum": {"values": [0.5], "when": {"optimiser": "sgd"}}}}, "Did you mean 'optimizer'?"),
         ({"space": {"momentum": {"values": [0.5], "when": {"lr": 0.1}}}}, "can depend only on a choice"),
-        ({"space": {"dataset": {"values": ["mnist"]}}}, "dataset decides on which images trials are compared"),
+        ({"space": {"dataset": {"values": ["mnist"]}}}, "dataset determines the images on which trials are compared"),
         ({"space": {"device": {"values": ["cpu"]}}}, "device does not change the result"),
         ({"space": {"epochs": {"values": [5, 10]}}}, "epochs is in the space, but halving cuts one length"),
         ({"trials": 0}, "trials is 0, but it must be a whole number from 1"),
         ({"trials": 2.5}, "trials is 2.5, but it must be a whole number from 1"),
-        ({"trials": None}, "The sweep has no end: give trials, minutes, or both"),
+        ({"trials": None}, "The sweep would never end: give trials, minutes, or both"),
         ({"minutes": 0}, "minutes is 0, but it must be a number above 0"),
         ({"minutes": math.nan}, "minutes is nan, but"),
-        ({"method": "tpa"}, "method is 'tpa', which is none. Did you mean 'tpe'?"),
-        ({"method": "grid"}, "lr is a range without a step, so a grid has no end"),
+        ({"method": "tpa"}, "method is 'tpa', which is not a method. Did you mean 'tpe'?"),
+        ({"method": "grid"}, "lr is a range without a step, so its grid would be infinite"),
         ({"halving": {"factor": 1}}, "halving.factor is 1, but it must be a whole number from 2"),
         ({"halving": {"first_epochs": 20}}, "halving.first_epochs is 20, but the runs have 20 epochs"),
-        ({"halving": {"faktor": 3}}, "halving has no 'faktor'. Did you mean 'factor'?"),
+        ({"halving": {"faktor": 3}}, "halving has no key 'faktor'. Did you mean 'factor'?"),
         ({"halving": 4}, "halving is '4', but it must be null or such as"),
         ({"seed": -1}, "seed is -1, but it must be a whole number from 0"),
         ({"base": {"val_fraction": 0}}, "val_fraction is 0 in base, but a sweep chooses by the validation set"),
@@ -89,7 +89,7 @@ def test_every_part_of_a_spec_is_read_and_written() -> None:
         ({"base": {"epoch": 3}}, "Did you mean 'epochs'?"),
         ({"base": 3}, "base is '3', but it must be an object of settings"),
         ({"name": 3}, "name is '3', but it must be text"),
-        ({"trails": 3}, "A sweep has no 'trails'. Did you mean 'trials'?"),
+        ({"trails": 3}, "A sweep has no key 'trails'. Did you mean 'trials'?"),
     ],
 )
 def test_a_wrong_spec_is_answered_in_one_sentence(changes: dict[str, Any], sentence: str) -> None:
@@ -175,7 +175,7 @@ def test_every_setting_of_the_form_that_changes_a_result_can_be_varied_or_says_w
         if name in SWEEPABLE:
             assert read_space({name: {"values": [spec.default]}})
         else:
-            with pytest.raises(ConfigError, match=f"{name} (decides|does not change).*: set it in base"):
+            with pytest.raises(ConfigError, match=f"{name} (determines|does not change).*: set it in base"):
                 read_space({name: {"values": [spec.default]}})
 
 

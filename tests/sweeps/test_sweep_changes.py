@@ -125,7 +125,7 @@ def test_of_two_that_decide_at_once_one_is_refused(lab: Lab) -> None:
     view = lab.sweeps.create(asked())
     record, _ = lab.store.sweeps.find(view.sweep.id)
     lab.store.sweeps.write(SweepChange(record=record))
-    with pytest.raises(StaleSweepError, match="was changed meanwhile, so nothing was written"):
+    with pytest.raises(StaleSweepError, match="has changed in the meantime, so nothing was written"):
         lab.store.sweeps.write(SweepChange(record=record))
 
 

@@ -167,7 +167,7 @@ def test_a_joined_machine_is_drained_let_again_and_removed_on_the_page(bench: Be
 def test_a_refused_machine_shows_its_reason(bench: Bench) -> None:
     with pytest.raises(JoinRefusedError):
         _join(bench.lab, engine=2)
-    assert "This machine's ConvLab has engine 2 and the lab's engine 1" in words(open_page("machines"))
+    assert "This machine's ConvLab has engine 2 and the lab's has engine 1" in words(open_page("machines"))
 
 
 @pytest.mark.parametrize(

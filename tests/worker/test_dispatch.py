@@ -110,7 +110,7 @@ def test_a_run_in_training_keeps_its_place_at_the_engine(lab: Lab, engine: Engin
     first, _ = _submit(lab, 0), _submit(lab, 1)
     dispatcher.step()
     _claim(lab, first.id)
-    assert _why(lab)[1] == "is submitted to Slurm when it has room: 1 job of this lab is there"
+    assert _why(lab)[1] == "is submitted to Slurm once it has room: 1 job of this lab is open"
 
 
 def test_no_more_is_submitted_than_there_is_room_for(lab: Lab, engine: Engine, dispatcher: Dispatcher) -> None:
@@ -119,7 +119,7 @@ def test_no_more_is_submitted_than_there_is_room_for(lab: Lab, engine: Engine, d
     dispatcher.step()
     dispatcher.step()
     assert [job.id for job in engine.submitted] == [f"lab-{run.id}-1" for run in runs[:2]]
-    assert _why(lab)[2] == "is submitted to Slurm when it has room: 2 jobs of this lab are there"
+    assert _why(lab)[2] == "is submitted to Slurm once it has room: 2 jobs of this lab are open"
     lab.submissions.control(runs[0].id, RunRequest.STOP)
     dispatcher.step()
     dispatcher.step()
@@ -266,7 +266,7 @@ def test_a_refusal_is_shown_and_the_same_job_asked_for_again(lab: Lab, engine: E
     run = _submit(lab)
     engine.refuses = "sbatch did not respond within 10 s."
     dispatcher.step()
-    assert _why(lab) == ["Slurm did not accept it and is asked again: sbatch did not respond within 10 s."]
+    assert _why(lab) == ["Slurm did not accept it; it will be submitted again: sbatch did not respond within 10 s."]
     engine.refuses = ""
     dispatcher.step()
     assert [job.id for job in engine.submitted] == [f"lab-{run.id}-1"]

@@ -250,12 +250,12 @@ def test_what_would_leak_images_or_change_shapes_is_refused(lab: Lab) -> None:
     refused: tuple[tuple[dict[str, Any], str], ...] = (
         ({"arch": "alexnet"}, "arch is 'alexnet', but it must stay 'lenet5' in a fork"),
         ({"dataset": "mnist"}, "dataset is 'mnist', but it must stay 'digits'"),
-        ({"val_fraction": 0.3}, "val_fraction is 0.3, but it must stay 0.1 in a fork: images would be split again"),
+        ({"val_fraction": 0.3}, "val_fraction is 0.3, but it must stay 0.1 in a fork: the images would be split again"),
         ({"train_limit": 60}, "train_limit is 60, but it must stay 64"),
         ({"seed": 1}, "seed is 1, but it must stay 0 in a fork: validation images would be among those already"),
         ({"epochs": 1}, "epochs is 1, but a fork after epoch 1 counts from the start .*: set it to 2 or more"),
         ({"max_steps": 2}, "max_steps is 2, but epoch 1 ends at step 2: set it above that, or to 0"),
-        ({"input_size": "64"}, "input_size is '64', with which the weights have other shapes"),
+        ({"input_size": "64"}, "input_size is '64', which gives the weights other shapes"),
     )
     for changes, said in refused:
         with pytest.raises(ConfigError, match=said):
@@ -267,7 +267,7 @@ def test_what_would_leak_images_or_change_shapes_is_refused(lab: Lab) -> None:
 def test_only_whole_saved_epochs_are_gone_on_from(lab: Lab) -> None:
     cut = train(lab, SMALL.replace(epochs=3, max_steps=3))
     assert [point.epoch for point in list_fork_points(lab.store, cut)] == [1]
-    with pytest.raises(InputError, match=r"Epoch 2 of run lenet5 was not saved as a whole: choose one of 1\."):
+    with pytest.raises(InputError, match=r"Run lenet5 has no weights saved at the end of epoch 2: choose one of 1\."):
         find_fork_point(lab.store, cut, 2)
     with pytest.raises(ConfigError, match=r"fork_of is .* but a fork needs fork_epoch too"):
         lab.validation.resolve(SMALL.replace(fork_of=cut.id))
