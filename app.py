@@ -1,6 +1,7 @@
-"""The launcher: `streamlit run app.py`. Routes and guards come from `pages.server`, the screens from `pages/entry.py`.
+"""The launcher: `streamlit run app.py`. Routes and guards come from `pages.server`, the pages from `pages/entry.py`.
 
-The script that Streamlit reruns lives inside `pages/`, so that a deep link on a fresh server opens in its frame too.
+The script that Streamlit reruns lives inside `pages/`, so that a deep link to a newly started server also opens with
+the navigation around it.
 """
 
 import os
@@ -29,8 +30,8 @@ from pages.server.shutdown import limit_shutdown  # noqa: E402
 
 @asynccontextmanager
 async def lifespan(_app: st.App) -> AsyncIterator[None]:
-    """Mark this process as the server while it serves, let sessions of closed tabs expire, limit the time it takes to end, and
-    say where it is.
+    """Set up the server process: mark it as the server, let sessions of closed tabs expire, limit how long shutdown
+    takes, and print the address.
     """
     limit_shutdown()
     serve()

@@ -167,7 +167,7 @@ def main() -> None:
         chromium = playwright.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox", "--disable-gpu"])
         page = chromium.new_page(viewport={"width": 1440, "height": 900})
         page.goto(f"{url}/train")
-        page.get_by_text("Mult-adds an image").wait_for(timeout=60_000)  # torch has been imported
+        page.get_by_text("Mult-adds per image").wait_for(timeout=60_000)  # torch has been imported
         page.wait_for_timeout(8000)  # time for the worker to start
         clicks = page.evaluate(_CLICK, asked.clicks)
         trained = [_train(page, url, seed) for seed in range(asked.runs)]

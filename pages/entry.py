@@ -1,4 +1,4 @@
-"""What Streamlit runs at every interaction: the frame around all pages. It lives beside them on purpose (see app.py)."""
+"""The script that Streamlit runs at every interaction: the frame around all pages. app.py says why it lives here."""
 
 from pages.frame import navigation
 

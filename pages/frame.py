@@ -1,4 +1,4 @@
-"""The frame around every page: set-up, styles, navigation, and the answer to an error that left a page."""
+"""The frame around every page: set-up, styles, navigation, and the handler of errors that a page did not catch."""
 
 import logging
 
@@ -17,33 +17,36 @@ from pages.widgets.frame import redraw_after_outage, show_errors
 _log = logging.getLogger(__name__)
 _LOGO = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 148 32" width="148" height="32">
 <g fill="none" stroke="#2f86cf" stroke-width="2.4" stroke-linejoin="round">
-<rect x="2" y="9" width="14" height="14" rx="3"/><path d="M9 9V6a2 2 0 0 1 2-2h10a2 2 0 0 1 2 2v10a2 2 0 0 1-2 2h-5"/></g>
+<rect x="2" y="9" width="14" height="14" rx="3"/>
+<path d="M9 9V6a2 2 0 0 1 2-2h10a2 2 0 0 1 2 2v10a2 2 0 0 1-2 2h-5"/></g>
 <rect x="6.2" y="13.2" width="5.6" height="5.6" rx="1.2" fill="#e08a1e"/>
 <text x="34" y="22.5" font-family="Source Sans, Source Sans Pro, Segoe UI, Helvetica, Arial, sans-serif" font-size="20"
  font-weight="600" letter-spacing="0.2" fill="{ink}">ConvLab</text></svg>"""
 _MARK = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 26 26" width="26" height="26">
 <g fill="none" stroke="#2f86cf" stroke-width="2.4" stroke-linejoin="round" transform="translate(0 -1)">
-<rect x="2" y="9" width="14" height="14" rx="3"/><path d="M9 9V6a2 2 0 0 1 2-2h10a2 2 0 0 1 2 2v10a2 2 0 0 1-2 2h-5"/></g>
+<rect x="2" y="9" width="14" height="14" rx="3"/>
+<path d="M9 9V6a2 2 0 0 1 2-2h10a2 2 0 0 1 2 2v10a2 2 0 0 1-2 2h-5"/></g>
 <rect x="6.2" y="12.2" width="5.6" height="5.6" rx="1.2" fill="#e08a1e"/></svg>"""
 
-# Streamlit leaves six rem above a page and five on each side; charts, tables and forms need the room more. Where nothing
-# hovers, a table's tools are always there, and lay over what stands above it. Streamlit's captions and chosen segments have too
-# little contrast. In the dark theme one blue is bright enough to be read on the page, so that what stands on it is dark. Streamlit's
-# Stop, which ends the drawing of a page, would stand above the Stop of a training. The live view has its height before it is there,
-# so that nothing below it moves.
+# Streamlit pads a page by 6 rem at the top and 5 rem at the sides; charts, tables and forms need that space more. On
+# devices without hover, a table's toolbar is always visible and would cover what is above it. Streamlit's captions and
+# selected segments have too little contrast. In the dark theme the primary blue is light enough to be read on the page,
+# so text on top of it is dark. Streamlit's own Stop, which interrupts the script, would appear above the Stop of a
+# training. The live view has its height reserved before it mounts, so that nothing below it moves.
 _STYLE = """<style>
 [data-testid="stMainBlockContainer"] { padding: 4.4rem clamp(1rem, 3vw, 5rem) 4rem; max-width: 1320px; }
 @media (max-width: 640px) { [data-testid="stMainBlockContainer"] { padding: 3.8rem 1rem 4rem; }
   [data-testid="stMainBlockContainer"] h1 { font-size: 1.9rem; padding: 0.4rem 0; overflow-wrap: anywhere; } }
 @media (hover: none) { [data-testid="stElementContainer"]:has([data-testid="stDataFrame"]) { margin-top: 1.9rem; } }
 @media (min-width: 1000px) { .st-key-cost-card { position: sticky; top: 4.5rem; } }
-@media (max-width: 999px) { .st-key-train-bar { position: fixed; left: 0; right: 0; bottom: 0; z-index: 999980; width: auto;
-  padding: 0.6rem 1rem calc(0.6rem + env(safe-area-inset-bottom)); background: var(--st-background-color, Canvas); }
+@media (max-width: 999px) { .st-key-train-bar { position: fixed; left: 0; right: 0; bottom: 0; z-index: 999980;
+  width: auto; padding: 0.6rem 1rem calc(0.6rem + env(safe-area-inset-bottom));
+  background: var(--st-background-color, Canvas); }
   [data-testid="stMainBlockContainer"]:has(.st-key-train-bar) { padding-bottom: 8rem; } }
 [class*="st-key-recent-"] [data-testid="stPageLink"] p { white-space: normal; }
-[class*="st-key-recent-run-"] [data-testid="stPageLink"], [class*="st-key-runs-example-line-"] [data-testid="stPageLink"] {
-  margin-left: -0.5rem; }
-/* In rows that stand on one line, what is lower than an input is lifted to the middle of those beside it. */
+[class*="st-key-recent-run-"] [data-testid="stPageLink"],
+[class*="st-key-runs-example-line-"] [data-testid="stPageLink"] { margin-left: -0.5rem; }
+/* In these rows, an element that is less tall than an input is centred on the inputs next to it. */
 :is(.st-key-inside-chooser, [class*="st-key-sweep-vary-"]) [data-testid="stButtonGroup"] { padding-bottom: 0.25rem; }
 [class*="st-key-sweep-vary-"] [data-testid="stMarkdown"] { padding-bottom: 0.45rem; }
 .st-key-run-menu button > div { justify-content: flex-start; }
@@ -56,7 +59,8 @@ _STYLE = """<style>
   z-index: 999991; }
 .st-key-cost-card [data-testid="stMetricValue"] { font-size: 1.15rem; }
 div[data-testid="stCaptionContainer"] { color: inherit; opacity: 0.78; }
-[data-testid="stButtonGroup"] button[data-selected="true"] { color: inherit !important; position: relative; z-index: 1; }
+[data-testid="stButtonGroup"] button[data-selected="true"] {
+  color: inherit !important; position: relative; z-index: 1; }
 [data-testid="stButtonGroup"] button:not([data-selected="true"], :hover) {
   border-inline-color: light-dark(#d9e0e8, #2d3846) !important; }
 button[data-testid^="stBaseButton-primary"]:not(:disabled), span[data-tag-index], span[data-tag-index] * {
@@ -67,14 +71,15 @@ button[data-testid^="stBaseButton-primary"]:not(:disabled):is(:hover, :active, :
 
 
 _NOT_JUDGED = (
-    "Runs of an earlier release are not judged yet, so one that diverged may be listed as finished: open this lab once "
-    "without LAB_READ_ONLY."
+    "Runs of an earlier release have not been checked yet, so a run that diverged may be listed as finished. Open this "
+    "lab once without LAB_READ_ONLY to check them."
 )
 
 
 def navigation() -> None:
-    """Set the page up, draw the navigation and run the chosen screen."""
-    st.set_page_config(page_title="ConvLab", page_icon=_MARK, layout="wide")  # else the pages' icons, from a font host
+    """Set up the page, draw the navigation and run the chosen page."""
+    # Without an icon of its own, a page would load its navigation icon from a font host.
+    st.set_page_config(page_title="ConvLab", page_icon=_MARK, layout="wide")
     st.html(_STYLE)
     dark = st.context.theme.type == "dark"
     st.logo(_LOGO.format(ink="#e4eaf2" if dark else "#1a2330"), size="large", icon_image=_MARK)
@@ -89,7 +94,7 @@ def navigation() -> None:
         st.set_page_config(page_title=f"{chosen.title} · ConvLab")
     follow_navigation(chosen.url_path or "home", dark=dark)
     share_link()
-    note_outage("")  # what an earlier run of the page saw
+    note_outage("")  # forget an outage seen by an earlier run of the script
     with show_errors():
         warm_worker()
         settle_torch()
@@ -100,29 +105,31 @@ def navigation() -> None:
 
 
 def _warn() -> None:
-    """Say above every page what lists do not show: runs that a damaged file has lost, and outcomes that are not known yet."""
+    """Warn above every page of what its lists cannot show: runs lost in a damaged file, and runs not checked yet."""
     try:
         store = get_lab().store
         warnings = [*store.integrity.warnings()]
         if store.read_only and store.findings.list_without_findings(limit=1):
             warnings.append(_NOT_JUDGED)
-    except LabError:  # a page that needs the store says so itself; the others work without it
+    except LabError:  # a page that needs the store reports this itself; the others work without it
         return
     for warning in warnings:
         st.warning(plain(warning), icon=":material/warning:")
 
 
 def report_bug(error: Exception) -> bool:
-    """Answer an error that left a page, a fragment or a callback.
+    """Handle an error that a page, a fragment or a callback did not catch.
 
-    A deliberate one is its sentence. One that nobody meant is a traceback in the log and a neutral sentence.
+    A `LabError` is shown as its message. Any other error is a bug: its traceback goes to the log, a neutral message to
+    the page. Returns True, so that Streamlit shows nothing more.
     """
     if isinstance(error, LabError):
         st.error(plain(str(error)), icon=":material/error:")
         return True
     _log.error("a page failed", exc_info=error)
     st.error(
-        "This page ran into an error. The server's log says where; runs and results are safe. Reload, or go to another page.",
+        "This page ran into an error; the server's log has the details. Runs and results are safe. Reload the page, or "
+        "go to another one.",
         icon=":material/bug_report:",
     )
-    return True  # Streamlit need not show its own
+    return True

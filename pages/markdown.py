@@ -1,10 +1,10 @@
-"""Text that Markdown shows as it is written."""
+"""Escaping, so that Markdown shows a text literally."""
 
 from lab.text import escaped
 
 
 def plain(text: str) -> str:
-    """Return text that Markdown shows as it is written, hidden characters as their escapes."""
+    """Return a text escaped so that Markdown shows it literally, and hidden characters as their escape sequences."""
     text = escaped(text, lines=True)
     for mark in "\\`*_{}[]()#+-.!|<>~$:":
         text = text.replace(mark, "\\" + mark)
@@ -12,9 +12,9 @@ def plain(text: str) -> str:
 
 
 def with_code(text: str) -> str:
-    """Return text that Markdown shows as it is written, but for commands between backquotes, which it shows as code."""
+    """Return a text escaped so that Markdown shows it literally, except for commands in backticks, shown as code."""
     parts = text.split("`")
-    if len(parts) % 2 == 0:  # a backquote that nothing closes
+    if len(parts) % 2 == 0:  # an unclosed backtick
         return plain(text)
     return "".join(_code(part) if at % 2 else plain(part) for at, part in enumerate(parts))
 

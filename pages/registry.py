@@ -1,7 +1,7 @@
-"""The pages there are: every package beside this file that has a `PAGE`, in the order in which they are listed.
+"""The registry of pages: every package next to this file that has a `page.py`, in the order of the navigation.
 
-A page is one package with `page.py`, the script that Streamlit runs, and `PAGE` in its `__init__`, what the navigation
-says. Nothing else names a page, so a new one is a new package.
+A page is one package with `page.py`, the script that Streamlit runs, and `PAGE` in its `__init__`, its entry in the
+navigation. Nothing else lists the pages, so adding one means adding a package.
 """
 
 from collections.abc import Iterator
@@ -17,10 +17,10 @@ import pages
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageSpec:
-    """One page: `name` is its package and its address.
+    """One page. name: its package and its URL path.
 
-    order: place in the navigation, where a section comes with its first page. teaser: what Home says about it, "" for no
-    card there.
+    order: position in the navigation; a section is placed with its first page. teaser: text of its card on Home, "" for
+    no card.
     """
 
     name: str
@@ -40,7 +40,7 @@ def list_pages() -> tuple[PageSpec, ...]:
 
 @cache
 def _scripts() -> dict[str, Path]:
-    """Return the script of each page by its name."""
+    """Return the script of each page, by page name."""
     folders = {module.name: Path(module.module_finder.path) / module.name for module in _modules()}
     return {name: folder / "page.py" for name, folder in folders.items() if (folder / "page.py").is_file()}
 
@@ -55,11 +55,11 @@ def has_page(name: str) -> bool:
 
 
 def page_path(name: str) -> str:
-    """Return the script of a page, such as "train", for `st.switch_page` and `st.page_link`."""
+    """Return the path of a page's script, for `st.switch_page` and `st.page_link`. name: such as "train"."""
     return str(_scripts()[name])
 
 
 def forget_pages() -> None:
-    """Look for pages anew at the next call, after one was added."""
+    """Clear the caches, so that the next call looks for pages again."""
     list_pages.cache_clear()
     _scripts.cache_clear()

@@ -1,4 +1,4 @@
-"""Architecture: a network before any training."""
+"""Architecture: networks before any training."""
 
 from pages.registry import PageSpec
 

@@ -1,4 +1,4 @@
-"""Choosing a network without weights: id, input size and options, as widgets that survive a page switch."""
+"""Widgets that choose a network without weights: id, input size and options. Their values survive a page switch."""
 
 from typing import Any
 
@@ -11,11 +11,11 @@ from pages.state.architecture import ARCHITECTURE
 from pages.state.keys import element
 from pages.widgets.options import initial_value, option_input
 
-_SIZE_WORDS = {"auto": "its own", "native": f"native ({DESIGN_DATA.image_size})", "32": "32", "64": "64", "224": "224"}
+_SIZE_WORDS = {"auto": "default", "native": f"native ({DESIGN_DATA.image_size})", "32": "32", "64": "64", "224": "224"}
 
 
 def choose_network(field: str, *, label: str = "Network") -> Architecture | None:
-    """Return the network chosen for a field of the page's state. None where the address has no such network."""
+    """Return the network chosen for a field of the page's state, None if the address names an unknown network."""
     titles = {arch.id: arch.title for arch in list_architectures()}
     widget = ARCHITECTURE.widget(field) if ARCHITECTURE.take(field) else ARCHITECTURE.widget(field, value=None)
     chosen = st.selectbox(
@@ -30,13 +30,13 @@ def choose_network(field: str, *, label: str = "Network") -> Architecture | None
 def choose_size(field: str, arch: Architecture) -> str:
     """Return the input size chosen for a field of the page's state."""
     own = str(DESIGN_DATA.image_size) if arch.default_input_size == "native" else arch.default_input_size
-    words = _SIZE_WORDS | {"auto": f"its own ({own})"}
+    words = _SIZE_WORDS | {"auto": f"default ({own})"}
     ARCHITECTURE.take(field)
     chosen = st.selectbox(
         "Input size",
         INPUT_SIZES,
         format_func=words.__getitem__,
-        help="The side in pixels that images are resized to before the first layer.",
+        help="Images are resized to this side length, in pixels, before the first layer.",
         **ARCHITECTURE.widget(field),
     )
     ARCHITECTURE.show(field)
@@ -44,11 +44,11 @@ def choose_size(field: str, arch: Architecture) -> str:
 
 
 def choose_options(arch: Architecture) -> dict[str, Any]:
-    """Return the network's options that differ from its own, checked; raises `ConfigError`."""
+    """Return the options that differ from the network's defaults. Raises `ConfigError` if one is not allowed."""
     if not arch.options:
         return {}
     with (
-        st.expander("Options of this network", icon=":material/tune:", key=element("arch-options", arch.id)),
+        st.expander("Network options", icon=":material/tune:", key=element("arch-options", arch.id)),
         st.grid(3),
     ):
         given = {

@@ -1,4 +1,4 @@
-"""Two networks beside each other: their totals and their layers in pairs."""
+"""Two networks side by side: their totals, and their layers in pairs."""
 
 import streamlit as st
 
@@ -9,10 +9,10 @@ from pages.cache.design import Design
 from pages.cache.inspection import summary_of
 from pages.state.keys import element
 
-_MATCH_PX = 105  # for its longest word
-_SHOWN_PAIRS = 20  # without scrolling
+_MATCH_PX = 105  # fits the longest word of the column
+_SHOWN_PAIRS = 20  # rows visible without scrolling
 _ROW_PX, _HEAD_PX = 36, 40
-_MANY = 100  # times, from here on without decimals
+_MANY = 100  # ratios from here on are written without decimals
 
 
 def show_comparison(design: Design, other: Design, batch: int) -> None:
@@ -20,7 +20,7 @@ def show_comparison(design: Design, other: Design, batch: int) -> None:
     left, right = summary_of(design, batch), summary_of(other, batch)
     facts = [
         ("Parameters", left.total_params, right.total_params, format_count),
-        ("Mult-adds an image", left.mult_adds_per_image, right.mult_adds_per_image, format_count),
+        ("Mult-adds per image", left.mult_adds_per_image, right.mult_adds_per_image, format_count),
         (
             f"Forward/backward, batch of {batch:,}",
             left.forward_backward_bytes,
@@ -57,7 +57,7 @@ def show_comparison(design: Design, other: Design, batch: int) -> None:
         alt="Layers of both networks in pairs",
     )
     same = sum(pair.verdict == "same" for pair in pairs)
-    st.caption(f"{same} of {len(pairs)} lines are the same: kind, window, output and parameters.")
+    st.caption(f"{same} of {len(pairs)} rows match in layer type, kernel size, output shape and parameters.")
 
 
 def _two_names(design: Design, other: Design) -> tuple[str, str]:
@@ -78,7 +78,7 @@ def _line(row: LayerRow | None) -> str:
 
 
 def _both(left: str, right: str) -> str:
-    """Return what two layers have in one cell: once where it is the same, else beside each other; a dash for none."""
+    """Return one cell for two layers: their common value, or both values with a dash for a missing one."""
     return left if left == right else f"{left or '–'} | {right or '–'}"
 
 

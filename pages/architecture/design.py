@@ -1,4 +1,4 @@
-"""One network: its totals, and the chosen view of it. Imports torch."""
+"""One network: its totals and the chosen view. Imports torch."""
 
 import streamlit as st
 
@@ -17,7 +17,7 @@ from pages.widgets.segments import choose_segment
 
 
 def show_design(design: Design, batch: int) -> None:
-    """Count what the network is made of, and draw the chosen view."""
+    """Show the network's totals and the chosen view, or where the images stop fitting."""
     with st.spinner("Counting"):
         try:
             summary = summary_of(design, batch)

@@ -1,4 +1,4 @@
-"""The graph of one network beside the facts of the chosen box, and how far an image came that does not fit."""
+"""The graph of one network with details of the selected box, and the layers up to where an image stops fitting."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,12 +16,12 @@ from pages.markdown import plain
 from pages.state.architecture import ARCHITECTURE
 from pages.state.keys import element
 
-_MANY_NODES = 40  # beyond them a graph with branches is shown as blocks first
+_MANY_NODES = 40  # a graph with branches and more nodes than this is first shown as blocks
 _DETAIL_WORDS = {"blocks": "Blocks", "layers": "Layers", "everything": "Every step"}
 
 
 def show_graph(design: Design, summary: Summary) -> None:
-    """Show the picture beside the facts of the chosen box."""
+    """Show the graph, and the details of the selected box to the right of it."""
     nodes = graph_of(design)
     branched = any(len(node.inputs) > 1 for node in nodes) and len(nodes) > _MANY_NODES
     detail = st.segmented_control(
@@ -66,7 +66,7 @@ def _picked(name: str, blocks: set[str], shown: Sequence[Any]) -> None:
 def _facts(summary: Summary, selected: Sequence[str]) -> None:
     rows = [row for row in summary.layers if row.name in selected]
     if not rows:
-        st.info("Click a box to see its numbers here; a block opens into its layers.", icon=":material/ads_click:")
+        st.info("Click a layer to see its details here, or a block to expand it.", icon=":material/ads_click:")
         return
     for row in rows:
         with st.container(border=True):
@@ -77,13 +77,13 @@ def _facts(summary: Summary, selected: Sequence[str]) -> None:
             if row.mult_adds:
                 facts.append(
                     (
-                        "Mult-adds an image",
+                        "Mult-adds per image",
                         f"{format_count(row.mult_adds // summary.batch)} "
                         f"({format_percent(row.mult_adds / summary.total_mult_adds, digits=1)})",
                     )
                 )
             if row.kernel_size:
-                facts.append(("Window", f"{row.kernel_size}×{row.kernel_size}, stride {row.stride}"))
+                facts.append(("Kernel", f"{row.kernel_size}×{row.kernel_size}, stride {row.stride}"))
             if row.receptive_field:
                 stride = f", stride {row.receptive_stride}" if row.receptive_stride else ""
                 facts.append(("Receptive field", f"{row.receptive_field}×{row.receptive_field} pixels{stride}"))
@@ -91,6 +91,6 @@ def _facts(summary: Summary, selected: Sequence[str]) -> None:
 
 
 def show_failed(error: Any) -> None:
-    """Show how far the images came, and where they did not fit."""
+    """Show the layers that the images passed, up to the one that they do not fit."""
     picture = draw(failed_boxes(error.steps, image_size=error.steps[0].input_shape[-1]), title="Up to the failure")
     graph("arch-failed", picture.svg, network="failed", on_pick=lambda _name: None, from_end=True)

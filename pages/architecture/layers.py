@@ -1,4 +1,4 @@
-"""The layers of one network: slabs, the table as a tree, and its downloads."""
+"""The layers of one network: slabs, the table as a tree, and downloads."""
 
 import csv
 import io
@@ -16,11 +16,11 @@ from pages.components.layers import layer_table
 from pages.state.architecture import ARCHITECTURE
 from pages.state.keys import element
 
-_LONG = 40  # rows beyond which inner blocks start closed
+_LONG = 40  # with more rows than this, inner blocks start folded
 
 
 def table_rows(summary: Summary) -> list[dict[str, Any]]:
-    """Return the rows of the tree below the root, groups with the sums of what is in them."""
+    """Return the rows of the tree below the root; a group has the sums of its layers."""
     rows = [
         {
             "name": row.name,
@@ -46,7 +46,7 @@ def table_rows(summary: Summary) -> list[dict[str, Any]]:
 
 
 def _numbers(summary: Summary, params: int, mult_adds: int, held: int) -> dict[str, Any]:
-    """Return the numbers of a row and the texts that stand for them, "" for 0. mult_adds: of the batch; held: bytes."""
+    """Return a row's numbers and their texts, "" for 0. mult_adds: of the whole batch. held: bytes of the outputs."""
     one = mult_adds // summary.batch
     param_share, work_share = params / max(1, summary.total_params), mult_adds / max(1, summary.total_mult_adds)
     return {
@@ -64,7 +64,7 @@ def _numbers(summary: Summary, params: int, mult_adds: int, held: int) -> dict[s
 
 
 def _sums(layers: Sequence[LayerRow], index: int) -> tuple[int, int, int]:
-    """Return parameters, mult-adds and bytes of outputs of a row, or of everything below it."""
+    """Return the parameters, mult-adds and output bytes of a row, summed over everything below it."""
     part = [layers[index]]
     for row in layers[index + 1 :]:
         if row.depth <= layers[index].depth:
@@ -75,14 +75,15 @@ def _sums(layers: Sequence[LayerRow], index: int) -> tuple[int, int, int]:
 
 
 def show_layers(design: Design, summary: Summary) -> None:
-    """Show the slabs, and below them the tree with downloads."""
+    """Show the slabs, and below them the tree and its downloads."""
     show_slabs(design)
     rows = table_rows(summary)
     folded = [r["name"] for r in rows if not r["leaf"] and r["depth"] > 0] if len(rows) > _LONG else []
     layer_table("arch-layers", rows, network=repr(design), folded=folded, selected=ARCHITECTURE.read().selected)
     st.caption(
-        f"Counted by torchinfo: **Mult-adds** of one image, **Memory** of the outputs for the batch of {summary.batch:,}. **Receptive field** is counted in pixels of the resized image, **Stride** is the distance "
-        "between neighbouring fields; to a linear layer the whole image contributes. Click a heading to sort, an arrow to fold."
+        f"Counted by torchinfo: **Mult-adds** per image, **Memory** of the outputs for a batch of {summary.batch:,}. "
+        "**Receptive field** is in pixels of the resized image, and **Stride** is the distance between neighbouring "
+        "fields. A linear layer sees the whole image. Click a heading to sort, or an arrow to fold a block."
     )
     with st.container(horizontal=True):
         st.download_button(

@@ -1,6 +1,6 @@
-"""Architecture: what a network is, before any training. Counts, graph, comparison, measured times.
+"""Architecture: a network before any training. Counts, graph, comparison, measured times.
 
-The address carries the network and its input size, so a link opens the same picture.
+The address carries the network and its input size, so a link opens the same view.
 """
 
 import streamlit as st

@@ -1,4 +1,4 @@
-"""The network's stages as slabs, from left to right: high and deep as their maps, thick as they have channels."""
+"""The network's stages as slabs, from left to right: as high and deep as their maps, thicker with more channels."""
 
 import streamlit as st
 
@@ -10,7 +10,7 @@ from pages.widgets.network_picture import show_network, turn_block
 
 
 def show_slabs(design: Design) -> None:
-    """Show the network's stages from left to right; a click marks a stage's rows in the table below."""
+    """Show the network's stages from left to right; a click highlights a stage's rows in the table below."""
     nodes = graph_of(design)
     stages = list_stages(nodes, opened=ARCHITECTURE.read().opened)
     selected = ARCHITECTURE.read().selected
@@ -29,10 +29,10 @@ def show_slabs(design: Design) -> None:
         on_pick=pick,
         on_block=_turn_block,
     )
-    blocks = " A **+** opens a block." if any(stage.closed for stage in stages) else ""
+    blocks = " A **+** expands a block." if any(stage.closed for stage in stages) else ""
     st.caption(
-        f"Each slab is as high and deep as its maps are large; the more channels, the thicker it is.{blocks} Click one "
-        "to find it in the table."
+        "A slab's height and depth show the size of its maps, its thickness the number of channels."
+        f"{blocks} Click a slab to highlight it in the table."
     )
 
 

@@ -1,4 +1,4 @@
-"""Measured times of the layers of one network on this machine."""
+"""Measured times of one network's layers on this machine."""
 
 import time
 
@@ -15,11 +15,11 @@ from pages.state.keys import element
 from pages.widgets.machine import describe_machine
 from pages.widgets.runs import show_moment
 
-_TIME_LIMIT_MACS, _TIME_LIMIT_BYTES = 60e9, 1.5e9  # about half a minute on one core, and what a small machine has
+_TIME_LIMIT_MACS, _TIME_LIMIT_BYTES = 60e9, 1.5e9  # about half a minute on one core; the memory of a small machine
 
 
 def show_times(design: Design, batch: int) -> None:
-    """Measure one batch on this machine when asked, and show where the time goes."""
+    """Measure one batch on this machine on request, and show where the time goes."""
     summary = summary_of(design, batch)
     if summary.total_mult_adds > _TIME_LIMIT_MACS or summary.estimated_total_bytes > _TIME_LIMIT_BYTES:
         st.info(
@@ -29,15 +29,15 @@ def show_times(design: Design, batch: int) -> None:
             icon=":material/hourglass_disabled:",
         )
         return
-    measured = f"{design!r} {batch}"  # of this session: nobody is shown what others measured at another time
+    measured = f"{design!r} {batch}"  # kept in this session only: other sessions measured at other times
     if st.button("Measure", type="primary", icon=":material/timer:", key=element("arch-measure")):
         with st.spinner("Measuring"):
             times = {**ARCHITECTURE.read().times, measured: (measure_times(design, batch), time.time())}
             ARCHITECTURE.change(times=times)
     if measured not in ARCHITECTURE.read().times:
         st.caption(
-            "Runs one batch through the network seven times on one thread of this machine's CPU and takes the median. "
-            "A training uses more threads, or the GPU where there is one."
+            "Runs one batch through the network seven times on one CPU thread of this machine and takes the median. "
+            "Training uses more threads, or the GPU if there is one."
         )
         return
     timing, when = ARCHITECTURE.read().times[measured]
@@ -48,7 +48,7 @@ def show_times(design: Design, batch: int) -> None:
         delta_color="off",
         delta_arrow="off",
     )
-    st.caption(plain(f"Measured on {show_moment(when)} on one thread of this machine ({describe_machine('cpu')})."))
+    st.caption(plain(f"Measured on {show_moment(when)} on one CPU thread of this machine ({describe_machine('cpu')})."))
     if timing.caution():
         st.warning(plain(timing.caution()), icon=":material/warning:")
     _time_table(summary, timing)
@@ -82,6 +82,6 @@ def _time_table(summary: Summary, timing: Timing) -> None:
         },
     )
     st.caption(
-        f"Forward only, one thread of the CPU, median of {timing.repeats} passes; ± is slowest minus fastest. The layers add up to "
-        f"{inside:.2f} ms, the network without looking inside took {timing.total_ms:.2f} ms."
+        f"Forward pass only, one CPU thread, median of {timing.repeats} passes; ± is slowest minus fastest. The layers "
+        f"add up to {inside:.2f} ms; the whole network without timing hooks took {timing.total_ms:.2f} ms."
     )

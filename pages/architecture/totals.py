@@ -13,9 +13,9 @@ def show_totals(summary: Summary) -> None:
     facts = [
         ("Parameters", f"{summary.total_params:,}", f"{frozen:,} of them are not trained." if frozen else None),
         (
-            "Mult-adds an image",
+            "Mult-adds per image",
             format_count(summary.mult_adds_per_image),
-            "Multiplications with addition, forward; torchinfo and the reports print those of a whole batch.",
+            "Multiply-add operations of the forward pass. torchinfo and the reports count them for a whole batch.",
         ),
         (
             f"Mult-adds, batch of {summary.batch:,}",
@@ -25,13 +25,14 @@ def show_totals(summary: Summary) -> None:
         (
             "Forward/backward",
             format_bytes(summary.forward_backward_bytes),
-            f"Outputs of the layers that have parameters, for the batch of {summary.batch:,}, counted twice: forward and backward.",
+            f"Outputs of the layers that have parameters, for a batch of {summary.batch:,}, counted twice: for the "
+            "forward and the backward pass.",
         ),
-        ("Parameters' size", format_bytes(summary.params_bytes), None),
+        ("Parameter size", format_bytes(summary.params_bytes), None),
         (
             "Estimated total",
             format_bytes(summary.estimated_total_bytes),
-            f"Input, outputs and parameters for the batch of {summary.batch:,}.",
+            f"Input, outputs and parameters for a batch of {summary.batch:,}.",
         ),
     ]
     with st.grid(3, min_column_width=150, key=element("arch-totals")):

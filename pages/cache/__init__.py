@@ -1,1 +1,1 @@
-"""Everything that is held in memory for all sessions: the lab, networks, costs, curves. Keys are ids and digests."""
+"""Everything that is cached in memory for all sessions: the lab, networks, costs, curves. Keys are ids and digests."""

@@ -13,9 +13,9 @@ from lab.examples.sample import load_sample, uses_sample
 from lab.training.samples import sample_images
 from pages.cache.lab import get_lab
 
-_QUICK = 120_000  # images up to which a data set is read only for its picture
+_QUICK = 120_000  # images; a larger data set is not read just for its preview
 _PICTURES = 10
-INITIAL = "initial"  # stands for the weights before training, which are made again from the seed
+INITIAL = "initial"  # in place of a digest: the weights before training, which are built again from the seed
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
@@ -24,16 +24,16 @@ def _shared_dataset(dataset: str, root: str) -> Dataset:
 
 
 def dataset_of(dataset: str) -> Dataset:
-    """Return a data set, read once and shared: nobody may write to its arrays.
+    """Return a data set, read once and shared by all sessions: its arrays must not be written to.
 
-    Where the examples' data set is not on this machine, its first pictures are (`is_sample`).
+    If the examples' data set is not on this machine, the sample that ships with the lab is returned (`is_sample`).
     """
     return load_sample() if is_sample(dataset) else _shared_dataset(dataset, str(get_lab().settings.data))
 
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """The test images whose answers a run reports, in that order: PNGs, their true classes, and all classes' names."""
+    """The test images whose predictions a run reports, in that order: PNGs, their true classes, all class names."""
 
     pictures: tuple[bytes, ...]
     labels: tuple[int, ...]
@@ -41,7 +41,7 @@ class Samples:
 
 
 def run_samples(dataset: str) -> Samples | None:
-    """Return the watched test images of a data set, None where it is not on this machine or cannot be read."""
+    """Return the watched test images of a data set, None if it is not on this machine or cannot be read."""
     if not is_present(dataset, root=get_lab().settings.data):
         return None
     return _run_samples(dataset, str(get_lab().settings.data))
@@ -51,7 +51,7 @@ def run_samples(dataset: str) -> Samples | None:
 def _run_samples(dataset: str, root: str) -> Samples | None:
     try:
         found = _shared_dataset(dataset, root)
-    except LabError:  # damaged since: the charts do not depend on it
+    except LabError:  # damaged; the charts work without the images
         return None
     chosen = list(sample_images(found.test_labels))
     pictures = image_tiles([found.test_images[index] for index in chosen])
@@ -59,9 +59,9 @@ def _run_samples(dataset: str, root: str) -> Samples | None:
 
 
 def dataset_picture(dataset: str) -> bytes | None:
-    """Return the first test images of a data set as one PNG, two rows of five, one a class where there are so many.
+    """Return test images of a data set as one PNG in two rows of five, of ten different classes if it has as many.
 
-    None where it is not on this machine, cannot be read, or is so large that reading it takes seconds.
+    None if the data set is not on this machine, cannot be read, or is so large that reading it takes seconds.
     """
     spec = get_dataset_spec(dataset)
     if spec.train_images + spec.test_images > _QUICK or not is_present(dataset, root=get_lab().settings.data):
@@ -73,7 +73,7 @@ def dataset_picture(dataset: str) -> bytes | None:
 def _dataset_picture(dataset: str, root: str) -> bytes | None:
     try:
         found = _shared_dataset(dataset, root)
-    except LabError:  # damaged: choosing it says so
+    except LabError:  # damaged; choosing the data set reports this
         return None
     first = sample_images(found.test_labels)
     chosen = np.resize(np.array(first), _PICTURES) if len(first) < _PICTURES else np.array(first)
@@ -81,5 +81,5 @@ def _dataset_picture(dataset: str, root: str) -> bytes | None:
 
 
 def is_sample(dataset: str) -> bool:
-    """Whether `dataset_of` returns only the first pictures of a data set, because it is not on this machine."""
+    """Whether `dataset_of` returns only a sample of a data set, because the whole is not on this machine."""
     return uses_sample(dataset, root=get_lab().settings.data)

@@ -1,4 +1,4 @@
-"""A network without weights, as a hashable record to cache by."""
+"""A network without weights as a hashable record, used as a cache key."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,13 +7,13 @@ from lab.architectures.registry import Architecture
 from lab.config import RunConfig
 from lab.data.registry import get_dataset_spec
 
-# Whose image size and channels a network without a run is shown for.
+# A network without a run is shown for this data set's image size and channels.
 DESIGN_DATA = get_dataset_spec(RunConfig().dataset)
 
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """A network without weights: id, input size ("auto", "native", …), its options as sorted pairs, classes."""
+    """A network without weights: id, input size ("auto", "native", …), options as sorted pairs, number of classes."""
 
     arch: str
     input_size: str
@@ -21,7 +21,7 @@ class Design:
     classes: int
 
     def arguments(self) -> dict[str, Any]:
-        """Return what `build_network` is told beside the id."""
+        """Return the keyword arguments of `build_network`."""
         return {
             "input_size": self.input_size,
             "classes": self.classes,
@@ -32,6 +32,6 @@ class Design:
 
 
 def design_of(arch: Architecture, input_size: str, options: dict[str, Any], *, classes: int = 10) -> Design:
-    """Return the choices as one hashable record."""
+    """Return a network, its input size and its options as one hashable record."""
     pairs = tuple((name, tuple(v) if isinstance(v, list) else v) for name, v in sorted(options.items()))
     return Design(arch.id, input_size, pairs, classes)

@@ -1,8 +1,8 @@
-"""What the Inside, Draw and Architecture pages compute, cached by run, weights and question.
+"""Results of the Inside, Draw and Architecture pages, cached by run, weights and arguments.
 
-Keys are ids and SHA-256 digests; nothing kept here is the only copy. Networks are kept within a budget of bytes and
-shared by all sessions: nobody changes one, and hooks fire for their own thread only. Imports torch: pages load their
-views, which import this, after `require_torch`.
+Keys are ids and SHA-256 digests; nothing cached here is the only copy. Networks stay within a budget of bytes and are
+shared by all sessions: none is ever modified, and hooks fire only in the thread that set them. Imports torch: pages
+load their views, which import this module, after `require_torch`.
 """
 
 import threading
@@ -49,16 +49,19 @@ from pages.cache.design import DESIGN_DATA, Design
 from pages.cache.lab import get_lab
 
 _NETWORK_BYTES = 600_000_000
-_PIECE = 64  # test images that are asked about at once
+_PIECE = 64  # test images classified at once while searching for a mistake
 _PIECES = 2_000
-_SEARCH_S = 6.0  # for a mistake
-_CHOSEN_BY = 16  # test images
-_SMALL, _LARGE = 512, 64  # entries: a few kilobytes each, and up to a megabyte each
+_SEARCH_S = 6.0  # time limit of one search for a mistake
+_CHOSEN_BY = 16  # test images by which the drawn channels are chosen
+_SMALL, _LARGE = 512, 64  # cache entries of a few kilobytes each, and of up to a megabyte each
 
 
 @dataclass(slots=True)
 class _NetworkCache:
-    """Networks by (run, digest of weights). recent: with their bytes, least recently used first. in_use: all that are referenced somewhere."""
+    """Networks by (run, digest of weights).
+
+    recent: networks with their size in bytes, least recently used first. in_use: all that are still referenced.
+    """
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     recent: OrderedDict[tuple[str, str], tuple[LoadedNetwork, int]] = field(default_factory=OrderedDict)
@@ -66,11 +69,14 @@ class _NetworkCache:
 
 
 _networks = _NetworkCache()
-_measuring = threading.Lock()  # two measurements at once would measure each other
+_measuring = threading.Lock()  # two measurements at once would slow each other down
 
 
 def network_of(run: str, digest: str) -> LoadedNetwork:
-    """Return the network of a run's saved weights (by their SHA-256, or `INITIAL`): one for all, to be left as it is."""
+    """Return the network of a run with saved weights. It is shared: do not modify it.
+
+    digest: SHA-256 of the weights, or `INITIAL`. Raises `InputError` if the weights have been removed.
+    """
     key = run, digest
     with _networks.lock:
         if key in _networks.recent:
@@ -89,7 +95,7 @@ def _load(run: str, digest: str) -> LoadedNetwork:
     for parameter in loaded.network.parameters():
         parameter.requires_grad_(False)
     for module in loaded.network.modules():
-        if getattr(module, "inplace", False):  # attribution would switch it off and on again while others look
+        if getattr(module, "inplace", False):  # attribution would switch it off and on while other sessions use it
             module.inplace = False  # type: ignore[assignment]
     return loaded
 
@@ -105,7 +111,7 @@ def _read(run: str, digest: str) -> LoadedNetwork:
 
 
 def answers_of(run: str, digest: str, dataset: str) -> Answers:
-    """Return the answers to the whole test set, or to its first pictures where only those are on this machine."""
+    """Return the answers to the whole test set, or to the sample if only that is on this machine."""
     return _answers_of(run, digest, dataset, is_sample(dataset))
 
 
@@ -119,7 +125,7 @@ def _answers_of(run: str, digest: str, dataset: str, sample: bool) -> Answers:
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """The number of an image that is read wrongly, None where none was found among the `asked` images."""
+    """The number of a misclassified image, None if there is none among the `asked` images that were tried."""
 
     number: int | None
     asked: int
@@ -127,16 +133,16 @@ class Mistake:
 
 @st.cache_data(max_entries=_PIECES, show_spinner=False)
 def _wrong_of(run: str, digest: str, dataset: str, start: int) -> np.ndarray:
-    """Return whether each test image of one piece is read wrongly, bool (`_PIECE`,) or fewer at the end."""
+    """Return whether each test image of one piece is misclassified, bool (`_PIECE`,), shorter at the end of the set."""
     data, loaded = dataset_of(dataset), network_of(run, digest)
     images, labels = data.test_images[start : start + _PIECE], data.test_labels[start : start + _PIECE]
     return ~score_logits(compute_logits(loaded.network, images, mean=loaded.mean, std=loaded.std), labels).right
 
 
 def next_mistake(run: str, digest: str, dataset: str, numbers: np.ndarray, *, after: int) -> Mistake:
-    """Return the next of the numbered test images that is read wrongly; after the last comes the first.
+    """Return the first misclassified test image after `after`, searching `numbers` in order and wrapping around.
 
-    It is looked for piece by piece and for a limited time; what was asked once is remembered.
+    The search goes piece by piece, for a limited time; each piece is classified once and cached.
     """
     ended = time.monotonic() + _SEARCH_S
     begin = int(np.searchsorted(numbers, after, side="right"))
@@ -151,7 +157,7 @@ def next_mistake(run: str, digest: str, dataset: str, numbers: np.ndarray, *, af
 
 @st.cache_data(max_entries=_SMALL, show_spinner=False)
 def probabilities_of(run: str, digest: str, image_u8: np.ndarray) -> np.ndarray:
-    """Return the probabilities (K,) for one image (H, W) or (C, H, W); raises `InputError` where they are not finite."""
+    """Return the probabilities (K,) for one image (H, W) or (C, H, W). Raises `InputError` if they are not finite."""
     loaded = network_of(run, digest)
     logits = compute_logits(loaded.network, image_u8[None], mean=loaded.mean, std=loaded.std)
     require_finite(logits)
@@ -159,11 +165,11 @@ def probabilities_of(run: str, digest: str, image_u8: np.ndarray) -> np.ndarray:
 
 
 def require_finite(logits: np.ndarray) -> None:
-    """Raise `InputError` where a network's logits for an image are not finite."""
+    """Raise `InputError` if a network's logits for an image are not finite."""
     if not np.isfinite(logits).all():
         raise InputError(
-            "The network's answer to this image is not a finite number, because its training diverged: choose an "
-            "earlier epoch."
+            "The network's outputs for this image are not finite because its training diverged. Choose an earlier "
+            "epoch."
         )
 
 
@@ -176,27 +182,27 @@ def layers_of(run: str, digest: str) -> tuple[LayerView, ...]:
 
 @st.cache_data(max_entries=_SMALL, max_size="200MB", show_spinner=False)
 def maps_of(run: str, digest: str, layer: str, image_u8: np.ndarray) -> FeatureMaps:
-    """Return a layer's maps for one image."""
+    """Return a layer's feature maps for one image."""
     loaded = network_of(run, digest)
     return feature_maps(loaded.network, to_input(image_u8[None], mean=loaded.mean, std=loaded.std), layer=layer)
 
 
 @st.cache_resource(max_entries=_SMALL, show_spinner=False)
 def traced_of(run: str, _digest: str) -> TracedNetwork:
-    """Return the graph of a run's network, the same for all its weights; read from those of a digest."""
+    """Return the traced graph of a run's network. The digest is no part of the key: all weights have the same graph."""
     loaded = network_of(run, _digest)
     return trace_network(loaded.network, input_shape=(1, loaded.channels, loaded.image_size, loaded.image_size))
 
 
 @st.cache_resource(max_entries=_SMALL, show_spinner=False)
 def stages_of(run: str, _digest: str, opened: tuple[str, ...]) -> tuple[Stage, ...]:
-    """Return the stages of a run's network. opened: blocks shown as their layers."""
+    """Return the stages of a run's network. opened: blocks that are expanded into their layers."""
     return list_stages(traced_of(run, _digest).nodes, opened=opened)
 
 
 @st.cache_resource(max_entries=_SMALL, show_spinner=False)
 def channels_of(run: str, digest: str, opened: tuple[str, ...], dataset: str) -> dict[str, np.ndarray]:
-    """Return which channels of each stage are drawn, chosen with these weights on the first test images."""
+    """Return the channels of each stage that are drawn, chosen with these weights on the first test images."""
     loaded = network_of(run, digest)
     x = to_input(dataset_of(dataset).test_images[:_CHOSEN_BY], mean=loaded.mean, std=loaded.std)
     return choose_channels(traced_of(run, digest), loaded.network, x, stages=stages_of(run, digest, opened))
@@ -206,9 +212,9 @@ def channels_of(run: str, digest: str, opened: tuple[str, ...], dataset: str) ->
 def values_of(
     run: str, digest: str, opened: tuple[str, ...], image_u8: np.ndarray, chosen_by: str, dataset: str
 ) -> NetworkValues:
-    """Return what every stage gives for one image. chosen_by: digest of the weights that choose the channels.
+    """Return the values of every stage for one image. chosen_by: digest of the weights that choose the channels.
 
-    Raises `InputError` where the logits are not finite.
+    Raises `InputError` if the logits are not finite.
     """
     loaded = network_of(run, digest)
     x = to_input(image_u8[None], mean=loaded.mean, std=loaded.std)
@@ -225,7 +231,7 @@ def values_of(
 
 @st.cache_data(max_entries=_SMALL, max_size="200MB", show_spinner=False)
 def outputs_of(run: str, digest: str, nodes: tuple[str, ...], image_u8: np.ndarray) -> dict[str, np.ndarray]:
-    """Return whole outputs of nodes of the graph for one image, float32 (C, H, W) or (N,), by node."""
+    """Return the complete outputs of graph nodes for one image, float32 (C, H, W) or (N,), by node."""
     loaded = network_of(run, digest)
     x = to_input(image_u8[None], mean=loaded.mean, std=loaded.std)
     found = node_outputs(traced_of(run, digest), loaded.network, x, nodes=nodes)
@@ -241,13 +247,13 @@ def kernels_of(run: str, digest: str, layer: str) -> Kernels:
 
 @st.cache_resource(max_entries=_LARGE, show_spinner=False)
 def linear_of(run: str, digest: str, layer: str) -> LinearWeights:
-    """Return one linear layer's weights; nobody may write to them."""
+    """Return one linear layer's weights. They are shared: do not write to them."""
     return read_linear(network_of(run, digest).network, layer=layer)
 
 
 @st.cache_data(max_entries=_SMALL, max_size="100MB", show_spinner=False)
 def input_of(run: str, digest: str, layer: str, image_u8: np.ndarray) -> np.ndarray:
-    """Return what a layer is given for one image, (C, H, W)."""
+    """Return a layer's input for one image, (C, H, W)."""
     loaded = network_of(run, digest)
     x = to_input(image_u8[None], mean=loaded.mean, std=loaded.std)
     return np.asarray(layer_input(loaded.network, x, layer=layer)[0].numpy())
@@ -255,16 +261,16 @@ def input_of(run: str, digest: str, layer: str, image_u8: np.ndarray) -> np.ndar
 
 @st.cache_data(max_entries=_SMALL, show_spinner=False)
 def attribution_of(run: str, digest: str, image_u8: np.ndarray, target: int, method: str) -> Attribution:
-    """Return which pixels spoke for a class."""
+    """Return the pixels' attribution for a class."""
     loaded = network_of(run, digest)
     x = to_input(image_u8[None], mean=loaded.mean, std=loaded.std)
     return attribute(loaded.network, x, target=target, method=method, black=-loaded.mean / loaded.std)
 
 
 def points_of(run: str, digest: str, dataset: str, count: int, method: str) -> np.ndarray | None:
-    """Return the first `count` test images' places (N, 2) in a map of the last hidden layer, not yet turned.
+    """Return the positions (N, 2) of the first `count` test images in a map of the last hidden layer, before alignment.
 
-    None where the training has diverged: there is no place for what is not a finite number.
+    None if the training has diverged, so that features are not finite.
     """
     return _points_of(run, digest, dataset, min(count, len(dataset_of(dataset).test_images)), method)
 
@@ -277,7 +283,7 @@ def _points_of(run: str, digest: str, dataset: str, count: int, method: str) -> 
 
 @st.cache_data(max_entries=_SMALL, max_size="50MB", show_spinner=False)
 def summary_of(design: Design, batch: int) -> Summary:
-    """Return the counts for one batch; raises `ShapeError` where the images do not fit."""
+    """Return the counts for one batch. Raises `ShapeError` if the images do not fit."""
     with torch.device("meta"):
         network = build_network(design.arch, **design.arguments())
     return summarize(network, input_shape=(batch, *DESIGN_DATA.image_shape))
@@ -285,20 +291,20 @@ def summary_of(design: Design, batch: int) -> Summary:
 
 @st.cache_data(max_entries=_SMALL, show_spinner=False)
 def mult_adds_of(design: Design) -> int:
-    """Return the mult-adds of one image's way forward."""
+    """Return the mult-adds of the forward pass for one image."""
     return summary_of(design, 1).total_mult_adds
 
 
 @st.cache_data(max_entries=_SMALL, max_size="50MB", show_spinner=False)
 def graph_of(design: Design) -> tuple[GraphNode, ...]:
-    """Return the network's graph for one image; raises `ShapeError` where the images do not fit."""
+    """Return the network's graph for one image. Raises `ShapeError` if the images do not fit."""
     with torch.device("meta"):
         network = build_network(design.arch, **design.arguments())
     return trace_graph(network, input_shape=(1, *DESIGN_DATA.image_shape))
 
 
 def measure_times(design: Design, batch: int) -> Timing:
-    """Measure each layer's forward pass on this machine's CPU, now; sessions that ask at once are measured in turn."""
+    """Measure each layer's forward pass on this machine's CPU; concurrent sessions are measured one after another."""
     network = build_network(design.arch, **design.arguments())
     with _measuring:
         return time_layers(network, torch.rand(batch, *DESIGN_DATA.image_shape))

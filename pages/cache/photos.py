@@ -1,4 +1,4 @@
-"""Uploaded photos, searched for digits once and not at every rerun; for the Draw and the Inside page."""
+"""Uploaded photos of the Draw and Inside pages, searched for digits once instead of at every rerun."""
 
 import streamlit as st
 
@@ -11,5 +11,5 @@ _PHOTOS = 8
 
 @st.cache_data(max_entries=_PHOTOS, show_spinner=False)
 def photo_of(data: bytes, name: str, *, split: bool) -> Photo:
-    """Return what is found in a picture file; raises `InputError`. Takes at most about a second."""
+    """Return the digits found in a picture file, in at most about a second. Raises `InputError` if it is no picture."""
     return find_digits(read_colours(data, name=name), name=name, split=split)

@@ -1,7 +1,7 @@
-"""What Train and Runs remember between reruns: costs and curves. Networks and what they answer are in `looking.py`.
+"""Costs and curves that Train and Runs cache between reruns. Networks and their answers are in `inspection.py`.
 
-Keys are ids and settings. Nothing kept here is the only copy: pressing C in Streamlit clears it all and costs time,
-never a run.
+Keys are ids and settings. Nothing cached here is the only copy: pressing C in Streamlit clears it all, which costs
+time but never a run.
 """
 
 import base64
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 _ENTRIES = 256
 _CURVES = 64  # runs; 100,000 steps take 5 MB
-_SPARKS = 1024  # small pictures of 1 kB
-_MINUTE_S = 60.0  # a run that has finished since may know better
-_COSTLY = (  # the settings that change what an epoch costs; the others need no new count
+_SPARKS = 1024  # small curves of 1 kB
+_MINUTE_S = 60.0  # a run that finishes in the meantime can improve the estimate
+_COSTLY = (  # the settings that change the cost of an epoch; a change of the others needs no new estimate
     "arch",
     "arch_options",
     "input_size",
@@ -47,13 +47,13 @@ _COSTLY = (  # the settings that change what an epoch costs; the others need no 
     "devices",
     "augment",
 )
-_LARGE = 64  # pixels a side above which a smaller input is worth offering
+_LARGE = 64  # pixels; for inputs with a longer side, a smaller one is worth offering
 
 
 def estimate_cost(resolved: ResolvedConfig) -> "tuple[Estimate, tuple[str, Estimate] | None]":
     """Return a configuration's cost and, for large inputs, the smallest input size with its cost.
 
-    Raises what `lab.service.costs.estimate` raises. Imports torch if nobody has.
+    Raises what `lab.service.costs.estimate` raises. Imports torch if it is not imported yet.
     """
     config = resolved.config
     decisive = json.dumps({name: getattr(config, name) for name in _COSTLY}, sort_keys=True)
@@ -74,7 +74,7 @@ def _estimate_cost(
 
 
 def estimate_seconds(config: RunConfig) -> float:
-    """Return how long all epochs of a configuration will take. Raises and imports what `estimate_cost` does."""
+    """Return how long all epochs of a configuration will take, in seconds. Raises and imports as `estimate_cost`."""
     return _estimate_seconds(str(get_lab().settings.home), json.dumps(config.as_dict(), sort_keys=True))
 
 
@@ -89,12 +89,12 @@ def _estimate_seconds(home: str, config: str) -> float:
 
 
 def run_points(run: RunRecord) -> Mapping[str, Series]:
-    """Return all points of a run, read again only when it has gone on. Nobody may write to the arrays."""
+    """Return all points of a run, read again only after it has progressed. The arrays must not be written to."""
     return _run_points(str(get_lab().settings.home), run.id, run.lease, str(run.state), run.progress.step or 0)
 
 
 def run_spark(run: RunRecord, *, colour: str = COLOUR) -> str:
-    """Return a run's validation accuracy as the address of a small picture, "" where it has none or is damaged."""
+    """Return a run's validation accuracy curve as the data URL of a small SVG, "" if it has none or is damaged."""
     drawn = _run_spark(
         str(get_lab().settings.home), run.id, run.lease, str(run.state), run.progress.epoch or 0, colour=colour
     )
@@ -105,7 +105,7 @@ def run_spark(run: RunRecord, *, colour: str = COLOUR) -> str:
 def _run_spark(home: str, run: str, lease: int, state: str, epoch: int, *, colour: str) -> str:
     try:
         points = get_lab().holding(run).store.points.read(run, series=(VAL_ACCURACY.id,))
-    except LabError:  # opening the run says what is wrong
+    except LabError:  # the run's own page reports what is wrong
         return ""
     return sparkline(points[VAL_ACCURACY.id].value, colour=colour) if VAL_ACCURACY.id in points else ""
 

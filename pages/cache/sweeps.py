@@ -1,4 +1,4 @@
-"""Curves of a sweep's trials between their rungs, and what is costly to compute of them."""
+"""Cached curves of a sweep's trials."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,7 +13,10 @@ _ENTRIES = 8
 
 
 def epoch_curves(spec: SweepSpec, trials: Sequence[TrialRecord]) -> Mapping[str, Sequence[tuple[float, float]]]:
-    """Return by run the epochs and what was measured after each; none where evaluations between epochs stand beside them."""
+    """Return, by run, the epochs and the value measured after each.
+
+    Empty if the sweep also evaluates between epochs: its values cannot be told apart from those after an epoch.
+    """
     if spec.base.eval_every or "eval_every" in spec.space:
         return {}
     state = str(hash(tuple((trial.run, trial.seconds) for trial in trials)))

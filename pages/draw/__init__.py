@@ -8,5 +8,5 @@ PAGE = PageSpec(
     icon=":material/draw:",
     order=8,
     section="Understand",
-    teaser="Sketch a digit: trained networks answer at once and show why.",
+    teaser="Draw a digit: trained networks read it as you draw and show why.",
 )

@@ -1,4 +1,4 @@
-"""The guess game: ten digits to draw, and which network understands most of them."""
+"""The guess game: ten digits to draw, and a score for each network that reads them."""
 
 import random
 from collections.abc import Sequence
@@ -25,13 +25,13 @@ from pages.widgets.frame import show_errors
 from pages.widgets.runs import with_id
 
 ROUNDS = 10
-_RIGHT = " ✓"  # behind an answer that is what was asked
-_THUMB = 84  # pixels a side of a drawing among the results
+_RIGHT = " ✓"  # appended to a correct answer
+_THUMB = 84  # side of a drawing among the results, in pixels
 
 
 @st.fragment
 def guess_game(models: Sequence[Model]) -> None:
-    """Play: say what to draw, read it, count."""
+    """Show the current round of the game, or the result of the last game."""
     with show_errors():
         page = draw_page()
         if not page.game.running:
@@ -48,11 +48,11 @@ def guess_game(models: Sequence[Model]) -> None:
         target = page.game.digits[page.game.round - 1]
         left, right = st.columns([5, 9], gap="large")
         with left:
-            asks = st.container(horizontal=True, vertical_alignment="center")  # above the pad, so that Done is in sight
-            says = st.container()  # see draw_studio
+            task = st.container(horizontal=True, vertical_alignment="center")  # above the pad, so that Done is visible
+            line = st.container()  # above the pad, as in `studio`
             sketch = show_pad(page)
         answers = read_all(models, sketch, normalised(models, sketch))
-        with asks:
+        with task:
             st.header(f"Draw: {plain(target)}", anchor=False, width="content")
             st.caption(f"Round {page.game.round} of {len(page.game.digits)}", width="content")
             st.button(
@@ -66,7 +66,7 @@ def guess_game(models: Sequence[Model]) -> None:
             )
             st.button("Stop", key=element("draw-game-stop"), on_click=_stop)
         with right:
-            show_answers(models, answers, page=page, sketch=sketch, says=says)
+            show_answers(models, answers, page=page, sketch=sketch, line=line)
 
 
 def _start(models: Sequence[Model]) -> None:
@@ -78,7 +78,7 @@ def _start(models: Sequence[Model]) -> None:
 
 
 def _next(models: Sequence[Model]) -> None:
-    """Score the drawing as it is now: its last stroke may not have been answered when "Done" was pressed."""
+    """Score the drawing as it is now; its last stroke may not have been read yet when "Done" was pressed."""
     page = draw_page()
     with show_errors():
         sketch = drawn(page)
@@ -108,13 +108,13 @@ def _score(game: Game, models: Sequence[Model], answers: Sequence[Answer]) -> No
 
 
 def _pictures(models: Sequence[Model], sketch: Sketch, images: dict[Recipe, np.ndarray]) -> tuple[bytes, ...]:
-    """Return the drawing as a thumbnail and what each network was given, as PNGs."""
+    """Return a thumbnail of the drawing and each network's input, as PNGs."""
     small = np.asarray(Image.fromarray(np.ascontiguousarray(sketch.ink)).resize((_THUMB, _THUMB)))
     return tuple(encode(image_tiles(each[None])[0]) for each in (small, *(images[model.recipe] for model in models)))
 
 
 def _stop() -> None:
-    """End the game with the rounds that were played."""
+    """End the game after the rounds that were played."""
     page = draw_page()
     page.game = replace(page.game, digits=page.game.digits[: len(page.game.drawn)])
     page.clear()
@@ -122,19 +122,19 @@ def _stop() -> None:
 
 def _result(models: Sequence[Model], game: Game) -> None:
     if not game.drawn:
-        st.markdown(f"**{ROUNDS} rounds.** You are told what to draw; every network that reads it scores a point.")
+        st.markdown(f"**{ROUNDS} rounds.** Draw what the page asks for; every network that reads it scores a point.")
         return
     st.header(f"You were understood in {game.understood} of {plural(len(game.drawn), 'round')}", anchor=False)
     st.html(rounds_html(game))
-    if len(models) == 1:  # its cards have said it all
+    if len(models) == 1:  # the cards show everything
         return
     st.dataframe(score_rows(models, game), hide_index=True, width="stretch", alt="Score of each network")
-    # the cards have no room for names
+    # The cards have no room for the networks' names.
     st.dataframe(game.drawn, hide_index=True, width="stretch", alt="What was asked and what was read")
 
 
 def score_rows(models: Sequence[Model], game: Game) -> list[dict[str, str]]:
-    """Return a row a network: how many of the digits it read, and which read most."""
+    """Return one row per network: how many of the digits it read, and whether it is the best."""
     points = {model.id: game.scores.get(model.id, 0) for model in models}
     best = max(points.values())
     return [
@@ -149,16 +149,17 @@ def score_rows(models: Sequence[Model], game: Game) -> list[dict[str, str]]:
 
 
 def rounds_html(game: Game) -> str:
-    """Return a card a round: the drawing, what each network was given, and what it read."""
+    """Return one card per round: the drawing, each network's input, and its answer."""
     cards = []
-    for told, (drawing, *given) in zip(game.drawn, game.pictures, strict=True):
-        asked, *answers = told.items()
-        seen = "".join(
-            f'<li><img alt="What {escape(network)} was given" src="{data_url(picture)}">{escape(answer)}{_RIGHT if answer == asked[1] else ""}</li>'
-            for (network, answer), picture in zip(answers, given, strict=True)
+    for row, (drawing, *inputs) in zip(game.drawn, game.pictures, strict=True):
+        asked, *answers = row.items()
+        items = "".join(
+            f'<li><img alt="Input of {escape(network)}" src="{data_url(picture)}">'
+            f"{escape(answer)}{_RIGHT if answer == asked[1] else ''}</li>"
+            for (network, answer), picture in zip(answers, inputs, strict=True)
         )
         cards.append(
-            f'<figure><img alt="Your {escape(asked[1])}" src="{data_url(drawing)}"><figcaption>Asked: <b>{escape(asked[1])}</b>'
-            f"</figcaption><ul>{seen}</ul></figure>"
+            f'<figure><img alt="Your {escape(asked[1])}" src="{data_url(drawing)}">'
+            f"<figcaption>Asked: <b>{escape(asked[1])}</b></figcaption><ul>{items}</ul></figure>"
         )
     return f'<div class="cl-rounds">{"".join(cards)}</div>'

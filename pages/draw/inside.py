@@ -1,4 +1,4 @@
-"""The drawing inside a network: feature maps of a layer, Grad-CAM over the ink, and the training pictures it is near."""
+"""The drawing inside a network: a layer's feature maps, Grad-CAM over the ink, and the nearest training images."""
 
 from collections.abc import Sequence
 from html import escape
@@ -27,12 +27,12 @@ _MOST_MAPS = 64
 def inside(
     models: Sequence[Model], images: dict[Recipe, np.ndarray], answers: Sequence[Answer], *, blank: bool
 ) -> None:
-    """Show Grad-CAM and the maps of a chosen layer for the very picture the network got."""
+    """Show Grad-CAM and the maps of a chosen layer for the network's input."""
     left, right = st.columns(2)
     with left:
         model = choose_model(models, "inside_run")
     if not model.layers:
-        st.info(f"{plain(model.title)} has no layer with maps to look at.", icon=":material/info:")
+        st.info(f"{plain(model.title)} has no layer with feature maps.", icon=":material/info:")
         return
     names = [layer.name for layer in model.layers]
     types = {layer.name: f"{layer.name} · {layer.type} {format_shape(layer.shape)}" for layer in model.layers}
@@ -51,7 +51,7 @@ def inside(
     st.html(
         '<div class="cl-inside">'
         f'<figure><img class="cl-pic" decoding="sync" alt="Grad-CAM over the drawing" src="{data_url(heat)}">'
-        f"<figcaption>Grad-CAM: where it looks for “{escape(answer.label)}”</figcaption></figure>"
+        f"<figcaption>Grad-CAM: regions that support “{escape(answer.label)}”</figcaption></figure>"
         f'<figure><img class="cl-maps" decoding="sync" alt="Feature maps of the layer" src="{data_url(maps)}">'
         f"<figcaption>{note}</figcaption></figure></div>"
     )
@@ -75,7 +75,7 @@ def choose_model(models: Sequence[Model], field: str) -> Model:
 
 
 def _maps(model: Model, image: np.ndarray, layer: str) -> tuple[bytes, str]:
-    """Return a layer's maps as one PNG, and words for it."""
+    """Return a layer's maps as one PNG, and its caption."""
     x = to_input(image[None], mean=model.loaded.mean, std=model.loaded.std)
     values = capture(model.loaded.network, x, layers=[layer])[layer][0].float().numpy()
     shown = values[:_MOST_MAPS]
@@ -83,13 +83,13 @@ def _maps(model: Model, image: np.ndarray, layer: str) -> tuple[bytes, str]:
 
 
 def maps_words(count: int) -> str:
-    """Return what stands below the maps of a layer that has so many."""
+    """Return the caption of a layer's maps. count: maps of the layer."""
     some = f"the first {_MOST_MAPS} of {count}" if count > _MOST_MAPS else f"{count}"
     return f"Feature maps: {some}, brighter is stronger"
 
 
 def _heat(model: Model, image: np.ndarray, target: int) -> bytes:
-    """Return Grad-CAM over the picture as a PNG."""
+    """Return Grad-CAM over the input image as a PNG."""
     loaded = model.loaded
     x = to_input(image[None], mean=loaded.mean, std=loaded.std)
     values = attribute(loaded.network, x, target=target, method="grad-cam", black=-loaded.mean / loaded.std).values
@@ -97,22 +97,22 @@ def _heat(model: Model, image: np.ndarray, target: int) -> bytes:
 
 
 def similar(models: Sequence[Model], images: dict[Recipe, np.ndarray], *, blank: bool) -> None:
-    """Show the training pictures that are nearest in the last hidden layer."""
+    """Show the training images that are nearest in the last hidden layer."""
     model = choose_model(models, "similar_run")
     if blank:
-        st.caption("Draw something to see which training pictures it resembles.")
+        st.caption("Draw something to see which training images it resembles.")
         return
     searched = bank_size(model)
     if not worth_waiting(
         model.run,
         passes=searched,
-        what=f"Looking through {searched:,} training pictures",
+        what=f"Searching {searched:,} training images",
         key=element("bank", model.digest),
     ):
         return
     found = nearest_neighbours(model, images[model.recipe])
     st.caption(
-        f"It looks like these to {plain(model.title)}: nearest in its last hidden layer, of {searched:,} "
-        "training pictures."
+        f"Nearest neighbours of your drawing in the last hidden layer of {plain(model.title)}, among {searched:,} "
+        "training images, with their cosine similarity."
     )
-    st.html(pictures_html([(picture, name, f"{likeness:.3f}") for picture, name, likeness in found]))
+    st.html(pictures_html([(picture, name, f"{similarity:.3f}") for picture, name, similarity in found]))

@@ -1,6 +1,6 @@
-"""Runs ready to read drawings: the network and its unsure limits are shared by all sessions, name and state are the run's now.
+"""Runs ready to read drawings. Networks and unsure rules are shared by all sessions; names and states are current.
 
-Reading a drawing takes no lock: networks are only looked at, and hooks act on their own thread only.
+Reading a drawing takes no lock: networks are never modified, and hooks fire only in the thread that set them.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ from pages.widgets.runs import run_title
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Model:
-    """A run, its network by the digest of its weights, and when it is unsure. layers: those with maps to look at."""
+    """A run with its network, the digest of its weights and its unsure rule. layers: those with feature maps."""
 
     run: RunRecord
     digest: str
@@ -41,7 +41,7 @@ class Model:
 
     @property
     def title(self) -> str:
-        """What the run is called."""
+        """The run's title."""
         return run_title(self.run)
 
     @property
@@ -51,12 +51,12 @@ class Model:
 
     @property
     def recipe(self) -> Recipe:
-        """How the run's data set was made."""
+        """The recipe by which the run's data set was prepared."""
         return self.spec.require_recipe()
 
 
 def load_models(ids: Sequence[str]) -> tuple[list[Model], list[str]]:
-    """Return the models of the runs, and a sentence for each that could not be loaded."""
+    """Return the models of the runs, and a message for each run that could not be loaded."""
     models, problems = [], []
     for run_id in ids:
         try:
@@ -76,17 +76,17 @@ def _load(run_id: str) -> Model:
 
 
 def nearest_neighbours(model: Model, image: np.ndarray, *, count: int = 10) -> list[tuple[np.ndarray, str, float]]:
-    """Return the training pictures nearest in the last hidden layer: (picture, class name, cosine likeness).
+    """Return the training images nearest in the last hidden layer: (image, class name, cosine similarity).
 
-    Searched are the first `bank_size` training pictures; their features are computed at the first call.
+    The first `bank_size` training images are searched; their features are computed at the first call.
     """
-    likeness = features_of(model.id, model.digest) @ unit_rows(compute_features(model.loaded, image[None]))[0]
-    nearest = np.argsort(-likeness, kind="stable")[:count]
+    similarity = features_of(model.id, model.digest) @ unit_rows(compute_features(model.loaded, image[None]))[0]
+    nearest = np.argsort(-similarity, kind="stable")[:count]
     dataset = dataset_of(model.spec.id)
     names = dataset.spec.classes
-    return [(dataset.train_images[i], names[int(dataset.train_labels[i])], float(likeness[i])) for i in nearest]
+    return [(dataset.train_images[i], names[int(dataset.train_labels[i])], float(similarity[i])) for i in nearest]
 
 
 def bank_size(model: Model) -> int:
-    """Return how many training pictures nearest neighbours are searched in."""
+    """Return how many training images are searched for nearest neighbours."""
     return min(SEARCHED, len(dataset_of(model.spec.id).train_images))

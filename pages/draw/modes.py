@@ -1,4 +1,4 @@
-"""What one can do on the Draw page: draw, bring a photo, play, look at the saved drawings."""
+"""The modes of the Draw page: draw, upload a photo, play the guess game, or see the saved drawings."""
 
 from collections.abc import Callable, Sequence
 
@@ -18,7 +18,7 @@ _MODES = dict(zip(MODES, zip(_ICONS, _SHOWN, strict=True), strict=True))
 
 
 def show_mode(models: Sequence[Model]) -> None:
-    """Let the reader choose and show the choice."""
+    """Draw the choice of the mode, and the chosen mode."""
     st.html(STYLE)
     mode = st.segmented_control(
         "What to do",

@@ -1,4 +1,4 @@
-"""The drawing on its way through a whole network, live under the pen; a click on a map opens its layer."""
+"""The whole network with the drawing's feature maps, updated while one draws; a click on a map opens its layer."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ from pages.widgets.network_picture import show_network, turn_block
 
 
 def whole_network(models: Sequence[Model], images: dict[Recipe, np.ndarray], *, blank: bool) -> None:
-    """Show every stage's maps for the very picture the network got."""
+    """Show every stage's maps for the network's input."""
     model = choose_model(models, "inside_run") if len(models) > 1 else models[0]
     loaded, opened = model.loaded, DRAW.read().opened
     stages = stages_of(model.id, model.digest, opened)
@@ -40,14 +40,14 @@ def whole_network(models: Sequence[Model], images: dict[Recipe, np.ndarray], *, 
         blank=blank,
     )
     st.caption(
-        "Draw a digit and watch it pass through the network: this is what it makes of an empty sheet."
+        "Draw a digit and watch it pass through the network. The maps are those of an empty sheet."
         if blank
-        else "Each layer has its own colour scale: the brighter, the stronger. Click a map to see its whole layer."
+        else "Each layer has its own colour scale; brighter is stronger. Click a map to see its whole layer."
     )
 
 
 def _open_layer(model: Model, stages: Sequence[Stage], chosen: str) -> None:
-    """Open the last layer with maps of a stage in the view of one layer."""
+    """Open a stage's last layer with feature maps in the view of one layer."""
     names = next(stage.box.names for stage in stages if stage.box.id == chosen)
     layers = {layer.name for layer in model.layers}
     found = next((name for name in reversed(names) if name in layers), None)

@@ -1,7 +1,7 @@
-"""The two drawing pads and the one `Sketch` both give.
+"""The two drawing pads, which both produce a `Sketch`.
 
-`streamlit-drawable-canvas` reports after the stroke; our own component (`pad/`) sends its strokes while they are drawn.
-Both start from the session's drawing, so it survives a page switch and a change of pad.
+`streamlit-drawable-canvas` reports after each stroke; our own component (`pages/components/pad`) sends strokes while
+they are drawn. Both start from the session's drawing, so it survives a page switch and a change of pad.
 """
 
 from collections.abc import Mapping
@@ -25,20 +25,20 @@ from pages.state.keys import element
 from pages.state.session import reported
 from pages.widgets.pad import sketch_of, take_newest
 
-INK_COLOR = "#2f86cf"  # 3:1 or better on both themes' canvases; only the alpha of a stroke is read
+INK_COLOR = "#2f86cf"  # contrast of at least 3:1 in both themes; only the alpha channel of a stroke is read
 
 
 def drawn(page: DrawPage) -> Sketch:
-    """Return what is on the pads by now, for a callback: the newest message came with the press that called it."""
+    """Return the current drawing, for a callback: the pad's newest message arrives with the press that triggers it."""
     take_newest(page)
     return _sketch(page)
 
 
 def standard_pad(page: DrawPage) -> Sketch:
-    """Show streamlit-drawable-canvas and return what is on it; it reports 200 ms after each stroke."""
+    """Show streamlit-drawable-canvas, which reports 200 ms after each stroke, and return what is drawn on it."""
     width = st.slider("Pen width", 4, 40, **DRAW.widget("pen", value=DRAW.read().pen or page.pen))
     key = canvas_key(page.version)
-    if reported(key) is None:  # changing this while it is shown would load the canvas anew
+    if reported(key) is None:  # a change while the canvas is shown would reload it
         page.canvas_start = page.canvas
     # Its import registers a component, which needs a running Streamlit.
     result = load("streamlit_drawable_canvas:st_canvas")(
@@ -64,7 +64,7 @@ def _sketch(page: DrawPage) -> Sketch:
 
 
 def strokes_of_canvas(drawing: Mapping[str, Any]) -> str:
-    """Return the free-hand paths of Fabric's JSON as our pad's text; other shapes are left out."""
+    """Return the free-hand paths of Fabric.js's JSON as our pad's JSON text; other shapes are left out."""
     strokes = []
     for item in drawing.get("objects", ()):
         if str(item.get("type", "")).lower() != "path":
@@ -78,7 +78,7 @@ def strokes_of_canvas(drawing: Mapping[str, Any]) -> str:
 
 
 def canvas_of_strokes(text: str) -> dict[str, Any]:
-    """Return our pad's strokes as Fabric's JSON, for the standard pad to start from; raises `InputError`."""
+    """Return our pad's strokes as Fabric.js's JSON, from which the standard pad starts. Raises `InputError`."""
     return {"version": "7.1.0", "objects": [_fabric_path(stroke) for stroke in parse_strokes(text)]}
 
 
@@ -101,7 +101,7 @@ def _fabric_path(stroke: Stroke) -> dict[str, Any]:
 
 
 def switch_pad(page: DrawPage) -> None:
-    """Carry the drawing over to the other pad."""
+    """Transfer the drawing to the other pad."""
     page.canvas = canvas_of_strokes(page.strokes)
     page.png = b""
     page.version += 1

@@ -1,6 +1,6 @@
-"""Draw: sketch a digit and watch the networks read it, stroke by stroke, and see why.
+"""Draw: sketch a digit and see how the networks read it, stroke by stroke, and why.
 
-With `?runs=a.b` in the address the page opens with those runs.
+With `?runs=a.b` in the address, the page opens with those runs.
 """
 
 import streamlit as st
@@ -16,7 +16,7 @@ from pages.widgets.frame import page_frame
 
 def main() -> None:
     """Draw the page."""
-    page_frame("Draw", "Draw a digit: trained networks answer at once, and the page shows what they see and why.")
+    page_frame("Draw", "Draw a digit: trained networks read it as you draw, and the page shows what they see and why.")
     refuse_parameters(("run", "runs", "mode", "view"))
     DRAW.take("mode")
     DRAW.take("view")

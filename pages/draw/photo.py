@@ -1,4 +1,4 @@
-"""A photo of handwriting: uploaded or pasted, cut into its digits, each read by every network."""
+"""A photo of handwriting: uploaded or pasted, split into its digits, each read by every network."""
 
 import base64
 import binascii
@@ -29,7 +29,7 @@ from pages.widgets.frame import show_errors
 
 @st.fragment
 def photo(models: Sequence[Model]) -> None:
-    """Take a picture and show what every network reads in it."""
+    """Draw the upload and paste inputs, and show what every network reads in the picture."""
     with show_errors():
         left, right = st.columns(2)
         with left:
@@ -49,7 +49,8 @@ def photo(models: Sequence[Model]) -> None:
         data = (pasted or uploaded) if DRAW.read().source == "pasted" else (uploaded or pasted)
         if data is None:
             st.caption(
-                "Any light, any colours, on lined paper or on a table; several digits are read one by one, from left to right."
+                "Any light and any colours, on lined paper or on a table. Several digits are read one by one, from "
+                "left to right."
             )
             return
         _show(models, *data)
@@ -77,7 +78,7 @@ def _show(models: Sequence[Model], name: str, data: bytes) -> None:
     status = st.empty()
 
     def say(number: int) -> None:
-        if len(found.digits) > 1:  # also where Streamlit ends the script of a tab that was closed
+        if len(found.digits) > 1:  # this call is also where Streamlit ends the script of a closed tab
             status.caption(f"Reading digit {number} of {len(found.digits)}")
 
     readers = [Reader(model.loaded, model.recipe, model.rule) for model in models]
@@ -90,13 +91,13 @@ def _show(models: Sequence[Model], name: str, data: bytes) -> None:
 
 
 def _label(answers: Sequence[Answer]) -> str:
-    """Return what stands at a digit's box: what all together read, with a question mark where that is unsure."""
+    """Return the label of a digit's box: the average of all networks, with a question mark if it is unsure."""
     answer = average(answers) or answers[0]
     return f"{answer.label}?" if answer.verdict.unsure else answer.label
 
 
 def boxes_html(found: Photo, places: Sequence[Box], labels: Sequence[str]) -> str:
-    """Return the sheet with a box around each digit that was found, and its label above the box."""
+    """Return the photo with a box around each digit that was found, and its label above the box."""
     tall, wide = found.size
     boxes = "".join(
         f'<span style="--left:{left / wide:.4f};--top:{top / tall:.4f};--wide:{(right - left) / wide:.4f};'
@@ -105,11 +106,12 @@ def boxes_html(found: Photo, places: Sequence[Box], labels: Sequence[str]) -> st
     )
     words = f"The photo with {plural(len(labels), 'digit')} found: {', '.join(labels)}"
     sheet = found.sheet if found.sheet.shape[2] == 3 else found.sheet[..., 0]
-    return f'<div class="cl-boxes" role="img" aria-label="{escape(words)}"><img alt="" src="{picture_url(sheet)}">{boxes}</div>'
+    picture = f'<img alt="" src="{picture_url(sheet)}">'
+    return f'<div class="cl-boxes" role="img" aria-label="{escape(words)}">{picture}{boxes}</div>'
 
 
 def _summary(models: Sequence[Model], read: Sequence[Sequence[Answer]]) -> str:
-    """Return what each network and all together read, digit by digit."""
+    """Return the line with the digits that each network reads, and those of their average."""
     lines = []
     for index, title in enumerate(titles(models)):
         lines.append(f"{escape(title)} reads {_digits([answers[index] for answers in read])}")
@@ -120,7 +122,7 @@ def _summary(models: Sequence[Model], read: Sequence[Sequence[Answer]]) -> str:
 
 
 def _digits(answers: Sequence[Answer]) -> str:
-    """Return what was read, and how much of it is unsure."""
+    """Return the digits that were read, and how many of them are unsure."""
     unsure = sum(answer.verdict.unsure for answer in answers)
     doubt = f" ({f'{unsure} of {len(answers)} digits ' if len(answers) > 1 else ''}unsure)" if unsure else ""
     return f"<b>{escape(''.join(answer.label for answer in answers))}</b>{doubt}"

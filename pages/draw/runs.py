@@ -1,4 +1,4 @@
-"""Which runs read the drawing: chosen on the page, carried by the address, or one trained on the spot if there is none."""
+"""The runs that read the drawing: chosen on the page, taken from the address, or trained here if there is none."""
 
 from collections.abc import Container, Sequence
 
@@ -23,19 +23,19 @@ from pages.widgets.machine import describe_machine
 from pages.widgets.runs import dataset_title, present_datasets, run_title, with_id
 
 MOST = 6
-_LOOKED = 200  # newest runs among which those that can read are looked for
+_LOOKED = 200  # newest runs that are searched for those with weights
 _WAIT_S = 0.5
 
 
 def chosen_runs() -> list[str]:
-    """Let the reader choose up to six runs; the address bar follows. Returns [] where there is none to choose."""
+    """Draw the choice of up to six runs, which the address bar follows, and return it; [] if no run can be chosen."""
     own = readable_runs()
     examples = [run for run in get_lab().list_examples() if _readable(run)]
     runs = {run.id: run for run in (*own, *examples)}
     wanted, wrong = _from_address(runs)
     if not runs:
         return []
-    if wanted or wrong:  # of runs that are not there no other ones take the place
+    if wanted or wrong:  # runs that cannot be shown are not replaced by others
         DRAW.change(runs=tuple(wanted))
     else:
         held = tuple(run for run in DRAW.read().runs if run in runs)
@@ -46,7 +46,7 @@ def chosen_runs() -> list[str]:
         format_func=lambda run: label(runs[run]),
         max_selections=MOST,
         placeholder="Choose up to six runs",
-        help="Each reads the same drawing. The link in the address bar carries the choice.",
+        help="Every model reads the same drawing. The choice is part of the page's address.",
         **DRAW.widget("runs", then=_follow, offered=tuple(runs)),
     )
     if chosen and not wrong:
@@ -59,15 +59,16 @@ def _follow() -> None:
 
 
 def _from_address(runs: dict[str, RunRecord]) -> tuple[list[str], bool]:
-    """Return the runs named by `?runs=a.b` or `?run=a`, and whether others are named that cannot be read.
+    """Return the runs named by `?runs=a.b` or `?run=a`, and whether there was a problem with any of them.
 
-    Adds older ones to `runs`; says which are not there, and which are too many.
+    Adds named runs that are missing from `runs`; reports runs that do not exist and runs beyond `MOST`.
     """
     wanted = requested_runs()
     problems = []
     if len(wanted) > MOST:
         problems.append(
-            f"The address names {len(wanted)} runs, but at most {MOST} are tested at once: the first {MOST} are."
+            f"The address names {len(wanted)} runs, but at most {MOST} can be tested at once. Only the first {MOST} "
+            "are shown."
         )
     found = []
     for run_id in wanted[:MOST]:
@@ -83,7 +84,7 @@ def _from_address(runs: dict[str, RunRecord]) -> tuple[list[str], bool]:
 
 
 def label(run: RunRecord) -> str:
-    """Return a run's name, accuracy with its epoch, outcome where it did not learn, and id, to tell equal ones apart."""
+    """Return a run's title, accuracy with its epoch, outcome if it did not learn, and id to distinguish equal ones."""
     augmented = f", {run.config.augment}" if run.config.augment != "none" else ""
     share = f" · {run.headline_text}" if run.headline_text else ""
     outcome = f" · {run.outcome}" if run.outcome else ""
@@ -91,7 +92,7 @@ def label(run: RunRecord) -> str:
 
 
 def readable_runs(limit: int = _LOOKED) -> list[RunRecord]:
-    """Return runs that have weights for a data set one can draw, the newest first; reads no file."""
+    """Return the runs with weights for a data set whose images can be drawn, newest first. Reads no file."""
     return [run for run in get_lab().store.runs.list(limit=limit) if _readable(run)]
 
 
@@ -100,7 +101,7 @@ def _readable(run: RunRecord) -> bool:
 
 
 def default_runs(runs: Sequence[RunRecord], *, count: int = 3) -> list[str]:
-    """Return the best run of each of up to `count` networks, the best first."""
+    """Return the ids of the best runs of up to `count` networks, one each, best first."""
     best: dict[str, RunRecord] = {}
     for run in runs:
         known = best.get(run.config.arch)
@@ -115,9 +116,9 @@ def _accuracy(run: RunRecord) -> float:
 
 
 def offer_training() -> None:
-    """Say that nothing can read yet, and train a LeNet on the data on this machine at one press."""
+    """Ask for a choice of runs, or if there are none, offer to train a LeNet on the data on this machine."""
     if readable_runs(limit=_LOOKED) or get_lab().list_examples():
-        st.info("Choose one or more networks above: they read what you draw.", icon=":material/arrow_upward:")
+        st.info("Choose one or more networks above to read what you draw.", icon=":material/arrow_upward:")
         return
     state = DRAW.read()
     if state.training:
@@ -155,7 +156,7 @@ def _start(config: RunConfig) -> None:
 
 
 def starter(present: Container[str]) -> RunConfig:
-    """Return what a first network is trained with. present: ids of the data sets on this machine."""
+    """Return the configuration of a first network. present: ids of the data sets on this machine."""
     changes = {"augment": "sketch", "epochs": 3, "lr": 3e-3, "schedule": "one-cycle"}
     config = get_preset("lenet5").config(**changes)
     if config.dataset in present:
@@ -164,16 +165,15 @@ def starter(present: Container[str]) -> RunConfig:
 
 
 def _promise(config: RunConfig) -> None:
-    """Say how long the training will take, as the Train page's cost card does."""
+    """Show how long the training will take, as the Train page's cost card does."""
     if not warm_torch():
         _estimating()
         return
     cost, _ = estimate_cost(get_lab().validation.resolve(config))
     source = "as measured in an earlier run" if cost.measured else "estimated from its mult-adds"
+    machine = describe_machine(get_lab().settings.device)
     st.caption(
-        plain(
-            f"Takes {format_range(*cost.range_s)} on this machine ({describe_machine(get_lab().settings.device)}), {source}."
-        ),
+        plain(f"Takes {format_range(*cost.range_s)} on this machine ({machine}), {source}."),
         width="content",
     )
 
@@ -199,7 +199,7 @@ def _wait_for(run_id: str) -> None:
 
 
 def training_words(run: RunRecord) -> tuple[float, str]:
-    """Return how far a run is, as a share and in words such as "step 20 of 80, 1 min 05 s left"."""
+    """Return a run's progress as a share and as text, such as "step 20 of 80, 1 min 05 s left"."""
     done, total = run.progress.step or 0, run.progress.total_steps or 0
     if not total:
         return 0.0, "starting"

@@ -1,4 +1,4 @@
-"""Saved drawings: save the one on the pad with its label, and one's own test set with every run's accuracy on it."""
+"""Saved drawings: the form that saves a drawing with its label, and the user's test set with every run's accuracy."""
 
 from collections.abc import Sequence
 
@@ -19,13 +19,13 @@ from pages.state.draw import DRAW, draw_page
 from pages.state.keys import element
 from pages.widgets.frame import show_errors
 
-_FEW = 12  # classes that fit as buttons
+_FEW = 12  # up to as many classes are offered as buttons
 _SHOWN = 60  # drawings shown at once
-_NAMED = 8  # wrong answers named of each network
+_NAMED = 8  # wrong answers listed for each network
 
 
 def save_form(models: Sequence[Model], sketch: Sketch) -> None:
-    """Let the reader say what they drew and save it."""
+    """Draw the form that labels and saves the drawing."""
     names = models[0].loaded.class_names
     question = "What did you draw?"
     label_before = DRAW.read().label if DRAW.read().label in names else None
@@ -40,9 +40,9 @@ def save_form(models: Sequence[Model], sketch: Sketch) -> None:
     if pressed and ready:
         _save(sketch, str(label), models[0].spec.id)
     if sketch.blank:
-        st.caption("Draw something first. Saved drawings become a test set of your own.")
+        st.caption("Draw something first. Saved drawings become your own test set.")
     else:
-        st.caption("It is saved with your label; My drawings shows how every network does on them.")
+        st.caption("The drawing is saved with this label. My drawings shows how well each network reads your drawings.")
 
 
 def _save(sketch: Sketch, label: str, dataset: str) -> None:
@@ -66,12 +66,13 @@ def same_classes(models: Sequence[Model]) -> list[SavedSketch]:
 
 @st.fragment
 def my_drawings(models: Sequence[Model]) -> None:
-    """Show the saved drawings, every model's accuracy on them, and what can be done with them."""
+    """Show the saved drawings, every model's accuracy on them, downloads, and the form for fine-tuning."""
     with show_errors():
         saved = same_classes(models)
         if damaged := get_lab().store.sketches.count_damaged():
             st.warning(
-                f"{damaged} saved drawings are damaged in the database and left out: restore the store from a copy.",
+                f"Saved drawings left out because they are damaged in the database: {damaged}. Restore the store from "
+                "a backup.",
                 icon=":material/heart_broken:",
             )
         if not saved:
@@ -85,7 +86,7 @@ def my_drawings(models: Sequence[Model]) -> None:
 
 
 def read_saved(model: Model, drawings: Sequence[Sketch]) -> list[str]:
-    """Return the class a model names for each drawing."""
+    """Return the class that a model predicts for each drawing."""
     images = normalise_all(drawings, recipe=model.recipe)
     best = compute_probabilities(model.loaded, images).argmax(axis=1)
     return [model.loaded.class_names[int(index)] for index in best]
@@ -101,15 +102,15 @@ def _accuracy(models: Sequence[Model], saved: Sequence[SavedSketch], drawings: S
 
 
 def accuracy_row(model: Model, labels: Sequence[str], answers: Sequence[str]) -> dict[str, str]:
-    """Return a network's row: how many drawings it reads rightly, and the first of the others."""
+    """Return a network's row: how many drawings it reads correctly, and the first that it misreads."""
     wrong = [f"{label} as {answer}" for label, answer in zip(labels, answers, strict=True) if label != answer]
     right = len(labels) - len(wrong)
     return {
         "Network": model.title,
         "Run": model.id,
-        "Right": f"{right} of {len(labels)}",
+        "Correct": f"{right} of {len(labels)}",
         "Accuracy": format_percent(right / len(labels), digits=1),
-        "Read wrongly": ", ".join(wrong[:_NAMED]) or "none",
+        "Misread": ", ".join(wrong[:_NAMED]) or "none",
     }
 
 
@@ -117,10 +118,10 @@ def _gallery(saved: Sequence[SavedSketch], drawings: Sequence[Sketch], model: Mo
     predicted = read_saved(model, drawings)
     shown = list(zip(saved, drawings, predicted, strict=True))[-_SHOWN:]
     pictures = [
-        (drawing.ink, f"{number}: {each.label}", "read right" if answer == each.label else f"read as {answer}")
+        (drawing.ink, f"{number}: {each.label}", "correct" if answer == each.label else f"read as {answer}")
         for number, (each, drawing, answer) in enumerate(shown, start=1)
     ]
-    st.caption(f"As {plain(model.title)} reads them:")
+    st.caption(f"As read by {plain(model.title)}:")
     st.html(pictures_html(pictures))
     names = {each.id: f"{number}: {each.label}" for number, (each, _, _) in enumerate(shown, start=1)}
     chosen = st.pills(
@@ -160,5 +161,5 @@ def _downloads(saved: Sequence[SavedSketch], drawings: Sequence[Sketch], model: 
             mime="application/zip",
             icon=":material/download:",
             key=element("draw-idx"),
-            help=f"{model.recipe.side}×{model.recipe.side} and normalised, in MNIST's own file format.",
+            help=f"{model.recipe.side}×{model.recipe.side} pixels, normalised, in MNIST's file format.",
         )

@@ -1,4 +1,4 @@
-"""The drawing board: pad, answers, and below them why. One fragment, so that only this reruns with the pen."""
+"""The drawing board: pad, answers, and explanations below. One fragment, so that only it reruns while one draws."""
 
 from collections.abc import Sequence
 
@@ -24,28 +24,28 @@ from pages.widgets.pad import live_pad
 
 @st.fragment
 def studio(models: Sequence[Model]) -> None:
-    """Show the pad, what the models say, and the chosen view of why."""
+    """Show the pad, the models' answers, and the chosen view below them."""
     with show_errors():
         page = draw_page()
         left, right = st.columns([5, 9], gap="large")
         with left:
-            # Above the pad, where a finger does not cover it and a phone shows it. Not `st.empty`: that takes the old line
-            # out before the new one is there, the pad jumps up for a moment, and the stroke gets a kink.
-            says = st.container()
+            # Above the pad, where a finger does not cover it and a phone shows it. Not `st.empty`: that removes the old
+            # line before the new one is there, so the pad jumps up for a moment and the stroke gets a kink.
+            line = st.container()
             sketch = show_pad(page)
         images = normalised(models, sketch, steps=frozenset(DRAW.read().steps))
         answers = read_all(models, sketch, images)
         with right:
-            show_answers(models, answers, page=page, sketch=sketch, says=says)
+            show_answers(models, answers, page=page, sketch=sketch, line=line)
         _views(models, sketch, images, answers, page)
 
 
 def show_pad(page: DrawPage) -> Sketch:
-    """Show the pad that is switched on, below it the switch, and return what is on it."""
+    """Show the chosen pad with its toggle below it, and return what is drawn on it."""
     pad = st.container()
     live = st.toggle(
         "Live ink",
-        help="On: answers while you draw. Off: the standard canvas, which answers after each stroke.",
+        help="On: answers update while you draw. Off: the standard canvas, which updates them after each stroke.",
         **DRAW.widget("live_ink", then=_switch),
     )
     with pad:
@@ -59,36 +59,36 @@ def _switch() -> None:
 def normalised(
     models: Sequence[Model], sketch: Sketch, *, steps: frozenset[str] = ALL_STEPS
 ) -> dict[Recipe, np.ndarray]:
-    """Return the image each recipe makes of the sketch, uint8 (side, side)."""
+    """Return the image that each recipe makes of the sketch, uint8 (side, side)."""
     return {recipe: normalise(sketch, recipe=recipe, steps=steps) for recipe in {model.recipe for model in models}}
 
 
 def read_all(models: Sequence[Model], sketch: Sketch, images: dict[Recipe, np.ndarray]) -> list[Answer]:
-    """Return each model's answer to the picture made for it."""
+    """Return each model's answer to the image that its recipe made."""
     return [read_sketch(model.loaded, sketch, images[model.recipe], rule=model.rule) for model in models]
 
 
 def show_answers(
-    models: Sequence[Model], answers: Sequence[Answer], *, page: DrawPage, sketch: Sketch, says: DeltaGenerator
+    models: Sequence[Model], answers: Sequence[Answer], *, page: DrawPage, sketch: Sketch, line: DeltaGenerator
 ) -> None:
-    """Show a card for each model and one for their average, and in `says` one line on them all."""
+    """Show a card for each model and one for their average, and a summary in the container `line`."""
     cards = [(title, subtitle(model), answer) for title, model, answer in zip(titles(models), models, answers)]
     together = average(answers)
     if together is not None:
         cards.append(("All together", f"average of {len(answers)}", together))
-    says.html(line_html(cards, blank=sketch.blank))
+    line.html(line_html(cards, blank=sketch.blank))
     ink = 0 if sketch.blank else int(sketch.ink.sum(dtype=np.int64))
     st.html(answers_html(cards, answered=page.answered, ink=ink))
 
 
 def titles(models: Sequence[Model]) -> list[str]:
-    """Return names for the cards; the data set is left out where all share it and the run has no name of its own."""
+    """Return the titles of the cards; an unnamed run's title omits the data set if all models share it."""
     same = len({model.spec.id for model in models}) == 1
     return [model.title.removesuffix(f" on {model.spec.title}") if same else model.title for model in models]
 
 
 def subtitle(model: Model) -> str:
-    """Return the loaded weights' epoch and test accuracy, and how the training images were changed."""
+    """Return the epoch and test accuracy of the loaded weights, and the augmentation of the training images."""
     run, result = model.run, model.loaded.result
     words = [result.text(run.config.epochs, live=not run.state.over) if result else f"epoch {model.loaded.epoch}"]
     if run.config.augment != "none":
@@ -125,20 +125,21 @@ def _views(
 
 def _why(models: Sequence[Model], sketch: Sketch, answers: Sequence[Answer]) -> None:
     st.pills(
-        "From your ink to what the network gets. Switch steps off to see what they do.",
+        "From your ink to the network's input. Turn steps off to see what they do.",
         STEPS,
         selection_mode="multi",
         format_func=lambda step: STEP_TITLES[step],
         **DRAW.widget("steps"),
     )
     if sketch.blank:
-        st.caption("Draw something, and each step shows its picture here.")
+        st.caption("Draw something to see the image after each step.")
         return
     model, answer = models[0], answers[0]
     pictures = normalise_steps(sketch, recipe=model.recipe, steps=frozenset(DRAW.read().steps))
     without = compare_steps(model.loaded, sketch, recipe=model.recipe, steps=frozenset(DRAW.read().steps))
     st.html(steps_html(pictures, without=without, answer=answer))
     st.caption(
-        f"Made as {model.spec.title} was made, then brought to mean {model.loaded.mean:.4f} and standard deviation "
-        f"{model.loaded.std:.4f} for {plain(model.title)}; the small print says what it would read without a step."
+        f"Prepared like the images of {model.spec.title}, then normalised with mean {model.loaded.mean:.4f} and "
+        f"standard deviation {model.loaded.std:.4f} for {plain(model.title)}. The small print shows its answer without "
+        "the step."
     )

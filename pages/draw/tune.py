@@ -1,4 +1,4 @@
-"""Fine-tuning on saved drawings: a new run that starts from another one's weights and names it as its parent."""
+"""Fine-tuning on saved drawings: a new run that starts from another run's weights and has it as its parent."""
 
 from collections.abc import Sequence
 
@@ -26,8 +26,8 @@ from pages.state.keys import element
 from pages.widgets.frame import show_errors
 
 _EPOCHS = 3
-_BATCH = 64  # images a step at most: there are few
-_SLOWER = 0.3  # of the parent's learning rate: its weights are to be bent, not replaced
+_BATCH = 64  # largest batch size: there are few images
+_SLOWER = 0.3  # factor on the parent's learning rate: its weights should be adapted, not replaced
 
 
 def fine_tune(models: Sequence[Model], saved: Sequence[SavedSketch], drawings: Sequence[Sketch]) -> None:
@@ -50,8 +50,9 @@ def fine_tune(models: Sequence[Model], saved: Sequence[SavedSketch], drawings: S
             disabled=get_lab().settings.read_only,
         )
     st.caption(
-        f"Makes a new run: {plural(_EPOCHS, 'epoch')} over your {plural(len(saved), 'drawing')} and part of the parent's own data, so that "
-        "it does not forget. The more drawings, the better; it has seen them then, so draw new ones to judge it."
+        f"Creates a new run: {plural(_EPOCHS, 'epoch')} over your {plural(len(saved), 'drawing')} and part of the "
+        "parent's data, so that it does not forget. The more drawings, the better. Judge the result by new drawings: "
+        "it will have seen these."
     )
     if pressed and parent in able:
         with show_errors():
@@ -66,7 +67,7 @@ def fine_tune(models: Sequence[Model], saved: Sequence[SavedSketch], drawings: S
 
 
 def start(model: Model, saved: Sequence[SavedSketch], drawings: Sequence[Sketch]) -> RunRecord:
-    """Write the drawings as a data set and queue the new run; asking twice for the same gives the same run."""
+    """Write the drawings as a data set and queue the new run; repeated with the same drawings, return the same run."""
     lab = get_lab()
     names = model.loaded.class_names
     dataset = write_drawings_dataset(
@@ -87,7 +88,7 @@ def start(model: Model, saved: Sequence[SavedSketch], drawings: Sequence[Sketch]
 
 
 def tuned(config: RunConfig, *, dataset: str, images: int, parent: str) -> RunConfig:
-    """Return the parent's settings, changed for a short training on the `images` of `dataset` from its weights."""
+    """Return the parent's settings, changed for a short training from its weights. images: in the data set."""
     return config.replace(
         dataset=dataset,
         init_from=parent,

@@ -1,4 +1,4 @@
-"""Home: a pad that is read at once, the way on from there, what was done last, and what is available."""
+"""Home: a pad with live recognition, the next steps, the most recent runs, this machine and its data sets."""
 
 import streamlit as st
 
@@ -25,7 +25,7 @@ def main() -> None:
     """Draw the page."""
     page_frame(
         "ConvLab",
-        "Train the networks that read handwriting, watch them learn, look inside, and test them with a drawing.",
+        "Train networks that read handwriting, watch them learn, look inside, and test them with a drawing.",
     )
     refuse_parameters()
     lab = get_lab()
@@ -46,7 +46,7 @@ def _steps(present: list[str], *, enabled: bool) -> None:
     with st.grid(3, min_column_width=240, key=element("steps")):
         with st.container(border=True, height="stretch", key=element("step-draw")):
             st.markdown("**1 · Draw**")
-            st.caption("Draw above. The page Draw lets several networks classify it and shows why.")
+            st.caption("Draw above. The Draw page shows what several networks make of your drawing, and why.")
             if has_page("draw"):
                 st.page_link(page_path("draw"), label="Continue with this drawing", icon=":material/draw:")
         with st.container(border=True, height="stretch", key=element("step-train")):
@@ -54,7 +54,7 @@ def _steps(present: list[str], *, enabled: bool) -> None:
             _start(present, enabled=enabled)
         with st.container(border=True, height="stretch", key=element("step-compare")):
             st.markdown("**3 · Compare**")
-            st.caption("Curves, settings and results of several runs, beside each other.")
+            st.caption("Curves, settings and results of several runs, side by side.")
             if has_page("runs"):
                 st.page_link(page_path("runs"), label="Compare runs", icon=":material/table_rows:")
 
@@ -101,16 +101,17 @@ def _datasets(present: list[str]) -> None:
     with st.container(border=True):
         for spec in list_datasets():
             if spec.id in present:
-                facts = f"{plural(spec.train_images + spec.test_images, 'image')}, {plural(len(spec.classes), 'class', 'classes')}"
-                st.markdown(f":material/check: &nbsp;**{spec.title}** &nbsp;{facts}")
+                images = plural(spec.train_images + spec.test_images, "image")
+                classes = plural(len(spec.classes), "class", "classes")
+                st.markdown(f":material/check: &nbsp;**{spec.title}** &nbsp;{images}, {classes}")
         for spec in list_imported(root=get_lab().settings.data):
             st.markdown(f":material/check: &nbsp;**{local_title(spec)}** &nbsp;from a file")
     others = [spec for spec in list_datasets() if spec.id not in present]
     if others:
         with st.expander(f"Get {len(others)} more", icon=":material/download:"):
             st.caption(
-                "Fetched from torchvision's addresses. Files in torchvision's layout under "
-                f"`{get_lab().settings.data}` are found as well."
+                "Downloaded from torchvision's sources. Files already in torchvision's layout under "
+                f"`{get_lab().settings.data}` are found too."
             )
             for spec in others:
                 st.markdown(f"**{spec.title}** · {spec.download_mb} MB  \n{spec.description}")

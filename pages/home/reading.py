@@ -1,4 +1,4 @@
-"""The pad on Home: a network that ships with the lab reads what is drawn, before torch is imported, and shows its maps."""
+"""The pad on Home: a network that ships with the lab reads the drawing without torch, and its maps are shown."""
 
 from functools import cache
 from html import escape
@@ -25,43 +25,49 @@ _STYLE = """<style>
 .cl-read span { display: inline-block; max-width: 98%; vertical-align: middle; }
 .cl-read b { font-size: 1.7rem; line-height: 1; font-variant-numeric: tabular-nums; }
 .cl-read.unsure b { font-size: inherit; }
-.st-key-home-sample [role="radiogroup"] { display: grid; grid-template-columns: repeat(10, minmax(28px, 1fr)); gap: 1px; overflow: visible; }
+.st-key-home-sample [role="radiogroup"] { display: grid; grid-template-columns: repeat(10, minmax(28px, 1fr)); gap: 1px;
+  overflow: visible; }
 .st-key-home-sample button { min-width: 0; padding: 0; }
-.cl-flow { display: grid; grid-template-columns: repeat(auto-fit, minmax(84px, 1fr)); gap: 12px 10px; align-items: end; }
+.cl-flow { display: grid; grid-template-columns: repeat(auto-fit, minmax(84px, 1fr)); gap: 12px 10px;
+  align-items: end; }
 .cl-flow figure { margin: 0; min-width: 0; }
 .cl-what { margin: 0 0 .6rem; opacity: .75; font-size: .9rem; }
 .cl-pale img, .cl-pale i { opacity: .42; }
-.cl-flow img { width: 100%; aspect-ratio: 1; object-fit: contain; image-rendering: pixelated; display: block; border-radius: 6px; }
+.cl-flow img { width: 100%; aspect-ratio: 1; object-fit: contain; image-rendering: pixelated; display: block;
+  border-radius: 6px; }
 .cl-flow figcaption { font-size: .8rem; line-height: 1.3; margin-top: 4px; min-height: 2.6em; }
 .cl-flow small { display: block; opacity: .75; font-size: .76rem; }
-.cl-shares { display: grid; grid-template-columns: repeat(10, 1fr); gap: 4px; align-items: end; margin-top: 10px; height: 108px; }
-.cl-shares div { display: grid; grid-template-rows: 1fr auto; height: 100%; text-align: center; font-size: .9rem; font-variant-numeric: tabular-nums; }
-.cl-shares i { align-self: end; display: block; height: calc(var(--share) * 100%); min-height: 2px; border-radius: 4px 4px 0 0; background: #2f86cf; }
+.cl-shares { display: grid; grid-template-columns: repeat(10, 1fr); gap: 4px; align-items: end; margin-top: 10px;
+  height: 108px; }
+.cl-shares div { display: grid; grid-template-rows: 1fr auto; height: 100%; text-align: center; font-size: .9rem;
+  font-variant-numeric: tabular-nums; }
+.cl-shares i { align-self: end; display: block; height: calc(var(--share) * 100%); min-height: 2px;
+  border-radius: 4px 4px 0 0; background: #2f86cf; }
 .cl-shares .first { font-weight: 700; }
 </style>"""
 
 
 @st.fragment
 def reading_pad() -> None:
-    """Show the pad, what the network reads and what its layers make of it; only this reruns with the pen."""
+    """Show the pad, what the network reads and its feature maps. Only this fragment reruns while the user draws."""
     with show_errors():
         st.html(_STYLE)
         left, right = st.columns([5, 8], gap="medium", vertical_alignment="center")
         page = draw_page()
         with left:
-            says = st.container()  # above the pad, where a finger does not cover it
+            line = st.container()  # above the pad, where a finger does not cover it
             sketch = live_pad(page)
-            st.pills("Or take a digit", list(POLYLINES), width="stretch", **HOME.widget("sample", then=_draw_sample))
+            st.pills("Or pick a digit", list(POLYLINES), width="stretch", **HOME.widget("sample", then=_draw_sample))
         reader = drawing_reader()
         reading = None if sketch.blank else reader.read(sketch)
-        says.html(line_html(reading))
+        line.html(line_html(reading))
         with right:
             st.html(flow_html(reader, reading, what="your drawing") if reading else idle_html(reader))
 
 
 @cache
 def idle_html(reader: DrawingReader) -> str:
-    """Return what the layers make of a sample digit, pale, for an empty pad: the place shows what it is for."""
+    """Return the feature maps of a sample digit, faded: a preview while the pad is empty."""
     reading = reader.read(sketch_from_strokes(place_strokes(POLYLINES[_SHOWN_DIGIT], Hand())))
     return f'<div class="cl-pale">{flow_html(reader, reading, what=f"a drawn {_SHOWN_DIGIT}")}</div>'
 
@@ -76,12 +82,11 @@ def _draw_sample() -> None:
 
 
 def line_html(reading: Reading | None) -> str:
-    """Return the one line on what was read, of one height whatever it says; the answer stands in it for scripts too."""
+    """Return the line with the answer, always of the same height; `data-answer` has the answer for scripts."""
     if reading is None:
-        return (
-            '<p class="cl-read" role="status"><span>Draw a digit: a trained network answers while you draw.</span></p>'
-        )
-    words = f"It reads <b>{escape(reading.label)}</b> &nbsp;with {escape(format_percent(float(reading.probabilities.max()), digits=1))}"
+        return '<p class="cl-read" role="status"><span>Draw a digit: a trained network reads it as you draw.</span></p>'
+    probability = escape(format_percent(float(reading.probabilities.max()), digits=1))
+    words = f"It reads <b>{escape(reading.label)}</b> &nbsp;with {probability}"
     if reading.verdict.unsure:
         words = f"<b>Unsure</b>: {escape(reading.verdict.reasons[0])}"
     style = "cl-read unsure" if reading.verdict.unsure else "cl-read"
@@ -89,14 +94,12 @@ def line_html(reading: Reading | None) -> str:
 
 
 def flow_html(reader: DrawingReader, reading: Reading, *, what: str) -> str:
-    """Return what the network was given, the maps of its layers, and the ten answers, from left to right."""
-    figures = [
-        _figure("What it gets", image_tiles(reading.image[None])[0], f"{reader.recipe.side}×{reader.recipe.side}")
-    ]
+    """Return the network's input, the maps of its layers and the ten probabilities, from left to right."""
+    figures = [_figure("Input", image_tiles(reading.image[None])[0], f"{reader.recipe.side}×{reader.recipe.side}")]
     for (title, (channels, tall, wide)), values in zip(reader.layers, reading.maps, strict=True):
         shown = sheet(paint(values), columns=_columns(channels))
         figures.append(_figure(title, shown, f"{channels} maps, {tall}×{wide}"))
-    caption = f'<p class="cl-what">What the layers of this network make of {escape(what)}</p>'
+    caption = f'<p class="cl-what">What this network\'s layers make of {escape(what)}</p>'
     return f'{caption}<div class="cl-flow">{"".join(figures)}</div>{_shares(reader, reading)}'
 
 

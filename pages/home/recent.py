@@ -1,4 +1,4 @@
-"""The runs in training and the newest ones, each with its curve and what tells it from the others."""
+"""The runs in training and the newest ones, each with its curve and what distinguishes it from the others."""
 
 import streamlit as st
 
@@ -14,11 +14,11 @@ from pages.widgets.frame import shows_errors
 from pages.widgets.runs import REFRESH_S, run_line, words_apart
 
 _RECENT = 6
-_LOOKED = 60  # newest runs among which those are looked for: of a sweep's trials only the newest is shown
+_LOOKED = 60  # newest runs that these are chosen from: of each sweep only the newest trial is shown
 
 
 def recent() -> None:
-    """Draw the list, which refreshes itself while one of its runs is in training; without a run, the examples."""
+    """Draw the list, which refreshes itself while one of its runs is in training; without any run, the examples."""
     runs = _runs()
     if not runs:
         _examples()
@@ -41,11 +41,13 @@ def _examples() -> None:
                 _line(run, "")
                 st.caption(plain(run.note))
     if examples:
-        st.caption("They ship with the lab; your own runs take their place here. The switch on Runs hides them.")
+        st.caption(
+            "Examples ship with the lab; your own runs will replace them here. A switch on the Runs page hides them."
+        )
 
 
 def _runs() -> list[RunRecord]:
-    """Return the runs in training, however long ago they were asked for, then the newest ones; of a sweep one trial."""
+    """Return the runs in training, however old, then the newest ones; of each sweep only one trial."""
     store = get_lab().store
     training = [run for run in store.queue.list(limit=_RECENT) if run.state is not RunState.QUEUED]
     found: dict[str, RunRecord] = {}
@@ -75,7 +77,7 @@ def _line(run: RunRecord, label: str) -> None:
 
 
 def _spark(run: RunRecord) -> str:
-    """Return a run's validation accuracy as a small curve, an empty place where it has none or cannot be read."""
+    """Return a run's validation accuracy as a small curve, or a spacer if it has none or cannot be read."""
     address = run_spark(run)
     if not address:
         return f'<div style="width:{WIDTH}px;height:{HEIGHT}px"></div>'

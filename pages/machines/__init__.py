@@ -1,4 +1,4 @@
-"""Machines: which hosts train, in which slots and what; which runs wait, and why."""
+"""Machines: the hosts, what each of their slots trains, which runs wait, and why."""
 
 from pages.registry import PageSpec
 

@@ -1,4 +1,4 @@
-"""What can be done with a host: drain it, let it take runs again, or take it off the list; and letting another one join."""
+"""Actions on hosts: drain one, let it take runs again, remove it from the list, or add another one."""
 
 from collections.abc import Callable
 
@@ -25,7 +25,7 @@ def host_buttons(host: HostView) -> None:
             ":material/pause_circle:",
             host,
             lab.machines.drain,
-            "Its runs go back into the queue; no new ones.",
+            "Its runs go back to the queue, and it takes no new ones.",
         )
     elif host.state is HostState.DRAINING:
         _button(
@@ -36,7 +36,7 @@ def host_buttons(host: HostView) -> None:
             "It takes runs from the queue again.",
         )
     if not host.here and (host.joined or not host.alive):
-        _button("Remove", ":material/delete:", host, lab.machines.remove, "It returns only by joining again.")
+        _button("Remove", ":material/delete:", host, lab.machines.remove, "It comes back only by joining again.")
 
 
 def _button(label: str, icon: str, host: HostView, act: Callable[[str], None], tip: str) -> None:
@@ -67,8 +67,8 @@ def join_box() -> None:
 
 def _join_command() -> None:
     if str(st.get_option("server.address") or "") not in LOOPBACK:
-        # The token holds the password of the database, and everybody in the network sees this page.
-        st.caption("This page is open to the network. Run this on the lab's machine for a token:")
+        # The token contains the database's password, and everybody on the network can see this page.
+        st.caption("This page is reachable from the network. To get a token, run this on the lab's machine:")
         st.code("python -m lab machines token", language=None)
         return
     try:
@@ -77,6 +77,7 @@ def _join_command() -> None:
         st.info(with_code(str(error)), icon=":material/info:")
         return
     st.caption(
-        "Run this on the other machine, which needs this release of ConvLab. The token holds the database's password."
+        "Run this on the other machine, which needs the same release of ConvLab. The token contains the database's "
+        "password."
     )
     st.code(f"python -m lab worker --join {token}", language=None, wrap_lines=True)

@@ -1,4 +1,4 @@
-"""Machines: hosts, their slots and what is trained there; the number of slots of this machine; and why other runs wait."""
+"""Machines: hosts, their slots and the runs in them, the number of slots of this machine, and why other runs wait."""
 
 import streamlit as st
 
@@ -20,13 +20,13 @@ from pages.widgets.run_log import run_log_button, show_log
 from pages.widgets.runs import REFRESH_S, run_line, run_title
 
 _LOG_SHOWN = 6_000  # characters of a log, from its end
-_SLOT_PX, _JOB_PX = 90, 130  # the names of all slots of a host are as wide, so that their runs stand in a column
+_SLOT_PX, _JOB_PX = 90, 130  # one width for the names of all slots of a host, so that their runs line up
 _SHOWN = 20  # waiting runs that are listed; `python -m lab machines` has no limit
 
 
 def main() -> None:
     """Draw the page."""
-    page_frame("Machines", "Where runs are trained: one run a slot. The others wait in the queue.")
+    page_frame("Machines", "Where runs are trained: one run per slot. The others wait in the queue.")
     MACHINES.refuse_unknown()
     with show_errors():
         _slots_box()
@@ -44,12 +44,13 @@ def _slots_box() -> None:
         MOST_SLOTS,
         disabled=fixed or lab.settings.read_only,
         width=260,
-        help="One worker process a slot. Slots on a CPU share its cores, so each run is slower and together they are faster. "
-        "A change ends no run: workers that are not needed any more, or have another share of the cores, end after their run.",
+        help="One worker process per slot. Slots on a CPU share its cores: each run is slower, but together they are "
+        "faster. A change ends no run: workers that are no longer needed, or that get a different share of the cores, "
+        "exit after their current run.",
         **MACHINES.widget("slots", value=machines.slots, then=_set_slots),
     )
     if fixed:
-        st.caption("LAB_SLOTS was set when the lab was started, and decides.")
+        st.caption("Set by LAB_SLOTS when the lab was started.")
 
 
 def _set_slots() -> None:
@@ -116,9 +117,9 @@ def _slot(host: HostView, slot: SlotView, runs: dict[str, RunRecord], width: int
             else:
                 run_log_button(run.id)
             if slot.surplus:
-                st.caption("its worker ends after this run", width="content")
-        elif slot.run:  # it has ended since
-            st.caption("changing to the next run", width="content")
+                st.caption("its worker exits after this run", width="content")
+        elif slot.run:  # it has ended in the meantime
+            st.caption("switching to the next run", width="content")
         elif slot.alive:
             st.caption("free", width="content")
         else:
@@ -126,10 +127,10 @@ def _slot(host: HostView, slot: SlotView, runs: dict[str, RunRecord], width: int
 
 
 def _empty_slot(host: HostView) -> str:
-    """Return why a slot without a worker has none."""
+    """Return why a slot has no worker."""
     if host.state is not HostState.ACTIVE:
         return "takes no runs"
-    return "a worker starts when a run needs it" if host.here or (host.joined and host.alive) else "no worker answers"
+    return "a worker starts on demand" if host.here or (host.joined and host.alive) else "no worker responds"
 
 
 def _waiting(waiting: tuple[Waiting, ...], total: int) -> None:
@@ -144,11 +145,11 @@ def _waiting(waiting: tuple[Waiting, ...], total: int) -> None:
             if entry.job:
                 _log(entry.run)
     if total > len(waiting):
-        st.caption(f"The first {_SHOWN}; `python -m lab machines` lists them all.")
+        st.caption(f"Only the first {_SHOWN} are shown; `python -m lab machines` lists all.")
 
 
 def _log(run: RunRecord) -> None:
-    """Offer the log of a run's job; its engine is asked once it is opened."""
+    """Draw a popover with the log of a run's job; the engine is queried only when it is opened."""
     with st.popover(
         "Log", icon=":material/terminal:", type="tertiary", key=element("machine-log", run.id), on_change="rerun"
     ) as box:

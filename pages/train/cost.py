@@ -58,14 +58,14 @@ def _cost(config: RunConfig) -> None:
         st.caption("What it will cost")
         with st.grid(2, min_column_width=_LEAST_PX):
             st.metric("Parameters", f"{cost.params:,}")
-            st.metric("Mult-adds an image", format_count(cost.mult_adds))
+            st.metric("Mult-adds per image", format_count(cost.mult_adds))
             st.metric(
                 "Memory",
                 format_bytes(cost.memory_bytes),
                 help="Weights, gradients, optimizer and one batch's activations"
                 + (", of each device." if cost.devices > 1 else "."),
             )
-            st.metric("Time an epoch", ("" if cost.measured else "≈ ") + format_duration(cost.seconds_per_epoch))
+            st.metric("Time per epoch", ("" if cost.measured else "≈ ") + format_duration(cost.seconds_per_epoch))
         st.caption(plain(_words(cost)))
         if cost.device.startswith("cuda") and (known := gpu_words(config, steps=cost.steps)):
             st.caption(plain(known))

@@ -1,4 +1,4 @@
-"""Asks before much is started: the rule for how long a training may be that one press starts, and the question."""
+"""The confirmation before a long training: from what duration it is asked for, and its dialog."""
 
 from collections.abc import Callable
 
@@ -10,16 +10,16 @@ from pages.state.keys import element
 from pages.state.shared import CONFIRM, Question
 from pages.widgets.frame import show_errors
 
-LONG_S = 600.0  # training that takes longer than this is not started by one press
+LONG_S = 600.0  # a training that takes longer than this needs a confirmation
 
 
 def start_unless_long(
     place: str, *, pressed: bool, seconds: Callable[[], float], act: Callable[[], None], runs: int = 1
 ) -> None:
-    """Run `act`, which queues trainings, when its button was pressed; where they take more than `LONG_S`, ask first.
+    """Run `act`, which queues runs, when its button is pressed; if they take more than `LONG_S`, ask first.
 
-    Call it at every run of the page, pressed or not: the question stays open until it is answered. `place` names the
-    button; `act` reruns or leaves the page itself.
+    Call it at every rerun of the page, pressed or not: the dialog stays open until it is answered. place: name of the
+    button. seconds: estimates the duration. act: must rerun or leave the page itself. runs: how many it queues.
     """
     if pressed:
         with st.spinner("Estimating how long it takes"):
@@ -42,7 +42,8 @@ def _ask(*, runs: int, seconds: float, act: Callable[[], None]) -> None:
         after = ", one after the other" if runs > 1 else ""
         st.markdown(
             plain(
-                f"{what} about {duration} on this machine{after}. Training goes on when the page is closed, and can be stopped on Train."
+                f"{what} about {duration} on this machine{after}. Training continues when the page is closed, and can "
+                "be stopped on the Train page."
             )
         )
         with st.container(horizontal=True):

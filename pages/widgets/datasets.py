@@ -1,4 +1,4 @@
-"""Data sets on the pages: what is missing, and fetching it."""
+"""Data sets on the pages: why one is not available, and the button that fetches it."""
 
 import streamlit as st
 
@@ -14,7 +14,7 @@ from pages.widgets.frame import show_errors
 
 
 def fetch_offer(spec: DatasetSpec) -> None:
-    """Say that a data set is not downloaded and offer to fetch it; one made on this machine can be fetched from nowhere."""
+    """Show that a data set is not downloaded, and offer to fetch it if it can be downloaded."""
     st.info(plain(absent_words(spec)), icon=":material/download:")
     st.button(
         "Use the built-in digits",
@@ -28,18 +28,18 @@ def fetch_offer(spec: DatasetSpec) -> None:
 
 
 def absent_words(spec: DatasetSpec) -> str:
-    """Return why a data set cannot be trained on here, and what can be."""
+    """Return why a data set is not available, and which one is."""
     if spec.remote:
         absent = f"is not on this machine yet ({spec.download_mb} MB)"
     elif spec.local:
         absent = f"are not on this machine: {spec.local}"
     else:
-        absent = "is not on this machine: put its files into the data folder"
+        absent = "is not on this machine: put its files in the data folder"
     return f"{spec.title} {absent}. The built-in digits need no download."
 
 
 def fetch_button(spec: DatasetSpec, *, key: str) -> None:
-    """Draw a button that fetches a data set with a progress bar; a failure is one sentence and leaves nothing behind."""
+    """Draw a button that fetches a data set with a progress bar. A failure is shown as its message."""
     lab = get_lab()
     pressed = st.button(
         f"Fetch {spec.title}",
@@ -62,7 +62,7 @@ def fetch_button(spec: DatasetSpec, *, key: str) -> None:
 
 
 def fetched_words(name: str, done: int, total: int) -> tuple[float, str]:
-    """Return how much of a file has arrived, as a share and in words. total: its bytes, 0 where the server does not say."""
+    """Return how much of a file has arrived, as a share and as text. total: its bytes, 0 if the server does not say."""
     if not total:
         return 0.0, f"{name}: {format_bytes(done)}"
     return min(1.0, done / total), f"{name}: {format_bytes(done)} of {format_bytes(total)}"

@@ -1,4 +1,4 @@
-"""The choice of where a run or a sweep is trained, shown only where there is one."""
+"""The choice of where a run or a sweep is trained, shown only if there is more than one option."""
 
 from typing import Any
 
@@ -13,9 +13,9 @@ from pages.state.page_state import PageState
 
 
 def executor_input(state: PageState[Any]) -> str | None:
-    """Draw the choice between this lab's slots and the engines that it may use, and return it; None where there is none.
+    """Draw the choice between this lab's slots and its engines, and return it; None if there is no choice.
 
-    state: of the page, whose field `executor` holds the choice.
+    state: the page's state, whose field `executor` holds the choice.
     """
     try:
         offered = [LOCAL, *get_lab().machines.jobs.executors()]
@@ -24,13 +24,13 @@ def executor_input(state: PageState[Any]) -> str | None:
         return None
     if len(offered) == 1:
         return None
-    if state.read().executor not in offered:  # an engine that the lab had until now
+    if state.read().executor not in offered:  # an engine that the lab no longer has
         state.change(executor=LOCAL)
     st.selectbox(
         "Train on",
         offered,
         format_func=_title,
-        help="An engine starts a worker there for each run. Where a run is trained is not one of its settings.",
+        help="An engine starts a worker for each run. Where a run is trained is not part of its settings.",
         **state.widget("executor"),
     )
     return str(state.read().executor)

@@ -1,6 +1,6 @@
-"""Take runs away and take them in: a menu of every export format, and the door for bundles.
+"""Export and import of runs: a menu of all export formats, and an uploader for bundles.
 
-A file is written when it is asked for, and errors are shown as their sentence; the download itself needs no rerun.
+A file is written on request, and errors are shown as their message; the download itself needs no rerun.
 """
 
 import re
@@ -21,12 +21,12 @@ from pages.state.shared import SHARE
 from pages.widgets.frame import show_errors
 from pages.widgets.popover import action_popover
 
-_LARGEST_MB = 1024  # what a bundle may hold
+_LARGEST_MB = 1024  # limit of an uploaded bundle
 _IMPORT = element("share-import-box")
 
 
 def export_panel(lab: Lab, runs: Sequence[RunRecord], *, take_in: bool = True) -> None:
-    """Draw "Export" for these runs (nothing for none) and, if `take_in`, "Import" for a bundle, beside each other."""
+    """Draw "Export" for these runs, if there are any, and next to it "Import" for a bundle if `take_in`."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         if runs:
             with st.popover("Export", icon=":material/download:"):
@@ -45,7 +45,7 @@ def _export(lab: Lab, runs: tuple[RunRecord, ...]) -> None:
             "Format",
             list(formats),
             format_func=lambda name: formats[name].title,
-            help="Several runs fit into a report, a bundle, metrics, a table or TensorBoard events.",
+            help="Several runs can be exported as a report, a bundle, metrics, a table or TensorBoard events.",
             **SHARE.widget(field, value=getattr(SHARE.read(), field) or next(iter(formats))),
         )
     ]
@@ -75,7 +75,7 @@ def _mime(name: str, format: ExportFormat) -> str:
 
 
 def file_stem(runs: Sequence[RunRecord]) -> str:
-    """Return a file name without its ending: plain letters, digits and dashes, whatever the runs are called."""
+    """Return a file name without its suffix: ASCII letters, digits and dashes, whatever the runs are called."""
     if len(runs) > 1:
         return f"convlab-{len(runs)}-runs"
     words = re.sub(r"[^A-Za-z0-9]+", "-", runs[0].name or runs[0].config.arch).strip("-")[:40]
@@ -83,7 +83,7 @@ def file_stem(runs: Sequence[RunRecord]) -> str:
 
 
 def downloads(files: Mapping[str, bytes], format: ExportFormat, stem: str) -> dict[str, bytes]:
-    """Return what the browser is offered, by file name; a folder of files, or a file beside a folder, becomes one zip."""
+    """Return the downloads by file name; a format with a folder becomes one zip."""
     if not format.folder and not format.main:
         return {stem + (ending or format.suffix): data for ending, data in files.items()}
     return {f"{stem}-{format.id}.zip": zip_files(files, format, stem=stem)}
@@ -94,7 +94,7 @@ def _import(lab: Lab) -> None:
     upload = st.file_uploader(
         "Bundle (.zip)", ["zip"], key=element("share-upload", number), max_upload_size=_LARGEST_MB
     )
-    st.caption("Everything in a bundle is checked before anything is stored, and nothing in it is ever executed.")
+    st.caption("A bundle is checked completely before anything is stored, and nothing in it is ever executed.")
     if not st.button("Import the bundle", key=element("share-import"), disabled=upload is None) or upload is None:
         return
     with show_errors():

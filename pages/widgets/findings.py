@@ -1,4 +1,4 @@
-"""Findings on a page: what is said, how loudly, and the button that puts the remedy into the Train form."""
+"""Findings on a page: the message by severity, and the button that puts the remedy into the Train form."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -14,13 +14,13 @@ _ICONS = {"mistake": ":material/error:", "warning": ":material/warning:", "hint"
 
 
 def show_finding(finding: Finding) -> None:
-    """Draw one finding, as loud as its severity."""
+    """Show one finding as an error, a warning or an info box, by its severity."""
     show = st.error if finding.severity == "mistake" else st.warning if finding.severity == "warning" else st.info
     show(plain(finding.message), icon=_ICONS[finding.severity])
 
 
 def remedy_words(remedy: Mapping[str, Any]) -> str:
-    """Return the changed settings in the form's own words, such as "learning rate 0.001"."""
+    """Return the changed settings with the form's labels, such as "learning rate 0.001"."""
     return ", ".join(_words(name, value) for name, value in remedy.items())
 
 
@@ -36,7 +36,7 @@ def _words(name: str, value: Any) -> str:
 def show_run_findings(
     config: RunConfig, findings: Iterable[Finding], *, train_again: Callable[[RunConfig], None]
 ) -> None:
-    """Draw findings of a run, each with a button that takes the run's settings and the remedy to `train_again`."""
+    """Show findings of a run. The button of one with a remedy calls `train_again` with the corrected settings."""
     for finding in findings:
         with st.container(gap="small"):
             show_finding(finding)
@@ -47,4 +47,4 @@ def show_run_findings(
                 train_again(config.replace(**finding.remedy))
 
 
-_HELP = "Fills the Train form with this run's settings and this change; nothing is started yet."
+_HELP = "Fills in the Train form with this run's settings and this change. Nothing is started yet."

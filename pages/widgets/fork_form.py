@@ -1,4 +1,4 @@
-"""Continue from an epoch: a small form with the settings that a fork usually changes, and a way to all of them."""
+"""Continue from an epoch: a small form with the settings that a fork usually changes, and a button for all of them."""
 
 from typing import Any
 
@@ -21,14 +21,14 @@ from pages.widgets.runs import run_title
 from pages.widgets.setting_input import setting_input
 from pages.widgets.start import start_training
 
-_LEAST_PX = 115  # width below which a setting's words would be cut; a popover on a phone has room for two
+_LEAST_PX = 115  # in a narrower column, labels would be cut off; a popover on a phone fits two columns
 _OFFERED = ("epochs", "lr", "schedule", "batch_size", "weight_decay", "augment")
 
 
 def fork_popover(run: RunRecord, *, place: str, epoch: int | None = None, menu: bool = False) -> None:
-    """Draw the form in a popover, where the run has an epoch to go on from.
+    """Draw the form in a popover, if the run has an epoch to continue from.
 
-    epoch: the only one, else one is chosen. menu: as a part of a menu (`fold`).
+    epoch: the epoch to continue from; None offers a choice. menu: draw it as a part of a menu (`fold`).
     """
     if is_example(run.id):
         return
@@ -59,7 +59,7 @@ def _choose(run: RunRecord, points: dict[int, ForkPoint]) -> ForkPoint:
 
 
 def _changes(run: RunRecord, point: ForkPoint) -> dict[str, Any]:
-    """Draw the settings and return their values; the number of epochs counts from the start of the run."""
+    """Draw the settings and return their values. Epochs are counted from the start of the original run."""
     usual = {name: getattr(run.config, name) for name in _OFFERED}
     usual["epochs"] = max(run.config.epochs, point.epoch + 1)
     with st.grid(2, min_column_width=_LEAST_PX) as grid:

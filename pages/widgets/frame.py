@@ -1,4 +1,4 @@
-"""What every page begins with: its heading, and the place where errors become sentences."""
+"""The beginning of every page: its heading, and the handlers that show errors as messages."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -16,11 +16,11 @@ from pages.state.session import known_outage, note_outage, take_flash
 
 _P = ParamSpec("_P")
 _ERROR = ":material/error:"
-ASK_S = 4.0  # between two questions to a store that was away
+ASK_S = 4.0  # between two attempts to reach an unavailable store
 
 
 def page_frame(title: str, intro: str = "") -> None:
-    """Write a page's heading and its one line of introduction, and what the page before wanted to say."""
+    """Write a page's heading and one line of introduction, and show a message left by the previous page."""
     st.title(title, anchor=False)
     if intro:
         st.caption(intro)
@@ -28,7 +28,7 @@ def page_frame(title: str, intro: str = "") -> None:
 
 
 def _show_flash() -> None:
-    """Show what a callback, or the page before, wanted to say."""
+    """Show a message left by a callback or by the previous page."""
     message = take_flash()
     if message:
         st.toast(message, icon=":material/info:")
@@ -36,7 +36,7 @@ def _show_flash() -> None:
 
 @contextmanager
 def show_errors() -> Iterator[None]:
-    """Show a deliberate error as its sentence; anything else is a bug and keeps its traceback in the log."""
+    """Show a `LabError` as its message. Any other error is a bug and keeps its traceback in the log."""
     try:
         yield
     except LabError as error:
@@ -50,21 +50,21 @@ def _show(error: LabError, place: Any) -> None:
 
 
 def _runs_alone() -> bool:
-    """Whether this run of the script is one of fragments only."""
+    """Whether this script run executes fragments only."""
     context = get_script_run_ctx()
     return context is not None and bool(context.fragment_ids_this_run)
 
 
 def redraw_after_outage() -> None:
-    """Draw the page anew once the store answers; until then its sentence stays where it is.
+    """Rerun the page once the store responds; until then the error message stays.
 
-    Parts that refresh themselves come back by themselves. A page that was opened meanwhile has none.
+    Parts that refresh themselves recover on their own, but a page that was opened during the outage has none.
     """
     drawn_at = time.monotonic()
 
     @st.fragment(run_every=ASK_S)
     def ask() -> None:
-        if time.monotonic() - drawn_at < ASK_S / 2:  # the page itself, just now
+        if time.monotonic() - drawn_at < ASK_S / 2:  # first run, together with the page, which has just tried
             return
         try:
             get_lab().store.ping()
@@ -76,10 +76,11 @@ def redraw_after_outage() -> None:
 
 
 def shows_errors(draw: Callable[_P, None]) -> Callable[_P, None]:
-    """Make a fragment show a deliberate error as its sentence, and what its callbacks leave to be said (`flash`).
+    """Make a fragment show a `LabError` as its message, and the messages that its callbacks leave (`flash`).
 
-    Streamlit runs it without the page around it. While the store is away, each run says so before it waits for an answer:
-    what a run says at its end is lost where the next one begins at once, as a fragment does that takes longer than its time.
+    Needed because Streamlit reruns a fragment without the page around it. While the store is unavailable, each run
+    shows the error before it waits for the store: a fragment that takes longer than its interval is restarted at once,
+    and what it shows at its end would be lost.
     """
 
     @wraps(draw)
@@ -96,6 +97,6 @@ def shows_errors(draw: Callable[_P, None]) -> Callable[_P, None]:
             if known:
                 note_outage("")
                 place.empty()
-        _show_flash()  # not before: where the fragment asks for a rerun of its page, that shows it
+        _show_flash()  # last: if the fragment reruns its page, the page shows the message
 
     return drawn

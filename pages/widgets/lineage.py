@@ -1,4 +1,4 @@
-"""Where a run came from and what came from it: a line below its title, and the tree of what was changed."""
+"""A run's lineage: a line on its origin below its title, and the tree of related runs with what was changed."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ _ICON = ":material/fork_right:"
 
 
 def show_origin(run: RunRecord) -> None:
-    """Draw where a run came from, with what was changed and how a fork began; nothing for a run that began by itself."""
+    """Show a run's origin, with what was changed and how a fork began; nothing for a run without a parent."""
     origin = origin_of(run)
     if origin is None:
         return
@@ -30,12 +30,13 @@ def show_origin(run: RunRecord) -> None:
         st.caption(plain(f"{words}, which is not in this lab. {began}".strip()))
         return
     label = plain(f"{words}: {change_words(above.config, run.config)}")
-    if st.button(label, icon=_ICON, key=element("origin", run.id), type="tertiary", help=plain(f"Open it. {began}")):
+    help = plain(f"Open that run. {began}")
+    if st.button(label, icon=_ICON, key=element("origin", run.id), type="tertiary", help=help):
         _open(above.id)
 
 
 def show_tree(place: str, runs: Sequence[RunRecord], *, here: str = "") -> None:
-    """Draw the trees of these runs. place: begins the keys; here: the run that is shown already."""
+    """Draw the trees of these runs. place: prefix of the keys. here: the run that is being shown."""
     rows = get_lab().lineage.tree(runs)
     nodes = [_node(row, here=here) for row in rows]
     run_tree(element("tree", place), nodes, name="Runs and what was changed from one to the next", on_open=_open)
@@ -44,7 +45,7 @@ def show_tree(place: str, runs: Sequence[RunRecord], *, here: str = "") -> None:
 
 
 def has_relatives(run: RunRecord) -> bool:
-    """Whether a run came from another one of this lab, or another one from it."""
+    """Whether a run has a parent or children in this lab."""
     lineage = get_lab().lineage
     return lineage.parent(run) is not None or bool(lineage.children(run.id))
 

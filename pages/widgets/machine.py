@@ -1,6 +1,6 @@
-"""Which device this machine would train on, in words, found without importing torch.
+"""The name of the device that this machine would train on, found without importing torch.
 
-The worker asks torch itself; this is for pages that must open at once.
+The worker asks torch itself; this is for pages that must open quickly.
 """
 
 import os
@@ -18,7 +18,7 @@ _ASK_S = 5.0
 
 @cache
 def describe_machine(device: str = "auto") -> str:
-    """Return such as "NVIDIA H200 (cuda)" or "CPU, 8 cores, AMD EPYC 9654"; `device` is the lab's setting."""
+    """Return a text such as "NVIDIA H200 (cuda)" or "CPU, 8 cores, AMD EPYC 9654". device: the lab's setting."""
     wanted = device.lower()
     cards = _gpu_names() if wanted == "auto" or wanted.startswith("cuda") else []
     if cards:
@@ -32,7 +32,7 @@ def describe_machine(device: str = "auto") -> str:
 
 
 def device_choices() -> list[str]:
-    """Return the device settings that make sense here; the worker has the last word."""
+    """Return the device settings that make sense on this machine; the worker checks the one that is chosen."""
     count = count_gpus(os.environ)
     cuda = ["cuda", *(f"cuda:{index}" for index in range(count))] if count else []
     mps = ["mps"] if describe_machine() == "Apple GPU (mps)" else []
@@ -40,7 +40,7 @@ def device_choices() -> list[str]:
 
 
 def _gpu_names() -> list[str]:
-    """Return the names of the GPUs that the supervisor makes slots for, in the order in which CUDA counts them."""
+    """Return the names of the GPUs that the supervisor creates slots for, in CUDA's order."""
     count = count_gpus(os.environ)
     names = _nvidia_names() if count else []
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
@@ -50,7 +50,7 @@ def _gpu_names() -> list[str]:
 
 @cache
 def _nvidia_names() -> list[str]:
-    """Return the names that the driver's tool lists, none without it."""
+    """Return the GPU names that nvidia-smi lists, none if it is not installed or fails."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return []

@@ -1,6 +1,6 @@
-"""What is done to a run now and then, as popovers beside each other or as parts of one menu that unfold.
+"""Occasional actions on a run, as popovers side by side or as expanders in one menu.
 
-A row of all of them fills a phone before anything is seen of the run.
+A row of all of them would fill a phone's screen before anything of the run is visible.
 """
 
 from typing import Any
@@ -14,17 +14,17 @@ MORE = "More"
 
 
 def more_menu() -> Any:
-    """Return the popover that the parts of a menu stand in, to be drawn into."""
+    """Return the popover of a menu, into which its parts are drawn."""
     return st.popover(MORE, icon=":material/more_horiz:").container(key=element("run-menu"))
 
 
 def fold(
     label: str, *, icon: str, menu: bool, disabled: bool = False, key: ElementKey | None = None, **popover: Any
 ) -> Any:
-    """Return what a part stands in: with `menu` an expander, else a popover of its own.
+    """Return the container of one action: an expander if `menu`, else a popover.
 
-    disabled: an expander opens all the same, so what stands in it has to be disabled as well. key: given, opening it runs
-    the page again, and `open` of what is returned says whether it is open. popover: further words for a popover.
+    disabled: an expander opens nevertheless, so its contents must be disabled as well. key: if given, opening the
+    container reruns the page, and its `open` says whether it is open. popover: further arguments of the popover.
     """
     if menu:
         return st.expander(label, icon=icon, key=key, on_change="rerun" if key else "ignore")

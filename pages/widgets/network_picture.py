@@ -1,6 +1,6 @@
-"""The whole network as one picture, with its maps or as slabs: stages and values made into what the component draws.
+"""The whole network as one picture, with its maps or as slabs: converts stages and values for the component.
 
-Imports torch: pages load the views that use it after `require_torch`.
+Imports torch: pages load the views that use this module after `require_torch`.
 """
 
 import base64
@@ -16,12 +16,15 @@ from lab.inspection.metrics import softmax
 from lab.inspection.stages import NetworkValues, Stage, StageValues
 from pages.components.network import network
 
-_CLASSES = 10  # rows of the answer; of more classes the likeliest and the truth
+_CLASSES = 10  # rows of the answer; of more classes, the most likely ones and the true one are shown
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A frame on a stage's maps, in shares of their side. channel: of one map, None of all. kind: "pixel", "window" or "field"."""
+    """A frame on a stage's maps, in fractions of their side.
+
+    channel: the map that has it, None for all. kind: "pixel", "window" or "field".
+    """
 
     stage: str
     channel: int | None
@@ -53,12 +56,12 @@ def show_network(
     units: bool = False,
     blank: bool = False,
 ) -> None:
-    """Show stages from left to right, with their maps where there are values, else as slabs.
+    """Show stages from left to right, with their maps if values are given, else as slabs.
 
-    name: of the network; for another one the picture begins at its left again. label: what a screen reader calls it.
-    truth: index of the image's class, if known. chosen: a stage's id and the channel that is marked.
-    units: whether single outputs of linear layers can be picked too. blank: whether there is nothing to answer to: the
-    classes stand there without their probabilities.
+    name: the network's name; when it changes, the picture scrolls back to its left edge. label: for screen readers.
+    truth: index of the image's class, if known. chosen: id of the selected stage, and its selected channel.
+    units: whether single outputs of linear layers can be selected too. blank: whether there is no image to classify, so
+    that the classes are listed without probabilities.
     """
     network(
         key,
@@ -123,7 +126,7 @@ def _stage(stage: Stage, values: StageValues | None) -> dict[str, Any]:
 def answer_rows(
     logits: np.ndarray, classes: Sequence[str], truth: int | None, *, blank: bool = False
 ) -> Mapping[str, Any]:
-    """Return the rows of the answer: all classes in their order if they are few. blank: without probabilities."""
+    """Return the rows of the answer: all classes in order, or the most likely ones. blank: without probabilities."""
     shares = softmax(logits[None])[0]
     best = int(shares.argmax())
     rows = list(range(len(classes)))

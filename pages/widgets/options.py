@@ -1,4 +1,4 @@
-"""One widget for each kind of option that a network may have, shared by the Train form and the Architecture page.
+"""One widget for each kind of network option, shared by the Train form and the Architecture page.
 
 Numbers have no bounds, as in `pages.widgets.setting_input`.
 """
@@ -13,12 +13,12 @@ from pages.state.train import option_text, parse_numbers
 
 
 def initial_value(option: ArchOption) -> Any:
-    """Return the network's own value as the option's widget holds it."""
+    """Return an option's default in the form in which its widget holds it."""
     return option_text(option.default)
 
 
 def option_input(option: ArchOption, widget: dict[str, Any]) -> Any:
-    """Draw an option and return what it holds: unchecked, and a list as numbers. widget: its key and what goes with it."""
+    """Draw an option and return its unchecked value, a list as numbers. widget: its key and related arguments."""
     label = option.name.replace("_", " ").capitalize()
     common: dict[str, Any] = {**widget, "help": plain(f"{option.help} It must be {option.rule()}.")}
     if option.kind is bool:

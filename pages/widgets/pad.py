@@ -1,4 +1,4 @@
-"""The live pad, which Home and Draw share with the session's drawing: it sends its strokes while they are drawn."""
+"""The live pad, which sends its strokes while they are drawn. Home and Draw share it and the session's drawing."""
 
 import json
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from pages.state.session import reported
 
 
 def live_pad(page: DrawPage) -> Sketch:
-    """Show our pad and return what is on it now. Raises `InputError` for a message no pad sends."""
+    """Show the pad and return what is drawn on it. Raises `InputError` if the pad's message is malformed."""
     take_newest(page)
     pad_component()(
         key=LIVE_PAD,
@@ -25,7 +25,7 @@ def live_pad(page: DrawPage) -> Sketch:
 
 
 def take_newest(page: DrawPage) -> None:
-    """Take over the live pad's newest message, unless the drawing was cleared or replaced since the pad saw it."""
+    """Apply the pad's newest message, unless the drawing was cleared or replaced after the pad sent it."""
     newest = read_message(reported(LIVE_PAD))
     if newest is None or newest["seq"] <= page.answered:
         return
@@ -35,7 +35,7 @@ def take_newest(page: DrawPage) -> None:
 
 
 def read_message(value: Any) -> dict[str, Any] | None:
-    """Return the pad's newest message, checked: `seq`, `version`, `pen`, `strokes` (text); None before the first."""
+    """Return the pad's newest message, checked, None before the first: `seq`, `version`, `pen`, `strokes` (JSON)."""
     text = value.get("ink") if isinstance(value, Mapping) else None
     if not text:
         return None
@@ -50,5 +50,5 @@ def read_message(value: Any) -> dict[str, Any] | None:
 
 @lru_cache(maxsize=64)
 def sketch_of(strokes: str) -> Sketch:
-    """Draw the strokes of a pad's text; raises `InputError`."""
+    """Return the drawing of the strokes in a pad's JSON text. Raises `InputError`."""
     return sketch_from_strokes(parse_strokes(strokes))

@@ -1,4 +1,4 @@
-"""Parallel coordinates on a page: upright axes, or lying ones where the upright would lie on each other."""
+"""Parallel coordinates on a page: vertical axes, or stacked horizontal ones if the vertical ones would overlap."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from pages.widgets.theme import dark
 
 
 def parallel_plot(key: str, figure: go.Figure, axes: Sequence[Axis], *, words: str, name: str) -> None:
-    """Show a figure of these axes, which is saved under `name`. words: what it shows, for screen readers."""
+    """Show a figure of these axes. name: file name for saving it. words: description for screen readers."""
     plot(
         key,
         figure,

@@ -1,7 +1,8 @@
-"""A popover in which something is done, and which closes once that is done.
+"""A popover that closes once the action in it is done.
 
-One that stays open covers what its action has changed. So: where an action is complete, its callback closes the popover
-(`close_popover`); one that shows a result inside, such as a file to download or a link to copy, is a plain `st.popover`.
+If it stayed open, it would cover what the action has changed. So the callback of a completed action closes the popover
+(`close_popover`). A popover that shows its result inside, such as a file to download or a link to copy, is a plain
+`st.popover`.
 """
 
 from typing import Any
@@ -13,6 +14,6 @@ from pages.state.session import take_closing
 
 
 def action_popover(label: str, *, key: ElementKey, icon: str, disabled: bool = False, **look: Any) -> Any:
-    """Draw the button and return what it opens. look: further words of `st.popover`."""
+    """Draw the button and return the popover. look: further arguments of `st.popover`."""
     take_closing(key)
     return st.popover(label, icon=icon, disabled=disabled, key=key, on_change="rerun", **look)

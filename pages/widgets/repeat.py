@@ -1,6 +1,6 @@
-"""Asking for the settings of runs with more seeds or on more folds, from a run's page and from Runs.
+"""Repeating the settings of runs with more seeds or on more folds, from a run's page and from Runs.
 
-Its numbers have no bounds, as in `pages.widgets.setting_input`.
+Its number inputs have no bounds, as in `pages.widgets.setting_input`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -25,19 +25,20 @@ from pages.widgets.menu import fold
 _SEEDS, _FOLDS = "seeds", "folds"
 _KINDS: Mapping[str, str] = {_SEEDS: "Seeds", _FOLDS: "Folds"}
 _WORDS: Mapping[str, str] = {
-    _SEEDS: "The same settings with other seeds. Five of each side can say whether one setting is better on this test set.",
-    _FOLDS: "k-fold cross-validation: the training images are divided into folds, and each run is measured on the fold that it "
-    "was not trained on. Folds of two settings can say which is better without a look at the test set.",
+    _SEEDS: "The same settings with different seeds. Five seeds of each can tell which of two settings is better on "
+    "this test set.",
+    _FOLDS: "k-fold cross-validation: the training images are divided into folds, and each run is evaluated on the "
+    "fold that it was not trained on. Folds can tell which of two settings is better without using the test set.",
 }
 
 
 def repeat_popover(
     runs: Sequence[RunRecord], *, place: str, then: Callable[[tuple[str, ...]], None], menu: bool = False
 ) -> None:
-    """Draw the button and what it opens: how many seeds or folds each setting of these runs shall have.
+    """Draw the button and its popover: how many seeds or folds there should be of each setting of these runs.
 
-    then: called with the ids of all runs of these settings once the missing ones are queued, or to show them; it reruns or leaves the page.
-    menu: as a part of a menu (`fold`).
+    then: called with the ids of all runs of these settings once the missing ones are queued, or to show them; it must
+    rerun or leave the page. menu: draw it as a part of a menu (`fold`).
     """
     writable = bool(runs) and not get_lab().settings.read_only
     with (
@@ -59,14 +60,14 @@ def repeat_popover(
             folds, seeds = int(st.number_input("Number of folds", step=1, **held)), None
         else:
             held = REPEAT.widget("seeds", item=place, default=USUAL_SEEDS)
-            words = "Seeds in all, each with every fold" if divided else "Seeds in all"
+            words = "Total seeds, each with every fold" if divided else "Total seeds"
             folds, seeds = None, int(st.number_input(words, step=1, **held))
         st.caption(_WORDS[kind])
         fill_button(runs, seeds=seeds, folds=folds, place=place, then=then)
 
 
 def close_repeat(place: str) -> None:
-    """Close that popover, before a rerun."""
+    """Close the popover of `repeat_popover`. Call it before a rerun."""
     close_popover(_box(place))
 
 
@@ -82,16 +83,16 @@ def fill_button(
     seeds: int | None = None,
     folds: int | None = None,
 ) -> None:
-    """Draw the button that queues what is missing of so many seeds or folds, for the settings of these runs, one run each.
+    """Draw the button that queues the missing seeds or folds. runs: one for each setting.
 
-    seeds, folds: as `Repeating.plan` has them. Where nothing is missing, the button shows the runs there are.
+    seeds, folds: as in `Repeating.plan`. If nothing is missing, the button shows the existing runs instead.
     """
     lab = get_lab()
     with show_errors():
         plans = lab.repeating.plan(runs, seeds=seeds, folds=folds)
         total = sum(len(plan.missing) for plan in plans)
         if not total:
-            if st.button("Show all of them", icon=":material/visibility:", key=element("repeat-show", place)):
+            if st.button("Show all runs", icon=":material/visibility:", key=element("repeat-show", place)):
                 then(tuple(run.id for plan in plans for run in plan.runs))
             return
         pressed = st.button(
@@ -119,7 +120,7 @@ def fill_button(
 
 
 def _seconds(run: RunRecord, config: RunConfig) -> float:
-    """Return how long a repeat of a run takes: as long as this one took, by its images, else an estimate, 0 if unknown."""
+    """Return how long a repeat of a run takes: as long as the run, scaled by its images, else an estimate or 0."""
     if run.state is RunState.FINISHED and run.seconds:
         return run.seconds * (1 - config.held_out) / (1 - run.config.held_out)
     try:

@@ -1,4 +1,4 @@
-"""Small pieces that several pages share: a run's badge and name, times in words, lists of networks and data sets."""
+"""Small parts that several pages share: a run's badge and name, relative times, titles of networks and data sets."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -22,7 +22,7 @@ from pages.cache.lab import get_lab
 from pages.markdown import plain
 from pages.registry import page_path
 
-# icon and colour always come with the word
+# Icon and colour by state; a badge always has the word as well.
 BADGES = {
     RunState.QUEUED: (":material/schedule:", "gray"),
     RunState.RUNNING: (":material/play_arrow:", "blue"),
@@ -33,7 +33,7 @@ BADGES = {
     RunState.FAILED: (":material/error:", "red"),
     RunState.INTERRUPTED: (":material/power_off:", "red"),
 }
-# of a run that finished without having learned, instead of the green one
+# For a run that finished without having learned, instead of the green badge.
 OUTCOME_BADGES = {
     Outcome.DIVERGED: (":material/trending_up:", "red"),
     Outcome.AT_CHANCE: (":material/casino:", "orange"),
@@ -44,21 +44,21 @@ STATUS_COLORS = {str(word): color for word, (_, color) in (BADGES | OUTCOME_BADG
     PAUSING: PAUSING_BADGE[1],
     SILENT: SILENT_BADGE[1],
 }
-UNREADABLE = "unreadable"  # in the place of a state
-_CHIP_PX, _LETTER_PX = 28, 7  # around the word of a chip, and of each of its letters, rounded up
-REFRESH_S = 2.0  # between two looks at a list of runs while one of them is being trained
+UNREADABLE = "unreadable"  # in place of a state
+_CHIP_PX, _LETTER_PX = 28, 7  # padding of a chip, and width of one letter, rounded up
+REFRESH_S = 2.0  # interval at which a list of runs refreshes while one of them is being trained
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86_400
 
 
 def state_badge(run: RunRecord, *, example: bool = True) -> None:
-    """Show how a run stands, or what became of it, as a word with an icon and a colour; and whether it is an example.
+    """Show a run's state or outcome as a word with an icon and a colour, and whether it is an example.
 
-    example: False where all of a list are, and its heading says so.
+    example: False omits the latter, for a list whose heading says it.
     """
     icon, color = _badge(run)
     st.badge(run.status, icon=icon, color=color)  # type: ignore[arg-type]
     if example and is_example(run.id):
-        st.badge("example", icon=":material/school:", color="violet", help="It ships with the lab and is not yours.")
+        st.badge("example", icon=":material/school:", color="violet", help="This run ships with the lab.")
 
 
 def _badge(run: RunRecord) -> tuple[str, str]:
@@ -68,12 +68,12 @@ def _badge(run: RunRecord) -> tuple[str, str]:
 
 
 def state_width(words: Iterable[str]) -> int:
-    """Return the pixels of a table's column in which each of these states stands in full, as a chip."""
+    """Return the width in pixels of a table column in which each of these states fits as a chip."""
     return max((_CHIP_PX + _LETTER_PX * len(word) for word in words), default=_CHIP_PX)
 
 
 def with_id(words: str, run_id: str, *, letters: int = 4) -> str:
-    """Return words with the beginning of a run's id, which tells equal ones apart; an example is the only one of its name."""
+    """Return words with the beginning of a run's id, to distinguish equal ones; examples have unique names."""
     return words if is_example(run_id) else f"{words} · {run_id[:letters]}"
 
 
@@ -94,24 +94,24 @@ def dataset_title(dataset: str) -> str:
 
 
 def is_named(run: RunRecord) -> bool:
-    """Whether somebody gave the run a name; until then it has its network's id."""
+    """Whether somebody has named the run; an unnamed one has its network's id as its name."""
     return bool(run.name) and run.name != run.config.arch
 
 
 def run_title(run: RunRecord) -> str:
-    """Return what to call a run: the name it was given, else network and data set."""
+    """Return a run's title: the name it was given, else its network and data set."""
     return run.name if is_named(run) else f"{arch_title(run.config.arch)} on {dataset_title(run.config.dataset)}"
 
 
 def words_apart(runs: Sequence[RunRecord]) -> dict[str, str]:
-    """Return what tells each readable run of a list from the others, by id; "" where its title does."""
+    """Return what distinguishes each readable run of a list from the others, by id; "" if its title is enough."""
     sound = [run for run in runs if not run.problem]
     labels = zip(sound, run_labels(sound), strict=True)
     return {run.id: "" if label == run_title(run) or len(sound) < 2 else label for run, label in labels}
 
 
 def local_title(spec: DatasetSpec) -> str:
-    """Return the title of a data set made on this machine, with the beginning of its digest: there may be several."""
+    """Return the title of a data set made on this machine, with the beginning of its digest to keep titles unique."""
     return f"{spec.title} {spec.id.rpartition('-')[2][:4]}"
 
 
@@ -121,7 +121,7 @@ def present_datasets(settings: Settings) -> tuple[DatasetSpec, ...]:
 
 
 def format_ago(moment: float, *, now: float | None = None) -> str:
-    """Return how long ago a time (seconds since the epoch) was, such as "5 min ago"; older than a week, its date."""
+    """Return how long ago a time (seconds since the epoch) was, such as "5 min ago", or its date after a week."""
     if not math.isfinite(moment):
         return "–"
     age = max(0.0, (get_lab().store.now() if now is None else now) - moment)
@@ -132,12 +132,12 @@ def format_ago(moment: float, *, now: float | None = None) -> str:
 
 
 def show_moment(moment: float) -> str:
-    """Return a time (seconds since the epoch) as a date and a time of day in the reader's own time zone."""
+    """Return a time (seconds since the epoch) as date and time of day in the browser's time zone."""
     return format_moment(moment, zone_of(st.context.timezone))
 
 
 def zone_of(name: str | None) -> tzinfo:
-    """Return the time zone that a browser names, UTC where it names none that is known here."""
+    """Return the time zone that a browser names, UTC if it names none that is known here."""
     try:
         return ZoneInfo(name) if name else UTC
     except (ZoneInfoNotFoundError, ValueError):
@@ -145,9 +145,9 @@ def zone_of(name: str | None) -> tzinfo:
 
 
 def run_line(run: RunRecord, *, key: str, apart: str = "") -> None:
-    """Show one run in one line: where to, state, accuracy, when; of one that cannot be read, why.
+    """Show one run in one line: link, state, accuracy and age; for one that cannot be read, the reason.
 
-    apart: what tells it from the others of a list.
+    apart: what distinguishes it from the others of a list.
     """
     if run.problem:
         with st.container(horizontal=True, vertical_alignment="center", key=key):

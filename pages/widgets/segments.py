@@ -1,4 +1,4 @@
-"""A row of segments of which one is chosen, kept in a page's record and in its address."""
+"""A segmented control whose choice is kept in a page's state and in its address."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from pages.state.page_state import PageState
 
 
 def choose_segment(state: PageState[Any], name: str, titles: Mapping[str, str], *, label: str) -> str:
-    """Show one of the titles for a field that stands in the address, and return its key. label: for screen readers."""
+    """Show the titles for a field that is part of the address, and return the chosen key. label: for screen readers."""
     state.take(name)
     chosen = st.segmented_control(
         label,

@@ -1,7 +1,7 @@
-"""The input of one setting, as its kind asks for.
+"""The input of one setting, by its kind.
 
-A number input has no bounds: with them the browser marks what is beyond and sends nothing, so the page would go on with the
-number before it. The setting's own check says what is wrong with what was typed.
+Number inputs have no bounds: with bounds, the browser marks a number outside them and sends nothing, so the page would
+keep using the previous number. The setting's own check reports what is wrong instead.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ from pages.markdown import plain
 
 
 def setting_input(spec: FieldSpec, widget: dict[str, Any]) -> None:
-    """Draw a setting as a list, a switch, a text or a number. widget: what it is made with beside its label."""
+    """Draw a setting as a select box, a toggle, a text or a number input. widget: its key and related arguments."""
     common = {**widget, "help": setting_help(spec)}
     if spec.choices:
         st.selectbox(spec.label, spec.choices, format_func=spec.choice_title, **common)
@@ -28,12 +28,12 @@ def setting_input(spec: FieldSpec, widget: dict[str, Any]) -> None:
 
 
 def setting_help(spec: FieldSpec) -> str:
-    """Return what a setting is, and its range."""
+    """Return a setting's help text, with the range of a number."""
     words = "" if spec.choices or spec.kind not in (int, float) else f" It must be {spec.range_words()}."
     return plain(spec.help + words)
 
 
 def _step(spec: FieldSpec) -> float:
-    """Return what one press of + or - changes: the setting's own step, else the usual value, at most 0.1."""
+    """Return the step of + and -: the setting's own, else its default, at most 0.1."""
     usual = abs(float(spec.default)) or 0.01
     return min(0.1, usual) if spec.step is None else spec.step

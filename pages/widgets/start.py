@@ -1,4 +1,4 @@
-"""Starting a training from any page: ask before a long one, then show the run on Train."""
+"""Starting a training from any page: confirm a long one, then show the run on Train."""
 
 from functools import cache
 
@@ -28,15 +28,15 @@ def start_training(
     executor: str | None = None,
     short: bool = False,
 ) -> None:
-    """Ask for a run of this configuration once its button was pressed, and show it; before a long one, ask.
+    """Submit a run of this configuration when its button is pressed and show it; confirm a long one first.
 
-    name: of the new run. priority: in the queue. executor: where it is trained (`Submissions.submit`). short: it takes
-    minutes at most everywhere, so nothing is estimated, for which torch would be
-    imported first.
+    fresh: train even if there is such a run already. name: of the new run. priority: in the queue. executor: where it
+    is trained (`Submissions.submit`). short: it takes minutes at most on any machine, so its duration is not estimated,
+    which would import torch.
     """
 
     lab = get_lab()
-    resolved = cache(lambda: lab.validation.resolve(config))  # when pressed, and then once
+    resolved = cache(lambda: lab.validation.resolve(config))  # only when pressed, and then once
 
     def start() -> None:
         submission = lab.submissions.submit(
@@ -52,7 +52,7 @@ def start_training(
 
 
 def _seconds(resolved: ResolvedConfig, *, fresh: bool) -> float:
-    """Return how long a training takes, as the cost card says it; 0 where it is there, or cannot be, which `start` says."""
+    """Return how long a training takes, as on the cost card; 0 if its run exists or `start` will report an error."""
     if not fresh and get_lab().submissions.find_answer(resolved) is not None:
         return 0.0
     try:
@@ -62,6 +62,6 @@ def _seconds(resolved: ResolvedConfig, *, fresh: bool) -> float:
 
 
 def watch(run: RunRecord, *, cached: bool) -> None:
-    """Go to the Train page and attach it to a run."""
+    """Open a run on the Train page. cached: whether it existed before it was requested."""
     TRAIN.change(cached=run.id if cached else "")
     st.switch_page(page_path("train"), query_params={"run": run.id})

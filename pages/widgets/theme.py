@@ -1,8 +1,8 @@
-"""The colour theme of the reader's page."""
+"""The colour theme in the browser."""
 
 import streamlit as st
 
 
 def dark() -> bool:
-    """Whether the page is dark."""
+    """Whether the dark theme is active."""
     return st.context.theme.type == "dark"

@@ -1,4 +1,4 @@
-"""Work that may take a page minutes: counted first, and done only when the reader asks for it all the same."""
+"""Work that may take a page minutes: its cost is estimated first, and it is done only if the user insists."""
 
 import streamlit as st
 
@@ -12,14 +12,14 @@ from pages.markdown import plain
 from pages.state.keys import element
 from pages.state.shared import WAITING
 
-_AT_ONCE = 600e9  # mult-adds: half a minute on one core, which is what a page computes with
-_PER_S = 20e9  # of one core, roughly: 7 (MobileNet) to 45 (ResNet-18) were measured
+_AT_ONCE = 600e9  # mult-adds: half a minute on one core; a page computes on one
+_PER_S = 20e9  # mult-adds per second of one core, roughly: 7e9 (MobileNet) to 45e9 (ResNet-18) were measured
 
 
 def worth_waiting(run: RunRecord, *, passes: int, what: str, key: str) -> bool:
-    """Return whether to go on with `passes` images through the run's network; else say what it costs, and offer it.
+    """Return whether to pass `passes` images through the run's network; if not, show the cost and a button to do it.
 
-    key: of what is asked, with the digest of the weights; an answer "all the same" holds for it.
+    key: identifies the question, with the digest of the weights; pressing the button accepts the cost for this key.
     """
     work = passes * _mult_adds(run)
     if work <= _AT_ONCE or key in WAITING.read().accepted:
@@ -27,7 +27,7 @@ def worth_waiting(run: RunRecord, *, passes: int, what: str, key: str) -> bool:
     st.info(
         plain(
             f"{what} takes {format_count(work)} mult-adds, roughly {format_duration(work / _PER_S)} on one core. The "
-            "page does not respond meanwhile."
+            "page does not respond in the meantime."
         ),
         icon=":material/hourglass_top:",
     )

@@ -63,7 +63,7 @@ def test_a_drawing_survives_a_reload_with_what_can_be_undone(walked: Server, vis
     page.reload()
     page.wait_for_selector('[data-answer="7"]')
     assert "view=Why" in page.url
-    expect(page.get_by_text("From your ink to what the network gets")).to_be_visible()
+    expect(page.get_by_text("From your ink to the network's input")).to_be_visible()
     click(page.get_by_role("button", name="Undo"))
     expect(page.locator("[data-answer]")).to_have_count(0)
     click(page.get_by_role("button", name="Redo"))

@@ -34,7 +34,7 @@ def test_the_page_opens_with_lenets_known_numbers(bench: Bench) -> None:
     app = open_architecture()
     shown = metrics(app)
     assert shown["Parameters"] == "61,706"
-    assert shown["Mult-adds an image"] == "423,038"  # as on the Train page
+    assert shown["Mult-adds per image"] == "423,038"  # as on the Train page
     assert shown["Mult-adds, batch of 64"] == "27.07 M"
     assert shown["Forward/backward"] == "3.34 MB"
     slabs, table = components(app)
@@ -112,7 +112,7 @@ def test_times_are_measured_when_asked_and_refused_where_they_would_take_minutes
     app.button(key="arch-measure").click().run()
     assert not app.exception
     assert list(app.dataframe[0].value["Layer"])[:2] == ["resize", "features.conv1"]
-    assert "one thread of the CPU" in app.caption[-1].value
+    assert "one CPU thread" in app.caption[-1].value
     assert torch.get_num_threads() == threads
     big = open_architecture(arch="vgg19", view="time")
     assert "too much to measure" in big.info[0].value
@@ -135,7 +135,7 @@ def test_nobody_is_shown_what_another_session_measured(bench: Bench, monkeypatch
     assert measured == [4, 4]
     told = "".join(caption.value for caption in second.caption).replace("\\", "")
     assert "Measured on" in told
-    assert "one thread of this machine (CPU" in told
+    assert "one CPU thread of this machine (CPU" in told
     assert "One batch of 4 images forward" in metrics(second)
 
 

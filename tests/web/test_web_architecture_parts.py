@@ -88,13 +88,13 @@ NETWORK = _summary(ROOT, GROUP, CONV, POOL, LINEAR)
                 "Input: **2×1×8×8**",
                 "Output: **2×4×6×6**",
                 "Parameters: **40**",
-                "Mult-adds an image: **1,500 (75.0 %)**",
-                "Window: **3×3, stride 2**",
+                "Mult-adds per image: **1,500 (75.0 %)**",
+                "Kernel: **3×3, stride 2**",
                 "Receptive field: **5×5 pixels, stride 4**",
             ],
         ),
-        ("features.pool", ["Input: **2×3**", "Output: **2×4×3×3**", "Window: **2×2, stride 1**"]),
-        ("fc", ["Input: **2×3**", "Output: **2×10**", "Parameters: **360**", "Mult-adds an image: **500 (25.0 %)**"]),
+        ("features.pool", ["Input: **2×3**", "Output: **2×4×3×3**", "Kernel: **2×2, stride 1**"]),
+        ("fc", ["Input: **2×3**", "Output: **2×10**", "Parameters: **360**", "Mult-adds per image: **500 (25.0 %)**"]),
     ],
 )
 def test_the_facts_of_a_chosen_box_are_those_its_layer_has(name: str, facts: list[str]) -> None:
@@ -307,7 +307,7 @@ def test_each_layer_has_its_share_of_the_time_and_what_it_computes_in_a_second()
     assert (second["Share"], str(second["G mult-adds/s"])) == (25.0, "nan")
     (words,) = [caption.value for caption in app.caption]
     assert "median of 7 passes" in words
-    assert "The layers add up to 4.00 ms, the network without looking inside took 8.00 ms." in words
+    assert "The layers add up to 4.00 ms; the whole network without timing hooks took 8.00 ms." in words
 
 
 def test_what_was_measured_is_said_with_its_spread_and_with_a_caution_where_layers_cannot_be_told_apart() -> None:

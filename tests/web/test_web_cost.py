@@ -234,7 +234,7 @@ def test_the_page_shows_the_cost_and_one_press_takes_the_smaller_input(
     monkeypatch.setattr("pages.train.cost._LONG_S", 1.0)  # a quick machine has done VGG-11 on the digits in minutes
     require_torch()
     app = open_page("train")
-    assert {m.label: m.value for m in app.metric}["Mult-adds an image"] == "423,038"
+    assert {m.label: m.value for m in app.metric}["Mult-adds per image"] == "423,038"
     app.selectbox(key="train.arch").set_value("vgg11").run()
     app.selectbox(key="train.device").set_value("cpu").run()
     assert "At 224×224 pixels an epoch takes about" in "".join(w.value for w in app.warning).replace("\\", "")

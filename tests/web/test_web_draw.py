@@ -301,7 +301,11 @@ def test_the_first_six_runs_of_an_address_read_and_those_that_are_not_there_are_
     app = AppTest.from_function(_named_in_the_address)
     for asked, found, said in (
         (runs[:6], runs[:6], []),
-        (runs, runs[:6], ["The address names 7 runs, but at most 6 are tested at once: the first 6 are."]),
+        (
+            runs,
+            runs[:6],
+            ["The address names 7 runs, but at most 6 can be tested at once. Only the first 6 are shown."],
+        ),
         (["ffffffffffff", runs[0]], runs[:1], ["There is no run"]),
         ([], [], []),
     ):

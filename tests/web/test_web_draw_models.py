@@ -228,9 +228,9 @@ def test_my_drawings_counts_what_each_network_reads_rightly_and_names_the_rest(l
     assert app.dataframe[0].value.iloc[0].to_dict() == {
         "Network": model.title,
         "Run": model.id,
-        "Right": "1 of 2",
+        "Correct": "1 of 2",
         "Accuracy": "50.0 %",
-        "Read wrongly": f"{wrong} as {second}",
+        "Misread": f"{wrong} as {second}",
     }
     assert not app.warning
 
@@ -250,7 +250,7 @@ def test_each_view_below_the_pad_shows_what_it_is_called(lab: Lab, model: Model)
 
     layer = next(each for each in model.layers if each.kind.is_activation)
     assert app.selectbox(key=f"draw.layer.{model.id}").value == layer.name
-    assert f"Grad-CAM: where it looks for “{answer.label}”" in shown()
+    assert f"Grad-CAM: regions that support “{answer.label}”" in shown()
     assert f"Feature maps: {layer.shape[0]}, brighter is stronger" in shown()
     image = normalised([model], sketch)[model.recipe]
     heat, (maps, _) = (
@@ -262,7 +262,7 @@ def test_each_view_below_the_pad_shows_what_it_is_called(lab: Lab, model: Model)
     app.segmented_control(key="draw.view").set_value("Nearest neighbours").run()
     for picture, name, likeness in nearest_neighbours(model, image):
         assert f'{picture_url(picture)}"><figcaption>{name}<small>{likeness:.3f}</small>' in shown()
-    words = f"nearest in its last hidden layer, of {bank_size(model):,} training pictures."
+    words = f"among {bank_size(model):,} training images"
     assert any(words in each.value.replace("\\", "") for each in app.caption)
     app.segmented_control(key="draw.view").set_value("Keep").run()
     app.pills(key="draw.label").set_value("7").run()

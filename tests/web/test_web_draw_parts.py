@@ -136,9 +136,12 @@ def test_steps_that_are_switched_off_are_left_out_of_the_pictures() -> None:
         assert html.count("without: 3 at") == len(steps)
         assert app.pills[0].value == list(steps)
     words = app.caption[0].value
-    assert "Made as MNIST was made, then brought to mean 0.2500 and standard deviation 0.5000 for LeNet" in words
+    assert (
+        "Prepared like the images of MNIST, then normalised with mean 0.2500 and standard deviation 0.5000 for LeNet"
+        in words
+    )
     blank = draw_alone(lambda: studio._why([model], BLANK, [answer]))
-    assert blank.caption[0].value == "Draw something, and each step shows its picture here."
+    assert blank.caption[0].value == "Draw something to see the image after each step."
 
 
 @pytest.mark.parametrize(
@@ -165,12 +168,12 @@ def test_a_view_of_one_layer_begins_with_the_first_activation() -> None:
 def test_without_layers_or_ink_a_view_says_what_it_lacks() -> None:
     models = [model_of(1, name="a"), model_of(2, name="b")]
     app = draw_alone(lambda: inside(models, {}, [], blank=False))
-    assert app.info[0].value == "a has no layer with maps to look at."
+    assert app.info[0].value == "a has no layer with feature maps."
     assert app.selectbox[0].options == [f"a · {models[0].id[:4]}", f"b · {models[1].id[:4]}"]
     app = draw_alone(
         lambda: similar(models, {}, blank=True), state={DRAW.state_key: DrawState(similar_run=models[1].id)}
     )
-    assert app.caption[0].value == "Draw something to see which training pictures it resembles."
+    assert app.caption[0].value == "Draw something to see which training images it resembles."
     assert app.selectbox[0].value == models[1].id
     gone = draw_alone(lambda: similar(models, {}, blank=True), state={DRAW.state_key: DrawState(similar_run="gone")})
     assert gone.selectbox[0].value == models[0].id

@@ -125,10 +125,10 @@ def test_a_networks_row_counts_what_it_reads_rightly_and_names_the_first_eight_o
         "66.7 %",
         "4 as 5",
     ]
-    assert saved_drawings.accuracy_row(model, "33", "33")["Read wrongly"] == "none"
+    assert saved_drawings.accuracy_row(model, "33", "33")["Misread"] == "none"
     wrong = saved_drawings.accuracy_row(model, "012345678", "123456789")
-    assert wrong["Read wrongly"] == "0 as 1, 1 as 2, 2 as 3, 3 as 4, 4 as 5, 5 as 6, 6 as 7, 7 as 8"
-    assert (wrong["Right"], wrong["Accuracy"]) == ("0 of 9", "0.0 %")
+    assert wrong["Misread"] == "0 as 1, 1 as 2, 2 as 3, 3 as 4, 4 as 5, 5 as 6, 6 as 7, 7 as 8"
+    assert (wrong["Correct"], wrong["Accuracy"]) == ("0 of 9", "0.0 %")
 
 
 def test_networks_of_other_classes_have_no_row() -> None:
@@ -141,7 +141,7 @@ def test_networks_of_other_classes_have_no_row() -> None:
     app = draw_alone(lambda: saved_drawings._accuracy(models, saved, [SKETCH, SKETCH]))
     table = app.dataframe[0].value
     assert table["Network"].tolist() == ["a", "c"]
-    assert table["Right"].tolist() == ["2 of 2", "0 of 2"]
+    assert table["Correct"].tolist() == ["2 of 2", "0 of 2"]
 
 
 def test_the_last_sixty_drawings_are_shown_with_what_was_read_and_counted_when_chosen(bench: Bench) -> None:
@@ -149,9 +149,9 @@ def test_the_last_sixty_drawings_are_shown_with_what_was_read_and_counted_when_c
     drawings = [SKETCH] * 61 + [BLANK]
     model = model_of(says=3, name="mine")
     app = draw_alone(lambda: saved_drawings._gallery(saved, drawings, model))
-    pictures = [(SKETCH.ink, f"{at}: 4", "read as 3") for at in range(1, 60)] + [(BLANK.ink, "60: 3", "read right")]
+    pictures = [(SKETCH.ink, f"{at}: 4", "read as 3") for at in range(1, 60)] + [(BLANK.ink, "60: 3", "correct")]
     assert app.get("html")[0].proto.body == pictures_html(pictures)
-    assert app.caption[0].value == "As mine reads them:"
+    assert app.caption[0].value == "As read by mine:"
     assert (app.button(key="draw-delete").label, app.button(key="draw-delete").disabled) == ("Delete", True)
     chosen = [saved[2].id, saved[61].id]
     app.pills(key="draw.doomed").set_value(chosen).run()
@@ -205,7 +205,7 @@ def test_a_drawing_is_saved_once_there_is_ink_and_a_label(
     assert few is (dataset == "mnist")
     button = app.button(key="draw-save")
     assert button.disabled is not ready
-    words = "It is saved with your label" if ink else "Draw something first."
+    words = "The drawing is saved with this label" if ink else "Draw something first."
     assert app.caption[0].value.startswith(words)
 
 

@@ -35,7 +35,7 @@ def _announce(lab: Lab, owner: Owner, slot: str) -> None:
 def test_an_idle_machine_says_when_its_workers_start(bench: Bench) -> None:
     shown = words(open_page("machines"))
     assert "this machine · 1 slot" in shown
-    assert "a worker starts when a run needs it" in shown
+    assert "a worker starts on demand" in shown
     assert "No run is waiting." in shown
 
 
@@ -63,7 +63,7 @@ def test_a_long_queue_is_counted_and_its_first_runs_are_listed(bench: Bench) -> 
     shown = words(open_page("machines"))
     assert "22 runs waiting" in shown
     assert shown.count("no worker is alive on any host") == shown.count("start one with `convlab worker`") == 20
-    assert "The first 20; `python -m lab machines` lists them all." in shown
+    assert "Only the first 20 are shown; `python -m lab machines` lists all." in shown
 
 
 def test_commands_in_a_sentence_are_shown_as_code_and_all_else_as_it_is_written() -> None:
@@ -93,7 +93,7 @@ def test_a_slot_that_is_gone_is_shown_until_its_run_has_ended(bench: Bench) -> N
     bench.lab.store.leases.claim(slot="cpu #2", owner=me)
     shown = words(open_page("machines"))
     assert "this machine · 1 slot" in shown
-    assert "its worker ends after this run" in shown
+    assert "its worker exits after this run" in shown
 
 
 def test_a_number_from_the_environment_cannot_be_changed_and_the_page_says_so(
@@ -103,7 +103,7 @@ def test_a_number_from_the_environment_cannot_be_changed_and_the_page_says_so(
     monkeypatch.setenv("LAB_SLOTS", "2")
     app = open_page("machines")
     assert (app.number_input[0].value, app.number_input[0].disabled) == (2, True)
-    assert "LAB_SLOTS was set when the lab was started, and decides." in words(app)
+    assert "Set by LAB_SLOTS when the lab was started." in words(app)
 
 
 def test_runs_of_an_engine_wait_for_their_job_and_their_workers_are_no_slots_of_the_host(bench: Bench) -> None:
@@ -123,7 +123,7 @@ def test_runs_of_an_engine_wait_for_their_job_and_their_workers_are_no_slots_of_
     shown = words(app)
     assert "this machine · 1 slot" in shown
     assert "**Slurm job 11**" in shown
-    assert "its worker ends after this run" not in shown
+    assert "its worker exits after this run" not in shown
     assert "submitted to Slurm as job 12\\: PENDING, Resources" in shown
     assert "is submitted to Slurm" in shown  # the third run, which has no job yet and so no log of one
     assert [entry.job for entry in lab.machines.show().waiting] == ["Slurm job 12", ""]
@@ -151,7 +151,7 @@ def _join(lab: Lab, **more: Any) -> None:
 def test_a_joined_machine_is_drained_let_again_and_removed_on_the_page(bench: Bench) -> None:
     _join(bench.lab)
     app = open_page("machines")
-    assert "a worker starts when a run needs it" in words(app)
+    assert "a worker starts on demand" in words(app)
     app.button(key="machine-drain-far pid:[1]").click().run()
     assert bench.lab.machines.resolve("far").state is HostState.DRAINING
     assert "takes no runs" in words(app)
@@ -205,10 +205,10 @@ def test_the_log_of_a_worker_is_that_of_the_slot_s_run_with_its_last_lines(bench
     assert claimed is not None
     app = open_page("machines")
     app.session_state[f"run-log-{run.id}"] = True
-    assert "No worker has logged anything of this run yet." in words(app.run())
+    assert "No worker has logged anything for this run yet." in words(app.run())
     bench.lab.store.logs.write(run.id, host="far pid:[1]", lines=tuple(f"line {n}" for n in range(70)))
     app.run()
-    assert "The last lines of its worker on far" in words(app)
+    assert "Last lines logged by its worker on far" in words(app)
     assert app.code[0].value.split("\n") == [f"line {n}" for n in range(10, 70)]
 
 
@@ -229,8 +229,8 @@ def test_what_can_be_asked_of_a_machine_says_what_it_does_and_needs_a_lab_that_i
     _join(bench.lab)
     tips = {button.label: button.help for button in AppTest.from_function(_hosts, default_timeout=60).run().button}
     assert tips == {
-        "Drain": "Its runs go back into the queue; no new ones.",
-        "Remove": "It returns only by joining again.",
+        "Drain": "Its runs go back to the queue, and it takes no new ones.",
+        "Remove": "It comes back only by joining again.",
     }
     bench.lab.machines.drain("far pid:[1]")
     app = AppTest.from_function(_hosts, default_timeout=60).run()
@@ -287,5 +287,5 @@ def test_a_lab_that_others_reach_shows_the_whole_command_with_its_token(
     assert command == "python -m lab worker --join"
     assert JoinToken.decode(token).database == database
     assert (shown.language, shown.proto.wrap_lines) == ("plaintext", True)
-    assert "The token holds the database's password." in app.caption[0].value
+    assert "The token contains the database's password." in app.caption[0].value
     assert not app.info

@@ -341,13 +341,13 @@ def test_the_line_above_homes_pad_has_the_answer_or_why_it_is_none() -> None:
     assert unsure == (
         '<p class="cl-read unsure" role="status" data-answer="4"><span><b>Unsure</b>: it is &lt;only&gt; a dot</span></p>'
     )
-    assert "Draw a digit: a trained network answers while you draw." in reading.line_html(None)
+    assert "Draw a digit: a trained network reads it as you draw." in reading.line_html(None)
 
 
 def test_below_homes_pad_stand_the_picture_the_maps_in_a_square_and_the_ten_shares() -> None:
     reader, found = drawing_reader(), _reading()
     html = reading.flow_html(reader, found, what="<it>")
-    assert html.startswith('<p class="cl-what">What the layers of this network make of &lt;it&gt;</p>')
+    assert html.startswith('<p class="cl-what">What this network\'s layers make of &lt;it&gt;</p>')
     assert html.count("<figure>") == 1 + len(reader.layers)
     for title, (channels, tall, wide) in reader.layers:
         assert f"<figcaption>{title}<small>{channels} maps, {tall}×{wide}</small></figcaption>" in html
@@ -360,9 +360,7 @@ def test_below_homes_pad_stand_the_picture_the_maps_in_a_square_and_the_ten_shar
 
 def test_an_empty_pad_shows_what_is_made_of_a_three() -> None:
     html = reading.idle_html(drawing_reader())
-    assert html.startswith(
-        '<div class="cl-pale"><p class="cl-what">What the layers of this network make of a drawn 3</p>'
-    )
+    assert html.startswith('<div class="cl-pale"><p class="cl-what">What this network\'s layers make of a drawn 3</p>')
     assert '<div class="first"><i style="--share: ' in html
     assert html.rpartition('class="first"')[2].partition("</i>")[2].startswith("3<")
 
@@ -382,7 +380,7 @@ def test_the_standard_pad_begins_with_the_drawing_and_is_cleared_by_its_button()
 
 def test_without_a_choice_draw_says_where_to_choose_and_without_runs_offers_a_first_one(bench: Bench) -> None:
     app = draw_alone(draw_runs.offer_training)  # the examples can read
-    assert app.info[0].value == "Choose one or more networks above: they read what you draw."
+    assert app.info[0].value == "Choose one or more networks above to read what you draw."
     assert not app.button
 
 

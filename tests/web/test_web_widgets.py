@@ -83,9 +83,7 @@ def test_a_data_set_that_is_not_here_says_how_it_comes() -> None:
     local = replace(bare, title="Drawings", local="import their bundle again")
     assert datasets.absent_words(local).startswith("Drawings are not on this machine: import their bundle again. ")
     by_hand = replace(bare, title="Ours")
-    assert datasets.absent_words(by_hand).startswith(
-        "Ours is not on this machine: put its files into the data folder. "
-    )
+    assert datasets.absent_words(by_hand).startswith("Ours is not on this machine: put its files in the data folder. ")
 
 
 @pytest.mark.parametrize(
@@ -130,7 +128,7 @@ def test_an_image_more_than_half_a_minute_of_one_core_is_asked_about_and_the_ans
     assert answers == [True, False]
     [asked] = app.info
     assert asked.value.replace("\\", "") == (
-        "Reading the test set takes 600.00 G mult-adds, roughly 30 s on one core. The page does not respond meanwhile."
+        "Reading the test set takes 600.00 G mult-adds, roughly 30 s on one core. The page does not respond in the meantime."
     )
     app.button(key="wait-a").click().run()
     assert (answers[-1], len(app.info)) == (True, 0)
@@ -154,7 +152,7 @@ def test_a_network_is_counted_with_the_size_options_and_classes_that_it_has_in_t
         (
             1,
             "Start 10 min 01 s of training?",
-            "This run takes about 10 min 01 s on this machine. Training goes on when",
+            "This run takes about 10 min 01 s on this machine. Training continues when",
         ),
         (
             3,
@@ -234,10 +232,10 @@ def test_the_last_sixty_lines_of_a_runs_log_are_shown_once_it_is_opened(bench: B
     key = element("run-log", made.id)
     assert not draw_alone(lambda: run_log_button(made.id)).caption
     app = draw_alone(lambda: run_log_button(made.id), state={key: True})
-    assert [each.value for each in app.caption] == ["No worker has logged anything of this run yet."]
+    assert [each.value for each in app.caption] == ["No worker has logged anything for this run yet."]
     bench.lab.store.logs.write(made.id, host="calm pid:[1]", lines=tuple(f"line {n}" for n in range(61)))
     app.run()
-    assert [each.value for each in app.caption] == ["The last lines of its worker on calm"]
+    assert [each.value for each in app.caption] == ["Last lines logged by its worker on calm"]
     assert app.code[0].value.split("\n") == [f"line {n}" for n in range(1, 61)]
 
 
