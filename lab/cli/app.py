@@ -1,7 +1,7 @@
 """The command line: the functions of the pages without a browser. With `--json`, a command prints only strict JSON.
 
-Exit codes: 0 success, 1 failure, 2 usage error. A deliberate error is one sentence on standard error; with `--json` it
-is also printed as `{"error": …}` on standard output.
+Exit codes: 0 success, 1 failure, 2 usage error, 130 interrupted by Ctrl-C. A deliberate error is one sentence on standard error;
+with `--json` it is also printed as `{"error": …}` on standard output.
 """
 
 import os
@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import click
 
-from lab import __version__
+from lab import INTERRUPTED, __version__
 from lab.cli.lazy import LazyCommand, LazyGroup
 from lab.cli.output import print_json
 from lab.errors import InputError, LabError, near_miss
@@ -120,8 +120,9 @@ def main(arguments: list[str] | None = None, *, prog_name: str = "python -m lab"
         cli.main(words, prog_name=prog_name, standalone_mode=False)
     except click.exceptions.Exit as leave:
         sys.exit(leave.exit_code)
-    except click.Abort:
-        _fail("The command was interrupted before it finished.", words, 1)
+    except click.Abort as error:  # Ctrl-C, or a question that nobody is there to answer
+        code = 1 if isinstance(error.__context__, EOFError) else INTERRUPTED
+        _fail("The command was interrupted before it finished.", words, code)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         sys.exit(2)

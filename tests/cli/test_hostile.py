@@ -221,9 +221,31 @@ def test_ctrl_c_while_the_answer_is_computed_is_said_in_json_too(
 
     monkeypatch.setattr("lab.cli.commands.summary.get_architecture", press)
     code, out, err = command_line("summary", "vgg16-64", "--json")
-    assert code == 1
+    assert code == 130
     assert json.loads(out) == {"error": "The command was interrupted before it finished."}
     assert err.strip() == "Error: The command was interrupted before it finished."
+
+
+_PRESSED = """
+import os, signal, sys
+
+class Press:
+    def find_spec(self, name, path=None, target=None):
+        if name == "MODULE":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Press())
+from lab.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize("module", ["lab.settings", "click", "sqlalchemy"])
+def test_ctrl_c_while_the_first_modules_are_imported_ends_without_a_word(module: str, tmp_path: Path) -> None:
+    words = [sys.executable, "-c", _PRESSED.replace("MODULE", module), "runs"]
+    environment = {**os.environ, "LAB_HOME": str(tmp_path)}
+    done = subprocess.run(words, capture_output=True, text=True, env=environment, cwd=CHECKOUT)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
 def test_ctrl_c_while_the_bar_is_drawn_stops_the_run(

@@ -15,6 +15,8 @@ from lab.service.lab import Lab
 from lab.settings import ANNOUNCE, BROWSER, CHECKOUT, EVERY_NETWORK
 
 _LOOPBACK = ("localhost", "127.0.0.1")
+# Not `-m`, which would look for the lab's packages in the folder that it is started in first.
+_SERVER = "import sys; sys.path.insert(0, sys.argv.pop(1)); from pages.server.process import main; main()"
 
 
 @click.command()
@@ -46,7 +48,7 @@ def serve(lab: Lab, host: str, port: int | None, names: tuple[str, ...], browser
             f"{CHECKOUT} has no .streamlit/config.toml: install the lab with `pip install -e` of a checkout."
         )
     _check_address(host, port or 0)
-    words = [sys.executable, "-m", "streamlit", "run", str(CHECKOUT / "app.py"), "--server.address", host]
+    words = [sys.executable, "-c", _SERVER, str(CHECKOUT), "run", str(CHECKOUT / "app.py"), "--server.address", host]
     words += [] if port is None else ["--server.port", str(port)]
     for name in allowed_hosts(host, names):
         words += ["--server.allowedHosts", name]
