@@ -28,6 +28,7 @@ from lab.user_files import require_file
 
 MAX_BYTES = 1 << 30  # unpacked
 SIDE = MNIST.side
+FEW_LEVELS = 16  # white in scikit-learn's digits; without scaling, their images would be almost black
 TEST_FRACTION = 1 / 7  # as in MNIST
 _REASON = 120  # most characters of a reader's error that are quoted
 SPLIT_SEED = 1998  # part of the data set: changing it changes the test set
@@ -133,6 +134,8 @@ def _pixels(path: Path, images: np.ndarray, remarks: list[str]) -> np.ndarray:
     if images.ndim == 4 and images.shape[1] in (1, 3) and images.shape[2] == images.shape[3]:
         images = np.moveaxis(images, 1, -1)  # from PyTorch's order
     if images.ndim == 4 and images.shape[-1] in (1, 3):
+        if (images != images[..., :1]).any():
+            remarks.append("Its colours were averaged to grey.")
         images = images.mean(axis=-1) if images.shape[-1] == 3 else images[..., 0]
     if images.ndim == 2 and math.isqrt(images.shape[1]) ** 2 == images.shape[1]:
         images = images.reshape(len(images), math.isqrt(images.shape[1]), -1)
@@ -159,6 +162,9 @@ def _pixels(path: Path, images: np.ndarray, remarks: list[str]) -> np.ndarray:
         images, high = (images + 1) / 2, 1.0
     elif not (low >= 0 and high <= 255):  # "not inside", so that a missed NaN fails too
         raise InputError(f"{path} has pixels from {low:g} to {high:g}, but they must be from 0 to 255.")
+    if 1 < high <= FEW_LEVELS:
+        remarks.append(f"Its pixels are from 0 to {FEW_LEVELS}, so they were scaled to 0 to 255.")
+        images, high = images / FEW_LEVELS, 1.0
     return np.rint(images * 255.0 if high <= 1 else images).astype(np.uint8)
 
 

@@ -64,10 +64,12 @@ _EMNIST_REMOTE = (
         tuple((f"gzip/{path.rsplit('/', 1)[-1]}.gz", path) for path in (*_LETTERS_FILES, *_BALANCED_FILES)),
     ),
 )
-_LETTERS_CODE = """\
-# EMNIST stores its pictures transposed, and counts letters from 1.
-train_x, test_x = (np.ascontiguousarray(part.data.numpy()) for part in (train, test))
-return train_x, train.targets.numpy() - 1, test_x, test.targets.numpy() - 1"""
+_EMNIST_CODE = """\
+# EMNIST stores its pictures transposed, and torchvision leaves them so.
+train_x, test_x = (np.ascontiguousarray(part.data.numpy().transpose(0, 2, 1)) for part in (train, test))
+return train_x, train.targets.numpy(){first}, test_x, test.targets.numpy(){first}"""
+_LETTERS_CODE = _EMNIST_CODE.format(first=" - 1")  # its letters are counted from 1
+_BALANCED_CODE = _EMNIST_CODE.format(first="")
 _QMNIST_CODE = "return train.data.numpy(), train.targets[:, 0].numpy(), test.data.numpy(), test.targets[:, 0].numpy()"
 _USPS_CODE = """\
 (train_x, train_y), (test_x, test_y) = read_usps(root / "usps.bz2"), read_usps(root / "usps.t.bz2")
@@ -187,7 +189,7 @@ PUBLISHED = (
         test_images=18_800,
         download_mb=562,
         remote=_EMNIST_REMOTE,
-        exported=_torchvision("EMNIST", *(f'split="balanced", {part}' for part in _PARTS)),
+        exported=_torchvision("EMNIST", *(f'split="balanced", {part}' for part in _PARTS), then=_BALANCED_CODE),
         recipe=recipes.EMNIST,
     ),
     DatasetSpec(

@@ -15,6 +15,7 @@ from lab.data.imports import import_file
 from lab.data.load import dataset_checksum, load_dataset
 from lab.data.local import list_imported, write_drawings_dataset
 from lab.data.registry import LOCAL_FOLDER
+from lab.data.resize import resize_images
 from lab.data.trainable import require_trainable
 from lab.errors import DataError, InputError
 from lab.service.lab import Lab
@@ -114,6 +115,27 @@ def test_numpy_archives_of_every_style_give_the_same_pictures(tmp_path: Path, ar
     np.testing.assert_array_equal(data.train_labels, LABELS)
     np.testing.assert_array_equal(data.test_images, TEST[0])
     assert made.remarks == (*REMARKS.get(archive, ()), REPEATED)
+
+
+def test_scikit_learns_digits_from_0_to_16_become_as_bright_as_all_others(tmp_path: Path) -> None:
+    levels = np.zeros((70, 8, 8))
+    levels[:, 2:6, 2:6] = np.arange(1, 17).reshape(4, 4)
+    levels[:, 1, 1] = np.arange(70) % 17
+    np.savez(tmp_path / "a.npz", images=levels, target=LABELS)
+    made = import_file(tmp_path / "a.npz", root=tmp_path / "data")
+    assert "Its pixels are from 0 to 16, so they were scaled to 0 to 255." in made.remarks
+    images = load_dataset(made.id, root=tmp_path / "data").train_images
+    expected = resize_images(np.rint(levels * 255 / 16).astype(np.uint8), 28)
+    assert {image.tobytes() for image in images} <= {image.tobytes() for image in expected}
+
+
+def test_colours_that_are_averaged_are_remarked(tmp_path: Path) -> None:
+    red = np.zeros((70, 28, 28, 3), np.uint8)
+    red[..., 0] = IMAGES
+    np.savez(tmp_path / "a.npz", x_train=red, y_train=LABELS)
+    made = import_file(tmp_path / "a.npz", root=tmp_path / "data")
+    assert made.remarks[0] == "Its colours were averaged to grey."
+    assert load_dataset(made.id, root=tmp_path / "data").train_images.max() == 85
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
