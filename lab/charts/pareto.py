@@ -91,7 +91,7 @@ def pareto_figure(
 
 
 def _cost_axis(points: Sequence[ParetoPoint]) -> dict[str, Any]:
-    """Return Plotly's description of the axis of costs, with whole numbers at its ticks: Plotly's own are single digits."""
+    """Return the axis of costs for Plotly, with full numbers at its ticks: Plotly itself writes single digits."""
     logs = [math.log10(point.cost) for point in points] or [0.0]
     margin = max(_LEAST_MARGIN, 0.06 * (max(logs) - min(logs)))
     low, high = min(logs) - margin, max(logs) + margin
