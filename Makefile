@@ -58,7 +58,8 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.inside
 
 $(VENV)/bin/python:
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ConvLab needs Python 3.11 or newer, this is " + sys.version.split()[0] + ": run make PYTHON=python3.12")'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ConvLab needs Python 3.11 or newer, this is " + sys.version.split()[0] + ": run make PYTHON=python3.12")'
+	@echo "Making a virtual environment in $(VENV)."
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.run: pyproject.toml requirements.txt constraints.txt | $(VENV)/bin/python

@@ -19,11 +19,21 @@ def main(prog_name: str = "convlab") -> None:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):  # None if it is closed
                 stream.reconfigure(errors="backslashreplace")  # a character the terminal lacks must not end a command
-        from lab.cli.app import main as run
-
+        try:
+            from lab.cli.app import main as run
+        except ModuleNotFoundError as error:
+            sys.exit(_other_python(error))
         run(prog_name=prog_name)
     except KeyboardInterrupt:  # before the command started
         sys.exit(INTERRUPTED)
+
+
+def _other_python(error: ModuleNotFoundError) -> str:
+    """Return what to do where another Python than that of the lab's environment was started."""
+    return (
+        f"{sys.executable} does not have the lab's packages ({error}): run .venv/bin/convlab, "
+        "or activate the environment first (`source .venv/bin/activate`); `make run` sets it up."
+    )
 
 
 if __name__ == "__main__":

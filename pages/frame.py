@@ -44,8 +44,9 @@ _STYLE = """<style>
   background: var(--st-background-color, Canvas); }
   [data-testid="stMainBlockContainer"]:has(.st-key-train-bar) { padding-bottom: 8rem; } }
 [class*="st-key-recent-"] [data-testid="stPageLink"] p { white-space: normal; }
-[class*="st-key-recent-run-"] [data-testid="stPageLink"],
-[class*="st-key-runs-example-line-"] [data-testid="stPageLink"] { margin-left: -0.5rem; }
+/* A link is aligned with the text above and below it. */
+:is([class*="st-key-recent-run-"], [class*="st-key-runs-example-line-"], .st-key-steps, .st-key-pages)
+  [data-testid="stPageLink"] { margin-left: -0.5rem; }
 /* In these rows, an element that is less tall than an input is centred on the inputs next to it. */
 :is(.st-key-inside-chooser, [class*="st-key-sweep-vary-"]) [data-testid="stButtonGroup"] { padding-bottom: 0.25rem; }
 [class*="st-key-sweep-vary-"] [data-testid="stMarkdown"] { padding-bottom: 0.45rem; }

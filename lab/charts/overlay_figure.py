@@ -220,6 +220,21 @@ def dates(x: np.ndarray, axis: str) -> np.ndarray:
     return x.astype("datetime64[ms]") if axis == "wall" else x
 
 
+def line_key(info: OverlayInfo, *, smoothed: bool = True) -> str:
+    """Return which lines are of which images, "" where a figure has none of training beside others; colours are the runs'."""
+    kinds = {line.kind for line in info.lines}
+    if "train" not in kinds or len(kinds) == 1:
+        return ""
+    behind = any(line.raw_x.size for line in info.lines) and smoothed
+    thick = [
+        "Thick: training",
+        *(["smoothed"] if smoothed else []),
+        *(["with the raw values behind it"] if behind else []),
+    ]
+    words = {"val": "Points: validation", "test": "Diamonds: test"}
+    return ". ".join([", ".join(thick), *(word for kind, word in words.items() if kind in kinds)]) + "."
+
+
 def overlay_alt_text(info: OverlayInfo) -> str:
     """Return the alt text of the figure: the last value of each run's lines, with the split of each line."""
     chart = list_charts()[info.metric]

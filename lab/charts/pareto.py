@@ -1,16 +1,19 @@
 """Accuracy against cost: which runs no other run beats in both (the Pareto front)."""
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 
+from lab.charts.ranges import log_ticks
 from lab.charts.style import RunStyle, assign_slots, layout, plain_text, run_style
 from lab.formatting import format_percent
 from lab.runs.records import RunRecord
 from lab.sharing.comparison import result_of, run_labels
 
 COSTS = {"seconds": "Training time (s)", "params": "Parameters"}
+_LEAST_MARGIN = 0.15  # decades, beside the cheapest and the most expensive run
 _MOST_IN_LEGEND = 12  # runs; the legend of more would leave no space for the figure
 
 
@@ -79,12 +82,21 @@ def pareto_figure(
             height=height,
             dark=dark,
             title={"text": "Accuracy against cost", "font": {"size": 15}, "x": 0, "xref": "paper"},
-            xaxis={"type": "log", "title": {"text": COSTS[cost]}},
+            xaxis={"title": {"text": COSTS[cost]}, **_cost_axis(points)},
             yaxis={"tickformat": "~%", "title": {"text": "Test accuracy"}},
             hovermode="closest",
         )
     )
     return figure
+
+
+def _cost_axis(points: Sequence[ParetoPoint]) -> dict[str, Any]:
+    """Return the axis of costs for Plotly, with full numbers at its ticks: Plotly itself writes single digits."""
+    logs = [math.log10(point.cost) for point in points] or [0.0]
+    margin = max(_LEAST_MARGIN, 0.06 * (max(logs) - min(logs)))
+    low, high = min(logs) - margin, max(logs) + margin
+    ticks = [tick for tick in log_ticks(low, high) if low <= math.log10(tick) <= high]
+    return {"type": "log", "range": [low, high], "tickvals": ticks, "ticktext": [f"{tick:,.10g}" for tick in ticks]}
 
 
 def _run_point(point: ParetoPoint, name: str, style: RunStyle, *, in_legend: bool) -> go.Scatter:

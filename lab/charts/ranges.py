@@ -6,6 +6,7 @@ stretch beyond the edge is an `Excursion`, which is marked and described in a no
 an axis includes 0: magnified to 2.29 to 2.31, a run that only guesses would look like one that learns.
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -21,6 +22,12 @@ BESIDE = 1.5  # times the starting level: the end of the axis if there are sound
 LEAST_LEVEL = 1.0  # lowest starting level: a loss that starts lower is not judged by its start
 MARGIN = 0.05  # share of the axis, above and below the curves
 MOST_MARKS = 40  # per curve
+_TICKS: tuple[tuple[float, tuple[float, ...]], ...] = (  # multiples of the powers of ten, by the number of decades
+    (3.0, (1,)),
+    (1.0, (1, 2, 5)),
+    (0.5, (1, 1.5, 2, 3, 5, 7)),
+    (-math.inf, (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8)),
+)
 
 
 class Limits(NamedTuple):
@@ -119,3 +126,9 @@ def _stretches(value: np.ndarray, beyond: np.ndarray, *, above: bool) -> list[Ex
     # reduceat also covers the shown values after a stretch, so they are filled with values that never win.
     filled = np.where(beyond, value, -np.inf if above else np.inf)
     return [Excursion(int(i), float(v), above) for i, v in zip(starts, extreme.reduceat(filled, starts), strict=True)]
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Return round values for a range in decimal logarithms: powers of ten, with more in between if there are few."""
+    factors = next(factors for decades, factors in _TICKS if high - low > decades)
+    return [factor * 10.0**power for power in range(math.floor(low), math.ceil(high) + 1) for factor in factors]

@@ -12,7 +12,7 @@ from pages.cache.inspection import channels_of, require_finite, stages_of, trace
 from pages.draw.inside import choose_model
 from pages.draw.models import Model
 from pages.state.draw import DRAW
-from pages.widgets.network_picture import show_network, turn_block
+from pages.widgets.network_picture import colour_words, show_network, turn_block
 
 
 def whole_network(models: Sequence[Model], images: dict[Recipe, np.ndarray], *, blank: bool) -> None:
@@ -42,7 +42,7 @@ def whole_network(models: Sequence[Model], images: dict[Recipe, np.ndarray], *, 
     st.caption(
         "Draw a digit and watch it pass through the network. The maps are those of an empty sheet."
         if blank
-        else "Each layer has its own colour scale; brighter is stronger. Click a map to see its whole layer."
+        else f"{colour_words(stages, values)} Click a map to see its whole layer."
     )
 
 

@@ -101,9 +101,12 @@ def _readable(run: RunRecord) -> bool:
 
 
 def default_runs(runs: Sequence[RunRecord], *, count: int = 3) -> list[str]:
-    """Return the ids of the best runs of up to `count` networks, one each, best first."""
+    """Return the ids of the best runs of up to `count` networks, one each, best first.
+
+    Runs that did not learn are returned only if no run learned.
+    """
     best: dict[str, RunRecord] = {}
-    for run in runs:
+    for run in [run for run in runs if not run.outcome] or runs:
         known = best.get(run.config.arch)
         if known is None or _accuracy(run) > _accuracy(known):
             best[run.config.arch] = run

@@ -108,7 +108,8 @@ def _datasets(present: list[str]) -> None:
             st.markdown(f":material/check: &nbsp;**{local_title(spec)}** &nbsp;from a file")
     others = [spec for spec in list_datasets() if spec.id not in present]
     if others:
-        with st.expander(f"Get {len(others)} more", icon=":material/download:"):
+        rest = f" and {len(others) - 1} more" if others[1:] else ""
+        with st.expander(f"Get {others[0].title}{rest}", icon=":material/download:"):
             st.caption(
                 "Downloaded from torchvision's sources. Files already in torchvision's layout under "
                 f"`{get_lab().settings.data}` are found too."

@@ -10,7 +10,7 @@ from pages.inside.subject import Picture, Subject
 from pages.markdown import plain
 from pages.state.codec import one_of, several_of
 from pages.state.inside import INSIDE
-from pages.widgets.network_picture import Mark, show_network, turn_block
+from pages.widgets.network_picture import Mark, colour_words, show_network, turn_block
 
 
 def show_whole_network(subject: Subject, picture: Picture) -> None:
@@ -40,8 +40,8 @@ def show_whole_network(subject: Subject, picture: Picture) -> None:
     if stage is None or place is None:
         blocks = " A **+** opens a block." if any(each.closed for each in stages) else ""
         st.caption(
-            f"What the network makes of {plain(picture.name)}, {subject.moment.words}. Each layer has its own colour "
-            f"scale: the brighter, the stronger. **Click a map, a value or an answer** to see what it is made of.{blocks}"
+            f"What the network makes of {plain(picture.name)}, {subject.moment.words}. {colour_words(stages, values)} "
+            f"**Click a map, a value or an answer** to see what it is made of.{blocks}"
         )
     else:
         show_picked(subject, picture, stages, stage)

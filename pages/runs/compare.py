@@ -8,7 +8,7 @@ import streamlit as st
 from lab.charts.groups import Group, cut_note, group_figure, group_info
 from lab.charts.lines import RunCurves
 from lab.charts.overlay import AXES, OverlayOptions, line_slots, overlay_info
-from lab.charts.overlay_figure import overlay_alt_text, overlay_figure
+from lab.charts.overlay_figure import line_key, overlay_alt_text, overlay_figure
 from lab.charts.parallel import parallel_figure, parallel_info, shade_info
 from lab.charts.pareto import COSTS, pareto_figure, pareto_info
 from lab.charts.smoothing import SPANS
@@ -104,7 +104,8 @@ def _curve_charts(view: RunsView, runs: Sequence[RunRecord]) -> None:
                 full=view.full,
             )
             info = overlay_info(curves, options, slots=view.slots)
-            notes += [note for note in info.notes if note not in notes]
+            said = (line_key(info, smoothed=view.smooth > 1), *info.notes)
+            notes += [note for note in said if note and note not in notes]
             if not info.lines:
                 continue  # the notes say why, and a constant learning rate is one of them
             figure = overlay_figure(info, dark=dark())
@@ -177,8 +178,8 @@ def _curve_controls(view: RunsView) -> None:
                 "The y axis shows every value. Without it, losses far beyond those of sound runs are "
                 "marked at its edge.",
             ),
-            ("logx", "Logarithmic x", ""),
-            ("logy", "Logarithmic y", "Accuracies stay as they are."),
+            ("logx", "Log x", ""),
+            ("logy", "Log y", "Accuracies stay as they are."),
         ):
             st.toggle(label, help=words or None, **bind(name, getattr(view, name)))
 

@@ -47,13 +47,14 @@ def _runs(view: RunsView) -> None:
         runs = chosen_runs(view)
         complaints_box(lost_runs(view, runs))
         undo_box()
-        comparison, below = st.container(), st.container()
+        comparison, sharing, below = st.container(), st.container(), st.container()
         with below:
             examples = examples_box(view)
         with comparison:
             _comparison(view, runs, page, examples)
-        with below:
+        with sharing:
             export_panel(get_lab(), [run for run in runs if not is_example(run.id)])
+        with below:
             storage_box()
         watch((*page, *runs))
 

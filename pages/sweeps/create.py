@@ -255,7 +255,7 @@ def _effort() -> dict[str, Any]:
     page = SWEEPS.read()
     if page.halving:
         with st.grid(2, min_column_width=150):
-            st.number_input("First rung after epoch", step=1, **SWEEPS.widget("first_epochs"))
+            st.number_input("First rung after epoch", step=1, help=_RUNG_HELP, **SWEEPS.widget("first_epochs"))
             st.number_input("Reduction factor", step=1, help=_FACTOR_HELP, **SWEEPS.widget("factor"))
     with st.expander(asking_label(), icon=":material/low_priority:", key=element("sweep-asking")):
         asking_inputs()
@@ -274,6 +274,7 @@ _METHOD_HELP = (
     "Random draws from the ranges. TPE and the Gaussian process learn from what was measured where to look next. A grid "
     "tries every combination of values."
 )
+_RUNG_HELP = "A rung is an epoch after which trials are measured and compared: the weak ones pause there."
 _FACTOR_HELP = "One in this many trials of a rung goes on, and the next rung is this many times as far."
 _HALVING_HELP = (
     "Asynchronous successive halving: every trial is measured on the validation set after a few epochs and paused; the best "

@@ -84,6 +84,14 @@ def show_network(
     )
 
 
+def colour_words(stages: Sequence[Stage], values: NetworkValues) -> str:
+    """Return what the colours of the maps mean."""
+    maps = stages[:-1]  # the last one is the answer
+    signed = any(_palette(each, values.stages[each.box.id]) == "diverging" for each in maps)
+    below = ", and in layers with negative values orange is above zero and blue below" if signed else ""
+    return f"Each layer has its own colour scale; brighter is stronger{below}."
+
+
 def _text(values: np.ndarray) -> str:
     return base64.b64encode(np.ascontiguousarray(values).tobytes()).decode()
 
@@ -116,11 +124,15 @@ def _stage(stage: Stage, values: StageValues | None) -> dict[str, Any]:
         "some": f"{shown} of {stage.count:,}" if shown < stage.count else "",
         "channels": values.channels.tolist(),
         "side": list(values.values.shape[1:]),
-        "palette": "grey" if box.family == "input" else "diverging" if values.signed else "viridis",
+        "palette": _palette(stage, values),
         "values": _text(values.values),
         "low": values.low,
         "high": values.high,
     }
+
+
+def _palette(stage: Stage, values: StageValues) -> str:
+    return "grey" if stage.box.family == "input" else "diverging" if values.signed else "viridis"
 
 
 def answer_rows(

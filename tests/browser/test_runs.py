@@ -68,7 +68,7 @@ def test_two_runs_are_compared_and_the_link_shows_the_same_picture_in_a_fresh_br
         until(page, lambda row=row: sum(run in _address(page) for run in runs) == row, f"{row} runs in the address")
     # Until the field of the chosen runs has both, the next click would send what it still holds as a choice.
     until(page, lambda: len(_dots(page)) == len(runs), "both runs among the chosen ones")
-    click(page.get_by_text("Logarithmic y"))
+    click(page.get_by_text("Log y"))
     until(page, lambda: "logy=1" in _address(page), "the logarithmic axis in the address")
     becomes(
         page, lambda: [(plot["title"], plot["y"]) for plot in _picture(page)], [("Loss", "log"), ("Accuracy", "linear")]

@@ -201,6 +201,16 @@ def test_the_front_holds_the_runs_that_none_beats_in_both() -> None:
     assert figure.layout.xaxis.type == "log"
 
 
+def test_costs_are_whole_numbers_at_the_ticks_however_near_the_runs_are() -> None:
+    def ticks(*params: int) -> list[str]:
+        runs = [run(n, summary={"test_accuracy": 0.9, "params": count}) for n, count in enumerate(params, 1)]
+        return list(pareto_figure(pareto_info(runs, "params"), "params").layout.xaxis.ticktext)
+
+    assert ticks(866) == ["700", "800", "1,000", "1,200"]
+    assert ticks(61_706, 400_000) == ["50,000", "100,000", "200,000", "500,000"]
+    assert ticks(61_706, 44_000_000) == ["100,000", "1,000,000", "10,000,000"]
+
+
 def test_runs_without_a_cost_or_an_accuracy_are_left_out_of_the_front() -> None:
     runs = [run(1, summary={"test_accuracy": math.nan}), run(2, seconds=0.0, summary={"test_accuracy": 0.9}), run(3)]
     assert pareto_info(runs, "seconds") == ()

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 import pytest
 
 from lab.charts.overlay import AXES, OverlayOptions, RunCurves, line_slots, overlay_info
-from lab.charts.overlay_figure import overlay_alt_text, overlay_figure
+from lab.charts.overlay_figure import line_key, overlay_alt_text, overlay_figure
 from lab.charts.style import GREY
 from lab.charts.thinning import MAX_BUCKETS, MAX_POINTS
 from lab.metric_charts import list_charts
@@ -23,6 +23,18 @@ def test_a_run_has_a_smoothed_line_with_raw_points_behind_and_its_validation() -
     assert info.lines[1].x.tolist() == [10, 20]
     with_test = overlay_info([one], OverlayOptions(test=True))
     assert [line.kind for line in with_test.lines] == ["train", "val", "test"]
+
+
+def test_a_picture_with_several_kinds_of_lines_says_which_images_each_is_of() -> None:
+    one = curves(run(), batch_loss=np.linspace(2, 1, 20), val_loss=[1.5, 1.0], test_loss=[1.6, 1.1])
+    alone = curves(run(), val_loss=[1.5, 1.0])
+    key = line_key(overlay_info([one], OverlayOptions()))
+    assert key == "Thick: training, smoothed, with the raw values behind it. Points: validation."
+    assert line_key(overlay_info([one], OverlayOptions(test=True))) == f"{key} Diamonds: test."
+    assert line_key(overlay_info([one], OverlayOptions(raw=False))) == "Thick: training, smoothed. Points: validation."
+    assert line_key(overlay_info([one], OverlayOptions()), smoothed=False) == "Thick: training. Points: validation."
+    assert line_key(overlay_info([alone], OverlayOptions())) == ""
+    assert line_key(overlay_info([], OverlayOptions())) == ""
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lab.charts.ranges import log_ticks
 from lab.charts.sweeps.curves import curve_info, curves_figure, curves_words
 from lab.charts.sweeps.importance import importance_figure
 from lab.charts.sweeps.parallel import parallel_axes, trials_figure
 from lab.charts.sweeps.polylines import Vertex, polylines
 from lab.charts.sweeps.progress import progress_figure, progress_info, progress_words
-from lab.charts.sweeps.scores import SHADES, log_ticks, scores_at, shade, shade_numbers, value_axis
+from lab.charts.sweeps.scores import SHADES, scores_at, shade, shade_numbers, value_axis
 from lab.charts.sweeps.slices import hover_text, scale_of, slice_figure
 from lab.charts.sweeps.surface import surface_figure, surface_info
 from lab.config import FIELDS

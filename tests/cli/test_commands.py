@@ -2,6 +2,8 @@
 
 import json
 import stat
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -358,3 +360,12 @@ def test_a_run_that_ends_while_ctrl_c_is_pressed_has_ended(
     run = lab.store.runs.get(trained["run"])
     stale = replace(run, state=RunState.RUNNING)
     assert _stop(lab, stale, Console(quiet=True)) == run
+
+
+def test_a_python_without_the_packages_is_answered_with_where_they_are() -> None:
+    """`-S` leaves site-packages out, as the system's Python does: a newcomer types `python -m lab` there first."""
+    done = subprocess.run([sys.executable, "-S", "-m", "lab", "runs"], cwd=CHECKOUT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert "source .venv/bin/activate" in done.stderr
+    assert "Traceback" not in done.stderr

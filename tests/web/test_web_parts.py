@@ -10,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from lab.architectures.registry import get_architecture
 from lab.config import FIELDS, RunConfig
+from lab.findings import DIVERGED, Finding
 from lab.runs.records import WEIGHTS, RunRecord, RunState, SavedFile, Series
 from lab.worker.supervisor.slots import count_visible
 from pages.cache.runs import run_points
@@ -148,6 +149,9 @@ def test_only_runs_with_weights_read_drawings_and_at_first_the_best_of_each_of_t
     assert default_runs(runs) == [other.id, high.id, worst.id]
     assert default_runs(runs, count=1) == [other.id]
     assert default_runs([]) == []
+    guessing = replace(worst, findings=(Finding(DIVERGED, "mistake", "Diverged: the loss is nan."),))
+    assert default_runs([guessing, high]) == [high.id]
+    assert default_runs([guessing]) == [guessing.id]
 
 
 def test_equal_runs_are_told_apart_by_accuracy_augmentation_and_id(bench: Bench) -> None:

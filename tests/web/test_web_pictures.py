@@ -9,7 +9,9 @@ from lab.config import RunConfig
 from lab.data.registry import get_dataset_spec
 from lab.inspection.kernels import Kernels
 from lab.inspection.metrics import score_logits
+from lab.inspection.picture import Box
 from lab.inspection.receptive_field import ReceptiveField
+from lab.inspection.stages import NetworkValues, Stage, StageValues
 from lab.sketch.reading import Answer, average
 from lab.sketch.unsure import Verdict
 from pages.draw.game import _score
@@ -297,3 +299,17 @@ def test_fine_tuning_is_short_gentle_and_uses_every_drawing() -> None:
     )
     assert config.replace(lr=0.03) == expected
     assert config.lr == pytest.approx(0.03)
+
+
+@pytest.mark.parametrize(("signed", "orange"), [({"image", "answer"}, False), ({"conv"}, True)])
+def test_colours_of_negative_values_are_named_only_where_a_map_has_some(signed: set[str], orange: bool) -> None:
+    """The image is grey whatever its normalisation, and the answer is bars."""
+    families = {"image": "input", "conv": "convolution", "answer": "linear"}
+    stages = [
+        Stage(Box(name, name, "", family, (1, 2, 2), 0, (), ()), closed=False) for name, family in families.items()
+    ]
+    none = np.zeros(0)
+    values = {name: StageValues(none, none, -1.0 if name in signed else 0.0, 1.0) for name in families}
+    words = network_picture.colour_words(stages, NetworkValues(values, none))
+    assert words.startswith("Each layer has its own colour scale; brighter is stronger")
+    assert ("orange is above zero" in words) is orange

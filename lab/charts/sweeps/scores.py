@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lab.charts.ranges import log_ticks
 from lab.sweeps.halving import measured_at
 from lab.sweeps.records import TrialRecord, TrialState, objective
 from lab.sweeps.spec import SweepSpec
@@ -14,12 +15,6 @@ SHADES = 8  # colours from the worst to the best: one trace each, whatever the n
 _BEST = {False: (0, 90, 160), True: (112, 200, 255)}
 _WORST = {False: (205, 214, 224), True: (58, 70, 84)}
 _LOG_FROM = 1.3  # ratio of the highest loss to the lowest below which a linear axis has better ticks
-_TICKS: tuple[tuple[float, tuple[float, ...]], ...] = (  # multiples of the powers of ten, by the number of decades
-    (3.0, (1,)),
-    (1.0, (1, 2, 5)),
-    (0.5, (1, 1.5, 2, 3, 5, 7)),
-    (-math.inf, (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8)),
-)
 _FAILED = {False: "#c0392b", True: "#ff8a80"}
 
 
@@ -88,9 +83,3 @@ def value_axis(values: Iterable[float]) -> dict[str, Any]:
         return {"type": "linear", "rangemode": "nonnegative" if len(set(known)) > 1 else "tozero"}
     ticks = log_ticks(math.log10(min(known)), math.log10(max(known)))
     return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
-
-
-def log_ticks(low: float, high: float) -> list[float]:
-    """Return round values for a range in decimal logarithms: powers of ten, with more in between if there are few."""
-    factors = next(factors for decades, factors in _TICKS if high - low > decades)
-    return [factor * 10.0**power for power in range(math.floor(low), math.ceil(high) + 1) for factor in factors]

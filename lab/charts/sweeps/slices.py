@@ -8,8 +8,9 @@ import numpy as np
 import plotly.graph_objects as go
 
 from lab.charts.parallel import LOG_FROM
+from lab.charts.ranges import log_ticks
 from lab.charts.style import layout, plain_text
-from lab.charts.sweeps.scores import Score, log_ticks, objective_title, shade_numbers, shaded_markers, value_axis
+from lab.charts.sweeps.scores import Score, objective_title, shade_numbers, shaded_markers, value_axis
 from lab.config import FIELDS
 from lab.sharing.comparison import setting_text, setting_words
 from lab.sweeps.space import Parameter

@@ -23,7 +23,7 @@ from lab import __version__
 from lab.architectures.registry import get_architecture
 from lab.charts.lines import RunCurves
 from lab.charts.overlay import OverlayOptions, line_slots, overlay_info
-from lab.charts.overlay_figure import overlay_alt_text, overlay_figure
+from lab.charts.overlay_figure import line_key, overlay_alt_text, overlay_figure
 from lab.charts.style import run_style, swatch
 from lab.config import FIELDS
 from lab.data.registry import get_dataset_spec
@@ -36,7 +36,6 @@ from lab.sharing.source import Source
 from lab.sharing.tables import number_columns, shown
 
 EXAMINE_S = 40.0  # time budget for the test images of all runs together
-_KEY = "Thick: training, smoothed, with the raw values behind it. Points: validation. Diamonds: test."
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +163,7 @@ def _figures(curves: Sequence[RunCurves]) -> list[_Figure]:
             continue
         figure = overlay_figure(info, switch=True)
         points = f"{info.shown:,} points of {info.total:,}" if info.shown < info.total else f"{info.total:,} points"
-        caption = f"{_KEY} {points}." if chart.dense else f"{points}."
+        caption = f"{line_key(info)} {points}.".strip()
         found.append(
             _Figure(f"figure-{chart.id}", overlay_alt_text(info), caption, info.notes, _data(figure.to_json()))
         )
