@@ -177,8 +177,8 @@ class Imports:
         values = {**_row_values(run, origin), "number": number}
         with self.context.database.read_in_parts() as connection:
             values["sums"] = stored_sums(connection, number, run.id)
-            answering = choose_weights(saved_epochs_of(connection, run.id, number))
-        values |= headline_columns(answering, summary=values["summary"], config=values["config"])
+            selected = choose_weights(saved_epochs_of(connection, run.id, number))
+        values |= headline_columns(selected, summary=values["summary"], config=values["config"])
         with writer.write(sized=False) as connection:
             self._hold_partial(connection, held)
             connection.execute(insert(runs).values(**values))
