@@ -218,7 +218,7 @@ class Database:
         except (DBAPIError, exc.TimeoutError, sqlite3.Error) as error:
             raise self._explain(error, writes=writes) from error
         except UnicodeDecodeError as error:  # raised by the driver: SQLite's message quotes a damaged name
-            raise self._explain(sqlite3.DatabaseError("malformed: a name is no UTF-8"), writes=writes) from error
+            raise self._explain(sqlite3.DatabaseError("malformed: a name is not UTF-8"), writes=writes) from error
 
     def _explain(self, error: Exception, *, writes: bool) -> LabError:
         where = hide_password(self.url.render_as_string(hide_password=False))

@@ -206,7 +206,7 @@ class Imports:
         held = update(partial_runs).where(partial_runs.c.number.in_(numbers), partial_runs.c.lease_until > 0)
         if connection.execute(held.values(lease_until=now + IMPORT_LEASE_S)).rowcount != len(numbers):
             raise StoreError(
-                f"The import made no progress for more than {IMPORT_LEASE_S / 60:g} minutes and was removed meanwhile: "
+                f"The import made no progress for more than {IMPORT_LEASE_S / 60:g} minutes and was removed: "
                 "import the bundle again."
             )
 
