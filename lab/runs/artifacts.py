@@ -29,11 +29,18 @@ from lab.text import hide_password
 
 IN_DATABASE = "database://"  # as LAB_ARTIFACTS: saved files are in the database of the store
 _PIECE = 1 << 20  # bytes
-_ANSWERS = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError, ImportError)
+_DEFINITE_ERRORS = (
+    FileNotFoundError,
+    PermissionError,
+    IsADirectoryError,
+    NotADirectoryError,
+    FileExistsError,
+    ImportError,
+)
 # Raised by botocore before it sends a request.
 _NO_CREDENTIALS = frozenset({"NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"})
 # Reported by the system for a network folder whose server is unreachable.
-_GONE = frozenset(
+_UNREACHABLE_ERRNOS = frozenset(
     number
     for name in ("ESTALE", "ETIMEDOUT", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH", "ENOTCONN", "EREMOTEIO")
     if (number := getattr(errno, name, None)) is not None
@@ -87,17 +94,17 @@ class ArtifactStore:
             if self._has_plain_errors and not isinstance(error, OSError):
                 raise
             words = " ".join(str(getattr(error, "strerror", None) or error or type(error).__name__).split())[:200]
-            if self._is_away(error):
+            if self._is_unreachable(error):
                 raise ArtifactsUnreachableError(
                     f"{what} ({words}): {self.shown} does not respond; check that it can be reached from here. "
                     "Training waits for it."
                 ) from error
             raise ArtifactError(f"{what} ({words}): {remedy}") from error
 
-    def _is_away(self, error: Exception) -> bool:
+    def _is_unreachable(self, error: Exception) -> bool:
         if self._has_plain_errors:
-            return isinstance(error, OSError) and error.errno in _GONE
-        return not isinstance(error, _ANSWERS) and type(error).__name__ not in _NO_CREDENTIALS
+            return isinstance(error, OSError) and error.errno in _UNREACHABLE_ERRNOS
+        return not isinstance(error, _DEFINITE_ERRORS) and type(error).__name__ not in _NO_CREDENTIALS
 
     def write(self, path: str, data: bytes) -> tuple[str, int]:
         """Store bytes under a relative path, replacing any old file; return their SHA-256 and their number.

@@ -83,7 +83,7 @@ class Database:
         self._engine: Engine | None = None
         self._pid = -1
         if self.is_sqlite:
-            self._made = _prepare_file(self.url, read_only=read_only)
+            self._created = _prepare_file(self.url, read_only=read_only)
             self._journal = journal_mode(sqlite3.sqlite_version, file_system_of(Path(str(self.url.database)).parent))
 
     @staticmethod
@@ -157,7 +157,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Yield a connection whose reads all see the same snapshot."""
-        with self._sentences(writes=False), self.engine.connect() as connection:
+        with self._converted_errors(writes=False), self.engine.connect() as connection:
             if not self.is_sqlite:
                 connection.execution_options(isolation_level="REPEATABLE READ")
             with connection.begin():
@@ -169,7 +169,7 @@ class Database:
 
         With the rollback journal, no writer can commit while a transaction reads.
         """
-        with self._sentences(writes=False), self.engine.connect() as connection:
+        with self._converted_errors(writes=False), self.engine.connect() as connection:
             yield connection.execution_options(isolation_level="AUTOCOMMIT")
 
     @contextmanager
@@ -183,7 +183,7 @@ class Database:
             raise ReadOnlyError(
                 "This lab is read-only, so nothing was changed: start it without LAB_READ_ONLY to train or edit."
             )
-        with self._sentences(), self.engine.connect() as connection:
+        with self._converted_errors(), self.engine.connect() as connection:
             connection.execution_options(writes=True)
             with connection.begin():
                 yield connection
@@ -194,7 +194,7 @@ class Database:
         Call it with the write lock held, if there are no tables. In a newly created store the saved files would be
         deleted as strays, because no run lists them.
         """
-        if not self.is_sqlite or self._made:
+        if not self.is_sqlite or self._created:
             return
         path = Path(str(self.url.database))
         saved = path.with_name(SAVED_FILES)
@@ -212,13 +212,13 @@ class Database:
         return Moment(now, up_since)
 
     @contextmanager
-    def _sentences(self, *, writes: bool = True) -> Iterator[None]:
+    def _converted_errors(self, *, writes: bool = True) -> Iterator[None]:
         try:
             yield
         except (DBAPIError, exc.TimeoutError, sqlite3.Error) as error:
             raise self._explain(error, writes=writes) from error
         except UnicodeDecodeError as error:  # raised by the driver: SQLite's message quotes a damaged name
-            raise self._explain(sqlite3.DatabaseError("malformed: a name is no UTF-8"), writes=writes) from error
+            raise self._explain(sqlite3.DatabaseError("malformed: a name is not UTF-8"), writes=writes) from error
 
     def _explain(self, error: Exception, *, writes: bool) -> LabError:
         where = hide_password(self.url.render_as_string(hide_password=False))

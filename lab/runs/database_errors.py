@@ -39,7 +39,7 @@ def explain_refusal(error: Exception, *, where: str, busy_s: float, writes: bool
     undone = "nothing was written" if writes else "it could not be read"
     cause = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
     low = cause.lower()
-    if _is_gone(error):
+    if _is_unreachable(error):
         too_many = any(words in low for words in _TOO_MANY)
         advice = (
             "close other connections to it, or raise its limit"
@@ -81,7 +81,7 @@ def explain_refusal(error: Exception, *, where: str, busy_s: float, writes: bool
     return StoreError(f"The run store {where} reported {_short(cause)!r}: check that it can be reached and written.")
 
 
-def _is_gone(error: Exception) -> bool:
+def _is_unreachable(error: Exception) -> bool:
     """Return whether a server could not be reached or closed the connection, so that a retry may help."""
     if isinstance(error, exc.TimeoutError):  # every connection of this process waits for the server
         return True

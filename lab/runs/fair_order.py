@@ -37,7 +37,7 @@ class FairOrder(Iterator[WaitingRun]):
             self._levels.setdefault(run.priority, {}).setdefault(run.owner, deque()).append(run)
         self._turns: list[_Turn] = []
         self._level: dict[str, deque[WaitingRun]] = {}
-        self._given: tuple[WaitingRun, int] | None = None
+        self._returned: tuple[WaitingRun, int] | None = None
 
     def __next__(self) -> WaitingRun:
         self._settle(taken=True)
@@ -45,7 +45,7 @@ class FairOrder(Iterator[WaitingRun]):
             self._begin_level()
         served, _, _, owner = heappop(self._turns)
         run = self._level[owner].popleft()
-        self._given = (run, served)
+        self._returned = (run, served)
         return run
 
     def pass_over(self) -> None:
@@ -54,9 +54,9 @@ class FairOrder(Iterator[WaitingRun]):
 
     def _settle(self, *, taken: bool) -> None:
         """Give the owner of the run that was returned last a new turn."""
-        if self._given is None:
+        if self._returned is None:
             return
-        (run, served), self._given = self._given, None
+        (run, served), self._returned = self._returned, None
         if taken:
             self._last += 1
             served = self._served[run.owner] = self._last

@@ -177,8 +177,8 @@ class Imports:
         values = {**_row_values(run, origin), "number": number}
         with self.context.database.read_in_parts() as connection:
             values["sums"] = stored_sums(connection, number, run.id)
-            answering = choose_weights(saved_epochs_of(connection, run.id, number))
-        values |= headline_columns(answering, summary=values["summary"], config=values["config"])
+            selected = choose_weights(saved_epochs_of(connection, run.id, number))
+        values |= headline_columns(selected, summary=values["summary"], config=values["config"])
         with writer.write(sized=False) as connection:
             self._hold_partial(connection, held)
             connection.execute(insert(runs).values(**values))
@@ -206,7 +206,7 @@ class Imports:
         held = update(partial_runs).where(partial_runs.c.number.in_(numbers), partial_runs.c.lease_until > 0)
         if connection.execute(held.values(lease_until=now + IMPORT_LEASE_S)).rowcount != len(numbers):
             raise StoreError(
-                f"The import made no progress for more than {IMPORT_LEASE_S / 60:g} minutes and was removed meanwhile: "
+                f"The import made no progress for more than {IMPORT_LEASE_S / 60:g} minutes and was removed: "
                 "import the bundle again."
             )
 

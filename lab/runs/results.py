@@ -35,9 +35,9 @@ class Results:
     def at_step(self, run: str, step: int) -> HeadlineResult | None:
         """Return the result of the weights saved at a step, or None if there are none."""
         saved = self.saved_epochs(run)
-        answering = choose_weights(saved)
-        if answering is not None and answering.step == step:
-            return answering
+        selected = choose_weights(saved)
+        if selected is not None and selected.step == step:
+            return selected
         return next((result_of_saved(one) for one in saved if one.step == step), None)
 
 
@@ -56,14 +56,14 @@ def refresh_headline(connection: Connection, row: Row[Any], *, added: int | None
 
 
 def headline_columns(
-    answering: HeadlineResult | None, *, summary: Mapping[str, Any], config: Mapping[str, Any]
+    selected: HeadlineResult | None, *, summary: Mapping[str, Any], config: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the columns of `runs` that hold a headline."""
-    shown = answering or result_of_summary(RunSummary.from_dict(summary), restore_best=bool(config.get("restore_best")))
+    shown = selected or result_of_summary(RunSummary.from_dict(summary), restore_best=bool(config.get("restore_best")))
     return {
-        "weights_step": None if answering is None else answering.step,
-        "weights_epoch": None if answering is None else answering.epoch,
-        "weights_which": None if answering is None else answering.which,
+        "weights_step": None if selected is None else selected.step,
+        "weights_epoch": None if selected is None else selected.epoch,
+        "weights_which": None if selected is None else selected.which,
         **{name: getattr(shown, name) for name in METRICS},
     }
 

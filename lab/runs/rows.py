@@ -72,7 +72,7 @@ def derive(row: Row[Any], *, moment: Moment, alive: Alive = is_alive) -> tuple[R
 
 
 def heartbeat_age(row: Row[Any], *, moment: Moment) -> float | None:
-    """Return the seconds since a run's lease was renewed, None where that is not known: its clock was set back since."""
+    """Return the seconds since a run's lease was renewed; None if unknown, because the clock was set back."""
     age = math.nan if row.lease_until is None else moment.now - (row.lease_until - LEASE_S)
     return age if age >= 0 else None
 

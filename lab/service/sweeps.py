@@ -49,13 +49,13 @@ class Best:
 
     @property
     def epoch_text(self) -> str:
-        """Return whose numbers these are: "epoch 4, its last", for a trial that may go on "epoch 2, its last so far"."""
+        """The measured epoch: "epoch 4, its last", or "epoch 2, its last so far" if the trial may continue."""
         so_far = "" if self.trial.state is TrialState.FINISHED else " so far"
         return f"epoch {self.measured.epoch}, its last{so_far}"
 
     @property
     def selected_text(self) -> str:
-        """Say that the run itself is known by another epoch, "" where it is by the same one."""
+        """A note that the run's headline is of another epoch; "" if it is of this one."""
         if self.run is None or self.run.headline.epoch in (None, self.measured.epoch):
             return ""
         return f"the run's own page shows epoch {self.run.epoch_text}"

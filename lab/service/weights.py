@@ -41,8 +41,8 @@ class SavedWeights:
         if isinstance(epoch, str) and epoch not in ("best", "latest"):
             raise InputError(f"The epoch is {epoch!r}, but it must be a number, best or latest.")
         if epoch == "best":
-            answering = self._store.results.headline(run_id)
-            return next((file for file in reversed(files) if answering and file.step == answering.step), files[-1])
+            selected = self._store.results.headline(run_id)
+            return next((file for file in reversed(files) if selected and file.step == selected.step), files[-1])
         if epoch == "latest":
             return files[-1]
         found = [file for file in files if file.epoch == epoch]

@@ -45,7 +45,7 @@ _ALL = (
 )
 SWEEP_PRESETS: dict[str, SweepPreset] = {preset.id: preset for preset in _ALL}
 if len(SWEEP_PRESETS) != len(_ALL) or any(preset.report not in REPORTS for preset in _ALL):
-    raise ValueError("two sweep presets share an id, or one is of no report")
+    raise ValueError("two sweep presets share an id, or one names an unknown report")
 
 
 def get_sweep_preset(preset: str) -> SweepPreset:

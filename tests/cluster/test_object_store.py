@@ -82,7 +82,7 @@ def test_an_outage_is_waited_for(lab: Lab, object_store: ObjectStore, capfd: pyt
     def noticed() -> bool:
         nonlocal said
         said += "".join(capfd.readouterr())
-        return "does not answer; check that it can be reached" in said
+        return "does not respond; check that it can be reached" in said
 
     _until(noticed)
     object_store.come_back()

@@ -223,7 +223,7 @@ def test_an_import_that_stood_still_until_it_was_removed_writes_nothing_more(sto
         store.removal.purge(lambda paths: None)
         yield long_curve("a", count=10)
 
-    with pytest.raises(StoreError, match="made no progress for more than 10 minutes and was removed meanwhile: import"):
+    with pytest.raises(StoreError, match="made no progress for more than 10 minutes and was removed: import"):
         store.imports.insert([ended(slow())])
     assert rows_left(store) == {"runs": 0, "points": 0, "kept": 0, "partial_runs": 0}
 
