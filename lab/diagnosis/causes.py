@@ -46,7 +46,7 @@ _SGD_MSE = RateRange(1e-3, 1e-1, 1.0)  # about ten times smaller gradients, beca
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """A cause. text: a sentence ending with the remedy. remedy: its settings. rule: code of the same settings rule."""
+    """A cause. text: ends with the remedy. remedy: its settings. rule: code of the corresponding settings rule."""
 
     text: str
     remedy: Mapping[str, Any] = field(default_factory=dict)

@@ -24,7 +24,7 @@ _BELOW_ERRORS = 2.0
 
 
 def find_overfitting(view: CurveView) -> Finding | None:
-    """Return the finding that the smoothed validation loss has risen lastingly while the training loss kept falling."""
+    """Return the finding that the smoothed validation loss rose and stayed up while the training loss kept falling."""
     validation, training = view.at_epochs(VAL_LOSS), view.at_epochs(TRAIN_LOSS)
     width = _width(validation.size)
     if validation.size < 2 * width or not (np.isfinite(validation).all() and np.isfinite(training).all()):

@@ -31,7 +31,7 @@ from lab.sharing.formats import FORMATS, ExportFormat, export_runs, get_format, 
 def export(lab: Lab, runs: tuple[str, ...], format: str, out: Path, as_json: bool) -> None:
     """Export RUNS to a file in one of the formats.
 
-    They are bundle, HTML report, metrics, table, weights, ONNX, TensorBoard events and code.
+    The formats are bundle, HTML report, metrics, table, weights, ONNX, TensorBoard events and code.
     """
     chosen = get_format(format)
     records = [lab.store.runs.resolve(run) for run in runs]
