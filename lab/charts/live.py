@@ -109,10 +109,10 @@ def _newest(series: Series) -> list[Any]:
 
 def _limits(points: Mapping[str, Series], chart: ChartSpec) -> Limits | None:
     values = [points[metric.id].value for metric in chart.sparse if metric.id in points]
-    cloud = [points[chart.dense.id].value] if chart.dense and chart.dense.id in points else []
+    raw = [points[chart.dense.id].value] if chart.dense and chart.dense.id in points else []
     if chart.quantity.is_share:
-        return share_limits([*values, *cloud])
-    return sound_limits(values, cloud) if chart.quantity.unbounded else None
+        return share_limits([*values, *raw])
+    return sound_limits(values, raw) if chart.quantity.unbounded else None
 
 
 def _present(points: Mapping[str, Series], chart: ChartSpec) -> list[str]:

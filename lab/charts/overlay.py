@@ -174,7 +174,7 @@ def _kinds(chart: ChartSpec, options: OverlayOptions) -> list[tuple[str, str]]:
 
 
 def _limits(chart: ChartSpec, lines: Sequence[Line]) -> Limits | None:
-    values, clouds = [line.y for line in lines], [line.raw_y for line in lines]
+    values, raw = [line.y for line in lines], [line.raw_y for line in lines]
     if chart.quantity.is_share:
-        return share_limits([*values, *clouds])
-    return sound_limits(values, clouds) if chart.quantity.unbounded else None
+        return share_limits([*values, *raw])
+    return sound_limits(values, raw) if chart.quantity.unbounded else None

@@ -192,7 +192,7 @@ def parallel_figure(
 
 
 def axes_layout(axes: Sequence[Axis], *, dark: bool) -> dict[str, Any]:
-    """Return Plotly's description of the axes, to be completed by `layout`."""
+    """Return Plotly's settings of the axes, as arguments of `layout`."""
     titles = [_lines(f"{axis.title} (log)" if axis.log else axis.title) for axis in axes]
     return {
         "xaxis": {

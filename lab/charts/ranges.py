@@ -45,9 +45,9 @@ class Excursion(NamedTuple):
     above: bool
 
 
-def sound_limits(curves: Sequence[np.ndarray], clouds: Sequence[np.ndarray] = ()) -> Limits | None:
-    """Return the limits, which include 0, for curves and the raw values (clouds) behind them; None if all are sound."""
-    finite = [part[np.isfinite(part)] for part in (*curves, *clouds)]
+def sound_limits(curves: Sequence[np.ndarray], raw: Sequence[np.ndarray] = ()) -> Limits | None:
+    """Return the limits, which include 0, for curves and the raw values behind them; None if all are sound."""
+    finite = [part[np.isfinite(part)] for part in (*curves, *raw)]
     starts = sorted(float(np.abs(part[0])) for part in finite if part.size)
     if not starts:
         return None

@@ -42,6 +42,6 @@ def smoothed_means(thinned: Thinned, span: int) -> np.ndarray:
 
 
 def nearest_span(weight: float) -> int:
-    """Return the span that smooths as much as an exponential mean of this weight: older links carry one."""
+    """Return the span that smooths as much as an exponential mean with this weight, which older links contain."""
     equivalent = (1 + weight) / (1 - weight)
     return min(SPANS, key=lambda span: abs(np.log(span / equivalent)))

@@ -1,4 +1,4 @@
-"""Check that the lab's folders are writable, by writing, syncing and removing a small file, and count the free space.
+"""Check that the lab's folders are writable, by writing, syncing and removing a small file, and report the free space.
 
 A check of permissions alone would miss a full disk.
 """

@@ -36,7 +36,7 @@ class Answer(StrEnum):
 
 
 class Design(StrEnum):
-    """What is compared: the unit of the test."""
+    """The units that a test compares."""
 
     GROUPS = "groups"
     PAIRS = "pairs"  # of runs with equal seeds

@@ -133,7 +133,7 @@ def _header(stream: BinaryIO, path: Path, *, dims: int) -> tuple[tuple[int, ...]
         raise _wrong(path, f"is {recognise(path).words}, which has {found_dims} dimensions instead of {dims}")
     sizes = stream.read(4 * dims)
     if len(sizes) != 4 * dims:
-        raise damaged(path, "ends inside its header")
+        raise damaged(path, "ends within its header")
     return struct.unpack(f">{dims}I", sizes), np.dtype(IDX_TYPES[code])
 
 

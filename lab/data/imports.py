@@ -204,7 +204,7 @@ def _remark_classes(train: np.ndarray, test: np.ndarray) -> list[str]:
     if not absent:
         return []
     asked = int((~np.isin(test, train)).sum())
-    also = f", so its {asked:,} test images of them will be misclassified" if asked else ""
+    also = f", so the {asked:,} test images of them will be misclassified" if asked else ""
     return [f"No training image shows {', '.join(absent)}{also}."]
 
 

@@ -24,7 +24,7 @@ READER_VERSION = 1  # incremented when the same files yield different arrays; pa
 class Dataset:
     """One data set in memory: images uint8 (N, H, W), or (N, C, H, W) in colour, and labels int64 (N,).
 
-    Grey images have light ink on black. mean, std: over all training pixels scaled to [0, 1] and all channels.
+    Grey images have light ink on black. mean, std: of the training pixels of all channels, scaled to [0, 1].
     """
 
     spec: DatasetSpec

@@ -19,7 +19,7 @@ _LABELS = ("label", "class", "target", "digit", "y")
 def read_table(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Return square images float64 (N, H, H) and labels float64 (N,). Raises `InputError` if it is no such table.
 
-    The label is the column that the header names so, else the first column, or the last one if only that can be digits.
+    The label is the column with a known name, else the first column, or the last one if only that can be digits.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:

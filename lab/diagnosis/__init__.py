@@ -1,1 +1,1 @@
-"""Rules that name mistakes in settings and curves."""
+"""Rules that find mistakes in settings and learning curves."""

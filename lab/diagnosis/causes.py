@@ -1,7 +1,7 @@
-"""Why a run did not learn, and the one change of its settings that fits: a learning rate can be too high or too low, never both.
+"""Why a run did not learn, and a single change of its settings as the remedy.
 
-The settings decide where they are far out of range; inside it the curves do: a loss that jumped up from where it
-started was pushed there by its steps, one that hardly moved was not moved enough.
+A learning rate is called too high or too low, never both. If the settings are far out of range, they decide; otherwise
+the curves do: a loss that jumped above its start had steps that were too large, one that hardly moved too small.
 """
 
 import math
@@ -19,20 +19,20 @@ from lab.errors import ConfigError
 from lab.formatting import format_loss
 from lab.metrics import TRAIN_LOSS
 
-MIN_STEPS = 200  # before this many updates a flat loss is only a beginning
-USUAL_STEPS = 1_000  # a beginner's run that learns MNIST has about as many
-_JUMP = 0.05  # rise above the start, as a share of the guessing level, that no batch noise explains
-_AT_LEVEL = 0.03  # share of the guessing level around it
+MIN_STEPS = 200  # updates below which a flat loss is no evidence
+USUAL_STEPS = 1_000  # roughly the updates of a beginner's run that learns MNIST
+_JUMP = 0.05  # rise above the start, as a share of the guessing level, that batch noise does not explain
+_AT_LEVEL = 0.03  # largest distance from the guessing level, as a share of it, that counts as guessing
 _JUMP_WINDOW = 10  # batches
-_DECAYED = 3.0  # weights pulled by this many e-foldings over a run are gone
-_STRONG_COUPLED = 0.05  # weight decay that outweighs the gradients where the optimizer rescales them
+_DECAYED = 3.0  # e-foldings of decay over a run after which the weights have vanished
+_STRONG_COUPLED = 0.05  # coupled weight decay that outweighs the gradients if the optimizer rescales them
 
 CROSS_ENTROPY = {"loss": "cross-entropy", "output": "logits"}  # the same loss as NLL of log-softmax
 
 
 @dataclass(frozen=True, slots=True)
 class RateRange:
-    """Learning rates of an optimizer: below `low` and above `high` hardly any network learns; `usual` mostly works."""
+    """Learning rates of an optimizer: hardly any network learns below `low` or above `high`; `usual` mostly works."""
 
     low: float
     usual: float
@@ -42,12 +42,12 @@ class RateRange:
 _ADAPTIVE = RateRange(3e-5, 1e-3, 3e-2)
 _RANGES = {"adam": _ADAPTIVE, "adamw": _ADAPTIVE, "rmsprop": _ADAPTIVE, "muon": RateRange(1e-4, 2e-2, 1.0)}
 _SGD = RateRange(1e-4, 1e-2, 1.0)
-_SGD_MSE = RateRange(1e-3, 1e-1, 1.0)  # its gradients are some ten times smaller, being a mean over the classes as well
+_SGD_MSE = RateRange(1e-3, 1e-1, 1.0)  # about ten times smaller gradients, because MSE also averages over the classes
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why, in a text that ends with the remedy, and the settings that apply it. rule: the settings' rule it stands for."""
+    """A cause. text: ends with the remedy. remedy: its settings. rule: code of the corresponding settings rule."""
 
     text: str
     remedy: Mapping[str, Any] = field(default_factory=dict)
@@ -55,34 +55,34 @@ class Cause:
 
 
 def rate_range(config: RunConfig) -> RateRange:
-    """Return the learning rates that make sense for a run's optimizer."""
+    """Return the range of learning rates for a run's optimizer and loss."""
     return _RANGES.get(config.optimizer, _SGD_MSE if config.loss == "mse" else _SGD)
 
 
 def lower_rate(config: RunConfig) -> float:
-    """Return the learning rate to try where the run's own is too high."""
+    """Return the learning rate to try if that of the run is too high."""
     return min(config.lr / 10, rate_range(config).usual)
 
 
 def higher_rate(config: RunConfig) -> float:
-    """Return the learning rate to try where the run's own is too low."""
+    """Return the learning rate to try if that of the run is too low."""
     rates = rate_range(config)
     return rates.usual if is_below_usual(config) else min(config.lr * 3, max(rates.high, config.lr))
 
 
 def is_below_usual(config: RunConfig) -> bool:
-    """Whether the learning rate is well below what mostly works."""
+    """Whether the learning rate is well below the usual one."""
     return config.lr <= rate_range(config).usual / 2
 
 
 def rate_too_high(config: RunConfig, because: str) -> Cause:
-    """Return that cause; `because` is a clause that names what was seen."""
+    """Return the cause that the learning rate is too high. because: a clause on the evidence."""
     new = lower_rate(config)
     return Cause(f"{because}: the learning rate ({config.lr:g}) is too high. Try {new:g}.", {"lr": new}, "lr-high")
 
 
 def rate_too_low(config: RunConfig, because: str) -> Cause:
-    """Return that cause; `because` is a clause that names what was seen."""
+    """Return the cause that the learning rate is too low. because: a clause on the evidence."""
     new = higher_rate(config)
     return Cause(f"{because}: the learning rate ({config.lr:g}) is too low. Try {new:g}.", {"lr": new}, "lr-low")
 
@@ -114,7 +114,7 @@ def _warm_up(view: CurveView) -> Cause:
 
 
 def cause_of_divergence(view: CurveView) -> Cause:
-    """Return why the loss of a run ran away or stopped being a number."""
+    """Return why the loss of a run diverged or became non-finite."""
     config = view.config
     if config.loss == "nll" and config.output == "logits":
         return _wrong_pair(view)
@@ -153,19 +153,20 @@ def cause_of_no_learning(view: CurveView) -> Cause:
 def _wrong_pair(view: CurveView) -> Cause:
     if view.config.output == "logits":
         return Cause(
-            f"NLL of raw logits has no lower bound (now {format_loss(view.now)}): use cross-entropy, or output log-softmax.",
+            f"NLL of raw logits has no lower bound (now {format_loss(view.now)}): use cross-entropy, or output "
+            "log-softmax.",
             CROSS_ENTROPY,
             "nll-on-logits",
         )
     return Cause(
-        "NLL is given probabilities, whose gradient fades where the answer is wrong: output log-softmax.",
+        "NLL is given probabilities, whose gradient fades when an answer is wrong: output log-softmax.",
         {"output": "log-softmax"},
         "nll-on-softmax",
     )
 
 
 def decays_everything(view: CurveView) -> bool:
-    """Whether weight decay pulls the weights to zero faster than gradients of usual size can hold them."""
+    """Whether weight decay pulls the weights to zero faster than gradients of usual size can counteract."""
     config = view.config
     if config.weight_decay < _STRONG_COUPLED:
         return False
@@ -182,7 +183,7 @@ def _decay(config: RunConfig) -> Cause:
 
 
 def highest_jump(view: CurveView) -> float | None:
-    """Return the highest training loss where it rose above its start by more than noise, infinite for NaN, else None."""
+    """Return the highest training loss if it rose above its start by more than noise (inf if non-finite), else None."""
     if view.batch_loss.size >= _JUMP_WINDOW:
         smooth, peak = moving_mean(view.batch_loss, _JUMP_WINDOW), view.batch_loss
     else:
@@ -200,7 +201,7 @@ def _jumped(view: CurveView, jump: float) -> str:
 
 
 def falls(view: CurveView) -> bool:
-    """Whether the training loss fell by more than the noise of its means."""
+    """Whether the training loss fell by more than three standard errors from its first tenth to its last."""
     tenth = max(1, view.batch_loss.size // 10)
     first, last = view.batch_loss[:tenth], view.batch_loss[-tenth:]
     if first.size < _JUMP_WINDOW:
@@ -212,7 +213,10 @@ def falls(view: CurveView) -> bool:
 def _moved(view: CurveView) -> str:
     near = abs(view.now - view.level) <= _AT_LEVEL * abs(view.level)
     if near:
-        return f"After {view.steps:,} steps the loss is {format_loss(view.now)}, still what guessing gives ({format_loss(view.level)})"
+        return (
+            f"After {view.steps:,} steps the loss is {format_loss(view.now)}, still what guessing gives "
+            f"({format_loss(view.level)})"
+        )
     return (
         f"The loss hardly moved: {format_loss(view.start)} at first, {format_loss(view.now)} after {view.steps:,} steps"
     )
@@ -220,7 +224,7 @@ def _moved(view: CurveView) -> str:
 
 def _too_short(view: CurveView) -> Cause:
     config = view.config
-    done = f"{view.steps:,} steps are too few to judge by"
+    done = f"{view.steps:,} steps are too few to judge"
     if 0 < config.max_steps <= view.steps:
         return Cause(f"{done}. Remove the limit of {config.max_steps:,}.", {"max_steps": 0})
     per_epoch = max(1, math.ceil(view.steps / max(1, view.epochs)))
@@ -232,14 +236,14 @@ def _vanishing(view: CurveView) -> Cause:
     config = view.config
     if option_of(config, "batch_norm") is False:
         options = {**config.arch_options, "batch_norm": True}
-        return Cause(f"{_moved(view)}: gradients vanish on their way. Use batch norm.", {"arch_options": options})
+        return Cause(f"{_moved(view)}: gradients vanish on the way. Use batch norm.", {"arch_options": options})
     new = lower_rate(config)
     return Cause(f"{_moved(view)} at a usual learning rate ({config.lr:g}). Try {new:g}.", {"lr": new})
 
 
 def option_of(config: RunConfig, name: str) -> object:
-    """Return an option of the run's network as it was built, None where the network has no such option."""
+    """Return an option of the run's network as it was built, None if the network has no such option."""
     try:
         return complete_options(get_architecture(config.arch), config.arch_options).get(name)
-    except ConfigError:  # a network or an option of another release
+    except ConfigError:  # a network or an option that only another release has
         return None

@@ -1,6 +1,7 @@
-"""A run's curves as the rules read them: metrics at the ends of epochs, the loss at the start, what guessing gives.
+"""A view of a run's curves for the rules: metrics at the ends of epochs, the initial loss, the level of guessing.
 
-Arrays are float64 in step order and may hold NaN and infinities; nothing here assumes that curves fit together.
+Arrays are float64 in step order and may contain NaN and infinities. Curves are not assumed to be consistent with each
+other.
 """
 
 import math
@@ -31,11 +32,11 @@ from lab.metrics import (
 )
 
 Values = npt.NDArray[np.float64]
-RECENT_STEPS = 100  # batches averaged to say where the loss is now: one batch says too little
+RECENT_STEPS = 100  # batches averaged for the current loss, because a single batch is too noisy
 SPLITS = (Split.TRAIN, *HELD_OUT)
-_ASSUMED_IMBALANCE = 1.2  # largest class over an even share, where the run does not say: MNIST's is 1.13
-_DEVIATIONS = 3.0  # standard errors above the largest class's share that are still called guessing
-_HALF = 0.5  # of the way to all images right: the most that a few images can excuse
+_ASSUMED_IMBALANCE = 1.2  # largest class over an even share, if the run did not record it; 1.13 for MNIST
+_DEVIATIONS = 3.0  # standard errors above the largest class's share that still count as guessing
+_HALF = 0.5  # of the way to all images right: the largest allowance for splits with few images
 _ASSUMED_IMAGES = 300
 ACCURACIES = {Split.TRAIN: TRAIN_ACCURACY, Split.VAL: VAL_ACCURACY, Split.TEST: TEST_ACCURACY}
 _TRAINING = list_metrics(splits=[Split.TRAIN], cadence=Cadence.EPOCH)
@@ -44,7 +45,7 @@ _EMPTY = np.empty(0)
 
 
 class Curve(Protocol):
-    """One metric in step order; `lab.runs.records.Series` is one."""
+    """One metric in step order, such as a `lab.runs.records.Series`."""
 
     @property
     def step(self) -> np.ndarray: ...
@@ -54,7 +55,7 @@ class Curve(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Points:
-    """A curve of nothing but steps and values."""
+    """A curve with only steps and values."""
 
     step: np.ndarray
     value: np.ndarray
@@ -62,7 +63,7 @@ class Points:
 
 @dataclass(frozen=True, slots=True)
 class DataFacts:
-    """What the rules need to know of the data: classes, and by split the images and the share of the largest class."""
+    """What the rules need to know about the data: classes, and per split the images and the largest class's share."""
 
     classes: int
     images: Mapping[str, int] = field(default_factory=dict)
@@ -70,7 +71,7 @@ class DataFacts:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, Any], *, classes: int) -> "DataFacts":
-        """Read them off what a run recorded; what it did not record is assumed by `share` and `chance`."""
+        """Return the facts that a run recorded; `share` and `chance` assume defaults for missing ones."""
         images: dict[str, int] = {s: int(n) for s in SPLITS if (n := _positive(environment.get(f"{s}_images"))) >= 1}
         largest: dict[str, float] = {
             s: p for s in SPLITS if 0 < (p := _positive(environment.get(f"{s}_largest_class"))) <= 1
@@ -78,26 +79,26 @@ class DataFacts:
         return cls(classes, images, largest)
 
     def environment(self) -> dict[str, Any]:
-        """Return the shares as a run records them."""
+        """Return the shares in the form in which a run records them."""
         return {f"{split}_largest_class": share for split, share in self.largest.items()}
 
     def share(self, split: Split) -> float:
-        """Return the share of the largest class: the accuracy of always naming it.
+        """Return the share of the largest class, which is the accuracy of always predicting it.
 
-        A split with few images says little of it, so that of the training images stands for it.
+        A split with few images is a poor estimate, so the training split is used instead.
         """
         if self.images.get(split, _ASSUMED_IMAGES) < 2 * self.classes:
             split = Split.TRAIN
         return self.largest.get(split, min(1.0, _ASSUMED_IMBALANCE / max(1, self.classes)))
 
     def chance(self, split: Split, *, images: int = 0) -> float:
-        """Return the highest accuracy on so many images (default: the split's) that is no better than guessing."""
+        """Return the highest accuracy that is no better than guessing. images: their number, by default the split's."""
         share, count = self.share(split), images or self.images.get(split, _ASSUMED_IMAGES)
         return share + min(_DEVIATIONS * math.sqrt(share * (1 - share) / count), _HALF * (1 - share))
 
 
 def _positive(value: object) -> float:
-    """Return a recorded number if it is a positive one, else 0."""
+    """Return a recorded value if it is a positive finite number, else 0."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
     return float(value) if is_number else 0.0  # type: ignore[arg-type]
 
@@ -105,7 +106,7 @@ def _positive(value: object) -> float:
 def guessing_level(config: RunConfig, classes: int) -> float:
     """Return the loss of a network that gives all classes the same probability.
 
-    Label smoothing does not change it. NLL of raw logits has no such level; 0 is where equal logits begin.
+    Label smoothing does not change it. NLL of raw logits has no such level; 0 is the loss of zero logits.
     """
     even = 1.0 / classes
     if config.loss == "mse":
@@ -117,15 +118,15 @@ def guessing_level(config: RunConfig, classes: int) -> float:
 
 
 def is_bounded(config: RunConfig) -> bool:
-    """Whether the loss cannot go far above its guessing level, whatever the weights are."""
+    """Whether the loss is bounded close to its guessing level, whatever the weights are."""
     return config.output == "softmax"
 
 
 @dataclass(frozen=True)
 class CurveView:
-    """A run's settings, curves and data, with what several rules ask of them.
+    """A run's settings, curves and data, with the values that several rules use.
 
-    ended: whether no further step will come, so that "so far" is the end.
+    ended: whether the run has ended, so that no further steps will follow.
     """
 
     config: RunConfig
@@ -140,7 +141,7 @@ class CurveView:
 
     @cached_property
     def level(self) -> float:
-        """The loss that guessing gives."""
+        """The loss of guessing."""
         return guessing_level(self.config, self.data.classes)
 
     @cached_property
@@ -150,15 +151,15 @@ class CurveView:
 
     @cached_property
     def steps(self) -> int:
-        """How many updates were made, as far as the curves say."""
+        """Number of updates according to the curves."""
         last = [int(curve.step[-1]) for curve in self.curves.values() if len(curve.step)]
         return max(last, default=0)
 
     @cached_property
     def epoch_steps(self) -> np.ndarray:
-        """The last step of every epoch that is complete.
+        """The last step of every complete epoch.
 
-        Training metrics say it, the one with the most epochs first: a fork that changed its loss has no loss before.
+        They are those of the training metric with the most epochs: a fork that changed its loss has no earlier losses.
         """
         training = [self._steps_of(metric) for metric in _TRAINING]
         longest = max(training, key=len)
@@ -172,11 +173,11 @@ class CurveView:
 
     @property
     def epochs(self) -> int:
-        """How many epochs are complete."""
+        """Number of complete epochs."""
         return len(self.epoch_steps)
 
     def at_epochs(self, metric: MetricSpec) -> Values:
-        """Return one metric at the end of every epoch, NaN where it was not measured."""
+        """Return one metric at the end of every complete epoch, NaN if it was not measured there."""
         curve = self.curves.get(metric.id)
         found = np.full(self.epochs, math.nan)
         if curve is None or not len(curve.step):
@@ -188,13 +189,13 @@ class CurveView:
         return found
 
     def last(self, metric: MetricSpec) -> float:
-        """Return one metric at the end of the last complete epoch, NaN where there is none."""
+        """Return one metric at the end of the last complete epoch, NaN if there is none."""
         values = self.at_epochs(metric)
         return float(values[-1]) if values.size else math.nan
 
     @cached_property
     def start(self) -> float:
-        """The loss before the first update: evaluated at step 0, or the first batch's, which is taken before its own."""
+        """The loss before the first update: evaluated at step 0, or of the first batch, else the guessing level."""
         for metric, step in ((VAL_LOSS, 0), (TEST_LOSS, 0), (BATCH_LOSS, 1)):
             curve = self.curves.get(metric.id)
             if curve is not None and len(curve.step) and curve.step[0] == step and math.isfinite(curve.value[0]):
@@ -203,13 +204,13 @@ class CurveView:
 
     @cached_property
     def now(self) -> float:
-        """The training loss of the last complete epoch or, before the first, of the recent batches."""
+        """The training loss of the last complete epoch, or of the recent batches if there is none."""
         if self.epochs and math.isfinite(self.last(TRAIN_LOSS)):
             return self.last(TRAIN_LOSS)
         return mean_of(self.batch_loss[-RECENT_STEPS:])
 
     def held_out(self) -> list[Split]:
-        """Return the splits whose accuracy was measured at the last complete epoch: val and test, else train."""
+        """Return the splits with an accuracy at the last complete epoch: validation and test, else training."""
         known = [split for split in SPLITS if math.isfinite(self.last(ACCURACIES[split]))]
         return [split for split in known if split is not Split.TRAIN] or known
 
@@ -219,7 +220,7 @@ def _values(curve: Curve | None) -> Values:
 
 
 def mean_of(values: Iterable[float]) -> float:
-    """Return the mean of the finite values, NaN where there are none."""
+    """Return the mean of the finite values, NaN if there are none."""
     array = np.asarray(values, dtype=np.float64)
     finite = array[np.isfinite(array)]
     return float(finite.mean()) if finite.size else math.nan
@@ -234,5 +235,5 @@ def moving_mean(values: Values, width: int) -> Values:
 
 
 def share(value: float) -> str:
-    """Write a share of images as per cent; a value above 1, as an imported run may have, is no share."""
+    """Return a share of images as a percentage; a value above 1 (possible in imported runs) as a plain number."""
     return format_percent(value) if abs(value) <= 1 else format_loss(value)

@@ -1,4 +1,4 @@
-"""Findings on runs that learned: too slowly, overfitting, unstable, or with a training accuracy below validation."""
+"""Findings on runs that learned: too slow, overfitting, unstable, or with a training accuracy below validation."""
 
 import math
 from collections.abc import Mapping
@@ -13,25 +13,25 @@ from lab.findings import Finding
 from lab.formatting import format_loss
 from lab.metrics import TRAIN_ACCURACY, TRAIN_LOSS, VAL_ACCURACY, VAL_LOSS, Split
 
-_RISE = 0.20  # of the smoothed minimum: a smaller rise of the validation loss is not reported
-_NOISE = 4.0  # standard errors: the minimum is the lowest of many, and every epoch asks again
-_LASTING = 0.5  # of the rise, which every one of the last epochs must exceed
+_RISE = 0.20  # share of the smoothed minimum: a smaller rise of the validation loss is not reported
+_NOISE = 4.0  # standard errors; many, because the minimum is the lowest of many values and every epoch tests again
+_LASTING = 0.5  # share of the rise that each of the last epochs must exceed
 _HALF_WAY = 0.5  # of the way from the first loss to 0
 _SETBACK = 0.10  # accuracy lost since the best epoch, more than noise explains
-_SETBACK_LOSS = 0.10  # of the guessing level that the training loss rose meanwhile
+_SETBACK_LOSS = 0.10  # rise of the training loss in the meantime, as a share of the guessing level
 _BELOW = 0.005  # accuracy by which training may be below validation without a finding
 _BELOW_ERRORS = 2.0
 
 
 def find_overfitting(view: CurveView) -> Finding | None:
-    """Return the finding that the smoothed validation loss has risen for good while the training loss fell on."""
+    """Return the finding that the smoothed validation loss rose and stayed up while the training loss kept falling."""
     validation, training = view.at_epochs(VAL_LOSS), view.at_epochs(TRAIN_LOSS)
     width = _width(validation.size)
     if validation.size < 2 * width or not (np.isfinite(validation).all() and np.isfinite(training).all()):
         return None
     smooth, smooth_training = moving_mean(validation, width), moving_mean(training, width)
     lowest = int(np.argmin(smooth))  # its window: epochs lowest + 1 to lowest + width
-    if lowest + width > validation.size - width:  # it reaches into the last window: nothing has lasted yet
+    if lowest + width > validation.size - width:  # it overlaps the last window, so the rise has not lasted yet
         return None
     low, end = float(smooth[lowest]), float(smooth[-1])
     tail = validation[-width:]
@@ -45,14 +45,15 @@ def find_overfitting(view: CurveView) -> Finding | None:
         "overfitting",
         "warning",
         f"Overfitting: the validation loss was {format_loss(low)} around epoch {lowest + 1 + width // 2} and is "
-        f"{format_loss(end)} in epochs {first} to {validation.size} (means of {width}){_accuracy(view, lowest, width)}, while "
-        f"the training loss fell to {format_loss(float(smooth_training[-1]))}. {advice}",
+        f"{format_loss(end)} in epochs {first} to {validation.size} (means of {width})"
+        f"{_accuracy(view, lowest, width)}, while the training loss fell to "
+        f"{format_loss(float(smooth_training[-1]))}. {advice}",
         remedy,
     )
 
 
 def _against_overfitting(config: RunConfig) -> tuple[str, Mapping[str, Any]]:
-    """Return what is left to do against overfitting, in a sentence and as settings: nothing that the run did already."""
+    """Return the measures against overfitting that the run has not used yet, as a sentence and as settings."""
     dropout = option_of(config, "dropout")
     more = ["augmentation"] if config.augment == "none" else []
     more += ["dropout"] if isinstance(dropout, float) and dropout == 0 else []
@@ -65,7 +66,7 @@ def _against_overfitting(config: RunConfig) -> tuple[str, Mapping[str, Any]]:
 
 
 def _accuracy(view: CurveView, lowest: int, width: int) -> str:
-    """Return what the accuracy did meanwhile: it need not fall, because a loss also grows with confident errors."""
+    """Return a clause on the accuracy in these epochs, which need not fall: a loss also grows by confident errors."""
     accuracy = view.at_epochs(VAL_ACCURACY)
     if not np.isfinite(accuracy).all():
         return ""
@@ -74,19 +75,22 @@ def _accuracy(view: CurveView, lowest: int, width: int) -> str:
 
 
 def _error(values: Values, lowest: int, width: int) -> float:
-    """Return the standard error of a difference of two means of `width` epochs, by their scatter and by all epochs'."""
+    """Return the standard error of the difference of two means of `width` epochs.
+
+    It is the larger of two estimates: from the scatter in the two windows, and from that of all epochs.
+    """
     windows = np.var(values[-width:], ddof=1) + np.var(values[lowest : lowest + width], ddof=1)
     around_trend = 1.4826 * np.median(np.abs(np.diff(values, 2))) / math.sqrt(6)  # robust, from second differences
     return max(math.sqrt(float(windows) / width), float(around_trend) * math.sqrt(2 / width))
 
 
 def _width(epochs: int) -> int:
-    """Return how many epochs are averaged: more where there are more."""
+    """Return the number of epochs to average, which grows with the number of epochs."""
     return 3 if epochs < 15 else 5 if epochs < 50 else 7
 
 
 def find_setback(view: CurveView) -> Finding | None:
-    """Return the finding that the run ended far worse than it once was, though better than guessing."""
+    """Return the finding that the run ended far below its best accuracy."""
     loss = view.at_epochs(TRAIN_LOSS)
     splits = view.held_out()
     if not splits or not np.isfinite(loss).all():
@@ -100,15 +104,15 @@ def find_setback(view: CurveView) -> Finding | None:
     return Finding(
         "unstable",
         "warning",
-        f"Unstable: {share(float(accuracy[best]))} of the {splits[0].label} images were right after epoch {best + 1} and "
-        f"{share(float(accuracy[-1]))} are after epoch {view.epochs}, while the training loss rose from "
+        f"Unstable: {share(float(accuracy[best]))} of the {splits[0].label} images were right after epoch {best + 1} "
+        f"and {share(float(accuracy[-1]))} are after epoch {view.epochs}, while the training loss rose from "
         f"{format_loss(float(loss[lowest]))} to {format_loss(float(loss[-1]))}. {cause.text}",
         cause.remedy,
     )
 
 
 def find_slow(view: CurveView) -> Finding | None:
-    """Return the finding that a rate below the usual left the run half way, still getting better."""
+    """Return the finding that a low learning rate left the run unfinished: its loss is still high and falling."""
     if warms_up_to_the_end(view.config, view.train_images):
         return None  # that is the cause
     loss = view.at_epochs(TRAIN_LOSS)
@@ -121,14 +125,15 @@ def find_slow(view: CurveView) -> Finding | None:
     return Finding(
         "lr-low",
         "warning",
-        f"After epoch {view.epochs} the training loss is {format_loss(float(loss[-1]))}, from {format_loss(view.start)} at the "
-        f"start, and still falls: the learning rate ({view.config.lr:g}) is too low. Try {new:g}.",
+        f"After epoch {view.epochs} the training loss is {format_loss(float(loss[-1]))}, from "
+        f"{format_loss(view.start)} at the start, and still falls: the learning rate ({view.config.lr:g}) is too low. "
+        f"Try {new:g}.",
         {"lr": new},
     )
 
 
 def explain_training_below_validation(view: CurveView) -> Finding | None:
-    """Return why the training accuracy is below the validation accuracy, which looks like an error but is not."""
+    """Return a hint on why the training accuracy is below that of validation, which looks wrong but is expected."""
     training, validation = view.last(TRAIN_ACCURACY), view.last(VAL_ACCURACY)
     if not (math.isfinite(training) and math.isfinite(validation)) or view.now > view.level > 0:
         return None

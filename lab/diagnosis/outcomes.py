@@ -1,7 +1,7 @@
-"""Whether a run diverged or is no better than guessing, by its accuracy first and its loss second, whatever the loss is.
+"""Whether a run diverged or is no better than guessing, for any loss function.
 
-At chance: on every held-out split the accuracy is at most what naming the largest class gives, within three standard
-errors. Diverged: the loss is no number, or far above what guessing gives, or the network was better once.
+At chance: on every held-out split the accuracy is at most that of always predicting the largest class, within three
+standard errors. Diverged: the loss is not finite, or far above that of guessing, or a run at chance was better before.
 """
 
 import math
@@ -14,19 +14,19 @@ from lab.findings import AT_CHANCE, DIVERGED, Finding
 from lab.formatting import format_loss
 from lab.metrics import BATCH_ACCURACY, BATCH_LOSS, TRAIN_ACCURACY, TRAIN_LOSS, Split
 
-_MOSTLY_RIGHT = 0.5  # training accuracy beyond which a high loss is no divergence
+_MOSTLY_RIGHT = 0.5  # training accuracy above which a high loss is not divergence
 _FAR_ABOVE = 2.0  # times the guessing level
-_LEARNED = 0.05  # accuracy above chance that was really learned
-_FITTED = 0.5  # half way from chance to all training images right
+_LEARNED = 0.05  # accuracy above chance that counts as learned
+_FITTED = 0.5  # of the way from chance to all training images right
 
 
 def find_failure(view: CurveView) -> tuple[Finding, Cause] | None:
-    """Return the finding that the run diverged or is at chance, with its cause, or nothing."""
+    """Return the finding that the run diverged or is at chance with its cause, or None."""
     return _not_finite(view) or _far_above(view) or _at_chance(view)
 
 
 def runs_away(view: CurveView) -> bool:
-    """Whether the loss falls below what any loss of probabilities can reach: NLL of raw logits."""
+    """Whether the loss, NLL of raw logits, has fallen below any value that a loss of probabilities can reach."""
     return view.config.loss == "nll" and view.config.output == "logits" and view.now < -1.0
 
 
@@ -38,7 +38,7 @@ def _not_finite(view: CurveView) -> tuple[Finding, Cause] | None:
     metric = BATCH_LOSS if view.batch_loss.size else TRAIN_LOSS
     curve = view.curves.get(metric.id)
     if curve is None or not len(curve.value) or math.isfinite(curve.value[-1]):
-        return None  # one batch without a number is skipped by loss scaling, and training goes on
+        return None  # loss scaling skips a single non-finite batch, and training continues
     finite = np.flatnonzero(np.isfinite(curve.value))
     first = int(finite[-1]) + 1 if finite.size else 0
     step, value = int(curve.step[first]), curve.value[first]
@@ -53,14 +53,17 @@ def _in_epoch(view: CurveView, step: int) -> str:
 
 
 def _far_above(view: CurveView) -> tuple[Finding, Cause] | None:
-    """The training loss is far above guessing, and most answers are wrong: large steps that come back do not count."""
-    bounded = is_bounded(view.config) or view.level <= 0  # NLL of raw logits starts at 0 and runs away downwards
+    """Return the finding that the training loss is far above guessing while most predictions are wrong."""
+    bounded = is_bounded(view.config) or view.level <= 0  # NLL of raw logits starts at 0 and diverges downwards
     if bounded or not (view.epochs or view.steps >= MIN_STEPS):
         return None
     accuracy = view.last(TRAIN_ACCURACY) if view.epochs else _recent_accuracy(view)
     if not view.now > _FAR_ABOVE * view.level or accuracy > _MOSTLY_RIGHT:
         return None
-    what = f"Diverged: the training loss is {format_loss(view.now)}{_when(view)}, and guessing gives {format_loss(view.level)}."
+    what = (
+        f"Diverged: the training loss is {format_loss(view.now)}{_when(view)}, and guessing gives "
+        f"{format_loss(view.level)}."
+    )
     return _failure(DIVERGED, what, cause_of_divergence(view))
 
 
@@ -102,7 +105,9 @@ def _epochs_at_chance(view: CurveView) -> tuple[Finding, Cause] | None:
         f"No better than guessing: {now} of the {split.label} images are right{_when(view)}; {_guessing(view, split)}."
     )
     if view.last(TRAIN_ACCURACY) > view.data.chance(Split.TRAIN) + _FITTED * (1 - view.data.chance(Split.TRAIN)):
-        fitted = Cause(f"{share(view.last(TRAIN_ACCURACY))} of the training images are: it only memorised them.")
+        fitted = Cause(
+            f"{share(view.last(TRAIN_ACCURACY))} of the training images are right: the network only memorised them."
+        )
         return _failure(AT_CHANCE, what, fitted)
     return _failure(AT_CHANCE, what, cause_of_no_learning(view))
 

@@ -1,8 +1,8 @@
 """Rules that find mistakes in settings and curves, with messages that say what to change.
 
-Two questions: what can be said before training from the configuration alone (`diagnose_config`), and what the curves
-say while and after it (`diagnose_run`). A rule returns a `Finding` or nothing; it returns nothing where the numbers do not
-decide. Curves are plain arrays in step order, so that this package needs neither the store nor torch.
+`diagnose_config` judges a configuration before training, `diagnose_run` the curves during and after it. A rule returns
+a `Finding` or None; it returns None if the numbers are inconclusive. Curves are plain arrays in step order, so this
+package needs neither the store nor torch.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,9 +27,9 @@ from lab.formatting import format_loss, plural
 
 
 def diagnose_config(config: RunConfig, *, train_images: int = 0) -> tuple[Finding, ...]:
-    """Say what is wrong or odd about settings before anything is trained.
+    """Return the findings on settings that are wrong or unusual, before anything is trained.
 
-    train_images: of an epoch; without them a limit of steps is not taken for the run's length.
+    train_images: images per epoch; if it is 0, the length of a run with a step limit is unknown.
     """
     found = [rule(config) for rule in _CONFIG_RULES]
     found += [rule(config, train_images) for rule in (_warm_up, _never_steps)]
@@ -103,8 +103,8 @@ def _learning_rate(config: RunConfig) -> Finding | None:
         return Finding(
             "lr-high",
             "warning",
-            f"A learning rate of {config.lr:g} is very large for {_optimizer(config)}: the loss may jump or become NaN. "
-            f"Try {new:g}.",
+            f"A learning rate of {config.lr:g} is very large for {_optimizer(config)}: the loss may jump or become "
+            f"NaN. Try {new:g}.",
             {"lr": new},
         )
     return None
@@ -116,7 +116,8 @@ def _unnormalised(config: RunConfig) -> Finding | None:
     return Finding(
         "unnormalised",
         "hint",
-        "Pixels stay in [0, 1]; subtracting the data set's mean and dividing by its deviation usually learns faster.",
+        "Pixels stay in [0, 1]; subtracting the data set's mean and dividing by its standard deviation usually speeds "
+        "up learning.",
         {"normalization": "dataset"},
     )
 
@@ -161,14 +162,14 @@ _CONFIG_RULES: tuple[Callable[[RunConfig], Finding | None], ...] = (
 def diagnose_run(
     config: RunConfig, curves: Mapping[str, Curve], data: DataFacts, *, ended: bool
 ) -> tuple[Finding, ...]:
-    """Say what a run's curves show, and what of its settings they leave to be said.
+    """Return the findings on a run's curves, and those on its settings that the curves have not superseded.
 
-    curves: by series name (`batch/loss`, `val/loss`, …). ended: whether no further step will come. The findings replace
-    those of an earlier call as a whole. Each cause is named once: what the settings only let expect is left out as soon
-    as the curves have shown what came of it.
+    curves: by series name (`batch/loss`, `val/loss`, …). ended: whether no further steps will follow. The findings
+    replace all those of an earlier call. Each cause is named once: a warning about settings is left out as soon as the
+    curves have shown its effect.
     """
     view = CurveView(config, curves, data, ended)
-    with np.errstate(all="ignore"):  # curves may hold every float64 there is
+    with np.errstate(all="ignore"):  # curves may contain any float64
         failure = find_failure(view)
         if failure:
             found, named = [failure[0]], {failure[1].rule}
@@ -184,13 +185,13 @@ def diagnose_run(
 
 
 def _run_away(view: CurveView) -> Finding | None:
-    """NLL of raw logits whose answers are right all the same: nothing diverged, but its loss means nothing."""
+    """Return the finding on NLL of raw logits in a run that learned nevertheless: its loss is meaningless."""
     if not runs_away(view):
         return None
     return Finding(
         "nll-on-logits",
         "mistake",
-        f"The loss is {format_loss(view.now)} and falls without limit: NLL of raw logits rewards larger logits, not better "
-        "answers. Use a log-softmax output, or use cross-entropy on logits.",
+        f"The loss is {format_loss(view.now)} and falls without limit: NLL of raw logits rewards larger logits, not "
+        "better answers. Use a log-softmax output, or use cross-entropy on logits.",
         CROSS_ENTROPY,
     )

@@ -1,4 +1,4 @@
-"""Example runs that ship with the lab, the network that reads drawings on Home, and a few pictures of their data set.
+"""Example runs that ship with the lab, the network that reads drawings on Home, and some images of their data set.
 
-The files beside this one were trained and written by `python -m lab.examples.make`; nothing here is edited by hand.
+The data files in this package are written by `python -m lab.examples.make` and are never edited by hand.
 """

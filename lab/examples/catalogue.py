@@ -1,4 +1,4 @@
-"""Which examples there are: the one list that the making, the unpacking and the tests go by. No torch."""
+"""The list of examples, used for making, unpacking and testing them. Does not import torch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,19 +6,19 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-ID_PREFIX = "example-"  # ids of other runs are hexadecimal, so nothing else can begin like this
+ID_PREFIX = "example-"  # ids of other runs are hexadecimal, so they cannot start with this
 ORIGIN = "example"
 READER_FILE = HERE / "reader.onnx"
 SAMPLE_FILE = HERE / "mnist-sample.npz"
-SAMPLE_TEST, SAMPLE_TRAIN = 1_000, 400  # the first pictures of each part
+SAMPLE_TEST, SAMPLE_TRAIN = 1_000, 400  # how many of the first images of each part
 SAMPLE_DATASET = "mnist"
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One example run. id: the same in every release. changes: to the default configuration.
+    """One example run. id: the same in every release. changes: settings that differ from the default configuration.
 
-    epochs: saved ones that ship, beside the selected one.
+    epochs: the saved epochs that ship in addition to the selected one.
     """
 
     id: str
@@ -54,14 +54,16 @@ EXAMPLES = (
     Example(
         "example-overfit",
         "Example: overfits",
-        "A small network that sees only 500 images, 40 times each: it learns them by heart, and its validation loss rises.",
+        "A small network that sees only 500 images, 40 times each: it learns them by heart, and its validation loss "
+        "rises.",
         (40,),
         {**_SMALL, "train_limit": 500, "epochs": 40, "batch_size": 32, "val_fraction": 0.2, "lr": 2e-3},
     ),
     Example(
         "example-diverged",
         "Example: diverged",
-        "The same network with a learning rate that is far too high: the loss jumps up within the first steps and does not come back.",
+        "The same network with a learning rate that is far too high: the loss jumps up within the first steps and does "
+        "not come back.",
         (3,),
         {
             **_SMALL,
@@ -78,5 +80,5 @@ READER = EXAMPLES[0]  # the run whose network reads drawings on Home
 
 
 def is_example(run_id: str) -> bool:
-    """Whether a run's id is an example's."""
+    """Whether a run's id is that of an example."""
     return run_id.startswith(ID_PREFIX)

@@ -1,9 +1,9 @@
-"""Makes the example runs anew: trains them in a lab of their own and writes the files that ship with the lab.
+"""Make the example runs: train them in a temporary lab and write the files that ship with the lab.
 
     LAB_DATA=… python -m lab.examples.make
 
-It needs MNIST and takes some minutes on two cores. Run it again after a change that the files must follow (a new schema
-of configurations opens them as they are); other weights come out where torch or the number of threads is another.
+It needs MNIST and takes some minutes on two cores. Run it again after a change that affects the files; a new schema of
+configurations does not, as they are upgraded on opening. The weights depend on torch and the number of threads.
 """
 
 import argparse
@@ -46,12 +46,12 @@ from lab.sketch.reading import RULE_IMAGES, compute_probabilities
 from lab.sketch.unsure import learn_rule
 from lab.worker.execution import execute
 
-_TITLES = {"Relu": "Convolution", "MaxPool": "Pooling"}  # of layers whose maps are shown, by the last operator of each
-_TIMES = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can hold
+_TITLES = {"Relu": "Convolution", "MaxPool": "Pooling"}  # titles of layers with shown maps, by their last operator
+_TIMES = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can store
 
 
 def main() -> None:
-    """Train what is asked for and write its files."""
+    """Train the requested examples and write their files."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=[example.id for example in EXAMPLES], help="make one example")
     only = parser.parse_args().only
@@ -67,7 +67,7 @@ def main() -> None:
 
 
 def make_example(lab: Lab, example: Example) -> None:
-    """Train one example and write its bundle; of the one that reads drawings, the ONNX file of its best weights too."""
+    """Train one example and write its bundle; for `READER` also the ONNX file of its best weights."""
     run = train_example(lab, example)
     answering = lab.weights.find(run.id).epoch
     example.file.write_bytes(packed(write_bundle(_Chosen(lab, {*example.epochs, answering}), [run])))
@@ -79,19 +79,19 @@ def make_example(lab: Lab, example: Example) -> None:
 
 
 def train_example(lab: Lab, example: Example) -> RunRecord:
-    """Train an example in this process, as a worker does, and name it."""
+    """Train an example in this process, as a worker does, and return its run."""
     resolved = lab.validation.resolve(RunConfig.from_dict(example.changes))
     asked = lab.submissions.submit(resolved, name=example.name, fresh=True).run
     claimed = lab.store.leases.claim(slot="cpu", owner=Owner.of_this_process())
     if claimed is None:
-        raise LabError(f"{example.id} could not be claimed in a lab of its own: start the making again.")
+        raise LabError(f"{example.id} could not be claimed in its temporary lab: run the command again.")
     execute(lab, claimed, ending=threading.Event())
     lab.store.edits.set_note(asked.id, example.note)
     return lab.store.runs.get(asked.id)
 
 
 def packed(bundle: bytes) -> bytes:
-    """Return the same bundle with its files compressed, which a bundle may be."""
+    """Return the same bundle with its files compressed, which the format allows."""
     target = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(bundle)) as source, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for entry in source.infolist():
@@ -102,9 +102,9 @@ def packed(bundle: bytes) -> bytes:
 
 
 def reader_bytes(loaded: LoadedNetwork, dataset: Dataset) -> bytes:
-    """Return a network as ONNX whose outputs are its logits and the maps after each activation and pooling.
+    """Return a network as ONNX whose outputs are its logits and the feature maps after each activation and pooling.
 
-    The metadata carry what `facts` says and when an answer is unsure, learned as on Draw.
+    The metadata contain the maps' names, titles and shapes, and the rule for unsure answers, learned as on Draw.
     """
     model = onnx.load_from_string(onnx_bytes(loaded))
     known = {info.name: info for info in model.graph.value_info}
@@ -128,14 +128,14 @@ def reader_bytes(loaded: LoadedNetwork, dataset: Dataset) -> bytes:
 
 
 def remove_traces(model: onnx.ModelProto) -> None:
-    """Remove the exporter's stack traces, which have this machine's paths, from the nodes of a model."""
+    """Remove the exporter's stack traces, which contain this machine's paths, from the nodes of a model."""
     for node in model.graph.node:
         del node.metadata_props[:]
         node.doc_string = ""
 
 
 def write_sample(dataset: Dataset) -> None:
-    """Write the first pictures of both parts, so that an example can be looked into where the data set is absent."""
+    """Write the first images of both parts, so that an example can be inspected without its data set."""
     np.savez_compressed(
         SAMPLE_FILE,
         train_images=dataset.train_images[:SAMPLE_TRAIN],
@@ -151,7 +151,7 @@ def _say(path: Path, words: str) -> None:
 
 
 class _Chosen:
-    """A lab of which only some saved epochs are written."""
+    """A lab that exposes only some saved epochs, for `write_bundle`."""
 
     def __init__(self, lab: Lab, epochs: Collection[int]) -> None:
         self.store, self.artifacts, self.datasets, self.weights = lab.store, lab.artifacts, lab.datasets, self

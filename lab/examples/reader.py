@@ -1,7 +1,7 @@
-"""The network that reads drawings on Home: an ONNX file, its logits and feature maps, before torch is imported.
+"""The network that reads drawings on Home: an ONNX file, run for its logits and feature maps without importing torch.
 
 The drawing is normalised by the same steps as on Draw (`lab.sketch.normalise`) and judged by the same rule
-(`lab.sketch.unsure`), but for the likeness to training pictures, which needs the features of thousands of them.
+(`lab.sketch.unsure`), except for the similarity to training images, which needs the features of thousands of them.
 """
 
 import json
@@ -21,15 +21,16 @@ from lab.sketch.shape import Shape
 from lab.sketch.sketch import Sketch
 from lab.sketch.unsure import UnsureRule, Verdict, assess_answer
 
-# Names of metadata: name, title and shape of each output of maps, and the rule.
+# Metadata keys: name, title and shape of each output with feature maps, and the rule for unsure answers.
 MAPS, RULE = "convlab_maps", "convlab_unsure"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reading:
-    """What the network made of a drawing.
+    """The network's result for a drawing.
 
-    image: uint8 (H, W), what it was given. maps: float32 (C, H, W) of each layer, from input to answer. probabilities: float64 (K,).
+    image: its input, uint8 (H, W). maps: float32 (C, H, W) of each layer, from input to output. probabilities:
+    float64 (K,).
     """
 
     image: np.ndarray
@@ -40,22 +41,22 @@ class Reading:
 
     @property
     def label(self) -> str:
-        """The likeliest class's name."""
+        """The name of the most probable class."""
         return self.class_names[int(self.probabilities.argmax())]
 
 
 class DrawingReader:
-    """One ONNX file, ready to read drawings; shared by all threads.
+    """A loaded ONNX file that reads drawings; can be shared by all threads.
 
-    layers: title and (C, H, W) of each layer whose maps are shown, from input to answer. recipe: how drawings are
-    normalised. class_names: of the probabilities.
+    layers: title and (C, H, W) of each layer whose maps are shown, from input to output. recipe: how drawings are
+    normalised. class_names: names of the classes, in the order of the probabilities.
     """
 
     def __init__(self, path: Path = READER_FILE) -> None:
-        import onnxruntime  # a third of a second, so only when a drawing is to be read
+        import onnxruntime  # takes a third of a second, so only when a drawing is read
 
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1  # a picture takes less than a thread's start
+        options.intra_op_num_threads = options.inter_op_num_threads = 1  # an image takes less than starting a thread
         self._session = onnxruntime.InferenceSession(
             path.read_bytes(), sess_options=options, providers=["CPUExecutionProvider"]
         )
@@ -70,7 +71,7 @@ class DrawingReader:
         self._rule = _rule(json.loads(facts[RULE]))
 
     def read(self, sketch: Sketch) -> Reading:
-        """Normalise a drawing and ask the network about it."""
+        """Normalise a drawing and return the network's result."""
         image = normalise(sketch, recipe=self.recipe)
         logits_K, maps = self._run(image)
         shares = np.exp(logits_K - logits_K.max())
@@ -85,12 +86,12 @@ class DrawingReader:
 
 
 def _rule(facts: dict[str, Any]) -> UnsureRule:
-    """Return the rule as it was learned when the file was made."""
+    """Return the rule stored in the file's metadata."""
     shape = Shape(**facts.pop("shape"))
     return replace(UnsureRule(**facts), ink=tuple(facts["ink"]), shape=shape)
 
 
 @cache
 def drawing_reader() -> DrawingReader:
-    """Return the one reader of this process."""
+    """Return the reader of this process, loaded once."""
     return DrawingReader()

@@ -1,6 +1,6 @@
-"""The first pictures of MNIST, for looking into an example where the data set itself is not on this machine.
+"""The first images of MNIST, for inspecting an example on a machine without the data set.
 
-They are the first ones of each part, so that a number means the same picture here and there.
+They are the first ones of each part, so that an index means the same image in the sample and in the data set.
 """
 
 from functools import cache
@@ -14,13 +14,13 @@ from lab.examples.catalogue import SAMPLE_DATASET, SAMPLE_FILE
 
 
 def uses_sample(dataset: str, *, root: Path) -> bool:
-    """Whether a data set is not in this folder and the lab has its first pictures."""
+    """Whether the sample is used for a data set, because it is not present in this folder."""
     return dataset == SAMPLE_DATASET and not is_present(dataset, root=root)
 
 
 @cache
 def load_sample() -> Dataset:
-    """Return the first pictures as a data set of its own size, whose constants are those of its own pictures."""
+    """Return the sample as a data set, whose normalisation constants are computed from its own images."""
     with np.load(SAMPLE_FILE) as file:
         parts = {name: np.asarray(file[name]) for name in file.files}
     mean, std = compute_constants(parts["train_images"])

@@ -1,7 +1,7 @@
-"""The example runs as a store that can be read: unpacked by each process into a temporary folder, which goes with it.
+"""The example runs as a readable store, unpacked by each process into a temporary folder that it removes at exit.
 
-They are never written into the user's store. That would make every list, count, search, export and clean-up of it know
-of them, need a place to write to, and leave an older release's examples there for a newer one to replace.
+They are never written into the user's store. Otherwise every list, count, search, export and clean-up would have to
+exclude them, the store would have to be writable, and a newer release would have to replace those of an older one.
 """
 
 import atexit
@@ -26,14 +26,14 @@ _once = threading.Lock()
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """What an import writes to."""
+    """The store and artifacts that an import writes to."""
 
     store: RunStore
     artifacts: ArtifactStore
 
 
 def unpack_examples(*, data: Path) -> Settings:
-    """Return the settings of a read-only lab with the example runs. Raises `LabError` where there is no room for it.
+    """Return the settings of a read-only lab with the example runs. Raises `LabError` if they cannot be unpacked.
 
     data: the folder of the data sets.
     """
@@ -66,8 +66,8 @@ def _unpacked() -> Path:
                 )
     except OSError as error:
         raise LabError(
-            f"The example runs cannot be unpacked ({error.strerror or error}): free some space in "
-            f"{tempfile.gettempdir()}, or set TMPDIR to a folder that can be written."
+            f"The example runs cannot be unpacked ({error.strerror or error}): free disk space in "
+            f"{tempfile.gettempdir()}, or set TMPDIR to a writable folder."
         ) from error
     store.close()
     return home

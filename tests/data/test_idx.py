@@ -42,7 +42,7 @@ def test_big_endian_integers_become_native_ones(tmp_path: Path) -> None:
         (b"\0\0\x0d\x03" + b"\0" * 12, "contains float32 elements instead of uint8"),
         (b"\0\0\x08\x01" + b"\0" * 12, "has 1 dimensions instead of 3"),
         (b"\0\0\x08\xff" + b"\0" * 12, "unknown element type 8 and 255 dimensions"),
-        (b"\0\0\x08\x03" + b"\0" * 11, "ends inside its header"),
+        (b"\0\0\x08\x03" + b"\0" * 11, "ends within its header"),
         (idx_bytes(IMAGES)[:-1], r"has 3,935 bytes, but its header \[5, 28, 28\] means 3,936"),
         (idx_bytes(IMAGES) + b"\0", r"has 3,937 bytes, but its header \[5, 28, 28\] means 3,936"),
         (b"\0\0\x08\x03" + b"\xff" * 12 + b"\0" * 8, "declares .* bytes of elements, more than it can contain"),

@@ -239,7 +239,7 @@ def test_digits_that_no_training_image_shows_are_named(tmp_path: Path) -> None:
     few = LABELS < 8
     np.savez(tmp_path / "a.npz", x_train=IMAGES[few], y_train=LABELS[few], x_test=TEST[0], y_test=TEST[1])
     remarks = import_file(tmp_path / "a.npz", root=tmp_path / "data").remarks
-    assert remarks[0] == "No training image shows 8, 9, so its 4 test images of them will be misclassified."
+    assert remarks[0] == "No training image shows 8, 9, so the 4 test images of them will be misclassified."
     np.savez(tmp_path / "a.npz", x_train=IMAGES[few], y_train=LABELS[few])
     assert "No training image shows 8, 9." in import_file(tmp_path / "a.npz", root=tmp_path / "data").remarks
 

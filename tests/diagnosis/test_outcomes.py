@@ -166,7 +166,7 @@ def test_training_images_learned_by_heart_are_no_matter_of_the_learning_rate() -
     curves = flat(3.0) | epochs(train_loss=np.geomspace(2, 0.01, 6), train_accuracy=np.linspace(0.2, 1.0, 6))
     (finding,) = judge(RunConfig(), curves)
     assert (finding.code, finding.remedy) == ("at-chance", {})
-    assert "100.00 % of the training images are: it only memorised them" in finding.message
+    assert "100.00 % of the training images are right: the network only memorised them" in finding.message
 
 
 def test_a_run_that_only_warmed_up_is_not_told_that_its_learning_rate_is_too_low() -> None:

@@ -100,7 +100,7 @@ def test_folds_are_judged_by_their_own_images_and_what_is_missing_is_queued(benc
     assert app.selectbox(key="runs.b").value == b[0].id  # the one with folds as well
     assert "Not enough folds (both sides have 4 in common): at least 5 are needed." in _said(app)
     assert "lr 0.001: 91.35 ± 0.39 % (4 folds)" in _said(app)
-    assert "the test set is not looked at" in _said(app)
+    assert "The test set is not used" in _said(app)
     app.button(key="repeat-fill-verdict").click().run()
     assert not app.exception, [each.value for each in app.exception]
     queued = bench.lab.store.runs.list(where="state:queued,running", limit=None)

@@ -43,7 +43,7 @@ def move(lab: Lab, run: str, where: str, as_json: bool) -> None:
 @json_flag
 @click.pass_obj
 def priority(lab: Lab, run: str, value: int, as_json: bool) -> None:
-    """Change the PRIORITY of RUN; the highest runs first. Write a negative one after --, as in: priority RUN -- -1."""
+    """Set the PRIORITY of RUN; higher ones run first. Put a negative value after --, as in: priority RUN -- -1."""
     lab.settings.require_writable()
     lab.store.queue.prioritize(lab.store.runs.resolve(run).id, value)
     _print_queue(lab.store.queue.list(), as_json)

@@ -32,7 +32,7 @@ from lab.user_files import require_file
 def export(lab: Lab, runs: tuple[str, ...], format: str, out: Path, as_json: bool) -> None:
     """Export RUNS to a file in one of the formats.
 
-    They are bundle, HTML report, metrics, table, weights, ONNX, TensorBoard events and code.
+    The formats are bundle, HTML report, metrics, table, weights, ONNX, TensorBoard events and code.
     """
     chosen = get_format(format)
     records = [lab.store.runs.resolve(run) for run in runs]
