@@ -100,4 +100,4 @@ def _decode(data: bytes, *, kind: str | None) -> tuple[dict[str, Tensor], dict[s
 
 
 def _damaged(detail: str) -> ArtifactError:
-    return ArtifactError(f"The saved file is damaged or not one of ConvLab's ({detail}): use an earlier one.")
+    return ArtifactError(f"The saved file is damaged or not a ConvLab file ({detail}): use an earlier one.")

@@ -58,7 +58,7 @@ def use_device(device: torch.device) -> None:
 
 
 def numbered_device(name: str) -> str:
-    """Return a device's name with its number: "cuda" is the GPU that this process means by it, such as "cuda:0"."""
+    """Return a device's name with its index: "cuda" is the process's current CUDA device, such as "cuda:0"."""
     return f"cuda:{torch.cuda.current_device()}" if name == "cuda" and torch.cuda.is_available() else name
 
 

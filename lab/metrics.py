@@ -155,12 +155,12 @@ MEMORY = Quantity("memory", "memory (MB)", Unit.MEGABYTES, Better.DOWN)
 
 BATCH_LOSS = MetricSpec("batch/loss", LOSS, "Mean loss of a batch, before its update.", Split.TRAIN, Cadence.BATCH)
 BATCH_ACCURACY = MetricSpec(
-    "batch/accuracy", ACCURACY, "Share of a batch answered right, before its update.", Split.TRAIN, Cadence.BATCH
+    "batch/accuracy", ACCURACY, "Share of a batch classified correctly, before its update.", Split.TRAIN, Cadence.BATCH
 )
 TRAIN_LOSS = MetricSpec(
     "train/loss",
     LOSS,
-    "Mean of an epoch's batch losses, by images.",
+    "Mean of an epoch's batch losses, weighted by batch size.",
     Split.TRAIN,
     chart="epoch-loss",
     compute=lambda m: m.loss,
@@ -168,7 +168,7 @@ TRAIN_LOSS = MetricSpec(
 TRAIN_ACCURACY = MetricSpec(
     "train/accuracy",
     ACCURACY,
-    "Share of an epoch's training images answered right, each before its update.",
+    "Share of an epoch's training images classified correctly, each before its update.",
     Split.TRAIN,
     chart="epoch-accuracy",
     compute=lambda m: m.accuracy,
@@ -184,7 +184,7 @@ VAL_LOSS = MetricSpec(
 VAL_ACCURACY = MetricSpec(
     "val/accuracy",
     ACCURACY,
-    "Share of the validation images answered right.",
+    "Share of the validation images classified correctly.",
     Split.VAL,
     Cadence.EVALUATION,
     compute=lambda m: m.accuracy,
@@ -195,7 +195,7 @@ TEST_LOSS = MetricSpec(
 TEST_ACCURACY = MetricSpec(
     "test/accuracy",
     ACCURACY,
-    "Share of the test images answered right.",
+    "Share of the test images classified correctly.",
     Split.TEST,
     Cadence.EVALUATION,
     compute=lambda m: m.accuracy,

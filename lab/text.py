@@ -27,8 +27,8 @@ _MOST_MARKS = 8  # in a row: Tibetan and Hebrew have up to six on a letter; hund
 _KEYCAP = "\u20e3"
 _LATIN_END = "\u02ff"  # up to here no letter needs a joiner
 _KINDS = {
-    "Mn": "combining mark too many",
-    "Me": "combining mark too many",
+    "Mn": "excess combining mark",
+    "Me": "excess combining mark",
     "Cc": "control character",
     "Cs": "lone surrogate",
     "Zl": "line separator",

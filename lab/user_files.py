@@ -1,4 +1,4 @@
-"""Paths that people give: a named pipe or a device in the place of a file is refused, not waited for."""
+"""Checks of paths from users: a pipe, socket or device is refused instead of being read."""
 
 import errno
 import stat
@@ -13,10 +13,10 @@ _KINDS = (
 
 
 def require_file(path: Path) -> None:
-    """Raise `OSError` where a path is no file that can be read more than once, and where there is none.
+    """Raise `OSError` if a path does not exist or cannot be read more than once.
 
-    A pipe that nobody writes into is waited for without an end, and what was read of one is gone. A folder is left to
-    `open`, which has words for it.
+    Reading a pipe without a writer would block forever, and its data can be read only once. A folder is accepted here,
+    because `open` raises an error for it.
     """
     mode = path.stat().st_mode
     for is_kind, words in _KINDS:

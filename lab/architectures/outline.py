@@ -1,7 +1,7 @@
 """Sizes and layer outlines of all networks, for lists that open without torch.
 
-They are computed with default options for grey images of 28×28 and ten classes, and stored in `outlines.json`. `python
--m tests.reference_docs` rewrites the file, and a test checks it. A network that is not in the file has no outline.
+They are computed with default options for grey images of 28×28 and ten classes, and stored in `outlines.json`, which
+`python -m tests.reference_docs` rewrites and a test checks. A network that is not in the file has no outline.
 """
 
 import json

@@ -29,10 +29,10 @@ class FieldSpec:
     for settings that change where or how fast a run is computed but not its result. short: its name in labels of runs,
     by default the label in lower case. choice_titles: display names of choices or of single numbers. step: the
     increment in a form, by default derived from the default value. unlimited: whether 0 means no limit and so compares
-    above all numbers; `choice_titles` has its word. neutral: the value with the behaviour from before the setting existed, by default the default
-    value; stored configurations without the setting get it, and it is omitted from fingerprints. identity: the
-    setting's name in fingerprints, which is its first name and never changes. identity_values: the same for renamed
-    choices.
+    above all numbers; its display name is in `choice_titles`. neutral: the value with the behaviour from before the
+    setting existed, by default the default value; stored configurations without the setting get it, and it is omitted
+    from fingerprints. identity: the setting's name in fingerprints, which is its first name and never changes.
+    identity_values: the same for renamed choices.
     """
 
     name: str
@@ -71,7 +71,7 @@ class FieldSpec:
         return self.choice_titles.get(choice, choice)
 
     def number_text(self, value: float) -> str:
-        """Return a number with up to six digits, or the word that it stands for, such as "off" for 0."""
+        """Return a number with up to six digits, or its display name, such as "off" for 0."""
         return self.choice_title(f"{value:g}")
 
     def check(self, value: object) -> Any:

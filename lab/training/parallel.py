@@ -244,7 +244,8 @@ def _check_batches(batches: Batches, ranks: int) -> None:
     least = min(batches.size_of(0), batches.size_of(batches.steps_per_epoch - 1))
     if least < ranks:
         raise TrainingError(
-            f"There is a batch of {least} images for {ranks} devices: choose fewer devices or another batch size."
+            f"The smallest batch has size {least}, but there are {ranks} devices: "
+            "choose fewer devices or another batch size."
         )
 
 

@@ -207,7 +207,7 @@ class Session:
         """Return a notice if conditions have changed since the checkpoint so that results may differ."""
         saved, now = {**_ASSUMED, **resumed.environment}, self._conditions()
         if "device" in saved:
-            saved["device"] = numbered_device(str(saved["device"]))  # a checkpoint of 0.2.0 may say "cuda"
+            saved["device"] = numbered_device(str(saved["device"]))  # "cuda" in checkpoints of 0.2.0
         changed = [f"{k} {saved[k]} is now {now[k]}" for k in _BITS_DEPEND_ON if k in saved and saved[k] != now[k]]
         if not changed:
             return []

@@ -89,7 +89,7 @@ class StaticStep:
 
 
 @contextlib.contextmanager
-def leaving_no_trace(tensors: Callable[[], Mapping[str, Tensor]], generators: Generators) -> Iterator[None]:
+def preserving_state(tensors: Callable[[], Mapping[str, Tensor]], generators: Generators) -> Iterator[None]:
     """Restore tensors and generators afterwards; tensors that did not exist before, such as moments, are set to zero.
 
     Every optimizer here starts from zero: a first momentum buffer is the gradient, which equals momentum · 0 +

@@ -18,7 +18,7 @@ from lab.training.events import Notice
 from lab.training.generators import Generators
 from lab.training.optimizers import Optimizer
 from lab.training.recordings import Recording, first_cause, first_line
-from lab.training.static_step import StaticStep, leaving_no_trace
+from lab.training.static_step import StaticStep, preserving_state
 from lab.training.step_buffer import StepBuffer, StepResults
 from lab.training.stepping import Stepper
 
@@ -190,7 +190,7 @@ class CapturedSteps(_StepperSteps):
 
     def prepare(self) -> None:
         """Record a step. If memory runs out, the batch is split; after any other error steps are launched instead."""
-        with leaving_no_trace(lambda: {**self._state(), **self._step.tensors()}, self._generators):
+        with preserving_state(lambda: {**self._state(), **self._step.tensors()}, self._generators):
             while not self._recorded_parts and not self._reason:
                 self._record()
 

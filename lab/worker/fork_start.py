@@ -309,7 +309,8 @@ class _SavedWeights:
 def _is_after(saved: Checkpoint, epoch: int) -> bool:
     """Return whether a checkpoint was made at the end of this epoch, after its metrics were computed.
 
-    A checkpoint made before the first step of an epoch also has that epoch's number, but closes the epoch before.
+    A checkpoint made before the first step of an epoch has that epoch's number too, but belongs to the end of the one
+    before.
     """
     progress = saved.progress
     return progress.epoch == epoch and progress.closed == progress.step and progress.step_in_epoch > 0

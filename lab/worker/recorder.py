@@ -106,15 +106,15 @@ class RunRecorder:
     def finish(self, ended: Ended, *, state: RunState, reason: str, fulfils: RunRequest | None = None) -> None:
         """Store the last points and the result and release the run, no matter how long the store is unreachable.
 
-        fulfils: the request that this fulfils, if it does not follow from the state.
+        fulfils: the request that ending the run fulfils, if it does not follow from the state.
         """
         self._catch_up()
         self._end(ended, state=state, fulfils=fulfils or _FULFILS.get(state), reason=reason)
 
     def pause_after_outage(self, ended: Ended | None = None) -> None:
-        """Wait until the store is reachable and release the run as paused. ended: if training could stop at a step.
+        """Wait until the store is reachable and release the run as paused; do not wait for the artifact storage.
 
-        This does not wait for the storage of the saved files.
+        ended: the last event, if training could stop at a step.
         """
         self._catch_up()
         where = f" at step {ended.step:,}" if ended else ""

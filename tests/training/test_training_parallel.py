@@ -135,6 +135,6 @@ def test_a_team_of_one_takes_the_steps_of_one_device(alone: Team, data: Resident
 
 def test_a_batch_with_fewer_images_than_devices_is_refused_before_the_first_step(data: ResidentData) -> None:
     """90 images by 44 leave a last batch of two."""
-    with pytest.raises(TrainingError, match="There is a batch of 2 images for 3 devices"):
+    with pytest.raises(TrainingError, match="The smallest batch has size 2, but there are 3 devices"):
         _steps(Team(0, 3, None), LinearNet(), data, batch_size=44)
     assert _steps(Team(0, 2, None), LinearNet(), data, batch_size=44).how == "launched, on 2 devices"

@@ -107,7 +107,7 @@ def test_a_job_that_runs_for_ten_minutes_without_its_run_is_ended(
         _after(dispatcher, times, seconds)
         assert engine.cancelled == cancelled
     (job,) = lab.store.jobs.list(run.id)[-1:]
-    assert (job.state, job.words) == (JobState.GONE, "ran for 600 s without taking its run")
+    assert (job.state, job.words) == (JobState.GONE, "ran for 600 s without claiming its run")
     _after(dispatcher, times, 1.0)
     assert [job.id for job in engine.submitted] == [f"lab-{run.id}-1", f"lab-{run.id}-2"]
 

@@ -95,7 +95,10 @@ def test_more_devices_than_there_are_and_a_batch_smaller_than_their_number_are_r
         TWO.replace(precision="float16")
     run = train(open_lab(tmp_path), TWO.replace(train_limit=64, batch_size=63, val_fraction=0.0))
     assert run.state is RunState.FAILED
-    assert "There is a batch of 1 images for 2 devices: choose fewer devices or another batch size." in run.reason
+    assert (
+        "The smallest batch has size 1, but there are 2 devices: choose fewer devices or another batch size."
+        in run.reason
+    )
 
 
 def _start(home: Path, *, hold_at: int = 0) -> "subprocess.Popen[bytes]":

@@ -171,7 +171,7 @@ class Dispatcher:
             if not one.silent and job.started_at is not None and self._store.now() - job.started_at > START_S:
                 engine.cancel(job.handle)
                 self._store.jobs.close(
-                    job, state=JobState.GONE, words=f"ran for {START_S:.0f} s without taking its run"
+                    job, state=JobState.GONE, words=f"ran for {START_S:.0f} s without claiming its run"
                 )
             return
         since = self._leaving.setdefault(job.id, time.monotonic())

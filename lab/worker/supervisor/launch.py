@@ -109,7 +109,7 @@ def stop_mismatched_supervisor(settings: Settings) -> None:
     """End a warm supervisor that was started with other settings. Call this only while nothing is being trained.
 
     With another LAB_DATA, for example, its worker would claim a run and look for the data in the wrong folder. Returns
-    after the supervisor has exited, because no other can be started before.
+    after the supervisor has exited, because no other can be started until then.
     """
     running = read_pid_file(supervisor_pid_path(settings))
     if running is None or running.matches(settings) or not running.alive:

@@ -55,7 +55,7 @@ class Slot:
 
 
 def plan_slots(device: str, count: int) -> tuple[Slot, ...]:
-    """Return `count` slots with equal shares of the cores, on all GPUs in turn if `device` names no single one."""
+    """Return `count` slots with equal shares of the cores, distributed over the GPUs for "auto" and "cuda"."""
     gpus = count_gpus(os.environ) if device.strip().lower() in _ANY_GPU and count > 1 else 0
     devices = [f"cuda:{number}" for number in range(gpus)] if gpus > 1 else [device]
     threads = 0 if count == 1 else max(1, count_cores(os.environ) // count)
