@@ -17,7 +17,7 @@ IDLE_S = 3.0  # longer than a page takes to end its script after the tab has clo
 
 
 class ExpiringSessions(SessionStorage):
-    """Holds disconnected sessions for `ttl_s` seconds, then shuts them down. Use it only from the server's event loop."""
+    """Holds disconnected sessions for `ttl_s` seconds, then shuts them down. Only for the server's event loop."""
 
     def __init__(self, *, ttl_s: float, idle_s: float = IDLE_S) -> None:
         self.ttl_s = ttl_s
