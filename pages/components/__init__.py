@@ -1,1 +1,1 @@
-"""Components of our own (Streamlit's v2, no build): one folder each with its JavaScript and CSS."""
+"""Our own components (Streamlit's components v2, without a build step): one folder each, with JavaScript and CSS."""

@@ -1,8 +1,8 @@
-"""What every component of ours is registered with: its files, the address of its script, and what it has reported.
+"""Registration of our components: their files, the URLs of their scripts, and the values that they report.
 
-A component is a folder with `<name>.js`, `.css` and `.html`, where there is need. The scripts are ES modules that our own
+A component is a folder with `<name>.js` and, if needed, `.css` and `.html`. The scripts are ES modules that our own
 route serves, so that a message of Streamlit carries two lines instead of a script, and modules share what they import.
-Their address holds a digest of all of them: a browser keeps them, and another release has other addresses.
+Their URL has a digest of all scripts: browsers can cache them, and another release has other URLs.
 """
 
 import base64
@@ -26,9 +26,9 @@ SCRIPT_ROUTE = _ROOT + "/{digest}/{script:path}"
 
 @cache
 def component(name: str, *, isolate_styles: bool = True) -> Any:
-    """Return the renderer that Streamlit gives for a component, registered at the first call.
+    """Return Streamlit's renderer of a component, which is registered at the first call.
 
-    isolate_styles: not for those that draw with Plotly, which writes its styles into the page.
+    isolate_styles: False for components that draw with Plotly, which writes its styles into the page.
     """
 
     def text(ending: str) -> str:
@@ -45,7 +45,7 @@ def component(name: str, *, isolate_styles: bool = True) -> Any:
 
 
 def loader(script: str) -> str:
-    """Return the module that stands for a script; it is a blob, from which only whole addresses can be imported."""
+    """Return a module that imports a script. Streamlit loads it as a blob, which can only import absolute URLs."""
     if script not in SCRIPTS:
         raise KeyError(f"there is no script {script!r}: it must be one of {', '.join(SCRIPTS)}")
     address = f"{_ROOT}/{DIGEST}/{script}"
@@ -53,15 +53,15 @@ def loader(script: str) -> str:
 
 
 def nothing() -> None:
-    """Do nothing more: a callback makes the component's value available and the page run again."""
+    """Do nothing. A component needs a callback for its value to be available and the page to rerun."""
 
 
 def reported_value(key: str, name: str) -> Any:
-    """Return one value that a component has reported, None before it has."""
+    """Return one value that a component has reported, None before its first report."""
     value = reported(key)
     return None if value is None else value.get(name)
 
 
 def data_url(png: bytes) -> str:
-    """Return a PNG as an address that holds the picture itself."""
+    """Return a PNG as a data URL."""
     return "data:image/png;base64," + base64.b64encode(png).decode()

@@ -1,4 +1,4 @@
-"""Inside: what a trained network does, at every saved epoch."""
+"""Inside: the inner workings of a trained network, at every saved epoch."""
 
 from pages.registry import PageSpec
 

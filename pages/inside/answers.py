@@ -1,4 +1,4 @@
-"""Right and wrong answers over the whole test set: confusion, galleries, figures per class, calibration."""
+"""Right and wrong answers over the whole test set: confusion matrix, galleries, metrics per class, calibration."""
 
 import numpy as np
 import streamlit as st
@@ -27,9 +27,9 @@ from pages.state.keys import element
 from pages.widgets.theme import dark
 from pages.widgets.waiting import worth_waiting
 
-_BESIDE = 12  # classes up to which the matrix leaves room beside it
+_BESIDE = 12  # up to as many classes, the gallery fits next to the matrix
 _GALLERIES = {"mistakes": "Errors", "shaky": "Correct", "cell": "Cell"}
-_SHOWN = 70  # images of a gallery: about as high as what stands beside it
+_SHOWN = 70  # images of a gallery: about as high as the column next to it
 
 
 def show_answers(subject: Subject) -> None:
@@ -40,12 +40,12 @@ def show_answers(subject: Subject) -> None:
         answers = answers_of(*subject.key, subject.run.config.dataset)
     if not answers.answered.all():
         raise InputError(
-            f"The answers to {int((~answers.answered).sum()):,} of {len(answers.labels):,} test images "
-            f"{subject.moment.words} are not finite numbers, because the training diverged: choose an earlier epoch."
+            f"The outputs for {int((~answers.answered).sum()):,} of {len(answers.labels):,} test images "
+            f"{subject.moment.words} are not finite because the training diverged. Choose an earlier epoch."
         )
     evaluation = report(answers, classes=subject.classes)
     _totals(evaluation, answers)
-    # A large matrix needs the whole width; its gallery comes below. See the page's style for where it stands beside.
+    # A large matrix needs the whole width, with the gallery below it. The page's style places the columns.
     beside = len(subject.classes) <= _BESIDE
     with st.container(key=element("inside-answers", "beside" if beside else "below")):
         with st.container():
@@ -59,7 +59,7 @@ def show_answers(subject: Subject) -> None:
 
 
 def may_ask(subject: Subject) -> bool:
-    """Return whether to ask about the whole test set: at once, or when the reader wants to wait for it."""
+    """Return whether to classify the whole test set: if it is quick, or if the user accepts the wait."""
     images = len(subject.dataset.test_images)
     return worth_waiting(
         subject.run,
@@ -88,7 +88,7 @@ def _totals(evaluation: EvaluationReport, answers: Answers) -> None:
 
 def _matrix(subject: Subject, evaluation: EvaluationReport) -> None:
     st.header("Confusion", anchor=False)
-    shares = st.toggle("Per cent of the class", **INSIDE.widget("rates"))
+    shares = st.toggle("Per cent of each class", **INSIDE.widget("rates"))
     rates = [[None if np.isnan(rate) else rate for rate in row] for row in as_rates(evaluation.confusion).tolist()]
     matrix(
         "inside-matrix",
@@ -97,7 +97,7 @@ def _matrix(subject: Subject, evaluation: EvaluationReport) -> None:
         rates=rates,
         as_rates=shares,
         chosen=INSIDE.read().cell,
-        caption="Rows: what the image is. Columns: what the network answered. Click a cell to see its images.",
+        caption="Rows: true class. Columns: predicted class. Click a cell to see its images.",
         on_pick=_pick_cell,
     )
 
@@ -136,7 +136,7 @@ def _found(subject: Subject, answers: Answers, which: str) -> tuple[np.ndarray, 
         return np.zeros(0, int), "Click a cell of the matrix to see its images."
     found = find_cell(answers, truth=cell[0], answer=cell[1], limit=_SHOWN)
     truth, answer = (plain(subject.classes[k]) for k in cell)
-    verb = "read rightly" if cell[0] == cell[1] else f"read as **{answer}**"
+    verb = "read correctly" if cell[0] == cell[1] else f"read as **{answer}**"
     count = int(((answers.labels == cell[0]) & (answers.predicted == cell[1])).sum())
     if not count:
         return found, f"No **{truth}** was {verb}."
@@ -148,7 +148,7 @@ def _some(found: np.ndarray, count: int) -> str:
 
 
 def show_gallery(key: str, subject: Subject, answers: Answers, found: np.ndarray) -> None:
-    """Show test images by their indices; a click opens one in feature maps."""
+    """Show test images by their indices; a click opens one in the view of feature maps."""
     if not len(found):
         return
     names = subject.classes
@@ -184,7 +184,7 @@ def _open(number: int) -> None:
 
 
 def _per_class(evaluation: EvaluationReport) -> None:
-    st.header("Each class", anchor=False)
+    st.header("Per class", anchor=False)
     figures = evaluation.per_class
     share = st.column_config.NumberColumn(format="%.2f %%")
     st.dataframe(
@@ -205,7 +205,10 @@ def _per_class(evaluation: EvaluationReport) -> None:
         alt="Precision, recall and F1 of each class",
         column_config={"Precision": share, "Recall": share, "F1": share},
     )
-    st.caption("Precision: share of its answers that are right. Recall: share of its images that are found.")
+    st.caption(
+        "Precision: share of the predictions of a class that are correct. Recall: share of the images of a class that "
+        "are recognised."
+    )
 
 
 def _calibration(evaluation: EvaluationReport) -> None:
@@ -218,6 +221,6 @@ def _calibration(evaluation: EvaluationReport) -> None:
         name="calibration",
     )
     st.caption(
-        f"On the line, answers given with 80 % are right 80 times in 100. Below it the network is too sure. The mean "
-        f"gap is {format_percent(table.ece)}."
+        "On the diagonal, answers given with 80 % are correct 80 times in 100. Below it, the network is overconfident. "
+        f"The mean gap is {format_percent(table.ece)}."
     )

@@ -1,6 +1,6 @@
-"""Pieces the Inside page's views share: choosing a layer, pictures in HTML with frames, the colour legend.
+"""Parts that the Inside page's views share: the choice of a layer, pictures in HTML with frames, the colour legend.
 
-All markup is made of numbers, pictures of ours and escaped captions.
+All markup consists of numbers, pictures that the lab encoded, and escaped captions.
 """
 
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ from pages.components.base import data_url
 from pages.state.codec import one_of
 from pages.state.inside import INSIDE
 
-_SIDE, _LEAST = 206, 100  # px of an enlarged picture, and of one of three in a narrow row
-_HYPHEN = "\u2011"  # one at which no line breaks
+_SIDE, _LEAST = 206, 100  # side of an enlarged picture in px, and of one of three in a narrow row
+_HYPHEN = "\u2011"  # non-breaking
 _LEGEND = (
     "<div style='display:flex;align-items:center;gap:.5rem;font-size:.8rem'><span>{low:.3g}</span>"
     "<span style='width:9rem;height:.7rem;border-radius:.2rem;background:linear-gradient(90deg,{stops})'></span>"
@@ -25,7 +25,10 @@ _LEGEND = (
 
 
 def choose_layer(field: str, words: dict[str, str], *, first: str = "") -> str:
-    """Return the layer chosen for a field of the page's state; `first` at first, and again for a network without the one chosen."""
+    """Return the layer chosen for a field of the page's state.
+
+    words: title of each layer by its name. first: the initial choice, also if the network lacks the chosen layer.
+    """
     names = list(words)
     INSIDE.take(field, read=one_of(names))
     held = getattr(INSIDE.read(), field)
@@ -37,16 +40,17 @@ def choose_layer(field: str, words: dict[str, str], *, first: str = "") -> str:
 
 
 def layer_words(name: str, type_: str, shape: tuple[int, ...]) -> str:
+    """Return a layer's title in lists: name, type and output shape."""
     return f"{name.removeprefix('features.')} · {type_} · {format_shape(shape)}"
 
 
 def difference_words(ours: float, theirs: float) -> str:
-    """Return how far two numbers are apart, such as "2e-07", in one piece."""
+    """Return the absolute difference of two numbers, such as "2e-07", as text that does not wrap."""
     return f"{abs(ours - theirs):.1g}".replace("-", _HYPHEN)
 
 
 def legend(low: float, high: float, scale: str) -> None:
-    """Show which colour stands for which number."""
+    """Show the colour scale with its lowest and highest value."""
     steps = np.linspace(low, high, 9) if high > low else np.zeros(9)
     stops = ", ".join(f"rgb({r},{g},{b})" for r, g, b in paint.colour(steps, low=low, high=high, scale=scale))
     words = "zero is white" if scale == "diverging" else ""
@@ -56,8 +60,11 @@ def legend(low: float, high: float, scale: str) -> None:
 def framed(
     rgb: np.ndarray, caption: str, *, box: tuple[int, int, int, int] | None = None, of: int | None = None
 ) -> str:
-    """Return a picture enlarged in HTML. box: first and last row, first and last column of a frame, on a grid of
-    `of`×`of` cells (the picture's own pixels if None)."""
+    """Return a picture enlarged in HTML, with a frame if `box` is given.
+
+    box: first and last row, first and last column of the frame. of: cells per side of the grid that they count on, the
+    picture's own pixels if None.
+    """
     frame = ""
     if box is not None:
         height, width = (of, of) if of else rgb.shape[:2]
@@ -68,13 +75,14 @@ def framed(
             "box-shadow:0 0 0 2px #f2a33a, 0 0 0 3px #10151c;border-radius:2px'></span>"
         )
     return (
-        f"<figure style='margin:0;flex:1 1 {_LEAST}px;max-width:{_SIDE}px'><span style='position:relative;display:block'>"
-        f"<img src='{data_url(paint.encode(rgb))}' alt='{escape(caption)}' style='width:100%;display:block;"
-        f"image-rendering:pixelated;border-radius:4px'>{frame}</span>"
+        f"<figure style='margin:0;flex:1 1 {_LEAST}px;max-width:{_SIDE}px'>"
+        f"<span style='position:relative;display:block'>"
+        f"<img src='{data_url(paint.encode(rgb))}' alt='{escape(caption)}' "
+        f"style='width:100%;display:block;image-rendering:pixelated;border-radius:4px'>{frame}</span>"
         f"<figcaption style='font-size:.8rem;opacity:.85;margin-top:.3rem'>{escape(caption)}</figcaption></figure>"
     )
 
 
 def side_by_side(figures: Sequence[str]) -> None:
-    """Show figures made by `framed` in a row that wraps."""
+    """Show figures of `framed` in a row that wraps."""
     st.html(f"<div style='display:flex;flex-wrap:wrap;gap:1rem'>{''.join(figures)}</div>")

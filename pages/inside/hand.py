@@ -1,6 +1,6 @@
-"""One value taken apart: of a convolution the patch, the kernel, their products and the sum, of a linear layer the terms.
+"""How one value is computed: a convolution's patch, kernel, products and their sum, or the terms of a linear layer.
 
-Which value it is, is chosen on the map itself, or among the layer's outputs.
+The value is chosen by a click on the map, or among the layer's outputs.
 """
 
 from dataclasses import dataclass
@@ -25,22 +25,25 @@ from pages.state.inside import INSIDE, fits, place_in
 _EXAMPLE = "example"
 _MOST = 64  # filters to choose from
 _STRONGEST = -1
-_TINT = 60  # per cent of a cell's colour at most: more would hide light text
+_TINT = 60  # largest share of colour in a cell, in per cent: with more, light text would be hard to read
 _STYLE = """<style>
 .cl-hand { display: flex; flex-wrap: wrap; align-items: center; gap: 0.4rem 0.35rem; }
-.cl-hand figure { margin: 0; max-width: 100%; overflow-x: auto; } .cl-hand figcaption { font-size: 0.8rem; opacity: 0.85; margin-bottom: 0.2rem; }
+.cl-hand figure { margin: 0; max-width: 100%; overflow-x: auto; }
+.cl-hand figcaption { font-size: 0.8rem; opacity: 0.85; margin-bottom: 0.2rem; }
 .cl-hand table { border-collapse: separate; border-spacing: 2px; font-variant-numeric: tabular-nums; }
-.cl-hand td { min-width: 1.75rem; height: 1.75rem; text-align: center; font-size: 0.7rem; border-radius: 3px; padding: 0; }
+.cl-hand td { min-width: 1.75rem; height: 1.75rem; text-align: center; font-size: 0.7rem; border-radius: 3px;
+  padding: 0; }
 .cl-hand .op { font-size: 1.2rem; opacity: 0.7; }
 </style>"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Convolution:
-    """One convolution's numbers for one image: given (C, H, W), made (F, H', W'), and what is drawn of these.
+    """One convolution's numbers for one image: its input `given` (C, H, W) and its output `made` (F, H', W').
 
-    source, name: of what it is given and of itself. shown: (F, H', W'), such as after the activation. then: what
-    happens to the chosen value afterwards, as words. who: who computed `made`. scale: for what is given, "" for its values' own.
+    shown: the maps that are drawn, (F, H', W'), such as those after the activation. source, name: titles of the input
+    and of the layer. then: what happens to the chosen value afterwards, as text. who: subject of "computed" for `made`.
+    scale: colour scale of the input, "" to choose it by the values.
     """
 
     given: np.ndarray
@@ -55,7 +58,7 @@ class Convolution:
 
 
 def show_hand(subject: Subject, picture: Picture) -> None:
-    """Let a value of a layer's output be chosen and show the arithmetic that made it."""
+    """Draw the choice of a value of a layer's output, and show the arithmetic behind it."""
     words = {
         v.name: f"{v.name.removeprefix('features.')} · {format_shape(v.shape)}"
         for v in layers_of(*subject.key)
@@ -81,7 +84,7 @@ def show_hand(subject: Subject, picture: Picture) -> None:
 
 
 def _show_linear(subject: Subject, picture: Picture, layer: str) -> None:
-    """Let an output of a linear layer be chosen and show the terms that it is the sum of."""
+    """Draw the choice of a linear layer's output, and show the terms of its sum."""
     nodes = traced_of(*subject.key).nodes
     node = next(each for each in reversed(nodes) if each.name == layer)
     given = input_of(*subject.key, layer, picture.pixels)
@@ -100,7 +103,7 @@ def _show_linear(subject: Subject, picture: Picture, layer: str) -> None:
 
 
 def take_place(shown: np.ndarray) -> None:
-    """Take the place from the address, and bring one of another layer into these maps (C, H, W)."""
+    """Take the place from the address; if it lies outside these maps (C, H, W), keep only its filter."""
     INSIDE.take("place", read=place_in(shown.shape))
     held = INSIDE.read().place
     if held and not fits(held, shown.shape):
@@ -109,7 +112,7 @@ def take_place(shown: np.ndarray) -> None:
 
 
 def chosen_place(shown: np.ndarray) -> tuple[int, int, int]:
-    """Return filter, row and column of the value that is taken apart: at first the strongest of the filter's map."""
+    """Return filter, row and column of the chosen value: initially the strongest value of the filter's map."""
     held = INSIDE.read().place
     if len(held) == 3 and fits(held, shown.shape):
         return held[0], held[1], held[2]
@@ -120,7 +123,7 @@ def chosen_place(shown: np.ndarray) -> tuple[int, int, int]:
 
 
 def choose_filter(filter_: int) -> None:
-    """Choose another filter, in a callback; row and column stay where they were chosen."""
+    """Choose another filter, in a callback; a chosen row and column stay."""
     INSIDE.change(place=(filter_, *INSIDE.read().place[1:]))
 
 
@@ -147,7 +150,7 @@ def _choose_filter(shown: np.ndarray) -> None:
 
 
 def show_convolution(key: str, taken: Convolution) -> None:
-    """Show the chosen filter's map beside what it was made from, and below it the arithmetic of the chosen value."""
+    """Show the chosen filter's map next to its input, and below them the arithmetic of the chosen value."""
     filter_, row, column = chosen_place(taken.shown)
     window = take_window(taken.given, taken.kernels, filter=filter_, row=row, column=column)
     per_group = taken.kernels.weight.shape[1]
@@ -183,7 +186,7 @@ def _size(values: np.ndarray) -> str:
 
 
 def scale_of(values: np.ndarray) -> str:
-    """Return the colour scale of maps: with zero in the middle where there are negatives."""
+    """Return the colour scale of maps: one centred on zero if there are negative values."""
     return "diverging" if values.min() < 0 else "viridis"
 
 
@@ -201,7 +204,7 @@ def _choose_channel(window: Window) -> int:
             range(_STRONGEST, count),
             **INSIDE.widget("hand_channel"),
             format_func=lambda k: (
-                f"the one that adds most: {strongest}"
+                f"the strongest one: {strongest}"
                 if k == _STRONGEST
                 else f"channel {k} (its products sum to {sums[k]:.3f})"
             ),
@@ -225,7 +228,7 @@ def _arithmetic(window: Window, channel: int) -> None:
 
 
 def _sentence(window: Window, channel: int, *, computed: float, who: str) -> None:
-    """Say what the products add up to, and what was computed."""
+    """Write the sum of the products, and the value that was computed."""
     count = len(window.patches)
     own = float(window.products[channel].sum())
     rest = "" if count == 1 else f" (this channel {own:.4f}, the other {count - 1} together {window.total - own:.4f})"

@@ -1,4 +1,4 @@
-"""The image beside every view: where it comes from, how it looks, and what the network answers at this epoch."""
+"""The image next to most views: its source, an enlarged picture, and the network's answer at this epoch."""
 
 from html import escape
 
@@ -28,11 +28,13 @@ from pages.widgets.segments import choose_segment
 
 _ENLARGE = 8
 _SHOWN = 10  # bars
-_STRIP = 40  # thumbnails
+_STRIP = 40  # thumbnails per page of the strip
 _BARS = """<style>
-.cl-probs { display: grid; grid-template-columns: minmax(1.2rem, auto) 1fr 3.6rem; gap: 0.22rem 0.5rem; align-items: center; font-size: 0.86rem; }
+.cl-probs { display: grid; grid-template-columns: minmax(1.2rem, auto) 1fr 3.6rem; gap: 0.22rem 0.5rem;
+  align-items: center; font-size: 0.86rem; }
 .cl-probs b { font-weight: 600; text-align: right; white-space: nowrap; }
-.cl-probs .t { background: color-mix(in srgb, currentColor 12%, transparent); border-radius: 0.25rem; height: 0.8rem; overflow: hidden; }
+.cl-probs .t { background: color-mix(in srgb, currentColor 12%, transparent); border-radius: 0.25rem; height: 0.8rem;
+  overflow: hidden; }
 .cl-probs .t i { display: block; height: 100%; background: #2f86cf; border-radius: 0.25rem; }
 .cl-probs .wrong .t i, .cl-probs .t i.wrong { background: #d98a1f; }
 .cl-probs .p { text-align: right; font-variant-numeric: tabular-nums; }
@@ -40,7 +42,7 @@ _BARS = """<style>
 
 
 def choose_picture(subject: Subject) -> Picture | None:
-    """Draw the source's widgets and return the image, or nothing where the source has none yet."""
+    """Draw the source's widgets and return the image, None if the source has no image yet."""
     row = st.container(horizontal=True, vertical_alignment="bottom", key=element("inside-chooser"))
     with row:
         source = choose_segment(INSIDE, "source", SOURCES, label="Image")
@@ -56,11 +58,11 @@ def choose_picture(subject: Subject) -> Picture | None:
 
 
 def _drawn(subject: Subject) -> Picture | None:
-    """Return a saved drawing, made into what the run's data set looks like."""
+    """Return a saved drawing, prepared like the images of the run's data set."""
     spec = subject.dataset.spec
     saved = {each.id: each for each in get_lab().store.sketches.list() if each.label in spec.classes}
     if not saved:
-        st.caption("No drawing is saved yet: save one on the Draw page, with its label.")
+        st.caption("No drawings are saved yet. Save one with its label on the Draw page.")
         st.page_link(page_path("draw"), label="Draw", icon=":material/draw:")
         return None
     numbers = {id: number for number, id in enumerate(saved, start=1)}
@@ -79,7 +81,7 @@ def _drawn(subject: Subject) -> Picture | None:
 
 
 def _test_image(subject: Subject) -> Picture:
-    """Draw what leads to a test image and return the one that is chosen; `_strip` shows those around it."""
+    """Draw the widgets that choose a test image and return the chosen one. `_strip` shows its neighbours."""
     labels = subject.dataset.test_labels
     count = len(labels)
     INSIDE.take("image", read=whole(0, count - 1))
@@ -101,7 +103,7 @@ def _test_image(subject: Subject) -> Picture:
         icon=":material/error:",
         on_click=_next_mistake,
         args=(subject,),
-        help="The next test image that the network reads wrongly at this epoch.",
+        help="The next test image that the network misreads at this epoch.",
         key=element("inside-mistake"),
     )
     INSIDE.show("image")
@@ -110,7 +112,7 @@ def _test_image(subject: Subject) -> Picture:
 
 
 def _of_class(subject: Subject) -> np.ndarray:
-    """Return the numbers of the test images of the chosen class, of all where none is chosen."""
+    """Return the numbers of the test images of the chosen class, or of all images if no class is chosen."""
     only = INSIDE.read().only
     labels = subject.dataset.test_labels
     if only not in subject.classes:
@@ -119,7 +121,7 @@ def _of_class(subject: Subject) -> np.ndarray:
 
 
 def _strip(subject: Subject, number: int) -> None:
-    """Show the images around the chosen one; a click chooses another."""
+    """Show the images around the chosen one; a click chooses another one."""
     numbers = _of_class(subject)
     page = int(np.searchsorted(numbers, number)) // _STRIP
     shown = numbers[page * _STRIP : (page + 1) * _STRIP]
@@ -153,44 +155,44 @@ def _random(subject: Subject) -> None:
 
 
 def _next_mistake(subject: Subject) -> None:
-    """Look at the next image that is read wrongly, of the chosen class; after the last comes the first."""
+    """Choose the next misread image of the chosen class, wrapping around at the end."""
     numbers = _of_class(subject)
     found = next_mistake(*subject.key, subject.run.config.dataset, numbers, after=INSIDE.read().image)
     if found.number is not None:
         look_at(found.number)
     elif found.asked < len(numbers):
-        st.toast(f"No mistake among the next {found.asked:,} images: press again to look further.")
+        st.toast(f"No mistakes among the next {found.asked:,} images. Press again to search further.")
     else:
-        st.toast("There is no mistake at this epoch.")
+        st.toast("There are no mistakes at this epoch.")
 
 
 def _uploaded(subject: Subject) -> Picture | None:
-    """Return an uploaded picture: as it is if it has the network's size, else the digit that is found in it."""
+    """Return an uploaded picture: unchanged if it has the network's size, else the digit found in it."""
     spec = subject.dataset.spec
     size = spec.image_size
     file = st.file_uploader("Picture file", PICTURE_KINDS, key=element("inside-upload"), max_upload_size=10)
     cut = spec.drawable and st.toggle(
         "Cut out the digit",
         **INSIDE.widget("cut"),
-        help="Found as on the Draw page and made into what the data set looks like. Off: the whole picture, resized.",
+        help="The digit is found and prepared as on the Draw page. Off: the whole picture, resized.",
     )
     if file is None:
-        st.caption(f"A photo or scan of any size; {size}×{size} pixels are taken as they are.")
+        st.caption(f"A photo or scan of any size. A picture of {size}×{size} pixels is used unchanged.")
         return None
     data = file.getvalue()
     pixels = read_image(data, size=size, channels=spec.channels, fit=True, name=file.name)
     if cut and read_picture(data, name=file.name).shape != (size, size):
         return _cut_out(subject, data, file.name)
-    if INSIDE.read().upload != file.file_id:  # a first guess for each file; the switch overrules it
+    if INSIDE.read().upload != file.file_id:  # guessed once for each file; the toggle overrides it
         INSIDE.change(upload=file.file_id, invert=spec.channels == 1 and is_on_paper(pixels))
     invert = spec.channels == 1 and st.toggle("Dark ink on white paper", **INSIDE.widget("invert"))
     return Picture(255 - pixels if invert else pixels, None, file.name)
 
 
 def _cut_out(subject: Subject, data: bytes, name: str) -> Picture | None:
-    """Return the digit in a photo, normalised; of several the one that is chosen.
+    """Return the digit in a photo, normalised; if there are several, the chosen one.
 
-    Those that touch are cut apart by the run's selected weights, so that their number stays while the epoch changes.
+    Touching digits are split by the run's selected weights, so that their number does not change with the epoch.
     """
     spec = subject.dataset.spec
     found = photo_of(data, name, split=spec.has_digits)
@@ -204,7 +206,7 @@ def _cut_out(subject: Subject, data: bytes, name: str) -> Picture | None:
         label = f"Digit, 1 to {len(digits)} from left to right"
         number = int(st.number_input(label, 1, len(digits), **INSIDE.widget("digit")))
     if len(digits) > len(found.digits):
-        st.caption("Digits that touch were cut apart.")
+        st.caption("Touching digits were split.")
     digit = digits[number - 1]
     pixels = normalise(digit, recipe=spec.require_recipe())
     probabilities = probabilities_of(*subject.key, pixels)
@@ -215,7 +217,7 @@ def _cut_out(subject: Subject, data: bytes, name: str) -> Picture | None:
 
 
 def show_picture(subject: Subject, picture: Picture) -> None:
-    """Show the image and the answer to it."""
+    """Show the image and the network's answer."""
     with st.container(key=element("inside-picture")):
         _enlarged(subject, picture)
 
@@ -226,18 +228,19 @@ def _enlarged(subject: Subject, picture: Picture) -> None:
     probabilities = probabilities_of(*subject.key, picture.pixels)
     answer = int(probabilities.argmax())
     truth = "" if picture.label is None else subject.classes[picture.label]
-    prediction = f"Read as **{plain(subject.classes[answer])}** ({plain(format_percent(float(probabilities[answer]), digits=1))})"
+    probability = plain(format_percent(float(probabilities[answer]), digits=1))
+    prediction = f"Read as **{plain(subject.classes[answer])}** ({probability})"
     if picture.label is None:
         st.markdown(prediction)
     elif picture.label == answer:
-        st.markdown(f":material/check_circle: {prediction}, which is right")
+        st.markdown(f":material/check_circle: {prediction}, which is correct")
     else:
         st.markdown(f":material/cancel: {prediction}, but it is **{plain(truth)}**")
     st.html(_BARS + bars_html(probabilities, subject.classes, label=picture.label))
 
 
 def bars_html(probabilities: np.ndarray, classes: tuple[str, ...], *, label: int | None) -> str:
-    """Return the probabilities as bars, in class order for ten classes, else the highest and the truth."""
+    """Return the probabilities as bars: of up to ten classes all in order, else the highest ones and the true class."""
     if len(classes) <= _SHOWN:
         order = list(range(len(classes)))
     else:

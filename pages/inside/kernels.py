@@ -1,4 +1,4 @@
-"""The filters of a convolution at this epoch, before training, and what training changed."""
+"""The filters of a convolution: at this epoch, before training, and their difference."""
 
 import numpy as np
 import streamlit as st
@@ -15,11 +15,11 @@ from pages.state.inside import INSIDE
 from pages.state.keys import element
 
 _KERNEL_VIEWS = {"now": "Weights", "change": "Change since the start", "before": "Before training"}
-_MOST = 256  # tiles at once
+_MOST = 256  # tiles shown at once
 
 
 def show_kernels(subject: Subject) -> None:
-    """Show one convolution's filters as they are, were, or changed."""
+    """Show one convolution's filters now, before training, or how they changed."""
     words = {
         layer.name: layer_words(layer.name, layer.type, layer.shape)
         for layer in layers_of(*subject.key)
@@ -43,7 +43,7 @@ def show_kernels(subject: Subject) -> None:
     shown = values[:_MOST]
     labels = [
         Tile(
-            label=f"Filter {k}, {moved_words(change.relative[k], unit='per cent of its length')}",
+            label=f"Filter {k}, {moved_words(change.relative[k], unit='per cent of its norm')}",
             one=f"#{k}",
             two=moved_words(change.relative[k]),
         )
@@ -70,27 +70,29 @@ def _input_channel(count: int) -> int:
 
 
 def moved_words(share: float, *, unit: str = "%") -> str:
-    """Return how far a filter moved, as a share of its length before; without a length there is no share."""
+    """Return how far a filter moved. share: of its initial norm, infinite if that was zero."""
     if np.isnan(share):
-        return "no number"
+        return "not a number"
     return f"moved {100 * share:.0f} {unit}" if np.isfinite(share) else "was zero"
 
 
 def kernel_words(relative: np.ndarray, cosine: np.ndarray, shape: tuple[int, ...], *, untrained: bool) -> str:
-    """Return what training did to filters of a shape (filters, channels, H, W), by their `KernelChange`."""
+    """Return how training changed filters of a shape (filters, channels, H, W).
+
+    relative, cosine: of their `KernelChange`. untrained: whether the filters are those before training.
+    """
     channels = plural(shape[1], "input channel")
     first = f"{shape[0]} filters of {shape[2]}×{shape[3]}, {channels} each. "
     if untrained:
-        return first + "Nothing has moved yet: move the slider to see training change them."
+        return first + "They have not changed yet: move the slider to see training change them."
     if not relative.any():
-        return first + "This layer is frozen: training did not touch it."
+        return first + "This layer is frozen: training did not change it."
     known = np.isfinite(relative)
     if not known.any():
-        return first + "They were zero at the start, or are no numbers now, so how far they moved is no number either."
+        return first + "They were zero at the start, or are not finite now, so their relative change is undefined."
     most = int(np.where(known, relative, -1).argmax())
     alike = cosine[np.isfinite(cosine)]
-    turned = f"; mean cosine to the start {alike.mean():.2f}" if len(alike) else ""
-    return (
-        f"{first}Since the start they moved by {format_percent(float(relative[known].mean()), digits=0)} of their length on average, most of "
-        f"all #{most} ({format_percent(float(relative[most]), digits=0)}){turned}."
-    )
+    turned = f"; mean cosine similarity to the start {alike.mean():.2f}" if len(alike) else ""
+    mean, largest = (format_percent(float(each), digits=0) for each in (relative[known].mean(), relative[most]))
+    moved = f"they have moved by {mean} of their norm on average, #{most} the most ({largest})"
+    return f"{first}Since the start, {moved}{turned}."

@@ -16,20 +16,20 @@ from pages.state.inside import INSIDE
 
 _METHODS = {"pca": "PCA", "tsne": "t-SNE"}
 _COUNTS = (300, 1_000, 2_000)
-_MOST = 60  # images of a gallery
+_MOST = 60  # images of the gallery
 
 
 def show_map(subject: Subject) -> None:
-    """Draw the map of images and the gallery of those a lasso caught."""
+    """Draw the map of images, and the gallery of those selected with the lasso."""
     method, count = _choose(subject)
     dataset = subject.run.config.dataset
-    if not may_ask(subject):  # the mistakes among the points are marked
+    if not may_ask(subject):  # the mistakes among the points are marked, which needs the answers
         return
     with st.spinner("Placing the images"):
         points = _places(subject, method, count)
         answers = answers_of(*subject.key, dataset)
     wrong = ~answers.right[:count]
-    drawn = f"{subject.run.id} {method} {count}"  # of which a lasso caught images: another map has others there
+    drawn = f"{subject.run.id} {method} {count}"  # a lasso selection is valid for this map only
     scatter(
         "inside-scatter",
         points,
@@ -40,11 +40,12 @@ def show_map(subject: Subject) -> None:
         classes=subject.classes,
         method=drawn,
         on_caught=lambda found: INSIDE.change(caught=(drawn, tuple(found))),
-        words=f"{plural(count, 'test image')} by their place in the last hidden layer, {wrong.sum()} of them read wrongly",
+        words=f"{plural(count, 'test image')} by position in the last hidden layer, {wrong.sum()} of them misread",
     )
     st.caption(
-        f"The first {count:,} test images {subject.moment.words}: near each other is what the last hidden layer finds "
-        f"alike. Large framed points are mistakes: {int(wrong.sum()):,} of {count:,}. Draw a lasso to see the images in it."
+        f"The first {count:,} test images {subject.moment.words}. Images that the last hidden layer finds similar are "
+        f"close together. Large framed points are mistakes: {int(wrong.sum()):,} of {count:,}. Draw a lasso around "
+        "points to see their images."
     )
     of, found = INSIDE.read().caught
     if found and of == drawn:
@@ -71,7 +72,7 @@ def _choose(subject: Subject) -> tuple[str, int]:
 
 
 def _places(subject: Subject, method: str, count: int) -> np.ndarray:
-    """Return the images' places (count, 2) within [-1, 1], turned onto those of the last epoch that has any."""
+    """Return the images' positions (count, 2) within [-1, 1], aligned with those of the last epoch that has any."""
 
     def at(moment: Moment) -> np.ndarray | None:
         return points_of(subject.run.id, moment.digest, subject.run.config.dataset, count, method)
@@ -79,8 +80,8 @@ def _places(subject: Subject, method: str, count: int) -> np.ndarray:
     points = at(subject.moment)
     if points is None:
         raise InputError(
-            f"The network's activations {subject.moment.words} are not finite numbers, because its training diverged: "
-            "choose an earlier epoch."
+            f"The network's activations {subject.moment.words} are not finite because its training diverged. Choose an "
+            "earlier epoch."
         )
     last = next(found for moment in reversed(subject.moments) if (found := at(moment)) is not None)
     points = align(points, last)
@@ -96,9 +97,9 @@ def _notes(answers: Answers, names: tuple[str, ...], count: int) -> list[str]:
 
 
 def _caught(subject: Subject, answers: Answers, caught: np.ndarray) -> None:
-    """Show the images in the lasso, the least sure first if there are too many."""
+    """Show the images in the lasso, only the least confident ones if there are too many."""
     st.header(f"{plural(len(caught), 'image')} in the lasso", anchor=False)
     if len(caught) > _MOST:
-        st.caption(f"The {_MOST} least sure of them.")
+        st.caption(f"The {_MOST} least confident of them.")
         caught = caught[np.argsort(answers.confidence[caught], kind="stable")][:_MOST]
     show_gallery("inside-caught", subject, answers, caught)

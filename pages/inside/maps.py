@@ -1,4 +1,4 @@
-"""Feature maps of a layer: the grid of channels for the image, one enlarged over it, and the first five test images."""
+"""Feature maps of a layer: the channels for the image, one enlarged and over the image, and the first five images."""
 
 import numpy as np
 import streamlit as st
@@ -16,7 +16,7 @@ from pages.state.codec import whole
 from pages.state.inside import INSIDE
 from pages.state.keys import element
 
-_MOST = 256  # tiles at once
+_MOST = 256  # tiles shown at once
 _MOST_OF_FIVE = 32  # channels of each of the five images
 _SORTS = {"index": "By number", "activation": "Strongest first"}
 
@@ -35,8 +35,8 @@ def show_maps(subject: Subject, picture: Picture) -> None:
         legend(*paint.limits(maps.values, signed=scale == "diverging"), scale)
     more = f" The first {_MOST} of {len(index)} channels are shown." if len(index) > _MOST else ""
     st.caption(
-        f"{len(index)} channels of {plain(layer)} for {plain(picture.name)}, {subject.moment.words}: under each its "
-        f"mean and the share of zeros. Click one to enlarge it.{more}"
+        f"{len(index)} channels of {plain(layer)} for {plain(picture.name)}, {subject.moment.words}, each with its "
+        f"mean and its share of zeros. Click a channel to enlarge it.{more}"
     )
     with st.container(horizontal=True, vertical_alignment="center"):
         st.download_button(
@@ -50,7 +50,7 @@ def show_maps(subject: Subject, picture: Picture) -> None:
         five = st.toggle(
             "First five test images",
             **INSIDE.widget("five"),
-            help="The same layer for the first five images of the test set, as in report C.",
+            help="Shows the same layer for the first five images of the test set, as in report C.",
         )
     if five:
         _first_five(subject, layer)
@@ -77,7 +77,7 @@ def _choose(subject: Subject) -> tuple[str, str, bool]:
 
 
 def _take_channel(maps: FeatureMaps) -> None:
-    """Take the enlarged channel from the address; one of another layer, which has more, is none of this one."""
+    """Take the enlarged channel from the address; drop one that this layer does not have."""
     INSIDE.take("channel", read=whole(0, len(maps.mean) - 1))
     if (INSIDE.read().channel or 0) >= len(maps.mean):
         INSIDE.change(channel=None)
@@ -108,7 +108,7 @@ def _grid(maps: FeatureMaps, shown: np.ndarray, *, scale: str, each: bool) -> No
 
 
 def _tile_height(side: int, near: int) -> int:
-    """Return a height in px near to `near` that enlarges a map by a whole number."""
+    """Return a tile height in px close to `near`, a whole multiple of the map's side if the map is smaller."""
     return side * max(1, round(near / side)) if side <= near else near
 
 
@@ -145,14 +145,14 @@ def _enlarge_chosen(subject: Subject, picture: Picture, maps: FeatureMaps, scale
 def _enlarged(
     picture: Picture, values: np.ndarray, field: ReceptiveField | None, channel: int, *, scale: str, read_side: int
 ) -> None:
-    """Show one channel beside and over the image. read_side: side of the image after the network's own resize."""
+    """Show one channel next to and over the image. read_side: side of the image after the network's own resize."""
     row, column = (int(n) for n in np.unravel_index(int(np.abs(values).argmax()), values.shape))
     side = picture.pixels.shape[-1]
     seen = None
     if field is not None:
         seen = (*field.pixels(row, image_size=read_side), *field.pixels(column, image_size=read_side))
     strongest = f"strongest value, {values[row, column]:.2f} at row {row}, column {column}"
-    note = f"the frame is the receptive field of the {strongest}" if seen else f"the {strongest}, depends on all of it"
+    note = f"the frame is the receptive field of the {strongest}" if seen else f"the {strongest}, depends on all pixels"
     placed = _placed(values, field, side=side, read_side=read_side)
     pictures = [
         framed(paint.image_tiles(picture.pixels[None])[0], f"The image; {note}", box=seen, of=read_side),
@@ -177,12 +177,12 @@ def _enlarged(
 
 
 def _placed(values: np.ndarray, field: ReceptiveField | None, *, side: int, read_side: int) -> np.ndarray:
-    """Return a map at the image's size: each value over the pixels it is centred on, 0 where no value is."""
+    """Return a map at the image's size: each value over the pixels it is centred on, 0 elsewhere."""
     places = np.arange(side)
     if field is None:
         index = places * values.shape[0] // side
         return np.asarray(values[index[:, None], index[None]])
-    rows = np.arange(-1, len(values) + 1)  # with one before and one after the map, where no value is
+    rows = np.arange(-1, len(values) + 1)  # with one row before and one after the map, which have no values
     index = np.interp((places + 0.5) * read_side / side - 0.5, [field.middle(int(row)) for row in rows], rows)
     index = np.round(index).astype(int)
     inside = (index >= 0) & (index < len(values))

@@ -1,4 +1,4 @@
-"""The whole network in one picture: its maps at this epoch, and a click from one of them down to one value."""
+"""The whole network in one picture, with its maps at this epoch; a click on a map shows how a value is computed."""
 
 import streamlit as st
 
@@ -14,7 +14,7 @@ from pages.widgets.network_picture import Mark, colour_words, show_network, turn
 
 
 def show_whole_network(subject: Subject, picture: Picture) -> None:
-    """Show every stage's maps for the image, and below them the chosen one's layer."""
+    """Show every stage's maps for the image, and below them the layer of the chosen map."""
     opened = _opened(subject)
     stages = stages_of(*subject.key, opened)
     _take_stage(stages)
@@ -38,17 +38,17 @@ def show_whole_network(subject: Subject, picture: Picture) -> None:
         on_block=_turn,
     )
     if stage is None or place is None:
-        blocks = " A **+** opens a block." if any(each.closed for each in stages) else ""
+        blocks = " A **+** expands a block." if any(each.closed for each in stages) else ""
         st.caption(
-            f"What the network makes of {plain(picture.name)}, {subject.moment.words}. {colour_words(stages, values)} "
-            f"**Click a map, a value or an answer** to see what it is made of.{blocks}"
+            f"Feature maps for {plain(picture.name)}, {subject.moment.words}. {colour_words(stages, values)} "
+            f"**Click a map, a value or an answer** to see how it is computed.{blocks}"
         )
     else:
         show_picked(subject, picture, stages, stage)
 
 
 def _pick(stage: str, channel: int) -> None:
-    """Choose a map, and on it the strongest value; the chosen one again closes it."""
+    """Choose a map with its strongest value; a click on the chosen map closes it."""
     state = INSIDE.read()
     if state.stage == stage and state.place[:1] == (channel,):
         INSIDE.change(stage="", place=())
@@ -61,12 +61,12 @@ def _turn(block: str, opened: bool) -> None:
 
 
 def _short(block: str) -> str:
-    """Return the part of a block's name that the address has, such as "inception4a"."""
+    """Return the part of a block's name that is used in the address, such as "inception4a"."""
     return block.rpartition(".")[2]
 
 
 def _opened(subject: Subject) -> tuple[str, ...]:
-    """Return the blocks that are open, from the address where that is new; those of another network are none here."""
+    """Return the expanded blocks, from the address if it has changed; blocks of another network are dropped."""
     blocks = {_short(stage.box.block): stage.box.block for stage in stages_of(*subject.key, ()) if stage.closed}
     INSIDE.take("opened", read=several_of(blocks))
     held = INSIDE.read().opened
@@ -78,7 +78,7 @@ def _opened(subject: Subject) -> tuple[str, ...]:
 
 
 def _take_stage(stages: tuple[Stage, ...]) -> None:
-    """Take the chosen stage from the address; one of another network is closed."""
+    """Take the chosen stage from the address; drop one that this network does not have."""
     names = [stage.box.id for stage in stages]
     INSIDE.take("stage", read=one_of(names))
     if INSIDE.read().stage not in ("", *names):
@@ -87,7 +87,7 @@ def _take_stage(stages: tuple[Stage, ...]) -> None:
 
 
 def _place(subject: Subject, picture: Picture, stage: Stage) -> tuple[int, int, int] | None:
-    """Return channel, row and column of the chosen value, (unit, 0, 0) of a linear layer's; None of any other vector."""
+    """Return channel, row and column of the chosen value, (unit, 0, 0) for a linear layer, None for other vectors."""
     if not stage.is_maps and stage.box.family != "linear":
         return None
     shown = outputs_of(*subject.key, stage.box.nodes, picture.pixels)[stage.box.output]
@@ -97,7 +97,7 @@ def _place(subject: Subject, picture: Picture, stage: Stage) -> tuple[int, int, 
 
 
 def _marks(subject: Subject, stages: tuple[Stage, ...], stage: Stage, place: tuple[int, int, int]) -> list[Mark]:
-    """Return frames of the chosen value, of what it was made from, and of the part of the image it depends on."""
+    """Return the frames of the chosen value, of its inputs, and of the part of the image that it depends on."""
     traced, network = traced_of(*subject.key), network_of(*subject.key).network
     channel, row, column = place
     if not stage.is_maps:

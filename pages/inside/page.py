@@ -1,6 +1,6 @@
-"""Inside: what a trained network does, at every saved epoch. One slider moves everything on the page.
+"""Inside: the inner workings of a trained network, at every saved epoch. One slider updates everything on the page.
 
-The address carries run, epoch, view and image, so a link opens the same picture; an uploaded one is saved nowhere.
+The address carries run, epoch, view and image, so a link opens the same picture. An uploaded picture is not stored.
 """
 
 import streamlit as st
@@ -17,11 +17,15 @@ _STYLE = """<style>
 [data-testid="stLayoutWrapper"]:has(> .st-key-inside-epochs) {{ position: sticky; top: 3.75rem; z-index: 50; }}
 .st-key-inside-epochs {{ background: {paper}; }}
 [data-testid="stColumn"]:has(> * .st-key-inside-picture) {{ flex: 1 1 15.5rem; min-width: 15.5rem; }}
-[data-testid="stColumn"]:has(> * .st-key-inside-picture) + [data-testid="stColumn"] {{ flex: 12 1 20rem; min-width: 20rem; }}
-@media (min-width: 1000px) {{ [data-testid="stColumn"]:has(> * .st-key-inside-beside) {{ flex: 0 0 max-content; width: max-content; }}
-  [data-testid="stColumn"]:has(+ [data-testid="stColumn"] > * .st-key-inside-beside) {{ flex: 1 1 18rem; width: auto; }} }}
+[data-testid="stColumn"]:has(> * .st-key-inside-picture) + [data-testid="stColumn"] {{ flex: 12 1 20rem;
+  min-width: 20rem; }}
+@media (min-width: 1000px) {{ [data-testid="stColumn"]:has(> * .st-key-inside-beside) {{ flex: 0 0 max-content;
+  width: max-content; }}
+  [data-testid="stColumn"]:has(+ [data-testid="stColumn"] > * .st-key-inside-beside) {{ flex: 1 1 18rem; width: auto;
+    }} }}
 .st-key-inside-beside {{ min-height: 2.5rem; }}
-@media (min-width: 641px) {{ .st-key-inside-answers-beside {{ display: grid; grid-template: auto auto 1fr / 1fr 1fr; column-gap: 1.5rem; }}
+@media (min-width: 641px) {{ .st-key-inside-answers-beside {{ display: grid; grid-template: auto auto 1fr / 1fr 1fr;
+  column-gap: 1.5rem; }}
   .st-key-inside-answers-beside > * {{ grid-column: 1; min-width: 0; }}
   .st-key-inside-answers-beside > :has(> .st-key-inside-matrix-gallery) {{ grid-area: 1 / 2 / span 3; }} }}
 </style>"""

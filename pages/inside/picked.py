@@ -1,4 +1,4 @@
-"""One chosen map of the whole network: its layer's maps beside it, and how the chosen value on it came about."""
+"""The chosen map of the whole network: the other maps of its layer, and how its chosen value is computed."""
 
 import numpy as np
 import streamlit as st
@@ -17,7 +17,7 @@ from pages.markdown import plain
 from pages.state.inside import INSIDE
 from pages.state.keys import element
 
-_MOST = 64  # maps of the layer
+_MOST = 64  # maps of the layer that are shown
 
 
 def show_picked(subject: Subject, picture: Picture, stages: tuple[Stage, ...], stage: Stage) -> None:
@@ -50,7 +50,7 @@ def _linear(
     nodes: dict[str, GraphNode],
     outputs: dict[str, np.ndarray],
 ) -> None:
-    """Show the outputs of a linear layer, and the terms that the chosen one is the sum of."""
+    """Show the outputs of a linear layer, and the terms of the chosen output's sum."""
     first = nodes[stage.box.nodes[0]]
     made = outputs[first.id][:, None, None]
     shown = outputs[stage.box.output].reshape(made.shape)
@@ -68,7 +68,7 @@ def _linear(
 
 
 def _head(stage: Stage, channel: int, *, of: str = "") -> None:
-    """Name the chosen map, or `of` the value, and offer to close it."""
+    """Draw the heading with the stage, the chosen map or value, and a close button. of: replaces the channel."""
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         of = of or ("" if stage.count == 1 else f"channel {channel} of {stage.count}")
         st.markdown(f"**{plain(', '.join(filter(None, (stage.box.title, of))))}** &nbsp; {plain(stage.box.detail)}")
@@ -82,7 +82,7 @@ def _head(stage: Stage, channel: int, *, of: str = "") -> None:
 
 
 def _layer(stage: Stage, shown: np.ndarray, channel: int) -> None:
-    """Show the layer's maps, the chosen one among them."""
+    """Show the layer's maps with the chosen one selected."""
     if len(shown) == 1:
         return
     index = list(range(min(len(shown), _MOST)))
@@ -128,7 +128,7 @@ def _convolution(
 
 
 def _source(stages: tuple[Stage, ...], stage: Stage) -> Stage:
-    """Return the stage whose maps are a stage's first input."""
+    """Return the stage that produces a stage's first input."""
     return next(each for each in stages if each.box.id == stage.box.inputs[0])
 
 
@@ -139,7 +139,7 @@ def _value(
     sources: list[GraphNode],
     outputs: dict[str, np.ndarray],
 ) -> None:
-    """Show the map with the values it was made from, where it is no convolution."""
+    """Show the map of a stage that is no convolution, next to its input."""
     shown = outputs[stage.box.output]
     channel, row, column = chosen_place(shown)
     windows = input_rows(traced_of(*subject.key), network_of(*subject.key).network, stage)
@@ -161,7 +161,8 @@ def _value(
     )
     if stage.closed:
         st.caption(
-            f"The block's {plain(stage.box.detail)} lie between its input and this map: open it with **+** above it."
+            f"The block's {plain(stage.box.detail)} lie between its input and this map. Expand it with the **+** above "
+            "it."
         )
     elif stage.box.family == "join" and given is not None:
         terms = [float(outputs[each.id][channel, row, column]) for each in sources]
@@ -169,8 +170,9 @@ def _value(
 
 
 def _steps(nodes: list[GraphNode], outputs: dict[str, np.ndarray], place: tuple[int, ...], *, closed: bool) -> str:
-    """Return what each step of the stage made of the value, "" where there is one step."""
+    """Return the value after each step of the stage, "" if the stage has a single step."""
     if closed or len(nodes) < 2 or nodes[0].kind.family == "input":
         return ""
-    changing = [node for node in nodes if not node.kind.passes_on]  # dropout is off, and a shortcut changes nothing
+    # Dropout is off in evaluation mode, and a shortcut passes its input on.
+    changing = [node for node in nodes if not node.kind.passes_on]
     return " → ".join(f"{plain(node.kind.label)} **{float(outputs[node.id][place]):.4f}**" for node in changing)

@@ -1,4 +1,4 @@
-"""What the Inside page looks at: a run, one of its saved epochs, and an image."""
+"""What the Inside page shows: a run, one of its saved epochs, and an image."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -37,13 +37,13 @@ class Moment:
 
     @property
     def words(self) -> str:
-        """Return such as "after epoch 3"."""
+        """A phrase such as "after epoch 3"."""
         return f"after epoch {self.epoch}" if self.epoch else "before training"
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """The run, the moment, and all moments of the run there are."""
+    """The run, the chosen moment, all moments of the run, and its data set."""
 
     run: RunRecord
     moment: Moment
@@ -63,13 +63,13 @@ class Subject:
 
     @property
     def key(self) -> tuple[str, str]:
-        """Run id and digest: what everything computed is cached by."""
+        """Run id and digest: the key of everything cached for these weights."""
         return self.run.id, self.moment.digest
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """The image being looked at: uint8 (H, W), its class if known, and a name for captions."""
+    """The chosen image: pixels uint8 (H, W) or (C, H, W), its class if known, and a name for captions."""
 
     pixels: np.ndarray
     label: int | None
@@ -77,9 +77,9 @@ class Picture:
 
 
 def choose_run() -> "tuple[RunRecord, DeltaGenerator] | None":
-    """Draw the picker and return the chosen run with a place beside it, or say how to get one.
+    """Draw the choice of a run, and return the run with a container next to it.
 
-    None too where the address has no such run.
+    None if there are no runs, which the page then explains, or if the address names an unknown one.
     """
     lab = get_lab()
     runs = {run.id: run for run in (*lab.store.runs.list(limit=_LISTED), *lab.list_examples()) if _started(run)}
@@ -97,7 +97,7 @@ def choose_run() -> "tuple[RunRecord, DeltaGenerator] | None":
         INSIDE.take("run")
     shown = None if problem else INSIDE.read().run
     widget = INSIDE.widget("run", value=shown, leave=("epoch",), offered=tuple(runs))  # the epoch was another run's
-    left, right = st.columns([3, 2], vertical_alignment="bottom")  # on a wide page as its style says
+    left, right = st.columns([3, 2], vertical_alignment="bottom")  # a wide page's style overrides the ratio
     with left:
         chosen = st.selectbox(
             "Run",
@@ -127,12 +127,12 @@ def _words(run: RunRecord) -> str:
 
 def _no_runs() -> None:
     with st.container(border=True):
-        st.markdown("**Nothing to look into yet.** Train a run first; its first epoch can be opened here at once.")
+        st.markdown("**No runs to inspect yet.** Train a network first; each of its epochs can then be opened here.")
         st.page_link(page_path("train"), label="Train a network", icon=":material/play_circle:")
 
 
 def moments_of(run: RunRecord) -> tuple[tuple[Moment, ...], tuple[SavedFile, ...]]:
-    """Return the moments that can be looked at, the untrained network first, and the saved files beside them."""
+    """Return the moments of a run, the untrained network first, and the saved files of the others."""
     newest: dict[int, SavedFile] = {}
     for weights in get_lab().holding(run.id).weights.list(run.id):
         newest[weights.epoch] = weights
@@ -141,7 +141,7 @@ def moments_of(run: RunRecord) -> tuple[tuple[Moment, ...], tuple[SavedFile, ...
 
 
 def choose_moment(run: RunRecord) -> Subject | None:
-    """Draw the epoch slider and return what is looked at; None while nothing is saved."""
+    """Draw the epoch slider and return the subject with the chosen epoch, None while no weights are saved."""
     moments, files = moments_of(run)
     if not files:
         _no_weights(run)
@@ -161,21 +161,21 @@ def choose_moment(run: RunRecord) -> Subject | None:
     dataset = dataset_of(run.config.dataset)
     if is_sample(run.config.dataset):
         st.caption(
-            f"{dataset.spec.title} is not on this machine: the test images here are its first "
+            f"{dataset.spec.title} is not on this machine. The test images shown are its first "
             f"{len(dataset.test_images):,}, which ship with the examples."
         )
     return Subject(run, moments[index], moments, dataset)
 
 
 def _epoch_name(run: RunRecord, moment: Moment) -> str:
-    """Return such as "Epoch 3 of 5 (best)": which one is selected is said on it."""
+    """Return the name of an epoch; the selected one is marked, such as "Epoch 3 of 5 (best)"."""
     if not moment.epoch:
         return "Before training"
     return f"Epoch {run.epoch_text if moment.epoch == run.headline.epoch else moment.epoch}"
 
 
 def _start(run: RunRecord, moments: tuple[Moment, ...]) -> int:
-    """Return the index the slider begins at: the epoch in the address, else the one that answers, else the newest."""
+    """Return the slider's initial index: the epoch in the address, else the selected one, else the newest."""
     epochs = [moment.epoch for moment in moments]
 
     def saved(text: str) -> int:
@@ -193,7 +193,7 @@ def _start(run: RunRecord, moments: tuple[Moment, ...]) -> int:
 
 
 def _at(series: Series | None, files: tuple[SavedFile, ...]) -> list[float | None]:
-    """Return the series' values at the saved files' steps; what is missing or not finite is None."""
+    """Return the series' values at the saved files' steps, None for missing and non-finite values."""
     if series is None:
         return [None] * len(files)
     known = {int(s): float(v) for s, v in zip(series.step, series.value) if np.isfinite(v)}
@@ -203,17 +203,17 @@ def _at(series: Series | None, files: tuple[SavedFile, ...]) -> list[float | Non
 def _no_weights(run: RunRecord) -> None:
     with st.container(border=True):
         if run.state.live:
-            st.markdown("**The first epoch is not done yet.** Its weights open here as soon as they are saved.")
+            st.markdown("**The first epoch has not finished yet.** Its weights can be opened here once they are saved.")
             _watch(run, 0)
         else:
-            st.markdown(f"**This run ({run.state}) saved no weights**, so there is nothing to look into.")
+            st.markdown(f"**This run ({run.state}) saved no weights**, so there is nothing to inspect.")
             st.page_link(
                 page_path("train"), label="Train it again", icon=":material/play_circle:", query_params={"run": run.id}
             )
 
 
 def _watch(run: RunRecord, known: int) -> None:
-    """Draw the page again when the run has saved another epoch."""
+    """Rerun the page when the run has saved another epoch or ended. known: epochs that are saved already."""
 
     @st.fragment(run_every=_POLL_S, key=element("inside-watch", run.id))
     @shows_errors
@@ -222,6 +222,6 @@ def _watch(run: RunRecord, known: int) -> None:
         if len({weights.epoch for weights in get_lab().weights.list(run.id)}) != known or not fresh.state.live:
             st.rerun()
         if known:
-            st.caption("New epochs join the slider as soon as they are saved.")
+            st.caption("New epochs appear on the slider as soon as they are saved.")
 
     look()

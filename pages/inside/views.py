@@ -1,4 +1,4 @@
-"""The views of one epoch of a run, and the image beside those that need one. Imports torch."""
+"""The views of one epoch of a run, and the image next to those that need one. Imports torch."""
 
 import streamlit as st
 
@@ -30,7 +30,7 @@ def show_views(subject: Subject) -> None:
 
 
 def _with_image(subject: Subject, view: str) -> None:
-    """Draw the choice of an image and the view; the whole network shows the image and the answer itself."""
+    """Draw the choice of an image, the image and the view. The whole network shows image and answer itself."""
     picture: Picture | None = None
     with show_errors():
         picture = choose_picture(subject)

@@ -1,6 +1,6 @@
-"""One output of a linear layer as the sum of its terms: the largest drawn, the others added up.
+"""One output of a linear layer as the sum of its terms: bars for the largest ones, the others summed up.
 
-Where the inputs were maps, all terms are shown as maps too: which places raise the output, and which lower it.
+If the inputs were maps, all terms are also shown as maps: which positions raise the output, and which lower it.
 """
 
 from collections.abc import Sequence
@@ -20,12 +20,16 @@ from pages.state.inside import INSIDE
 _TERMS = 10
 _MOST_UNITS = 128
 _MOST_MAPS = 64
-_RAISES, _LOWERS = "#e0861a", "#3b8fd4"  # as in the maps beside them
+_RAISES, _LOWERS = "#e0861a", "#3b8fd4"  # as in the maps of the terms
 _STYLE = """<style>
-.cl-sum { display: grid; grid-template-columns: auto minmax(4rem, 1fr) auto; gap: 0.25rem 0.7rem; align-items: center; font-size: 0.82rem; font-variant-numeric: tabular-nums; }
-.cl-sum .axis { display: block; position: relative; height: 0.95rem; border-radius: 3px; background: linear-gradient(90deg, transparent calc(50% - 0.5px), currentColor calc(50% - 0.5px), currentColor calc(50% + 0.5px), transparent calc(50% + 0.5px)), color-mix(in srgb, currentColor 7%, transparent); }
+.cl-sum { display: grid; grid-template-columns: auto minmax(4rem, 1fr) auto; gap: 0.25rem 0.7rem; align-items: center;
+  font-size: 0.82rem; font-variant-numeric: tabular-nums; }
+.cl-sum .axis { display: block; position: relative; height: 0.95rem; border-radius: 3px;
+  background: linear-gradient(90deg, transparent calc(50% - 0.5px), currentColor calc(50% - 0.5px),
+  currentColor calc(50% + 0.5px), transparent calc(50% + 0.5px)), color-mix(in srgb, currentColor 7%, transparent); }
 .cl-sum .axis i { position: absolute; top: 2px; bottom: 2px; border-radius: 2px; }
-.cl-sum .num { text-align: right; white-space: nowrap; } .cl-sum .num small { margin-right: 0.3rem; opacity: 0.8; font-size: 0.75rem; }
+.cl-sum .num { text-align: right; white-space: nowrap; } .cl-sum .num small { margin-right: 0.3rem; opacity: 0.8;
+  font-size: 0.75rem; }
 </style>"""
 
 
@@ -35,7 +39,7 @@ def is_linear(kind: LayerKind, shape: Sequence[int]) -> bool:
 
 
 def choose_unit(shown: np.ndarray, unit: int, *, name: str, names: Sequence[str]) -> None:
-    """Show a layer's outputs (N, 1, 1), of which a click chooses one. names: of the classes that they stand for."""
+    """Show a layer's outputs (N, 1, 1); a click chooses one. names: class names of the last layer's outputs."""
     index = list(range(min(len(shown), _MOST_UNITS)))
     if unit not in index:
         index[-1] = unit
@@ -63,9 +67,10 @@ def choose_unit(shown: np.ndarray, unit: int, *, name: str, names: Sequence[str]
 
 
 def show_sum(sum_: WeightedSum, *, before: Sequence[int], source: str, computed: float, then: str = "") -> None:
-    """Show what an output is the sum of. before: shape of the inputs before they were flattened, (C, H, W) or (N,).
+    """Show the terms of an output's sum. before: shape of the inputs before flattening, (C, H, W) or (N,).
 
-    source: what gives the inputs. computed: what the network computed. then: what happens to it afterwards.
+    source: name of the layer that produces the inputs. computed: the network's own value. then: what happens to the
+    value afterwards, as text.
     """
     maps = len(before) == 3 and tuple(before[1:]) != (1, 1)
     left, right = st.columns([3, 2], gap="medium")
@@ -80,24 +85,26 @@ def show_sum(sum_: WeightedSum, *, before: Sequence[int], source: str, computed:
 
 
 def _sentence(sum_: WeightedSum, computed: float) -> None:
+    difference = difference_words(sum_.value, computed)
     st.markdown(
         f"Sum of the {len(sum_.products):,} products **{sum_.total:.4f}** + bias **{sum_.bias:.4f}** = "
-        f"**{sum_.value:.4f}**  \nThe network computed **{computed:.4f}**: a difference of {difference_words(sum_.value, computed)}."
+        f"**{sum_.value:.4f}**  \nThe network computed **{computed:.4f}**: a difference of {difference}."
     )
     raised, lowered = sum_.products[sum_.products > 0], sum_.products[sum_.products < 0]
     st.caption(
-        f"{len(raised):,} terms raise it by {raised.sum():.2f} together, {len(lowered):,} lower it by {-lowered.sum():.2f}."
+        f"{len(raised):,} terms raise it by {raised.sum():.2f} in total, {len(lowered):,} lower it by "
+        f"{-lowered.sum():.2f}."
     )
 
 
 def _maps(sum_: WeightedSum, before: Sequence[int], source: str) -> None:
-    """Show the products where their inputs lie, of many maps those that add or take most."""
+    """Show the products at the positions of their inputs; of many maps only those that contribute most."""
     products = sum_.products.reshape(before)
     strength = np.abs(np.nan_to_num(products)).sum((1, 2))
     index = np.sort(np.argsort(-strength, kind="stable")[:_MOST_MAPS])
     shown = products[index]
     some = f", {len(index)} of {before[0]:,} maps" if len(index) < before[0] else ""
-    st.markdown(f"**Input × weight**, where the inputs lie in {plain(source)}{some}")
+    st.markdown(f"**Input × weight**, at the positions of the inputs in {plain(source)}{some}")
     tiles(
         "inside-terms",
         paint.pack(paint.paint(shown, scale="diverging")),
@@ -117,7 +124,7 @@ def _maps(sum_: WeightedSum, before: Sequence[int], source: str) -> None:
 
 
 def _terms(sum_: WeightedSum, before: Sequence[int], source: str) -> None:
-    """Draw the largest terms as bars from zero; below them, in numbers, what all the others and the bias add."""
+    """Draw the largest terms as bars from zero, and below them the sum of the others and the bias as numbers."""
     largest = sum_.largest(_TERMS)
     rows = [
         (
@@ -137,7 +144,7 @@ def _terms(sum_: WeightedSum, before: Sequence[int], source: str) -> None:
 
 
 def _where(index: int, before: Sequence[int]) -> str:
-    """Return where an input lies, such as "#3, row 2, column 0"."""
+    """Return the position of an input, such as "#3, row 2, col 0"."""
     place = [int(n) for n in np.unravel_index(index, tuple(before))]
     return f"#{place[0]}" if len(place) == 1 else f"#{place[0]}, row {place[1]}, col {place[2]}"
 
@@ -149,6 +156,7 @@ def _row(label: str, value: float, how: str, *, bound: float) -> str:
     left = 50.0 if value >= 0 else 50 - share
     colour = _RAISES if value >= 0 else _LOWERS
     return (
-        f"<span>{escape(label)}</span><span class='axis'><i style='left:{left:.1f}%;width:{share:.1f}%;background:{colour}'>"
-        f"</i></span><span class='num'><small>{how}</small>{value:.3f}</span>"
+        f"<span>{escape(label)}</span><span class='axis'>"
+        f"<i style='left:{left:.1f}%;width:{share:.1f}%;background:{colour}'></i></span>"
+        f"<span class='num'><small>{how}</small>{value:.3f}</span>"
     )

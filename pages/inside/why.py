@@ -34,10 +34,10 @@ def show_why(subject: Subject, picture: Picture) -> None:
         return
     with st.spinner("Computing the attribution"):
         attribution = attribution_of(*subject.key, picture.pixels, target, method)
-    against = (
-        "orange raises its logit, blue lowers it" if _signed(attribution) else "the brighter, the more evidence for it"
+    colours = (
+        "Orange raises its logit, blue lowers it." if _signed(attribution) else "Brighter is more evidence for it."
     )
-    st.markdown(f"**Attribution for {plain(subject.classes[target])}.** {words} Here {against}.")
+    st.markdown(f"**Attribution for {plain(subject.classes[target])}.** {words} {colours}")
     scale = "diverging" if _signed(attribution) else "viridis"
     side_by_side(
         [
@@ -60,10 +60,10 @@ def _choose_class(subject: Subject, picture: Picture) -> int:
     if INSIDE.read().target not in options:
         INSIDE.change(target="answer")
     target = st.selectbox(
-        "For the class",
+        "Class",
         options,
         **INSIDE.widget("target"),
-        format_func=lambda k: "the answer given" if k == "answer" else subject.classes[int(k)],
+        format_func=lambda k: "the network's answer" if k == "answer" else subject.classes[int(k)],
     )
     if target == "answer":
         return int(probabilities_of(*subject.key, picture.pixels).argmax())
@@ -72,9 +72,12 @@ def _choose_class(subject: Subject, picture: Picture) -> int:
 
 def _note(attribution: Attribution, subject: Subject) -> str:
     if not attribution.values.any():
-        return "By this method nothing in the image is evidence for this class."
+        return "According to this method, nothing in the image is evidence for this class."
     if attribution.gap is not None:
         total = f"{attribution.values.sum():.3f}"
-        return f"The values add up to {total}: the logit's distance from a black image's, within {attribution.gap:.1g}."
+        return (
+            f"The values add up to {total}, the difference between this logit and that of a black image, within "
+            f"{attribution.gap:.1g}."
+        )
     unit = " per unit of input" if attribution.method in ("saliency", "smoothgrad") else ""
     return f"Computed {subject.moment.words}. Units are logits{unit}."

@@ -8,5 +8,5 @@ PAGE = PageSpec(
     icon=":material/table_rows:",
     order=3,
     section="Experiment",
-    teaser="Compare curves and settings, find a run again, take results away.",
+    teaser="Compare curves and settings, find earlier runs, export results.",
 )

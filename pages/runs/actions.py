@@ -1,4 +1,4 @@
-"""What can be done to the chosen runs at once: delete (and take it back), tag, forget the choice, pass the link on."""
+"""Actions on the chosen runs: tag, repeat, delete (with undo), copy the link, clear the choice."""
 
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -27,7 +27,7 @@ _PLACE = "runs"  # of the popover with repeats
 
 
 def actions(runs: Sequence[RunRecord]) -> None:
-    """Draw the buttons for the chosen runs; examples are only looked at."""
+    """Draw the buttons for the chosen runs; examples cannot be changed."""
     own = [run.id for run in runs if not is_example(run.id)]
     writable = bool(own) and not get_lab().settings.read_only
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -41,21 +41,21 @@ def actions(runs: Sequence[RunRecord]) -> None:
             disabled=not writable,
             on_click=_delete,
             args=(own,),
-            help="Runs can be brought back for a week.",
+            help="Deleted runs can be restored for a week.",
         )
         with st.popover("Link", icon=":material/link:"):
-            st.caption("Opens this view: the same runs, the same picture.")
+            st.caption("Opens this view with the same runs and settings.")
             st.code(_link(), language=None, wrap_lines=True)
-        st.button("Choose none", icon=":material/close:", key=element("runs-none"), on_click=_none)
+        st.button("Clear selection", icon=":material/close:", key=element("runs-none"), on_click=_none)
 
 
 def _settings(runs: Sequence[RunRecord]) -> list[RunRecord]:
-    """Return the first run of each setting, without examples."""
+    """Return the first run of each distinct setting, without examples."""
     return list({setting_key(run.config): run for run in reversed(runs) if not is_example(run.id)}.values())[::-1]
 
 
 def _queued(runs: tuple[str, ...]) -> None:
-    """Choose the repeated runs as well, as many as one picture takes; folds instead of the runs that held out a share."""
+    """Add the repeated runs to the choice, up to the limit; folds replace the runs that held out a share."""
     view, _ = read_view()
     before = view.runs if set(view.runs) & set(runs) else ()
     change_view(runs=tuple(dict.fromkeys((*before, *runs)))[:MOST_RUNS])
@@ -70,7 +70,7 @@ def _link() -> str:
 
 
 def watch(runs: Iterable[RunRecord]) -> None:
-    """Run the page again as soon as one of the runs changes its status; finished ones are left alone."""
+    """Rerun the page as soon as one of the live runs changes its status."""
     live = {run.id: run.status for run in runs if run.state.live}
     if live:
         _watch(live)
@@ -85,7 +85,7 @@ def _watch(live: dict[str, str]) -> None:
 
 
 def undo_box() -> None:
-    """Offer to bring back what was deleted last."""
+    """Offer to restore the runs that were deleted last."""
     deleted = RUNS.read().deleted
     if not deleted:
         return
@@ -122,15 +122,15 @@ def _tag(runs: Sequence[str]) -> None:
 
 
 def _delete(runs: Sequence[str]) -> None:
-    gone, remaining = [], []
+    deleted, remaining = [], []
     for run in runs:
         try:
             get_lab().store.removal.delete(run)
-            gone.append(run)
+            deleted.append(run)
         except LabError as error:
             remaining.append(run)
             flash(str(error))
-    RUNS.change(deleted=tuple(gone))
+    RUNS.change(deleted=tuple(deleted))
     change_view(runs=(*remaining, *(run for run in read_view()[0].runs if is_example(run))))
     renew_table()
 

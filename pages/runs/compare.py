@@ -1,4 +1,4 @@
-"""Beneath the table: the chosen runs, and six ways to look at them beside each other."""
+"""Below the table: the chosen runs, and several views that compare them."""
 
 from collections.abc import Sequence
 
@@ -38,7 +38,7 @@ from pages.widgets.theme import dark
 
 
 def chosen_runs(view: RunsView) -> tuple[RunRecord, ...]:
-    """Return the chosen runs that there are, in the order in which they were chosen."""
+    """Return the chosen runs that exist, in the order in which they were chosen."""
     if not view.runs:
         return ()
     lab = get_lab()
@@ -49,21 +49,21 @@ def chosen_runs(view: RunsView) -> tuple[RunRecord, ...]:
 
 
 def lost_runs(view: RunsView, found: Sequence[RunRecord]) -> tuple[str, ...]:
-    """Return a sentence for each of the first runs that were chosen and are not there, and one for the rest."""
+    """Return a message for each of the first chosen runs that do not exist, and one for the rest."""
     there = {run.id for run in found}
     lost = [run for run in view.runs if run not in there]
     sentences = [find_run(run)[1] for run in lost[:_NAMED]]
     rest = len(lost) - _NAMED
     return (
-        (*sentences, f"{rest} more of the chosen runs are not in this lab, or deleted.") if rest > 0 else (*sentences,)
+        (*sentences, f"{rest} more of the chosen runs are not in this lab or were deleted.")
+        if rest > 0
+        else (*sentences,)
     )
 
 
 def compare(view: RunsView, runs: Sequence[RunRecord]) -> None:
-    """Draw the way of looking that the view asks for."""
-    st.segmented_control(
-        "Look at", list(LOOKS), format_func=LOOKS.__getitem__, required=True, **bind("look", view.look)
-    )
+    """Draw the comparison that the view names."""
+    st.segmented_control("View", list(LOOKS), format_func=LOOKS.__getitem__, required=True, **bind("look", view.look))
     {
         "curves": _curves,
         "differences": _differences,
@@ -75,7 +75,7 @@ def compare(view: RunsView, runs: Sequence[RunRecord]) -> None:
     }[view.look](view, runs)
 
 
-_NAMED = 3  # of the chosen runs that are not there
+_NAMED = 3  # chosen runs that do not exist and are listed one by one
 
 
 def _curves(view: RunsView, runs: Sequence[RunRecord]) -> None:
@@ -122,7 +122,7 @@ def _curve_charts(view: RunsView, runs: Sequence[RunRecord]) -> None:
 
 
 def _sound_curves(runs: Sequence[RunRecord]) -> list[RunCurves]:
-    """Return the runs' curves; those that are damaged are named and left out."""
+    """Return the runs' curves; damaged ones are reported and left out."""
     curves = []
     for run in runs:
         try:
@@ -134,7 +134,9 @@ def _sound_curves(runs: Sequence[RunRecord]) -> list[RunCurves]:
 
 def _small_print(runs: Sequence[RunRecord], total: int, points: int, notes: Sequence[str]) -> None:
     words = (
-        [f"{points:,} points stand for {total:,}; each stretch keeps its lowest and highest."] if total > points else []
+        [f"Shows {points:,} of {total:,} points; each interval keeps its minimum and maximum."]
+        if total > points
+        else []
     )
     live = sum(run.state.live for run in runs)
     if live:
@@ -142,7 +144,7 @@ def _small_print(runs: Sequence[RunRecord], total: int, points: int, notes: Sequ
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(plain(" ".join([*words, *notes])), width="content")
         if live:
-            st.button("Refresh the curves", icon=":material/refresh:", key=element("runs-refresh"), type="tertiary")
+            st.button("Refresh curves", icon=":material/refresh:", key=element("runs-refresh"), type="tertiary")
 
 
 def _curve_controls(view: RunsView) -> None:
@@ -160,7 +162,8 @@ def _curve_controls(view: RunsView) -> None:
             SPANS,
             format_func=lambda span: "off" if span == 1 else f"{span} steps",
             width=190,
-            help="The strong line is the mean over this many neighbouring steps, as on Train; the raw points are behind it.",
+            help="The line is the mean over this many neighbouring steps, as on the Train page, with the raw points "
+            "behind it.",
             **bind("smooth", view.smooth),
         )
     with st.container(horizontal=True, gap="medium"):
@@ -169,17 +172,17 @@ def _curve_controls(view: RunsView) -> None:
             (
                 "fold",
                 "Repeats as bands",
-                "Runs that differ only in their seed or fold become their mean, from three on with one standard deviation.",
+                "Runs that differ only in their seed or fold are drawn as their mean, with a band of one standard "
+                "deviation if there are three or more.",
             ),
-            ("test", "Test set", "Show the test set's curve as well."),
+            ("test", "Test set", "Also show the curve of the test set."),
             (
                 "full",
                 "Full range",
-                "The y axis shows every value. Without it, losses far beyond those of sound runs are "
-                "marked at its edge.",
+                "Fit the y axis to all values. Off: losses far above those of healthy runs are marked at its edge.",
             ),
             ("logx", "Log x", ""),
-            ("logy", "Log y", "Accuracies stay as they are."),
+            ("logy", "Log y", "Accuracies keep their linear axis."),
         ):
             st.toggle(label, help=words or None, **bind(name, getattr(view, name)))
 
@@ -190,7 +193,7 @@ def _differences(view: RunsView, runs: Sequence[RunRecord]) -> None:
     rows = [[shown(c, column=n) for c, n in zip(row, table.columns, strict=True)] for row in table.rows]
     st.dataframe(pd.DataFrame(rows, columns=heads), hide_index=True, width="stretch", alt="Settings that differ")
     same = len([spec for spec in FIELDS.values() if spec.result]) - len(differing_settings(runs))
-    st.caption(f"{plural(same, 'setting')} {'is' if same == 1 else 'are'} the same in {_all(len(runs))} and left out.")
+    st.caption(f"{plural(same, 'setting')} {'is' if same == 1 else 'are'} the same in {_all(len(runs))} and not shown.")
 
 
 def _all(runs: int) -> str:
@@ -218,8 +221,8 @@ def _groups(view: RunsView, runs: Sequence[RunRecord]) -> None:
     plot("runs.groups", figure, words=alt, name=f"runs-by-{by}", revision=f"{by} {view.result}")
     st.dataframe(_group_frame(groups, by), hide_index=True, width="stretch", alt=alt)
     means = (
-        "Mean ± one standard deviation (n − 1; from three runs on) over the runs of a group that have ended; accuracies and "
-        "losses are those of each run's selected weights: lowest validation loss, else the last epoch."
+        "Mean ± one standard deviation (n − 1; for three or more runs) over a group's runs that have ended. Accuracies "
+        "and losses are those of each run's selected weights: lowest validation loss, else the last epoch."
     )
     st.caption(plain(f"{means} {cut_note(groups, view.result)}".strip()))
 
@@ -241,7 +244,7 @@ def _verdict(view: RunsView, runs: Sequence[RunRecord]) -> None:
 def _parallel(view: RunsView, runs: Sequence[RunRecord]) -> None:
     axes = parallel_info(runs)
     if len(axes) < 2:
-        st.info("These runs differ in nothing that can be drawn: choose others.", icon=":material/info:")
+        st.info("These runs do not differ in any setting that can be drawn. Choose others.", icon=":material/info:")
         return
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         titles = list_results()
@@ -253,7 +256,7 @@ def _parallel(view: RunsView, runs: Sequence[RunRecord]) -> None:
             disabled=view.own,
             **bind("result", view.result),
         )
-        st.toggle("Runs' own colours", help="As in the curves and in the table.", **bind("own", view.own))
+        st.toggle("Runs' own colours", help="Use the colours of the curves and the table.", **bind("own", view.own))
     shade = None if view.own else shade_info(runs, view.result, dark=dark())
     figure = parallel_figure(runs, axes, slots=view.slots, shade=shade, dark=dark())
     words = f"{plural(len(runs), 'run')} on {len(axes)} parallel axes"
@@ -265,7 +268,7 @@ def _pareto(view: RunsView, runs: Sequence[RunRecord]) -> None:
     st.segmented_control("Cost", list(COSTS), format_func=COSTS.__getitem__, required=True, **bind("cost", view.cost))
     points = pareto_info(runs, view.cost)
     if not points:
-        st.info("None of these runs has ended with a test accuracy and a cost yet.", icon=":material/info:")
+        st.info("None of these runs has a test accuracy and a cost yet.", icon=":material/info:")
         return
     labels = dict(zip((run.id for run in runs), run_labels(runs), strict=True))
     best = "; ".join(f"{labels[p.run.id]}: {p.run.headline_text}" for p in points if p.best)
@@ -273,11 +276,11 @@ def _pareto(view: RunsView, runs: Sequence[RunRecord]) -> None:
     plot("runs.pareto", figure, words=f"On the front: {best}", name=f"runs-{view.cost}", revision=view.cost)
     without = len(runs) - len(points)
     left_out = (
-        f" Left out, still training or without a test accuracy or a cost: {without} of {plural(len(runs), 'run')}."
+        f" Not shown, as still training or without a test accuracy or a cost: {without} of {plural(len(runs), 'run')}."
         if without
         else ""
     )
-    st.caption(plain(f"On the front, where no other run is both better and cheaper: {best}.{left_out}"))
+    st.caption(plain(f"On the Pareto front, where no other run is both better and cheaper: {best}.{left_out}"))
 
 
 def _tree(_view: RunsView, runs: Sequence[RunRecord]) -> None:
@@ -285,13 +288,13 @@ def _tree(_view: RunsView, runs: Sequence[RunRecord]) -> None:
     if own:
         show_tree("runs", own)
     st.caption(
-        "Forks, fine-tuned runs and longer runs that continue shorter ones, below the run they came from, with what was "
-        "changed. Points are the difference in test accuracy. Click a run to open it."
+        "Forks, fine-tuned runs and continuations, each below the run that it started from, with the changed settings "
+        "and the difference in test accuracy, in percentage points. Click a run to open it."
     )
 
 
 def chosen_box(view: RunsView, page: Sequence[RunRecord], runs: Sequence[RunRecord]) -> None:
-    """Draw the list of chosen runs, to which those of the table's page can be added."""
+    """Draw the list of chosen runs, to which those on the table's page can be added."""
     every = {run.id: run for run in (*runs, *page)}
     labels = dict(zip(every, run_labels(tuple(every.values())), strict=True))
     labels |= dict(zip((run.id for run in runs), run_labels(runs), strict=True))
@@ -307,16 +310,17 @@ def chosen_box(view: RunsView, page: Sequence[RunRecord], runs: Sequence[RunReco
 
 
 def shown_slots(view: RunsView, runs: Sequence[RunRecord]) -> dict[str, int]:
-    """Return the slot of each chosen run's line as the picture has it: repeats that are one band share a colour."""
+    """Return the slot of each chosen run's line in the chart; repeats in one band share a slot."""
     return line_slots(runs, view.slots, fold=view.fold and view.look == "curves")
 
 
 def _chip_dots(view: RunsView, runs: Sequence[RunRecord]) -> str:
-    """Return styles that put a dot of its run's colour into each chip; Streamlit's chips take no colour of their own."""
+    """Return styles that put a dot of the run's colour into each chip; Streamlit has no colour per chip."""
     chip = '[class*="st-key-runs-runs"] [data-tag]'
     rules = [
         f"{chip} {{ background: rgba(128, 128, 128, 0.16); }} {chip}, {chip} * {{ color: inherit; }}",
-        f'{chip}::before {{ content: ""; flex: none; width: 0.7em; height: 0.7em; border-radius: 50%; margin-right: 0.35em; }}',
+        f'{chip}::before {{ content: ""; flex: none; width: 0.7em; height: 0.7em; border-radius: 50%; '
+        "margin-right: 0.35em; }",
     ]
     slots = shown_slots(view, runs)
     for at, run in enumerate(runs):

@@ -1,4 +1,4 @@
-"""The example runs below one's own: what each of them shows, and the switch that hides them everywhere."""
+"""The example runs below the user's own: what each of them shows, and the toggle that hides them on all pages."""
 
 import streamlit as st
 
@@ -14,13 +14,13 @@ from pages.widgets.runs import run_line
 
 
 def examples_box(view: RunsView) -> tuple[RunRecord, ...]:
-    """Draw the examples, each with a button that compares it, and return them; none where they are hidden."""
+    """Draw the examples, each with a button that compares it, and return them; none if they are hidden."""
     lab = get_lab()
     runs = lab.list_examples()
     with st.container(horizontal=True, vertical_alignment="center"):
         st.toggle(
-            "Show the examples",
-            help="Three runs that ship with the lab. They are not among your runs, and are listed on no page while this is off.",
+            "Show examples",
+            help="Three runs that ship with the lab. They do not count as your runs. Off: no page lists them.",
             disabled=lab.settings.read_only,
             **RUNS.widget("examples", value=bool(runs), then=_switch),
         )
@@ -36,7 +36,7 @@ def _line(run: RunRecord, *, chosen: bool) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             run_line(run, key=element("runs-example-line", run.id))
             st.button(
-                "Take out" if chosen else "Compare",
+                "Remove" if chosen else "Compare",
                 icon=":material/close:" if chosen else ":material/add:",
                 type="tertiary",
                 key=element("runs-example-choose", run.id),

@@ -1,6 +1,6 @@
-"""Runs: find them, name them, and look at them beside each other; the reports' tables, measured anew.
+"""Runs: find, name and compare them; and the reports' tables next to this lab's measurements.
 
-The whole view stands in the address, so a copied link opens the same picture.
+The whole view is part of the address, so a copied link opens the same view.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ from pages.widgets.frame import page_frame, show_errors
 
 def main() -> None:
     """Draw the table and the comparison, or the reports."""
-    page_frame("Runs", "Find runs, compare them, and set them beside what the reports measured.")
+    page_frame("Runs", "Find runs, and compare them with each other and with the reports' results.")
     view, complaints = read_view()
     complaints_box(complaints)
     st.segmented_control(
@@ -62,7 +62,7 @@ def _runs(view: RunsView) -> None:
 def _comparison(
     view: RunsView, runs: Sequence[RunRecord], page: Sequence[RunRecord], examples: Sequence[RunRecord]
 ) -> None:
-    """Draw what is chosen and its charts; what can be done to it, and how the charts are drawn, stands below them."""
+    """Draw the chosen runs and their charts; the actions and the charts' controls are below the charts."""
     if not (page or runs or examples):
         return
     st.header("Compare", anchor=False)
@@ -71,7 +71,7 @@ def _comparison(
         compare(view, runs)
         actions(runs)
     elif not page and not view.search:
-        st.caption("Nothing is chosen yet: this is how the examples compare.")
+        st.caption("No runs are chosen yet. This comparison shows the examples.")
         compare(view.choose([run.id for run in examples]), examples)
 
 

@@ -1,4 +1,4 @@
-"""The reports' tables, live: what each printed, what this lab measured for the same setting, and what is missing."""
+"""The reports' tables: each report's results, this lab's for the same settings, and which experiments are missing."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -27,7 +27,7 @@ from pages.widgets.confirm import start_unless_long
 from pages.widgets.frame import show_errors
 from pages.widgets.runs import dataset_title
 
-_EXPERIMENT_PX, _REPORTED_PX = 250, 190  # so that what was measured is in sight beside them
+_EXPERIMENT_PX, _REPORTED_PX = 250, 190  # narrow enough that the measured results are visible next to them
 
 
 def reports_view(view: RunsView) -> None:
@@ -54,10 +54,10 @@ def reports_view(view: RunsView) -> None:
         alt=f"{names[view.report]}: reported and measured results of {len(rows)} experiments",
     )
     st.caption(
-        "**Measured** is the mean ± one standard deviation (from three runs on) over the finished runs of exactly this setting, whatever their "
-        "seed. Accuracies are those of the test set after the last epoch, which is what the reports quote (where one quotes "
-        "another epoch, it is named); everywhere else a run has the result of its selected weights. Times are of training, "
-        "the reported ones on the reports' own machines."
+        "**Measured** is the mean ± one standard deviation (for three or more runs) over the finished runs with "
+        "exactly these settings and any seed. Accuracies are those on the test set after the last epoch, as in the "
+        "reports (a different epoch is named); everywhere else, a run's result is that of its selected weights. Times "
+        "are training times; the reported ones were measured on the reports' machines."
     )
     _mistakes(rows)
     _missing(view, [row for row in rows if row.missing])
@@ -91,7 +91,7 @@ def _reported(row: ReportRow) -> str:
 
 
 def _quoted(row: ReportRow) -> str:
-    """Return the report's accuracy, with its epoch where that is not the last one."""
+    """Return the report's accuracy, with its epoch if that is not the last one."""
     every = row.preset.reported.get("test_accuracy_by_epoch", ())
     quoted = format_percent(row.preset.reported["test_accuracy"])
     if row.quoted_epoch in (None, len(every)):
@@ -122,14 +122,14 @@ def _runs_link(row: ReportRow) -> str | None:
 def _mistakes(rows: Sequence[ReportRow]) -> None:
     wrong = [row for row in rows if row.preset.mistake]
     if wrong:
-        with st.expander("Mistakes that are reproduced on purpose", icon=":material/warning:"):
+        with st.expander("Mistakes reproduced on purpose", icon=":material/warning:"):
             for row in wrong:
                 st.markdown(f"**{plain(row.preset.title)}.** {plain(row.preset.mistake)}")
 
 
 def _missing(view: RunsView, missing: Sequence[ReportRow]) -> None:
     if not missing:
-        st.success("Every experiment of this table has been run or waits for its turn.", icon=":material/check:")
+        st.success("Every experiment in this table has been run or is queued.", icon=":material/check:")
         return
     lab = get_lab()
     absent = sorted(
@@ -159,7 +159,7 @@ def _missing(view: RunsView, missing: Sequence[ReportRow]) -> None:
     rows = [row for row in missing if row.preset.id in chosen]
     if absent:
         st.info(
-            f"Needs data that is not downloaded: {', '.join(absent)}. Fetch it on the Home page.",
+            f"Some experiments need data that is not downloaded: {', '.join(absent)}. Fetch it on the Home page.",
             icon=":material/download:",
         )
         if has_page("home"):
@@ -196,7 +196,7 @@ def _queue(rows: Sequence[ReportRow]) -> None:
         lab.submissions.submit(resolved, name=row.preset.title, tags=(tag,), owner=asking_owner())
     lab.workers.ensure()
     flash(
-        "1 run is queued." if len(rows) == 1 else f"{len(rows)} runs are queued; they are trained one after the other."
+        "1 run is queued." if len(rows) == 1 else f"{len(rows)} runs are queued and will be trained one after another."
     )
     st.rerun()
 
@@ -209,7 +209,7 @@ def _waiting() -> None:
 
 
 def _estimate(rows: Sequence[ReportRow]) -> None:
-    """Say how long the chosen experiments will take on this machine."""
+    """Show how long the chosen experiments will take on this machine."""
     if not rows:
         return
     if not warm_torch():
@@ -221,13 +221,16 @@ def _estimate(rows: Sequence[ReportRow]) -> None:
 
 
 def estimate_words(seconds: float, unknown: Sequence[str]) -> str:
-    """Return how long experiments take on this machine. unknown: titles of those of which nobody can tell."""
-    words = f"About {format_duration(seconds)} of training on this machine, one run after the other."
+    """Return how long experiments take on this machine. unknown: titles of those that cannot be estimated."""
+    words = f"About {format_duration(seconds)} of training on this machine, one run after another."
     return words + (f" Not counted: {', '.join(unknown)}." if unknown else "")
 
 
 def _seconds(rows: Sequence[ReportRow], show: Callable[[int], object] = int) -> tuple[float, list[str]]:
-    """Return how long the experiments take one after the other, and which of them nobody can tell; `show` is told each."""
+    """Return how long the experiments take in total, and the titles of those that cannot be estimated.
+
+    show: called before each estimate with its number.
+    """
     total, unknown = 0.0, []
     for done, row in enumerate(rows, start=1):
         show(done)

@@ -1,4 +1,4 @@
-"""How much disk the runs take, which take most, and what can be freed now."""
+"""The disk space that runs take, the largest ones, and what can be freed."""
 
 import shutil
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ _FREE = element("storage-free")
 
 
 def storage_box() -> None:
-    """Draw the expander; what it shows is read when it is opened."""
+    """Draw the expander; its contents are computed only when it is opened."""
     with st.expander("Storage", icon=":material/hard_drive:", on_change="rerun", key=element("storage")) as box:
         if box.open:
             with show_errors():
@@ -47,28 +47,26 @@ def _usage() -> None:
                 ),
                 "Open": st.column_config.LinkColumn("Open", display_text="open"),
             },
-            alt="The runs whose files take most",
+            alt="The runs with the largest files",
         )
         st.caption(
-            "Tick runs in the table above and press Delete. How much a run may save is its setting "
-            "“Disk budget”; fewer epochs are saved with a smaller budget."
+            "To delete runs, tick them in the table above and press Delete. The setting “Disk budget” limits how much "
+            "a run may save: with a smaller budget, the weights of fewer epochs are kept."
         )
     if usage.deleted_runs:
         count = plural(usage.deleted_runs, "deleted run")
         free = f"Free {format_bytes(usage.deleted)}"
         with action_popover(free, icon=":material/delete_forever:", disabled=lab.settings.read_only, key=_FREE):
-            st.markdown(
-                "Deleted runs are removed by themselves after a week. Removed for good, they cannot be brought back."
-            )
+            st.markdown("Deleted runs are removed automatically after a week. Once removed, they cannot be restored.")
             st.button(
-                f"Remove {count} for good",
+                f"Remove {count} permanently",
                 key=element("storage-purge"),
                 on_click=partial(_purge, count),
             )
 
 
 def usage_rows(of_runs: Mapping[str, int], titles: Mapping[str, str]) -> list[dict[str, str | float]]:
-    """Return a row for each of the first runs: what it is called, its megabytes, its link."""
+    """Return a row for each of the first runs: title, size in megabytes, link."""
     return [
         {"Run": titles.get(run, run), "Size": size / 1e6, "Open": f"train?run={run}"}
         for run, size in islice(of_runs.items(), _SHOWN)
@@ -80,4 +78,4 @@ def _purge(what: str) -> None:
     with show_errors():
         lab = get_lab()
         lab.store.removal.purge(lab.artifacts.delete, older_than_s=0.0)
-        flash(f"{what} removed for good.")
+        flash(f"{what} removed permanently.")

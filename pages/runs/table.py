@@ -1,7 +1,6 @@
 """The table of runs: search, sort, page, choose, and edit in place.
 
-Filtering, sorting and paging happen in the database. What is typed into the table is compared with the records and
-written run by run.
+Filtering, sorting and paging happen in the database. Edits in the table are written run by run.
 """
 
 import base64
@@ -34,8 +33,8 @@ from pages.widgets.runs import STATUS_COLORS, UNREADABLE, state_width
 from pages.widgets.theme import dark
 
 PAGE_ROWS = 25
-_SHOWN_ROWS = 8  # without scrolling, so that the charts below the table are in sight
-_SETTING_COLUMNS = 6  # that differ on this page; the rest is under Differences
+_SHOWN_ROWS = 8  # visible without scrolling, so that the charts below the table are on the screen
+_SETTING_COLUMNS = 6  # at most as many settings that differ on this page; Differences has all
 _SORTS = {
     "-created": "newest first",
     "created": "oldest first",
@@ -44,19 +43,19 @@ _SORTS = {
     "name": "name",
     "arch": "network",
     "dataset": "data set",
-    "seconds": "quickest",
+    "seconds": "fastest",
     "-speed": "most images per second",
     "outcome": "state and outcome",
 }
 _HELP = (
-    "Accuracies are those of a run's selected weights, which Inside and Draw use: of the epoch with the lowest "
-    "validation loss, or of the last one where nothing was validated."
+    "Accuracies are those of a run's selected weights, which Inside and Draw use too: those of the epoch with the "
+    "lowest validation loss, or of the last epoch if the run was not validated."
 )
 _LAST_DATE_S = pd.Timestamp.max.timestamp() - 1
 
 
 def runs_table(view: RunsView) -> tuple[RunRecord, ...]:
-    """Draw the toolbar, the table and the pages; return the runs of this page."""
+    """Draw the toolbar, the table and the pagination; return the readable runs of this page."""
     _toolbar(view)
     with show_errors():
         runs, total = _read(view, view.page)
@@ -82,7 +81,7 @@ def _read(view: RunsView, page: int) -> RunPage:
 
 
 def _unreadable(runs: Sequence[RunRecord]) -> None:
-    """Say why some rows of the table are empty, and offer to delete those runs."""
+    """Show why some rows of the table are empty, and offer to delete those runs."""
     for run in runs:
         if not run.problem:
             continue
@@ -128,19 +127,19 @@ def _order_words(order: str) -> str:
 def _search_help() -> str:
     keys = " ".join(f"`{key}`" for key in [*KEYS, *FIELDS])
     return (
-        "Words are looked for in names, notes and tags. `key:text` compares text (`*` stands for anything, commas for "
-        "or), `key<number`, `<=`, `>`, `>=`, `=`, `!=` compare numbers, and a `-` in front turns a term round. All "
-        f"terms must hold. Keys: {keys}."
+        "Words are searched for in names, notes and tags. `key:text` compares text (`*` matches anything, commas mean "
+        "“or”), `key<number`, `<=`, `>`, `>=`, `=`, `!=` compare numbers, and a leading `-` negates a term. All terms "
+        f"must match. Keys: {keys}."
     )
 
 
 def _nothing(view: RunsView) -> None:
     with st.container(border=True):
         if view.search:
-            st.markdown("**No run fits this search.**")
-            st.button("Clear the search", on_click=change_view, kwargs={"q": "", "page": 1})
+            st.markdown("**No runs match this search.**")
+            st.button("Clear search", on_click=change_view, kwargs={"q": "", "page": 1})
         else:
-            st.markdown("**No runs yet.** Train one, and it appears here.")
+            st.markdown("**No runs yet.** Train a network, and its run appears here.")
             st.page_link(page_path("train"), label="Train a network", icon=":material/play_circle:")
 
 
@@ -201,7 +200,7 @@ def _rows(runs: Sequence[RunRecord], view: RunsView) -> list[dict[str, Any]]:
 
 
 def _swatch(slot: int | None) -> str | None:
-    """Return a compared run's line in the charts as the address of a picture, None for a run that is not compared."""
+    """Return a sample of a compared run's line in the charts as a data URL, None for a run that is not compared."""
     if slot is None:
         return None
     return "data:image/svg+xml;base64," + base64.b64encode(swatch(run_style(slot, dark=dark())).encode()).decode(
@@ -210,7 +209,7 @@ def _swatch(slot: int | None) -> str | None:
 
 
 def _spark(run: RunRecord, slot: int | None) -> str | None:
-    """Return a run's small curve, in its colour where it is compared."""
+    """Return a run's small curve as a data URL, in its chart colour if it is compared."""
     return (run_spark(run) if slot is None else run_spark(run, colour=run_style(slot, dark=dark()).colour)) or None
 
 
@@ -224,7 +223,7 @@ def _differing(runs: Sequence[RunRecord]) -> Mapping[str, list[Any]]:
 
 
 def _date(moment: float) -> pd.Timestamp:
-    """Return a time for a date column; none for one that pandas, which ends in 2262, cannot hold."""
+    """Return a time for a date column, NaT if it is beyond the last date of pandas, in 2262."""
     return pd.Timestamp(moment if moment < _LAST_DATE_S else math.nan, unit="s", tz="UTC")
 
 
@@ -252,19 +251,19 @@ def _columns(runs: Sequence[RunRecord]) -> dict[str, Any]:
         **{name: FIELDS[name].label for name in _differing([run for run in runs if not run.problem])},
         "test": column.NumberColumn("Test", format="%.2f %%", help=_HELP),
         "val": column.NumberColumn("Validation", format="%.2f %%", help=_HELP),
-        "epoch": column.TextColumn("Epoch of these", help=_HELP),
+        "epoch": column.TextColumn("Selected epoch", help=_HELP),
         "seconds": column.NumberColumn("Seconds", format="%.1f"),
         "speed": column.NumberColumn("Images/s", format="localized"),
         "created": column.DatetimeColumn("Date", format="D MMM YYYY, HH:mm", timezone=zone),
         "tags": column.MultiselectColumn("Tags", options=tags, accept_new_options=True),
         "note": column.TextColumn("Note", max_chars=20_000),
-        "pinned": column.CheckboxColumn("Pinned", help="Pinned runs stay at the head of the table."),
+        "pinned": column.CheckboxColumn("Pinned", help="Pinned runs stay at the top of the table."),
         "open": column.LinkColumn("Open", display_text="open"),
     }
 
 
 def _typed(key: str, ids: list[str]) -> None:
-    """Write what was typed into the table since the last look at it."""
+    """Write the edits made in the table since the last rerun."""
     for at, cells in typed_cells(key).items():
         try:
             _apply(ids[at], cells)
@@ -289,10 +288,10 @@ def _apply(run: str, cells: Mapping[str, Any]) -> None:
 
 
 def choose(run: str, *, chosen: bool) -> None:
-    """Add a run to the comparison or take it out."""
+    """Add a run to the comparison or remove it."""
     others = tuple(other for other in read_view()[0].runs if other != run)
     if chosen and len(others) >= MOST_RUNS:
-        flash(f"At most {MOST_RUNS} runs can be compared at once: take one out first.")
+        flash(f"At most {MOST_RUNS} runs can be compared at once. Remove one first.")
         renew_table()
         return
     change_view(runs=(*others, run) if chosen else others)
@@ -300,14 +299,14 @@ def choose(run: str, *, chosen: bool) -> None:
 
 def _pages(view: RunsView, page: int, pages: int, total: int) -> None:
     if view.page > pages:
-        complaints_box([f"The address has page={view.page}, but the search finds {pages}: this is page {page}."])
+        complaints_box([f"The address has page={view.page}, but there are only {pages}. This is page {page}."])
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         first = (page - 1) * PAGE_ROWS + 1
-        found = "found" if view.search else "in all"
+        found = "found" if view.search else "in total"
         st.caption(f"{first:,}–{min(total, page * PAGE_ROWS):,} of {plural(total, 'run')} {found}", width="content")
         many = min(total, MOST_RUNS)
         st.button(
-            f"Compare the first {many}" if total > many else f"Compare all {many}" if many > 1 else "Compare it",
+            f"Compare the first {many}" if total > many else f"Compare all {many}" if many > 1 else "Compare this run",
             icon=":material/checklist:",
             key=element("runs-all"),
             type="tertiary",
@@ -325,6 +324,6 @@ def _choose_found(view: RunsView) -> None:
 
 
 def complaints_box(complaints: Sequence[str]) -> None:
-    """Say which parts of the address were passed over."""
+    """Show messages on parts of the address that were ignored."""
     if complaints:
         st.warning("  \n".join(plain(complaint) for complaint in complaints), icon=":material/link_off:")

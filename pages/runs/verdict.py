@@ -1,4 +1,4 @@
-"""Is one setting really better? Two settings of the chosen runs over all their seeds or folds: verdict, picture, what is missing."""
+"""Is one setting better? Compares two settings of the chosen runs over all their seeds or folds."""
 
 import itertools
 from collections.abc import Sequence
@@ -31,14 +31,14 @@ from pages.state.session import flash
 from pages.widgets.repeat import fill_button
 
 _ICONS = {Answer.YES: ":material/check_circle:", Answer.NO: ":material/help:", Answer.FEW: ":material/hourglass_empty:"}
-_MOST_SETTINGS = 12  # compared each with each: 66 rows
+_MOST_SETTINGS = 12  # for comparisons of every pair: 66 rows
 
 
 def verdict_look(view: RunsView, runs: Sequence[RunRecord], *, dark: bool) -> None:
-    """Draw the verdict on two settings of the chosen runs, and of more than two each against each."""
+    """Draw the verdict on two settings of the chosen runs, and for more than two, a table of every pair."""
     settings = _settings(runs)
     if len(settings) < 2:
-        words = "Choose runs of at least two settings: what differs only in its seed or fold is one."
+        words = "Choose runs with at least two different settings. Runs that differ only in seed or fold count as one."
         st.info(words, icon=":material/info:")
         return
     names = dict(zip((run.id for run in settings), _labels(settings), strict=True))
@@ -52,7 +52,7 @@ def verdict_look(view: RunsView, runs: Sequence[RunRecord], *, dark: bool) -> No
     try:
         every = _each_with_each([groups[run.id] for run in settings], like=groups[left])
         found = _corrected(groups[left], groups[right], every)
-    except InputError as error:  # no fault of the page's: others can be chosen above
+    except InputError as error:  # not an error of the page: other settings can be chosen above
         st.info(plain(str(error)), icon=":material/info:")
         return
     _two(found, a=names[left], b=names[right], dark=dark)
@@ -64,19 +64,19 @@ def verdict_look(view: RunsView, runs: Sequence[RunRecord], *, dark: bool) -> No
 
 
 def _other(settings: Sequence[RunRecord], left: str) -> str:
-    """Return the id of the run that stands beside one at first: the next of the same kind, else the next."""
-    (beside,) = (run for run in settings if run.id == left)
+    """Return the id of the run that is compared with `left` initially: the next of the same kind, else the next."""
+    (first,) = (run for run in settings if run.id == left)
     rest = [run for run in settings if run.id != left]
-    return next((run.id for run in rest if _same_kind(run, beside)), rest[0].id)
+    return next((run.id for run in rest if _same_kind(run, first)), rest[0].id)
 
 
 def _same_kind(a: RunRecord, b: RunRecord) -> bool:
-    """Whether two runs are measured on the same images."""
+    """Whether two runs are evaluated on the same images."""
     return (a.config.dataset, a.config.folds) == (b.config.dataset, b.config.folds)
 
 
 def _settings(runs: Sequence[RunRecord]) -> tuple[RunRecord, ...]:
-    """Return the first of the runs of each setting."""
+    """Return the first run of each setting."""
     first: dict[str, RunRecord] = {}
     for run in runs:
         first.setdefault(setting_key(run.config), run)
@@ -84,13 +84,16 @@ def _settings(runs: Sequence[RunRecord]) -> tuple[RunRecord, ...]:
 
 
 def _labels(settings: Sequence[RunRecord]) -> list[str]:
-    """Return what to call each setting; those of one name are numbered."""
+    """Return a label for each setting; equal labels are numbered."""
     labels = run_labels(settings, without=REPEATED)
     return [f"{label} ({at + 1})" if labels.count(label) > 1 else label for at, label in enumerate(labels)]
 
 
 def _repeats(settings: Sequence[RunRecord]) -> dict[str, tuple[RunRecord, ...]]:
-    """Return every run of each setting by its first run's id, chosen or not: leaving some out would choose the result."""
+    """Return all runs of each setting, by its first run's id.
+
+    Runs that are not chosen count as well: leaving some out would bias the result.
+    """
     lab = get_lab()
     own = [run for run in settings if not is_example(run.id)]
     found = {run.id: one.runs for run, one in zip(own, lab.repeating.find_all(own), strict=True)}
@@ -98,7 +101,7 @@ def _repeats(settings: Sequence[RunRecord]) -> dict[str, tuple[RunRecord, ...]]:
 
 
 def _each_with_each(groups: Sequence[tuple[RunRecord, ...]], *, like: Sequence[RunRecord]) -> tuple[Comparison, ...]:
-    """Return every setting against every other among those of the kind of `like`; none for two, or very many."""
+    """Return the comparison of every pair of settings of the same kind as `like`; none for two settings or too many."""
     same = [group for group in groups if _same_kind(group[0], like[0])]
     if not 2 < len(same) <= _MOST_SETTINGS:
         return ()
@@ -106,7 +109,7 @@ def _each_with_each(groups: Sequence[tuple[RunRecord, ...]], *, like: Sequence[R
 
 
 def _corrected(left: Sequence[RunRecord], right: Sequence[RunRecord], every: Sequence[Comparison]) -> Comparison:
-    """Return the verdict on two sides; where it is one of several, corrected like them, so that page and table agree."""
+    """Return the comparison of two sides. If it is one of `every`, it is corrected like them, as in the table."""
     found = compare_runs(left, right)
     for one in every:
         if {_ids(one.a), _ids(one.b)} == {_ids(found.a), _ids(found.b)}:
@@ -134,31 +137,31 @@ def _two(found: Comparison, *, a: str, b: str, dark: bool) -> None:
 
 
 def _fill(runs: Sequence[RunRecord]) -> None:
-    """Offer what is missing of five seeds each, or of the folds that both sides are measured on."""
+    """Offer to train what is missing for five seeds each, or for the folds that both sides are evaluated on."""
     own = [run for run in runs if not is_example(run.id)]
     if any(plan.missing for plan in get_lab().repeating.plan(own)):
         fill_button(own, place="verdict", then=_queued)
 
 
 def _networks(view: RunsView, pair: Sequence[RunRecord], names: tuple[str, str]) -> None:
-    """Offer McNemar's test of the two runs' networks, where both are saved."""
+    """Offer McNemar's test of the two runs' networks, if both have saved weights."""
     a, b = pair
     if not (a.has_weights and b.has_weights and a.config.dataset == b.config.dataset):
         return
-    words = f"McNemar's test of two single networks, those of runs {a.id} and {b.id}."
+    words = f"McNemar's test of two individual networks, those of runs {a.id} and {b.id}."
     if st.toggle("Compare the two networks image by image", help=plain(words), **bind("networks", view.networks)):
         require_torch()
         load("pages.runs.networks:compare_networks")(a, b, names=names)
 
 
 def _queued(runs: tuple[str, ...]) -> None:
-    flash(f"{plural(len(runs), 'run')} of these settings are there or queued.")
+    flash(f"Finished or queued with these settings: {plural(len(runs), 'run')}.")
     renew_table()
     st.rerun()
 
 
 def _every(found: Sequence[Comparison], names: Sequence[str]) -> None:
-    """Draw the table of all comparisons. names: of the settings, in the order in which they were compared."""
+    """Draw the table of all comparisons. names: labels of the settings, in the order of the comparisons."""
     pairs = zip(found, itertools.combinations(names, 2), strict=True)
     st.dataframe(
         pd.DataFrame([_row(one, a, b) for one, (a, b) in pairs]),
@@ -167,13 +170,13 @@ def _every(found: Sequence[Comparison], names: Sequence[str]) -> None:
         alt="Every setting against every other, corrected for their number",
     )
     st.caption(
-        "Each setting against each. The p-values are corrected after Holm, because one of many comparisons looks like a "
-        "difference soon; intervals are those of each comparison alone."
+        "Every pair of settings. The p-values are Holm-corrected, because among many comparisons one soon looks like a "
+        "difference by chance. The intervals are not corrected."
     )
 
 
 def _row(one: Comparison, a: str, b: str) -> dict[str, str]:
-    """Return a row of the table; a, b: the settings' names, which a side without a run that counts has as well."""
+    """Return a row of the table. a, b: labels of the settings, needed for a side without runs that count."""
     verdict = one.verdict
     low, high = ("–" if bound is None else points(bound) for bound in (verdict.low, verdict.high))
     return {

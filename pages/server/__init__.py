@@ -1,1 +1,1 @@
-"""What answers beside Streamlit: HTTP routes, access, security headers, sessions."""
+"""The server parts next to Streamlit: HTTP routes, access control, security headers, sessions."""

@@ -1,4 +1,4 @@
-"""What `python -m lab serve` adds to the start of the server: its addresses on the terminal, and a browser that opens the lab."""
+"""What `python -m lab serve` adds to the server's start: it prints the addresses and opens a browser."""
 
 import json
 import os
@@ -12,21 +12,21 @@ import click
 
 from lab.settings import ANNOUNCE, BROWSER, EVERY_NETWORK
 
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})  # hosts on which a server listens for its own machine alone
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})  # on these hosts, only the server's own machine can reach it
 
 
 class Addresses(NamedTuple):
-    """Where the lab is opened: in a browser of this machine, and elsewhere (nowhere where it listens on this machine alone)."""
+    """URLs of the lab. here: for a browser on this machine. others: for other machines, if they can reach it."""
 
     here: str
     others: tuple[str, ...]
 
 
 def announce(host: str, port: int, allowed: Sequence[str], env: Mapping[str, str]) -> None:
-    """Print the addresses and open the browser, where the variables that `serve` sets ask for it.
+    """Print the addresses and open the browser, if the environment variables that `serve` sets request it.
 
-    host: what the server listens on. allowed: the host names that it accepts. The socket must listen already: the
-    browser's first request then waits until the server answers.
+    host: the host that the server listens on. allowed: the host names that it accepts. The socket must be listening
+    already: the browser's first request then waits until the server responds.
     """
     form = env.get(ANNOUNCE)
     if not form:
@@ -34,7 +34,7 @@ def announce(host: str, port: int, allowed: Sequence[str], env: Mapping[str, str
     found = addresses(host, port, allowed)
     if form == "json":
         click.echo(json.dumps(found._asdict()))
-        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what Streamlit prints at the end is no JSON
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what Streamlit prints at its end is not JSON
     else:
         click.echo(as_text(found))
     if env.get(BROWSER) and has_desktop(sys.platform, env):
@@ -42,7 +42,7 @@ def announce(host: str, port: int, allowed: Sequence[str], env: Mapping[str, str
 
 
 def addresses(host: str, port: int, allowed: Sequence[str]) -> Addresses:
-    """Return where a server can be opened that listens on `host`."""
+    """Return the URLs of a server that listens on `host`. allowed: the host names that it accepts."""
     if host in LOOPBACK:
         return Addresses(_url(host, port), ())
     names = [name for name in allowed if name not in LOOPBACK and "*" not in name]
@@ -52,15 +52,15 @@ def addresses(host: str, port: int, allowed: Sequence[str]) -> Addresses:
 
 
 def as_text(found: Addresses) -> str:
-    """Return what a terminal shows of the addresses."""
-    lines = ["", f"  ConvLab: {found.here}    Ctrl-C ends the server; what is in training goes on."]
+    """Return the addresses as text for a terminal."""
+    lines = ["", f"  ConvLab: {found.here}    Ctrl-C stops the server; runs in training continue."]
     if found.others:
         lines += [f"  From other machines: {', '.join(found.others)}"]
     return "\n".join([*lines, ""])
 
 
 def has_desktop(platform: str, env: Mapping[str, str]) -> bool:
-    """Whether a browser has a screen to open on; without one, `webbrowser` would start a text browser in this terminal."""
+    """Whether a browser has a screen; without one, `webbrowser` would start a text browser in this terminal."""
     if "SSH_CONNECTION" in env:
         return False
     return platform in ("darwin", "win32") or bool(env.get("DISPLAY") or env.get("WAYLAND_DISPLAY"))

@@ -1,4 +1,4 @@
-"""Addresses that no page has: Streamlit would answer them with Home under a dialog, or with an empty page."""
+"""A 404 page for unknown addresses, which Streamlit would answer with Home under a dialog or with an empty page."""
 
 from html import escape
 from pathlib import Path
@@ -11,21 +11,21 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from lab.errors import close_match
 from pages.registry import list_pages
 
-# First parts of its own paths.
+# First parts of Streamlit's own paths.
 _STREAMLIT = ("_stcore", "media", "component", "static", "app", "auth", "oauth2callback")
 _FILES = frozenset(path.name for path in (Path(st.__file__).parent / "static").iterdir() if path.is_file())
 _PAGE = Template((Path(__file__).parent / "not_found.html").read_text(encoding="utf-8"))
 
 
 class NotFound:
-    """ASGI middleware: answers 404 with links to the pages there are; `routes`: paths of the lab's own routes."""
+    """ASGI middleware that answers unknown paths with 404 and links to all pages. routes: paths of the lab's routes."""
 
     def __init__(self, app: ASGIApp, *, routes: tuple[str, ...]) -> None:
         self.app = app
         self._routes = tuple(path.partition("{")[0] for path in routes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on what somebody answers."""
+        """Pass on requests for known paths, and answer the others."""
         if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD") or self._known(scope["path"]):
             await self.app(scope, receive, send)
             return
@@ -36,7 +36,7 @@ class NotFound:
             return True
         inner = _below_base(path)
         parts = inner.split("/")
-        # Streamlit looks for its own files beside a deep link, such as /train/_stcore/health, before it knows its root.
+        # Before Streamlit knows its root, it requests its files relative to a deep link, such as /train/_stcore/health.
         return inner in _names() or any(part in _STREAMLIT for part in parts[:2]) or parts[-1] in _FILES
 
 
@@ -51,7 +51,7 @@ def _names() -> tuple[str, ...]:
 
 
 def not_found_page(path: str) -> str:
-    """Return the page for an address that is none, with the closest page where one is close."""
+    """Return the HTML of the 404 page, with a suggestion if the path is close to a page's name."""
     base = str(st.get_option("server.baseUrlPath")).strip("/")
     root = f"/{base}/" if base else "/"
     wanted = _below_base(path)

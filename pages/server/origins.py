@@ -1,8 +1,8 @@
-"""Which requests may reach the lab: decided from Host, Origin, Sec-Fetch-Site and a token alone, before Streamlit runs.
+"""Decides which requests may reach the lab from Host, Origin, Sec-Fetch-Site and a token, before Streamlit runs.
 
-Streamlit's own check of a WebSocket lets a missing Origin and every port of this machine pass, and for any other origin
-it asks an outside address for the machine's public IP inside the event loop. Here only the exact origin of the request
-(scheme, host and port) and those of `server.corsAllowedOrigins` are accepted, and nothing is looked up.
+Streamlit's own check of a WebSocket accepts a missing Origin and every port of this machine, and for any other origin
+it queries an external service for the machine's public IP inside the event loop. Here only the exact origin of the
+request (scheme, host and port) and those of `server.corsAllowedOrigins` are accepted, and nothing is looked up.
 """
 
 import hmac
@@ -18,23 +18,23 @@ _SCHEMES = {"ws": "http", "wss": "https"}
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _OWN_SITES = frozenset({"same-origin", "none"})  # "none": typed, or opened from a bookmark
 HOST_REFUSED = (
-    "403: this lab does not answer under this name. If it is yours, start the lab with `python -m lab serve --allow NAME`, "
-    "or add it to server.allowedHosts in .streamlit/config.toml.\n"
+    "403: this lab does not accept requests under this host name. If the name is yours, start the lab with `python -m "
+    "lab serve --allow NAME`, or add it to server.allowedHosts in .streamlit/config.toml.\n"
 )
 ORIGIN_REFUSED = (
     "403: this request comes from another web page. Behind a proxy, add the lab's public origin, such as "
     "https://lab.example, to server.corsAllowedOrigins in .streamlit/config.toml.\n"
 )
 NO_ORIGIN = (
-    "403: this request names no origin, so it comes from no page of this lab. Tools set LAB_TOKEN for the server and "
-    "send it as 'Authorization: Bearer TOKEN'.\n"
+    "403: this request has no origin, so it does not come from a page of this lab. For tools, set LAB_TOKEN for the "
+    "server and send it as 'Authorization: Bearer TOKEN'.\n"
 )
 Origin = tuple[str, str, int]  # scheme, host, port
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What the server accepts: host names, origins beside its own, and the token of tools ("" for none)."""
+    """What the server accepts: host names, origins in addition to its own, and the token of tools ("" for none)."""
 
     hosts: Sequence[str]
     origins: Sequence[str] = ()
@@ -48,7 +48,7 @@ def host_allowed(host: str | None, allowed: Sequence[str]) -> bool:
     try:
         parts = urlsplit(f"//{host or ''}")
         name = (parts.hostname or "").rstrip(".")
-        _ = parts.port  # raises when it is not a port
+        _ = parts.port  # raises if it is not a port
     except ValueError:
         return False
     if not name or "@" in parts.netloc or parts.path or parts.query or parts.fragment:
@@ -58,7 +58,7 @@ def host_allowed(host: str | None, allowed: Sequence[str]) -> bool:
 
 
 def parse_origin(text: str) -> Origin | None:
-    """Return (scheme, host, port) of an Origin header, the default port filled in; None for "null" and anything else."""
+    """Return (scheme, host, port) of an Origin header with the default port filled in, None if it is not an origin."""
     try:
         parts = urlsplit(text.strip())
         port = parts.port
@@ -78,7 +78,7 @@ def request_origin(scope: Scope) -> str:
 
 
 def refusal(scope: Scope, access: Access) -> str:
-    """Return why an HTTP request or a WebSocket handshake is refused, or "" where it may pass."""
+    """Return why an HTTP request or a WebSocket handshake is refused, "" if it may pass."""
     headers = Headers(scope=scope)
     host = headers.get("host")
     if host is None or not host_allowed(host, access.hosts):
@@ -93,7 +93,7 @@ def refusal(scope: Scope, access: Access) -> str:
 
 
 def _refusal_without_origin(method: str, headers: Headers, token: str) -> str:
-    """Judge an HTTP request of a tool, or a browser's GET: browsers name no origin for those of the same origin.
+    """Check an HTTP request of a tool, or a browser's GET: browsers send no Origin with same-origin GET requests.
 
     Another site may link to the lab, but not load its routes as pictures, scripts or frames.
     """

@@ -1,4 +1,4 @@
-"""Keeps the points of the runs being watched in memory, so that a poll reads only what is new from the store."""
+"""Caches the points of watched runs in memory, so that a poll reads only new points from the store."""
 
 import threading
 from collections import OrderedDict
@@ -9,19 +9,19 @@ import numpy as np
 from lab.charts.live import series_groups
 from lab.runs.records import RunRecord, Series
 
-_RUNS = 16  # watched at once; 100,000 steps take 5 MB
+_RUNS = 16  # runs in the cache; 100,000 steps take 5 MB
 
 
 def attempt(run: RunRecord) -> int:
-    """Return a number that changes when points read before may no longer be the run's.
+    """Return a number that changes when points read earlier may no longer be valid.
 
-    A resumed run has a new lease; when it begins, it leaves what lies beyond its checkpoint and says its step.
+    A resumed run has a new lease; when it starts, it discards the points beyond its checkpoint and reports its step.
     """
     return 2 * run.lease + (run.progress.step is not None)
 
 
 class PointReader(Protocol):
-    """The one question asked of `RunStore.points`."""
+    """The part of `RunStore.points` that the cache uses."""
 
     def read(self, run: str, *, series: tuple[str, ...] | None = None, after_step: int = -1) -> dict[str, Series]:
         """Return the run's points after a step."""
@@ -29,18 +29,18 @@ class PointReader(Protocol):
 
 
 class PointCache:
-    """Points by run and attempt: a resumed run may write steps again, so its points are read anew."""
+    """Points by run and attempt: a resumed run may write steps again, so its points are read again."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._runs: OrderedDict[tuple[str, int], dict[str, Series]] = OrderedDict()
 
     def read(self, points: PointReader, run: RunRecord) -> dict[str, Series]:
-        """Return all points of the charts' series, asking the store only for the steps not seen yet."""
+        """Return all points of the charts' series, reading only steps that are not cached from the store."""
         key = (run.id, attempt(run))
         with self._lock:
             known = self._runs.get(key, {})
-        # Values of one step may arrive one after another, so each group goes on from its slowest series.
+        # Values of one step may arrive one after another, so each group is read from its slowest series on.
         for group in series_groups():
             after = min(_last_step(known, name) for name in group)
             known = known | {

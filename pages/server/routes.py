@@ -1,6 +1,6 @@
-"""The lab's own HTTP routes beside Streamlit's: health, live points, Plotly.js from the plotly package, and QR codes.
+"""The lab's own HTTP routes: health, live points, component scripts, Plotly.js from the plotly package, QR codes.
 
-They read the store and nothing else. Deliberate errors answer with their sentence and 404 or 400.
+They only read the store. A `LabError` is answered with its message and the status 400, 404 or 503.
 """
 
 from pathlib import Path
@@ -28,7 +28,7 @@ _cache = PointCache()
 
 
 def healthz(_request: Request) -> Response:
-    """Answer 200 while the store can be read, 503 with the reason where it cannot."""
+    """Answer 200 while the store can be read, else 503 with the reason."""
     try:
         runs = get_lab().store.runs.count()
     except LabError as error:
@@ -37,7 +37,7 @@ def healthz(_request: Request) -> Response:
 
 
 def points(request: Request) -> Response:
-    """Answer what a live chart lacks after `since`, with the run's state and progress."""
+    """Answer with a live chart's points after `since`, and the run's state and progress."""
     try:
         id = request.path_params["run"]
         store = get_lab().holding(id).store
@@ -77,7 +77,7 @@ def silence_words(run: RunRecord) -> str:
 
 
 def component_script(request: Request) -> Response:
-    """Serve a module of our components; its address carries a digest of them all, so browsers may keep it."""
+    """Serve a script of our components; its URL has a digest of all scripts, so browsers may cache it."""
     path = SCRIPTS.get(request.path_params["script"])
     if path is None:
         return JSONResponse({"error": "There is no such script: reload the page."}, status_code=404)
@@ -87,14 +87,14 @@ def component_script(request: Request) -> Response:
 
 
 def plotly_js(_request: Request) -> Response:
-    """Serve Plotly.js; its address carries the version, so browsers may keep it."""
+    """Serve Plotly.js; its URL has the version, so browsers may cache it."""
     return FileResponse(
         PLOTLY_JS, media_type="text/javascript", headers={"Cache-Control": f"public, max-age={30 * _DAY_S}, immutable"}
     )
 
 
 def qr_code(request: Request) -> Response:
-    """Serve the QR code of a link, whose text is the parameter `text`."""
+    """Serve the QR code of the query parameter `text`."""
     try:
         picture = qr_svg(request.query_params.get("text", ""))
     except InputError as error:

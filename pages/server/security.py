@@ -1,8 +1,8 @@
-"""The middleware in front of Streamlit: refuses what `pages.server.origins` refuses, and adds the security headers.
+"""The middleware in front of Streamlit: refuses requests as `pages.server.origins` says, and adds security headers.
 
-Streamlit's `server.allowedHosts` guards only the WebSocket, so a page elsewhere could read our routes under a name that
-it points at this machine (DNS rebinding); its check of origins connects to the outside. A request refused here costs one
-answer and reaches no code of Streamlit. The headers keep other sites from framing the lab and foreign scripts out.
+Streamlit's `server.allowedHosts` guards only the WebSocket, so a foreign page could read our routes under a name that
+it resolves to this machine (DNS rebinding); its check of origins connects to an external service. A request refused
+here reaches no Streamlit code. The headers prevent other sites from framing the lab, and foreign scripts from running.
 """
 
 import base64
@@ -28,10 +28,10 @@ def inline_script_hashes(html: str) -> list[str]:
 
 
 def content_security_policy(host: str) -> str:
-    """Return the policy under which Streamlit, Plotly and our components work and nothing foreign does.
+    """Return the policy that allows Streamlit, Plotly and our components, and nothing else.
 
-    Components written inline are loaded as blob modules; Streamlit and Plotly set style attributes. `host` must have
-    passed `host_allowed`.
+    Inline components are loaded as blob modules; Streamlit and Plotly set style attributes. host: must have passed
+    `host_allowed`.
     """
     index = Path(st.__file__).parent / "static" / "index.html"
     scripts = " ".join(inline_script_hashes(index.read_text(encoding="utf-8")))
@@ -54,9 +54,9 @@ def content_security_policy(host: str) -> str:
 
 
 class Guard:
-    """ASGI middleware: answers 403 to foreign hosts and origins, and adds the security headers to every answer.
+    """ASGI middleware: answers foreign hosts and origins with 403, and adds the security headers to every response.
 
-    token: what tools send as "Authorization: Bearer TOKEN" in place of an origin; empty for no such access.
+    token: what tools send as "Authorization: Bearer TOKEN" instead of an origin; "" for no such access.
     """
 
     def __init__(self, app: ASGIApp, *, token: str = "") -> None:
@@ -103,7 +103,7 @@ class Guard:
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send, reason: str) -> None:
-    """Answer a handshake with 403 and the reason, in place of accepting it."""
+    """Answer a handshake with 403 and the reason instead of accepting it."""
     websocket = WebSocket(scope, receive, send)
     await websocket.receive()
     if "websocket.http.response" in scope.get("extensions", {}):
@@ -115,7 +115,7 @@ async def _refuse(scope: Scope, receive: Receive, send: Send, reason: str) -> No
 def _as_same_origin(scope: Scope) -> Scope:
     """Return the scope of an accepted handshake with the request's own origin.
 
-    Streamlit compares Origin and Host as texts, and asks outside addresses where they differ.
+    Streamlit compares Origin and Host as text, and queries an external service if they differ.
     """
     own = request_origin(scope).encode("latin-1")
     headers = [(name, own if name == b"origin" else value) for name, value in scope["headers"]]

@@ -1,8 +1,8 @@
-"""Sessions of closed tabs, held for a while so that a tab which lost its connection finds its state again.
+"""Storage for the sessions of closed tabs, held for a while so that a tab that lost its connection can reconnect.
 
 Streamlit keeps up to 128 of them with three open file handles each (the idle event loop of the session's script) and
-drops the expired ones only when another tab closes. This storage drops them on time, and closes their event loops after
-a few seconds. Streamlit has no setting for the storage, hence the private attribute in `install`.
+drops expired ones only when another tab closes. This storage drops them on time, and closes their event loops after a
+few seconds. Streamlit has no setting for the storage, hence the private attribute in `install`.
 """
 
 import asyncio
@@ -17,12 +17,12 @@ IDLE_S = 3.0  # longer than a page takes to end its script after the tab has clo
 
 
 class ExpiringSessions(SessionStorage):
-    """Holds disconnected sessions for `ttl_s` seconds, then shuts them down. Used from the server's event loop alone."""
+    """Holds disconnected sessions for `ttl_s` seconds, then shuts them down. Only for the server's event loop."""
 
     def __init__(self, *, ttl_s: float, idle_s: float = IDLE_S) -> None:
         self.ttl_s = ttl_s
         self.idle_s = idle_s
-        self._held: dict[str, tuple[SessionInfo, list[asyncio.TimerHandle]]] = {}  # the longest held first
+        self._held: dict[str, tuple[SessionInfo, list[asyncio.TimerHandle]]] = {}  # oldest first
 
     def get(self, session_id: str) -> SessionInfo | None:
         """Return a held session, or None."""
@@ -30,7 +30,7 @@ class ExpiringSessions(SessionStorage):
         return held[0] if held else None
 
     def save(self, session_info: SessionInfo) -> None:
-        """Hold a session whose tab has gone; the one held longest makes room where there are too many."""
+        """Hold a session whose tab has disconnected; if there are too many, the oldest one expires."""
         session = session_info.session
         self.delete(session.id)
         if len(self._held) >= MOST_SESSIONS:
@@ -42,7 +42,7 @@ class ExpiringSessions(SessionStorage):
         self._held[session.id] = (session_info, timers)
 
     def delete(self, session_id: str) -> None:
-        """Let go of a session that its tab took back, ready to run again; an unknown id is none."""
+        """Remove a session that its tab has resumed, and make it ready to run; unknown ids are ignored."""
         held = self._held.pop(session_id, None)
         if held is None:
             return
@@ -60,7 +60,7 @@ class ExpiringSessions(SessionStorage):
         return asyncio.get_running_loop().call_later(delay_s, call, session_id)
 
     def _release(self, session_id: str) -> None:
-        """Close the event loop of a session's script, if no script runs any more; it costs three file handles."""
+        """Close the event loop of a session's script, which holds three file handles, unless a script is running."""
         session: Any = self._held[session_id][0].session
         if session._scriptrunner is None:
             session._script_event_loop.close()
@@ -73,6 +73,6 @@ class ExpiringSessions(SessionStorage):
 
 
 def install(runtime: Runtime, *, ttl_s: float) -> None:
-    """Have a runtime hold disconnected sessions this way; call it before the first session."""
+    """Replace a runtime's session storage by `ExpiringSessions`. Call it before the first session."""
     manager: Any = runtime._session_mgr
     manager._session_storage = ExpiringSessions(ttl_s=ttl_s)

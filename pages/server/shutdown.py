@@ -1,21 +1,21 @@
-"""A server that is asked to end does so within seconds, whatever its clients still hold open.
+"""Limits how long the server takes to shut down, whatever connections its clients hold open.
 
-uvicorn waits for every connection to close, without a limit by default. A client that no longer reads its answer, or a socket
-that a browser has opened ahead of need and that was accepted in the moment of the shutdown, is waited for until it goes.
+By default, uvicorn waits for every connection to close, without a limit. It would wait for a client that no longer
+reads its response, or for a socket that a browser opened speculatively and that was accepted during the shutdown.
 """
 
 import signal
 
 from uvicorn import Server
 
-GRACE_S = 3  # longer than a page or a download of one of its files takes
+GRACE_S = 3  # longer than a page, or a download from it, takes
 
 
 def limit_shutdown() -> None:
-    """Give the uvicorn server that runs the caller `GRACE_S` seconds to end, unless it was started with a limit of its own.
+    """Limit the shutdown of the uvicorn server that runs the caller to `GRACE_S`, unless it has its own limit.
 
-    Streamlit has no setting for uvicorn's `timeout_graceful_shutdown`, and an application is not told which server runs it: the
-    server is known by the signal handler that it has set. Does nothing under another server.
+    Streamlit has no setting for uvicorn's `timeout_graceful_shutdown`, and an application has no reference to its
+    server, which is therefore found through its signal handler. Does nothing under another server.
     """
     server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
     if isinstance(server, Server) and server.config.timeout_graceful_shutdown is None:

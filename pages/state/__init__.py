@@ -1,1 +1,1 @@
-"""What a session remembers and what stands in the address: one record a page."""
+"""The state of pages: one typed record per page, kept in the session and partly in the address."""

@@ -1,9 +1,9 @@
-"""Reading and writing the address, which nobody else does, and what every page may ask of it beside its own fields; a run is named by its id.
+"""The only module that reads and writes the address, and the checks of it that all pages share.
 
-A request carries the address that the browser had when it was sent. What the lab wrote a moment ago may not have reached
-it by then, and the old address would take a choice back. So an address that was replaced within the last seconds means the
-one that stands now, until a request has come with that one: requests come in their order, and what comes after it is where
-the reader went. So is what the browser's own Back or Forward asks for.
+A request carries the address that the browser had when it sent the request. An address that the lab has just written
+may not have reached the browser by then, and the old address would revert a choice. So an address that was replaced
+within the last few seconds is taken for the current one, until a request has arrived with the current one: requests
+arrive in order, so a later one with an old address is a navigation by the user. So is the browser's Back or Forward.
 """
 
 import time
@@ -21,15 +21,16 @@ from pages.markdown import with_code
 from pages.state.codec import unknown
 from pages.state.session import put, value_of
 
-_ON_ITS_WAY_S = 5.0  # after this long every browser has the address that was written
+_ON_ITS_WAY_S = 5.0  # by then, every browser has received an address that was written
 _KEY = "address.trail"
 
 
 @dataclass(frozen=True, slots=True)
 class _Trail:
-    """What a page's address was. stands: last seen or written. left: those before it, with the time (monotonic s) of its replacement.
+    """The recent addresses of a page. stands: the one last seen or written.
 
-    by: the run of the script that wrote it, in which the address says nothing about the browser's.
+    left: the ones before, each with the time of its replacement (monotonic, in s). by: the script run that wrote the
+    current one; during it, the address says nothing about the browser's.
     """
 
     page: str = ""
@@ -39,7 +40,7 @@ class _Trail:
 
 
 def address() -> dict[str, str]:
-    """Return the address of this page, in a callback too."""
+    """Return the query parameters of this page, also in a callback."""
     asked, trail, context = st.query_params.to_dict(), _trail(), get_script_run_ctx()
     page = context.page_script_hash if context else ""
     arrived = asked == trail.stands
@@ -51,12 +52,12 @@ def address() -> dict[str, str]:
         st.query_params.from_dict(asked)
         put(_KEY, replace(trail, by=_script_run()))
     else:
-        put(_KEY, _Trail(page, dict(asked)))  # a copy: callers change what they are given
+        put(_KEY, _Trail(page, dict(asked)))  # a copy: callers modify the returned one
     return asked
 
 
 def went_back() -> bool:
-    """Whether this run of the page was asked for with the browser's Back or Forward."""
+    """Whether this script run was triggered by the browser's Back or Forward."""
     context = get_script_run_ctx()
     return context is not None and context.is_history_navigation
 
@@ -78,25 +79,25 @@ def clear_address() -> None:
 
 
 def _script_run() -> object:
-    """Return what stands for this run of the script: Streamlit makes new cursors for each, of a fragment too."""
+    """Return an object that identifies this script run: Streamlit creates new cursors for each, also for fragments."""
     context = get_script_run_ctx()
     return context.cursors if context else None
 
 
 def _trail() -> _Trail:
-    held = value_of(_KEY)  # told by name: after a reload of this module a session holds one of the class before
+    held = value_of(_KEY)  # checked by name: after a reload of this module, it is an instance of the old class
     return cast(_Trail, held) if type(held).__name__ == "_Trail" else _Trail()
 
 
 def refuse_parameters(known: Collection[str] = ()) -> None:
-    """Name the parts of the address that the page does not know."""
+    """Show an error for each parameter in the address that the page does not know."""
     for name in address():
         if name not in known:
             complain(unknown(name, known))
 
 
 def find_run(run_id: str) -> tuple[RunRecord | None, str]:
-    """Return the run with this id, or the sentence that says that there is none and which id is close; none for ""."""
+    """Return the run with this id and "", or None and a message with the closest id. For "", both are empty."""
     try:
         return (get_lab().holding(run_id).store.runs.get(run_id) if run_id else None), ""
     except RunNotFoundError as error:
@@ -104,5 +105,5 @@ def find_run(run_id: str) -> tuple[RunRecord | None, str]:
 
 
 def complain(sentence: str) -> None:
-    """Show a sentence about the address."""
+    """Show an error about the address."""
     st.error(with_code(sentence), icon=":material/link_off:")

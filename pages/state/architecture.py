@@ -1,4 +1,4 @@
-"""What the Architecture page shows and remembers."""
+"""The state of the Architecture page."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,10 +19,11 @@ def _networks() -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class ArchitectureState:
-    """A network, the one to compare it with, and what is shown of them.
+    """A network, the one that it is compared with, and the view.
 
-    options: by network and option. detail: of the graph, by network. selected: the modules of the chosen box. opened:
-    blocks that are shown as layers. times: measured in this session, with the time of day, by network and batch.
+    option: values by network and option. detail: level of the graph, by network. selected: modules of the selected box.
+    opened: blocks that are expanded into layers. times: measurements of this session with their time, by network and
+    batch.
     """
 
     arch: str = param("lenet5", one_of(_networks))

@@ -1,4 +1,4 @@
-"""Who asks for runs in this session, and with which priority they wait; the name also stands in the address of the Train form."""
+"""Owner and priority of new runs in this session; the owner is also part of the Train form's address."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ def _owner(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class AskingState:
-    """owner: "" for the one that the lab was started with. priority: of the runs that the Train and the Sweeps form ask for."""
+    """owner: "" for the one that the lab was started with. priority: of new runs of the Train and Sweeps forms."""
 
     owner: str = param("", _owner)
     priority: int = 0
@@ -27,5 +27,5 @@ ASKING = PageState(AskingState, key="asking")
 
 
 def asking_owner() -> str | None:
-    """Return who asks for runs, None for the one that the lab was started with."""
+    """Return the owner of new runs, None for the one that the lab was started with."""
     return ASKING.read().owner.strip() or None

@@ -1,7 +1,7 @@
-"""The one codec between a page's record and its address: fields made with `param` stand in the address, others do not.
+"""The codec between a page's record and its address: fields declared with `param` are in the address, others are not.
 
-Pure functions; nothing here knows Streamlit. Defaults are left out of an address. What an address asks for and cannot
-have is passed over, with one sentence that names the value and the rule.
+Pure functions without Streamlit. Defaults are left out of an address. An invalid part of an address is ignored, with a
+message that names the value and the rule.
 """
 
 import re
@@ -15,10 +15,10 @@ from lab.errors import InputError, close_match
 S = TypeVar("S")
 
 _PARAM = "param"
-_LISTED = 12  # allowed values that are named where one is wrong
-_SHOWN = 40  # characters of a wrong value that are repeated
-_WHOLE = re.compile(r"-?[0-9]{1,15}")  # str.isdigit also takes "²", which int() refuses
-_BETWEEN = re.compile(r"[.,]")  # lists are written with points, which an address carries as they are
+_LISTED = 12  # up to as many allowed values are listed in a message
+_SHOWN = 40  # characters of an invalid value in a message
+_WHOLE = re.compile(r"-?[0-9]{1,15}")  # str.isdigit also accepts "²", which int() refuses
+_BETWEEN = re.compile(r"[.,]")  # lists are written with points, which need no escaping in an address
 
 Reader = Callable[[str], Any]
 Names = Iterable[str] | Callable[[], Iterable[str]]
@@ -26,14 +26,14 @@ Names = Iterable[str] | Callable[[], Iterable[str]]
 
 @dataclass(frozen=True, slots=True)
 class Param:
-    """How one field stands in the address. name: in the address; read: raises `ValueError` with the rule."""
+    """How one field is written in the address. name: of the parameter. read: raises `ValueError` with the rule."""
 
     name: str
     read: Reader
 
 
 class PartlyWrongError(ValueError):
-    """A list with some wrong parts: the text is their rule, `right` the parts that can be taken."""
+    """A list with some invalid parts. rule: what they violate. right: the valid parts."""
 
     def __init__(self, rule: str, right: Any) -> None:
         super().__init__(rule)
@@ -41,12 +41,12 @@ class PartlyWrongError(ValueError):
 
 
 def param(default: Any, read: Reader, *, name: str = "") -> Any:
-    """Declare a field that stands in the address, under its own name unless `name` is given."""
+    """Declare a field that is part of the address, under its own name unless `name` is given."""
     return field(default=default, metadata={_PARAM: Param(name, read)})
 
 
 def params_of(record: object) -> dict[str, Param]:
-    """Return the fields of a record, which is a dataclass, that stand in the address, by field."""
+    """Return the parameters of a record, which is a dataclass or an instance of one, by field."""
     return _params_of(cast(Any, record))
 
 
@@ -61,13 +61,13 @@ def _params_of(record: Any) -> dict[str, Param]:
 
 
 def defaults_of(record: Any) -> dict[str, Any]:
-    """Return the defaults of the fields that stand in the address, by field."""
+    """Return the defaults of the fields that are part of the address, by field."""
     declared: dict[str, Field[Any]] = {each.name: each for each in fields(record)}
     return {name: declared[name].default for name in params_of(record)}
 
 
 def decode(record: type[S], address: Mapping[str, str]) -> tuple[S, tuple[str, ...]]:
-    """Return the record of an address, and a sentence for each part of it that was passed over."""
+    """Return the record of an address, and a message for each part of it that was ignored."""
     by_address = {each.name: (own, each) for own, each in params_of(record).items()}
     values: dict[str, Any] = {}
     problems = []
@@ -88,7 +88,7 @@ def decode(record: type[S], address: Mapping[str, str]) -> tuple[S, tuple[str, .
 
 
 def encode(record: object) -> dict[str, str]:
-    """Return the address of a record, without what is as usual."""
+    """Return the address of a record, without defaults."""
     kind: Any = type(record)
     usual = defaults_of(kind)
     return {
@@ -99,7 +99,7 @@ def encode(record: object) -> dict[str, str]:
 
 
 def write(value: object) -> str:
-    """Return a value as it stands in an address."""
+    """Return a value as it is written in an address."""
     if isinstance(value, bool):
         return str(int(value))
     if isinstance(value, tuple):
@@ -108,25 +108,25 @@ def write(value: object) -> str:
 
 
 def wrong(name: str, text: str, rule: str) -> str:
-    """Return the sentence for a value that is not allowed; the rule may end in a question."""
+    """Return the message for an invalid value; the rule may end in a question."""
     end = "" if rule.endswith("?") else "."
     return f"The address has {name}={shorten(text)!r}, but it must be {rule}{end}"
 
 
 def unknown(name: str, known: Iterable[str]) -> str:
-    """Return the sentence for a part of the address that a page does not know."""
+    """Return the message for a parameter that a page does not know."""
     close = close_match(name, known)
     hint = f" Did you mean {close!r}?" if close else ""
-    return f"The address asks for {shorten(name)!r}, which this page does not recognise.{hint}"
+    return f"The address has {shorten(name)!r}, which this page does not recognise.{hint}"
 
 
 def shorten(text: str) -> str:
-    """Return what is repeated of a text from outside."""
+    """Return a text from outside, shortened for a message."""
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
 def whole_number(text: str) -> int | None:
-    """Return the whole number that a text from outside is, None for any other text and for one of over 15 digits."""
+    """Return the whole number in a text from outside, None for any other text and for more than 15 digits."""
     return int(text) if _WHOLE.fullmatch(text) else None
 
 
@@ -134,14 +134,14 @@ def whole_number(text: str) -> int | None:
 
 
 def one_of(names: Names) -> Reader:
-    """Read one of some names; a function is asked when there is something to read."""
+    """Return a reader of one of some names. names: a function is called at each reading."""
 
     def read(text: str) -> str:
         known = list(names() if callable(names) else names)
         if text in known:
             return text
         if not known:
-            raise ValueError("left out, because there is nothing to choose from here")
+            raise ValueError("left out, because there is nothing to choose from")
         close = close_match(text, known)
         hint = f": did you mean {close!r}?" if close else ""
         listed = ", ".join(known) if len(known) <= _LISTED else f"{len(known)} names"
@@ -151,7 +151,7 @@ def one_of(names: Names) -> Reader:
 
 
 def several_of(names: Names) -> Reader:
-    """Read some of the names, each once; where only some are wrong, the others are taken."""
+    """Return a reader of several names without duplicates; if only some are invalid, the others are accepted."""
     one = one_of(names)
 
     def read(text: str) -> tuple[str, ...]:
@@ -175,7 +175,7 @@ def split(text: str) -> list[str]:
 
 
 def whole(low: int, high: int) -> Reader:
-    """Read a whole number from low to high."""
+    """Return a reader of whole numbers from low to high."""
 
     def read(text: str) -> int:
         number = whole_number(text)

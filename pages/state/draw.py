@@ -1,4 +1,4 @@
-"""What the Draw page remembers of a session: the choices of its widgets, the drawing itself, and the guess game."""
+"""The state of the Draw page: the values of its widgets, the drawing, and the guess game."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,17 +15,17 @@ _KEY = "draw.page"
 LIVE_PAD = "draw.live"
 MODES = ("Draw", "Photo", "Guess game", "My drawings")
 VIEWS = ("Network", "Why", "Inside", "Nearest neighbours", "Keep")
-VIEW_TITLES = {"Keep": "Save"}  # of those that are called otherwise in addresses, which outlive a title
+VIEW_TITLES = {"Keep": "Save"}  # titles that differ from the name in addresses, which outlive a title
 
 
 @dataclass(frozen=True, slots=True)
 class DrawState:
-    """The choices of the page's widgets.
+    """The values of the page's widgets.
 
-    runs: networks that are tested, which the address carries. training, failed: a first run that was started here, and
-    why it gave no weights. source: which picture came last, "uploaded" or "pasted". label, doomed: the class of a drawing to be saved, drawings
-    to be deleted. pen: width chosen for the standard canvas, 0 for the drawing's own. layer: by run. opened: blocks of the whole
-    network that are shown as their layers.
+    runs: networks that are tested, part of the address. training, failed: a first run that was started here, and why it
+    has no weights. source: which picture came last, "uploaded" or "pasted". label: class of a drawing to be saved.
+    doomed: drawings to be deleted. pen: width chosen for the standard canvas, 0 for the drawing's own. layer: chosen
+    layer by run. opened: blocks of the whole network that are expanded into their layers.
     """
 
     runs: tuple[str, ...] = ()
@@ -50,14 +50,14 @@ DRAW = PageState(DrawState, key="draw")
 
 
 def requested_runs() -> tuple[str, ...]:
-    """Return the ids in the address: `?runs=a.b`, older links `?runs=a,b`, or `?run=a`."""
+    """Return the run ids in the address: `?runs=a.b`, `?runs=a,b` in older links, or `?run=a`."""
     asked = address()
     text = asked.get("runs") or asked.get("run") or ""
     return tuple(dict.fromkeys(filter(None, split(text))))
 
 
 def show_runs(runs: Iterable[str]) -> None:
-    """Have the address name these runs, beside mode and view, and nothing else."""
+    """Write these runs to the address, and keep only mode and view of the rest."""
     text = write(tuple(runs))
     kept = {name: value for name, value in address().items() if name in ("mode", "view")}
     write_address(({"runs": text} if text else {}) | kept)
@@ -65,9 +65,9 @@ def show_runs(runs: Iterable[str]) -> None:
 
 @dataclass(slots=True)
 class Game:
-    """The guess game: digits to draw, the round (0 before the first), and right answers by run.
+    """The guess game: digits to draw, the round (0 before the first), and correct answers by run.
 
-    drawn: what was asked and read in each round; pictures: PNGs of that round, the drawing and what each network was given;
+    drawn: what was asked and read in each round. pictures: PNGs of each round, the drawing and each network's input.
     understood: rounds in which most networks read what was asked.
     """
 
@@ -86,10 +86,11 @@ class Game:
 
 @dataclass(slots=True)
 class DrawPage:
-    """The drawing and the page's choices.
+    """The drawing, as both pads have it, and the game.
 
-    strokes: the live pad's text. answered: its newest message that was answered. canvas, png: the standard pad's
-    Fabric objects and picture. version: raised whenever the server changes the drawing, so that the pads take it over.
+    strokes: the live pad's JSON text. answered: number of its newest message that was answered. canvas, png: the
+    standard pad's Fabric.js objects and picture. version: increased whenever the server changes the drawing, so that
+    the pads load it.
     """
 
     strokes: str = "[]"
@@ -108,7 +109,7 @@ class DrawPage:
 
 
 def canvas_key(version: int) -> ElementKey:
-    """Return the key of the standard canvas; with another version of the drawing it is another canvas."""
+    """Return the key of the standard canvas; each version of the drawing has its own canvas."""
     return element("draw-canvas", version)
 
 

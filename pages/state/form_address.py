@@ -1,8 +1,8 @@
-"""The Train form's settings in the address: a link or a reload fills the form as it was.
+"""The Train form's settings in the address: a link or a reload restores the form.
 
-Nothing stands there until a setting differs from what a fresh form shows; then all that differ from a configuration's
-defaults do, each under its own name, an option of the network as `option.<name>`. The data set is always among them,
-because a fresh form chooses it by what is on the machine. Pure functions; nothing here knows Streamlit.
+The address is empty until a setting differs from those of a fresh form; then it has all settings that differ from a
+configuration's defaults, each under its own name, and options of the network as `option.<name>`. The data set is always
+among them, because a fresh form chooses it by what is on the machine. Pure functions without Streamlit.
 """
 
 import re
@@ -21,12 +21,12 @@ _NAMED: Mapping[str, Callable[[str], object]] = {"arch": get_architecture, "data
 
 
 def is_setting(name: str) -> bool:
-    """Whether a name in the address stands for a setting of the form."""
+    """Whether a parameter in the address is a setting of the form."""
     return (name in FIELDS and FIELDS[name].kind is not dict) or name.startswith(_OPTION)
 
 
 def write_settings(config: RunConfig, *, fresh: RunConfig) -> dict[str, str]:
-    """Return the settings as they stand in the address; none for the form that a fresh page shows."""
+    """Return the settings as they are written in the address, none for a fresh form."""
     if config == fresh:
         return {}
     usual = RunConfig()
@@ -43,7 +43,7 @@ def write_settings(config: RunConfig, *, fresh: RunConfig) -> dict[str, str]:
 
 
 def read_settings(address: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, Any], tuple[str, ...]]:
-    """Return the settings and the network's options in an address, and a sentence for each part that was passed over."""
+    """Return the settings and the network's options in an address, and a message for each part that was ignored."""
     settings: dict[str, Any] = {}
     problems: list[str] = []
     for name, text in address.items():
@@ -75,7 +75,7 @@ def read_settings(address: Mapping[str, str]) -> tuple[dict[str, Any], dict[str,
 
 
 def _typed(kind: type, text: str) -> Any:
-    """Return a text as a value of a kind; raises `ValueError` with the rule."""
+    """Return a text as a value of a kind. Raises `ValueError` with the rule."""
     if kind is bool:
         if text not in ("0", "1"):
             raise ValueError("0 or 1")

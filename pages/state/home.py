@@ -1,4 +1,4 @@
-"""What Home remembers of a session: the sample digit that was asked for; the drawing itself is Draw's (`draw_page`)."""
+"""The state of Home: the sample digit that was requested. The drawing belongs to Draw (`draw_page`)."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from pages.state.page_state import PageState
 
 @dataclass(frozen=True, slots=True)
 class HomeState:
-    """sample: the digit that shall be drawn on the pad, None once it is."""
+    """sample: the digit to draw on the pad, None once it is drawn."""
 
     sample: str | None = None
 

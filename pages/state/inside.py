@@ -1,4 +1,4 @@
-"""What the Inside page shows and remembers."""
+"""The state of the Inside page."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ VIEWS = {
     "map": "Map of images",
 }
 SOURCES = {"test": "Test", "drawing": "Drawing", "upload": "Upload"}
-_MOST = 10**9  # the page knows how many epochs and images there are
+_MOST = 10**9  # only the page knows how many epochs and images there are
 
 
 def place_in(shape: Sequence[int]) -> Reader:
-    """Read a channel, or channel, row and column, of maps (C, H, W)."""
+    """Return a reader of a place: a channel, or channel, row and column, of maps (C, H, W)."""
 
     def read(text: str) -> tuple[int, ...]:
         numbers = [whole_number(part) for part in split(text)]
@@ -42,14 +42,14 @@ def fits(place: Sequence[int], shape: Sequence[int]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class InsideState:
-    """Run, epoch and image, and for each view what was chosen there.
+    """Run, epoch and image, and the choices made in each view.
 
-    only: the class whose test images can be chosen, "" for all. layer, kernel, hand: the chosen layer of three views, ""
-    for the first. stage, opened: the chosen stage of the whole network, and the last parts of the names of its blocks
-    that are open. place: filter of the map, or filter, row and column of the value, that is taken apart; () for the first
-    map's strongest. hand_channel: the input channel shown, -1 for the one that adds most. target: a class, or "answer" for the one
-    the network gives. cell: truth and answer of the confusion matrix. caught: which map a lasso was drawn in, and the
-    images in it. upload: id of the file whose inversion was guessed.
+    only: the class whose test images can be chosen, "" for all. layer, kernel, hand: the chosen layer of three views,
+    "" for the first. stage: the chosen stage of the whole network. opened: last parts of the names of its expanded
+    blocks. place: filter, or filter, row and column, of the chosen value; () for the strongest value of the first map.
+    hand_channel: the input channel shown, -1 for the strongest. target: a class, or "answer" for the network's answer.
+    cell: true and predicted class of a cell of the confusion matrix. caught: the map in which the lasso was drawn, and
+    the images in it. upload: id of the file whose inversion was guessed.
     """
 
     run: str | None = param(None, str)
@@ -93,17 +93,17 @@ OF_VIEW = {
     "kernels": ("kernel",),
     "hand": ("hand", "place"),
 }
-"""What stands in the address for one view only."""
+"""Fields that are in the address for one view only."""
 
 
 def leave_other_views(view: str) -> None:
-    """Take what belongs to other views out of the address; it is remembered for when they are shown again."""
+    """Remove the fields of other views from the address; their values are kept for when these are shown again."""
     own = OF_VIEW.get(view, ())
     INSIDE.leave(*({name for names in OF_VIEW.values() for name in names} - set(own)))
 
 
 def look_at(number: int) -> None:
-    """Take a test image by its number, in a callback."""
+    """Choose a test image by its number, in a callback."""
     INSIDE.change(source="test", image=number)
     INSIDE.show("source")
     INSIDE.show("image")

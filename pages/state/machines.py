@@ -1,4 +1,4 @@
-"""What the Machines page remembers of a session: the number of slots that was asked for, until the lab has it."""
+"""The state of the Machines page: the requested number of slots, until the lab has stored it."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from pages.state.page_state import PageState
 
 @dataclass(frozen=True, slots=True)
 class MachinesState:
-    """slots: of this host, as its widget has it."""
+    """slots: number of slots of this host in the widget."""
 
     slots: int = 1
 

@@ -1,9 +1,9 @@
-"""A page's record in its session, its widgets and its address, kept in step.
+"""Keeps a page's record in the session, its widgets and its address in sync.
 
-A record is a frozen dataclass. A value in the address is taken over once, when it is new; afterwards the widget leads and
-the address follows. A value that is not allowed is named in a sentence and stays in the address until the reader chooses
-something else, so that nothing is replaced in silence. (Streamlit's own `bind` would write the shown words instead of the
-ids, and its `persist_state` one key a widget.)
+A record is a frozen dataclass. A new value in the address is applied once; afterwards, the widget leads and the address
+follows. An invalid value is reported and stays in the address until the user makes a choice, so that nothing is
+replaced silently. (Streamlit's own `bind` would write labels instead of ids, and its `persist_state` one key per
+widget.)
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -21,24 +21,27 @@ _UNSET: Any = object()
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What became of the address so far, by field: texts that were taken over, and wrong ones with the choice beside."""
+    """The parts of the address that were handled, by field.
+
+    texts: texts that were applied. wrong: invalid texts, each with the choice that was shown with it.
+    """
 
     texts: Mapping[str, str | None] = field(default_factory=dict)
     wrong: Mapping[str, tuple[str, str | None]] = field(default_factory=dict)
 
 
 def is_offered(reported: Any, offered: Collection[str] | None) -> bool:
-    """Whether everything that a widget reports, one value or several, is among its choices; True where none are given.
+    """Whether everything that a widget reports, one value or several, is among its choices. offered: None accepts all.
 
-    A browser reports labels, and one from before they changed comes back as its text. Such a report is dropped: the widget
-    shows what was chosen again.
+    A browser reports labels, and an outdated label is returned as plain text. Such a report is dropped, and the widget
+    shows the previous choice again.
     """
     chosen = reported if isinstance(reported, list | tuple) else () if reported is None else (reported,)
     return offered is None or set(chosen) <= set(offered)
 
 
 class PageState(Generic[S]):
-    """The record of one page. `key` begins the keys of its widgets, so it is another one for each record."""
+    """The state of one page, of the type `record`. key: prefix of the keys of its widgets, unique for each record."""
 
     def __init__(self, record: type[S], *, key: str) -> None:
         self.record = record
@@ -49,11 +52,11 @@ class PageState(Generic[S]):
     def read(self) -> S:
         """Return this session's record."""
         held = value_of(self.state_key)
-        # By name: while the code is being worked on, the class may have been loaded once more.
+        # Compared by name: during development, the class may have been reloaded.
         return held if type(held).__name__ == self.record.__name__ else self.record()
 
     def change(self, **changes: Any) -> None:
-        """Change some fields, in a callback or while the page is drawn; raises `TypeError` for an unknown one."""
+        """Change some fields, in a callback or while the page is drawn. Raises `TypeError` for an unknown field."""
         put(self.state_key, replace(cast(Any, self.read()), **changes))
 
     def widget(
@@ -67,11 +70,11 @@ class PageState(Generic[S]):
         leave: tuple[str, ...] = (),
         offered: tuple[str, ...] | None = None,
     ) -> dict[str, Any]:
-        """Return `key` and `on_change` of the widget for one field, which shows what the field holds.
+        """Return `key` and `on_change` of the widget for one field, which shows the field's value.
 
-        item: for a field that is a mapping, whose value, and `default` where it has none yet. value: to show instead of the
-        field's. then: called after a change. leave: other fields whose part of the address goes with it.
-        offered: the choices, where their labels change (`is_offered`).
+        item: key of the value, for a field that is a mapping. default: the value of an item that is not set. value:
+        shown instead of the field's. then: called after a change. leave: other fields that a change removes from the
+        address. offered: the choices, if their labels can change (`is_offered`).
         """
         key = self.widget_key(name, item)
         held = getattr(self.read(), name)
@@ -80,7 +83,7 @@ class PageState(Generic[S]):
         return {"key": key, "on_change": self._take_widget, "args": (name, item, key, then, leave, offered)}
 
     def widget_key(self, name: str, item: str = "") -> str:
-        """Return the key of a field's widget; raises `KeyError` for an unknown field."""
+        """Return the key of a field's widget. Raises `KeyError` for an unknown field."""
         if name not in self._names:
             raise KeyError(f"{self.record.__name__} has no field {name!r}")
         return f"{self.key}.{name}.{item}" if item else f"{self.key}.{name}"
@@ -109,17 +112,17 @@ class PageState(Generic[S]):
     # The address.
 
     def refuse_unknown(self) -> None:
-        """Name the parts of the address that the page does not know."""
+        """Show an error for each parameter in the address that the page does not know."""
         refuse_parameters([each.name for each in params_of(self.record).values()])
 
     def take(self, name: str, *, read: Reader | None = None) -> bool:
-        """Take a field's value from the address if that is new; call it before the widget is made.
+        """Apply a field's value in the address if it is new. Call this before the widget is created.
 
-        A field that is not in the address stays as it is: a bare address opens a page as it was left. Only after the
-        browser's Back or Forward, where it was in the address before, it is as usual again.
+        A field that is not in the address keeps its value: a bare address opens a page as it was left. Only if it was
+        in the address before the browser's Back or Forward, it gets its default again.
 
-        read: where the rule depends on what the page shows. Returns whether the address is right: False for a value that
-        is not allowed, which is said on the page.
+        read: the reader, if the rule depends on what the page shows. Returns whether the address is valid; an invalid
+        value is reported on the page.
         """
         declared = params_of(self.record)[name]
         text = address().get(declared.name)
@@ -135,7 +138,7 @@ class PageState(Generic[S]):
         except ValueError as error:
             if new:
                 self._remember(name, text=text, wrong=(text, None))
-            elif seen.wrong.get(name, ("", None))[0] != text:  # it was right when it was taken over
+            elif seen.wrong.get(name, ("", None))[0] != text:  # it was valid when it was applied
                 return True
             complain(wrong(declared.name, text, str(error)))
             return False
@@ -145,13 +148,13 @@ class PageState(Generic[S]):
         return True
 
     def text(self, name: str) -> str:
-        """Return what the address has for a field, "" for nothing."""
+        """Return a field's text in the address, "" if it is not there."""
         return address().get(params_of(self.record)[name].name, "")
 
     def show(self, name: str) -> None:
-        """Write a field to the address, or take it out where it is the default.
+        """Write a field to the address, or remove it if it has its default.
 
-        A wrong value is left there while the choice is what it was beside that value.
+        An invalid value stays in the address until the choice changes.
         """
         declared = params_of(self.record)[name]
         value = getattr(self.read(), name)
@@ -169,7 +172,7 @@ class PageState(Generic[S]):
             write_address(rest | {declared.name: text})
 
     def leave(self, *names: str) -> None:
-        """Take fields out of the address: what the reader chose follows."""
+        """Remove fields from the address."""
         gone = {params_of(self.record)[name].name for name in names}
         write_address({name: text for name, text in address().items() if name not in gone})
         for name in names:
@@ -191,5 +194,5 @@ class PageState(Generic[S]):
         put(f"{self.key}.address", _Seen(texts, refused))
 
     def forget(self) -> None:
-        """Begin with the defaults again."""
+        """Reset the record to its defaults."""
         forget(self.state_key)

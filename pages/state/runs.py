@@ -1,6 +1,6 @@
-"""Keeps the Runs page's widgets, its view and the address in step: the address leads, widgets write to it.
+"""Keeps the Runs page's widgets, its view and the address in sync: the address leads, widgets write to it.
 
-Also remembers, for this session, the view to come back to, and the runs that were just deleted.
+Also remembers, for this session, the last view and the runs that were just deleted.
 """
 
 from collections.abc import Collection, Mapping
@@ -16,12 +16,12 @@ from pages.state.session import put, value_of
 
 @dataclass(frozen=True, slots=True)
 class RunsSession:
-    """What this session remembers beside the view.
+    """What this session remembers in addition to the view.
 
-    last: address of the view to come back to. deleted: runs whose deletion can be undone. table: number of the table's
-    widget, which changes when it must forget what was typed into it. shown, typed: its key and the cells that were
-    written already. examples: whether they are shown. missing: chosen experiments by report. shows: of each part of the
-    view, its last widgets by number, and what each shows.
+    last: address of the last view. deleted: runs whose deletion can be undone. table: number of the table's widget,
+    which changes to discard the edits in it. shown, typed: the table's key, and its edits that have been written.
+    examples: whether they are shown. missing: chosen experiments by report. shows: for each part of the view, its last
+    widgets by number, with the value that each shows.
     """
 
     last: Mapping[str, str] = field(default_factory=dict)
@@ -36,11 +36,11 @@ class RunsSession:
 
 
 RUNS = PageState(RunsSession, key="runs")
-_REPORTING = 3  # widgets of one part, replaced within a moment, that a browser may still report
+_REPORTING = 3  # last widgets of one part that a browser may still report, although they were replaced
 
 
 def read_view() -> tuple[RunsView, tuple[str, ...]]:
-    """Return the view of the address (or, with a bare address, the last one of this session), and what it cannot have."""
+    """Return the view in the address (with a bare address, the last view of this session) and messages on errors."""
     last = RUNS.read().last
     if not address() and last and not went_back():
         write_address(last)
@@ -50,7 +50,7 @@ def read_view() -> tuple[RunsView, tuple[str, ...]]:
 
 
 def change_view(**changes: Any) -> None:
-    """Write some changes of the view to the address; the page follows in its next run. Runs keep their colours."""
+    """Write changes of the view to the address; the page applies them at its next rerun. Runs keep their colours."""
     view, _ = parse_view(address())
     if "runs" in changes:
         view = view.choose(changes.pop("runs"))
@@ -60,7 +60,7 @@ def change_view(**changes: Any) -> None:
 
 
 def forget_view() -> None:
-    """Have the page start from its plain list again, without the last view of this session."""
+    """Forget the last view of this session, so that the page starts with the plain list."""
     RUNS.change(last={})
     renew_table()
 
@@ -68,11 +68,11 @@ def forget_view() -> None:
 def bind(name: str, value: Any, *, offered: Collection[str] | None = None) -> dict[str, Any]:
     """Return `key` and `on_change` of the widget for one part of the view; it shows `value`.
 
-    A tuple in the view is a list in the widget. offered: the choices, where their labels change with what is chosen (`is_offered`).
+    A tuple in the view is a list in the widget. offered: the choices, if their labels can change (`is_offered`).
 
-    With each click a browser sends what all its widgets show. Where something else has changed the value, such as a tick in
-    the table, that may still be the old one, which would take the change back. So the widget is another one then, with a
-    new key, and what is reported is compared with what the reporting one showed (`_take`).
+    With each click, a browser sends the values of all its widgets. If something else has changed the value, such as a
+    tick in the table, the browser may still send the old one, which would revert the change. So the widget is then
+    replaced by one with a new key, and a report is compared with the value that the reporting widget showed (`_take`).
     """
     shows = RUNS.read().shows.get(name, {0: value})
     number = max(shows)
@@ -90,7 +90,7 @@ def _shows(name: str, number: int, value: Any) -> None:
 
 
 def _take(name: str, number: int, key: str, offered: Collection[str] | None) -> None:
-    """Write what a widget reports to the view; of one that was replaced, and of several values, what was changed in it."""
+    """Write a widget's report to the view. For several values, apply only what the user changed in that widget."""
     value = value_of(key)
     value = tuple(value) if isinstance(value, list) else value
     shows = RUNS.read().shows.get(name, {})
@@ -105,12 +105,12 @@ def _take(name: str, number: int, key: str, offered: Collection[str] | None) -> 
         value = tuple(dict.fromkeys([*stay, *(one for one in value if one not in before)]))
     again = {"page": 1} if name in ("q", "sort") else {}
     change_view(**{name: value}, **again)
-    if name == "runs":  # the table would go on showing the ticks that were put in it
+    if name == "runs":  # the table would keep its old ticks
         renew_table()
 
 
 def page_picker(page: int, pages: int) -> dict[str, Any]:
-    """Return `key` and `on_change` of the table's pagination, which is another widget on each page."""
+    """Return `key` and `on_change` of the table's pagination, which is a different widget on each page."""
     key = f"runs.page.{page}.{pages}"
     return {"key": key, "on_change": _turn, "args": (key,)}
 
@@ -120,7 +120,7 @@ def _turn(key: str) -> None:
 
 
 def table_key(runs: list[str]) -> str:
-    """Return the key of the table with these rows; with other rows it forgets what was typed into it."""
+    """Return the key of the table with these rows; with other rows, the table's edits are discarded."""
     key = f"runs.table.{RUNS.read().table}.{'.'.join(runs)}"
     if RUNS.read().shown != key:
         RUNS.change(shown=key, typed={})
@@ -128,7 +128,7 @@ def table_key(runs: list[str]) -> str:
 
 
 def typed_cells(key: str) -> dict[int, dict[str, Any]]:
-    """Return the cells that were typed into the table since the last call, by row and column."""
+    """Return the cells that were edited since the last call, by row and column."""
     typed: dict[int, dict[str, Any]] = value_of(key, {}).get("edited_rows", {})
     known, unset = RUNS.read().typed, object()
     fresh = {
@@ -140,5 +140,5 @@ def typed_cells(key: str) -> dict[int, dict[str, Any]]:
 
 
 def renew_table() -> None:
-    """Have the table drawn anew."""
+    """Replace the table by a new one, which discards its edits."""
     RUNS.change(table=RUNS.read().table + 1)

@@ -1,6 +1,6 @@
-"""What the Runs page shows, as one record that stands in the address: a copied link opens the same picture.
+"""The view of the Runs page as one record that is stored in the address: a copied link opens the same view.
 
-Defaults are left out. What an address asks for and cannot have is passed over, with a sentence that says so.
+Defaults are left out. An invalid part of an address is ignored, with a message.
 """
 
 import re
@@ -31,14 +31,14 @@ LOOKS = {
     "tree": "From run to run",
 }
 SHOWS = {"runs": "Runs", "reports": "Reports"}
-MOST_RUNS = SLOTS  # in one picture: more cannot be told apart, and an address has its limits
-_RETIRED = ("clip",)  # in older links: leaving out what lies far beyond, which is the default now
+MOST_RUNS = SLOTS  # in one chart: more lines cannot be distinguished, and an address has a limited length
+_RETIRED = ("clip",)  # in older links: cutting off far outliers, which is now the default
 _ID = re.compile(rf"[0-9a-f]{{4,32}}|{ID_PREFIX}[a-z]{{1,20}}")
 _SLOT = re.compile(r"[0-9]{1,2}")
 
 
 def search_problem(text: str) -> str:
-    """Return why a search cannot be read, "" where it can."""
+    """Return why a search cannot be parsed, "" if it can."""
     try:
         parse_query(text)
     except InputError as error:
@@ -46,11 +46,11 @@ def search_problem(text: str) -> str:
     return ""
 
 
-_NAMED = 5  # wrong ids that are named
+_NAMED = 5  # invalid ids that are listed in a message
 
 
 def _span(text: str) -> int:
-    """Read the steps of a mean, or the weight below 1 that older links have instead."""
+    """Read the number of steps of a mean, or a weight below 1, which older links have instead."""
     try:
         value = float(text)
     except ValueError:
@@ -58,7 +58,7 @@ def _span(text: str) -> int:
     if 0.0 <= value < 1.0:
         return nearest_span(value)
     if value not in SPANS:
-        raise ValueError(f"a number of steps out of {', '.join(map(str, SPANS))}")
+        raise ValueError(f"a number of steps, one of {', '.join(map(str, SPANS))}")
     return int(value)
 
 
@@ -82,9 +82,9 @@ def _ids(text: str) -> tuple[str, ...]:
     rule = ""
     if wrong:
         more = " and others" if len(wrong) > _NAMED else ""
-        rule = f"ids of runs, and {', '.join(map(repr, wrong[:_NAMED]))}{more} cannot be one"
+        rule = f"run ids, and {', '.join(map(repr, wrong[:_NAMED]))}{more} cannot be one"
     elif len(ids) > MOST_RUNS:
-        rule = f"at most {MOST_RUNS} ids of runs, not {len(ids)}"
+        rule = f"at most {MOST_RUNS} run ids, not {len(ids)}"
     if rule and right:
         shown = "the others" if wrong else f"the first {MOST_RUNS}"
         raise PartlyWrongError(f"{rule}: {shown} are shown", right[:MOST_RUNS])
@@ -95,7 +95,7 @@ def _ids(text: str) -> tuple[str, ...]:
 
 def _run(text: str) -> str:
     if not _ID.fullmatch(text):
-        raise ValueError("the id of a run")
+        raise ValueError("a run id")
     return text
 
 
@@ -106,12 +106,12 @@ def _order(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class RunsView:
-    """Everything that decides what the page shows; the names are those in the address.
+    """Everything that determines what the page shows; the field names are those in the address.
 
-    q: search; sort: order of the table; runs: ids of the chosen runs; colours: their slots, where these are not simply
-    0, 1, 2 …; smooth: steps of the mean; full: the y axis shows every value; by, result, cost: what groups, the parallel
-    axes' colours and the front show; own: the parallel axes' lines have the runs' own colours;
-    a, b: the runs whose settings are compared; networks: also their networks, image by image.
+    q: search. sort: order of the table. runs: ids of the chosen runs. colours: their slots, if not simply 0, 1, 2, ….
+    smooth: steps of the mean. full: whether the y axis shows every value. by, result, cost: settings of the groups, the
+    parallel axes' colours and the Pareto front. own: whether lines on parallel axes have the runs' own colours. a, b:
+    runs whose settings are compared. networks: whether their networks are compared too, image by image.
     """
 
     show: str = param("runs", one_of(SHOWS))
@@ -141,7 +141,7 @@ class RunsView:
 
     @property
     def slots(self) -> dict[str, int]:
-        """The chosen runs' slots, which give their colours."""
+        """The slot of each chosen run, which determines its colour."""
         return assign_slots(self.runs, dict(zip(self.runs, self.colours)))
 
     def choose(self, runs: Iterable[str]) -> "RunsView":
@@ -152,15 +152,15 @@ class RunsView:
 
     @property
     def search(self) -> str:
-        """The search if it can be read, else none: what was typed stays in its box to be mended."""
+        """The search if it can be parsed, else ""; the text stays in its input, to be corrected."""
         return "" if search_problem(self.q) else self.q
 
 
 def parse_view(address: Mapping[str, str]) -> tuple[RunsView, tuple[str, ...]]:
-    """Return the view of an address, and a sentence for each part of it that was passed over."""
+    """Return the view of an address, and a message for each part of it that was ignored."""
     view, problems = decode(RunsView, {name: text for name, text in address.items() if name not in _RETIRED})
     asked = tuple(dict.fromkeys(split(address.get("runs", ""))))
-    if view.runs and len(view.runs) < len(asked):  # some are passed over, and the others keep their colours
+    if view.runs and len(view.runs) < len(asked):  # some were ignored, and the others keep their colours
         colours = view.colours or tuple(range(len(asked)))
         view = replace(view, colours=tuple(c for c, one in zip(colours, asked) if one in view.runs and c < SLOTS))
     problem = search_problem(view.q)

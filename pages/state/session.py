@@ -1,6 +1,6 @@
-"""The one door to Streamlit's session state, for the modules beside it: pages use a `PageState`, or `flash`.
+"""The only access to Streamlit's session state, for the modules of this package; pages use a `PageState` or `flash`.
 
-Everything in here can be pickled.
+Everything stored here can be pickled.
 """
 
 from typing import Any
@@ -13,52 +13,52 @@ _OUTAGE = "outage"
 
 
 def value_of(key: str, default: Any = None) -> Any:
-    """Return what a widget or component has under its key."""
+    """Return the value under a key, such as that of a widget or a component."""
     return st.session_state.get(key, default)
 
 
 def put(key: str, value: object) -> None:
-    """Give a widget a value, in a callback or before it is made."""
+    """Set the value under a key; for a widget, call it in a callback or before the widget is created."""
     st.session_state[key] = value
 
 
 def forget(key: str) -> None:
-    """Drop a value; a widget then starts from its default again."""
+    """Remove a value; a widget then starts with its default again."""
     st.session_state.pop(key, None)
 
 
 def reported(key: str) -> Any:
-    """Return what a component has reported, as one mapping; None before it was touched."""
+    """Return what a component has reported, as one mapping, None before its first report."""
     return value_of(key)
 
 
 def close_popover(key: str) -> None:
-    """Have a popover of `action_popover` closed the next time it is drawn, from a callback or before a rerun."""
+    """Close a popover of `action_popover` the next time it is drawn. Call it in a callback or before a rerun."""
     put(f"{_CLOSING}.{key}", True)
 
 
 def take_closing(key: str) -> None:
-    """Close that popover now if it was asked for, before it is drawn."""
+    """Close a popover if `close_popover` has requested it. Call it before the popover is drawn."""
     if value_of(f"{_CLOSING}.{key}"):
         forget(f"{_CLOSING}.{key}")
         put(key, False)
 
 
 def flash(message: str) -> None:
-    """Leave a sentence for the next run of a page."""
+    """Leave a message for the next run of a page."""
     put(_FLASH, message)
 
 
 def take_flash() -> str:
-    """Return that sentence once."""
+    """Return the message left by `flash`, once; "" if there is none."""
     return str(st.session_state.pop(_FLASH, ""))
 
 
-def note_outage(sentence: str) -> None:
-    """Note that the store was away for something on this page; "" says that it answers again."""
-    put(_OUTAGE, sentence)
+def note_outage(message: str) -> None:
+    """Store the message of an outage of the store that this page has seen, "" once it responds again."""
+    put(_OUTAGE, message)
 
 
 def known_outage() -> str:
-    """Return what was noted of an outage that is not over as far as this page knows, "" for none."""
+    """Return the message of an outage that is not known to be over, "" if there is none."""
     return str(value_of(_OUTAGE, ""))

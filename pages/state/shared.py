@@ -1,4 +1,4 @@
-"""What is remembered of questions and panels that several pages show."""
+"""The state of dialogs and panels that several pages show."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from pages.state.page_state import PageState
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A long training that was asked for: which button, how many runs, and for how many seconds."""
+    """A long training that awaits confirmation: its button, the number of runs, and its duration in seconds."""
 
     place: str
     runs: int
@@ -24,14 +24,14 @@ class ConfirmState:
 
 @dataclass(frozen=True, slots=True)
 class WaitingState:
-    """Which long computations were asked for all the same."""
+    """The keys of long computations that the user has accepted."""
 
     accepted: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class ShareState:
-    """format: chosen for one run, and for several. upload: number of the uploader, a fresh one after each import."""
+    """format, several: format for one run and for several. upload: number of the uploader, new after each import."""
 
     format: str | None = None
     several: str | None = None
@@ -40,7 +40,7 @@ class ShareState:
 
 @dataclass(frozen=True, slots=True)
 class RepeatState:
-    """kind: whether seeds or folds, and how many of each a setting shall have, by the place of the question."""
+    """kind: seeds or folds. seeds, folds: the requested number of each. All by the place of the form."""
 
     kind: Mapping[str, str] = field(default_factory=dict)
     seeds: Mapping[str, int] = field(default_factory=dict)
@@ -49,7 +49,7 @@ class RepeatState:
 
 @dataclass(frozen=True, slots=True)
 class SliderState:
-    """Where the epoch slider of a run stood last: number of epochs, what it reported, and the index that followed."""
+    """The last state of each run's epoch slider: number of epochs, what it reported, and the resulting index."""
 
     seen: Mapping[str, tuple[int, int | None, int]] = field(default_factory=dict)
 

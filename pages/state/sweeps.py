@@ -1,4 +1,4 @@
-"""What the Sweeps page shows and remembers: which sweep, which picture, and the form of a new one."""
+"""The state of the Sweeps page: the sweep, the chart, and the form of a new sweep."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,12 +21,12 @@ LOOKS = {
 
 @dataclass(frozen=True, slots=True)
 class SweepsState:
-    """A sweep and how it is shown; then the form, field by field.
+    """A sweep and its view, followed by the fields of the form.
 
-    rung: the number (from 1) of the rung at which trials are compared. x, y: the two settings of "Two settings".
-    start: where the base settings come from; taken: what they were when they were taken over. vary: names of settings. kind, low, high, log, values: of each setting.
-    executor: where the trials are trained.
-    more_trials, more_minutes: to extend by.
+    rung: the number (from 1) of the rung at which trials are compared. x, y: the settings of the view "Two settings".
+    start: where the base settings come from. taken: their key when they were copied. vary: names of settings. kind,
+    low, high, log, values: inputs of each setting. executor: where the trials are trained. more_trials, more_minutes:
+    the extension.
     """
 
     sweep: str = param("", str)

@@ -1,7 +1,7 @@
-"""The Train page: the values of its form, and what it remembers beside them.
+"""The state of the Train page: the values of its form, and what it remembers in addition.
 
-The form's record is a `RunConfig`, so its values stand one by one under the names of the settings: what is typed need
-not be a configuration yet. Their widgets survive a page switch.
+The form's values are stored one by one under the names of the settings, not as a `RunConfig`, because they may not be a
+valid configuration yet. Their widgets survive a page switch.
 """
 
 from collections.abc import Mapping
@@ -23,12 +23,12 @@ from pages.state.session import put, value_of
 
 @dataclass(frozen=True, slots=True)
 class TrainState:
-    """What the page remembers. run: the one in the address. ready: whether the form was filled. preset: from which.
+    """What the page remembers. run: the one in the address. ready: whether the form was filled in. preset: its source.
 
-    browse: the field of the form whose gallery is open. cached: the run that had these settings already when it was asked for last. whole_queue: whether all of it is shown.
-    name, tags, note: what was entered last for a run, by its id. fork: the same for the settings of its fork, by run and
-    setting. executor: where the next run is trained. link: the form's settings as they were last seen in the
-    address or written there; problems: what of them was passed over, and understood: the address of the rest.
+    browse: the form field whose gallery is open. cached: the existing run that the last request returned. whole_queue:
+    whether the whole queue is shown. name, tags, note: last inputs by run id. fork: inputs of a fork's settings, by run
+    and setting. executor: where the next run is trained. link: the form's settings as last read from or written to the
+    address. problems: messages on its parts that were ignored. understood: the address of the other parts.
     """
 
     run: str = param("", str)
@@ -52,14 +52,14 @@ _OWNER = params_of(AskingState)["owner"].name
 
 
 def form_widget(name: str) -> dict[str, Any]:
-    """Return what the widget of one setting is made with; one without a value shows the default, not its least value."""
+    """Return the key arguments of a setting's widget. Without a value, it shows the setting's default."""
     key = _field_key(name)
     put(key, value_of(key, FIELDS[name].default))
     return {"key": key, "persist_state": "session"}
 
 
 def option_widget(arch: str, option: str, *, default: Any) -> dict[str, Any]:
-    """Return what the widget of one option of one network is made with; it shows `default` at first."""
+    """Return the key arguments of the widget for a network's option; initially, it shows `default`."""
     key = _option_key(arch, option)
     put(key, value_of(key, default))
     return {"key": key, "persist_state": "session"}
@@ -74,7 +74,7 @@ def _option_key(arch: str, option: str) -> str:
 
 
 def fill_form(config: RunConfig, *, preset: str | None = None) -> None:
-    """Put a configuration into the form; call it before the form's widgets are made, or in a callback."""
+    """Fill the form with a configuration. Call it before the form's widgets are created, or in a callback."""
     apply_changes({name: getattr(config, name) for name in FIELDS if name != "arch_options"})
     arch = get_architecture(config.arch)
     for option in arch.options:
@@ -84,12 +84,12 @@ def fill_form(config: RunConfig, *, preset: str | None = None) -> None:
 
 
 def refuse_unknown_settings() -> None:
-    """Name the parts of the address that are neither the run, nor who asks for it, nor settings of the form."""
+    """Show an error for each parameter in the address that is neither run, owner nor a setting of the form."""
     refuse_parameters(["run", _OWNER, *_link()])
 
 
 def take_link(fresh: RunConfig) -> None:
-    """Fill the form from the address where that is new; call it before the form."""
+    """Fill the form from the address if that is new. Call it before the form is drawn."""
     link = _link()
     if not link and TRAIN.read().link and went_back():
         fill_form(fresh)
@@ -103,7 +103,7 @@ def take_link(fresh: RunConfig) -> None:
 
 
 def show_link(config: RunConfig, fresh: RunConfig) -> None:
-    """Write the form's settings to the address; a wrong value stays there until a setting is changed."""
+    """Write the form's settings to the address; an invalid value stays there until a setting is changed."""
     page, link = TRAIN.read(), write_settings(config, fresh=fresh)
     if page.problems and page.understood in (None, link):
         TRAIN.change(understood=link)
@@ -114,7 +114,7 @@ def show_link(config: RunConfig, fresh: RunConfig) -> None:
 
 
 def complain_of_link() -> None:
-    """Say what of the address was passed over; call it after `show_link`, which forgets it once a setting is changed."""
+    """Show which parts of the address were ignored. Call it after `show_link`, which clears them after a change."""
     for problem in TRAIN.read().problems:
         complain(problem)
 
@@ -124,7 +124,7 @@ def _link() -> dict[str, str]:
 
 
 def option_text(value: Any) -> Any:
-    """Return an option's value as its widget holds it: a list is text."""
+    """Return an option's value in the form in which its widget holds it: a list as text."""
     return ", ".join(map(str, value)) if isinstance(value, list) else value
 
 
@@ -140,12 +140,12 @@ def apply_changes(changes: Mapping[str, Any]) -> None:
 
 
 def form_value(name: str) -> Any:
-    """Return one setting of the form as it stands, unchecked; an unset one has its default."""
+    """Return the current value of a setting in the form, unchecked, or its default if it is not set."""
     return value_of(_field_key(name), FIELDS[name].default)
 
 
 def form_values() -> dict[str, Any]:
-    """Return the form's settings as they stand, unchecked; unset ones have their default."""
+    """Return the current values of the form's settings, unchecked, with defaults for those that are not set."""
     values = {name: form_value(name) for name in FIELDS if name != "arch_options"}
     return values | {"arch_options": _option_values(str(values["arch"]))}
 
@@ -159,13 +159,13 @@ def _option_values(arch_id: str) -> dict[str, Any]:
 
 
 def parse_numbers(text: str) -> list[int] | str:
-    """Return the whole numbers of "32, 64, 128"; text that is not a list of them comes back for the check to refuse."""
+    """Return the whole numbers of a text such as "32, 64, 128"; any other text is returned for the check to refuse."""
     parts = text.replace(",", " ").split()
     numbers = [number for part in parts if (number := whole_number(part)) is not None]
     return numbers if parts and len(numbers) == len(parts) else text
 
 
 def leave_run() -> None:
-    """Go back to the form."""
+    """Return to the form."""
     clear_address()
     st.rerun()

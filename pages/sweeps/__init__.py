@@ -1,4 +1,4 @@
-"""Sweeps: many runs over a space of settings, most of them paused early; what was tried, and what it shows."""
+"""Sweeps: many runs over a space of settings, most of them paused early, and charts of their results."""
 
 from pages.registry import PageSpec
 
@@ -8,5 +8,5 @@ PAGE = PageSpec(
     icon=":material/grain:",
     order=4,
     section="Experiment",
-    teaser="Search learning rate, batch size and more in one action; weak trials are paused early.",
+    teaser="Search learning rate, batch size and more at once; weak trials are paused early.",
 )

@@ -1,6 +1,6 @@
-"""The form of a new sweep: a base, the settings to vary with their ranges, and how much of it is trained.
+"""The form of a new sweep: base settings, settings to vary with their ranges, and the budget.
 
-Its numbers have no bounds, as in `pages.widgets.setting_input`: `read_spec` says what is wrong with them.
+Its number inputs have no bounds, as in `pages.widgets.setting_input`: `read_spec` reports what is wrong with them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,14 +31,14 @@ from pages.widgets.executors import executor_input
 from pages.widgets.frame import show_errors
 from pages.widgets.runs import present_datasets
 
-_FORM = "form"  # the Train form as it stands
-_NOT_VARIED = frozenset({"arch_options", "init_from"})  # they have no list of values that a form could show
+_FORM = "form"  # the current values of the Train form
+_NOT_VARIED = frozenset({"arch_options", "init_from"})  # they have no list of values that a form could offer
 _NUMBERS = (int, float)
-_LEAST_EPOCHS = 8  # of a fresh form: fewer leave no room for rungs
+_LEAST_EPOCHS = 8  # of a new form: fewer leave no room for rungs
 
 
 def create_form() -> None:
-    """Draw the form; a press on the button creates the sweep and shows it."""
+    """Draw the form; its button creates the sweep and shows it."""
     present = [spec.id for spec in present_datasets(get_lab().settings)]
     with st.container(border=True):
         base = _base(present)
@@ -80,7 +80,7 @@ def _create(spec: SweepSpec) -> None:
 
 
 def _read(base: Mapping[str, Any], space: Mapping[str, Any], effort: Mapping[str, Any]) -> SweepSpec | None:
-    """Return what the form asks for, or say why it cannot be."""
+    """Return the sweep that the form describes, or show the error in it and return None."""
     try:
         return read_spec({"name": SWEEPS.read().name, "base": base, "space": space, **effort})
     except ConfigError as error:
@@ -95,7 +95,7 @@ def _starts() -> dict[str, str]:
 
 
 def _base(present: list[str]) -> dict[str, Any]:
-    """Draw what all trials share, and return it."""
+    """Draw the settings that all trials share, and return them."""
     starts = _starts()
     if SWEEPS.read().taken != _key(SWEEPS.read().start):
         _take_start(present)
@@ -104,7 +104,7 @@ def _base(present: list[str]) -> dict[str, Any]:
             "Settings from",
             list(starts),
             format_func=starts.__getitem__,
-            help="The settings that are not varied. What the Train form says is taken as it stands there.",
+            help="Where the settings that are not varied come from. The Train form is used with its current values.",
             **SWEEPS.widget("start", then=lambda: _take_start(present)),
         )
         titles = {arch.id: arch.title for arch in list_architectures()}
@@ -127,13 +127,13 @@ def _settings_of(start: str) -> dict[str, Any]:
 
 
 def _key(start: str) -> tuple[str, ...]:
-    """Return what tells whether the form begins anew: where from, and for the Train form what it says now."""
+    """Return a key of the form's starting point; when it changes, the form starts again from there."""
     settings = _settings_of(start)
     return (start, settings["arch"], settings["dataset"], str(settings["epochs"]))
 
 
 def _take_start(present: list[str]) -> None:
-    """Take network, data set and epochs over from where the base comes from, of a study also what it varies."""
+    """Copy network, data set and epochs from the starting point, and from a study also what it varies."""
     start = SWEEPS.read().start
     settings = _settings_of(start)
     dataset = settings["dataset"] if settings["dataset"] in present else choose_dataset(present).id
@@ -162,7 +162,7 @@ def _as_text(values: Sequence[Any]) -> str:
 
 
 def _space() -> dict[str, Any]:
-    """Draw what is varied, and return it as SPEC has it."""
+    """Draw the settings to vary, and return them in the form that `read_spec` takes."""
     offered = [name for name in SWEEPABLE if name not in _NOT_VARIED]
     st.multiselect(
         "Settings to vary",
@@ -175,7 +175,7 @@ def _space() -> dict[str, Any]:
 
 
 def _parameter(name: str) -> dict[str, Any]:
-    """Draw one setting's range or values, and return it as SPEC has it."""
+    """Draw one setting's range or values, and return them in the form that `read_spec` takes."""
     spec, usual, page = FIELDS[name], usual_range(name), SWEEPS.read()
     with st.container(horizontal=True, vertical_alignment="bottom", key=element("sweep-vary", name)):
         st.markdown(f"**{plain(spec.label)}**", width=150)
@@ -222,15 +222,15 @@ def _values(name: str) -> list[Any]:
         )
         return list(SWEEPS.read().values.get(name, usual.values))
     if spec.kind is bool:
-        st.caption("no and yes")
+        st.caption("No and yes")
         return [False, True]
     text = _as_text(usual.values)
-    st.text_input("Values, with commas between", **SWEEPS.widget("values", item=name, default=text))
+    st.text_input("Values, separated by commas", **SWEEPS.widget("values", item=name, default=text))
     return [_number(part, spec.kind) for part in str(SWEEPS.read().values.get(name, text)).split(",") if part.strip()]
 
 
 def _number(text: str, kind: type) -> Any:
-    """Return the number that a text is; anything else stays text, for the check to name."""
+    """Return the number that a text contains; any other text is returned as it is, for `read_spec` to report."""
     try:
         return kind(text.strip())
     except ValueError:
@@ -238,7 +238,7 @@ def _number(text: str, kind: type) -> Any:
 
 
 def _effort() -> dict[str, Any]:
-    """Draw how much is tried and how it is chosen, and return it as SPEC has it."""
+    """Draw method, budget and halving, and return them in the form that `read_spec` takes."""
     st.text_input("Name", placeholder="sweep", **SWEEPS.widget("name"))
     titles = {method.value: title for method, title in METHOD_TITLES.items()}
     st.selectbox("Method", list(titles), format_func=titles.__getitem__, help=_METHOD_HELP, **SWEEPS.widget("method"))
@@ -248,7 +248,7 @@ def _effort() -> dict[str, Any]:
             "Minutes of computing",
             step=1.0,
             format="%g",
-            help="0: no limit. Only training counts, not the time in which the lab is off.",
+            help="0: no limit. Only training time counts, not the time while the lab is stopped.",
             **SWEEPS.widget("minutes"),
         )
     st.toggle("Pause weak trials early", help=_HALVING_HELP, **SWEEPS.widget("halving"))
@@ -271,12 +271,12 @@ def _effort() -> dict[str, Any]:
 
 
 _METHOD_HELP = (
-    "Random draws from the ranges. TPE and the Gaussian process learn from what was measured where to look next. A grid "
+    "Random draws from the ranges. TPE and the Gaussian process use earlier results to choose the next trial. A grid "
     "tries every combination of values."
 )
-_RUNG_HELP = "A rung is an epoch after which trials are measured and compared: the weak ones pause there."
-_FACTOR_HELP = "One in this many trials of a rung goes on, and the next rung is this many times as far."
+_RUNG_HELP = "A rung is an epoch after which trials are evaluated and compared; the weak ones are paused there."
+_FACTOR_HELP = "One in this many trials of a rung continues, and the next rung has this many times as many epochs."
 _HALVING_HELP = (
-    "Asynchronous successive halving: every trial is measured on the validation set after a few epochs and paused; the best "
-    "go on from there, with the same bits as if they had never stopped."
+    "Asynchronous successive halving: every trial is evaluated on the validation set after a few epochs and paused. "
+    "The best ones continue from there, bit for bit as if they had never been paused."
 )

@@ -1,6 +1,6 @@
-"""Going on with a sweep: more trials, more minutes, another space, earlier runs as history.
+"""Extending a sweep: more trials, more minutes, another space, earlier runs as history.
 
-Its numbers have no bounds, as in `pages.widgets.setting_input`.
+Its number inputs have no bounds, as in `pages.widgets.setting_input`.
 """
 
 from functools import partial
@@ -26,29 +26,29 @@ def extend_box(sweep: SweepRecord, *, enabled: bool) -> None:
     """Draw the button that opens the form, and the form."""
     with action_popover("Extend or narrow", icon=":material/tune:", disabled=not enabled, key=_BOX):
         spec = sweep.asked
-        if spec.trials:  # a grid ends with its combinations, and minutes may be the only limit
+        if spec.trials:  # a grid ends with its combinations, and minutes can be the only limit
             st.number_input("More trials", step=1, **SWEEPS.widget("more_trials"))
         if spec.minutes:
             st.number_input("More minutes of computing", step=1.0, format="%g", **SWEEPS.widget("more_minutes"))
-        st.caption("The ranges from now on. Trials outside of them stay as history.")
+        st.caption("Ranges of the next trials. Trials outside of them stay as history.")
         space = {parameter.name: _parameter(sweep, parameter) for parameter in spec.space}
         st.button(
-            "Go on with this",
+            "Continue with these",
             type="primary",
             key=element("sweep-extend-now"),
             on_click=partial(_extend, sweep, space),
         )
         st.button(
             "Adopt earlier runs",
-            help="Takes every run whose settings lie in the ranges, and are the sweep's otherwise, as history: the next "
-            "suggestions learn from it, and it costs nothing.",
+            help="Adds every run whose settings lie in the ranges and otherwise equal the sweep's as history. The next "
+            "suggestions learn from them, at no cost.",
             key=element("sweep-adopt"),
             on_click=partial(_adopt, sweep),
         )
 
 
 def _parameter(sweep: SweepRecord, parameter: Parameter) -> dict[str, Any]:
-    """Draw one setting's range or values, and return it as SPEC has it."""
+    """Draw one setting's range or values, and return them in the form that `read_space` takes."""
     item = f"{sweep.id}.{parameter.name}"
     given = parameter.as_dict()
     if parameter.values:
@@ -94,9 +94,5 @@ def _adopt(sweep: SweepRecord) -> None:
     except LabError as error:
         flash(str(error))
         return
-    flash(
-        f"{plural(count, 'run')} adopted as history."
-        if count
-        else "No other run has fitting settings and was measured."
-    )
+    flash(f"{plural(count, 'run')} adopted as history." if count else "No other run has matching settings and results.")
     close_popover(_BOX)

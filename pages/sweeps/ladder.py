@@ -1,4 +1,4 @@
-"""What a sweep will train at most, as a ladder: how many trials reach which rung."""
+"""The largest number of trials that a sweep trains to each rung, drawn as a ladder, and the estimated time."""
 
 import html
 
@@ -12,13 +12,14 @@ from pages.cache.torch_import import warm_torch
 from pages.markdown import plain
 
 _STYLE = """<style>
-.ladder { display: grid; grid-template-columns: auto 1fr auto; gap: 4px 10px; align-items: center; font-size: 0.875rem; }
+.ladder { display: grid; grid-template-columns: auto 1fr auto; gap: 4px 10px; align-items: center;
+  font-size: 0.875rem; }
 .ladder i { display: block; height: 14px; border-radius: 3px; background: #2f86cf; min-width: 3px; }
 </style>"""
 
 
 def rung_counts(spec: SweepSpec, trials: int) -> tuple[tuple[int, int], ...]:
-    """Return (epoch, trials that reach it) of each rung; at least one trial reaches the end."""
+    """Return (epoch, trials that reach it) of each rung; at least one trial reaches the last."""
     rungs = spec.rungs({})
     counts = [trials]
     for _ in rungs[1:]:
@@ -28,19 +29,19 @@ def rung_counts(spec: SweepSpec, trials: int) -> tuple[tuple[int, int], ...]:
 
 
 def epochs_needed(counts: tuple[tuple[int, int], ...]) -> int:
-    """Return the epochs that are trained for these counts: each trial goes on from its last rung."""
+    """Return the epochs that are trained for these counts: each trial continues from its last rung."""
     before = (0, *(epoch for epoch, _ in counts[:-1]))
     return sum((epoch - last) * trials for last, (epoch, trials) in zip(before, counts, strict=True))
 
 
 def count_trials(spec: SweepSpec) -> int | None:
-    """Return how many trials are made at most, None where only the minutes end the sweep."""
+    """Return the largest number of trials, None if only the minutes limit the sweep."""
     whole = len(spec.space.grid(spec.base)) if spec.method == Method.GRID else None
     return spec.trials if whole is None else min(whole, spec.trials or whole)
 
 
 def seconds_of(spec: SweepSpec) -> float:
-    """Return about how long the sweep computes, if every trial costs what its base does. Imports torch."""
+    """Return an estimate of the sweep's computing time, if every trial costs as much as its base. Imports torch."""
     trials = count_trials(spec)
     if trials is None:
         return spec.seconds
@@ -49,7 +50,7 @@ def seconds_of(spec: SweepSpec) -> float:
 
 
 def estimate(spec: SweepSpec) -> None:
-    """Say how long it takes on this machine, once torch is there to count it."""
+    """Show the estimated time on this machine, once torch is imported."""
     if not warm_torch():
         return
     try:
@@ -59,14 +60,15 @@ def estimate(spec: SweepSpec) -> None:
 
 
 def ladder(spec: SweepSpec) -> None:
-    """Draw the ladder with the number of epochs, beside those of training every trial to its end."""
+    """Draw the ladder and the number of epochs, compared with training every trial to its end."""
     trials = count_trials(spec)
     if trials is None:
         st.caption("As many trials as the minutes allow.")
         return
     counts = rung_counts(spec, trials)
     rows = "".join(
-        f"<span>epoch {epoch}</span><i style='width:{100 * count / trials:.1f}%'></i><span>{plural(count, 'trial')}</span>"
+        f"<span>epoch {epoch}</span><i style='width:{100 * count / trials:.1f}%'></i>"
+        f"<span>{plural(count, 'trial')}</span>"
         for epoch, count in counts
     )
     st.html(f"{_STYLE}<div class='ladder' role='img' aria-label='{html.escape(_words(counts))}'>{rows}</div>")

@@ -1,4 +1,4 @@
-"""Sweeps: the list, the form of a new one, and one sweep with its pictures. With `?sweep=` a link opens that sweep."""
+"""Sweeps: the list, the form of a new sweep, and one sweep with its charts. `?sweep=` in the address opens a sweep."""
 
 import streamlit as st
 
@@ -28,7 +28,7 @@ def main() -> None:
         return
     page_frame(
         "Sweeps",
-        "Try many settings in one action. Weak trials are paused early, the best go on from where they stopped.",
+        "Try many settings at once. Weak trials are paused early; the best ones continue where they stopped.",
     )
     SWEEPS.refuse_unknown()
     if problem:
@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def _find(asked: str) -> tuple[SweepRecord | None, str]:
-    """Return the sweep of the address, or why there is none."""
+    """Return the sweep named in the address, or a message why there is none."""
     if not asked:
         return None, ""
     try:
@@ -60,7 +60,8 @@ def _list(sweeps: tuple[SweepRecord, ...]) -> None:
             varied = ", ".join(parameter.spec.label.lower() for parameter in sweep.asked.space)
             st.caption(plain(f"{varied} · {format_ago(sweep.created_at)}"), width="content")
     if len(sweeps) > _SHOWN:
-        st.caption(f"The newest {_SHOWN} of {plural(len(sweeps), 'sweep')}; `python -m lab sweep list` has them all.")
+        total = plural(len(sweeps), "sweep")
+        st.caption(f"Only the newest {_SHOWN} of {total} are shown; `python -m lab sweep list` lists all.")
 
 
 main()

@@ -1,4 +1,4 @@
-"""The pictures of a sweep, one at a time; which one stands in the address."""
+"""The charts of a sweep, one at a time; the address says which one."""
 
 from collections.abc import Sequence
 
@@ -27,8 +27,8 @@ from pages.widgets.theme import dark
 
 
 def pictures(spec: SweepSpec, trials: Sequence[TrialRecord]) -> None:
-    """Draw the switch and the chosen picture."""
-    look = choose_segment(SWEEPS, "look", LOOKS, label="Picture")
+    """Draw the choice of a chart, and the chosen chart."""
+    look = choose_segment(SWEEPS, "look", LOOKS, label="Chart")
     with st.container(border=True):
         if look == "curves":
             _curves(spec, trials)
@@ -37,7 +37,7 @@ def pictures(spec: SweepSpec, trials: Sequence[TrialRecord]) -> None:
         else:
             scores = _scores(spec, trials)
             if not any(score.finite for score in scores):
-                st.caption("No trial has been measured there yet.")
+                st.caption("No trial has been evaluated there yet.")
             elif look == "parallel":
                 _parallel(spec, scores)
             elif look == "importance":
@@ -51,25 +51,25 @@ def pictures(spec: SweepSpec, trials: Sequence[TrialRecord]) -> None:
 def _curves(spec: SweepSpec, trials: Sequence[TrialRecord]) -> None:
     curves = curve_info(spec, trials, epoch_curves(spec, trials))
     if not curves:
-        st.caption("The first point comes at the end of the first epoch.")
+        st.caption("The first point appears at the end of the first epoch.")
         return
     figure = curves_figure(curves, spec, dark=dark())
     plot("sweeps.curves", figure, words=curves_words(curves, spec), name="sweep-curves")
     st.caption(
-        "The stronger the blue, the better the trial; orange is in training. A line that ends at a rung is paused there."
+        "Stronger blue means a better trial; orange trials are in training. A line that ends at a rung is paused there."
     )
 
 
 def _best(spec: SweepSpec, trials: Sequence[TrialRecord]) -> None:
     steps = progress_info(spec, trials)
     if not steps:
-        st.caption("No trial has been measured yet.")
+        st.caption("No trial has been evaluated yet.")
         return
     plot("sweeps.best", progress_figure(steps, spec, dark=dark()), words=progress_words(steps, spec), name="sweep-best")
 
 
 def _scores(spec: SweepSpec, trials: Sequence[TrialRecord]) -> tuple[Score, ...]:
-    """Let the reader choose the rung at which trials are compared; the first one has all of them."""
+    """Draw the choice of the rung at which trials are compared, and return their scores there."""
     rungs = spec.rungs({})
     if len(rungs) == 1:
         return scores_at(spec, trials, 0)
@@ -78,11 +78,12 @@ def _scores(spec: SweepSpec, trials: Sequence[TrialRecord]) -> tuple[Score, ...]
     if SWEEPS.read().rung not in numbers:
         SWEEPS.change(rung=1)
     st.segmented_control(
-        "Measured after epoch",
+        "Evaluated after epoch",
         numbers,
         format_func=lambda number: str(rungs[number - 1]),
         required=True,
-        help="Trials are compared where all shown ones were measured: the first rung has every trial, the last the few that went on.",
+        help="Trials are compared after the same epoch. The first rung has every trial, the last one only the few that "
+        "continued.",
         **SWEEPS.widget("rung"),
     )
     SWEEPS.show("rung")
@@ -96,18 +97,18 @@ def _parallel(spec: SweepSpec, scores: Sequence[Score]) -> None:
     words = f"{plural(len(scores), 'trial')} over {len(axes) - 1} settings and the {objective_title(spec).lower()}"
     figure = trials_figure(scores, axes, dark=dark())
     parallel_plot("sweeps.parallel", figure, axes, words=words, name="sweep-parallel")
-    st.caption("A line is a trial: the stronger the blue, the better it is.")
+    st.caption("Each line is a trial; stronger blue is better.")
 
 
 def _importance(spec: SweepSpec, trials: Sequence[TrialRecord]) -> None:
     rung = SWEEPS.read().rung - 1 if len(spec.rungs({})) > 1 else 0
     found = load("lab.sweeps.importance:importances")(spec, trials, rung)
     if not found:
-        st.caption(f"Needs at least {LEAST_TRIALS} trials that were measured there.")
+        st.caption(f"Needs at least {LEAST_TRIALS} trials that were evaluated there.")
         return
     words = ", ".join(f"{FIELDS[one.name].label} {format_percent(one.share, digits=0)}" for one in found)
     plot("sweeps.importance", importance_figure(found, dark=dark()), words=words, name="sweep-importance")
-    st.caption("Share of the difference between good and bad trials that each setting explains (PED-ANOVA).")
+    st.caption("Share of the difference between good and bad trials explained by each setting (PED-ANOVA).")
 
 
 def _slices(spec: SweepSpec, scores: Sequence[Score]) -> None:
@@ -121,7 +122,7 @@ def _slices(spec: SweepSpec, scores: Sequence[Score]) -> None:
 def _surface(spec: SweepSpec, scores: Sequence[Score]) -> None:
     known = {parameter.name: parameter for parameter in spec.space}
     if len(known) < 2:
-        st.caption("This sweep varies one setting only.")
+        st.caption("This sweep varies only one setting.")
         return
     x, y = _axes(sorted(known, key=lambda name: bool(known[name].values)))  # ranges first
     surface = load("lab.charts.sweeps.surface:surface_info")(scores, (known[x], known[y]))
@@ -138,7 +139,7 @@ def _surface(spec: SweepSpec, scores: Sequence[Score]) -> None:
     if surface.grid is None:
         st.caption("A surface needs four trials that do not lie on one line.")
     else:
-        st.caption(plain("Between the trials, the surface is interpolated; points are what was tried."))
+        st.caption(plain("Points are trials; the surface between them is interpolated."))
 
 
 def _axes(names: Sequence[str]) -> tuple[str, str]:

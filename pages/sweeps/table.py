@@ -1,4 +1,4 @@
-"""The trials as a table: settings, what was measured, and why each is where it is."""
+"""The trials as a table: settings, results, and the last decision on each trial."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -24,7 +24,7 @@ _COLORS = {
     TrialState.FAILED: "red",
     TrialState.COPY: "violet",
 }
-_TRIAL_PX = 56  # for three digits, so that a decision stands in full beside two settings on a laptop
+_TRIAL_PX = 56  # for three digits, so that with two settings a decision is fully visible on a laptop
 
 
 def trials_table(spec: SweepSpec, trials: Sequence[TrialRecord]) -> None:
@@ -49,7 +49,7 @@ def trials_table(spec: SweepSpec, trials: Sequence[TrialRecord]) -> None:
             ),
             "open": column.LinkColumn("Open", display_text="open"),
             **{name: FIELDS[name].label for name in names},
-            "epoch": column.NumberColumn("Epoch", help="The last epoch after which it was measured."),
+            "epoch": column.NumberColumn("Epoch", help="The last epoch after which the trial was evaluated."),
             "loss": column.NumberColumn("Loss", format="%.4g", help="Validation loss after that epoch."),
             "accuracy": column.NumberColumn(
                 "Validation", format="%.2f %%", help="Validation accuracy after that epoch."
@@ -57,7 +57,7 @@ def trials_table(spec: SweepSpec, trials: Sequence[TrialRecord]) -> None:
             "decision": "Decision",
             "seconds": column.NumberColumn("Seconds", format="%.1f"),
         },
-        alt=f"Table of {plural(len(trials), 'trial')}: state, settings, what was measured, and the decision",
+        alt=f"Table of {plural(len(trials), 'trial')}: state, settings, results, and the decision",
     )
 
 

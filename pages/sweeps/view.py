@@ -1,4 +1,4 @@
-"""One sweep: how far it is, its best trial, what can be asked of it, its pictures and its trials."""
+"""One sweep: its progress, best trial, actions, charts and trials."""
 
 from collections.abc import Sequence
 
@@ -31,13 +31,13 @@ _BADGES = {
 
 
 def sweep_badge(sweep: SweepRecord) -> None:
-    """Show how a sweep stands."""
+    """Show a sweep's state."""
     icon, color = _BADGES[sweep.state]
     st.badge(str(sweep.state), icon=icon, color=color)  # type: ignore[arg-type]
 
 
 def show_sweep(sweep: SweepRecord) -> None:
-    """Draw the whole view of a sweep, anew while it goes on."""
+    """Draw the whole view of a sweep, which refreshes itself while the sweep is running."""
     page_frame(sweep.name or "Sweep")
     SWEEPS.refuse_unknown()
     st.button(
@@ -55,7 +55,7 @@ def _body(sweep_id: str, state: str) -> None:
     lab = get_lab()
     shown = lab.sweeps.show(sweep_id)
     if shown.sweep.problem or str(shown.sweep.state) != state:
-        st.rerun()  # another state has other buttons, and nothing to refresh
+        st.rerun()  # another state has other buttons, and possibly nothing to refresh
     _head(shown.sweep)
     _actions(shown.sweep)
     _numbers(shown)
@@ -69,7 +69,8 @@ def _head(sweep: SweepRecord) -> None:
     with st.container(horizontal=True, vertical_alignment="top"):
         sweep_badge(sweep)
         varied = ", ".join(parameter.spec.label.lower() for parameter in spec.space)
-        # One element with and without a reason: one more would have the browser make everything below anew, under a click.
+        # One element whether there is a reason or not: another one would make the browser mount everything below it
+        # again, possibly during a click.
         words = [f"{METHOD_TITLES[spec.method]} over {varied}; {_basis(spec)}"]
         if sweep.reason:
             words.append(sweep.reason[:1].upper() + sweep.reason[1:] + ".")
@@ -80,14 +81,14 @@ def _basis(spec: SweepSpec) -> str:
     words = f"{arch_title(spec.base.arch)} on {dataset_title(spec.base.dataset)}, {plural(spec.base.epochs, 'epoch')}"
     if spec.halving:
         rungs = ", ".join(map(str, spec.rungs({})))
-        words += f", measured after the epochs {rungs}"
+        words += f", evaluated after epochs {rungs}"
     return words
 
 
 def _actions(sweep: SweepRecord) -> None:
     writable = not get_lab().settings.read_only
     with st.container(horizontal=True, vertical_alignment="center", key=element("sweep-actions")):
-        # A place of their own, so that an open box beside them stays open when the sweep ends.
+        # In a container of their own, so that the popover next to them stays open when the sweep ends.
         with st.container(horizontal=True, width="content"):
             if sweep.state is SweepState.RUNNING:
                 _button("Pause", ":material/pause:", sweep, "pause", enabled=writable)
@@ -137,8 +138,8 @@ def _totals(shown: SweepView) -> None:
             (counts.failed, "failed"),
         )
         words = ", ".join(f"{number} {word}" for number, word in states if number)
-        if counts.cached:  # among those above, not beside them
-            words += f"; {counts.cached} of them answered by earlier runs"
+        if counts.cached:  # included in the counts above
+            words += f"; {counts.cached} of them taken from earlier runs"
         _metric("Trials", f"{len(trials)} of {spec.trials}" if spec.trials else str(len(trials)), words)
         saved = saved_share(spec, trials)
         less = f"{format_percent(saved, digits=0)} saved by pausing" if saved else ""
@@ -148,9 +149,9 @@ def _totals(shown: SweepView) -> None:
 
 
 def saved_share(spec: SweepSpec, trials: Sequence[TrialRecord]) -> float:
-    """Return the share of the epochs of all suggested trials that paused ones have not trained; 0 without any.
+    """Return the share of all suggested trials' epochs that paused trials did not train, 0 if none are paused.
 
-    What a trial in training or in the queue has still before it is not saved, nor what an earlier run had trained.
+    Remaining epochs of running and queued trials do not count as saved, nor do epochs that an earlier run trained.
     """
     paid = [trial for trial in trials if trial.source is Source.SUGGESTED and trial.state is not TrialState.COPY]
     whole = [int(trial.params.get("epochs", spec.base.epochs)) for trial in paid]
@@ -161,7 +162,7 @@ def saved_share(spec: SweepSpec, trials: Sequence[TrialRecord]) -> float:
 def _metric(label: str, value: str, words: str) -> None:
     with st.container(gap=None):
         st.metric(label, value)
-        if words:  # not as the metric's delta, which is cut where it is long
+        if words:  # not as the metric's delta, which is truncated if it is long
             st.caption(words)
 
 
@@ -185,11 +186,11 @@ def _best_trial(best: Best | None) -> None:
 
 
 def best_words(best: Best) -> str:
-    """Return the test accuracy of the best trial, and that its own page shows another epoch; "" where there is neither."""
+    """Return the test accuracy of the best trial and the epoch its own page shows instead, "" without either."""
     words = []
     if best.test_accuracy is not None:
         test = format_percent(best.test_accuracy)
-        words.append(f"Test accuracy after epoch {best.measured.epoch}, shown once, at the end: {test}.")
+        words.append(f"Test accuracy after epoch {best.measured.epoch}, shown only at the end: {test}.")
     if best.selected_text:
         words.append(f"Trials are compared after their last epoch; {best.selected_text}.")
     return " ".join(words)

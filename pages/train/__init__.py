@@ -1,4 +1,4 @@
-"""Train: the form, what it costs, and the view of one run."""
+"""Train: the form, its estimated cost, and the view of one run."""
 
 from pages.registry import PageSpec
 

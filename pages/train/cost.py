@@ -1,4 +1,4 @@
-"""Beside the form: what the settings would cost, and which of them look like a mistake, before anything is started."""
+"""Next to the form: the estimated cost of the settings, and those that look like a mistake, before the start."""
 
 from typing import TYPE_CHECKING
 
@@ -21,13 +21,13 @@ from pages.widgets.findings import remedy_words, show_finding
 if TYPE_CHECKING:
     from lab.service.costs import Estimate
 
-_LONG_S = 600.0  # an epoch that takes longer than this is worth a word before it is started
+_LONG_S = 600.0  # for longer epochs, a smaller input is offered
 _WAIT_S = 0.5
-_LEAST_PX = 110  # width below which a number's words would be cut
+_LEAST_PX = 110  # in a narrower column, labels would be cut off
 
 
 def cost_card(config: RunConfig) -> None:
-    """Draw the cost and the findings for a configuration."""
+    """Draw the estimated cost of a configuration, and the findings on it."""
     if warm_torch():
         _cost(config)
     else:
@@ -41,21 +41,21 @@ def _waiting() -> None:
     if warm_torch():
         st.rerun()
     with st.container(border=True):
-        st.caption("What it will cost")
+        st.caption("Estimated cost")
         st.skeleton(height=180)
 
 
 def _cost(config: RunConfig) -> None:
     try:
-        # What training costs does not depend on the weights that it starts from. A fork may have to recompute the epochs
-        # before it, so all are counted.
+        # The cost does not depend on the initial weights. A fork may have to recompute the epochs before it, so all
+        # epochs are counted.
         resolved = get_lab().validation.resolve(config.replace(init_from="", fork_of="", fork_epoch=0))
         cost, smaller = estimate_cost(resolved)
     except ConfigError as error:
         st.error(plain(str(error)), icon=":material/error:")
         return
     with st.container(border=True):
-        st.caption("What it will cost")
+        st.caption("Estimated cost")
         with st.grid(2, min_column_width=_LEAST_PX):
             st.metric("Parameters", f"{cost.params:,}")
             st.metric("Mult-adds per image", format_count(cost.mult_adds))
@@ -78,9 +78,9 @@ def _words(cost: "Estimate") -> str:
     source = "as measured in an earlier run" if cost.measured else "estimated from the mult-adds"
     place = cost.device if cost.devices == 1 else f"{cost.devices} devices ({cost.device.partition(':')[0]})"
     if cost.devices > 1 and not cost.measured:
-        source += f" (from {cost.devices} devices at their best to one alone)"
+        source += f" (from perfect scaling over {cost.devices} devices to no speed-up)"
     return (
-        f"{length} on {place}, with evaluations and start: {format_range(*cost.range_s)}, {source}. "
+        f"{length} on {place}, with start-up and evaluations: {format_range(*cost.range_s)}, {source}. "
         f"Images are {cost.side}×{cost.side}."
     )
 
@@ -96,10 +96,10 @@ def _offer_smaller(cost: "Estimate", size: str, smaller: "Estimate") -> None:
 
 
 def smaller_words(cost: "Estimate", smaller: "Estimate") -> str:
-    """Return how long an epoch takes, and how long with smaller images."""
+    """Return how long an epoch takes, and how long it would take with smaller images."""
     return (
-        f"At {cost.side}×{cost.side} pixels an epoch takes about {format_duration(cost.seconds_per_epoch)} on this "
-        f"device, at {smaller.side}×{smaller.side} about {format_duration(smaller.seconds_per_epoch)}."
+        f"At {cost.side}×{cost.side} pixels, an epoch takes about {format_duration(cost.seconds_per_epoch)} on this "
+        f"device; at {smaller.side}×{smaller.side}, about {format_duration(smaller.seconds_per_epoch)}."
     )
 
 

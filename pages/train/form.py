@@ -1,6 +1,6 @@
-"""The Train page's form, made from `lab.config.FIELDS`: what each field is, may be and means stands there once.
+"""The Train page's form, built from `lab.config.FIELDS`, which defines the kind, range and meaning of each field.
 
-Fields that have no effect beside the others are not shown. Values belong to `pages.state.train` and survive page switches.
+Fields without effect, given the other ones, are hidden. Values live in `pages.state.train` and survive page switches.
 """
 
 from collections.abc import Collection, Iterable
@@ -34,12 +34,14 @@ if TYPE_CHECKING:
 
 _FIRST = ("epochs", "batch_size", "optimizer", "lr")
 _A_ROW = 3  # settings side by side
-_LEAST_PX = 135  # width below which a setting's words would be cut
-_FIRST_PX = 118  # the same for the first ones, whose words are short
-_OFFERED = 100  # newest runs to start from
+_LEAST_PX = 135  # in a narrower column, labels would be cut off
+_FIRST_PX = 118  # the same for the first settings, whose labels are short
+_OFFERED = 100  # newest runs that are offered to start from
 _THUMBNAIL_STYLE = """<style>
-.cl-thumbnails { display: flex; flex-wrap: wrap; gap: 2px; height: 42px; width: 112px; align-content: center; font-size: .8rem; line-height: 1.2; overflow: hidden; }
-.cl-thumbnails img.whole { height: 42px; } .cl-thumbnails img:not(.whole) { width: 20px; height: 20px; object-fit: contain; image-rendering: pixelated; border-radius: 3px; }
+.cl-thumbnails { display: flex; flex-wrap: wrap; gap: 2px; height: 42px; width: 112px; align-content: center;
+  font-size: .8rem; line-height: 1.2; overflow: hidden; }
+.cl-thumbnails img.whole { height: 42px; } .cl-thumbnails img:not(.whole) { width: 20px; height: 20px;
+  object-fit: contain; image-rendering: pixelated; border-radius: 3px; }
 </style>"""
 _SECTIONS = (
     ("Data", ":material/database:", "data", ("dataset",)),
@@ -51,7 +53,7 @@ _SECTIONS = (
 
 
 def train_form(present: Iterable[str]) -> tuple[RunConfig | None, ConfigError | None]:
-    """Draw the form and return its configuration, or why it is none. `present`: ids of the data sets on this machine."""
+    """Draw the form and return its configuration, or the error in it. present: ids of the data sets on this machine."""
     present = frozenset(present)
     config, error = read_form()
     _preset_picker()
@@ -78,7 +80,7 @@ def train_form(present: Iterable[str]) -> tuple[RunConfig | None, ConfigError | 
 
 
 def read_form() -> tuple[RunConfig | None, ConfigError | None]:
-    """Return the form's configuration, or the first reason why its values are none."""
+    """Return the form's configuration, or the first error in its values."""
     try:
         config = RunConfig.from_dict(_entered())
         return config.replace(arch_options=check_options(get_architecture(config.arch), config.arch_options)), None
@@ -88,11 +90,11 @@ def read_form() -> tuple[RunConfig | None, ConfigError | None]:
 
 def _entered() -> dict[str, Any]:
     values = form_values()
-    return dict(values) if values.get("fork_of") else {**values, "fork_epoch": 0}  # an input that is hidden then
+    return dict(values) if values.get("fork_of") else {**values, "fork_epoch": 0}  # its input is hidden without a fork
 
 
 def _sound_part() -> RunConfig:
-    """Return the form's configuration with the default in the place of what is wrong, so that no input comes or goes for it."""
+    """Return the form's configuration with defaults for invalid values, so that errors do not show or hide inputs."""
     values = _entered()
     for _ in FIELDS:
         try:
@@ -105,7 +107,7 @@ def _sound_part() -> RunConfig:
 
 
 def setting(spec: FieldSpec) -> None:
-    """Draw one setting as the widget that its kind asks for."""
+    """Draw one setting with the widget for its kind."""
     common: dict[str, Any] = form_widget(spec.name)
     if spec.name == "device":
         st.selectbox(spec.label, device_choices(), **common, help=setting_help(spec))
@@ -118,19 +120,19 @@ def setting(spec: FieldSpec) -> None:
 
 
 def _complain(error: ConfigError | None, fields: Collection[str]) -> None:
-    """Say below some settings what is wrong with one of them."""
+    """Show the error below the settings that it is about."""
     if error is not None and error.field in fields:
         st.error(plain(_in_the_form(error)), icon=":material/error:")
 
 
 def _in_the_form(error: ConfigError) -> str:
-    """Return an error's sentence with the setting called as its input is, not as flags and files call it."""
+    """Return an error's message with the setting's label instead of its name in flags and files."""
     label = FIELDS[error.field].label
     return label + str(error).removeprefix(error.field) if str(error).startswith(f"{error.field} ") else str(error)
 
 
 def _start_from(spec: FieldSpec, common: dict[str, Any]) -> None:
-    """Offer the runs whose weights fit: those of the same network that kept some."""
+    """Draw the choice of runs whose weights fit: runs of the same network with saved weights."""
     arch, chosen = form_value("arch"), str(form_value("init_from"))
     runs = get_lab().store.runs.list(limit=_OFFERED)
     labels = {"": "new weights"}
@@ -142,7 +144,10 @@ def _start_from(spec: FieldSpec, common: dict[str, Any]) -> None:
 
 
 def _fork_of(spec: FieldSpec, common: dict[str, Any]) -> None:
-    """Name the run that a fork goes on from, and offer to begin anew instead: forks begin on a run's page."""
+    """Show the run that a fork continues, with the option to start from initial weights instead.
+
+    A fork is created on a run's page, so there are no other runs to choose.
+    """
     chosen = str(form_value("fork_of"))
     run, _ = find_run(chosen)
     labels = {"": "none: start from initial weights", chosen: f"{run_title(run)} · {run.id}" if run else chosen}
@@ -166,7 +171,7 @@ def _section(
 
 
 def _rows() -> "GridContainer":
-    """Return places for settings, row by row, so that a switch moves nothing beside it."""
+    """Return a grid for settings, filled row by row, so that a toggle does not move its neighbours."""
     return st.grid(_A_ROW, min_column_width=_LEAST_PX, vertical_alignment="bottom")
 
 
@@ -190,16 +195,16 @@ def _dataset(present: frozenset[str]) -> None:
 
 
 def _beside(field: str) -> "DeltaGenerator":
-    """Return the place of a list or a picture, and of what leads to all pictures."""
+    """Return the container of a field's select box or picture and of its Browse button."""
     return st.container(horizontal=True, vertical_alignment="bottom", gap="small", key=element("choose", field))
 
 
 def _thumbnails(dataset: str) -> str:
-    """Return a data set's first test image of each class, two rows of five; one height, also where they are not on this machine."""
+    """Return a data set's first test image of each class in two rows of five; the height is the same without images."""
     samples = run_samples(dataset)
     pictures = [] if samples is None else samples.pictures
     shown = "".join(f'<img alt="" src="{data_url(png)}">' for png in pictures)
-    return f'{_THUMBNAIL_STYLE}<div class="cl-thumbnails">{shown or "Pictures once it is downloaded"}</div>'
+    return f'{_THUMBNAIL_STYLE}<div class="cl-thumbnails">{shown or "Preview after the download"}</div>'
 
 
 def _network() -> None:
@@ -220,7 +225,7 @@ def _network() -> None:
 
 
 def _outline(arch: str) -> str:
-    """Return a network's picture, as high as a data set's pictures."""
+    """Return a network's picture, as high as a data set's thumbnails."""
     picture = network_picture(arch)
     shown = f'<img class="whole" alt="" src="{picture}">' if picture else ""
     return f'{_THUMBNAIL_STYLE}<div class="cl-thumbnails">{shown}</div>'
@@ -238,12 +243,12 @@ def _options(error: ConfigError | None) -> None:
 
 
 def _say_fork() -> None:
-    """Say that these settings go on from another run's epoch: the inputs that say so are far down."""
+    """Show that these settings continue from another run's epoch; the inputs for it are far down."""
     of = str(form_value("fork_of"))
     if of:
         run, _ = find_run(of)
         st.info(
-            plain(f"This run goes on after epoch {form_value('fork_epoch')} of {run_title(run) if run else of}."),
+            plain(f"This run continues after epoch {form_value('fork_epoch')} of {run_title(run) if run else of}."),
             icon=":material/fork_right:",
         )
 
@@ -272,7 +277,7 @@ def _preset_label(preset: Preset) -> str:
 
 
 def _take_card(field: str, chosen: str) -> None:
-    """Take what was chosen in the gallery."""
+    """Apply the choice made in the gallery."""
     if field == "preset":
         TRAIN.change(preset=chosen)
         _take_preset()
@@ -287,11 +292,11 @@ def _take_preset() -> None:
 
 
 def preset_words(preset: Preset) -> str:
-    """Return what a report says of an experiment, and what was chosen for it here; "" where there is nothing to say."""
+    """Return a report's results for an experiment, and what this lab chose for it; "" if there is nothing to say."""
     reported = preset.reported
     facts = []
     if "test_accuracy" in reported:
-        facts.append(f"{format_percent(reported['test_accuracy'])} of the test set")
+        facts.append(f"{format_percent(reported['test_accuracy'])} on the test set")
     if "last_loss" in reported:
         facts.append(f"last loss {reported['last_loss']:,g}")
     if "stopped_epoch" in reported:
@@ -302,6 +307,6 @@ def preset_words(preset: Preset) -> str:
     if "note" in reported:
         lines.append(f"{str(reported['note'])[:1].upper()}{str(reported['note'])[1:]}.")
     if preset.ours:
-        lines.append(f"Not printed in the report and chosen by us: {preset.ours}.")
+        lines.append(f"Not stated in the report and chosen here: {preset.ours}.")
     where = [] if preset.report == "lab" else [f"{REPORTS[preset.report]}."]
     return " ".join([*where, *lines])

@@ -1,6 +1,6 @@
-"""Choosing a data set, a network or an experiment by its picture: what the form's lists say in words, as cards.
+"""Galleries of data sets, networks and experiments: the options of the form's lists as cards with pictures.
 
-Nothing here imports torch, and nothing is drawn before the gallery is opened.
+Nothing here imports torch, and nothing is drawn before a gallery is opened.
 """
 
 import base64
@@ -26,25 +26,25 @@ from pages.state.train import TRAIN, form_value
 from pages.widgets.runs import arch_title, dataset_title, local_title
 
 _TITLES = {"preset": "Choose an experiment", "dataset": "Choose a data set", "arch": "Choose a network"}
-_OTHERS = "Others"  # networks of no family
+_OTHERS = "Others"  # networks without a family
 
 
 def browse_button(field: str) -> None:
-    """Offer the gallery of a field of the form: "preset", "dataset" or "arch"."""
+    """Draw the button that opens the gallery of a form field: "preset", "dataset" or "arch"."""
     st.button(
         "Browse",
         icon=":material/grid_view:",
         key=element("browse", field),
-        help=f"{_TITLES[field]} by its picture.",
+        help=f"{_TITLES[field]} from pictures.",
         on_click=TRAIN.change,
         kwargs={"browse": field},
     )
 
 
 def gallery(present: Iterable[str], *, take: Callable[[str, str], None]) -> None:
-    """Show the gallery that was asked for. present: ids of the data sets on this machine.
+    """Show the gallery that is open, if any. present: ids of the data sets on this machine.
 
-    take: called with the field and the id that was chosen, before the page runs.
+    take: called with the field and the chosen id, before the page reruns.
     """
     field = TRAIN.read().browse
     if field not in _TITLES:
@@ -57,7 +57,7 @@ def gallery(present: Iterable[str], *, take: Callable[[str, str], None]) -> None
     @st.dialog(_TITLES[field], width="large", on_dismiss=lambda: TRAIN.change(browse=""))
     def show() -> None:
         if TRAIN.read().browse != field:
-            st.rerun()  # a card was pressed
+            st.rerun()  # a card was clicked
         choices, chosen = _choices(field, frozenset(present))
         cards(f"train-cards-{field}", choices, name=_TITLES[field], chosen=chosen, on_pick=pick)
 
@@ -73,14 +73,14 @@ def _choices(field: str, present: frozenset[str]) -> tuple[list[Card], str | Non
 
 
 def best_run(*, dataset: str, arch: str = "") -> RunRecord | None:
-    """Return the run of this lab with the best test accuracy on a data set, or with one network there."""
+    """Return the run of this lab with the best test accuracy on a data set. arch: only runs of this network."""
     where = f"dataset:{dataset}" + (f" arch:{arch}" if arch else "")
     best = get_lab().store.runs.list(where=where, order="-test", limit=1)
     return best[0] if best and best[0].headline.test_accuracy is not None else None
 
 
 def reached(*, dataset: str, arch: str = "") -> str:
-    """Say the best test accuracy that a run of this lab has, "" where there is none."""
+    """Return a sentence with the best test accuracy of this lab's runs, "" if there is none."""
     best = best_run(dataset=dataset, arch=arch)
     if best is None or best.headline.test_accuracy is None:
         return ""
@@ -89,7 +89,7 @@ def reached(*, dataset: str, arch: str = "") -> str:
 
 
 def network_picture(arch: str) -> str:
-    """Return the address of a network's picture, "" where there is none."""
+    """Return a network's picture as a data URL, "" if there is none."""
     outline = outline_of(arch)
     if outline is None:
         return ""
@@ -97,7 +97,7 @@ def network_picture(arch: str) -> str:
 
 
 def network_size(arch: str) -> str:
-    """Return such as "61.7 k parameters, 5 layers", "" where it is not known."""
+    """Return a text such as "61.7 k parameters, 5 layers", "" if the size is unknown."""
     outline = outline_of(arch)
     return "" if outline is None else f"{format_count(outline.params)} parameters, {plural(outline.layers, 'layer')}"
 
@@ -116,7 +116,7 @@ def _dataset(spec: DatasetSpec, *, here: bool) -> Card:
         spec.id,
         local_title(spec) if spec.local else spec.title,
         picture=data_url(picture) if picture else "",
-        group="On this machine" if here else "To be downloaded",
+        group="On this machine" if here else "Not downloaded",
         one=f"{images}{plural(len(spec.classes), 'class', 'classes')}, {spec.image_size}×{spec.image_size}",
         two=reached(dataset=spec.id) if here else f"{spec.download_mb} MB" if spec.download_mb else "",
     )

@@ -1,4 +1,4 @@
-"""What people write on a run: its name, tags and note, shown below the title and changed in the run's menu."""
+"""A run's name, tags and note, shown below its title and edited in the run's menu."""
 
 from functools import partial
 
@@ -19,7 +19,7 @@ _SUGGESTED = 500  # runs whose tags are offered
 
 
 def edit_labels(run: RunRecord) -> None:
-    """Draw the part of the run's menu; each field is stored when it is left."""
+    """Draw the part of the run's menu that edits them; each field is stored when it loses focus."""
     with fold("Name and notes", icon=":material/edit:", menu=True):
         name = TRAIN.widget(
             "name", item=run.id, value=run.name if is_named(run) else "", then=partial(_store, run.id, "name")
@@ -29,15 +29,15 @@ def edit_labels(run: RunRecord) -> None:
         tags = TRAIN.widget("tags", item=run.id, value=run.tags, then=partial(_store, run.id, "tags"))
         st.multiselect("Tags", sorted(known), accept_new_options=True, placeholder="Choose or type a tag", **tags)
         note = TRAIN.widget("note", item=run.id, value=run.note, then=partial(_store, run.id, "note"))
-        st.text_area("Note", max_chars=NOTE_LIMIT, placeholder="What you tried, and what came of it", **note)
+        st.text_area("Note", max_chars=NOTE_LIMIT, placeholder="What you tried, and how it turned out", **note)
 
 
 def show_labels(run: RunRecord) -> None:
-    """Draw the way to the run's sweep, its tags and its note, where there are some."""
+    """Draw the link to the run's sweep, its tags and its note, as far as it has them."""
     if has_page("sweeps"):
         for sweep in sweeps_of(run):
             st.page_link(
-                page_path("sweeps"), label="A trial of a sweep", icon=":material/grain:", query_params={"sweep": sweep}
+                page_path("sweeps"), label="Trial of a sweep", icon=":material/grain:", query_params={"sweep": sweep}
             )
     if run.tags:
         with st.container(horizontal=True, gap="small"):

@@ -1,6 +1,6 @@
-"""Train: choose an experiment, see what it will cost, start it, watch it.
+"""Train: choose an experiment, see its estimated cost, start it, watch it.
 
-With `?run=` in the address the page is attached to that run; a link or a reload finds it again.
+With `?run=` in the address, the page shows that run, so a link or a reload opens it again.
 """
 
 import streamlit as st
@@ -31,7 +31,7 @@ def main() -> None:
     """Draw the run in the address, else the form."""
     run, problem = find_run(TRAIN.text("run"))
     if run is None:
-        page_frame("Train", "Choose a network and its settings, see what they cost, and watch the curves grow.")
+        page_frame("Train", "Choose a network and its settings, see the estimated cost, and watch the curves grow.")
     if run is not None:
         TRAIN.refuse_unknown()
         show_run(run)
@@ -61,7 +61,7 @@ def _form() -> None:
     ASKING.show("owner")
     with problems:
         complain_of_link()
-    # The data set may be drawings of a run that was fine-tuned, which no list has.
+    # Not `present`: the data set may be the drawings of a fine-tuned run, which no list contains.
     ready = config is not None and is_present(config.dataset, root=lab.settings.data)
     with right, st.container(key=element("cost-card")):
         if config is not None and not ready:
@@ -78,16 +78,17 @@ def _form() -> None:
             )
         if error is not None:
             wrong = FIELDS[error.field].label if error.field in FIELDS else plain(str(error))
-            st.caption(f"To be corrected first: {wrong}")
+            st.caption(f"Correct this first: {wrong}")
         if config is not None:
             priority = ASKING.read().priority
             start_training(config, place="train", pressed=pressed, priority=priority, executor=executor)
-        if config is not None and (ready or get_dataset_spec(config.dataset).train_images):  # else nobody can count
+        # An unknown number of images has no cost.
+        if config is not None and (ready or get_dataset_spec(config.dataset).train_images):
             cost_card(config)
         if has_page("sweeps"):
-            st.page_link(page_path("sweeps"), label="Vary them in a sweep", icon=":material/grain:")
+            st.page_link(page_path("sweeps"), label="Vary these settings in a sweep", icon=":material/grain:")
         if lab.settings.read_only:
-            st.info("This lab is read-only: runs can be looked at, not started.", icon=":material/lock:")
+            st.info("This lab is read-only: runs can be viewed but not started.", icon=":material/lock:")
 
 
 main()

@@ -1,4 +1,4 @@
-"""The live runs on the Train page: what trains, then what waits in the order in which it will be taken, and its buttons."""
+"""The live runs on the Train page: those in training, then the queue in its order, with buttons that change it."""
 
 from collections.abc import Sequence
 
@@ -14,8 +14,8 @@ from pages.widgets.frame import show_errors, shows_errors
 from pages.widgets.popover import action_popover
 from pages.widgets.runs import REFRESH_S, run_line, words_apart
 
-_SHOWN = 6  # lines; the others come when asked for
-_MOST = 100  # lines that one page can bear; `python -m lab queue` has no limit
+_SHOWN = 6  # lines; a button shows the others
+_MOST = 100  # lines on one page at most; `python -m lab queue` has no limit
 _HEIGHT_PX = 420
 _STOP = element("queue-stop")
 _MOVES = (
@@ -48,7 +48,7 @@ def _queue() -> None:
             label = "Show fewer" if everything else f"Show all {total}"
             st.button(label, key=element("queue-more"), type="tertiary", on_click=_show_all, args=(not everything,))
         if everything and total > len(runs):
-            st.caption(f"The first {len(runs)} of {total:,}; `python -m lab queue` lists them all.")
+            st.caption(f"Only the first {len(runs)} of {total:,} are shown; `python -m lab queue` lists all.")
 
 
 def _show_all(whole: bool) -> None:
@@ -61,24 +61,24 @@ def _head(total: int, waiting: int) -> None:
         stop = action_popover("Stop all", icon=":material/stop:", disabled=get_lab().settings.read_only, key=_STOP)
     with stop:
         what = "this run" if total == 1 else f"these {total} runs"
-        st.markdown(f"Stop {what}? Weights of finished epochs stay, and each run can be resumed.")
+        st.markdown(f"Stop {what}? Weights of finished epochs are kept, and each run can be resumed.")
         st.button(f"Stop {what}", key=element("queue-stop-all"), type="primary", on_click=_stop_all)
 
 
 def queue_words(total: int, waiting: int) -> str:
-    """Return such as "1 run is training, 4 wait in the queue"."""
+    """Return a text such as "1 run is training, 4 are queued"."""
     training = total - waiting
     if not training:
-        return "1 run waits in the queue" if waiting == 1 else f"{waiting} runs wait in the queue"
+        return "1 run is queued" if waiting == 1 else f"{waiting} runs are queued"
     words = "1 run is training" if training == 1 else f"{training} runs are training"
-    return f"{words}, {waiting} {'waits' if waiting == 1 else 'wait'} in the queue" if waiting else words
+    return f"{words}, {waiting} {'is' if waiting == 1 else 'are'} queued" if waiting else words
 
 
 def _stop_all() -> None:
     close_popover(_STOP)
     with show_errors():
         stopped = len(get_lab().store.queue.stop_all())
-        flash("1 run is stopped." if stopped == 1 else f"{stopped} runs are stopped.")
+        flash("1 run was stopped." if stopped == 1 else f"{stopped} runs were stopped.")
 
 
 def _lines(runs: Sequence[RunRecord], waiting: int) -> None:
@@ -101,7 +101,7 @@ def _lines(runs: Sequence[RunRecord], waiting: int) -> None:
 
 
 def asked_words(run: RunRecord) -> str:
-    """Return such as "ann · priority 2": who asked for a run, and how it waits."""
+    """Return a run's owner and, while it is queued, its priority, such as "ann · priority 2"."""
     return _facts(run.owner, f"priority {run.priority}" if run.priority and run.state is RunState.QUEUED else "")
 
 

@@ -1,6 +1,6 @@
-"""One run on the Train page: what it is, how it stands, its live curves, and what one may ask of it.
+"""One run on the Train page: its settings, state and live curves, and the actions on it.
 
-Everything shown is the run's own record, never the form beside it.
+Everything shown comes from the run's own record, never from the form.
 """
 
 from collections.abc import Sequence
@@ -37,17 +37,17 @@ from pages.widgets.start import start_training
 
 _PAUSABLE = (RunState.QUEUED, RunState.RUNNING)
 _UNTESTED = (
-    "No epoch is complete yet, so nothing was tested; the weights so far can be looked at and tested with a drawing."
+    "No epoch is complete, so there are no test results. The weights so far can be inspected and tested with a drawing."
 )
-_CHANGE = "Start from these settings."
+_CHANGE = "Opens the form with these settings."
 _STOPPABLE = (RunState.QUEUED, RunState.RUNNING, RunState.PAUSED, RunState.INTERRUPTED)
 
 
 def show_run(run: RunRecord) -> None:
     """Draw the whole view of a run.
 
-    What comes and goes stands in one container: were it beside the live view, its coming would move that to another
-    place on the page, and Streamlit would make it anew, without its zoom.
+    Elements that appear and disappear are in containers of their own. Directly next to the live view, they would
+    change its position on the page, and Streamlit would mount it again, without its zoom.
     """
     _heading(run)
     with st.container():
@@ -60,7 +60,7 @@ def show_run(run: RunRecord) -> None:
         _findings(run, [finding for finding in run.findings if run.outcome and finding.outcome])
     with st.container(border=True, key=element("live-view")):
         live_run(run, samples=run_samples(run.config.dataset))
-    with st.container():  # below the curves, which must not move while somebody looks at them
+    with st.container():  # below the curves, so that they do not move while somebody looks at them
         if has_results(run):
             st.caption(plain(results_words(run)))
         elif run.has_weights and not run.state.live:
@@ -91,7 +91,7 @@ def _heading(run: RunRecord) -> None:
 
 
 def device_words(run: RunRecord) -> str:
-    """Return the device a run trained on with its name, or that none has taken it yet."""
+    """Return the device that a run trained on, with its name, or that it has none yet."""
     if not run.device:
         return "no device yet"
     name = run.environment.name or ""
@@ -99,7 +99,7 @@ def device_words(run: RunRecord) -> str:
 
 
 def _controls(run: RunRecord) -> None:
-    """Draw what one does next with a run, in two rows of a phone; all else is behind the last button."""
+    """Draw the most likely next actions, in two rows on a phone; the last button is a menu with the others."""
     writable = not get_lab().settings.read_only
     own = not is_example(run.id)
     with st.container(horizontal=True, width="content", gap="small"):
@@ -117,12 +117,12 @@ def _controls(run: RunRecord) -> None:
             _fill_form(run.config)
         with more_menu():
             _more(run, writable=writable, own=own)
-        if run.state.live:  # behind Pause and Stop, which keep their places when the first weights are saved
+        if run.state.live:  # after Pause and Stop, so that these do not move when the first weights are saved
             _use(run)
 
 
 def _more(run: RunRecord, *, writable: bool, own: bool) -> None:
-    """Draw what is done with a run now and then; what changes it is left out where nothing may be changed."""
+    """Draw the menu of occasional actions on a run; those that change it are left out if it cannot be changed."""
     if run.state is RunState.FINISHED and own:
         again = _menu_button("Train again", "refresh", element("again", run.id), disabled=not writable)
         start_training(run.config, place=f"again-{run.id}", pressed=again, fresh=True)
@@ -145,17 +145,16 @@ def _menu_button(label: str, icon: str, key: str, *, disabled: bool = False, hel
 
 
 def _show_repeats(runs: tuple[str, ...]) -> None:
-    """Go to the curves of all seeds or folds: their mean and, from three on, their spread."""
+    """Open the curves of all seeds or folds on Runs: their mean and, for three or more, their spread."""
     st.switch_page(page_path("runs"), query_params={"runs": ".".join(runs)})
 
 
 def _use(run: RunRecord) -> None:
-    """Offer what one does with a trained network: the first thing to press once a run has ended."""
+    """Draw the buttons that use a trained network; once a run has ended, they are the primary ones."""
     for name, label, icon in (("inside", "Look inside", "visibility"), ("draw", "Test with a drawing", "draw")):
         if (run.has_weights or run.state.live) and has_page(name):
             kind: Literal["primary", "secondary"] = "secondary" if run.state.live else "primary"
-            # Before the first weights the place is taken already, so that nothing moves when they come.
-            missing = not run.has_weights
+            missing = not run.has_weights  # disabled instead of hidden, so that nothing moves when weights are saved
             if st.button(label, icon=f":material/{icon}:", key=element(name, run.id), type=kind, disabled=missing):
                 st.switch_page(page_path(name), query_params={"run": run.id})
 
@@ -175,20 +174,20 @@ def _cached_hint(run: RunRecord) -> None:
         return
     when = show_moment(run.finished_at or run.created_at)
     st.info(
-        f"These settings were trained on {when}, in {format_duration(run.seconds)}; here is that run. "
-        "*Train again*, under *More*, makes a new one.",
+        f"These settings were already trained on {when}, in {format_duration(run.seconds)}. This is that run. "
+        "*Train again*, under *More*, starts a new one.",
         icon=":material/history:",
     )
 
 
 def results_words(run: RunRecord) -> str:
-    """Say whose accuracy is shown, and what the last epoch had where that is another."""
+    """Return which epoch the results are those of, and how the run ended."""
     headline = run.headline
     if not headline.saved:
         return f"No weights are saved; these are the results of epoch {run.epoch_text}." if run.epoch_text else ""
-    why = {BEST: ", which has the lowest validation loss", LAST: ", the last one: nothing was validated"}
-    words = f"Accuracies and loss are those of epoch {headline.epoch}{why.get(headline.which, '')}; its weights are used on "
-    words += "Inside and Draw and are exported."
+    why = {BEST: ", which has the lowest validation loss", LAST: ", the last one, as the run was not validated"}
+    words = f"Accuracies and loss are those of epoch {headline.epoch}{why.get(headline.which, '')}. "
+    words += "Its weights are used on Inside and Draw and are exported."
     words += f" The run {run.end_text}." if run.end_text else ""
     return f"{words} It {run.early_text}." if run.early_text else words
 

@@ -132,15 +132,15 @@ def test_the_pages_work_on_the_examples(new_lab: Server, visitor: Visitor) -> No
 def test_one_switch_takes_the_examples_off_every_page(new_lab: Server, visitor: Visitor) -> None:
     page = visitor.page
     visitor.open(f"{new_lab.url}/runs")
-    click(page.get_by_text("Show the examples"))
+    click(page.get_by_text("Show examples"))
     expect(page.get_by_text(EXAMPLES[1].name)).to_have_count(0)
     visitor.open(new_lab.url)
     page.wait_for_selector(PAD)
     page.get_by_text("No runs yet").wait_for()
     visitor.open(f"{new_lab.url}/inside")
-    page.get_by_text("Nothing to look into yet").wait_for()
+    page.get_by_text("No runs to inspect yet").wait_for()
     visitor.open(f"{new_lab.url}/runs")
-    click(page.get_by_text("Show the examples"))
+    click(page.get_by_text("Show examples"))
     page.get_by_text(EXAMPLES[1].name).first.wait_for()
 
 

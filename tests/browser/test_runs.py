@@ -96,7 +96,7 @@ def test_a_link_that_asks_for_nonsense_opens_and_says_so(still_server: Server, v
     warning = visitor.page.get_by_test_id("stAlert").first
     expect(warning).to_contain_text("look='upside-down', but it must be one of curves")
     expect(warning).to_contain_text("smooth='9', but it must be a number of steps")
-    expect(warning).to_contain_text("asks for 'extra', which this page does not recognise")
+    expect(warning).to_contain_text("has 'extra', which this page does not recognise")
 
 
 def test_what_is_typed_into_the_table_is_kept_and_markup_in_it_is_only_text(

@@ -19,7 +19,7 @@ def test_a_sweep_of_eight_is_made_watched_narrowed_and_its_best_trial_opened(ser
     visitor.open(f"{server.url}/sweeps")
     _enter(visitor, "Name", "browser sweep")
     _enter(visitor, "Trials", "8")
-    _enter(visitor, "Values, with commas between", "64, 128")
+    _enter(visitor, "Values, separated by commas", "64, 128")
     page.get_by_text("8 trials", exact=True).wait_for()  # the ladder
     visitor.press("Start the sweep")
 
@@ -45,8 +45,8 @@ def test_a_sweep_of_eight_is_made_watched_narrowed_and_its_best_trial_opened(ser
     visitor.press("Extend or narrow")
     _enter(visitor, "Learning rate to", "0.01")
     _enter(visitor, "More trials", "1")
-    visitor.press("Go on with this")
-    expect(page.get_by_role("button", name="Go on with this")).to_be_hidden()  # the box has closed
+    visitor.press("Continue with these")
+    expect(page.get_by_role("button", name="Continue with these")).to_be_hidden()  # the box has closed
     page.get_by_text("9 of 9").wait_for()
     until(page, lambda: lab.sweeps.show(sweep.id).sweep.state is SweepState.FINISHED, "a sweep that has ended again")
     ended = lab.sweeps.show(sweep.id)

@@ -79,7 +79,7 @@ def test_pressing_train_shows_curves_that_outlive_page_switch_and_reload_and_com
     page.get_by_role("heading", name="Train", exact=True).wait_for()
     _set_number(visitor, "Epochs", "12")
     visitor.press("Train")
-    expect(page.get_by_text("These settings were trained on")).to_be_visible()
+    expect(page.get_by_text("These settings were already trained on")).to_be_visible()
     assert _run_in_address(visitor) == run
 
 
@@ -101,7 +101,7 @@ def test_network_and_experiment_are_chosen_by_their_pictures_with_the_keyboard_t
     click(dialog.get_by_role("button", name="Wide network, lr 0.001, every epoch tested"))
     expect(dialog).to_have_count(0)
     until(page, lambda: "arch=wide-cnn" in page.evaluate("location.search"), "the experiment's network in the address")
-    expect(page.get_by_text("99.35 % of the test set")).to_be_visible()
+    expect(page.get_by_text("99.35 % on the test set")).to_be_visible()
 
 
 @pytest.mark.long

@@ -93,7 +93,7 @@ def test_a_new_page_keeps_its_record_in_session_and_address(toy: None, bench: Be
 def test_a_new_page_says_what_is_wrong_with_its_address(toy: None, bench: Bench) -> None:
     app = _open(colour="bleu", shape="round")
     assert [error.value.replace("\\", "") for error in app.error] == [
-        "The address asks for 'shape', which this page does not recognise.",
+        "The address has 'shape', which this page does not recognise.",
         "The address has colour='bleu', but it must be one of red, blue: did you mean 'blue'?",
     ]
     assert app.markdown[-1].value == "red 0"

@@ -22,7 +22,7 @@ def test_others_have_an_address_only_where_the_lab_listens_for_them() -> None:
 
 def test_the_terminal_shows_the_addresses() -> None:
     alone = as_text(Addresses("http://127.0.0.1:8501", ()))
-    assert alone == "\n  ConvLab: http://127.0.0.1:8501    Ctrl-C ends the server; what is in training goes on.\n"
+    assert alone == "\n  ConvLab: http://127.0.0.1:8501    Ctrl-C stops the server; runs in training continue.\n"
     shared = as_text(Addresses("http://127.0.0.1:8501", ("http://a:1", "http://b:1")))
     assert shared == alone + "  From other machines: http://a:1, http://b:1\n"
 

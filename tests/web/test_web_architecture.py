@@ -152,7 +152,7 @@ def test_an_address_with_nonsense_opens_the_page_and_says_what_it_passed_over(be
     assert metrics(app)["Parameters"] == "61,706"
     said = [error.value.replace("\\", "") for error in app.error]
     assert said == [
-        "The address asks for 'colour', which this page does not recognise.",
+        "The address has 'colour', which this page does not recognise.",
         "The address has size='9', but it must be one of auto, native, 32, 64, 224.",
         "The address has batch='-1', but it must be a whole number from 1 to 65,536.",
         "The address has view='grahp', but it must be one of layers, graph, compare, time: did you mean 'graph'?",

@@ -52,14 +52,14 @@ def test_of_several_names_each_is_taken_once_in_its_order() -> None:
 
 
 def test_where_there_is_nothing_to_choose_from_an_address_is_told_so() -> None:
-    with pytest.raises(ValueError, match=r"^left out, because there is nothing to choose from here$"):
+    with pytest.raises(ValueError, match=r"^left out, because there is nothing to choose from$"):
         one_of(())("features")
 
 
 def test_only_the_beginning_of_a_long_text_is_repeated() -> None:
     long = "x" * 5_000
     assert wrong("q", long, "short") == f"The address has q={'x' * 39 + '…'!r}, but it must be short."
-    assert unknown(long, ("q",)) == f"The address asks for {'x' * 39 + '…'!r}, which this page does not recognise."
+    assert unknown(long, ("q",)) == f"The address has {'x' * 39 + '…'!r}, which this page does not recognise."
     assert wrong("q", "x" * 40, "short") == f"The address has q={'x' * 40!r}, but it must be short."
 
 
@@ -104,10 +104,10 @@ def test_each_wrong_part_of_an_address_has_a_sentence_and_the_others_are_taken()
         _Toy(names=("b",), width=5),
         (
             "The address has names='b.x', but it must be one of a, b, c.",
-            "The address asks for 'width', which this page does not recognise.",
+            "The address has 'width', which this page does not recognise.",
             "The address has fold='2', but it must be 0 or 1.",
             "The search cannot have '?'.",
-            "The address asks for 'hidden', which this page does not recognise.",
+            "The address has 'hidden', which this page does not recognise.",
         ),
     )
 

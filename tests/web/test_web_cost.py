@@ -237,7 +237,7 @@ def test_the_page_shows_the_cost_and_one_press_takes_the_smaller_input(
     assert {m.label: m.value for m in app.metric}["Mult-adds per image"] == "423,038"
     app.selectbox(key="train.arch").set_value("vgg11").run()
     app.selectbox(key="train.device").set_value("cpu").run()
-    assert "At 224×224 pixels an epoch takes about" in "".join(w.value for w in app.warning).replace("\\", "")
+    assert "At 224×224 pixels, an epoch takes about" in "".join(w.value for w in app.warning).replace("\\", "")
     app.number_input(key="train.max_steps").set_value(1).run()
     assert "Up to the step limit on cpu" in "".join(c.value for c in app.caption)
     app.number_input(key="train.max_steps").set_value(0).run()

@@ -49,7 +49,7 @@ def test_a_form_that_nobody_touched_has_a_bare_address_and_any_other_names_its_d
         ({"dataset": "mnits"}, "'mnits'"),
         (
             {"option.width": "6"},
-            "The address asks for 'option.width', which this page does not recognise. Did you mean",
+            "The address has 'option.width', which this page does not recognise. Did you mean",
         ),
         ({"option.widths": "6.x"}, "it must be whole numbers with points between them."),
     ],
@@ -101,7 +101,7 @@ def test_a_wrong_setting_is_named_until_something_is_changed(bench: Bench) -> No
 def test_a_form_of_a_fork_says_so_and_begins_anew_on_request(bench: Bench) -> None:
     parent = bench.start()
     app = open_page("train", dataset="digits", fork_of=parent.id, fork_epoch="2")
-    assert "This run goes on after epoch 2 of" in app.info[0].value
+    assert "This run continues after epoch 2 of" in app.info[0].value
     assert app.selectbox(key="train.fork_of").value == parent.id
     app.selectbox(key="train.fork_of").set_value("").run()
     assert not app.exception

@@ -54,7 +54,7 @@ def test_every_data_set_has_a_card_and_those_on_this_machine_their_pictures(benc
     assert found["digits"]["one"] == "1,797 images, 10 classes, 28×28"
     assert found["digits"]["picture"].startswith("data:image/png;base64,")
     assert (found["mnist"]["group"], found["mnist"]["picture"], found["mnist"]["two"]) == (
-        "To be downloaded",
+        "Not downloaded",
         "",
         "12 MB",
     )

@@ -3,7 +3,6 @@
 import base64
 import io
 import json
-import re
 import threading
 from pathlib import Path
 from typing import Any
@@ -90,7 +89,7 @@ def texts(app: AppTest) -> str:
 
 def test_without_a_run_the_page_says_how_to_get_one(bench: Bench) -> None:
     bench.lab.hide_examples(True)
-    assert "Nothing to look into yet" in texts(open_inside())
+    assert "No runs to inspect yet" in texts(open_inside())
 
 
 def test_a_run_that_is_not_there_is_one_sentence(bench: Bench) -> None:
@@ -103,7 +102,7 @@ def test_a_run_without_weights_is_one_sentence(bench: Bench) -> None:
 
 
 def test_a_run_in_its_first_epoch_is_waited_for(bench: Bench) -> None:
-    assert "first epoch is not done yet" in texts(open_inside(run=bench.start().id))
+    assert "first epoch has not finished yet" in texts(open_inside(run=bench.start().id))
 
 
 def test_the_slider_has_every_saved_epoch_and_the_untrained_network(here: None, run: RunRecord) -> None:
@@ -151,7 +150,7 @@ def test_a_chosen_cell_shows_its_images(here: None, run: RunRecord) -> None:
     set_state(app, INSIDE, cell=(4, 4), gallery="cell")
     app.run()
     assert len(tiles(app, "Test images")) == counts[4][4]
-    assert f"4 read rightly: {counts[4][4]} images" in texts(app).replace("**", "")
+    assert f"4 read correctly: {counts[4][4]} images" in texts(app).replace("**", "")
 
 
 def test_a_cell_of_a_run_with_more_classes_is_none_here(here: None, run: RunRecord) -> None:
@@ -333,7 +332,7 @@ def test_a_layer_of_another_network_gives_way_to_its_first(here: None, lab: Lab,
 
 
 def test_kernels_have_not_moved_before_training_and_have_after(here: None, run: RunRecord) -> None:
-    assert "Nothing has moved yet" in texts(open_inside(run=run.id, view="kernels", epoch="0"))
+    assert "They have not changed yet" in texts(open_inside(run=run.id, view="kernels", epoch="0"))
     filters = tiles(open_inside(run=run.id, view="kernels", epoch="2"), "Filters")
     assert all(tile["two"] != "moved 0 %" for tile in filters)
 
@@ -344,7 +343,7 @@ def test_nonsense_in_the_address_opens_the_page_and_says_what_it_passed_over(her
         app = open_inside(run=run.id, view="answer", epoch=number, image=image, layr="conv1")
         said = [error.value.replace("\\", "") for error in app.error]
         assert said == [
-            "The address asks for 'layr', which this page does not recognise. Did you mean 'layer'?",
+            "The address has 'layr', which this page does not recognise. Did you mean 'layer'?",
             f"The address has epoch={number!r}, but it must be a saved epoch of this run, one from 0 to 2.",
             "The address has view='answer', but it must be one of network, maps, kernels, hand, why, answers, map: did you mean 'answers'?",
             f"The address has image={image!r}, but it must be a whole number from 0 to 358.",
@@ -395,7 +394,7 @@ def diverged(lab: Lab) -> RunRecord:
 @pytest.mark.parametrize("view", ["network", "maps", "why", "answers", "map"])
 def test_a_diverged_epoch_is_a_sentence_and_no_figures(here: None, diverged: RunRecord, view: str) -> None:
     app = open_inside(run=diverged.id, view=view, epoch="1")
-    assert all(re.search("not (a )?finite number", error.value) for error in app.error)
+    assert all("not finite" in error.value for error in app.error)
     assert len(app.error) == (2 if view == "why" else 1)
     assert "Read as" not in texts(app)
     assert not app.metric
@@ -547,7 +546,7 @@ def test_of_digits_that_touch_in_a_picture_each_can_be_looked_at(here: None) -> 
     assert not app.exception
     chosen = next(each for each in app.number_input if each.label.startswith("Digit"))
     assert chosen.label == "Digit, 1 to 2 from left to right"
-    assert "Digits that touch were cut apart." in [caption.value for caption in app.caption]
+    assert "Touching digits were split." in [caption.value for caption in app.caption]
     assert next(each.value for each in app.markdown if each.value.startswith("Read as")).startswith("Read as **4**")
     chosen.set_value(2).run()
     assert next(each.value for each in app.markdown if each.value.startswith("Read as")).startswith("Read as **2**")

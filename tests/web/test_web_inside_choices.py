@@ -157,7 +157,7 @@ def test_another_channel_can_be_looked_at_and_one_of_a_layer_with_more_is_the_st
         assert shown.of("value")["given"]["title"].startswith(f"before, channel {channel},")
     (box,) = app.selectbox
     assert box.options[1] == f"channel 0 (its products sum to {sums[0]:.3f})"
-    assert box.options[0] == f"the one that adds most: {np.abs(sums).argmax()}"
+    assert box.options[0] == f"the strongest one: {np.abs(sums).argmax()}"
 
 
 def test_the_example_of_report_e_is_computed_by_loops(bench: Bench, shown: Shown) -> None:
@@ -337,7 +337,7 @@ def test_where_nothing_is_read_wrongly_there_is_no_next_mistake(bench: Bench) ->
         subject.dataset, test_labels=subject.dataset.test_labels[:0], test_images=subject.dataset.test_images[:0]
     )
     app = _draw(lambda: image._next_mistake(replace(subject, dataset=none)), image=4)
-    assert [toast.value for toast in app.toast] == ["There is no mistake at this epoch."]
+    assert [toast.value for toast in app.toast] == ["There are no mistakes at this epoch."]
     assert _held(app).image == 4
 
 
@@ -351,7 +351,7 @@ def test_of_many_images_in_a_lasso_the_least_sure_sixty_are_shown(shown: Shown) 
     answers = Answers(np.zeros(80, int), np.zeros(80, int), np.linspace(0.9, 0.5, 80), np.zeros(80))
     app = draw_alone(lambda: _caught(subject, answers, np.arange(5, 75)))
     assert app.header[0].value == "70 images in the lasso"
-    assert app.caption[0].value == "The 60 least sure of them."
+    assert app.caption[0].value == "The 60 least confident of them."
     labels = [tile["label"].split(",")[0] for tile in shown.data["tiles"]]
     assert labels == [f"Test image {k}" for k in range(74, 14, -1)]
     few = draw_alone(lambda: _caught(subject, answers, np.arange(60)))
@@ -372,9 +372,9 @@ def test_of_many_images_in_a_lasso_the_least_sure_sixty_are_shown(shown: Shown) 
             "integrated-gradients",
             [0.5, -0.25],
             0.0312,
-            "The values add up to 0.250: the logit's distance from a black image's, within 0.03.",
+            "The values add up to 0.250, the difference between this logit and that of a black image, within 0.03.",
         ),
-        ("grad-cam", [0.0, 0.0], None, "By this method nothing in the image is evidence for this class."),
+        ("grad-cam", [0.0, 0.0], None, "According to this method, nothing in the image is evidence for this class."),
     ],
 )
 def test_an_attribution_says_in_which_unit_it_is(
@@ -409,11 +409,11 @@ def test_a_frozen_layer_did_not_move_and_one_without_a_length_has_no_share() -> 
     still, turned = np.zeros(2), np.ones(2)
     shape = (2, 3, 5, 5)
     assert kernels.kernel_words(still, turned, shape, untrained=False) == (
-        "2 filters of 5×5, 3 input channels each. This layer is frozen: training did not touch it."
+        "2 filters of 5×5, 3 input channels each. This layer is frozen: training did not change it."
     )
     assert kernels.kernel_words(still, turned, shape, untrained=True).endswith("to see training change them.")
     moved = kernels.kernel_words(np.array([0.5, 0.1]), np.full(2, np.nan), shape, untrained=False)
-    assert moved.endswith("most of all #0 (50 %).")
+    assert moved.endswith("#0 the most (50 %).")
 
 
 # -- views -----------------------------------------------------------------------------------------------------------------

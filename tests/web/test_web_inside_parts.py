@@ -64,12 +64,12 @@ def _moment() -> None:
 def test_a_run_that_is_in_training_is_followed_to_its_newest_epoch(bench: Bench) -> None:
     run = bench.start()
     app = _open(_moment, run=run.id)
-    assert "The first epoch is not done yet" in app.markdown[0].value
+    assert "The first epoch has not finished yet" in app.markdown[0].value
     assert len(app.caption) == 0
     _save(bench, run, 1, best=2)
     app.run()
     assert app.text[0].value == "after epoch 1 of [0, 1], 1 answers"
-    assert [caption.value for caption in app.caption] == ["New epochs join the slider as soon as they are saved."]
+    assert [caption.value for caption in app.caption] == ["New epochs appear on the slider as soon as they are saved."]
     _save(bench, run, 2, best=2)
     app.run()
     assert app.text[0].value == "after epoch 2 of [0, 1, 2], 2 answers"
@@ -199,7 +199,7 @@ def test_a_click_on_a_cell_of_the_confusion_matrix_shows_its_images_the_most_con
     assert (found.tolist(), words) == ([5, 1], "**zero** read as **one**: 2 images, most confident first.")
     answers_page._pick_cell(2, 2)
     found, words = answers_page._found(SUBJECT, ANSWERS, "cell")
-    assert (found.tolist(), words) == ([4], "**two** read rightly: 1 image, most confident first.")
+    assert (found.tolist(), words) == ([4], "**two** read correctly: 1 image, most confident first.")
     answers_page._pick_cell(2, 1)
     assert answers_page._found(SUBJECT, ANSWERS, "cell")[1] == "No **two** was read as **one**."
     for cell in ((3, 0), (0, 3)):  # of a run with more classes

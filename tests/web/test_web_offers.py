@@ -155,13 +155,13 @@ def test_in_a_fresh_lab_the_examples_are_compared_and_can_be_hidden(bench: Bench
             "Full range",
             "Log x",
             "Log y",
-            "Show the examples",
+            "Show examples",
         ],
         "select": ["Sort", "X axis"],
         "several": ["Chosen runs", "Curves"],
     }
     assert _buttons(app, beside=("Import the bundle",)) == ["Compare"] * len(EXAMPLES)
-    assert any("Nothing is chosen yet" in each.value for each in app.caption)
+    assert any("No runs are chosen yet" in each.value for each in app.caption)
     app.toggle(key="runs.examples").set_value(False).run()
     assert not [each for each in app.header if each.value == "Compare"]
 

@@ -166,7 +166,7 @@ def test_a_form_is_filled_with_a_configuration_and_the_options_of_its_network_th
 def test_what_is_entered_stands_in_the_address_beside_who_asks_and_is_forgotten_with_the_run() -> None:
     app = open_script(_form, owner="ann", lr="0.5", nothing="1")
     assert [error.value.replace("\\", "") for error in app.error] == [
-        "The address asks for 'nothing', which this page does not recognise."
+        "The address has 'nothing', which this page does not recognise."
     ]
     assert said_by(app).startswith("lenet5 0.5 5 ")
     app.button[2].click().run()

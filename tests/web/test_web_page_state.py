@@ -173,13 +173,13 @@ def test_of_wrong_ids_in_an_address_five_are_named_and_right_ones_are_not(wrong:
     runs = ".".join(["aaaa", *(f"x{number}" for number in range(wrong)), "example-drawings"])
     view, problems = parse_view({"runs": runs})
     assert view.runs == ("aaaa", "example-drawings")
-    assert [problem.rpartition("ids of runs, and ")[2] for problem in problems] == [f"{said}: the others are shown."]
+    assert [problem.rpartition("run ids, and ")[2] for problem in problems] == [f"{said}: the others are shown."]
 
 
 def test_more_runs_than_colours_are_refused_with_both_numbers() -> None:
     ids = ".".join(f"{number:04x}" for number in range(MOST_RUNS + 1))
     [problem] = parse_view({"runs": ids})[1]
-    assert problem.endswith(f"at most {MOST_RUNS} ids of runs, not {MOST_RUNS + 1}: the first {MOST_RUNS} are shown.")
+    assert problem.endswith(f"at most {MOST_RUNS} run ids, not {MOST_RUNS + 1}: the first {MOST_RUNS} are shown.")
 
 
 def test_the_options_of_a_network_stand_in_an_address_in_the_order_of_their_names() -> None:

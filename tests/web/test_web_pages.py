@@ -301,7 +301,7 @@ def test_asking_for_a_finished_run_again_gives_it_at_once_and_says_so(bench: Ben
     set_state(app, TRAIN, cached=run.id)
     app.query_params["run"] = run.id
     app.run()
-    assert "These settings were trained on" in _texts(app)
+    assert "These settings were already trained on" in _texts(app)
     assert bench.lab.submissions.submit(bench.lab.validation.resolve(DIGITS_CONFIG)).cached
 
 

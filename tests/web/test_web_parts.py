@@ -205,7 +205,7 @@ def test_the_device_is_named_once_it_is_known(bench: Bench) -> None:
 def test_it_is_said_whose_accuracy_is_shown(bench: Bench) -> None:
     saved, unsaved = _ended(bench, accuracy=0.9), _ended(bench, accuracy=0.8, saved=False, seed=1)
     assert results_words(saved).startswith(
-        "Accuracies and loss are those of epoch 3, the last one: nothing was validated; its weights are used on Inside"
+        "Accuracies and loss are those of epoch 3, the last one, as the run was not validated. Its weights are used on Inside"
     )
     assert results_words(unsaved).startswith("No weights are saved; these are the results of epoch 3")
     assert results_words(_ended(bench, saved=False, seed=2)) == ""
@@ -299,7 +299,7 @@ def _tick_one_more() -> None:
         (
             [f"{n:04x}" for n in range(MOST_RUNS)],
             "",
-            "60 ('003b',) At most 60 runs can be compared at once: take one out first.",
+            "60 ('003b',) At most 60 runs can be compared at once. Remove one first.",
         ),
     ],
 )
@@ -315,7 +315,7 @@ def test_of_many_chosen_runs_that_are_gone_three_are_named_and_the_rest_counted(
     gone = tuple(f"{n:012x}" for n in range(5))
     named = lost_runs(RunsView(runs=(*gone[:3], there.id)), [there])
     assert [sentence.partition(":")[0] for sentence in named] == [f"There is no run '{run}'" for run in gone[:3]]
-    assert lost_runs(RunsView(runs=gone), [])[3:] == ("2 more of the chosen runs are not in this lab, or deleted.",)
+    assert lost_runs(RunsView(runs=gone), [])[3:] == ("2 more of the chosen runs are not in this lab or were deleted.",)
     assert lost_runs(RunsView(runs=(there.id,)), [there]) == ()
 
 

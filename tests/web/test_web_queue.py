@@ -44,7 +44,7 @@ def _key(app: AppTest, key: str) -> bool:
 def test_train_shows_what_trains_first_and_then_the_queue_in_its_order(bench: Bench, count: int) -> None:
     runs = _queue(bench, count)
     app = open_page("train")
-    assert f"1 run is training, {count - 1} wait" in _texts(app)
+    assert f"1 run is training, {count - 1} are queued" in _texts(app)
     assert {f"seed {run.config.seed}" for run in runs[:6]} <= set(_texts(app).replace("\n", " · ").split(" · "))
     assert _linked(app) == [run.id for run in runs[:6]]
     if count > 6:
@@ -104,9 +104,9 @@ def test_home_shows_what_trains_though_many_were_queued_after_it(bench: Bench) -
     [
         (1, 0, "1 run is training"),
         (3, 0, "3 runs are training"),
-        (1, 1, "1 run waits in the queue"),
-        (2, 1, "1 run is training, 1 waits in the queue"),
-        (5, 3, "2 runs are training, 3 wait in the queue"),
+        (1, 1, "1 run is queued"),
+        (2, 1, "1 run is training, 1 is queued"),
+        (5, 3, "2 runs are training, 3 are queued"),
     ],
 )
 def test_the_queue_in_words(total: int, waiting: int, words: str) -> None:
@@ -163,7 +163,7 @@ def test_what_was_trained_already_is_shown_without_a_question(bench: Bench) -> N
     app.number_input(key="train.epochs").set_value(LONG.epochs).run()
     app.button(key="train-button").click().run()
     assert not _key(app, "confirm-yes")
-    assert "These settings were trained on" in _texts(app)
+    assert "These settings were already trained on" in _texts(app)
 
 
 def test_training_again_a_run_of_hours_asks_too(bench: Bench) -> None:

@@ -60,9 +60,9 @@ def test_an_address_leaves_out_what_is_as_usual() -> None:
     [
         ("show", "nix", "show='nix', but it must be one of runs, reports"),
         ("foo", "1", "asks for 'foo', which this page does not recognise"),
-        ("runs", "../../etc/passwd", "must be ids of runs, and '', '/', '/etc/passwd' cannot be one."),
-        ("a", "<script>", "a='<script>', but it must be the id of a run"),
-        ("runs", "<script>", "must be ids of runs, and '<script>' cannot be one."),
+        ("runs", "../../etc/passwd", "must be run ids, and '', '/', '/etc/passwd' cannot be one."),
+        ("a", "<script>", "a='<script>', but it must be a run id"),
+        ("runs", "<script>", "must be run ids, and '<script>' cannot be one."),
         ("reprot", "D", "which this page does not recognise. Did you mean 'report'?"),
         (
             "look",
@@ -75,8 +75,8 @@ def test_an_address_leaves_out_what_is_as_usual() -> None:
         ("page", "0", "must be a page number from 1"),
         ("page", "-1", "must be a page number from 1"),
         ("page", "٣", "must be a page number from 1"),
-        ("smooth", "nan", "must be a number of steps out of 1, 2, 5"),
-        ("smooth", "1e9", "must be a number of steps out of 1, 2, 5"),
+        ("smooth", "nan", "must be a number of steps, one of 1, 2, 5"),
+        ("smooth", "1e9", "must be a number of steps, one of 1, 2, 5"),
         ("colours", "60", "must be numbers from 0 to 59"),
         ("colours", "1.x", "must be numbers from 0 to 59"),
         ("logx", "yes", "must be 0 or 1"),
@@ -103,7 +103,7 @@ def test_nonsense_in_an_address_is_passed_over_and_said(name: str, text: str, wo
         (
             {"runs": ".".join(f"{n:04x}" for n in range(61))},
             {f"{n:04x}": n for n in range(60)},
-            "must be at most 60 ids of runs, not 61: the first 60 are shown.",
+            "must be at most 60 run ids, not 61: the first 60 are shown.",
         ),
     ],
 )
@@ -200,7 +200,7 @@ def test_the_table_lists_runs_newest_first_with_what_differs_between_them(bench:
     assert "batch_size" not in frame
     assert frame["test"].tolist() == pytest.approx([97.31] * 3)
     assert not frame["chosen"].any()
-    assert "1–3 of 3 runs in all" in _texts(app)
+    assert "1–3 of 3 runs in total" in _texts(app)
 
 
 def test_the_search_is_answered_by_the_database_and_an_unreadable_one_is_mended(
@@ -212,9 +212,9 @@ def test_the_search_is_answered_by_the_database_and_an_unreadable_one_is_mended(
     app.text_input(key="runs.q").set_value("lrr<1").run()
     assert "The search has no key 'lrr'" in _texts(app)
     assert app.text_input(key="runs.q").value == "lrr<1"
-    assert "1–3 of 3 runs in all" in _texts(app)
+    assert "1–3 of 3 runs in total" in _texts(app)
     app.text_input(key="runs.q").set_value("tag:none").run()
-    assert "No run fits this search" in _texts(app)
+    assert "No runs match this search" in _texts(app)
 
 
 def test_all_runs_that_a_search_found_can_be_compared_at_once(bench: Bench, three: list[RunRecord]) -> None:
@@ -272,8 +272,8 @@ def test_groups_parallel_axes_and_the_front_are_drawn(bench: Bench, three: list[
     ticks = _figures(parallel)[0]["layout"]["xaxis"]["ticktext"]
     assert ticks[:2] == ["Seed", "Learning<br>rate"]
     front = _open(runs=chosen, look="pareto", cost="params")
-    assert "On the front" in _texts(front)
-    assert "Left out" not in _texts(front)
+    assert "On the Pareto front" in _texts(front)
+    assert "Not shown" not in _texts(front)
     waiting = bench.queue(DIGITS_CONFIG.replace(lr=0.1))
     assert "cost: 1 of 4 runs" in _texts(_open(runs=f"{chosen}.{waiting.id}", look="pareto"))
 
@@ -414,7 +414,7 @@ def test_a_report_shows_what_was_measured_beside_what_it_printed(bench: Bench) -
 
 def test_without_mnist_a_report_says_what_is_missing_and_queues_nothing(bench: Bench) -> None:
     app = _open(show="reports", report="C")
-    assert "Needs data that is not downloaded: MNIST" in _texts(app)
+    assert "Some experiments need data that is not downloaded: MNIST" in _texts(app)
     (queue,) = [button for button in app.button if button.label.startswith("Queue")]
     assert queue.disabled
     assert bench.lab.store.runs.count() == 0
@@ -461,7 +461,7 @@ def test_a_table_of_several_pages_shows_each_run_on_one_of_them(bench: Bench) ->
     assert "1–25 of 27 runs" in _texts(first)
     assert "26–27 of 27 runs" in _texts(second)
     assert list(beyond.dataframe[0].value["open"]) == newest_first[PAGE_ROWS:]
-    assert "has page=3, but the search finds 2: this is page 2" in _texts(beyond)
+    assert "has page=3, but there are only 2. This is page 2" in _texts(beyond)
     second.selectbox(key="runs.sort").set_value("created").run()  # sorted or searched anew, it begins anew
     assert dict(second.query_params) == {"sort": "created"}
     assert list(second.dataframe[0].value["open"]) == newest_first[:1:-1]

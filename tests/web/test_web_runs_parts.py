@@ -215,10 +215,10 @@ def test_a_row_has_what_is_known_of_its_run(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("page", "pages", "total", "search", "words", "button"),
     [
-        (1, 1, 1, "", "1–1 of 1 run in all", "Compare it"),
+        (1, 1, 1, "", "1–1 of 1 run in total", "Compare this run"),
         (1, 1, 3, "lr<1", "1–3 of 3 runs found", "Compare all 3"),
-        (2, 3, 60, "", "26–50 of 60 runs in all", "Compare all 60"),
-        (3, 3, 61, "", "51–61 of 61 runs in all", "Compare the first 60"),
+        (2, 3, 60, "", "26–50 of 60 runs in total", "Compare all 60"),
+        (3, 3, 61, "", "51–61 of 61 runs in total", "Compare the first 60"),
     ],
 )
 def test_below_the_table_stands_which_runs_it_shows_and_how_many_can_be_compared(
@@ -231,7 +231,7 @@ def test_below_the_table_stands_which_runs_it_shows_and_how_many_can_be_compared
     assert not app.warning
     far = draw_alone(lambda: table._pages(RunsView(page=9), page, pages, total))
     assert far.warning[0].value.replace("\\", "") == (
-        f"The address has page=9, but the search finds {pages}: this is page {page}."
+        f"The address has page=9, but there are only {pages}. This is page {page}."
     )
 
 
@@ -260,7 +260,7 @@ def test_what_runs_take_is_listed_the_most_first_and_what_deleted_ones_take_can_
     assert not app.button
     bench.lab.store.removal.delete(made[0].id)
     app = draw_alone(storage._usage)
-    assert app.button[0].label == "Remove 1 deleted run for good"
+    assert app.button[0].label == "Remove 1 deleted run permanently"
     assert [each.proto.popover.label for each in app.get("popover")] == ["Free 1.00 MB"]
 
 
@@ -271,7 +271,7 @@ def test_what_runs_take_is_listed_the_most_first_and_what_deleted_ones_take_can_
     ("live", "total", "points", "words"),
     [
         (0, 10, 10, ""),
-        (0, 4_000, 2_000, "2,000 points stand for 4,000; each stretch keeps its lowest and highest."),
+        (0, 4_000, 2_000, "Shows 2,000 of 4,000 points; each interval keeps its minimum and maximum."),
         (1, 10, 10, "1 of these runs is still training."),
         (2, 10, 10, "2 of these runs are still training."),
     ],
@@ -280,15 +280,15 @@ def test_below_the_curves_stands_what_they_leave_out(live: int, total: int, poin
     runs = [run(1), *(run(n, state=RunState.RUNNING) for n in range(2, 2 + live))]
     app = draw_alone(lambda: compare._small_print(runs, total, points, ["A note."]))
     assert app.caption[0].value.replace("\\", "") == f"{words} A note.".strip()
-    assert [each.label for each in app.button] == (["Refresh the curves"] if live else [])
+    assert [each.label for each in app.button] == (["Refresh curves"] if live else [])
 
 
 def test_differences_say_how_many_settings_are_alike() -> None:
     app = draw_alone(lambda: compare._differences(RunsView(), [run(1), run(2, lr=0.5), run(3, seed=4)]))
     assert app.dataframe[0].value["Learning rate"].tolist() == ["0.001", "0.5", "0.001"]
-    assert app.caption[0].value.endswith(" settings are the same in all 3 runs and left out.")
+    assert app.caption[0].value.endswith(" settings are the same in all 3 runs and not shown.")
     alone = draw_alone(lambda: compare._differences(RunsView(), [run(1)]))
-    assert alone.caption[0].value.endswith(" settings are the same in this run and left out.")
+    assert alone.caption[0].value.endswith(" settings are the same in this run and not shown.")
 
 
 def test_runs_are_grouped_by_what_was_asked_for_else_by_the_first_setting_that_is_no_repeat() -> None:
@@ -308,12 +308,12 @@ def test_a_front_names_the_best_and_counts_those_that_have_no_cost() -> None:
     runs = [ended(1, 0.9, 100, lr=0.1), ended(2, 0.8, 200, lr=0.2), run(3, state=RunState.RUNNING, lr=0.3)]
     app = draw_alone(lambda: compare._pareto(RunsView(cost="params"), runs))
     words = app.caption[0].value.replace("\\", "")
-    assert words.startswith("On the front, where no other run is both better and cheaper: lr 0.1: 90.00 % test")
-    assert words.endswith("Left out, still training or without a test accuracy or a cost: 1 of 3 runs.")
+    assert words.startswith("On the Pareto front, where no other run is both better and cheaper: lr 0.1: 90.00 % test")
+    assert words.endswith("Not shown, as still training or without a test accuracy or a cost: 1 of 3 runs.")
     assert "lr 0.2" not in words
-    assert "Left out" not in draw_alone(lambda: compare._pareto(RunsView(cost="params"), runs[:2])).caption[0].value
+    assert "Not shown" not in draw_alone(lambda: compare._pareto(RunsView(cost="params"), runs[:2])).caption[0].value
     none = draw_alone(lambda: compare._pareto(RunsView(cost="params"), runs[2:]))
-    assert none.info[0].value == "None of these runs has ended with a test accuracy and a cost yet."
+    assert none.info[0].value == "None of these runs has a test accuracy and a cost yet."
 
 
 # -- reports -------------------------------------------------------------------------------------------------------------------
@@ -332,7 +332,7 @@ def _rows(report: str) -> list[ReportRow]:
     ("unknown", "words"), [([], ""), (["VGG-11"], " Not counted: VGG-11."), (["a", "b"], " Not counted: a, b.")]
 )
 def test_what_experiments_take_is_said_with_what_could_not_be_counted(unknown: list[str], words: str) -> None:
-    said = "About 2 min 05 s of training on this machine, one run after the other."
+    said = "About 2 min 05 s of training on this machine, one run after another."
     assert reports.estimate_words(125.0, unknown) == said + words
 
 
@@ -355,12 +355,12 @@ def test_experiments_are_queued_under_their_titles_with_their_reports_tag(
         draw_alone(part, state={ASKING.state_key: AskingState(owner="ann")})
         made = bench.lab.store.queue.list()[-len(rows) :]
         assert [(one.name, one.tags, one.owner) for one in made] == [(row.preset.title, tags, "ann") for row in rows]
-    assert said == ["", "2 runs are queued; they are trained one after the other.", "", "1 run is queued."]
+    assert said == ["", "2 runs are queued and will be trained one after another.", "", "1 run is queued."]
 
 
 def test_where_nothing_is_missing_a_report_says_so_and_offers_nothing(bench: Bench) -> None:
     app = draw_alone(lambda: reports._missing(RunsView(report="C"), []))
-    assert app.success[0].value == "Every experiment of this table has been run or waits for its turn."
+    assert app.success[0].value == "Every experiment in this table has been run or is queued."
     assert not app.button
 
 

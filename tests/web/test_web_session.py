@@ -145,7 +145,7 @@ def test_the_key_of_an_element_is_its_name_and_its_ids(name: str, ids: tuple[obj
 
 @pytest.mark.parametrize("name", ["", "Run", "run_results", "run-", "-run", "run--results", "run 2", "run2"])
 def test_an_element_has_a_name_of_small_letters_and_hyphens(name: str) -> None:
-    with pytest.raises(ValueError, match="is no name of an element: write small letters with hyphens"):
+    with pytest.raises(ValueError, match="is not a valid element name: use lower-case words with hyphens"):
         element(name)
 
 
@@ -166,7 +166,7 @@ def _unknown_parts() -> None:
 def test_each_part_of_an_address_that_a_page_does_not_know_is_named_with_what_is_close() -> None:
     app = open_script(_unknown_parts, view="maps", vieww="maps", image="1")
     assert [error.value.replace("\\", "") for error in app.error] == [
-        "The address asks for 'vieww', which this page does not recognise. Did you mean 'view'?"
+        "The address has 'vieww', which this page does not recognise. Did you mean 'view'?"
     ]
     assert [error.icon for error in app.error] == [":material/link_off:"]
     app.button[0].click().run()

@@ -146,7 +146,7 @@ def test_until_torch_is_there_times_are_being_estimated(bench: Bench) -> None:
     ):
         assert [each.value for each in draw_alone(part).caption] == words
     app = draw_alone(lambda: cost.cost_card(config))
-    assert ([each.value for each in app.caption], list(app.metric)) == (["What it will cost"], [])
+    assert ([each.value for each in app.caption], list(app.metric)) == (["Estimated cost"], [])
     assert len(app.error) + len(app.warning) >= 1  # what is wrong with the settings needs no torch
 
 
@@ -237,7 +237,7 @@ def test_an_answer_from_the_lab_is_said_to_be_one_only_of_the_run_that_was_found
         )
         assert len(app.info) == said
         if said:
-            words = "These settings were trained on 1970-01-01 00:50 UTC, in 1 min 23 s; here is that run."
+            words = "These settings were already trained on 1970-01-01 00:50 UTC, in 1 min 23 s. This is that run."
             assert app.info[0].value.startswith(words)
     never = replace(ended, finished_at=None)
     app = draw_alone(lambda: run_view._cached_hint(never), state={TRAIN.state_key: TrainState(cached=ended.id)})

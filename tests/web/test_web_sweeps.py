@@ -328,7 +328,7 @@ def test_earlier_runs_are_adopted_as_history(swept: tuple[Bench, str]) -> None:
     bench, sweep = swept
     spec = bench.lab.sweeps.show(sweep).sweep.spec
     other = bench.lab.sweeps.create(replace(spec, seed=5)).sweep.id
-    for said in ("9 runs adopted as history.", "No other run has fitting settings and was measured."):
+    for said in ("9 runs adopted as history.", "No other run has matching settings and results."):
         app = open_sweeps(sweep=other)
         app.button(key="sweep-adopt").click().run()
         assert not app.exception, [e.value for e in app.exception]

@@ -211,7 +211,7 @@ def test_what_cannot_be_extended_is_said_and_the_box_stays_open(bench: Bench, st
     assert "deadbeef0000" in take_flash()
     assert value_of(f"closing.{extend._BOX}") is None
     extend._adopt(made)
-    assert take_flash() == "No other run has fitting settings and was measured."
+    assert take_flash() == "No other run has matching settings and results."
     assert value_of(f"closing.{extend._BOX}")
 
 
@@ -280,7 +280,7 @@ def test_the_totals_of_a_sweep_count_what_was_trained_and_what_pausing_saved() -
         "Best trial": ("–", ""),
         "Trials": (
             "3 of 8",
-            "4 finished, 2 in training, 1 queued, 3 paused, 5 failed; 6 of them answered by earlier runs",
+            "4 finished, 2 in training, 1 queued, 3 paused, 5 failed; 6 of them taken from earlier runs",
         ),
         "Epochs trained": ("12", "25 % saved by pausing"),  # of 4 and 12
         "Computing time": ("1 min 30 s", "of 2 min"),
@@ -384,19 +384,19 @@ def test_importance_is_counted_at_the_rung_that_is_shown_and_needs_enough_trials
     few = _drawn(look="importance", rung=2)
     assert [caption.value for caption in few.caption] == [
         "n = 4 trials",
-        f"Needs at least {LEAST_TRIALS} trials that were measured there.",
+        f"Needs at least {LEAST_TRIALS} trials that were evaluated there.",
     ]
     assert _drawn(look="parallel", rung=7).session_state[SWEEPS.state_key].rung == 1  # of a sweep with more
     none = _drawn(look="slices", rung=3)
-    assert [caption.value for caption in none.caption] == ["n = 0 trials", "No trial has been measured there yet."]
+    assert [caption.value for caption in none.caption] == ["n = 0 trials", "No trial has been evaluated there yet."]
 
 
 def test_a_surface_needs_two_settings_and_trials_that_do_not_lie_on_one_line(shown: Shown) -> None:
     def said(spec: SweepSpec, trials: Sequence[TrialRecord]) -> str:
         return str(draw_alone(lambda: pictures._surface(spec, scores_at(spec, trials, 0))).caption[-1].value)
 
-    assert said(asked(), TRIALS) == "This sweep varies one setting only."
+    assert said(asked(), TRIALS) == "This sweep varies only one setting."
     assert said(SPEC, TRIALS[:3]) == "A surface needs four trials that do not lie on one line."
-    assert said(SPEC, TRIALS).startswith("Between the trials")
+    assert said(SPEC, TRIALS).startswith("Points are trials")
     assert (shown.data["filename"], shown.data["revision"]) == ("sweep-lr-momentum", "lr momentum")
     assert shown.data["words"] == "Validation loss of 9 trials over Learning rate and Momentum"

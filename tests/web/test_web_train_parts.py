@@ -28,15 +28,15 @@ from tests.web.web_data import DIGITS_CONFIG, Bench
     ("preset", "words"),
     [
         ("lenet5", ""),
-        ("a-conv3-bn", "In the report: 98.80 % of the test set, 30 s."),
+        ("a-conv3-bn", "In the report: 98.80 % on the test set, 30 s."),
         ("b-wide-cnn-lr-0.0005", "Slower, no gain."),
         (
             "c-epochs-10",
-            "In the report: last loss 0.316. Not printed in the report and chosen by us: momentum, seed, and",
+            "In the report: last loss 0.316. Not stated in the report and chosen here: momentum, seed, and",
         ),
         ("d-lenet-30", "In the report: stopped after epoch 21."),
-        ("d-lenet-30-lr-0.01", "In the report: 11.00 % of the test set, last loss 2.3. Stuck at loss 2.30."),
-        ("e-resnet18-tv", "In the report: 69.75 % of the test set, last loss -1.06504e+07. Not printed"),
+        ("d-lenet-30-lr-0.01", "In the report: 11.00 % on the test set, last loss 2.3. Stuck at loss 2.30."),
+        ("e-resnet18-tv", "In the report: 69.75 % on the test set, last loss -1.06504e+07. Not stated"),
     ],
 )
 def test_an_experiment_says_what_its_report_printed_and_what_was_chosen_for_it(preset: str, words: str) -> None:
@@ -73,7 +73,7 @@ def test_a_data_set_has_its_best_result_where_it_is_here_and_else_what_it_takes_
     digits, mnist = get_dataset_spec("digits"), get_dataset_spec("mnist")
     here, away = gallery._dataset(digits, here=True), gallery._dataset(mnist, here=False)
     assert (here.group, here.two) == ("On this machine", "Best here: 97.31 %, by LeNet-5.")
-    assert (away.group, away.two, away.picture) == ("To be downloaded", "12 MB", "")
+    assert (away.group, away.two, away.picture) == ("Not downloaded", "12 MB", "")
     assert away.one == "70,000 images, 10 classes, 28×28"
     bare = replace(digits, download_mb=0, train_images=0, test_images=0, classes=("one",), image_size=32, local="again")
     card = gallery._dataset(replace(bare, id="digits"), here=False)
@@ -136,7 +136,7 @@ def test_data_sets_on_this_machine_come_first_and_the_others_say_that_they_are_n
     assert [f"#choose-{name} " in lines for name in ("dataset", "arch")] == [True, True]
     pictures = [each.proto.body for each in app.get("html")]
     assert [each.count("<img") for each in pictures] == [10, 1]
-    assert "Pictures once it is downloaded" in form._thumbnails("mnist")
+    assert "Preview after the download" in form._thumbnails("mnist")
 
 
 def test_a_run_begins_with_new_weights_or_those_of_a_run_of_its_network(bench: Bench) -> None:
@@ -174,9 +174,9 @@ def test_a_fork_is_named_with_its_run_above_the_form_and_can_be_given_up_in_it(b
 
     none = "none: start from initial weights"
     title = "LeNet-5 on Digits (built in)"
-    assert drawn(known) == ([f"This run goes on after epoch 2 of {title}."], [none, f"{title} · {known}"])
+    assert drawn(known) == ([f"This run continues after epoch 2 of {title}."], [none, f"{title} · {known}"])
     gone = "ffffffffffff"
-    assert drawn(gone) == ([f"This run goes on after epoch 2 of {gone}."], [none, gone])
+    assert drawn(gone) == ([f"This run continues after epoch 2 of {gone}."], [none, gone])
     assert drawn("")[0] == []
 
 
@@ -201,7 +201,7 @@ def test_a_number_beyond_its_range_is_refused_where_it_stands_and_changes_no_oth
     words = "Epochs is 99999999, but it must be at least 1 and at most 10000. The default is 5."
     assert [each.value.replace("\\", "") for each in app.error] == [words]
     assert app.button(key="train-button").disabled
-    assert "To be corrected first: Epochs" in [each.value for each in app.caption]
+    assert "Correct this first: Epochs" in [each.value for each in app.caption]
     assert {each.label for each in app.number_input} == shown
     app.number_input(key="train.epochs").set_value(2).run()
     assert not app.error
@@ -269,8 +269,10 @@ USUAL = Estimate(
 
 def test_a_cost_on_several_devices_says_how_many_and_that_they_may_be_at_their_best() -> None:
     two = cost._words(replace(USUAL, devices=2))
-    assert two.startswith("3 epochs on 2 devices (cuda), with evaluations and start: ")
-    assert two.endswith("estimated from the mult-adds (from 2 devices at their best to one alone). Images are 224×224.")
+    assert two.startswith("3 epochs on 2 devices (cuda), with start-up and evaluations: ")
+    assert two.endswith(
+        "estimated from the mult-adds (from perfect scaling over 2 devices to no speed-up). Images are 224×224."
+    )
     measured = cost._words(replace(USUAL, devices=2, measured=True))
     assert measured.endswith(", as measured in an earlier run. Images are 224×224.")
     assert cost._words(USUAL).startswith("3 epochs on cuda:0, ")
@@ -278,7 +280,7 @@ def test_a_cost_on_several_devices_says_how_many_and_that_they_may_be_at_their_b
 
 def test_a_smaller_input_is_offered_with_both_times() -> None:
     smaller = replace(USUAL, side=32, seconds_per_epoch=14.0)
-    words = "At 224×224 pixels an epoch takes about 11 min 40 s on this device, at 32×32 about 14 s."
+    words = "At 224×224 pixels, an epoch takes about 11 min 40 s on this device; at 32×32, about 14 s."
     assert cost.smaller_words(USUAL, smaller) == words
     app = draw_alone(lambda: cost._offer_smaller(USUAL, "32", smaller))
     assert app.warning[0].value.replace("\\", "") == words
@@ -340,7 +342,7 @@ def test_the_first_run_moves_up_no_more_and_the_last_one_not_down(
 def test_stopping_everything_names_how_much_that_is(bench: Bench, total: int, what: str) -> None:
     app = draw_alone(lambda: queue._head(total, 1))
     assert app.button[0].label == f"Stop {what}"
-    assert app.markdown[1].value == (f"Stop {what}? Weights of finished epochs stay, and each run can be resumed.")
+    assert app.markdown[1].value == (f"Stop {what}? Weights of finished epochs are kept, and each run can be resumed.")
 
 
 def test_of_a_long_queue_six_runs_are_shown_until_all_are_asked_for(
@@ -356,6 +358,6 @@ def test_of_a_long_queue_six_runs_are_shown_until_all_are_asked_for(
     assert not app.caption
     app.button(key="queue-more").click().run()
     assert app.button(key="queue-more").label == "Show fewer"
-    assert app.caption[0].value == "The first 8 of 9; `python -m lab queue` lists them all."
+    assert app.caption[0].value == "Only the first 8 of 9 are shown; `python -m lab queue` lists all."
     assert drawn == [(6, 9), (8, 9)]
     assert RunState.QUEUED in {one.state for one in bench.lab.store.queue.list()}

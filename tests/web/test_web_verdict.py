@@ -153,7 +153,7 @@ def test_no_run_is_repeated_as_often_as_nobody_may_ask_for(
 def test_one_setting_alone_is_repeated_first(bench: Bench, base: RunConfig) -> None:
     run = ended_run(bench.lab.store, base, 0.93)
     app = _open(runs=run.id, look="verdict")
-    assert "at least two settings" in _said(app)
+    assert "at least two different settings" in _said(app)
     app.number_input(key="repeat.seeds.runs").set_value(3).run()
     app.button(key="repeat-fill-runs").click().run()
     assert len(labelled(app.multiselect, "Chosen runs").value) == 3
@@ -182,6 +182,6 @@ def test_two_saved_networks_are_compared_image_by_image(bench: Bench) -> None:
     )
     only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
     assert only_a != only_b
-    counts = f"Of {a.size:,} test images {only_a:,} are right with A only and {only_b:,} with B only."
+    counts = f"Of {a.size:,} test images, only A reads {only_a:,} correctly, and only B {only_b:,}."
     assert counts in _said(app)
     assert "network A (" in _said(app)

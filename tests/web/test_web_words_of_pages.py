@@ -249,7 +249,7 @@ def test_a_sweep_says_what_it_is_based_on() -> None:
     }
     assert _basis(read_spec(spec)) == "LeNet-5 on Digits (built in), 4 epochs"
     halving = read_spec({**spec, "halving": {"factor": 2, "first_epochs": 1}})
-    assert _basis(halving) == "LeNet-5 on Digits (built in), 4 epochs, measured after the epochs 1, 2, 4"
+    assert _basis(halving) == "LeNet-5 on Digits (built in), 4 epochs, evaluated after epochs 1, 2, 4"
 
 
 def test_numbers_are_typed_with_commas_between_and_anything_else_is_left_to_be_named() -> None:
@@ -267,10 +267,10 @@ def test_numbers_are_typed_with_commas_between_and_anything_else_is_left_to_be_n
     [
         (
             {},
-            "3 epochs on cpu, with evaluations and start: 31 s to 1 min 12 s, estimated from the mult-adds. Images are 32×32.",
+            "3 epochs on cpu, with start-up and evaluations: 31 s to 1 min 12 s, estimated from the mult-adds. Images are 32×32.",
         ),
         ({"measured": True}, "as measured in an earlier run. Images are 32×32."),
-        ({"limit_s": 5.0}, "Up to the step limit on cpu, with evaluations and start: "),
+        ({"limit_s": 5.0}, "Up to the step limit on cpu, with start-up and evaluations: "),
         ({"epochs": 1}, "1 epoch on cpu, "),
     ],
 )

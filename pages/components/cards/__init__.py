@@ -8,7 +8,7 @@ from pages.components.base import component, reported_value
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One choice. picture: its address, "" for none. group: the heading it stands below. one, two: facts."""
+    """One choice. picture: its URL, "" for none. group: the heading above it. one, two: lines of facts."""
 
     id: str
     title: str
@@ -19,9 +19,9 @@ class Card:
 
 
 def cards(key: str, choices: Sequence[Card], *, name: str, chosen: str | None, on_pick: Callable[[str], None]) -> None:
-    """Show the cards; `on_pick` is called with a pressed one's id, before the page runs.
+    """Show the cards; `on_pick` is called with the id of a clicked card, before the page reruns.
 
-    Cards of a group stand beside each other. name: what can be chosen, for screen readers. chosen: the id that is marked.
+    Cards of a group must be consecutive. name: what can be chosen, for screen readers. chosen: id of the selected card.
     """
     known = {card.id for card in choices}
 

@@ -1,6 +1,6 @@
 // @ts-check
-// Cards to choose from: buttons with a picture, a title and facts, below the headings of their groups. Tab reaches the
-// chosen one, the arrow keys all others.
+// Cards to choose from: buttons with a picture, a title and facts, below the headings of their groups. Tab focuses the
+// chosen one, the arrow keys move to the others.
 
 import { grouped, neighbour } from "./groups.js";
 
@@ -66,7 +66,8 @@ function card({ id, title, picture, one, two }) {
     image.alt = "";
     frame.append(image);
   }
-  button.append(frame, words("span", "title", title), " ", words("span", "facts", one), " ", words("span", "facts", two));
+  const facts = [words("span", "facts", one), " ", words("span", "facts", two)];
+  button.append(frame, words("span", "title", title), " ", ...facts);
   return button;
 }
 

@@ -1,8 +1,8 @@
 // @ts-check
-// Cards by their groups, and where the arrow keys lead.
+// Cards by group, and navigation with the arrow keys.
 
 /**
- * Consecutive cards of one group together. @template {{ group: string }} C @param {C[]} cards
+ * Collect consecutive cards of the same group. @template {{ group: string }} C @param {C[]} cards
  * @returns {{ group: string, cards: C[] }[]}
  */
 export function grouped(cards) {
@@ -16,7 +16,7 @@ export function grouped(cards) {
 }
 
 /**
- * The index that an arrow key leads to: beside it, or the nearest one in the row above or below.
+ * Return the index that an arrow key moves to: the next one, or the nearest one in the row above or below.
  * @param {string} key @param {number} index @param {{ left: number, top: number }[]} places of all cards, in px
  */
 export function neighbour(key, index, places) {

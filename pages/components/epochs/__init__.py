@@ -17,7 +17,7 @@ def epoch_slider(
     test: Sequence[float | None],
     start: int,
 ) -> int:
-    """Show the slider over a run's saved epochs and return the chosen index. start: the index chosen at first."""
+    """Show the slider over a run's saved epochs and return the chosen index. start: the initial index."""
     key = element("epochs", run)
     index = _index(key, len(epochs), start)
     known = [share for share in (*val, *test) if share is not None]
@@ -47,12 +47,13 @@ def _index(key: str, count: int, start: int) -> int:
 
 
 def next_index(reported: int | None, *, count: int, start: int, seen: tuple[int, int | None, int] | None) -> int:
-    """Return where the slider stands among `count` epochs; at the newest it stays at the newest when another joins.
+    """Return the slider's index among `count` epochs; a slider at the newest epoch follows when another is added.
 
-    reported: the index that the slider reported last, None before it was touched. seen: count, reported index and result of the last time.
+    reported: the index that the slider reported last, None before its first report. seen: count, reported index and
+    result of the last call.
     """
     index = start if reported is None else reported
-    if seen is not None and seen[1] == reported:  # not touched since
+    if seen is not None and seen[1] == reported:  # not moved since
         known, _, index = seen
         if known < count and index == known - 1:
             index = count - 1

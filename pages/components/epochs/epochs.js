@@ -1,13 +1,13 @@
 // @ts-check
-// One slider for everything on the page: which saved epoch is looked at, with the accuracy curve right above it.
-// It reports to the server while it is dragged, but not again before the last answer has come (or PATIENCE_MS have passed).
+// One slider for everything on the page: it chooses a saved epoch, with the accuracy curve right above it. It reports
+// to the server while it is dragged, but not before the last report was answered (or PATIENCE_MS have passed).
 
 import { escaped } from "../shared/format.js";
 import { mount } from "../shared/mount.js";
 
 const PATIENCE_MS = 1500;
 const PLAY_MS = 350; // at least this long on each epoch
-const INSET = 8; // px: half the thumb, so that points stand above it
+const INSET = 8; // px: half the thumb, so that points are aligned with it
 
 export default mount((place) => new Bar(place));
 
@@ -65,7 +65,7 @@ class Bar {
     this.play.setAttribute("aria-label", "Stop playing");
     if (Number(this.input.value) >= this.data.epochs.length - 1) this.move(0);
     this.timer = setInterval(() => {
-      if (this.sent != null && performance.now() - this.sentAt < PATIENCE_MS) return; // wait for the picture
+      if (this.sent != null && performance.now() - this.sentAt < PATIENCE_MS) return; // wait for the server
       const next = Number(this.input.value) + 1;
       if (next >= this.data.epochs.length) return this.stop();
       this.move(next);
@@ -98,14 +98,18 @@ class Bar {
     this.chart.setAttribute("aria-label", `Accuracy after each epoch; ${name}: test ${percent}`);
     const line = (values, kind) => {
       const points = values.map((v, i) => (v == null ? null : [x(i), y(v)])).filter(Boolean);
-      const dots = points.length < 40 ? points.map(([a, b]) => `<circle class="${kind}" cx="${a}" cy="${b}" r="2.4"/>`) : [];
-      return points.length ? `<path class="${kind}" d="M${points.map((p) => p.join(" ")).join("L")}"/>${dots.join("")}` : "";
+      if (!points.length) return "";
+      const dot = ([a, b]) => `<circle class="${kind}" cx="${a}" cy="${b}" r="2.4"/>`;
+      const dots = points.length < 40 ? points.map(dot) : [];
+      return `<path class="${kind}" d="M${points.map((p) => p.join(" ")).join("L")}"/>${dots.join("")}`;
     };
     const here = test[at] ?? val[at];
-    const mark = here == null ? "" : `<circle class="${test[at] == null ? "val" : "test"}" cx="${x(at)}" cy="${y(here)}" r="5"/>`;
+    const split = test[at] == null ? "val" : "test";
+    const mark = here == null ? "" : `<circle class="${split}" cx="${x(at)}" cy="${y(here)}" r="5"/>`;
     const range = known.length ? `<text x="0" y="10">${escaped(this.data.range_texts[1])}</text>`
       + `<text x="0" y="${height - 2}">${escaped(this.data.range_texts[0])}</text>` : "";
-    this.chart.innerHTML = `${range}<line x1="${x(at)}" x2="${x(at)}" y1="0" y2="${height}"/>${line(val, "val")}${line(test, "test")}${mark}`;
+    const cursor = `<line x1="${x(at)}" x2="${x(at)}" y1="0" y2="${height}"/>`;
+    this.chart.innerHTML = `${range}${cursor}${line(val, "val")}${line(test, "test")}${mark}`;
   }
 
   dispose() {

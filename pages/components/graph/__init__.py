@@ -1,4 +1,4 @@
-"""A network's graph as SVG whose boxes can be clicked. The one piece of markup: its writer escapes."""
+"""A network's graph as SVG whose boxes can be clicked. The only component that gets markup; its writer escapes it."""
 
 import hashlib
 from collections.abc import Callable
@@ -7,9 +7,9 @@ from pages.components.base import component, reported_value
 
 
 def graph(key: str, svg: str, *, network: str, on_pick: Callable[[str], None], from_end: bool = False) -> None:
-    """Show a network's picture; `on_pick` is called with the module name of a clicked box, before the page runs.
+    """Show a network's graph; `on_pick` is called with the module name of a clicked box, before the page reruns.
 
-    from_end: whether its last box is seen first.
+    from_end: whether the view starts at the last box.
     """
 
     def picked() -> None:

@@ -1,5 +1,5 @@
 // @ts-check
-// The network's picture: SVG written by lab.inspection.layout, which escapes every text. A box carries its module's name.
+// The network's graph: SVG written by lab.inspection.layout, which escapes every text. A box has its module's name.
 
 export default function ({ data, parentElement, setTriggerValue }) {
   let view = parentElement.querySelector(".view");
@@ -16,9 +16,10 @@ export default function ({ data, parentElement, setTriggerValue }) {
     view.dataset.svg = data.digest;
     const picture = view.querySelector("svg");
     picture.style.setProperty("--own", `${picture.getAttribute("width")}px`);
-    // An opened block is wider, and what it belongs to is in the middle: there it stays.
-    if (view.dataset.network === data.network) [view.scrollLeft, view.scrollTop] = [place[0] + (view.scrollWidth - wide) / 2, place[1]];
-    else [view.scrollLeft, view.scrollTop] = [(view.scrollWidth - view.clientWidth) / 2, data.end ? view.scrollHeight : 0];
+    // An expanded block makes the graph wider on both sides; keep the centre in place.
+    [view.scrollLeft, view.scrollTop] = view.dataset.network === data.network
+      ? [place[0] + (view.scrollWidth - wide) / 2, place[1]]
+      : [(view.scrollWidth - view.clientWidth) / 2, data.end ? view.scrollHeight : 0];
     view.dataset.network = data.network;
     if (held) focusOn(held, view);
   }
@@ -34,9 +35,10 @@ export default function ({ data, parentElement, setTriggerValue }) {
   };
 }
 
-// The box that was chosen, or, where it opened into its layers, the first of these.
+// Focus the chosen box or, if it was expanded, its first layer.
 function focusOn(name, view) {
   const boxes = [...view.querySelectorAll(".box")];
-  const box = boxes.find((one) => one.dataset.name === name) ?? boxes.find((one) => one.dataset.name.startsWith(`${name}.`));
+  const box = boxes.find((one) => one.dataset.name === name)
+    ?? boxes.find((one) => one.dataset.name.startsWith(`${name}.`));
   box?.focus({ preventScroll: true });
 }

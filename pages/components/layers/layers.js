@@ -1,12 +1,12 @@
 // @ts-check
-// The summary as a tree: groups fold, headers sort (a sorted table is flat; a third click brings the tree back).
+// The summary as a tree: groups fold, headers sort (a sorted table is flat; a third click restores the tree).
 
 import { shown } from "./rows.js";
 
 const COLUMNS = [
   ["name", "Layer", ""], ["shape", "Output", ""], ["params", "Parameters", "r"], ["param_share", "of all", ""],
-  ["mult_adds", "Mult-adds", "r"], ["work_share", "of all", ""], ["bytes", "Memory", "r"], ["field", "Receptive field", "r"],
-  ["step", "Stride", "r"],
+  ["mult_adds", "Mult-adds", "r"], ["work_share", "of all", ""], ["bytes", "Memory", "r"],
+  ["field", "Receptive field", "r"], ["step", "Stride", "r"],
 ];
 const tables = new WeakMap();
 
@@ -34,7 +34,7 @@ function draw(root, table, data) {
     wrap.setAttribute("aria-label", "Layers of the network");
     root.appendChild(wrap);
   }
-  const held = root.getRootNode().activeElement?.dataset.key; // the button that was pressed is made anew as well
+  const held = root.getRootNode().activeElement?.dataset.key; // the focused button is created again, too
   const sheet = document.createElement("table");
   const head = sheet.createTHead().insertRow();
   for (const [key, label, kind] of COLUMNS) {
@@ -59,7 +59,9 @@ function draw(root, table, data) {
   const body = sheet.createTBody();
   for (const row of shown(table, data)) body.appendChild(line(row, root, table, data));
   wrap.replaceChildren(sheet);
-  if (held) [...wrap.querySelectorAll("[data-key]")].find((button) => button.dataset.key === held)?.focus({ preventScroll: true });
+  if (!held) return;
+  const focused = [...wrap.querySelectorAll("[data-key]")].find((button) => button.dataset.key === held);
+  focused?.focus({ preventScroll: true });
 }
 
 function line(row, root, table, data) {
@@ -86,7 +88,12 @@ function line(row, root, table, data) {
   type.className = "type";
   type.textContent = ` ${row.type}`;
   name.append(fold, table.sort ? row.name : row.short, type);
-  const put = (text, kind = "") => { const cell = tr.insertCell(); cell.className = kind; cell.textContent = text; return cell; };
+  const put = (text, kind = "") => {
+    const cell = tr.insertCell();
+    cell.className = kind;
+    cell.textContent = text;
+    return cell;
+  };
   put(row.shape, "num");
   put(row.params_text, "r num");
   bar(put(""), row.param_share, row.param_share_text, "");

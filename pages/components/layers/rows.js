@@ -1,8 +1,8 @@
 // @ts-check
-// Which rows of the table are seen, and in which order.
+// Which rows of the table are shown, and in which order.
 
 /**
- * Sorted, the table is flat; as a tree, what lies in a folded group is left out.
+ * Return the rows to show: the sorted layers without groups, or the tree without the contents of folded groups.
  * @param {{ sort: string | null, down: boolean, folded: Set<string> }} table
  * @param {{ rows: any[] }} data
  */

@@ -1,8 +1,8 @@
-"""The live view of a run: one Streamlit component that polls our route and grows its charts in place.
+"""The live view of a run: one Streamlit component that polls our route and extends its charts in place.
 
-`st.plotly_chart` is taken out and put back whenever its data change, which blinks and loses the zoom. This component
-keeps its Plotly figures over updates, reruns and theme changes; user text reaches it as data and is written as text
-only.
+`st.plotly_chart` is removed and inserted again whenever its data change, which flickers and loses the zoom. This
+component keeps its Plotly figures over updates, reruns and theme changes. Text from users reaches it as data and is
+only written as text.
 """
 
 from typing import Any
@@ -23,9 +23,9 @@ PLOTLY_ADDRESS = f"/assets/plotly.min.js?v={plotly.__version__}"
 
 
 def live_run(run: RunRecord, *, samples: Samples | None = None) -> None:
-    """Show a run's progress and curves; the page is rerun when its state, notices or findings change.
+    """Show a run's progress and curves; the page reruns when its state, notices or findings change.
 
-    samples: the test images that are watched, None where they are not on this machine.
+    samples: the watched test images, None if they are not on this machine.
     """
     component("live", isolate_styles=False)(
         key=element("live", run.id),
@@ -43,7 +43,7 @@ def live_run(run: RunRecord, *, samples: Samples | None = None) -> None:
 
 
 def chart_data() -> dict[str, Any]:
-    """Return what the charts are made of: their list, the series that counts steps, the learning rate, the smoothing."""
+    """Return the component's chart data: the charts, the series that counts steps, the learning rate, the smoothing."""
     return {
         "charts": live_list(),
         "steps": BATCH_LOSS.id,
@@ -63,4 +63,4 @@ def _listed(samples: Samples) -> dict[str, Any]:
 
 
 def _rerun() -> None:
-    """Do nothing more: a trigger with a callback makes Streamlit run the page again."""
+    """Do nothing. A trigger with a callback makes Streamlit rerun the page."""

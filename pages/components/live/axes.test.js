@@ -17,14 +17,14 @@ test("an axis of unknown end, or a logarithmic one, has no numbers yet", () => {
   assert.deepEqual(emptyAxes({}, { settings: { x: "step", logx: true }, reach }).x, hidden);
 });
 
-test("only a single line of points that is no share is low", () => {
+test("only a chart with a single line of points that are not shares is low", () => {
   assert.equal(isLow({ points: [1], share: false }), true);
   assert.equal(isLow({ points: [1], share: true }), false);
   assert.equal(isLow({ points: [1, 2], share: false }), false);
   assert.equal(isLow({ dense: {}, points: [1], share: false }), false);
 });
 
-test("the axis shows what is sound, by its scale, unless all is asked for", () => {
+test("the axis leaves outliers out, by its scale, except for the full range", () => {
   const news = { charts: { loss: { range: [0, 2], log_range: [-1, 1] } } };
   assert.deepEqual(fitted({ id: "loss", log: true }, { settings: {}, news }).range, [0, 2]);
   assert.deepEqual(fitted({ id: "loss", log: true }, { settings: { logy: true }, news }).range, [-1, 1]);
@@ -32,7 +32,7 @@ test("the axis shows what is sound, by its scale, unless all is asked for", () =
   assert.deepEqual(fitted({ id: "loss", log: true }, { settings: {} }), {});
 });
 
-test("a loss has its 0 on the axis, until its start is left out", () => {
+test("the axis of a loss includes 0, unless the start is skipped", () => {
   const loss = { dense: {}, points: [1, 2], share: false, log: true };
   assert.equal(rangeMode(loss, {}), "tozero");
   assert.equal(rangeMode(loss, { skip: true }), "normal");

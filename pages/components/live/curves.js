@@ -1,23 +1,23 @@
 // @ts-check
-// What the live view draws: a run's points as the columns and traces of its charts. Live (live.js) has the points
-// (`store`), what the lab said last (`news`), and the settings.
+// What the live view draws: a run's points as columns and traces of its charts. Live (live.js) has the points
+// (`store`), the lab's last response (`news`), and the settings.
 
 import { EDGE, GREY, LOOK, SKIPPED, readTheme } from "./look.js";
 import { smoothedMeans } from "./smoothing.js";
 
 export class Curves {
-  /** @type {any} */ data; // what the page gives
-  /** @type {any} */ news; // what the lab said last
+  /** @type {any} */ data; // from the page
+  /** @type {any} */ news; // the lab's last response
   /** @type {any} */ settings;
   /** @type {HTMLElement} */ root;
-  /** @type {Record<string, any>} */ store = {}; // by series: step, epoch-free raw columns as they came
+  /** @type {Record<string, any>} */ store = {}; // by series: columns as received, by step
   /** @type {Record<string, string>} */ titles = {}; // by series
 
   stepsPerEpoch() {
     return this.news?.progress.steps_per_epoch || 0;
   }
 
-  // Where the run will end, by what the charts may run across; the time is not known.
+  // Where the run will end, by x axis; the time is not known.
   get reach() {
     const { total_steps: step = 0, epochs: epoch = this.data.epochs } = this.news?.progress ?? {};
     return { step, epoch, time: 0 };
@@ -29,13 +29,14 @@ export class Curves {
     return this.settings.x === "epoch" && perEpoch ? steps.map((step) => step / perEpoch) : steps.slice();
   }
 
-  // The step up to which a fork's curves are the other run's; -1 for a run that is no fork.
+  // The step up to which a fork's curves are those of its parent, -1 for a run that is not a fork.
   get forkedAt() {
     const perEpoch = this.stepsPerEpoch();
     return this.data.forked && perEpoch ? this.data.forked * perEpoch : -1;
   }
 
-  // Which columns a trace has: all, or of a fork its own part, or the part before (grey); both have the step between.
+  // The columns of a trace: all, or for a fork either its own part or the part before it (grey). Both contain the step
+  // of the fork.
   part(steps, columns, which) {
     const at = this.forkedAt;
     if (at < 0) return which === "before" ? columns.map(() => []) : columns;
@@ -43,20 +44,20 @@ export class Curves {
     return columns.map((column) => column.filter(shown));
   }
 
-  // The columns without their first steps, if these are to be skipped, and without what a logarithmic axis across has no
-  // place for: Plotly would draw it at the edge, as if it had been measured there.
+  // The columns without their first steps, if these are skipped, and without points that a logarithmic x axis cannot
+  // show: Plotly would draw them at the edge, as if they had been measured there.
   tail(steps, x, ...columns) {
     const first = this.settings.skip ? SKIPPED * (this.news?.progress.total_steps || steps.at(-1) || 0) : -1;
     const shown = (_, index) => steps[index] > first && (!this.settings.logx || x[index] > 0);
     return [x, ...columns].map((column) => column.filter(shown));
   }
 
-  // Values as they are drawn: on a logarithmic axis 0 and less is a gap, not a line to the edge.
+  // Values as drawn: on a logarithmic axis, 0 and less is a gap, not a line to the edge.
   drawable(chart, values) {
     return chart.log && this.settings.logy ? values.map((value) => (value > 0 ? value : null)) : values;
   }
 
-  // What the charts leave out, by the settings that leave it out: of step 0, the time is known and may be above 0.
+  // Remarks on what the charts leave out with the current settings. Step 0 has a time, which can be above 0.
   leftOut() {
     const { range, log_x, log_time, log_y, [this.data.rate.chart]: rate } = this.news.remarks;
     const { full, logx, logy, x } = this.settings;
@@ -73,7 +74,7 @@ export class Curves {
     const tip = `%{y:${hover}}<extra>%{fullData.name}</extra>`;
     const empty = { step: [], value: [], time: [], nonFinite: [], mstep: [], mvalue: [], mtime: [], width: 1 };
     const isRate = chart.id === this.data.rate.chart;
-    const lines = this.news.remarks[this.data.rate.chart] ? "markers" : "lines"; // points once an epoch are not a curve
+    const lines = this.news.remarks[this.data.rate.chart] ? "markers" : "lines"; // one point per epoch is not a curve
     const traces = [];
     if (dense) {
       const series = this.store[dense.id] ?? empty;
@@ -126,16 +127,17 @@ export class Curves {
     return this.tail(steps, this.across(steps, times), this.drawable(chart, values));
   }
 
-  // Crosses near the upper edge: values that are no number have no height.
+  // Crosses near the upper edge, for values that are not finite.
   nonFiniteTrace({ nonFinite }, series) {
     const all = nonFinite.map(([step]) => step);
-    const [x, steps, text] = this.tail(all, this.across(all, nonFinite.map(([, , time]) => time)), all, nonFinite.map(([, words]) => words));
+    const [words, times] = [nonFinite.map(([, text]) => text), nonFinite.map(([, , time]) => time)];
+    const [x, steps, text] = this.tail(all, this.across(all, times), all, words);
     return { series, kind: "nonFinite", name: "not finite", mode: "markers", yaxis: "y2", showlegend: x.length > 0,
       x, y: x.map(() => EDGE.nonFinite), customdata: steps, text, color: 1, marker: { symbol: "x", size: 7 },
       hovertemplate: "%{text}<extra>step %{customdata}</extra>" };
   }
 
-  // Triangles at the edges, where values leave the axis, each with its true value.
+  // Triangles at the edges for values outside the axis, each with its true value.
   beyondTrace({ id, log }) {
     const { beyond, below } = this.news.charts[id];
     const marks = [...(this.settings.full ? [] : beyond), ...(log && this.settings.logy ? below : [])];
@@ -143,13 +145,14 @@ export class Curves {
     const [x, shown] = this.tail(all, this.across(all, marks.map(([, , time]) => time)), marks);
     return { kind: "beyond", name: "beyond the axis", mode: "markers", yaxis: "y2", showlegend: x.length > 0, x,
       y: shown.map(([, , , , above]) => (above ? EDGE.top : EDGE.bottom)), color: 4,
-      text: shown.map(([series, , , value]) => `${this.titles[series]} ${value}`), customdata: shown.map(([, step]) => step),
+      text: shown.map(([series, , , value]) => `${this.titles[series]} ${value}`),
+      customdata: shown.map(([, step]) => step),
       marker: { symbol: shown.map(([, , , , above]) => (above ? "triangle-up" : "triangle-down")), size: 10 },
       hovertemplate: "%{text}<extra>step %{customdata}, beyond the axis</extra>" };
   }
 }
 
-// A chart of one line needs no legend.
+// Whether a chart needs a legend, which one with a single line does not.
 export function isNamed({ dense, points }) {
   return Boolean(dense) || points.length > 1;
 }

@@ -1,8 +1,8 @@
 // @ts-check
-// The live view of one run: progress, and charts that grow in place with Plotly's extendTraces.
-// It polls /api/runs/{id}/points and waits longer while nothing changes. Streamlit calls the default export again at
-// every rerun and theme change; the instance, and with it the zoom, lives on until the element is removed.
-// curves.js says what is drawn, look.js how it looks. Which charts there are, and of which metrics, comes from the lab's list (`data.charts`).
+// The live view of one run: progress, and charts that are extended in place with Plotly's extendTraces.
+// It polls /api/runs/{id}/points, less often while nothing changes. Streamlit calls the default export again at every
+// rerun and theme change; the instance, and with it the zoom, is kept until the element is removed.
+// curves.js defines what is drawn, look.js how it looks. The lab's list of charts and metrics is `data.charts`.
 
 import { isDark, number } from "../shared/format.js";
 import { linkHover } from "../shared/hover.js";
@@ -61,7 +61,7 @@ class Live extends Curves {
     return this.data.charts.map((chart) => [chart, this.find(`[data-chart="${chart.id}"] .cl-plot`)]);
   }
 
-  // Called at every rerun and theme change: only colours may have changed, or the run may have been resumed.
+  // Called at every rerun and theme change: the colours may have changed, or the run may have been resumed.
   refresh(data) {
     const resumed = data.live && !this.data.live;
     this.data = data;
@@ -80,7 +80,8 @@ class Live extends Curves {
       form.logy.checked = this.settings.logy;
       form.skip.checked = this.settings.skip;
       form.full.checked = this.settings.full;
-      const span = Math.max(spans[this.settings.smoothing], this.store[steps]?.width ?? 1); // a thinned chart's least
+      const least = this.store[steps]?.width ?? 1; // above 1 if the chart is thinned
+      const span = Math.max(spans[this.settings.smoothing], least);
       form.querySelector("output").textContent = span === 1 ? "off" : `${span} steps`;
       form.smoothing.setAttribute("aria-valuetext", span === 1 ? "off" : `${span} steps`);
     };
@@ -105,7 +106,8 @@ class Live extends Curves {
     clearTimeout(this.timer);
     if (this.closed || document.hidden || this.asking) return;
     this.asking = true;
-    const late = setTimeout(() => this.showTrouble(`The lab has not answered for ${POLL_MS.late / 1000} s; waiting for it.`), POLL_MS.late);
+    const silent = `The lab has not responded for ${POLL_MS.late / 1000} s; still waiting.`;
+    const late = setTimeout(() => this.showTrouble(silent), POLL_MS.late);
     try {
       const since = this.since ? `?since=${encodeURIComponent(this.since)}` : "";
       const answer = await fetch(`/api/runs/${encodeURIComponent(this.run)}/points${since}`, { cache: "no-store" });
@@ -131,13 +133,13 @@ class Live extends Curves {
     for (const [name, part] of Object.entries(news.series)) this.append(name, part);
     this.since = news.since;
     const before = this.news;
-    news = { charts: before?.charts, remarks: before?.remarks, ...news }; // they come with new points only
+    news = { charts: before?.charts, remarks: before?.remarks, ...news }; // only sent together with new points
     this.news = news;
-    const moved = JSON.stringify(news.charts) !== JSON.stringify(before?.charts); // an axis, or what lies beyond it
+    const moved = JSON.stringify(news.charts) !== JSON.stringify(before?.charts); // a range, or the points outside it
     this.wait = !news.live ? POLL_MS.ended
       : changed ? POLL_MS.first : Math.min(this.wait * POLL_MS.growth, POLL_MS.longest);
     this.progress();
-    const watched = ["state", "notices", "findings", "device"]; // what the page around the charts shows
+    const watched = ["state", "notices", "findings", "device"]; // shown by the page around the charts
     if (watched.some((name) => news[name] !== (before ?? this.data)[name])) {
       this.setTrigger("changed", `${news.state} ${Date.now()}`);
     }
@@ -150,7 +152,8 @@ class Live extends Curves {
 
   append(name, part) {
     const mean = part.mean ?? part;
-    const have = (this.store[name] ??= { step: [], value: [], time: [], nonFinite: [], mstep: [], mvalue: [], mtime: [] });
+    const empty = { step: [], value: [], time: [], nonFinite: [], mstep: [], mvalue: [], mtime: [] };
+    const have = (this.store[name] ??= empty);
     have.width = part.width;
     have.step.push(...part.step);
     have.value.push(...part.value);
@@ -184,8 +187,8 @@ class Live extends Curves {
     this.describe();
   }
 
-  // A chart without a line of every step is shown once it has points. A learning rate that never changes is a number,
-  // which stands among the facts.
+  // Whether a chart is hidden: one without a value at every step until it has points, and the learning rate if it is
+  // constant, because then it is among the facts.
   unused({ id, dense, points }) {
     if (id === this.data.rate.chart && this.data.constant) return true;
     return !dense && points.every((metric) => !this.store[metric.id]);
@@ -199,7 +202,8 @@ class Live extends Curves {
     this.range = change["xaxis.autorange"] ? null : [...source.layout.xaxis.range];
     const same = Object.fromEntries(names.map((name) => [name, change[name]]));
     const others = this.plots().filter(([, element]) => element !== source && element.data);
-    Promise.all(others.map(([, element]) => window.Plotly.relayout(element, same))).finally(() => (this.linking = false));
+    const zoomed = others.map(([, element]) => window.Plotly.relayout(element, same));
+    Promise.all(zoomed).finally(() => (this.linking = false));
   }
 
   extend(news) {
@@ -208,10 +212,12 @@ class Live extends Curves {
       const fresh = element.data.filter((trace) => news[trace.series]?.step.length);
       if (!fresh.length) continue;
       if (this.unused(chart)) continue;
-      const anew = fresh.some((trace) => // crosses are rare, and a split's first point needs its entry in the legend
-        trace.kind === "nonFinite" ? news[trace.series].non_finite : trace.kind === "points" && isNamed(chart) && !trace.showlegend);
-      const first = element.data.every((trace) => trace.x.length === 0); // its axes were those of an empty chart
-      if (anew || first || figure.hidden) {
+      // Crosses are rare, and the first point of a split needs an entry in the legend.
+      const redrawn = fresh.some((trace) => trace.kind === "nonFinite"
+        ? news[trace.series].non_finite
+        : trace.kind === "points" && isNamed(chart) && !trace.showlegend);
+      const first = element.data.every((trace) => trace.x.length === 0); // so far, the axes are those of an empty chart
+      if (redrawn || first || figure.hidden) {
         figure.hidden = false;
         const traces = this.traces(chart);
         window.Plotly.react(element, traces, layoutOf(chart, this, traces));
@@ -229,7 +235,7 @@ class Live extends Curves {
     this.describe();
   }
 
-  // New points move the newest part of a centred mean, so its line is set anew.
+  // New points change the last part of a centred mean, so its line is replaced.
   smoothAgain(chart, element) {
     const index = element.data.findIndex((trace) => trace.kind === "smooth");
     if (index < 0) return;
@@ -242,7 +248,7 @@ class Live extends Curves {
     const look = JSON.stringify(this.theme());
     if (look === this.look) return;
     this.look = look;
-    this.root.style.colorScheme = isDark(this.theme().paper) ? "dark" : "light"; // sliders, boxes and lists of the browser
+    this.root.style.colorScheme = isDark(this.theme().paper) ? "dark" : "light"; // for the browser's own inputs
     if (drawn) this.draw({ keepZoom: true });
   }
 
@@ -289,17 +295,24 @@ class Live extends Curves {
     if (this.trouble) lines.push(this.trouble);
     const news = this.news;
     if (news?.silence) lines.push(news.silence);
-    if (news && news.total === 0) lines.push(news.state === "queued" ? "Waiting for a free worker; the page Machines says what trains first." : news.live ? "Waiting for the first step." : "No step was recorded.");
+    if (news && news.total === 0) {
+      const queued = "Waiting for a free worker; the Machines page shows which runs train first.";
+      const started = news.live ? "Waiting for the first step." : "No steps were recorded.";
+      lines.push(news.state === "queued" ? queued : started);
+    }
     const nonFinite = this.store[this.data.steps]?.nonFinite ?? [];
-    if (nonFinite.length) lines.push(`The loss is ${nonFinite[0][1]} at step ${number(nonFinite[0][0])}: crosses mark steps that have no number.`);
-    const empty = Boolean(news) && !news.live && news.total === 0; // it ended before its first step, and axes alone say nothing
+    if (nonFinite.length) {
+      const [step, value] = nonFinite[0];
+      lines.push(`The loss is ${value} at step ${number(step)}; crosses mark steps without a finite value.`);
+    }
+    const empty = Boolean(news) && !news.live && news.total === 0; // ended before its first step: nothing to draw
     for (const part of [".cl-charts", ".cl-controls"]) this.find(part).hidden = empty;
     const note = this.find(".cl-note");
     note.hidden = lines.length === 0;
     if (note.textContent !== lines.join(" ")) note.textContent = lines.join(" ");
   }
 
-  // What a screen reader is told of a chart: its own series, each with its newest value.
+  // The description of a chart for screen readers: its series, each with its newest value.
   labelOf({ quantity, dense, points }) {
     const newest = [...(dense ? [dense] : []), ...points].filter(({ id }) => id in this.news.newest)
       .map(({ id, title }) => `${title} ${this.news.newest[id][1]}`);
@@ -317,7 +330,7 @@ class Live extends Curves {
     const count = shown < total ? `${number(shown)} of ${number(total)} points shown` : `${number(total)} points`;
     this.find(".cl-newest").textContent = total ? `Step ${number(last)}: ${newest.join(", ")}. ${count}.` : "";
     this.remark();
-    this.showSettings(); // thinning may have made the least smoothing wider
+    this.showSettings(); // thinning may have increased the minimum of the smoothing
     this.root.dataset.points = shown;
     this.root.dataset.total = total;
     for (const [chart, element] of this.plots()) element.setAttribute("aria-label", this.labelOf(chart));

@@ -1,34 +1,36 @@
 // @ts-check
-// What the live view draws, how it looks, and how its numbers are written.
+// How the live view looks: colours, axes, layout, and the saved settings.
 
 import { touched } from "../shared/plotly.js";
 import { SHARES, emptyAxes, fitted, isLow, rangeMode } from "./axes.js";
 
 export const SKIPPED = 0.05; // share of the steps that "skip the start" leaves out
 export const POLL_MS = { first: 500, longest: 5000, ended: 20000, failed: 10000, late: 10000, growth: 1.5 };
-// By split: the place of its colour in the theme, marker and dash. "" stands for what belongs to the run itself.
-export const LOOK = { train: [0, "circle", "solid"], val: [1, "diamond", "dot"], test: [2, "square", "dash"], "": [3, "circle", "solid"] };
+// By split: index of its colour in the theme, marker and dash. "" is for metrics of the run itself.
+export const LOOK = {
+  train: [0, "circle", "solid"], val: [1, "diamond", "dot"], test: [2, "square", "dash"], "": [3, "circle", "solid"],
+};
 
-export const GREY = "#8792a0"; // what a fork has from the run that it goes on from, in both themes
+export const GREY = "#8792a0"; // a fork's curves before the fork, in both themes
 
-export const EDGE = { top: 0.985, nonFinite: 0.94, bottom: 0.015 }; // of the plot's height: where marks stand
+export const EDGE = { top: 0.985, nonFinite: 0.94, bottom: 0.015 }; // height of marks, in fractions of the plot's
 
-// Settings are saved in the browser; `spans` are the lab's choices of smoothing, and `span` the usual one.
+// Settings are saved in the browser; `spans` are the lab's choices of smoothing, and `span` is the default.
 export function readSettings({ spans, span }) {
   const usual = { smoothing: spans.indexOf(span), x: "step", logx: false, logy: false, skip: false, full: false };
   try {
     const saved = JSON.parse(localStorage.getItem("convlab.live")) ?? {};
     return {
       smoothing: saved.smoothing in spans ? saved.smoothing : usual.smoothing,
-      x: ["step", "epoch", "time"].includes(saved.x) ? saved.x : usual.x, logx: saved.logx === true, logy: saved.logy === true,
-      skip: saved.skip === true, full: saved.full === true,
+      x: ["step", "epoch", "time"].includes(saved.x) ? saved.x : usual.x,
+      logx: saved.logx === true, logy: saved.logy === true, skip: saved.skip === true, full: saved.full === true,
     };
   } catch {
     return usual;
   }
 }
 
-// Streamlit hands its theme to components as CSS variables.
+// Streamlit passes its theme to components as CSS variables.
 export function readTheme(root) {
   const css = getComputedStyle(root);
   const read = (name, otherwise) => css.getPropertyValue(name).trim() || otherwise;

@@ -1,7 +1,7 @@
 // @ts-check
-// Test images with the network's newest answers. Their places are there from the beginning, so that nothing moves.
+// Test images with the network's newest answers. Space for the answers is reserved, so that nothing moves.
 
-/** What a sample's answer is called. @param {[number, number] | undefined} answer class and probability
+/** Return the texts of a sample's answer. @param {[number, number] | undefined} answer class and probability
  * @param {string[]} classes @param {number} truth */
 export function wordsOf(answer, classes, truth) {
   if (!answer) return { name: "–", share: 0, right: null, words: `${classes[truth]}: no answer yet` };
@@ -9,7 +9,8 @@ export function wordsOf(answer, classes, truth) {
   const name = classes[index] ?? "?";
   const right = index === truth;
   const percent = share >= 0.995 && share < 1 ? ">99 %" : `${Math.round(100 * share)} %`;
-  return { name, share, right, words: `${classes[truth]}: read as ${name}${right ? "" : ", which is wrong"}, ${percent}` };
+  const wrong = right ? "" : ", which is wrong";
+  return { name, share, right, words: `${classes[truth]}: read as ${name}${wrong}, ${percent}` };
 }
 
 /** @param {HTMLElement} list @param {{ classes: string[], images: { src: string, class: number }[] } | null} samples */

@@ -15,7 +15,7 @@ test("an answer is right or wrong and says how sure it is", () => {
   assert.equal(wordsOf([2, 0.9], CLASSES, 1).right, false);
 });
 
-test("below all there is, it is never all", () => {
+test("a share below 1 is never written as 100 %", () => {
   assert.match(wordsOf([1, 0.9996], CLASSES, 1).words, />99 %$/);
   assert.match(wordsOf([1, 1], CLASSES, 1).words, /100 %$/);
 });

@@ -1,10 +1,10 @@
 // @ts-check
-// The smoothed line, as lab/charts/smoothing.py defines it; tests/cases/smoothing.json holds both to the same answers.
+// The smoothed line, as defined in lab/charts/smoothing.py; tests/cases/smoothing.json checks both implementations.
 
-// The mean of a series' bucket means (null: no finite value) over about `span` steps around each; a bucket of `width`
-// steps counts as that many. It does not lag behind, as a running mean would, which makes training look worse than
-// validation while both improve. The window shrinks towards the start, and towards the newest point to a quarter. Each
-// window is summed by itself: differences of running sums would drown small values after a huge one.
+// The mean of a series' bucket means (null: no finite value) over about `span` steps around each; a bucket has `width`
+// steps. Unlike a running mean, it does not lag behind, which would make training look worse than validation while both
+// improve. The window shrinks towards the start, and to a quarter towards the newest point. Each window is summed
+// separately: differences of running sums would lose small values after a huge one.
 export function smoothedMeans(means, width, span) {
   const half = Math.floor(Math.floor(span / width) / 2);
   if (half < 1) return means.slice();

@@ -13,6 +13,6 @@ test("a constant stays constant to both ends", () => {
   assert.deepEqual(smoothedMeans([2, 2, 2, 2, 2, 2], 1, 5), [2, 2, 2, 2, 2, 2]);
 });
 
-test("what has no number stays a gap and is left out of its neighbours' means", () => {
+test("a missing value stays a gap and does not count in its neighbours' means", () => {
   assert.deepEqual(smoothedMeans([1, null, 3], 1, 3), [1, null, 3]);
 });

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from lab.formatting import format_percent
 from pages.components.base import component, reported_value
 
-_COARSE = 0.0995  # a rate from here on is written without decimals
+_COARSE = 0.0995  # rates from here on are written without decimals
 
 
 def matrix(
@@ -19,7 +19,7 @@ def matrix(
     caption: str,
     on_pick: Callable[[int, int], None],
 ) -> None:
-    """Show a confusion matrix; `on_pick` is called with (truth, answer) of a clicked cell, before the page runs."""
+    """Show a confusion matrix; `on_pick` is called with (truth, answer) of a clicked cell, before the page reruns."""
 
     def picked() -> None:
         cell = reported_value(key, "pick")

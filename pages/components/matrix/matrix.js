@@ -1,6 +1,6 @@
 // @ts-check
-// A confusion matrix whose cells are buttons: rows are the truth, columns the answer.
-// The diagonal is blue by recall; mistakes are orange, scaled to the worst of them. Numbers are always written.
+// A confusion matrix whose cells are buttons: rows are true classes, columns are predicted ones.
+// The diagonal is blue by recall; mistakes are orange, scaled to the most frequent one. Numbers are always shown.
 
 const [FITTED, LEAST, GAP] = [12, 28, 2]; // classes; px
 
@@ -28,7 +28,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   };
 }
 
-// The side of a cell in px: few classes fit beside the gallery, as long as a cell can still be hit.
+// The side of a cell in px: with few classes, the matrix fits next to the gallery as long as its cells can be clicked.
 function sideOf(table, count, room) {
   const there = table.parentElement.clientWidth;
   if (!there || count > FITTED) return room;
@@ -71,7 +71,7 @@ function paint(cell, data, worst) {
   const number = data.counts[truth][answer];
   const rate = data.rates[truth][answer] ?? 0;
   const right = truth === answer;
-  const share = right ? 12 + 58 * rate : number ? 14 + 46 * (rate / worst) : 0; // more would hide light text
+  const share = right ? 12 + 58 * rate : number ? 14 + 46 * (rate / worst) : 0; // with more, light text is hard to read
   const percent = data.rate_texts?.[truth][answer] ?? "";
   cell.style.background = number
     ? `color-mix(in srgb, ${right ? "#3b8fd4" : "#e0861a"} ${share.toFixed(0)}%, var(--st-background-color))`
@@ -79,6 +79,7 @@ function paint(cell, data, worst) {
   cell.textContent = number ? (data.as_rates ? percent.replace(" %", "") : number) : "";
   const chosen = data.chosen && data.chosen[0] === truth && data.chosen[1] === answer;
   cell.setAttribute("aria-pressed", String(Boolean(chosen)));
+  const images = `${number} ${number === 1 ? "image" : "images"}`;
   cell.setAttribute("aria-label",
-    `truth ${data.classes[truth]}, answered ${data.classes[answer]}: ${number} ${number === 1 ? "image" : "images"}, ${percent}`);
+    `truth ${data.classes[truth]}, answered ${data.classes[answer]}: ${images}, ${percent}`);
 }

@@ -1,7 +1,7 @@
-"""Events that the frame needs from the browser: a click on the link of the page one is on, and another colour theme.
+"""Browser events that the frame needs: a click on the link of the open page, and a change of the colour theme.
 
-Streamlit keeps the address when the link of the open page is clicked, and does not run the script when the system turns
-dark, so that "Train" did nothing on a run's page, and pictures drawn for the light theme stayed.
+Streamlit keeps the address when the link of the open page is clicked, so "Train" would do nothing on a run's page. And
+it does not run the script when the system switches to dark mode, so pictures drawn for the light theme would stay.
 """
 
 import streamlit as st
@@ -12,17 +12,17 @@ from pages.state.keys import element
 from pages.state.runs import forget_view
 
 _KEY = "nav"
-_FORGET = {"runs": forget_view}  # what a page would otherwise return to when its address is bare
+_FORGET = {"runs": forget_view}  # pages that restore their last view when their address is bare
 
 
 def follow_navigation(page: str, *, dark: bool) -> None:
-    """Have a click on the link of `page` drop what its address holds, and a theme other than `dark` draw it again."""
+    """Clear the address at a click on the link of `page`, and rerun the page when the theme is not that of `dark`."""
     with st.container(key=element("nav-again")):
         component("nav")(
             key=_KEY,
             data={"page": page, "dark": dark},
             on_again_change=lambda: _forget(page),
-            on_theme_change=lambda: None,  # the page runs again, and that is all
+            on_theme_change=lambda: None,  # only reruns the page
         )
 
 

@@ -1,6 +1,6 @@
 // @ts-check
-// One listener a document: Streamlit calls this at every rerun and at a change of the theme, and may clean up while the
-// script still loads.
+// One listener per document: Streamlit calls this at every rerun and at a change of the theme, and may clean up while
+// the script is still loading.
 export default function ({ data, setTriggerValue }) {
   document.removeEventListener("click", document.convlabNav, true);
   document.convlabNav = (event) => {
@@ -9,8 +9,9 @@ export default function ({ data, setTriggerValue }) {
     if (link && location.search && !modified) setTriggerValue("again", performance.now());
   };
   document.addEventListener("click", document.convlabNav, true);
-  document.body.dataset.navigation = data.page; // whose link is listened to
+  document.body.dataset.navigation = data.page; // the page whose link has the listener
   const dark = getComputedStyle(document.querySelector('[data-testid="stApp"]')).colorScheme === "dark";
-  if (dark !== data.dark && dark !== document.convlabDark) setTriggerValue("theme", performance.now()); // asked once
+  // Once per change.
+  if (dark !== data.dark && dark !== document.convlabDark) setTriggerValue("theme", performance.now());
   document.convlabDark = dark;
 }

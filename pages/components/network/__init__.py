@@ -1,4 +1,4 @@
-"""The whole network in one picture, live: grids of maps, or slabs where there are no values."""
+"""The whole network in one picture, live: grids of maps, or slabs if there are no values."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -15,16 +15,16 @@ def network(
     on_pick: Callable[[str, int], None],
     on_block: Callable[[str, bool], None],
 ) -> None:
-    """Show a network. data: as `pages.widgets.network_picture` makes it.
+    """Show a network. data: as built by `pages.widgets.network_picture`.
 
-    on_pick is called with the id and the channel of a clicked map, on_block with a block's name and whether it is to be
-    open, both before the page runs; stages and blocks are those that may be named.
+    stages, blocks: ids and names that are accepted in reports. on_pick: called with the stage's id and the channel of a
+    clicked map. on_block: called with a block's name and whether to expand it. Both are called before the page reruns.
     """
 
     def picked() -> None:
-        told = reported_value(key, "pick")
-        if told is not None and told[0] in stages:
-            on_pick(str(told[0]), int(told[1]))
+        found = reported_value(key, "pick")
+        if found is not None and found[0] in stages:
+            on_pick(str(found[0]), int(found[1]))
 
     def turned(name: str, opened: bool) -> None:
         block = reported_value(key, name)

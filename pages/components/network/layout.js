@@ -1,32 +1,33 @@
 // @ts-check
-// Where the stages of a network stand: columns from left to right by the longest way from the image, branches beneath
-// each other, and a way around what a shortcut passes. Pure arithmetic in px; how large a stage is, its caller says.
+// The layout of a network's stages: columns from left to right by the longest path from the image, branches below each
+// other, and shortcuts led around the stages that they pass. Pure arithmetic in px; the caller gives the sizes.
 
 export const TOP = 36; // px above a stage for its name
 export const BOTTOM = 34; // px below it for its shape
-const WORDS = 20; // px that a stage's words may be wider than its column, at least
+const WORDS = 20; // px by which a stage's texts may be wider than its column, at least
 const GAP = { across: 40, down: 14, lane: 18 };
 const MARGIN = 14;
-const LEAST_WIDTH = { maps: 56, values: 46 }; // for the words
-const [LETTER, MOST_NAME] = [7, 98]; // px of a block's name, which is all that tells one from the next
+const LEAST_WIDTH = { maps: 56, values: 46 }; // for the texts
+const [LETTER, MOST_NAME] = [7, 98]; // px of a letter and of a whole name of a block, which must be readable
 const LEAST_LANE = 104; // px of a branch
 
 /**
  * @typedef {{ id: string, inputs: string[], shape: number[], shown: number, block?: string, closed?: boolean,
  *   family?: string, title?: string }} Stage
  * @typedef {{ w: number, h: number, columns?: number, rows?: number, side?: number, step?: number }} Size
- * @typedef {Size & { x: number, y: number, rank: number, left: number, width: number }} Place x, y: the drawn part's corner;
- *   left, width: of the column that its words may fill
+ * @typedef {Size & { x: number, y: number, rank: number, left: number, width: number }} Place x, y: corner of the drawn
+ *   part; left, width: of the column, for its texts
  * @typedef {{ rank: number, y: number, h: number, id?: string, before: Cell[] }} Cell a stage, or a waypoint (no id)
  */
 
-const [LEAST_GROWTH, GROWTH] = [0.5, 1.35]; // to fit into the page, as LeNet-5 with 16 and 48 maps does on a laptop, and to fill it
-const [PHONE, SCROLLED] = [560, 0.78]; // px; growth of a picture that does not fit, where there is no finger to hit it
+// Limits of the scale: to fit into the page, as LeNet-5 with 16 and 48 maps does on a laptop, and to fill it.
+const [LEAST_GROWTH, GROWTH] = [0.5, 1.35];
+const [PHONE, SCROLLED] = [560, 0.78]; // px; scale of a picture that does not fit, except on a phone
 
 /**
- * The largest picture that fits into the width; where it would be too small to be clicked, one that is scrolled.
+ * Return the largest picture that fits into the width, or one that scrolls if its maps would be too small to click.
  * @param {number} wide px @param {number} columns of stages, without the first
- * @param {(growth: number, more?: number) => any} placed the picture at a growth, with so many px more between columns
+ * @param {(growth: number, more?: number) => any} placed the picture at a scale, with extra px between columns
  */
 export function fitted(wide, columns, placed) {
   let growth = LEAST_GROWTH;
@@ -41,16 +42,18 @@ export function fitted(wide, columns, placed) {
   return spare > 1 ? placed(growth, spare) : plan;
 }
 
-/** A stage's column: one more than that of the latest stage it reads. @param {Stage[]} stages */
+/** Return each stage's column: one after the last of its inputs. @param {Stage[]} stages */
 export function ranks(stages) {
   /** @type {Map<string, number>} */
   const found = new Map();
-  for (const { id, inputs } of stages) found.set(id, Math.max(-1, ...inputs.map((each) => found.get(each) ?? -1)) + 1);
+  for (const { id, inputs } of stages) {
+    found.set(id, Math.max(-1, ...inputs.map((each) => found.get(each) ?? -1)) + 1);
+  }
   return found;
 }
 
 /**
- * How long a map of so many values is drawn: in proportion, as long as the smallest can still be hit, else compressed.
+ * Return the rule for the drawn side of a map: proportional if the smallest map can still be clicked, else compressed.
  * @param {number[]} sides @param {{ largest: number, smallest: number }} limits
  */
 export function sideRule(sides, { largest, smallest }) {
@@ -59,14 +62,14 @@ export function sideRule(sides, { largest, smallest }) {
   return (/** @type {number} */ side) => Math.max(smallest, largest * (side / big) ** power);
 }
 
-/** Whether a stage's output is pictures; a picture of one value belongs to a vector. @param {Stage} stage */
+/** Whether a stage's output is maps; maps of a single value are a vector. @param {Stage} stage */
 export function isMaps({ shape }) {
   return shape.length === 3 && (shape[1] > 1 || shape[2] > 1);
 }
 
 /**
- * The size of a stage drawn as a grid of its maps: two columns, more where the lane is too low.
- * @param {Stage} stage @param {number} lane px there are @param {(side: number) => number} rule @returns {Size}
+ * Return the size of a stage drawn as a grid of its maps: two columns, more if the lane is too low.
+ * @param {Stage} stage @param {number} lane height in px @param {(side: number) => number} rule @returns {Size}
  */
 export function gridSize(stage, lane, rule) {
   const maps = isMaps(stage);
@@ -76,16 +79,18 @@ export function gridSize(stage, lane, rule) {
   const most = Math.max(1, Math.floor((lane + gap) / step));
   const wanted = maps ? (stage.shown > 3 ? 2 : 1) : Math.ceil(stage.shown / 32);
   const least = Math.max(wanted, Math.ceil(stage.shown / most));
-  const empty = (count) => Math.ceil(stage.shown / count) * count - stage.shown; // places in the last row
+  const empty = (count) => Math.ceil(stage.shown / count) * count - stage.shown; // unused cells of the last row
   const columns = maps && empty(least + 1) < empty(least) ? least + 1 : least;
   const rows = Math.ceil(stage.shown / columns);
   return { w: columns * step - gap, h: rows * step - gap, columns, rows, side, step };
 }
 
 /**
- * The size of a stage drawn as a slab: as thick as it has channels, as high and deep as its maps.
- * @param {Stage} stage @param {{ rule: (side: number) => number, channels: number, values: number, largest: number, thickest: number }} of
- *   channels, values: most of any stage's maps, and of any vector @returns {Size & { thick: number, deep: number }}
+ * Return the size of a stage drawn as a slab: its thickness by its channels, height and depth by its maps.
+ * @param {Stage} stage
+ * @param {{ rule: (side: number) => number, channels: number, values: number, largest: number, thickest: number }} of
+ *   channels, values: largest number of channels of any maps, and of values of any vector
+ * @returns {Size & { thick: number, deep: number }}
  */
 export function slabSize(stage, { rule, channels, values, largest, thickest }) {
   const maps = isMaps(stage);
@@ -96,8 +101,10 @@ export function slabSize(stage, { rule, channels, values, largest, thickest }) {
 }
 
 /**
- * Place the stages; `words`: px that theirs may be wider than their column. size: of a stage's drawn part in a lane of so many px. height: of the picture where nothing branches.
- * @param {Stage[]} stages @param {{ size: (stage: Stage, lane: number) => Size, height?: number, gap?: number }} options
+ * Return the positions of the stages; `words` is by how many px their texts may be wider than their column.
+ * size: of a stage's drawn part in a lane of a height in px. height: of the picture if nothing branches.
+ * @param {Stage[]} stages
+ * @param {{ size: (stage: Stage, lane: number) => Size, height?: number, gap?: number }} options
  */
 export function layout(stages, { size, height = 400, gap = GAP.across }) {
   const rank = ranks(stages);
@@ -119,7 +126,7 @@ export function layout(stages, { size, height = 400, gap = GAP.across }) {
   return measured(stages, columns, rank, sizes, gap);
 }
 
-/** The stages by column, with a waypoint in each column that an arrow passes. */
+/** Return the stages by column, with a waypoint in each column that an edge passes. */
 function cellsOf(stages, rank) {
   /** @type {Cell[][]} */
   const columns = Array.from({ length: Math.max(...rank.values()) + 1 }, () => []);
@@ -145,7 +152,7 @@ function cellsOf(stages, rank) {
   return columns;
 }
 
-/** Order a column's cells by what they read, a way around above what it passes, and centre its stages on the axis. */
+/** Order a column's cells by their inputs, waypoints above the stages that they pass, and centre the stages. */
 function stack(cells) {
   const mean = (cell) => cell.before.reduce((sum, each) => sum + each.y, 0) / Math.max(1, cell.before.length);
   cells.sort((a, b) => Math.round(mean(a)) - Math.round(mean(b)) || Number(Boolean(a.id)) - Number(Boolean(b.id)));
@@ -160,7 +167,7 @@ function stack(cells) {
   for (const cell of cells) cell.y -= middle;
 }
 
-/** Give all waypoints of one arrow the height of the one that is furthest from the axis. */
+/** Give all waypoints of an edge the height of the one that is furthest from the axis. */
 function straighten(stages, columns, rank) {
   for (const { id, inputs } of stages) for (const input of inputs) {
     const way = waypoints(columns, rank, input, id);
@@ -179,7 +186,7 @@ function waypoints(columns, rank, input, id) {
   return found;
 }
 
-/** How wide a stage's column is for its words; a closed block's name has "+ " before it. @param {Stage} stage */
+/** Return the width that a stage's texts need; a closed block's name has "+ " before it. @param {Stage} stage */
 function leastWidth(stage) {
   const least = LEAST_WIDTH[isMaps(stage) ? "maps" : "values"];
   return stage.closed ? Math.max(least, Math.min(MOST_NAME, LETTER * ((stage.title ?? "").length + 2)) - WORDS) : least;
@@ -188,7 +195,8 @@ function leastWidth(stage) {
 function measured(stages, columns, rank, sizes, gap) {
   const cells = columns.flat();
   const byId = new Map(stages.map((stage) => [stage.id, stage]));
-  const top = Math.min(...cells.map((cell) => cell.y - cell.h / 2)) - MARGIN - (stages.some((s) => s.block && !s.closed) ? 22 : 0);
+  const framed = stages.some((stage) => stage.block && !stage.closed) ? 22 : 0;
+  const top = Math.min(...cells.map((cell) => cell.y - cell.h / 2)) - MARGIN - framed;
   const bottom = Math.max(...cells.map((cell) => cell.y + cell.h / 2)) + MARGIN;
   const lefts = [];
   const widths = [];
@@ -206,17 +214,21 @@ function measured(stages, columns, rank, sizes, gap) {
     if (!cell.id) continue;
     const size = sizes.get(cell.id);
     const [left, width] = [lefts[cell.rank], widths[cell.rank]];
-    places[cell.id] = { ...size, rank: cell.rank, left, width, x: left + (width - size.w) / 2, y: cell.y - cell.h / 2 + TOP - top };
+    const [x, y] = [left + (width - size.w) / 2, cell.y - cell.h / 2 + TOP - top];
+    places[cell.id] = { ...size, rank: cell.rank, left, width, x, y };
   }
   const edges = stages.flatMap((stage) => stage.inputs.map((input) => {
     const way = waypoints(columns, rank, input, stage.id)
       .map((point) => ({ y: point.y - top, from: lefts[point.rank], to: lefts[point.rank] + widths[point.rank] }));
     return { from: input, to: stage.id, way };
   }));
-  return { places, edges, frames: framesOf(stages, places), width: x - gap + MARGIN, height: bottom - top, words: Math.max(WORDS, gap - 4) };
+  return {
+    places, edges, frames: framesOf(stages, places), width: x - gap + MARGIN, height: bottom - top,
+    words: Math.max(WORDS, gap - 4),
+  };
 }
 
-/** A frame around the stages of each opened block. */
+/** Return a frame around the stages of each expanded block. */
 function framesOf(stages, places) {
   const frames = new Map();
   for (const stage of stages) {
@@ -231,7 +243,7 @@ function framesOf(stages, places) {
   return [...frames].map(([block, { x, y, right, bottom }]) => ({ block, x, y, w: right - x, h: bottom - y }));
 }
 
-/** The band between two neighbours as an SVG path. @param {Place} from @param {Place} to */
+/** Return the band between two neighbours as an SVG path. @param {Place} from @param {Place} to */
 export function band(from, to) {
   const [a, b] = [from.x + from.w, to.x];
   const m = (a + b) / 2;
@@ -239,7 +251,10 @@ export function band(from, to) {
     + `C${m} ${to.y + to.h} ${m} ${from.y + from.h} ${a} ${from.y + from.h}Z`;
 }
 
-/** The line of an arrow that passes other columns. @param {Place} from @param {Place} to @param {{ y: number, from: number, to: number }[]} way */
+/**
+ * Return the line of an edge that passes other columns, as an SVG path.
+ * @param {Place} from @param {Place} to @param {{ y: number, from: number, to: number }[]} way
+ */
 export function around(from, to, way) {
   const within = (y, place) => Math.min(Math.max(y, place.y + 8), place.y + Math.max(8, place.h - 8));
   let [x, y] = [from.x + from.w, within(way[0].y, from)];

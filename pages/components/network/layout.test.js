@@ -15,7 +15,7 @@ const inception = [
 ];
 const clear = (a, b) => a.x + a.w <= b.x || b.x + b.w <= a.x || a.y + a.h <= b.y || b.y + b.h <= a.y;
 
-test("a stage stands after the latest that it reads", () => {
+test("a stage's column is after the last of its inputs", () => {
   assert.deepEqual([...ranks(residual).values()], [0, 1, 2, 3, 4]);
   assert.equal(ranks(inception).get("join"), 3);
 });
@@ -27,7 +27,7 @@ test("a chain goes from left to right on one axis", () => {
   assert.ok(places.answer.x + 50 < width && places.answer.y + 60 < height);
 });
 
-test("a shortcut passes above the stages it leaves out, on one height, and they stay on the axis", () => {
+test("a shortcut passes above the stages that it skips, at one height, and they stay on the axis", () => {
   const { places, edges } = layout(residual, { size: square });
   const { way } = edges.find((edge) => edge.from === "image" && edge.to === "sum");
   assert.equal(way.length, 2);
@@ -37,7 +37,7 @@ test("a shortcut passes above the stages it leaves out, on one height, and they 
   assert.ok(edges.filter((edge) => edge.way.length).length === 1);
 });
 
-test("branches stand beneath each other, nothing covers anything, and the join is in the middle", () => {
+test("branches are below each other without overlaps, and the join is in the middle", () => {
   const { places, edges, height } = layout(inception, { size: square });
   const all = Object.values(places);
   for (const a of all) for (const b of all) assert.ok(a === b || clear(a, b));
@@ -45,11 +45,11 @@ test("branches stand beneath each other, nothing covers anything, and the join i
   assert.equal(places.join.y, places.image.y);
   const { way } = edges.find((edge) => edge.from === "one" && edge.to === "join");
   assert.equal(way.length, 1);
-  for (const place of all.filter(({ rank }) => rank === 2)) assert.ok(way[0].y < place.y || way[0].y > place.y + place.h);
+  for (const { y, h } of all.filter(({ rank }) => rank === 2)) assert.ok(way[0].y < y || way[0].y > y + h);
   assert.ok(all.every((place) => place.y > 0 && place.y + place.h < height));
 });
 
-test("a closed block's column has room for its whole name, and words reach to the middle of wide gaps", () => {
+test("a closed block's column fits its whole name, and texts extend to the middle of wide gaps", () => {
   const block = (title) => [...chain.slice(0, 1), { ...chain[1], closed: true, block: title, title }, chain[2]];
   const at = (title, gap) => layout(block(title), { size: square, gap });
   assert.equal(at("layer1", 40).places.conv.width, 56);
@@ -58,7 +58,7 @@ test("a closed block's column has room for its whole name, and words reach to th
   assert.deepEqual([at("layer1", 18).words, at("layer1", 40).words], [20, 36]);
 });
 
-test("an opened block has a frame around all its stages and no other", () => {
+test("an expanded block has a frame around all its stages and no others", () => {
   const opened = residual.map((each) => ("a b sum".split(" ").includes(each.id) ? { ...each, block: "layer1" } : each));
   const { frames, places } = layout(opened, { size: square });
   assert.equal(frames.length, 1);
@@ -68,10 +68,11 @@ test("an opened block has a frame around all its stages and no other", () => {
     assert.equal(inside, "a b sum".split(" ").includes(id), id);
   }
   assert.ok(y >= 0);
-  assert.deepEqual(layout([...chain, stage("closed", ["answer"], [4, 8, 8], { block: "x", closed: true })], { size: square }).frames, []);
+  const closed = stage("closed", ["answer"], [4, 8, 8], { block: "x", closed: true });
+  assert.deepEqual(layout([...chain, closed], { size: square }).frames, []);
 });
 
-test("maps are drawn in proportion while the smallest can be hit, else compressed between both ends", () => {
+test("maps are drawn in proportion if the smallest can be clicked, else compressed between both ends", () => {
   const exact = sideRule([28, 14], { largest: 96, smallest: 28 });
   assert.equal(exact(14), 48);
   const compressed = sideRule([224, 7], { largest: 96, smallest: 28 });
@@ -80,7 +81,7 @@ test("maps are drawn in proportion while the smallest can be hit, else compresse
   assert.equal(sideRule([8, 8], { largest: 96, smallest: 28 })(8), 96);
 });
 
-test("a grid of maps is two wide, wider where its lane is low, and a vector has columns of 32", () => {
+test("a grid has two columns, more in a low lane, and a vector has columns of 32", () => {
   const rule = () => 40;
   assert.equal(gridSize(stage("x", [], [16, 8, 8]), 400, rule).columns, 2);
   const low = gridSize(stage("x", [], [16, 8, 8]), 100, rule);
@@ -107,7 +108,7 @@ test("bands and lines begin at the one stage and end at the other", () => {
   assert.ok(path.startsWith(`M${places.image.x + 50} `) && path.includes(` ${places.sum.x} `));
 });
 
-test("a picture is as large as the page lets it be, and scrolled only where its maps could not be clicked", () => {
+test("a picture is as large as the page allows, and scrolls only if its maps could not be clicked", () => {
   const placed = (growth, more = 0) => ({ growth, width: 1000 * growth + 4 * more });
   assert.deepEqual(fitted(499, 4, placed), placed(1)); // a phone's fingers
   assert.deepEqual(fitted(800, 4, (growth) => ({ growth, width: 1700 * growth })).growth, 0.78);
@@ -117,9 +118,10 @@ test("a picture is as large as the page lets it be, and scrolled only where its 
   assert.ok(roomy.growth > 1.3 && roomy.growth <= 1.35 && roomy.width <= 1450);
 });
 
-test("LeNet-5 with 16 and 48 maps fits beside the navigation of a laptop's window", () => {
+test("LeNet-5 with 16 and 48 maps fits next to the navigation in a laptop's window", () => {
   const shapes = [[1, 28, 28], [16, 28, 28], [16, 14, 14], [48, 10, 10], [48, 5, 5], [120], [84], [10]];
-  const stages = shapes.map((shape, at) => stage(`${at}`, at ? [`${at - 1}`] : [], shape, { shown: shape[0] === 48 ? 16 : shape[0] }));
+  const stages = shapes.map((shape, at) =>
+    stage(`${at}`, at ? [`${at - 1}`] : [], shape, { shown: shape[0] === 48 ? 16 : shape[0] }));
   const plan = fitted(816, 7, (growth, more = 0) => {
     const rule = sideRule([28, 14, 10, 5], { largest: 92 * growth, smallest: 24 });
     const size = (each, lane) => (each.id === "7" ? { w: 134, h: 280 } : gridSize(each, lane, rule));

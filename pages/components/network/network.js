@@ -1,6 +1,6 @@
 // @ts-check
 // The whole network in one picture, from the image to the answer: each stage as a grid of its maps, or (without values)
-// as a slab. A map is a button; the arrow keys walk through all of them. New values are painted in place.
+// as a slab. A map is a button; the arrow keys move between maps. New values are drawn in place.
 
 import { mount } from "../shared/mount.js";
 import { around, band, fitted, gridSize, isMaps, layout, ranks, sideRule, slabSize } from "./layout.js";
@@ -8,11 +8,11 @@ import { bytes, coloured, extremes, gridIndex, neighbour, numberOf, strongest } 
 
 const SIDES = { largest: 92, smallest: 28 }; // px of a map
 const SLAB = { largest: 130, smallest: 22, thickest: 64 }; // px
-const HEIGHT = 400; // px of a stage at most, where nothing branches
+const HEIGHT = 400; // largest height of a stage in px, if nothing branches
 const ANSWER = { w: 134, row: 22, button: 28 };
-const REST_MS = 180; // on a map before it is shown large
+const REST_MS = 180; // time that the mouse rests on a map before it is enlarged
 const GAP = 36; // px between stages
-const PREVIEW = 168; // px of a map under the mouse
+const PREVIEW = 168; // px of an enlarged map
 const MARKS = { pixel: "#f2a33a", window: "#f2a33a", field: "#f2a33a" };
 
 export default mount((place) => new NetworkPicture(place));
@@ -49,7 +49,8 @@ class NetworkPicture {
     const { data } = this;
     const wide = this.root.clientWidth;
     if (!wide) return;
-    const key = JSON.stringify([wide, data.name, data.stages.map(({ values, low, high, ...rest }) => rest), data.answer?.classes.length]);
+    const stages = data.stages.map(({ values, low, high, ...rest }) => rest);
+    const key = JSON.stringify([wide, data.name, stages, data.answer?.classes.length]);
     if (key !== this.key) {
       const held = this.root.getRootNode().activeElement?.dataset.at;
       const left = this.network === data.network ? this.scroll.scrollLeft : 0;
@@ -64,13 +65,15 @@ class NetworkPicture {
     this.paint();
   }
 
-  // Place everything anew: another network, an opened block, another width.
+  // Lay out everything again: for another network, an expanded block, or another width.
   build(wide) {
     const { stages, answer } = this.data;
     const sized = this.sizes(stages, answer);
     const columns = Math.max(...ranks(stages).values());
-    const plan = fitted(wide - 4, columns, (growth, more = 0) =>
-      layout(stages, { size: sized(growth), height: HEIGHT * Math.max(1, growth), gap: Math.max(18, GAP * growth) + more }));
+    const plan = fitted(wide - 4, columns, (growth, more = 0) => {
+      const [height, gap] = [HEIGHT * Math.max(1, growth), Math.max(18, GAP * growth) + more];
+      return layout(stages, { size: sized(growth), height, gap });
+    });
     this.plan = plan;
     const sheet = made("div", "sheet");
     sheet.style.width = `${plan.width}px`;
@@ -82,7 +85,7 @@ class NetworkPicture {
     this.scroll.replaceChildren(sheet);
   }
 
-  // How large a stage is drawn in a lane, for each growth of the picture.
+  // The size of a stage in a lane, for each scale of the picture.
   sizes(stages, answer) {
     const maps = stages.filter(isMaps);
     const sides = maps.map((stage) => stage.shape[1]);
@@ -99,15 +102,18 @@ class NetworkPicture {
     return (growth) => {
       const smallest = SIDES.smallest * Math.max(0.86, Math.min(growth, 1.2));
       const rule = sideRule(sides, { largest: SIDES.largest * growth, smallest });
-      return (stage, lane) => (stage === last ? { w: ANSWER.w, h: answer.classes.length * (this.picksValues(last) ? ANSWER.button : ANSWER.row) } : gridSize(stage, lane, rule));
+      const row = this.picksValues(last) ? ANSWER.button : ANSWER.row;
+      return (stage, lane) =>
+        (stage === last ? { w: ANSWER.w, h: answer.classes.length * row } : gridSize(stage, lane, rule));
     };
   }
 
-  // What lies behind the stages: frames of opened blocks, bands between neighbours, lines around, slabs.
+  // The SVG behind the stages: frames of expanded blocks, bands between neighbours, lines around stages, slabs.
   flow() {
     const { places, edges, frames, width, height } = this.plan;
     const byId = new Map(this.data.stages.map((stage) => [stage.id, stage]));
-    const shapes = frames.map(({ x, y, w, h }) => `<rect class="frame" x="${x}" y="${y}" width="${w}" height="${h}" rx="10"/>`);
+    const shapes = frames.map(({ x, y, w, h }) =>
+      `<rect class="frame" x="${x}" y="${y}" width="${w}" height="${h}" rx="10"/>`);
     for (const { from, to, way } of edges) {
       const family = byId.get(to).family;
       shapes.push(way.length
@@ -119,7 +125,8 @@ class NetworkPicture {
       if (this.data.slabs) shapes.push(slab(stage, place));
       else if (stage.count > stage.shown) shapes.push(deck(stage, place));
     }
-    return `<svg aria-hidden="true" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}">${shapes.join("")}</svg>`;
+    const size = `width="${width}" height="${height}" viewBox="0 0 ${width} ${height}"`;
+    return `<svg aria-hidden="true" ${size}>${shapes.join("")}</svg>`;
   }
 
   closer({ block, x, y, w }) {
@@ -137,7 +144,8 @@ class NetworkPicture {
     const place = this.plan.places[stage.id];
     const part = made("div", `stage ${stage.family}`);
     part.setAttribute("role", "group");
-    part.setAttribute("aria-label", `${stage.title}, ${stage.detail}, ${stage.size}${stage.some ? `, ${stage.some} shown` : ""}`);
+    const some = stage.some ? `, ${stage.some} shown` : "";
+    part.setAttribute("aria-label", `${stage.title}, ${stage.detail}, ${stage.size}${some}`);
     const more = this.plan.words;
     part.style.cssText = `left:${place.left - more / 2}px;top:${place.y - 36}px;width:${place.width + more}px`;
     const head = made(stage.closed ? "button" : "div", "head");
@@ -155,12 +163,12 @@ class NetworkPicture {
     part.append(head, drawn, facts);
     this.parts.set(stage.id, { part, drawn, place, stage });
     if (this.data.slabs) drawn.append(this.slabButton(stage));
-    else if (this.data.answer && stage === this.data.stages[this.data.stages.length - 1]) this.answerRows(drawn, stage);
+    else if (this.data.answer && stage === this.data.stages.at(-1)) this.answerRows(drawn, stage);
     else this.grid(drawn, stage, place);
     return part;
   }
 
-  // Whether single values of a stage can be picked: they are weighted sums.
+  // Whether single values of a stage can be chosen, as weighted sums.
   picksValues(stage) {
     return this.data.units && stage.family === "linear";
   }
@@ -199,8 +207,10 @@ class NetworkPicture {
       button.type = "button";
       button.dataset.at = `${stage.id} ${index}`;
       button.tabIndex = index === Math.max(0, chosen) ? 0 : -1;
-      button.style.cssText = `left:${(index % columns) * step}px;top:${Math.floor(index / columns) * step}px;width:${side}px;height:${side}px`;
-      button.setAttribute("aria-label", `${stage.title}, ${stage.family === "input" ? "the image" : `channel ${stage.channels[index]}`}`);
+      const [x, y] = [(index % columns) * step, Math.floor(index / columns) * step];
+      button.style.cssText = `left:${x}px;top:${y}px;width:${side}px;height:${side}px`;
+      const map = stage.family === "input" ? "the image" : `channel ${stage.channels[index]}`;
+      button.setAttribute("aria-label", `${stage.title}, ${map}`);
       drawn.append(button);
     }
   }
@@ -222,7 +232,9 @@ class NetworkPicture {
 
   paint() {
     const { data } = this;
-    for (const slab of this.scroll.querySelectorAll(".slab")) slab.classList.toggle("chosen", slab.dataset.slab === data.chosen?.stage);
+    for (const slab of this.scroll.querySelectorAll(".slab")) {
+      slab.classList.toggle("chosen", slab.dataset.slab === data.chosen?.stage);
+    }
     for (const { part, drawn, place, stage: { id } } of this.parts.values()) {
       const stage = data.stages.find((each) => each.id === id);
       this.parts.get(id).stage = stage;
@@ -249,18 +261,22 @@ class NetworkPicture {
       brush.drawImage(source, 0, index * h, w, h, x, y, side, side);
       for (const mark of this.data.marks ?? []) {
         if (mark.stage !== stage.id || (mark.channel != null && mark.channel !== stage.channels[index])) continue;
-        frame(brush, x + mark.left * side, y + mark.top * side, mark.width * side, mark.height * side, MARKS[mark.kind]);
+        const [left, top, w, h] = [mark.left, mark.top, mark.width, mark.height].map((share) => share * side);
+        frame(brush, x + left, y + top, w, h, MARKS[mark.kind]);
       }
     }
     const { chosen } = this.data;
-    drawn.querySelectorAll(".map").forEach((button, index) =>
-      button.setAttribute("aria-pressed", String(chosen?.stage === stage.id && (button.matches(".units") || chosen.channel === stage.channels[index]))));
+    drawn.querySelectorAll(".map").forEach((button, index) => {
+      const own = button.matches(".units") || chosen?.channel === stage.channels[index];
+      button.setAttribute("aria-pressed", String(chosen?.stage === stage.id && own));
+    });
   }
 
   paintAnswer(drawn, id) {
     const { classes, shares, texts, best, truth, rows } = this.data.answer;
     const { chosen } = this.data;
-    drawn.style.setProperty("--name", `${Math.min(4.6, 0.5 * Math.max(...classes.map((name) => name.length)) + 1.1)}rem`);
+    const longest = Math.max(...classes.map((name) => name.length));
+    drawn.style.setProperty("--name", `${Math.min(4.6, 0.5 * longest + 1.1)}rem`);
     drawn.setAttribute("role", "group");
     drawn.setAttribute("aria-label", "Probabilities of the classes");
     [...drawn.children].forEach((row, index) => {
@@ -268,7 +284,8 @@ class NetworkPicture {
       name.textContent = classes[index] + (index === truth ? " ✓" : "");
       bar.style.setProperty("--share", `${100 * shares[index]}%`);
       share.textContent = texts[index];
-      if (row.matches("button")) row.setAttribute("aria-pressed", String(chosen?.stage === id && chosen.channel === rows[index]));
+      const pressed = chosen?.stage === id && chosen.channel === rows[index];
+      if (row.matches("button")) row.setAttribute("aria-pressed", String(pressed));
       row.classList.toggle("best", index === best);
       row.classList.toggle("wrong", index === best && truth != null && truth !== best);
     });
@@ -278,7 +295,7 @@ class NetworkPicture {
     const target = /** @type {HTMLElement} */ (event.target).closest("button");
     if (!target) return;
     this.preview.hidden = true;
-    this.seen = target; // until the mouse has been elsewhere
+    this.seen = target; // no preview until the mouse has left it
     if (target.dataset.open) this.report("open", target.dataset.open);
     else if (target.dataset.close) this.report("close", target.dataset.close);
     else {
@@ -290,7 +307,7 @@ class NetworkPicture {
     }
   }
 
-  // Which value of a vector is under the mouse; with the keyboard the strongest one.
+  // The index of the value of a vector under the mouse; with the keyboard, that of the strongest value.
   valueAt(event, target, stage) {
     if (!event.detail) return strongest(stage.steps, stage.low, stage.high);
     const { columns, step } = this.parts.get(stage.id).place;
@@ -311,7 +328,7 @@ class NetworkPicture {
     else this.focus(this.root.querySelector(`[data-at="${CSS.escape(`${id} ${to.index}`)}"]`));
   }
 
-  // Go on to the stage beside this one.
+  // Move to the previous or next stage.
   beyond(from, direction) {
     const stops = [...this.scroll.querySelectorAll('.map[tabindex="0"], .row[tabindex="0"]')];
     const own = stops.findIndex((stop) => placeOf(stop)[0] === placeOf(from)[0]);
@@ -321,11 +338,13 @@ class NetworkPicture {
   focus(button) {
     if (!button) return;
     const [id] = placeOf(button);
-    for (const other of this.parts.get(id).drawn.querySelectorAll(".map, .row")) other.tabIndex = other === button ? 0 : -1;
+    for (const other of this.parts.get(id).drawn.querySelectorAll(".map, .row")) {
+      other.tabIndex = other === button ? 0 : -1;
+    }
     button.focus();
   }
 
-  // Show a map large once the mouse rests on it; a finger has no place to rest.
+  // Enlarge a map once the mouse rests on it; not for touch, which cannot hover.
   rest(event) {
     clearTimeout(this.resting);
     this.preview.hidden = true;
@@ -334,7 +353,7 @@ class NetworkPicture {
     if (target && !this.seen) this.resting = setTimeout(() => this.enlarge(target), REST_MS);
   }
 
-  // Show the map under the mouse, or the one the keys are at, large.
+  // Show an enlarged preview of the map under the mouse or with the focus.
   enlarge(target) {
     if (!target.matches(".map:not(.whole, .units)") || !target.isConnected) return;
     this.preview.hidden = false;
@@ -344,13 +363,17 @@ class NetworkPicture {
     const [canvas, text] = this.preview.children;
     [canvas.width, canvas.height] = [w, h];
     const size = w * h;
-    canvas.getContext("2d").putImageData(new ImageData(coloured(stage.steps.subarray(index * size, (index + 1) * size), this.tables[stage.palette]), w, h), 0, 0);
-    const [least, most] = extremes(stage.steps, index, size).map((step) => numberOf(step, stage.low, stage.high).toPrecision(2));
-    text.textContent = `${stage.title}${stage.family === "input" ? "" : ` #${stage.channels[index]}`} · ${Number(least)} to ${Number(most)}`;
+    const pixels = coloured(stage.steps.subarray(index * size, (index + 1) * size), this.tables[stage.palette]);
+    canvas.getContext("2d").putImageData(new ImageData(pixels, w, h), 0, 0);
+    const [least, most] = extremes(stage.steps, index, size)
+      .map((step) => numberOf(step, stage.low, stage.high).toPrecision(2));
+    const channel = stage.family === "input" ? "" : ` #${stage.channels[index]}`;
+    text.textContent = `${stage.title}${channel} · ${Number(least)} to ${Number(most)}`;
     const [box, around] = [target.getBoundingClientRect(), this.root.getBoundingClientRect()];
     const right = box.right - around.left + 12;
     const left = right + PREVIEW < around.width ? right : box.left - around.left - PREVIEW - 24;
-    const top = Math.min(Math.max(0, box.top - around.top + box.height / 2 - PREVIEW / 2), Math.max(0, around.height - PREVIEW - 40));
+    const centred = Math.max(0, box.top - around.top + box.height / 2 - PREVIEW / 2);
+    const top = Math.min(centred, Math.max(0, around.height - PREVIEW - 40));
     this.preview.style.cssText = `left:${Math.max(0, left)}px;top:${top}px`;
   }
 
@@ -372,7 +395,7 @@ function words(kind, text) {
   return element;
 }
 
-/** The stage and the place among its maps of a button. @returns {[string, number]} */
+/** Return the stage of a button, and the index of its map. @returns {[string, number]} */
 function placeOf(button) {
   const [id, index] = button.dataset.at.split(" ");
   return [id, Number(index)];
@@ -385,7 +408,7 @@ function sheetOf(values, table, width, height) {
   return canvas;
 }
 
-// A frame that is seen on any colour.
+// Draw a frame that is visible on any colour.
 function frame(brush, x, y, w, h, colour) {
   for (const [width, style] of [[3.5, "#10151c"], [1.8, colour]]) {
     brush.lineWidth = width;
@@ -394,13 +417,15 @@ function frame(brush, x, y, w, h, colour) {
   }
 }
 
-// Edges of the channels that are not shown, behind those that are.
+// Edges of further sheets behind the grid, for channels that are not shown.
 function deck({ family }, { x, y, w, h }) {
-  return [10, 5].map((d) => `<rect class="deck ${family}" x="${x + w - 9}" y="${y + d - 2}" width="${d + 9}" height="${h + 4 - 2 * d}" rx="3"/>`).join("")
+  const edge = (d) => `<rect class="deck ${family}" x="${x + w - 9}" y="${y + d - 2}" width="${d + 9}" `
+    + `height="${h + 4 - 2 * d}" rx="3"/>`;
+  return [10, 5].map(edge).join("")
     + `<rect class="paper" x="${x - 3}" y="${y - 3}" width="${w + 6}" height="${h + 6}" rx="4"/>`;
 }
 
-// A box: thick as the layer has channels, its front as high and its side as deep as the maps.
+// A box: its thickness by the layer's channels, its front and its depth by the size of the maps.
 function slab({ family, id }, { x, y, h, thick, deep }) {
   const [top, right, bottom] = [y + deep, x + thick, y + h];
   return `<g class="slab ${family}" data-slab="${id}">`

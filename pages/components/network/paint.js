@@ -1,5 +1,5 @@
 // @ts-check
-// Numbers of 256 steps to colours, and what is read of them.
+// Values quantised to 256 steps: as colours, as numbers, and their positions in a grid.
 
 /** @param {string} text bytes as base64 */
 export function bytes(text) {
@@ -7,7 +7,8 @@ export function bytes(text) {
 }
 
 /**
- * Maps one above another as RGBA. @param {Uint8Array} values all maps' rows @param {Uint8Array} table 256 colours, RGB
+ * Return maps, one above another, as RGBA.
+ * @param {Uint8Array} values all maps' rows @param {Uint8Array} table 256 colours, RGB
  */
 export function coloured(values, table) {
   const pixels = new Uint8ClampedArray(4 * values.length);
@@ -21,12 +22,15 @@ export function coloured(values, table) {
   return pixels;
 }
 
-/** The number that a step stands for. @param {number} step @param {number} low @param {number} high */
+/** Return the number that a step represents. @param {number} step @param {number} low @param {number} high */
 export function numberOf(step, low, high) {
   return low + ((high - low) * step) / 255;
 }
 
-/** The largest and smallest step of one map. @param {Uint8Array} values @param {number} index @param {number} size of a map */
+/**
+ * Return the smallest and largest step of one map.
+ * @param {Uint8Array} values @param {number} index @param {number} size of a map
+ */
 export function extremes(values, index, size) {
   let [least, most] = [255, 0];
   for (let i = index * size; i < (index + 1) * size; i++) {
@@ -37,7 +41,7 @@ export function extremes(values, index, size) {
 }
 
 /**
- * Where an arrow key leads from a map: to another of its grid, or past its end (-1 before, 1 after).
+ * Return where an arrow key moves from a map: to another map of the grid, or past its end (-1 before, 1 after).
  * @param {string} key @param {number} index @param {{ columns: number, count: number }} grid
  */
 export function neighbour(key, index, { columns, count }) {
@@ -49,7 +53,7 @@ export function neighbour(key, index, { columns, count }) {
 }
 
 /**
- * Index of the cell of a grid at a point, in px from its corner; beside it the nearest one.
+ * Return the index of the grid cell at a point, in px from the grid's corner; outside, that of the nearest cell.
  * @param {number} x @param {number} y @param {{ columns: number, step: number, count: number }} grid
  */
 export function gridIndex(x, y, { columns, step, count }) {
@@ -57,7 +61,10 @@ export function gridIndex(x, y, { columns, step, count }) {
   return Math.min(count - 1, Math.max(0, Math.floor(y / step)) * columns + column);
 }
 
-/** Index of the value whose number is farthest from zero. @param {Uint8Array} steps @param {number} low @param {number} high */
+/**
+ * Return the index of the value farthest from zero.
+ * @param {Uint8Array} steps @param {number} low @param {number} high
+ */
 export function strongest(steps, low, high) {
   let found = 0;
   for (let i = 1; i < steps.length; i++) {

@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { bytes, coloured, extremes, gridIndex, neighbour, numberOf, strongest } from "./paint.js";
 
-test("base64 is bytes, of any value", () => {
+test("base64 is decoded to bytes of any value", () => {
   assert.deepEqual([...bytes("AAH/gA==")], [0, 1, 255, 128]);
 });
 

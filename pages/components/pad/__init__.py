@@ -1,4 +1,4 @@
-"""The drawing pad: it sends its strokes while they are drawn, and takes over a drawing that the server has changed."""
+"""The drawing pad, which sends its strokes while they are drawn, and loads a drawing that the server has changed."""
 
 from typing import Any
 
@@ -6,5 +6,5 @@ from pages.components.base import component
 
 
 def pad_component() -> Any:
-    """Return the renderer that Streamlit gives for the component."""
+    """Return Streamlit's renderer of the component."""
     return component("pad")

@@ -1,17 +1,17 @@
 // @ts-check
 // A drawing pad that reports its strokes while they are drawn.
-// It sends the strokes themselves (width and points on a canvas of 280 units), which the server draws: a kilobyte a
-// stroke at full resolution. While a stroke is under way the next message waits until the last one was answered, so a
-// slow server gets fewer messages instead of a queue; lifting the pen always sends at once. With the keyboard a ring
-// stands for the pen: arrow keys move it, the space bar lowers and lifts it.
+// It sends the strokes themselves (width and points on a canvas of 280 units), which the server draws: about one
+// kilobyte per stroke at full resolution. During a stroke, the next message waits until the last one was answered, so a
+// slow server gets fewer messages instead of a queue; lifting the pen always sends immediately. With the keyboard, a
+// ring shows the pen: arrow keys move it, the space bar lowers and lifts it.
 
 import { mount } from "../shared/mount.js";
 import { historyOf, restore, save } from "./saved.js";
 import { SIDE, extend, moved, read } from "./strokes.js";
 
-const PATIENCE_MS = 400; // after this long without an answer the pad sends again
-const PAUSE_MS = 70; // between two messages of one stroke: the last one shall find the server free
-const KEYS = "keys"; // in the place of a pointer's id
+const PATIENCE_MS = 400; // after this long without an answer, the pad sends again
+const PAUSE_MS = 70; // between two messages of a stroke, so that the server is free for the last one
+const KEYS = "keys"; // in place of a pointer's id
 
 export default mount((place, data) => new Pad(place.querySelector(".pad"), data));
 
@@ -25,7 +25,7 @@ class Pad {
     this.past = [];
     this.future = [];
     this.stroke = null;
-    this.spot = null; // where the pen of the keyboard is
+    this.spot = null; // position of the keyboard's pen
     this.sequence = data.answered ?? 0;
     this.answered = this.sequence;
     this.sentAt = 0;
@@ -50,10 +50,10 @@ class Pad {
     if (data.version !== this.version) this.replace(data);
     this.draw();
     if (this.waiting) this.report();
-    this.canvas.toggleAttribute("data-pad", true); // from now on it takes strokes; before, they would be lost
+    this.canvas.toggleAttribute("data-pad", true); // ready: strokes drawn before would have been lost
   }
 
-  // The server has another drawing, or this is another page's pad: what can be undone comes with it.
+  // Load a drawing that the server has changed, or the drawing on another page, with the undo history.
   replace(data) {
     const ink = read(data.ink);
     const first = this.version === null;
@@ -62,13 +62,13 @@ class Pad {
     this.stroke = null;
     if (reloaded && this.takeSaved()) return;
     if (first) Object.assign(this, historyOf(ink, restore()));
-    else if (ink.length) this.remember(); // a sample digit in the place of what was drawn
+    else if (ink.length) this.remember(); // a sample digit replaces the drawing
     else [this.past, this.future] = [[], []];
     this.strokes = ink;
     this.keep();
   }
 
-  // After a reload the server has a new session without a drawing: the tab still has it.
+  // After a reload, the server has a new session without a drawing, but the tab still has it.
   takeSaved() {
     const saved = restore();
     if (!saved) return false;
@@ -105,7 +105,7 @@ class Pad {
     this.leave();
     if (this.stroke) return;
     event.preventDefault();
-    this.canvas.classList.remove("keys"); // the ring is for those who came by keyboard
+    this.canvas.classList.remove("keys"); // the focus ring is for keyboard users
     this.canvas.focus({ preventScroll: true });
     this.canvas.setPointerCapture(event.pointerId);
     this.begin(event.pointerId);
@@ -167,7 +167,7 @@ class Pad {
     if (spot === null && event.key !== " ") return;
     event.preventDefault();
     this.canvas.classList.add("keys");
-    if (this.stroke && this.pointer !== KEYS) return; // a finger is at it
+    if (this.stroke && this.pointer !== KEYS) return; // a pointer is drawing
     if (spot !== null) this.spot = spot;
     else if (event.repeat) return;
     else if (this.stroke) return this.end();
@@ -183,7 +183,7 @@ class Pad {
     this.draw();
   }
 
-  // Lift and put away the pen of the keyboard.
+  // Lift and hide the keyboard's pen.
   leave() {
     if (!this.spot) return;
     this.spot = null;
@@ -220,7 +220,7 @@ class Pad {
     this.report(true);
   }
 
-  // Send the strokes: at once when `now`, else when the last message was answered or took too long.
+  // Send the strokes: immediately if `now`, else once the last message was answered or took too long.
   report(now = false) {
     clearTimeout(this.timer);
     const since = performance.now() - this.sentAt;
@@ -256,7 +256,7 @@ class Pad {
     this.showPen();
   }
 
-  // Draw a stroke from the point at index `start` of its list on.
+  // Draw a stroke from the point at index `start` of its list.
   line(stroke, start) {
     const brush = this.canvas.getContext("2d");
     const scale = this.canvas.width / SIDE;
@@ -271,7 +271,7 @@ class Pad {
     brush.stroke();
   }
 
-  // Where the pen of the keyboard is: filled while it is down.
+  // Draw the keyboard's pen as a ring, filled while it is down.
   ring(brush) {
     const scale = this.canvas.width / SIDE;
     brush.setTransform(scale, 0, 0, scale, 0, 0);

@@ -1,8 +1,8 @@
 // @ts-check
-// The drawing in the tab's own storage, with what can be undone: it survives a reload, and is gone with the tab.
+// The drawing and its undo history in the tab's session storage: they survive a reload, but not the tab.
 
 const NAME = "convlab.pad";
-const MOST = 400_000; // characters; of a longer history the oldest states go
+const MOST = 400_000; // characters; the oldest states of a longer history are dropped
 
 /** @typedef {{ strokes: number[][], past: number[][][], future: number[][][], pen: number }} Drawing */
 
@@ -10,22 +10,23 @@ const MOST = 400_000; // characters; of a longer history the oldest states go
 export function save(drawing, storage = window.sessionStorage) {
   try {
     storage.setItem(NAME, written(drawing));
-  } catch { /* a private window, or no room: the drawing is on the page all the same */ }
+  } catch { /* a private window, or no space left: the drawing is still on the page */ }
 }
 
-/** The saved drawing; null where there is none or it is none of ours. @param {Pick<Storage, "getItem">} [storage]
+/** Return the saved drawing, null if there is none or it is not valid. @param {Pick<Storage, "getItem">} [storage]
  * @returns {Drawing | null} */
 export function restore(storage = window.sessionStorage) {
   try {
     const saved = JSON.parse(storage.getItem(NAME) ?? "null");
     const states = [saved.strokes, ...saved.past, ...saved.future];
-    return saved.strokes.length + saved.past.length && states.every(isState) && saved.pen >= 4 && saved.pen <= 40 ? saved : null;
+    const valid = states.every(isState) && saved.pen >= 4 && saved.pen <= 40;
+    return saved.strokes.length + saved.past.length && valid ? saved : null;
   } catch {
     return null;
   }
 }
 
-/** What can be undone of a drawing that comes with a page: the saved history, where it led to this drawing.
+/** Return the undo history of a drawing that comes with a page: the saved history, if it led to this drawing.
  * @param {number[][]} strokes @param {Drawing | null} saved @returns {Pick<Drawing, "past" | "future">} */
 export function historyOf(strokes, saved) {
   const same = saved && JSON.stringify(saved.strokes) === JSON.stringify(strokes);
@@ -45,5 +46,6 @@ export function written(drawing) {
 
 /** @param {unknown} strokes */
 function isState(strokes) {
-  return Array.isArray(strokes) && strokes.every((stroke) => Array.isArray(stroke) && stroke.length >= 3 && stroke.every(Number.isFinite));
+  const isStroke = (stroke) => Array.isArray(stroke) && stroke.length >= 3 && stroke.every(Number.isFinite);
+  return Array.isArray(strokes) && strokes.every(isStroke);
 }

@@ -22,24 +22,24 @@ test("a drawing that was cleared can still be undone", () => {
   assert.equal(restore(place).past.length, 2);
 });
 
-test("nothing, and what is no drawing, is not restored", () => {
+test("an empty storage and invalid drawings are not restored", () => {
   for (const text of [undefined, "null", "[]", "{", JSON.stringify({ ...DRAWING, strokes: [["a"]] }),
     JSON.stringify({ ...DRAWING, pen: 900 }), JSON.stringify({ ...DRAWING, strokes: [], past: [] })])
     assert.equal(restore(storage(text)), null, text);
 });
 
-test("a storage that refuses is no error", () => {
+test("a full storage is not an error", () => {
   save(DRAWING, { setItem: () => { throw new Error("full"); } });
 });
 
-test("of a long history the oldest states go", () => {
+test("the oldest states of a long history are dropped", () => {
   const long = Array.from({ length: 64 }, (_, i) => [[16, ...Array(4000).fill(i)]]);
   const kept = JSON.parse(written({ ...DRAWING, past: long }));
   assert.ok(kept.past.length < 64 && kept.past.length > 0);
   assert.deepEqual(kept.past.at(-1), long.at(-1));
 });
 
-test("a drawing that comes to another page brings what can be undone, another drawing does not", () => {
+test("the same drawing on another page keeps its undo history, a different drawing does not", () => {
   const ahead = { ...DRAWING, future: [[[16, 9, 9]]] };
   assert.deepEqual(historyOf([[16, 1, 2, 3, 4]], ahead), { past: [[]], future: [[[16, 9, 9]]] });
   assert.deepEqual(historyOf([[16, 1, 2, 3, 5]], ahead), { past: [], future: [] });

@@ -1,32 +1,35 @@
 // @ts-check
-// Strokes as the pad keeps and sends them: a list of width, x, y, x, y … in units of a canvas of 280.
+// Strokes as the pad stores and sends them: a list of width, x, y, x, y … in units of a canvas of 280.
 
-export const SIDE = 280; // units of the canvas's own coordinates
-const NEAR = 1.2; // units: points closer than this to the last one add nothing
+export const SIDE = 280; // units of the canvas's coordinates
+const NEAR = 1.2; // units: points closer than this to the last one are skipped
 
-/** Add a point to a stroke, unless it is where the pen already is. @param {number[]} stroke @param {number} x @param {number} y */
+/**
+ * Add a point to a stroke, unless it is where the pen already is.
+ * @param {number[]} stroke @param {number} x @param {number} y
+ */
 export function extend(stroke, x, y) {
   const [lastX, lastY] = stroke.slice(-2);
   if (stroke.length > 2 && Math.hypot(x - lastX, y - lastY) < NEAR) return;
   stroke.push(inside(x), inside(y));
 }
 
-/** A coordinate to a tenth, at most one canvas away. @param {number} value */
+/** Return a coordinate rounded to a tenth, at most one canvas away. @param {number} value */
 export function inside(value) {
   return Math.round(Math.min(2 * SIDE, Math.max(-SIDE, value)) * 10) / 10;
 }
 
-/** The strokes of a text from the server. @param {string} text @returns {number[][]} */
+/** Return the strokes in a text from the server. @param {string} text @returns {number[][]} */
 export function read(text) {
   const strokes = JSON.parse(text || "[]");
   return Array.isArray(strokes) ? strokes : [];
 }
 
-const STEP = 10; // units that an arrow key moves the pen by; with Shift a fifth of it
+const STEP = 10; // units by which an arrow key moves the pen; with Shift, a fifth of it
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 /**
- * Where a key moves the pen to, within the canvas; it starts in the middle. Null for a key that is no arrow.
+ * Return where a key moves the pen, within the canvas, starting in the middle; null for a key that is not an arrow.
  * @param {number[] | null} spot @param {string} key @param {boolean} fine @returns {number[] | null}
  */
 export function moved(spot, key, fine) {

@@ -11,7 +11,7 @@ test("a point near the last one adds nothing, one farther away does", () => {
   assert.deepEqual(stroke, [16, 10, 10, 12, 10]);
 });
 
-test("the first point is always taken, however near the width is to it", () => {
+test("the first point is always added, even if it is close to the value of the width", () => {
   const stroke = [16];
   extend(stroke, 16, 16);
   assert.deepEqual(stroke, [16, 16, 16]);
@@ -23,7 +23,7 @@ test("coordinates are tenths and at most a canvas away", () => {
   assert.equal(inside(-9999), -SIDE);
 });
 
-test("no text and no list are no strokes", () => {
+test("an empty text, or JSON that is not a list, has no strokes", () => {
   assert.deepEqual(read(""), []);
   assert.deepEqual(read("{}"), []);
   assert.deepEqual(read("[[16,1,2]]"), [[16, 1, 2]]);

@@ -6,5 +6,5 @@ from pages.components.base import component
 
 
 def paste_component() -> Any:
-    """Return the renderer that Streamlit gives for the component."""
+    """Return Streamlit's renderer of the component."""
     return component("paste")

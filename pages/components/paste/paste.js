@@ -1,6 +1,6 @@
 // @ts-check
-// A place to paste a picture into: it is reduced to 1024 pixels and sent as a PNG.
-const LONGEST = 1024;
+// An area for pasting a picture, which is scaled down to at most LONGEST pixels and sent as a PNG.
+const LONGEST = 1024; // px of the longer side
 
 export default function ({ parentElement, setStateValue }) {
   const target = parentElement.querySelector(".paste");
@@ -10,7 +10,7 @@ export default function ({ parentElement, setStateValue }) {
     event.preventDefault();
     const file = [...(event.clipboardData?.files ?? [])].find((each) => each.type.startsWith("image/"));
     if (!file) {
-      note.textContent = "The clipboard holds no picture.";
+      note.textContent = "The clipboard does not contain a picture.";
       return;
     }
     try {
@@ -23,7 +23,7 @@ export default function ({ parentElement, setStateValue }) {
       brush.fillStyle = "#fff";
       brush.fillRect(0, 0, canvas.width, canvas.height);
       brush.drawImage(picture, 0, 0, canvas.width, canvas.height);
-      note.textContent = "Pasted. Paste again for another one.";
+      note.textContent = "Pasted. Paste again to replace it.";
       setStateValue("png", canvas.toDataURL("image/png"));
     } catch (error) {
       note.textContent = "This picture cannot be opened.";

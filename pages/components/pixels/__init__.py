@@ -1,4 +1,4 @@
-"""A map whose values can be chosen, beside the map it was made from, with the window of that map it was made of."""
+"""A map whose values can be selected, next to its input map, which shows the window that a value depends on."""
 
 import base64
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ from pages.components.base import component, reported_value
 
 @dataclass(frozen=True, slots=True)
 class PixelMap:
-    """Values (H, W) that are drawn, and the words above them. scale: of `lab.charts.tiles`."""
+    """Values (H, W) to draw, and the title above them. scale: a colour scale of `lab.charts.tiles`."""
 
     values: np.ndarray
     title: str
@@ -29,9 +29,9 @@ def pixels(
     place: tuple[int, int],
     on_pick: Callable[[int, int], None],
 ) -> None:
-    """Show both maps; `on_pick` is called with row and column of a clicked value of `made`, before the page runs.
+    """Show both maps; `on_pick` is called with row and column of a clicked value of `made`, before the page reruns.
 
-    windows: for each row of `made` the first and last row of `given` it depends on; columns have the same.
+    windows: for each row of `made`, the first and last row of `given` that it depends on; the same holds for columns.
     place: the chosen row and column.
     """
 
@@ -54,7 +54,7 @@ def pixels(
 
 
 def place_of(reported: Any, shape: tuple[int, ...]) -> tuple[int, int] | None:
-    """Return row and column that the script reports of a map (H, W); None where it reports none, or one outside."""
+    """Return the row and column of a report on a map (H, W), None if there is no report or it is out of range."""
     if reported is None:
         return None
     row, column = int(reported[0]), int(reported[1])

@@ -1,8 +1,8 @@
 // @ts-check
-// Places on a map: which value lies under the mouse, and which rows and columns it was made from.
+// Positions on a map: the value under the mouse, and the rows and columns that it depends on.
 
 /**
- * The row and column under a point, null beside the map.
+ * Return the row and column under a point, null outside the map.
  * @param {number} x @param {number} y px from the corner @param {{ width: number, height: number }} box
  * @param {[number, number]} side rows and columns
  */
@@ -11,14 +11,17 @@ export function placeAt(x, y, { width, height }, [rows, columns]) {
   return [Math.floor((y * rows) / height), Math.floor((x * columns) / width)];
 }
 
-/** The place an arrow key leads to, on the map. @param {string} key @param {number[]} place @param {[number, number]} side */
+/**
+ * Return the position that an arrow key moves to, within the map.
+ * @param {string} key @param {number[]} place @param {[number, number]} side
+ */
 export function step(key, [row, column], [rows, columns]) {
   const [down, across] = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[key] ?? [0, 0];
   return [Math.min(rows - 1, Math.max(0, row + down)), Math.min(columns - 1, Math.max(0, column + across))];
 }
 
 /**
- * The frame of rows and columns on the map they were taken from, in shares of its side.
+ * Return the frame around rows and columns of a map, in fractions of its side.
  * @param {[number, number]} rows first and last @param {[number, number]} columns @param {[number, number]} side
  */
 export function frameOf(rows, columns, side) {

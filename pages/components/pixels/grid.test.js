@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { frameOf, placeAt, step } from "./grid.js";
 
-test("a point belongs to the value it lies on, and none lies beside the map", () => {
+test("a point belongs to the value under it, and to none outside the map", () => {
   const box = { width: 100, height: 50 };
   assert.deepEqual(placeAt(0, 0, box, [5, 10]), [0, 0]);
   assert.deepEqual(placeAt(99.9, 49.9, box, [5, 10]), [4, 9]);
@@ -19,6 +19,6 @@ test("arrows stay on the map", () => {
   assert.deepEqual(step("Enter", [1, 1], [5, 5]), [1, 1]);
 });
 
-test("a frame holds its first and its last row", () => {
+test("a frame includes its first and its last row", () => {
   assert.deepEqual(frameOf([2, 4], [0, 0], [10, 5]), { top: 0.2, left: 0, height: 0.3, width: 0.2 });
 });

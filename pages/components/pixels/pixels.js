@@ -1,12 +1,12 @@
 // @ts-check
-// A map whose values are chosen with the mouse or the arrow keys, beside the map it was made from. The window follows
-// the mouse at once; a click, or moving with the button down, reports the place, one at a time.
+// A map whose values are chosen with the mouse or the arrow keys, next to its input map. The window follows the mouse
+// immediately; a click, or dragging, reports the position, one report at a time.
 
 import { mount } from "../shared/mount.js";
 import { bytes } from "../network/paint.js";
 import { frameOf, placeAt, step } from "./grid.js";
 
-const PATIENCE_MS = 1500; // after this long without an answer the next place is reported all the same
+const PATIENCE_MS = 1500; // after this long without a response, the next position is reported anyway
 
 export default mount((place) => new Pixels(place));
 
@@ -27,8 +27,16 @@ class Pixels {
     map.tabIndex = 0;
     map.setAttribute("role", "application");
     map.setAttribute("aria-roledescription", "map of values");
-    map.addEventListener("pointerdown", (event) => { map.setPointerCapture(event.pointerId); this.held = true; this.choose(this.at(event)); });
-    map.addEventListener("pointermove", (event) => { const at = this.at(event); this.hover(at); if (this.held) this.choose(at); });
+    map.addEventListener("pointerdown", (event) => {
+      map.setPointerCapture(event.pointerId);
+      this.held = true;
+      this.choose(this.at(event));
+    });
+    map.addEventListener("pointermove", (event) => {
+      const at = this.at(event);
+      this.hover(at);
+      if (this.held) this.choose(at);
+    });
     for (const end of ["pointerup", "pointercancel"]) map.addEventListener(end, () => (this.held = false));
     map.addEventListener("pointerleave", () => this.hover(null));
     map.addEventListener("keydown", (event) => {
@@ -87,14 +95,16 @@ class Pixels {
   say([row, column]) {
     const text = `Row ${row}, column ${column}: ${this.data.texts[row][column]}`;
     this.value.textContent = text;
-    this.made.map.setAttribute("aria-label", `${this.data.made.title}. ${text}. The arrow keys choose another value.`);
+    const hint = "Use the arrow keys to choose another value.";
+    this.made.map.setAttribute("aria-label", `${this.data.made.title}. ${text}. ${hint}`);
   }
 
   put(kind, place) {
     const one = place && frameOf([place[0], place[0]], [place[1], place[1]], this.data.made.side);
     const windows = place && place.map((each) => this.data.windows[each]);
     lay(this.made[kind], one);
-    lay(this.given[kind], place && this.data.given && windows.every(Boolean) ? frameOf(windows[0], windows[1], this.data.given.side) : null);
+    const framed = place && this.data.given && windows.every(Boolean);
+    lay(this.given[kind], framed ? frameOf(windows[0], windows[1], this.data.given.side) : null);
   }
 
   dispose() {}
@@ -109,7 +119,7 @@ function made(kind, name) {
 function figure(name) {
   const root = made("figure", name);
   const [caption, map, canvas] = [made("figcaption", ""), made("span", "map"), made("canvas", "")];
-  canvas.setAttribute("aria-hidden", "true"); // the words above it, and the value below the map, say what it shows
+  canvas.setAttribute("aria-hidden", "true"); // described by the title above it and the value below the map
   const [chosen, hover] = [made("span", "frame"), made("span", "frame hover")];
   chosen.hidden = hover.hidden = true;
   map.append(canvas, chosen, hover);

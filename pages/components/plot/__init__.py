@@ -1,4 +1,4 @@
-"""A finished figure, changed in place, with tools that save it."""
+"""A finished figure, updated in place, with tools that save it."""
 
 import plotly.graph_objects as go
 
@@ -19,9 +19,9 @@ def plot(
 ) -> None:
     """Show a finished figure in place, with tools that save it as PNG and SVG under `name`.
 
-    words: what it shows, for screen readers. revision: the zoom is kept while it stays the same.
-    linked: resting on one chart shows the same place in all charts that have this word.
-    narrow: shown instead where there are fewer pixels than `narrow_below` from left to right, such as on a phone.
+    words: description for screen readers. revision: the zoom is kept while it does not change. linked: group of charts
+    that show a common hover position. narrow: figure shown instead if the width is below `narrow_below` pixels, such as
+    on a phone.
     """
     for each in (figure, narrow):
         if each is not None:

@@ -1,6 +1,6 @@
 // @ts-check
-// A finished figure: Plotly changes it in place, where Streamlit's own chart would be taken out and lose its zoom.
-// Some have another one for a narrow place, which takes over when the place becomes narrow.
+// A finished figure: Plotly updates it in place, whereas Streamlit's own chart would be replaced and lose its zoom.
+// Some figures have a variant for narrow containers, which is shown when the container becomes narrow.
 
 import { mount } from "../shared/mount.js";
 import { linkHover } from "../shared/hover.js";
@@ -20,9 +20,10 @@ class Chart {
     this.box.append(this.plot);
     root.appendChild(this.box);
     this.watcher = filling(this.plot);
-    this.turning = new ResizeObserver(() => this.shown && this.chosen().figure !== this.shown.figure && this.refresh(this.data));
+    const replace = () => this.shown && this.chosen().figure !== this.shown.figure && this.refresh(this.data);
+    this.turning = new ResizeObserver(replace);
     this.turning.observe(this.box);
-    this.tools = undefined; // made once
+    this.tools = undefined; // created once
     this.unlink = undefined;
     this.box.addEventListener("fullscreenchange", () => this.size());
   }
@@ -30,7 +31,7 @@ class Chart {
   async refresh(data) {
     this.data = data;
     this.plot.setAttribute("aria-label", data.words);
-    this.size(); // at once, so that the page does not jump while Plotly is on its way
+    this.size(); // immediately, so that the page does not jump once Plotly is loaded
     await loadPlotly(data.plotly);
     const seen = [this.chosen().figure, data.revision, this.font(), this.style("--st-background-color")].join(" ");
     if (this.closed || seen === this.seen) return;
@@ -38,7 +39,7 @@ class Chart {
     this.draw();
   }
 
-  // What is shown at this width: the data's own figure, or that for a narrow place.
+  // The figure for the current width: the usual one, or the variant for narrow containers.
   chosen() {
     const { narrow } = this.data;
     return narrow && this.box.clientWidth && this.box.clientWidth < narrow.below ? narrow : this.data;

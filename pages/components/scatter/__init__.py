@@ -22,9 +22,9 @@ def scatter(
     words: str,
     on_caught: Callable[[list[int]], None],
 ) -> None:
-    """Show images as points (N, 2) within [-1, 1]; `on_caught` gets the indices a lasso or box caught.
+    """Show images as points (N, 2) within [-1, 1]; `on_caught` is called with the indices selected by lasso or box.
 
-    notes: what the card of a point says. method: zoom and lasso are kept while it stays the same.
+    notes: text on the card of each point. method: zoom and lasso are kept while it does not change.
     """
 
     def caught() -> None:

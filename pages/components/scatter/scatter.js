@@ -1,11 +1,15 @@
 // @ts-check
-// Images as points: hover shows the image, a lasso or a box tells which were caught. Plotly keeps its zoom over epochs.
+// Images as points: hovering shows the image, a lasso or a box selects images. Plotly keeps its zoom over epochs.
 
 import { mount } from "../shared/mount.js";
 import { filling, loadPlotly, tools } from "../shared/plotly.js";
 
-const COLOURS = ["#2f86cf", "#d98a1f", "#1f9e77", "#c45a9a", "#8a7a00", "#6b6bd6", "#d1495b", "#2aa5a0", "#9a6b3f", "#7d8694"];
-const SHAPES = ["circle", "square", "diamond", "triangle-up", "star", "hexagon", "pentagon", "triangle-down", "bowtie", "cross"];
+const COLOURS = [
+  "#2f86cf", "#d98a1f", "#1f9e77", "#c45a9a", "#8a7a00", "#6b6bd6", "#d1495b", "#2aa5a0", "#9a6b3f", "#7d8694",
+];
+const SHAPES = [
+  "circle", "square", "diamond", "triangle-up", "star", "hexagon", "pentagon", "triangle-down", "bowtie", "cross",
+];
 const SHOWN_PX = 84;
 
 export default mount((place) => new View(place));
@@ -24,7 +28,7 @@ class View {
     this.box.append(this.plot, this.card);
     root.appendChild(this.box);
     this.watcher = filling(this.plot);
-    this.tools = undefined; // made once
+    this.tools = undefined; // created once
   }
 
   connect({ setTriggerValue }) {
@@ -48,7 +52,7 @@ class View {
 
   traces() {
     const { x, y, labels, wrong, classes } = this.data;
-    const large = wrong.filter(Boolean).length > 0.2 * wrong.length ? 8 : 12; // where most are wrong, large ones would hide all
+    const large = wrong.filter(Boolean).length > 0.2 * wrong.length ? 8 : 12; // many large points would hide the others
     return classes.map((name, k) => {
       const members = labels.map((_, i) => i).filter((i) => labels[i] === k);
       return {
@@ -70,7 +74,8 @@ class View {
       dragmode: "lasso", uirevision: this.data.method, showlegend: true,
       xaxis: { ...axis }, yaxis: { ...axis }, margin: { l: 8, r: 8, t: 8, b: 8 },
       paper_bgcolor: paper, plot_bgcolor: paper, font: { color: text, family: this.style("--st-font") },
-      legend: { orientation: "h", y: -0.02, itemsizing: "constant" }, modebar: { bgcolor: "rgba(0,0,0,0)", color: text },
+      legend: { orientation: "h", y: -0.02, itemsizing: "constant" },
+      modebar: { bgcolor: "rgba(0,0,0,0)", color: text },
     };
   }
 
@@ -82,7 +87,8 @@ class View {
     const index = event.points[0].customdata;
     const { columns, sprite, notes } = this.data;
     const [row, column] = [Math.floor(index / columns), index % columns];
-    this.picture.style.background = `url(${sprite}) ${-column * SHOWN_PX}px ${-row * SHOWN_PX}px / ${columns * SHOWN_PX}px auto`;
+    const offset = `${-column * SHOWN_PX}px ${-row * SHOWN_PX}px`;
+    this.picture.style.background = `url(${sprite}) ${offset} / ${columns * SHOWN_PX}px auto`;
     this.words.textContent = notes[index];
     const box = this.box.getBoundingClientRect();
     const [left, top] = [event.event.clientX - box.left, event.event.clientY - box.top];

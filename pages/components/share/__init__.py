@@ -1,7 +1,7 @@
-"""The link to what the page shows, to copy or to scan, in the header of every page.
+"""A panel in the header of every page with a link to the current view, to copy or to scan.
 
-The address is read in the browser when the panel is opened, so that it is the one in the address bar; the QR code of it
-comes from the lab's own route.
+The browser reads the address when the panel is opened, so that it is the one in the address bar; its QR code comes from
+the lab's own route.
 """
 
 import io
@@ -15,21 +15,21 @@ from pages.state.keys import element
 
 _KEY = "share"
 QR_ROUTE = "/assets/qr.svg"
-MOST_CHARACTERS = 2000  # a QR code holds 2,953 bytes at most, and the dense ones are hard to scan
+MOST_CHARACTERS = 2000  # a QR code holds at most 2,953 bytes, and dense codes are hard to scan
 _QUIET_ZONE = 4  # modules, ISO/IEC 18004 section 9.1
 
 
 def share_link() -> None:
-    """Draw the button and, once it is pressed, its panel."""
+    """Draw the button that opens the panel."""
     with st.container(key=element("share-link")):
         component("share")(key=_KEY, data={"qr": QR_ROUTE, "most": MOST_CHARACTERS})
 
 
 def qr_svg(text: str) -> bytes:
-    """Return a QR code as an SVG document, dark on white; raises `InputError` for no text or too much of it."""
+    """Return a QR code as an SVG document, dark on white. Raises `InputError` if the text is empty or too long."""
     if not 0 < len(text) <= MOST_CHARACTERS:
         raise InputError(
-            f"The link has {len(text):,} characters, but a QR code is made of 1 to {MOST_CHARACTERS:,}: choose fewer "
+            f"The link has {len(text):,} characters, but a QR code can have 1 to {MOST_CHARACTERS:,}. Choose fewer "
             "runs, or copy the link."
         )
     code = segno.make_qr(text, error="l", boost_error=True)

@@ -1,8 +1,8 @@
 // @ts-check
-// What can be said of a link before it is passed on.
+// Checks of a link before it is shared.
 
 /**
- * Whether a host's name means the computer one sits at, so that nobody else can open the link.
+ * Whether a host name means this computer itself, so that nobody else can open the link.
  * @param {string} host
  */
 export function onlyHere(host) {
@@ -10,13 +10,14 @@ export function onlyHere(host) {
 }
 
 /**
- * Return what keeps a link from being opened or scanned elsewhere, "" where nothing does.
+ * Return what prevents a link from being opened or scanned elsewhere, "" if nothing does.
  * @param {string} address
  * @param {number} most characters of a QR code
  */
 export function warning(address, most) {
   if (onlyHere(new URL(address).hostname)) {
-    return "This address works on this computer only. Others can open the lab if it is started with: python -m lab serve --host 0.0.0.0";
+    return "This address works on this computer only. To let others open the lab, start it with: "
+      + "python -m lab serve --host 0.0.0.0";
   }
-  return address.length > most ? "The link is too long for a QR code: copy it." : "";
+  return address.length > most ? "The link is too long for a QR code. Copy it instead." : "";
 }

@@ -1,5 +1,5 @@
 // @ts-check
-// The link to what the page shows: copied, or scanned from its QR code.
+// The link to the current view, to copy or to scan as a QR code.
 import { mount } from "../shared/mount.js";
 import { onlyHere, warning } from "./link.js";
 
@@ -55,7 +55,7 @@ class Share {
     const field = this.find("input");
     try {
       await navigator.clipboard.writeText(field.value);
-    } catch { // without HTTPS, on a network's address, browsers have no clipboard for pages
+    } catch { // without HTTPS, on a network address, pages have no access to the clipboard
       field.select();
       document.execCommand("copy");
     }

@@ -1,17 +1,17 @@
 // @ts-check
-// Numbers and colours as text.
+// Formatting of numbers and text, and a check of colours.
 
-/** A number with commas; a dash for none. @param {number | null | undefined} value */
+/** Return a number with commas, or a dash if there is none. @param {number | null | undefined} value */
 export function number(value) {
   return value == null ? "–" : value.toLocaleString("en-GB");
 }
 
-/** Text within SVG. @param {string} text */
+/** Return a text escaped for SVG. @param {string} text */
 export function escaped(text) {
   return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;"); // "<0.01 %"
 }
 
-/** Whether a colour such as #10151c is dark; an unreadable one is taken as white. @param {string} colour */
+/** Whether a colour such as #10151c is dark; an invalid one counts as white. @param {string} colour */
 export function isDark(colour) {
   const [r, g, b] = (colour.match(/[\da-f]{2}/gi) ?? ["ff", "ff", "ff"]).map((part) => parseInt(part, 16));
   return 0.3 * r + 0.6 * g + 0.1 * b < 128;

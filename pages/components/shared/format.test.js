@@ -3,18 +3,18 @@ import { test } from "node:test";
 
 import { escaped, isDark, number } from "./format.js";
 
-test("a number has commas, and none is a dash", () => {
+test("a number has commas, and a missing number is a dash", () => {
   assert.equal(number(1234567), "1,234,567");
   assert.equal(number(0), "0");
   assert.equal(number(null), "–");
   assert.equal(number(undefined), "–");
 });
 
-test("every sign of markup within a text is escaped", () => {
+test("every markup character in a text is escaped", () => {
   assert.equal(escaped("<0.01 % & <b>"), "&lt;0.01 % &amp; &lt;b&gt;");
 });
 
-test("the two themes' papers are dark and light, and an unreadable colour is light", () => {
+test("the two themes' backgrounds are dark and light, and an invalid colour is light", () => {
   assert.equal(isDark("#10151c"), true);
   assert.equal(isDark("#ffffff"), false);
   assert.equal(isDark(""), false);

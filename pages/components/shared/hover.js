@@ -1,17 +1,17 @@
 // @ts-check
-// Charts that are read together: resting on one marks the same place along x in the others.
+// Linked charts: hovering over one marks the same x position in the others.
 
 /** @type {Map<string, Set<any>>} */
 const groups = new Map();
 
-/** Link a drawn chart with all others of a group; "" links it with none. Returns what takes it out again.
+/** Link a drawn chart with all others of a group, "" for none. Returns a function that removes the link.
  * @param {any} plot @param {string} group */
 export function linkHover(plot, group) {
   if (!group) return () => {};
   const charts = groups.get(group) ?? new Set();
   groups.set(group, charts.add(plot));
   const others = () => [...charts].filter((other) => other !== plot && other.isConnected && other.data?.length);
-  // Only a pointer's hover is reported as one, so what is marked here is not passed on again.
+  // Plotly reports only the pointer's hover, so a mark set here does not trigger further marks.
   plot.on("plotly_hover", ({ xaxes, xvals }) => {
     if (xaxes) others().forEach((other) => mark(other, xaxes[0].d2c(xvals[0])));
   });
@@ -19,8 +19,8 @@ export function linkHover(plot, group) {
   return () => charts.delete(plot);
 }
 
-// `place` is in the axis' own numbers, so that it also holds for dates and on a logarithmic axis. What a chart does not
-// show has no mark there.
+// `place` is in the axis' own numbers, so that it is also valid for dates and on logarithmic axes. A position outside a
+// chart's range is not marked.
 function mark(chart, place) {
   const axis = chart._fullLayout.xaxis;
   const [low, high] = axis.range.map((end) => axis.r2c(end)).sort((a, b) => a - b);

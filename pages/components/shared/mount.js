@@ -1,15 +1,16 @@
 // @ts-check
-// The life of a component that keeps something over reruns: a view for each place on the page.
+// The life cycle of components that keep state over reruns: one view for each place on the page.
 
 /**
- * A view: `connect` takes the functions that report to the server, which are others at each call; `refresh` the newest
- * data, at every rerun and change of the theme; `dispose` ends it. `serves` says whether it can show other data at all.
+ * A view. `connect` gets the functions that report to the server, which differ at each call; `refresh` gets the newest
+ * data, at every rerun and change of the theme; `dispose` ends the view. `serves` says whether it can show given data.
  * @typedef {{ connect?: (report: any) => void, refresh: (data: any) => unknown, dispose: () => void,
  *   serves?: (data: any) => boolean }} View
  */
 
 /**
- * Return what Streamlit calls: it makes a view at the first call and keeps it until its place is taken from the page.
+ * Return the function that Streamlit calls. It creates a view at the first call and keeps it until its element is
+ * removed from the page.
  * @param {(place: HTMLElement, data: any) => View} create
  */
 export function mount(create) {
@@ -26,7 +27,7 @@ export function mount(create) {
     view.connect?.(report);
     view.refresh(data);
     return () => {
-      if (parentElement.isConnected) return; // Streamlit also cleans up after a call that newer data overtook
+      if (parentElement.isConnected) return; // Streamlit also cleans up after a call that was superseded by newer data
       views.get(parentElement)?.dispose();
       views.delete(parentElement);
     };

@@ -14,7 +14,7 @@ function counted({ serves } = {}) {
   return { seen, render };
 }
 
-test("one view lives over reruns and is given the functions of each call", () => {
+test("one view is kept over reruns and gets the functions of each call", () => {
   const { seen, render } = counted();
   const parentElement = { isConnected: true };
   render({ data: 1, parentElement, setStateValue: "a" });
@@ -22,7 +22,7 @@ test("one view lives over reruns and is given the functions of each call", () =>
   assert.deepEqual(seen, ["connect a", "refresh 1", "connect b", "refresh 2"]);
 });
 
-test("a clean-up after a call that newer data overtook ends nothing, one of a place that has gone does", () => {
+test("a clean-up ends a view only if its element has been removed from the page", () => {
   const { seen, render } = counted();
   const parentElement = { isConnected: true };
   const cleanUp = render({ data: 1, parentElement });
@@ -34,7 +34,7 @@ test("a clean-up after a call that newer data overtook ends nothing, one of a pl
   assert.equal(seen.filter((each) => each === "dispose 1").length, 1);
 });
 
-test("data that a view cannot show make a new one", () => {
+test("data that a view cannot show create a new view", () => {
   const { seen, render } = counted({ serves: true });
   const parentElement = { isConnected: true };
   render({ data: 1, parentElement });

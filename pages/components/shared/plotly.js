@@ -1,5 +1,5 @@
 // @ts-check
-// What every chart of the pages shares: Plotly.js, loaded once, and the tools above a chart.
+// Shared by all charts: Plotly.js, loaded once, and the tools above a chart.
 
 let plotly;
 
@@ -19,20 +19,20 @@ export function loadPlotly(source) {
   return plotly;
 }
 
-// Let a chart fill its place; Plotly itself only handles changes of the window's size, not of a side bar that is closed.
+// Resize a chart with its container; Plotly itself only follows the size of the window, not the closing of a side bar.
 export function filling(plot) {
   const watcher = new ResizeObserver(() => plot.data && plot.clientWidth && window.Plotly.Plots.resize(plot));
   watcher.observe(plot);
   return watcher;
 }
 
-// Without a mouse the tools would lie over the legend for good, and a finger that scrolls the page would zoom.
+// Without a mouse, the tools would permanently cover the legend, and scrolling the page with a finger would zoom.
 export function touched() {
   return window.matchMedia("(hover: none)").matches;
 }
 
-// The tools above a chart, made once a chart: Plotly takes other objects for other settings, starts anew and forgets
-// the zoom. filename: of a saved picture. unwanted: names of Plotly's own tools. more: tools of the caller.
+// The tools above a chart. Call this once per chart: with new objects, Plotly assumes new settings, starts over and
+// loses the zoom. filename: of saved pictures. unwanted: names of Plotly tools to remove. more: tools of the caller.
 export function tools(filename, { unwanted = [], more = [] } = {}) {
   return {
     displaylogo: false, showSendToCloud: false, displayModeBar: touched() ? false : "hover",
@@ -50,16 +50,17 @@ function saving(format, filename) {
   };
 }
 
-// A word as a tool's sign. Plotly colours paths only, so the word has a grey that can be read on any page.
+// A word as the icon of a tool. Plotly colours only paths, so the word has a grey that is readable in both themes.
 function written(word) {
   return {
     svg: `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 29 16" style="width:1.8em"><text x="14.5" y="12" `
-      + `text-anchor="middle" font-family="sans-serif" font-size="11" font-weight="700" fill="#7d8794">${word}</text></svg>`,
+      + `text-anchor="middle" font-family="sans-serif" font-size="11" font-weight="700" fill="#7d8794">${word}`
+      + "</text></svg>",
   };
 }
 
-// The chart as it is seen, but in a font that everybody has: the page's own is not found from a picture, and another one
-// needs more room than was left for it.
+// The chart as shown, but in a common font: a saved picture cannot load the page's font, and its fallback could need
+// more space.
 function pictureOf(plot) {
   const font = { ...plot.layout.font, family: "Arial, Helvetica, sans-serif" };
   return { data: plot.data, layout: { ...plot.layout, font, autosize: false } };

@@ -1,4 +1,4 @@
-"""A grid of small pictures, changed in place."""
+"""A grid of small pictures, updated in place."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -9,7 +9,7 @@ from pages.components.base import component, data_url, reported_value
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """Words of one tile: two short lines under it, what a screen reader says, and whether it is marked as wrong."""
+    """Texts of one tile: a label for screen readers and two short lines below the picture. bad: marked as wrong."""
 
     label: str
     one: str = ""
@@ -29,9 +29,10 @@ def tiles(
     row: bool = False,
     on_pick: Callable[[int], None] | None = None,
 ) -> None:
-    """Show a grid of pictures `height` px high; `on_pick` is called with a clicked tile's index, before the page runs.
+    """Show a grid of pictures `height` px high; `on_pick` gets the index of a clicked tile, before the page reruns.
 
-    cell: least width in px that a tile's words need. row: all in one row that is scrolled, the selected one in sight. name: what the grid shows, for screen readers.
+    cell: minimum width of a tile in px, for its texts. row: whether all tiles are in one row, which scrolls to the
+    selected one. name: what the grid shows, for screen readers.
     """
 
     def picked() -> None:

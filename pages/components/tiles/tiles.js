@@ -1,6 +1,6 @@
 // @ts-check
-// A grid of small pictures cut from one PNG; each is a button (or, where nothing follows, a plain tile).
-// Existing tiles are changed in place, so a new epoch does not make the page jump.
+// A grid of small pictures cut from one PNG; each is a button, or a plain tile if it cannot be clicked.
+// Existing tiles are updated in place, so that a new epoch does not make the page jump.
 
 export default function ({ data, parentElement, setTriggerValue }) {
   let grid = parentElement.querySelector(".tiles");
@@ -39,7 +39,7 @@ function build(kind) {
   for (const part of ["pic", "one", "two"]) {
     const span = document.createElement("span");
     span.className = part;
-    tile.append(span, " "); // words that stand beneath each other are two words
+    tile.append(span, " "); // separates the lines in the text content
   }
   if (kind === "button") tile.type = "button";
   return tile;
@@ -57,7 +57,7 @@ function fill(node, tile, index, data, width) {
   two.textContent = tile.two ?? "";
   one.hidden = !tile.one;
   two.hidden = !tile.two;
-  const seen = [tile.one, tile.two].filter(Boolean).join(" "); // who speaks to the page says what is seen
+  const seen = [tile.one, tile.two].filter(Boolean).join(" "); // for speech input: the name contains the visible text
   node.setAttribute("aria-label", [seen, tile.label].filter(Boolean).join(", "));
   if (node.tagName === "BUTTON") node.setAttribute("aria-pressed", String(index === data.selected));
   else node.setAttribute("role", "img");

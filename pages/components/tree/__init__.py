@@ -1,4 +1,4 @@
-"""Runs that came from each other, as a tree with what was changed on the way."""
+"""Related runs as a tree, with what was changed from one to the next."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -8,9 +8,9 @@ from pages.components.base import component, nothing, reported_value
 
 @dataclass(frozen=True, slots=True)
 class TreeNode:
-    """A run of the tree. depth: 0 for a run that came from no other. here: whether it is the one that is shown.
+    """A run of the tree. depth: 0 for a run without a parent. here: whether it is the run being shown.
 
-    change: what was changed from the run above it. result, difference: its result, and by how much that differs.
+    change: what was changed from its parent. result: of the run. difference: to the result of its parent.
     """
 
     run: str
@@ -23,7 +23,7 @@ class TreeNode:
 
 
 def run_tree(key: str, nodes: Sequence[TreeNode], *, name: str, on_open: Callable[[str], None]) -> None:
-    """Show the runs, in the order of reading; `on_open` is called with the id of a run that was pressed, while the page is drawn.
+    """Show runs in depth-first order; `on_open` is called with the id of a clicked run, while the page is drawn.
 
     name: what the tree shows, for screen readers.
     """

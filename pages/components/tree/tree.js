@@ -1,7 +1,7 @@
 // @ts-check
-// Runs that came from each other: nested lists with a line from each run to those that came from it.
+// Related runs: nested lists with a line from each run to its children.
 
-const INDENT_REM = 1.2; // of one level, less where there are many: a phone is 22 rem wide
+const INDENT_REM = 1.2; // of one level, less if there are many: a phone is 22 rem wide
 const WIDEST_REM = 9; // of all levels together
 
 export default function ({ data, parentElement, setTriggerValue }) {
@@ -24,7 +24,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   };
 }
 
-// The lists that are open, from the outermost to the one of the node before: a node belongs to that of its depth.
+// `lists` are the open lists, from the outermost to that of the previous node; a node is added to the one of its depth.
 function build({ nodes, name }) {
   const lists = [list()];
   lists[0].setAttribute("aria-label", name);
@@ -47,7 +47,8 @@ function item({ run, title, change, result, difference, here }) {
   button.dataset.run = run;
   if (here) button.setAttribute("aria-current", "true");
   const kind = difference.startsWith("+") ? "better" : difference.startsWith("\u2212") ? "worse" : "";
-  for (const [name, text] of [["change", change], ["title", title], ["result", result], [`difference ${kind}`, difference]]) {
+  const parts = [["change", change], ["title", title], ["result", result], [`difference ${kind}`, difference]];
+  for (const [name, text] of parts) {
     if (!text) continue;
     const span = document.createElement("span");
     span.className = name;
