@@ -84,7 +84,7 @@ def test_one_diverged_group_does_not_flatten_the_bars_of_the_others() -> None:
     assert list(figure.data[0].y) == [0.2, 0.4, 2.5e12]  # the hover has the true value
     (mark,) = [trace for trace in figure.data if trace.name == "beyond the axis"]
     assert (list(mark.x), list(mark.text)) == (["9"], ["2.5T"])
-    assert cut_note(groups, "test_loss") == "Beyond the axis: 9.0 (2.5T)."
+    assert cut_note(groups, "test_loss") == "Beyond the axis: 9 (2.5T)."
     sound = group_info(runs[:2], "lr")
     assert group_figure(sound, "test_loss", by="lr").layout.yaxis.range is None
     assert cut_note(sound, "test_loss") == ""

@@ -300,7 +300,7 @@ def test_a_machine_of_the_labs_own_is_refused_and_so_is_another_place(
     assert "The lab's saved files cannot be read and written from here" in err
     code, _, err = run_command(capsys, "worker", "--join", here.encode()[:-3])
     assert code == 2
-    assert "The token is cut or changed" in err
+    assert "The token is incomplete or altered" in err
 
 
 def test_a_drained_host_is_listed_so_and_its_runs_wait(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:

@@ -33,7 +33,7 @@ SPEC: dict[str, Any] = {
         ({"minutes": True}, "minutes is True, but"),
         ({"minutes": float("inf")}, "minutes is inf, but"),
         ({"minutes": "3"}, "minutes is '3', but"),
-        ({"method": ["tpe"]}, "which is none"),
+        ({"method": ["tpe"]}, "which is not a method"),
         ({"halving": {"factor": True}}, "halving.factor is True, but it must be a whole number from 2"),
         ({"halving": {"first_epochs": 1.0}}, "halving.first_epochs is 1.0, but"),
         ({"space": {"lr": {"values": "0.1"}}}, "lr has the values '0.1', but it needs a list"),

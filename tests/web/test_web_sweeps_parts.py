@@ -311,7 +311,7 @@ def test_a_best_trial_whose_own_page_shows_another_epoch_says_so() -> None:
         trial = _trial(7, {"lr": 0.1}, state=TrialState.FINISHED)
         return view.best_words(Best(trial, Measured(4, 0.25, 0.875), 0.8125, of))
 
-    tested = "Test accuracy after epoch 4, shown once, at the end: 81.25 %."
+    tested = "Test accuracy after epoch 4, shown only at the end: 81.25 %."
     other = "Trials are compared after their last epoch; the run's own page shows epoch 3 of 4 (best)."
     assert known_by(3) == f"{tested} {other}"
     assert known_by(4) == known_by(None) == tested
