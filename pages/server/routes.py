@@ -72,7 +72,7 @@ def silence_words(run: RunRecord) -> str:
         return ""
     return (
         f"Its worker does not respond: {run.silence_text}. It was stopped, or its machine sleeps or is out of memory, and goes on "
-        f"by itself once that is over; `python -m lab resume {run.id}` ends it and goes on from the last checkpoint."
+        f"by itself once that is over. To go on from the last checkpoint without it: python -m lab resume {run.id}"
     )
 
 
