@@ -12,6 +12,7 @@ from pages.cache.torch_import import require_torch
 from pages.markdown import plain
 from pages.state.architecture import ARCHITECTURE, LARGEST_BATCH
 from pages.widgets.frame import page_frame, show_errors
+from pages.widgets.number_choice import choose_number, show_refusal
 
 
 def main() -> None:
@@ -37,8 +38,9 @@ def _choose() -> tuple[Design, int] | None:
         size = choose_size("size", arch)
     with columns[2]:
         ARCHITECTURE.take("batch")
-        batch = int(st.number_input("Batch size", 1, LARGEST_BATCH, **ARCHITECTURE.widget("batch")))
+        batch = choose_number(ARCHITECTURE, "batch", "Batch size", 1, LARGEST_BATCH)
         ARCHITECTURE.show("batch")
+    show_refusal(ARCHITECTURE.widget_key("batch"), beside=batch)
     st.caption(plain(f"{arch.description} {arch.origin}"))
     return design_of(arch, size, choose_options(arch)), batch
 

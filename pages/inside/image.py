@@ -24,6 +24,7 @@ from pages.registry import page_path
 from pages.state.codec import one_of, whole
 from pages.state.inside import INSIDE, SOURCES, look_at
 from pages.state.keys import element
+from pages.widgets.number_choice import choose_number, show_refusal
 from pages.widgets.segments import choose_segment
 
 _ENLARGE = 8
@@ -53,6 +54,7 @@ def choose_picture(subject: Subject) -> Picture | None:
         return _uploaded(subject)
     with row:
         picture = _test_image(subject)
+    show_refusal(INSIDE.widget_key("image"), beside=INSIDE.read().image)
     _strip(subject, INSIDE.read().image)
     return picture
 
@@ -85,7 +87,6 @@ def _test_image(subject: Subject) -> Picture:
     labels = subject.dataset.test_labels
     count = len(labels)
     INSIDE.take("image", read=whole(0, count - 1))
-    INSIDE.change(image=min(INSIDE.read().image, count - 1))
     names = ("", *subject.classes)
     if INSIDE.read().only not in names:
         INSIDE.change(only="")
@@ -96,7 +97,7 @@ def _test_image(subject: Subject) -> Picture:
         width=110,
         **INSIDE.widget("only", then=lambda: _first_of_class(subject)),
     )
-    st.number_input(f"Number, 0 to {count - 1:,}", 0, count - 1, width=150, **INSIDE.widget("image"))
+    number = choose_number(INSIDE, "image", f"Number, 0 to {count - 1:,}", 0, count - 1, width=150)
     st.button("Random", icon=":material/shuffle:", on_click=_random, args=(subject,), key=element("inside-random"))
     st.button(
         "Next mistake",
@@ -107,7 +108,6 @@ def _test_image(subject: Subject) -> Picture:
         key=element("inside-mistake"),
     )
     INSIDE.show("image")
-    number = INSIDE.read().image
     return Picture(subject.dataset.test_images[number], int(labels[number]), f"test image {number}")
 
 
@@ -202,9 +202,9 @@ def _cut_out(subject: Subject, data: bytes, name: str) -> Picture | None:
     digits = [each.sketch for each in digits_of(subject.run.id, subject.answering.digest, data, name)]
     number = 1
     if len(digits) > 1:
-        INSIDE.change(digit=min(INSIDE.read().digit, len(digits)))
         label = f"Digit, 1 to {len(digits)} from left to right"
-        number = int(st.number_input(label, 1, len(digits), **INSIDE.widget("digit")))
+        number = choose_number(INSIDE, "digit", label, 1, len(digits))
+        show_refusal(INSIDE.widget_key("digit"), beside=number)
     if len(digits) > len(found.digits):
         st.caption("Touching digits were split.")
     digit = digits[number - 1]

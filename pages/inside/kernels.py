@@ -13,6 +13,7 @@ from pages.inside.figures import choose_layer, layer_words, legend
 from pages.inside.subject import Subject
 from pages.state.inside import INSIDE
 from pages.state.keys import element
+from pages.widgets.number_choice import choose_number, show_refusal
 
 _KERNEL_VIEWS = {"now": "Weights", "change": "Change since the start", "before": "Before training"}
 _MOST = 256  # tiles shown at once
@@ -39,6 +40,7 @@ def show_kernels(subject: Subject) -> None:
         )
     with columns[2]:
         source = _input_channel(now.weight.shape[1])
+    show_refusal(INSIDE.widget_key("input_channel"), beside=source)
     values = {"now": now.weight, "change": change.difference, "before": before.weight}[str(view)][:, source]
     shown = values[:_MOST]
     labels = [
@@ -65,8 +67,7 @@ def _input_channel(count: int) -> int:
     if count == 1:
         st.number_input("Input channel", 0, 0, 0, disabled=True, key=element("inside-only-channel"))
         return 0
-    INSIDE.change(input_channel=min(INSIDE.read().input_channel, count - 1))
-    return int(st.number_input("Input channel", 0, count - 1, **INSIDE.widget("input_channel")))
+    return choose_number(INSIDE, "input_channel", "Input channel", 0, count - 1)
 
 
 def moved_words(share: float, *, unit: str = "%") -> str:

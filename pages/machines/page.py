@@ -7,15 +7,15 @@ from lab.formatting import plural
 from lab.runs.hosts import HostState
 from lab.runs.records import RunRecord
 from lab.service.machines import HostView, SlotView, Waiting
-from lab.settings import MOST_SLOTS
 from pages.cache.lab import get_lab
 from pages.machines.host_actions import host_buttons, join_box
 from pages.markdown import plain, with_code
 from pages.registry import page_path
 from pages.state.keys import element
 from pages.state.machines import MACHINES
-from pages.state.session import flash
+from pages.state.session import refuse
 from pages.widgets.frame import page_frame, show_errors, shows_errors
+from pages.widgets.number_choice import show_refusal
 from pages.widgets.run_log import run_log_button, show_log
 from pages.widgets.runs import REFRESH_S, run_line, run_title
 
@@ -40,8 +40,7 @@ def _slots_box() -> None:
     fixed = machines.slots_fixed
     st.number_input(
         "Runs at once on this machine",
-        1,
-        MOST_SLOTS,
+        step=1,
         disabled=fixed or lab.settings.read_only,
         width=260,
         help="One worker process per slot. Slots on a CPU share its cores: each run is slower, but together they are "
@@ -49,15 +48,18 @@ def _slots_box() -> None:
         "exit after their current run.",
         **MACHINES.widget("slots", value=machines.slots, then=_set_slots),
     )
+    show_refusal(MACHINES.widget_key("slots"), beside=machines.slots)
     if fixed:
         st.caption("Set by LAB_SLOTS when the lab was started.")
 
 
 def _set_slots() -> None:
+    machines, sentence = get_lab().machines, ""
     try:
-        get_lab().machines.set_slots(MACHINES.read().slots)
+        machines.set_slots(MACHINES.read().slots)
     except (LabError, OSError) as error:
-        flash(str(error))
+        sentence = str(error)
+    refuse(MACHINES.widget_key("slots"), sentence, beside=machines.slots)
 
 
 def _overview() -> None:

@@ -10,6 +10,7 @@ import streamlit as st
 _FLASH = "flash"
 _CLOSING = "closing"
 _OUTAGE = "outage"
+_REFUSED = "refused"
 
 
 def value_of(key: str, default: Any = None) -> Any:
@@ -52,6 +53,19 @@ def flash(message: str) -> None:
 def take_flash() -> str:
     """Return the message left by `flash`, once; "" if there is none."""
     return str(st.session_state.pop(_FLASH, ""))
+
+
+def refuse(key: str, sentence: str, *, beside: object) -> None:
+    """Note why what was typed into an input was not taken, "" where it was. beside: the value that stands in its place."""
+    put(f"{_REFUSED}.{key}", (sentence, beside))
+
+
+def refused(key: str, *, beside: object) -> str:
+    """Return that sentence while the value in its place is still there, "" once another was chosen, here or elsewhere."""
+    sentence, held = value_of(f"{_REFUSED}.{key}", ("", None))
+    if sentence and held != beside:
+        forget(f"{_REFUSED}.{key}")
+    return str(sentence) if held == beside else ""
 
 
 def note_outage(message: str) -> None:

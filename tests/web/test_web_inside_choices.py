@@ -22,6 +22,7 @@ from pages.inside.answers import may_ask
 from pages.inside.map import _caught
 from pages.inside.subject import INITIAL, Moment, Picture, Subject
 from pages.state.inside import INSIDE
+from pages.widgets.number_choice import show_refusal
 from tests.web.addresses import draw_alone
 from tests.web.shown_components import Shown
 from tests.web.web_data import DIGITS_CONFIG, Bench
@@ -403,6 +404,30 @@ def test_an_input_channel_of_a_layer_with_more_is_the_last_one(count: int, held:
     app = _draw(lambda: found.append(kernels._input_channel(count)), input_channel=held)
     assert found == [channel]
     assert app.number_input[0].disabled is (count == 1)
+
+
+def test_a_number_beyond_those_there_are_is_refused_with_a_sentence_and_the_nearest_is_shown() -> None:
+    found: list[int] = []
+
+    def part() -> None:
+        found.append(kernels._input_channel(3))
+        show_refusal(INSIDE.widget_key("input_channel"), beside=found[-1])
+
+    app = _draw(part)
+    (asked,) = app.number_input
+    assert (asked.proto.has_min, asked.proto.has_max) == (False, False)  # with them the browser would not send it
+    for typed, taken, said in (
+        (5, 2, ["Input channel is 5, but it must be from 0 to 2: 2 is shown."]),
+        (-4, 0, ["Input channel is -4, but it must be from 0 to 2: 0 is shown."]),
+        (1, 1, []),
+    ):
+        app.number_input[0].set_value(typed).run()
+        app.run()  # the page may be drawn again before anybody has read it
+        shown = [each.value.replace("\\", "") for each in app.error]
+        assert (found[-1], app.number_input[0].value, _held(app).input_channel, shown) == (taken, taken, taken, said)
+    app.number_input[0].set_value(9).run()
+    app.session_state[INSIDE.state_key] = replace(_held(app), input_channel=1)  # chosen elsewhere
+    assert ([each.value for each in app.run().error], found[-1]) == ([], 1)
 
 
 def test_a_frozen_layer_did_not_move_and_one_without_a_length_has_no_share() -> None:

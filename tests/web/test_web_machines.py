@@ -57,6 +57,17 @@ def test_slots_link_to_what_they_train_and_waiting_runs_say_why(bench: Bench) ->
     assert shown.count("a worker takes it within a second") == 2
 
 
+def test_a_number_of_slots_beyond_its_range_is_refused_below_its_input(bench: Bench) -> None:
+    bench.lab.machines.set_slots(2)
+    app = open_page("machines")
+    app.number_input(key="machines.slots").set_value(65).run()
+    refusal = "The number of slots is 65, but it must be from 1 to 64."
+    said = [each.value.replace("\\", "") for each in app.error]
+    assert (said, app.number_input(key="machines.slots").value) == ([refusal], 2)
+    app.number_input(key="machines.slots").set_value(3).run()
+    assert ([each.value for each in app.error], bench.lab.machines.slots) == ([], 3)
+
+
 def test_a_long_queue_is_counted_and_its_first_runs_are_listed(bench: Bench) -> None:
     for seed in range(22):
         bench.queue(DIGITS_CONFIG.replace(seed=seed))

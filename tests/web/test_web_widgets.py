@@ -1,7 +1,9 @@
 """Pieces that several pages share, each drawn by itself: what it says, what it offers, and what a press on it does."""
 
+import ast
 from dataclasses import replace
 from datetime import UTC
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -27,6 +29,8 @@ from pages.widgets.runs import arch_title, dataset_title, with_id, words_apart, 
 from tests.charts.charts_data import run
 from tests.web.addresses import draw_alone
 from tests.web.web_data import DIGITS_CONFIG, Bench
+
+PAGES = Path(__file__).resolve().parents[2] / "pages"
 
 # -- words -----------------------------------------------------------------------------------------------------------------
 
@@ -347,3 +351,19 @@ def test_a_popover_is_closed_the_next_time_it_is_drawn_once_what_it_is_for_is_do
     assert held == [True, False]
     assert app.get("popover")[0].proto.popover.label == "Open"
     assert not close.session_state[key]
+
+
+def test_no_number_input_has_bounds_in_the_browser_which_would_not_send_what_is_beyond_them() -> None:
+    calls = [
+        (path.relative_to(PAGES).as_posix(), call)
+        for path in PAGES.rglob("*.py")
+        for call in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "number_input"
+    ]
+    assert len(calls) > 10
+    bounded = [
+        place
+        for place, call in calls
+        if len(call.args) > 1 or {"min_value", "max_value"} & {word.arg for word in call.keywords}
+    ]
+    assert bounded == ["inside/kernels.py"]  # of a single channel, which is off
