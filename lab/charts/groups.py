@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,18 +36,28 @@ def group_info(runs: Sequence[RunRecord], by: str) -> tuple[Group, ...]:
     for run in runs:
         value = setting_text(getattr(run.config, by))
         values.setdefault(str(value), (value, []))[1].append(run)
-    ordered = sorted(values.items(), key=lambda item: (isinstance(item[1][0], str), item[1][0]))
+    ordered = sorted(values.items(), key=lambda item: _place(by, item[1][0]))
     return tuple(
         Group(
-            value=text or "–",
+            value=_shown(by, value) or "–",
             runs=tuple(members),
             results={
                 key: spread_of((_ended(run, key) for run in members), folds=are_folds(members))
                 for key in list_results()
             },
         )
-        for text, (_, members) in ordered
+        for value, members in map(itemgetter(1), ordered)
     )
+
+
+def _place(by: str, value: Any) -> tuple[bool, Any]:
+    """Return what the values of a setting are sorted by: numbers before texts, no limit after every limit."""
+    return isinstance(value, str), math.inf if FIELDS[by].unlimited and value == 0 else value
+
+
+def _shown(by: str, value: Any) -> str:
+    """Return a value in all its digits, or the word that stands for it, such as "all" for no limit."""
+    return FIELDS[by].choice_titles.get(f"{value:g}" if isinstance(value, int | float) else value, str(value))
 
 
 def _ended(run: RunRecord, key: str) -> Any:
