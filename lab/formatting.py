@@ -105,7 +105,7 @@ def format_loss(value: float) -> str:
 def format_short(value: float) -> str:
     """Return a number in compact form, such as "2.5T", "1.2M", "0.0431" or "3.1e+18"."""
     for unit, size in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if size <= abs(value) < 1e15:
+        if size <= float(f"{abs(value):.3g}") < 1e15:  # as it is written: 999,999 is 1M, not 1e+03k
             return f"{value / size:.3g}{unit}"
     return f"{value:.3g}"
 

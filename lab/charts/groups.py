@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from lab.formatting import format_short
 from lab.metrics import format_metric, is_share, is_unbounded
 from lab.runs.records import RunRecord
 from lab.runs.repeated import are_folds
-from lab.sharing.comparison import list_results, result_of, setting_text, setting_words
+from lab.sharing.comparison import list_results, result_of, setting_text
 from lab.spread import Spread, spread_of
 
 
@@ -35,18 +36,29 @@ def group_info(runs: Sequence[RunRecord], by: str) -> tuple[Group, ...]:
     for run in runs:
         value = setting_text(getattr(run.config, by))
         values.setdefault(str(value), (value, []))[1].append(run)
-    ordered = sorted(values.items(), key=lambda item: (isinstance(item[1][0], str), item[1][0]))
+    ordered = sorted(values.items(), key=lambda item: _place(by, item[1][0]))
     return tuple(
         Group(
-            value=setting_words(by, value) or "–",
+            value=_shown(by, value) or "–",
             runs=tuple(members),
             results={
                 key: spread_of((_ended(run, key) for run in members), folds=are_folds(members))
                 for key in list_results()
             },
         )
-        for _, (value, members) in ordered
+        for value, members in map(itemgetter(1), ordered)
     )
+
+
+def _place(by: str, value: Any) -> tuple[bool, Any]:
+    """Return the sort key of a setting's value: numbers before texts, no limit after every limit."""
+    return isinstance(value, str), math.inf if FIELDS[by].unlimited and value == 0 else value
+
+
+def _shown(by: str, value: Any) -> str:
+    """Return a value as display text that no other value has: with all its digits, or its title, such as "all"."""
+    text = f"{value:.15g}" if isinstance(value, float) else str(value)
+    return FIELDS[by].choice_title(text)
 
 
 def _ended(run: RunRecord, key: str) -> Any:

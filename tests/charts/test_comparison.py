@@ -64,7 +64,9 @@ def test_runs_are_grouped_by_the_value_of_a_setting_in_its_order() -> None:
 def test_switches_and_words_can_be_grouped_too_and_nothing_is_an_empty_picture() -> None:
     assert [g.value for g in group_info([run(1, shuffle=True), run(2, shuffle=False)], "shuffle")] == ["no", "yes"]
     assert [g.value for g in group_info([run(1)], "init_from")] == ["–"]
-    assert [g.value for g in group_info([run(1), run(2, patience=3)], "patience")] == ["off", "3"]
+    assert [g.value for g in group_info([run(1), run(2, patience=3)], "patience")] == ["3", "off"]
+    limits = [run(n, train_limit=limit) for n, limit in enumerate((0, 500, 10_000))]
+    assert [g.value for g in group_info(limits, "train_limit")] == ["500", "10000", "all"]
     assert group_info([], "lr") == ()
     assert len(group_figure((), "seconds", by="lr").data[0].x) == 0
     with pytest.raises(InputError, match=r"cannot be grouped by 'batchsize'. Did you mean 'batch_size'\?"):
