@@ -22,7 +22,7 @@ _STYLE = """<style>
 [data-testid="stColumn"]:has(> * .st-key-draw-live) { min-width: 17.5rem; }
 .cl-read { margin: 0; height: 3.2rem; line-height: 1.35; font-size: 1.05rem; text-align: center; overflow: hidden; }
 .cl-read::before { content: ""; display: inline-block; height: 3.2rem; vertical-align: middle; }
-.cl-read span { display: inline-block; max-width: 98%; vertical-align: middle; }
+.cl-read span { display: inline-block; max-width: 98%; vertical-align: middle; text-wrap: balance; }
 .cl-read b { font-size: 1.7rem; line-height: 1; font-variant-numeric: tabular-nums; }
 .cl-read.unsure b { font-size: inherit; }
 .st-key-home-sample [role="radiogroup"] { display: grid; grid-template-columns: repeat(10, minmax(28px, 1fr)); gap: 1px;
