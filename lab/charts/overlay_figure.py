@@ -221,7 +221,7 @@ def dates(x: np.ndarray, axis: str) -> np.ndarray:
 
 
 def line_key(info: OverlayInfo, *, smoothed: bool = True) -> str:
-    """Return which lines are of which images, "" where a figure has none of training beside others; colours are the runs'."""
+    """Return a key of line styles to splits; "" unless training lines are drawn together with others."""
     kinds = {line.kind for line in info.lines}
     if "train" not in kinds or len(kinds) == 1:
         return ""

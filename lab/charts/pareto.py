@@ -13,7 +13,7 @@ from lab.runs.records import RunRecord
 from lab.sharing.comparison import result_of, run_labels
 
 COSTS = {"seconds": "Training time (s)", "params": "Parameters"}
-_LEAST_MARGIN = 0.15  # decades, beside the cheapest and the most expensive run
+_LEAST_MARGIN = 0.15  # decades beyond the cheapest and the most expensive run
 _MOST_IN_LEGEND = 12  # runs; the legend of more would leave no space for the figure
 
 
@@ -91,7 +91,7 @@ def pareto_figure(
 
 
 def _cost_axis(points: Sequence[ParetoPoint]) -> dict[str, Any]:
-    """Return the axis of costs for Plotly, with full numbers at its ticks: Plotly itself writes single digits."""
+    """Return Plotly's settings of the cost axis, with full numbers at the ticks; its own labels are single digits."""
     logs = [math.log10(point.cost) for point in points] or [0.0]
     margin = max(_LEAST_MARGIN, 0.06 * (max(logs) - min(logs)))
     low, high = min(logs) - margin, max(logs) + margin

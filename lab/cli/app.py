@@ -1,7 +1,7 @@
 """The command line: the functions of the pages without a browser. With `--json`, a command prints only strict JSON.
 
-Exit codes: 0 success, 1 failure, 2 usage error, 130 interrupted by Ctrl-C. A deliberate error is one sentence on standard error;
-with `--json` it is also printed as `{"error": …}` on standard output.
+Exit codes: 0 success, 1 failure, 2 usage error, 130 interrupted by Ctrl-C. A deliberate error is one sentence on
+standard error; with `--json` it is also printed as `{"error": …}` on standard output.
 """
 
 import os
@@ -120,7 +120,7 @@ def main(arguments: list[str] | None = None, *, prog_name: str = "python -m lab"
         cli.main(words, prog_name=prog_name, standalone_mode=False)
     except click.exceptions.Exit as leave:
         sys.exit(leave.exit_code)
-    except click.Abort as error:  # Ctrl-C, or a question that nobody is there to answer
+    except click.Abort as error:  # Ctrl-C, or a prompt at the end of standard input
         code = 1 if isinstance(error.__context__, EOFError) else INTERRUPTED
         _fail("The command was interrupted before it finished.", words, code)
     except click.exceptions.NoArgsIsHelpError as error:

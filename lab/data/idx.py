@@ -149,7 +149,7 @@ def _take(stream: BinaryIO, length: int) -> bytearray:
 
 
 def damaged(path: Path, what: str) -> DamagedDataError:
-    """Return the error of a downloaded file whose content is not what it was. what: a predicate, such as "is empty"."""
+    """Return the error for a damaged downloaded file. what: a predicate, such as "is empty"."""
     return DamagedDataError(f"{path} {what}: the file is damaged, so delete it and fetch the data set again.")
 
 

@@ -28,7 +28,7 @@ from lab.user_files import require_file
 
 MAX_BYTES = 1 << 30  # unpacked
 SIDE = MNIST.side
-FEW_LEVELS = 16  # white in scikit-learn's digits; without scaling, their images would be almost black
+FEW_LEVELS = 16  # largest pixel value of scikit-learn's digits; without scaling, such images would be almost black
 TEST_FRACTION = 1 / 7  # as in MNIST
 _REASON = 120  # most characters of a reader's error that are quoted
 SPLIT_SEED = 1998  # part of the data set: changing it changes the test set

@@ -88,14 +88,14 @@ def rate_too_low(config: RunConfig, because: str) -> Cause:
 
 
 def run_epochs(config: RunConfig, train_images: int = 0) -> float:
-    """Return how many epochs a run has by its settings; train_images: without them a step limit is not counted."""
+    """Return the epochs of a run by its settings. train_images: images per epoch; if 0, a step limit is ignored."""
     if not config.max_steps or not train_images:
         return config.epochs
     return min(config.epochs, config.max_steps / epoch_steps(train_images, config.batch_size))
 
 
 def warms_up_to_the_end(config: RunConfig, train_images: int = 0) -> bool:
-    """Whether the learning rate still rises, or has just stopped, when the run ends. One-cycle has a rise of its own."""
+    """Whether the warm-up lasts until the end of the run or longer; False for one-cycle, which has its own rise."""
     return config.schedule != "one-cycle" and config.warmup_epochs >= run_epochs(config, train_images)
 
 

@@ -136,7 +136,7 @@ class CurveView:
 
     @property
     def train_images(self) -> int:
-        """The images of an epoch, 0 where they are not known."""
+        """Images per epoch, 0 if unknown."""
         return self.data.images.get(Split.TRAIN, 0)
 
     @cached_property

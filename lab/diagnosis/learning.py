@@ -114,7 +114,7 @@ def find_setback(view: CurveView) -> Finding | None:
 def find_slow(view: CurveView) -> Finding | None:
     """Return the finding that a low learning rate left the run unfinished: its loss is still high and falling."""
     if warms_up_to_the_end(view.config, view.train_images):
-        return None  # that is the cause
+        return None  # the warm-up is the cause, which another rule reports
     loss = view.at_epochs(TRAIN_LOSS)
     if not is_below_usual(view.config) or loss.size < 3 or view.steps < MIN_STEPS or not np.isfinite(loss).all():
         return None

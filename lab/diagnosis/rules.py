@@ -130,14 +130,14 @@ def _warm_up(config: RunConfig, train_images: int) -> Finding | None:
     return Finding(
         "warmup-long",
         "warning",
-        f"The warm-up takes {config.warmup_epochs:g} epochs and the run has {epochs:.3g}: its learning rate of {config.lr:g} "
-        f"{reached}. Try {new:g}.",
+        f"The warm-up takes {config.warmup_epochs:g} epochs and the run has {epochs:.3g}: its learning rate of "
+        f"{config.lr:g} {reached}. Try {new:g}.",
         {"warmup_epochs": new},
     )
 
 
 def _never_steps(config: RunConfig, train_images: int) -> Finding | None:
-    """The step schedule of a run that ends before its first step: as good as a constant rate, which harms nothing."""
+    """Return a hint if a run ends before its step schedule changes the rate, which is then constant: no harm done."""
     epochs = run_epochs(config, train_images)
     if config.schedule != "step" or config.step_epochs < epochs or epochs < 2:
         return None
@@ -145,8 +145,8 @@ def _never_steps(config: RunConfig, train_images: int) -> Finding | None:
     return Finding(
         "step-late",
         "hint",
-        f"The learning rate is multiplied every {plural(config.step_epochs, 'epoch')}, and the run has {epochs:.3g}: it stays "
-        f"as it is. Try every {plural(new, 'epoch')}.",
+        f"The learning rate is multiplied every {plural(config.step_epochs, 'epoch')}, and the run has {epochs:.3g}: "
+        f"it stays as it is. Try every {plural(new, 'epoch')}.",
         {"step_epochs": new},
     )
 

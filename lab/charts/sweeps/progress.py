@@ -1,4 +1,4 @@
-"""The lowest objective that was measured so far, at any rung, over the computing time that the sweep has spent."""
+"""The lowest objective measured so far, at any rung, over the computing time that the sweep has spent."""
 
 import math
 from collections.abc import Sequence
@@ -79,6 +79,6 @@ def progress_words(steps: Sequence[Step], spec: SweepSpec) -> str:
     """Return the alt text of the figure."""
     last = steps[-1]
     return (
-        f"Lowest {objective_title(spec).lower()} measured so far over computing time: from {steps[0].best:.4g} to {last.best:.4g} "
-        f"after {format_duration(last.seconds)}"
+        f"Lowest {objective_title(spec).lower()} measured so far over computing time: from {steps[0].best:.4g} to "
+        f"{last.best:.4g} after {format_duration(last.seconds)}"
     )

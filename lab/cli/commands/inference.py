@@ -101,8 +101,8 @@ def _content(path: Path) -> bytes | InputError:
 def evaluate(lab: Lab, run: str, epoch: str, all_epochs: bool, as_json: bool) -> None:
     """Evaluate a run's saved weights on the test set.
 
-    Prints accuracy and cross-entropy (`loss` in --json). A run that was trained with another loss has that one in `show`.
-    --json adds the metrics per class and the confusion matrix.
+    Prints accuracy and cross-entropy (`loss` in --json); `show` has the loss with which a run was trained. --json adds
+    the metrics per class and the confusion matrix.
     """
     requested = read_epoch(epoch)
     record = lab.store.runs.resolve(run)
@@ -129,7 +129,8 @@ def evaluate(lab: Lab, run: str, epoch: str, all_epochs: bool, as_json: bool) ->
             mark = f"  {_WHICH.get(answering.which, '')}" if answers else ""
             accuracy = f"{format_percent(made.accuracy)} test"
             click.echo(
-                f"epoch {file.epoch:>3} of {record.config.epochs}  {accuracy}  cross-entropy {format_loss(made.loss)}{mark}"
+                f"epoch {file.epoch:>3} of {record.config.epochs}  {accuracy}  "
+                f"cross-entropy {format_loss(made.loss)}{mark}"
             )
     if as_json:
         print_json({"run": record.id, "epochs": reports} if all_epochs else {"run": record.id, **reports[0]})

@@ -15,7 +15,7 @@ from lab.service.lab import Lab
 from lab.settings import ANNOUNCE, BROWSER, CHECKOUT, EVERY_NETWORK
 
 _LOOPBACK = ("localhost", "127.0.0.1")
-# Not `-m`, which would look for the lab's packages in the folder that it is started in first.
+# Not `-m`, which would search the current folder for the lab's packages first.
 _SERVER = "import sys; sys.path.insert(0, sys.argv.pop(1)); from pages.server.process import main; main()"
 
 

@@ -178,10 +178,8 @@ def read_json(place: str) -> Any:
         if place == "-":
             text = sys.stdin.read(MOST_SPEC + 1)
         else:
-            with user_path(Path(place)).open(
-                "rb"
-            ) as stream:  # a pipe too, such as <(…) of a shell; /dev/zero has no end
-                data = stream.read(MOST_SPEC + 1)
+            with user_path(Path(place)).open("rb") as stream:
+                data = stream.read(MOST_SPEC + 1)  # it may be a pipe, such as <(…) in a shell; /dev/zero has no end
             text = data.decode() if len(data) <= MOST_SPEC else " " * (MOST_SPEC + 1)
     except OSError as error:
         raise InputError(
