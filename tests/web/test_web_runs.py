@@ -59,7 +59,7 @@ def test_an_address_leaves_out_what_is_as_usual() -> None:
     ("name", "text", "words"),
     [
         ("show", "nix", "show='nix', but it must be one of runs, reports"),
-        ("foo", "1", "asks for 'foo', which this page does not recognise"),
+        ("foo", "1", "has 'foo', which this page does not recognise"),
         ("runs", "../../etc/passwd", "must be run ids, and '', '/', '/etc/passwd' cannot be one."),
         ("a", "<script>", "a='<script>', but it must be a run id"),
         ("runs", "<script>", "must be run ids, and '<script>' cannot be one."),
