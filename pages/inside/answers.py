@@ -75,10 +75,7 @@ def _totals(evaluation: EvaluationReport, answers: Answers) -> None:
         ("Test accuracy", format_percent(evaluation.accuracy)),
         ("Mistakes", f"{wrong:,}"),
         ("Images", f"{evaluation.images:,}"),
-        (
-            "Cross-entropy",
-            format_loss(evaluation.loss),
-        ),  # whatever the run minimised: its own loss is on Train and Runs
+        ("Cross-entropy", format_loss(evaluation.loss)),  # also if the run minimised another loss, as on Train and Runs
         ("Calibration error", format_percent(evaluation.calibration.ece)),
     ]
     with st.grid(min_column_width=130, key=element("inside-totals")):

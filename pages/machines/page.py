@@ -137,7 +137,7 @@ def _empty_slot(host: HostView) -> str:
 
 def _waiting(waiting: tuple[Waiting, ...], total: int) -> None:
     if not waiting:
-        st.caption("No run is waiting.")
+        st.caption("No runs are waiting.")
         return
     st.subheader(f"{plural(total, 'run')} waiting", anchor=False)
     for entry in waiting:

@@ -1,7 +1,7 @@
-"""The process that `python -m lab serve` becomes: Streamlit's server, which a Ctrl-C ends quietly and with exit code 0.
+"""The process of `python -m lab serve`: Streamlit's server, which ends at Ctrl-C without a message and with code 0.
 
-Streamlit's own command answers the end that it was asked for with "Aborted!" and exit code 1, and in its first moments
-with a traceback. It is imported when `main` runs, so that a Ctrl-C meanwhile ends as quietly.
+Streamlit's own command prints "Aborted!" at Ctrl-C and exits with code 1, or with a traceback while it is starting. It
+is imported by `main`, so that a Ctrl-C during the import is handled too.
 """
 
 import sys
@@ -23,5 +23,5 @@ def _run() -> None:
     except load("click:ClickException") as error:
         error.show()
         sys.exit(error.exit_code)
-    except load("click:Abort"):  # what click makes of a Ctrl-C
+    except load("click:Abort"):  # click raises this at Ctrl-C
         return

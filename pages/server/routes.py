@@ -67,12 +67,13 @@ def run_status(run: RunRecord) -> dict[str, Any]:
 
 
 def silence_words(run: RunRecord) -> str:
-    """Say since when the worker of a run at work has sent no heartbeat, and what can be done; "" while it does."""
+    """Return since when a silent run's worker has sent no heartbeat, and what can be done; "" for other runs."""
     if not run.silent:
         return ""
     return (
-        f"Its worker does not respond: {run.silence_text}. It was stopped, or its machine sleeps or is out of memory, and goes on "
-        f"by itself once that is over. To go on from the last checkpoint without it: python -m lab resume {run.id}"
+        f"Its worker does not respond: {run.silence_text}. It was stopped, or its machine is suspended or out of "
+        "memory, and it will continue by itself once that is over. "
+        f"To continue from the last checkpoint without it: python -m lab resume {run.id}"
     )
 
 

@@ -27,14 +27,14 @@ _KEY = "address.trail"
 
 @dataclass(frozen=True, slots=True)
 class _Trail:
-    """The recent addresses of a page. stands: the one last seen or written.
+    """The recent addresses of a page. current: the one last seen or written.
 
     left: the ones before, each with the time of its replacement (monotonic, in s). by: the script run that wrote the
     current one; during it, the address says nothing about the browser's.
     """
 
     page: str = ""
-    stands: Mapping[str, str] = field(default_factory=dict)
+    current: Mapping[str, str] = field(default_factory=dict)
     left: tuple[tuple[Mapping[str, str], float], ...] = ()
     by: object = None
 
@@ -43,12 +43,12 @@ def address() -> dict[str, str]:
     """Return the query parameters of this page, also in a callback."""
     asked, trail, context = st.query_params.to_dict(), _trail(), get_script_run_ctx()
     page = context.page_script_hash if context else ""
-    arrived = asked == trail.stands
+    arrived = asked == trail.current
     if page == trail.page and arrived and (not trail.left or trail.by is _script_run()):
         return asked
     late = not arrived and any(asked == each and time.monotonic() - at < _ON_ITS_WAY_S for each, at in trail.left)
     if page == trail.page and late and not went_back():
-        asked = dict(trail.stands)
+        asked = dict(trail.current)
         st.query_params.from_dict(asked)
         put(_KEY, replace(trail, by=_script_run()))
     else:
@@ -69,7 +69,7 @@ def write_address(new: Mapping[str, str]) -> None:
         return
     trail, now = _trail(), time.monotonic()
     left = (*(each for each in trail.left if now - each[1] < _ON_ITS_WAY_S), (old, now))
-    put(_KEY, replace(trail, stands=dict(new), left=left, by=_script_run()))
+    put(_KEY, replace(trail, current=dict(new), left=left, by=_script_run()))
     st.query_params.from_dict(new)
 
 

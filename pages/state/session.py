@@ -56,12 +56,12 @@ def take_flash() -> str:
 
 
 def refuse(key: str, sentence: str, *, beside: object) -> None:
-    """Note why what was typed into an input was not taken, "" where it was. beside: the value that stands in its place."""
+    """Store why an input's value was refused, "" if it was accepted. beside: the value that is used instead."""
     put(f"{_REFUSED}.{key}", (sentence, beside))
 
 
 def refused(key: str, *, beside: object) -> str:
-    """Return that sentence while the value in its place is still there, "" once another was chosen, here or elsewhere."""
+    """Return the message stored by `refuse`, "" once the value used instead is no longer `beside`."""
     sentence, held = value_of(f"{_REFUSED}.{key}", ("", None))
     if sentence and held != beside:
         forget(f"{_REFUSED}.{key}")

@@ -186,7 +186,7 @@ def _best_trial(best: Best | None) -> None:
 
 
 def best_words(best: Best) -> str:
-    """Return the test accuracy of the best trial and the epoch its own page shows instead, "" without either."""
+    """Return the best trial's test accuracy, and the epoch that its own page selects instead; "" without either."""
     words = []
     if best.test_accuracy is not None:
         test = format_percent(best.test_accuracy)

@@ -188,13 +188,13 @@ def _dataset(present: frozenset[str]) -> None:
         **form_widget("dataset"),
     )
     chosen_spec = get_dataset_spec(str(form_value("dataset")))
-    with _beside("dataset"):
+    with _field_row("dataset"):
         st.html(_thumbnails(chosen_spec.id))
         browse_button("dataset")
     st.caption(plain(f"{chosen_spec.description} {reached(dataset=chosen_spec.id)}"))
 
 
-def _beside(field: str) -> "DeltaGenerator":
+def _field_row(field: str) -> "DeltaGenerator":
     """Return the container of a field's select box or picture and of its Browse button."""
     return st.container(horizontal=True, vertical_alignment="bottom", gap="small", key=element("choose", field))
 
@@ -216,7 +216,7 @@ def _network() -> None:
         **form_widget("arch"),
     )
     arch = get_architecture(str(form_value("arch")))
-    with _beside("arch"):
+    with _field_row("arch"):
         st.html(_outline(arch.id))
         browse_button("arch")
     best = reached(dataset=str(form_value("dataset")), arch=arch.id)
@@ -255,7 +255,7 @@ def _say_fork() -> None:
 
 def _preset_picker() -> None:
     labels = {preset.id: _preset_label(preset) for preset in list_presets()}
-    with _beside("preset"):
+    with _field_row("preset"):
         st.selectbox(
             "Start from an experiment",
             list(labels),

@@ -30,7 +30,8 @@ def _words(name: str, value: Any) -> str:
         return ", ".join(f"{option} {item}" for option, item in value.items())
     if isinstance(value, bool):
         return label if value else f"no {label}"
-    return f"{label} {FIELDS[name].number_text(value) if isinstance(value, float) else FIELDS[name].choice_title(str(value))}"
+    text = FIELDS[name].number_text(value) if isinstance(value, float) else FIELDS[name].choice_title(str(value))
+    return f"{label} {text}"
 
 
 def show_run_findings(

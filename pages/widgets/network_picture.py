@@ -36,7 +36,7 @@ class Mark:
 
 
 def turn_block(opened: Sequence[str], block: str, now_open: bool) -> tuple[str, ...]:
-    """Return the names of the opened blocks after a click on one."""
+    """Return the names of the expanded blocks after a click on one. now_open: whether the click expands it."""
     return (*opened, block) if now_open else tuple(each for each in opened if each != block)
 
 

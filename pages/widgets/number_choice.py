@@ -1,7 +1,7 @@
-"""The input of a whole number that chooses what a page shows.
+"""An input of a whole number that chooses what a page shows.
 
-Like the inputs of settings it has no bounds in the browser, where a number beyond them would be marked and not sent. The
-nearest one that there is is shown in its place, and `show_refusal` says so until another is chosen.
+Like the inputs of settings, it has no bounds in the browser, which would mark a number outside them and not send it.
+The nearest valid number is used instead, and `show_refusal` reports this until another number is chosen.
 """
 
 from functools import partial
@@ -15,15 +15,15 @@ from pages.state.session import refuse, refused
 
 
 def choose_number(page: PageState[Any], name: str, label: str, low: int, high: int, **layout: Any) -> int:
-    """Draw the input of a page's field and return its number, from `low` to `high`. What it refused is said elsewhere."""
-    number: int = min(max(getattr(page.read(), name), low), high)  # there may be fewer than when it was chosen
+    """Draw the input of a page's field and return its number, from `low` to `high`. `show_refusal` reports errors."""
+    number: int = min(max(getattr(page.read(), name), low), high)  # the limits may have changed since it was chosen
     page.change(**{name: number})
     st.number_input(label, step=1, **layout, **page.widget(name, then=partial(_take, page, name, label, low, high)))
     return number
 
 
 def show_refusal(key: str, *, beside: object) -> None:
-    """Say below an input why what was typed was not taken, while the value that stands in its place is still there."""
+    """Show why an input's value was refused, as long as the value used instead is still `beside`."""
     sentence = refused(key, beside=beside)
     if sentence:
         st.error(plain(sentence), icon=":material/error:")

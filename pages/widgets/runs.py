@@ -162,7 +162,7 @@ def run_line(run: RunRecord, *, key: str, apart: str = "") -> None:
 
 
 def line_facts(run: RunRecord) -> list[str]:
-    """Return what stands behind a run's state in a list: how far it is, what it reached, when it was submitted."""
+    """Return the facts after a run's state in a list: silence of its worker, progress, result, and age."""
     facts = [run.silence_text]
     if run.state.live and run.progress.total_steps:
         facts.append(f"step {run.progress.step or 0:,} of {run.progress.total_steps:,}")

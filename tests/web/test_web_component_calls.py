@@ -240,5 +240,5 @@ def test_a_code_to_scan_has_a_longest_link() -> None:
     assert "#000" in svg
     assert "#fff" in svg
     for text in ("", "a" * (MOST_CHARACTERS + 1)):
-        with pytest.raises(InputError, match="a QR code is made of 1 to 2,000"):
+        with pytest.raises(InputError, match="a QR code can have 1 to 2,000"):
             qr_svg(text)

@@ -36,7 +36,7 @@ def test_an_idle_machine_says_when_its_workers_start(bench: Bench) -> None:
     shown = words(open_page("machines"))
     assert "this machine · 1 slot" in shown
     assert "a worker starts on demand" in shown
-    assert "No run is waiting." in shown
+    assert "No runs are waiting." in shown
 
 
 def test_slots_link_to_what_they_train_and_waiting_runs_say_why(bench: Bench) -> None:
