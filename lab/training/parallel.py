@@ -216,8 +216,9 @@ class _SharedStepper(Stepper):
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
+            count = own.stop - own.start
             raise TrainingError(
-                f"A share of {own.stop - own.start} images does not fit into the memory of each device: "
+                f"A share of {count} {'image' if count == 1 else 'images'} does not fit into the memory of each device: "
                 "choose a smaller batch or more devices."
             ) from error
         hits = (logits.argmax(1) == y_B[own]).sum()
