@@ -24,7 +24,7 @@ from lab.training.engine import train
 from lab.training.evaluation import Forward
 from lab.training.events import Ended, Started
 from lab.training.session import Session, process_settings
-from lab.training.static_evaluation import LAUNCHED_FIRST, MOST_RECORDED_BYTES
+from lab.training.static_evaluation import LAUNCHED_FIRST, MAX_RECORDED_BYTES
 from lab.training.step_choice import StepKind
 from lab.training.stepping import autocast_dtype
 from lab.training.together import Job, train_together
@@ -35,7 +35,7 @@ SMALL = ("lenet-bn", "basic-cnn", "conv3-bn", "resnet-small", "vgg-small", "resn
 REPORT = ("lenet-bn", "alexnet", "vgg11", "vgg19", "resnet18", "mobilenet", "googlenet")
 SEEDS = range(2_000, 2_005)  # held out: 100 to 103 chose the speedrun's settings
 PRECISIONS = ("float32", "bfloat16")
-MOST_LAUNCHED = 100  # maximum updates of launched steps, which are several times slower and only for comparison
+MAX_LAUNCHED = 100  # maximum updates of launched steps, which are several times slower and only for comparison
 EVALUATIONS = LAUNCHED_FIRST + 6  # evaluations of one set
 EVALUATED = (("lenet-bn", 10_000), ("resnet-small", 10_000), ("mobilenet", 2_000))
 Row = dict[str, Any]
@@ -152,7 +152,7 @@ def race(bench: Bench, config: RunConfig, updates: int) -> Row:
 
     Both are timed once with launched kernels.
     """
-    some = max(2, min(updates // 3, MOST_LAUNCHED))
+    some = max(2, min(updates // 3, MAX_LAUNCHED))
     data = few_images(bench.data(config))
     engines, limits = [], []
     for repeat in range(-1, bench.size.repeats):
@@ -242,7 +242,7 @@ def section_evaluation(bench: Bench) -> Iterator[Row]:
         held = min(launched["chunk"], images) * Forward(build_from_config(config), data.mean, data.std).map_bytes(
             data.test_x.shape[1:]
         )
-        if held <= MOST_RECORDED_BYTES:
+        if held <= MAX_RECORDED_BYTES:
             later = time_evaluations(bench, config, data, captured)
         yield {
             "network": arch,

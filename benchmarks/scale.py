@@ -37,7 +37,7 @@ from lab.settings import Settings
 from lab.worker.heartbeat import COUNT_EVERY, REQUEST_POLL_S
 from lab.worker.loop import POLL_S
 from lab.worker.recorder import FLUSH_S
-from lab.worker.supervisor.membership import ASK_S, MOST_ASK_S
+from lab.worker.supervisor.membership import ASK_S, MAX_ASK_S
 from lab.worker.training_pace import TrainingPace
 from tests.postgres import started_server
 
@@ -218,7 +218,7 @@ def measure(lab: Lab, clock: Clock) -> Iterator[str]:
     yield line("Machines: hosts and the first 20 that wait", looks, 100)
     yield line("Train: the first 50 of the queue", clock.timed(lambda: store.queue.list(limit=50)), 100)
     together = TrainingPace(WORKERS)
-    sign_s = pace.interval_s(ASK_S, askers=WORKERS, a_second=pace.SIGNS_A_SECOND, most_s=MOST_ASK_S)
+    sign_s = pace.interval_s(ASK_S, askers=WORKERS, a_second=pace.SIGNS_A_SECOND, most_s=MAX_ASK_S)
     look_s = pace.interval_s(POLL_S, askers=WORKERS, a_second=pace.LOOKS_A_SECOND)
     every = {
         "heartbeats": (beats.cpu_ms + counts.cpu_ms / COUNT_EVERY) / RENEW_S,

@@ -15,7 +15,7 @@ from lab.errors import InputError
 _KIND = "convlab"
 _VERSION = 1
 _SUM = 10  # characters of the digest at the end
-_MOST = 10_000  # limit for the characters of a token and for its uncompressed bytes
+_MAX = 10_000  # limit for the characters of a token and for its uncompressed bytes
 _AGAIN = "copy the whole line that `convlab machines token` prints"
 
 
@@ -50,11 +50,11 @@ class JoinToken:
                 f"The token has version {version[:9]}, but this release of ConvLab reads version {_VERSION}: "
                 "install the lab's release here."
             )
-        if len(text) > _MOST or checksum != _checksum(head, body):
+        if len(text) > _MAX or checksum != _checksum(head, body):
             raise InputError(f"The token is incomplete or altered (its checksum differs): {_AGAIN}.")
         try:
             unpacker = zlib.decompressobj()
-            values = json.loads(unpacker.decompress(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)), _MOST))
+            values = json.loads(unpacker.decompress(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)), _MAX))
             token = cls(*(values[name] for name in ("database", "artifacts", "probe")))
         except (binascii.Error, zlib.error, ValueError, KeyError, TypeError) as error:
             raise InputError(f"The token cannot be read: {_AGAIN}.") from error

@@ -29,7 +29,7 @@ ANNOUNCE = "LAB_ANNOUNCE"  # "text" or "json": the format in which the server pr
 EVERY_NETWORK = ("0.0.0.0", "::")  # noqa: S104  hosts with which a server listens on all network interfaces
 BROWSER = "LAB_BROWSER"  # "1": the server also opens the browser
 OWNER_LIMIT = 60  # characters of a name
-MOST_SLOTS = 64  # runs that one host trains at once: more than any machine has devices for
+MAX_SLOTS = 64  # runs that one host trains at once: more than any machine has devices for
 CHECKOUT = Path(__file__).resolve().parent.parent
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"", "0", "false", "no", "off"}
@@ -133,13 +133,13 @@ def _slots(name: str, env: Mapping[str, str]) -> int:
     text = env.get(name, "").strip()
     count = parse_slots(text)
     if text and not count:
-        raise ConfigError(f"{name} is {text[:40]!r}, but it must be a whole number from 1 to {MOST_SLOTS}.")
+        raise ConfigError(f"{name} is {text[:40]!r}, but it must be a whole number from 1 to {MAX_SLOTS}.")
     return count
 
 
 def parse_slots(text: str) -> int:
-    """Return the number of slots in a text, or 0 if it is not a number from 1 to `MOST_SLOTS`."""
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 4 and int(text) <= MOST_SLOTS else 0
+    """Return the number of slots in a text, or 0 if it is not a number from 1 to `MAX_SLOTS`."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 4 and int(text) <= MAX_SLOTS else 0
 
 
 def _owner(name: str, env: Mapping[str, str]) -> str:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from lab.formatting import format_percent, plural
 from lab.metrics import is_share
 
-LEAST = 3  # values from which on a standard deviation is shown: that of two values is off by half on average
+MIN_VALUES = 3  # values from which on a standard deviation is shown: that of two values is off by half on average
 
 
 class Spread(NamedTuple):
@@ -21,8 +21,8 @@ class Spread(NamedTuple):
 
     @property
     def shown_sd(self) -> float | None:
-        """The standard deviation to show: None for fewer than `LEAST` values."""
-        return self.sd if self.n >= LEAST else None
+        """The standard deviation to show: None for fewer than `MIN_VALUES` values."""
+        return self.sd if self.n >= MIN_VALUES else None
 
 
 def spread_of(values: Iterable[Any], *, folds: bool = False) -> Spread | None:

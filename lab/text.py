@@ -23,7 +23,7 @@ _MONGOLIAN = range(0x1800, 0x18B0)
 # Categories of the characters that have such forms; Latin, Greek and Cyrillic have none.
 _SELECTED = frozenset({"So", "Sm", "Sk", "Po", "Pd", "Lo"})
 _MARKS = frozenset({"Mn", "Me"})  # drawn over the preceding letter, with zero width
-_MOST_MARKS = 8  # in a row: Tibetan and Hebrew have up to six on a letter; hundreds cover the lines above and below
+_MAX_MARKS = 8  # in a row: Tibetan and Hebrew have up to six on a letter; hundreds cover the lines above and below
 _KEYCAP = "\u20e3"
 _LATIN_END = "\u02ff"  # up to here no letter needs a joiner
 _KINDS = {
@@ -76,7 +76,7 @@ def _is_hidden(text: str, at: int, *, lines: bool) -> bool:
 
 def _is_piled_up(text: str, at: int) -> bool:
     """Return whether more marks precede this one than a letter has in any script."""
-    return at > _MOST_MARKS and all(unicodedata.category(c) in _MARKS for c in text[at - _MOST_MARKS : at])
+    return at > _MAX_MARKS and all(unicodedata.category(c) in _MARKS for c in text[at - _MAX_MARKS : at])
 
 
 def _is_selector(character: str) -> bool:

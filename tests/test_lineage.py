@@ -117,5 +117,5 @@ def test_of_a_large_tree_no_more_runs_are_looked_at_than_the_limit(lab: Lab, mon
     for name in names[1:]:
         _run(lab, name, test=0.9, fork_of=root.id, fork_epoch=2)
     for limit in (3, 2, 1):
-        monkeypatch.setattr("lab.service.lineage.MOST_RUNS", limit)
+        monkeypatch.setattr("lab.service.lineage.MAX_RUNS", limit)
         assert [row.run.name for row in lab.lineage.tree([root])] == names[:limit]

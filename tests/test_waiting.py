@@ -31,7 +31,7 @@ _READS = frozenset(
         "text_content",
     ]
 )
-_LEAST_S = 60.0  # what must come may take long on a machine that does much else
+_MIN_S = 60.0  # what must come may take long on a machine that does much else
 
 
 def _calls(path: Path) -> Iterator[ast.Call]:
@@ -107,7 +107,7 @@ def _short_limits(path: Path) -> list[str]:
     return [
         f"{path.relative_to(TESTS)}: {found[0]}"
         for found in _LIMIT.finditer(path.read_text(encoding="utf-8"))
-        if _LOOK_S < float(found[1]) < _LEAST_S
+        if _LOOK_S < float(found[1]) < _MIN_S
     ]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from lab.charts.lines import NONE, Line, Measured
-from lab.spread import LEAST
+from lab.spread import MIN_VALUES
 
 
 def fold(group: Sequence[Sequence[Line]], *, label: str) -> list[Line]:
@@ -33,8 +33,8 @@ def _folded(first: Line, members: Sequence[Line]) -> Line:
         runs=tuple(run for line in members for run in line.runs),
         x=x,
         y=mean,
-        low=low if len(members) >= LEAST else NONE,
-        high=mean + spread if len(members) >= LEAST else NONE,
+        low=low if len(members) >= MIN_VALUES else NONE,
+        high=mean + spread if len(members) >= MIN_VALUES else NONE,
         raw_x=NONE,
         raw_y=NONE,
         non_finite=tuple(mark for line in members for mark in line.non_finite),

@@ -11,7 +11,7 @@ from lab.charts.thinning import MAX_BUCKETS, Thinned, thin, thin_log
 from lab.metrics import TRAIN_LOSS
 from lab.runs.records import RunRecord, Series
 
-MOST_GAPS = 200  # non-finite stretches that a smoothed line shows as gaps
+MAX_GAPS = 200  # non-finite stretches that a smoothed line shows as gaps
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +159,7 @@ def _chosen(series: Series) -> np.ndarray:
     targets = np.geomspace(max(1, series.step[0]), series.step[-1], MAX_BUCKETS)
     spread = np.minimum(np.searchsorted(series.step, targets), count - 1)
     ends = np.array([0, count - 1])
-    return np.unique(np.concatenate([spread, ends, stretch_starts(series.value)[:MOST_GAPS]]))
+    return np.unique(np.concatenate([spread, ends, stretch_starts(series.value)[:MAX_GAPS]]))
 
 
 def stretch_starts(value: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from lab.charts.ranges import Excursion, Limits, excursions, leaving_words
 from lab.metrics import HELD_OUT, Quantity
 
 _WORDS = {split.value: split.label for split in HELD_OUT}
-_MOST = 3  # values listed in one sentence
+_MAX = 3  # values listed in one sentence
 _UNITS = {"step": "step", "epoch": "epoch", "relative": "second"}
 
 
@@ -57,9 +57,9 @@ def _not_on_log_axis(lines: Sequence[Line], *, title: str, quantity: Quantity) -
     if not seen:
         return ""
     values = list(seen.values())
-    more = f"; and {len(values) - _MOST} more" if len(values) > _MOST else ""
-    where = " and ".join(f"step {step:,}" for step in sorted(steps)[:_MOST])
-    return f"{title} at {where} ({'; '.join(values[:_MOST])}{more}) is not on a logarithmic axis."
+    more = f"; and {len(values) - _MAX} more" if len(values) > _MAX else ""
+    where = " and ".join(f"step {step:,}" for step in sorted(steps)[:_MAX])
+    return f"{title} at {where} ({'; '.join(values[:_MAX])}{more}) is not on a logarithmic axis."
 
 
 def _not_positive(line: Line, x: str) -> str:

@@ -13,8 +13,8 @@ from lab.runs.records import RunRecord
 from lab.sharing.comparison import result_of, run_labels
 
 COSTS = {"seconds": "Training time (s)", "params": "Parameters"}
-_LEAST_MARGIN = 0.15  # decades beyond the cheapest and the most expensive run
-_MOST_IN_LEGEND = 12  # runs; the legend of more would leave no space for the figure
+_MIN_MARGIN = 0.15  # decades beyond the cheapest and the most expensive run
+_MAX_IN_LEGEND = 12  # runs; the legend of more would leave no space for the figure
 
 
 class ParetoPoint(NamedTuple):
@@ -67,7 +67,7 @@ def pareto_figure(
     figure = go.Figure()
     for point in points:
         name, style = labels[point.run.id], run_style(slots[point.run.id], dark=dark)
-        figure.add_trace(_run_point(point, name, style, in_legend=len(points) <= _MOST_IN_LEGEND))
+        figure.add_trace(_run_point(point, name, style, in_legend=len(points) <= _MAX_IN_LEGEND))
     front = [point for point in points if point.best]
     figure.add_scatter(
         x=[point.cost for point in front],
@@ -93,7 +93,7 @@ def pareto_figure(
 def _cost_axis(points: Sequence[ParetoPoint]) -> dict[str, Any]:
     """Return Plotly's settings of the cost axis, with full numbers at the ticks; its own labels are single digits."""
     logs = [math.log10(point.cost) for point in points] or [0.0]
-    margin = max(_LEAST_MARGIN, 0.06 * (max(logs) - min(logs)))
+    margin = max(_MIN_MARGIN, 0.06 * (max(logs) - min(logs)))
     low, high = min(logs) - margin, max(logs) + margin
     ticks = [tick for tick in log_ticks(low, high) if low <= math.log10(tick) <= high]
     return {"type": "log", "range": [low, high], "tickvals": ticks, "ticktext": [f"{tick:,.10g}" for tick in ticks]}

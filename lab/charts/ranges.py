@@ -19,9 +19,9 @@ ALONE = 3.0  # times the starting level: the end of the axis if there is no soun
 TYPICAL = 1.5  # times the median of the values: the end of the axis if most of them lie beyond ALONE
 LARGEST = 1e300  # largest value considered, so that the ends of an axis stay finite
 BESIDE = 1.5  # times the starting level: the end of the axis if there are sound curves, which are shown completely
-LEAST_LEVEL = 1.0  # lowest starting level: a loss that starts lower is not judged by its start
+MIN_LEVEL = 1.0  # lowest starting level: a loss that starts lower is not judged by its start
 MARGIN = 0.05  # share of the axis, above and below the curves
-MOST_MARKS = 40  # per curve
+MAX_MARKS = 40  # per curve
 _TICKS: tuple[tuple[float, tuple[float, ...]], ...] = (  # multiples of the powers of ten, by the number of decades
     (3.0, (1,)),
     (1.0, (1, 2, 5)),
@@ -51,7 +51,7 @@ def sound_limits(curves: Sequence[np.ndarray], raw: Sequence[np.ndarray] = ()) -
     starts = sorted(float(np.abs(part[0])) for part in finite if part.size)
     if not starts:
         return None
-    level = max(LEAST_LEVEL, starts[(len(starts) - 1) // 2])
+    level = max(MIN_LEVEL, starts[(len(starts) - 1) // 2])
     is_sound = [_within(part, _reach(part, level)).all() for part in finite]
     if all(is_sound):
         return None
@@ -71,7 +71,7 @@ def share_limits(curves: Sequence[np.ndarray]) -> Limits | None:
 
 
 def excursions(value: np.ndarray, limits: Limits | None, *, log: bool = False) -> tuple[Excursion, ...]:
-    """Return the stretches of finite values that the axis does not show, at most the MOST_MARKS largest.
+    """Return the stretches of finite values that the axis does not show, at most the MAX_MARKS largest.
 
     log: whether the axis is logarithmic, in which case values of 0 or less are below its lower edge.
     """
@@ -80,8 +80,8 @@ def excursions(value: np.ndarray, limits: Limits | None, *, log: bool = False) -
     above = finite & (value > high)
     below = finite & ((value < low) | (log & (value <= 0)))
     found = [*_stretches(value, above, above=True), *_stretches(value, below, above=False)]
-    if len(found) > MOST_MARKS:
-        found = sorted(found, key=lambda one: -abs(one.value))[:MOST_MARKS]
+    if len(found) > MAX_MARKS:
+        found = sorted(found, key=lambda one: -abs(one.value))[:MAX_MARKS]
     return tuple(sorted(found))
 
 

@@ -7,7 +7,7 @@ import numpy as np
 WIDTH, HEIGHT = 84, 22  # pixels
 _EDGE = 2.0  # pixels that the stroke and the last dot need
 COLOUR = "#2f86cf"
-_MOST = 60  # points; the picture cannot resolve more
+_MAX = 60  # points; the picture cannot resolve more
 
 
 def spark_points(values: Sequence[float] | np.ndarray) -> tuple[tuple[float, float], ...]:
@@ -20,7 +20,7 @@ def spark_points(values: Sequence[float] | np.ndarray) -> tuple[tuple[float, flo
     finite = np.flatnonzero(np.isfinite(numbers))
     if not finite.size:
         return ()
-    kept = finite[np.unique(np.linspace(0, finite.size - 1, min(_MOST, finite.size)).round().astype(int))]
+    kept = finite[np.unique(np.linspace(0, finite.size - 1, min(_MAX, finite.size)).round().astype(int))]
     low, high = float(numbers[kept].min()), float(numbers[kept].max())
     share = (numbers[kept] - low) / (high - low) if high > low else np.full(kept.size, 0.5)
     heights = HEIGHT - _EDGE - share * (HEIGHT - 2 * _EDGE)

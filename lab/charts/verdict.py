@@ -13,7 +13,7 @@ from lab.metrics import ACCURACY, MetricSpec
 from lab.spread import Spread, format_result
 
 _WIDTH = 0.16  # half the width of a side's strip of dots, in units of the axis
-_LEAST_ROOM = 0.001  # above and below the runs: a share, as accuracies are
+_MIN_ROOM = 0.001  # above and below the runs: a share, as accuracies are
 _LINE, _LINES = 14, 4  # letters per line of a side's name, and lines
 _BAR = 0.22  # half the length of the line at a mean
 
@@ -165,7 +165,7 @@ def _add_difference(figure: go.Figure, info: VerdictInfo, difference: float, *, 
 def _accuracies(info: VerdictInfo) -> list[float]:
     """Return an axis range that shows every run, wide enough for ticks that differ in their second digit."""
     low, high = min((*info.a.y, *info.b.y)), max((*info.a.y, *info.b.y))
-    room = max(0.12 * (high - low), _LEAST_ROOM)
+    room = max(0.12 * (high - low), _MIN_ROOM)
     return [low - room, high + room]
 
 

@@ -12,7 +12,7 @@ from lab.errors import ConfigError, near_miss
 from lab.executors.base import LOCAL
 from lab.executors.config import TITLES
 from lab.presets import get_preset
-from lab.runs.edits import MOST_PRIORITY
+from lab.runs.edits import MAX_PRIORITY
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -62,7 +62,7 @@ def asking_options(function: Callable[..., None]) -> Callable[..., None]:
         click.option("--owner", metavar="NAME", help="Owner of the run; by default LAB_OWNER, else none."),
         click.option(
             "--priority",
-            type=click.IntRange(-MOST_PRIORITY, MOST_PRIORITY),
+            type=click.IntRange(-MAX_PRIORITY, MAX_PRIORITY),
             default=0,
             show_default=True,
             metavar="N",

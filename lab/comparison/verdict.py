@@ -19,9 +19,9 @@ from lab.comparison.folds import corrected_t_test
 from lab.comparison.randomization import confidence_interval, independent_groups, pairs
 
 LEVEL = 0.95  # confidence level of the interval; the p-value is compared with 1 - LEVEL
-LEAST_RUNS = 5  # per group
-LEAST_FOLDS = 5  # that both sides have in common
-LEAST_PAIRS = 6  # for a test of pairs: 5 of them cannot reach a p below 0.06
+MIN_RUNS = 5  # per group
+MIN_FOLDS = 5  # that both sides have in common
+MIN_PAIRS = 6  # for a test of pairs: 5 of them cannot reach a p below 0.06
 PAIRS_FROM = 8  # fewest equal seeds that are treated as pairs by default: see `docs/decisions.md`
 
 FOLD_TEST = "corrected resampled t-test"
@@ -89,7 +89,7 @@ def _compare(a: tuple[float, ...], b: tuple[float, ...], paired: bool) -> Verdic
         raise ValueError(f"pairs of {x.size} and {y.size} values")
     name, kind = ("sign-flip test of pairs", Design.PAIRS) if paired else ("permutation test", Design.GROUPS)
     difference = fmean(y) - fmean(x) if x.size and y.size else None
-    if min(x.size, y.size) < (LEAST_PAIRS if paired else LEAST_RUNS):
+    if min(x.size, y.size) < (MIN_PAIRS if paired else MIN_RUNS):
         chance = least_p(x.size, y.size, paired=paired)
         return Verdict(Answer.FEW, difference, None, None, x.size, y.size, None, name, kind, chance)
     design = pairs(x, y) if paired else independent_groups(x, y)
@@ -112,7 +112,7 @@ def compare_folds(a: Sequence[float], b: Sequence[float], *, folds: int) -> Verd
     if x.size != y.size:
         raise ValueError(f"folds of {x.size} and {y.size} values")
     difference = fmean(y) - fmean(x) if x.size else None
-    if x.size < LEAST_FOLDS:
+    if x.size < MIN_FOLDS:
         return Verdict(Answer.FEW, difference, None, None, x.size, y.size, None, FOLD_TEST, Design.FOLDS)
     found = corrected_t_test(y - x, folds=folds, level=LEVEL)
     answer = _answer(found.p)

@@ -3,10 +3,10 @@
 from fractions import Fraction
 
 from lab.comparison.runs import Comparison
-from lab.comparison.verdict import LEAST_FOLDS, LEAST_PAIRS, LEAST_RUNS, Answer, Design, Verdict
+from lab.comparison.verdict import MIN_FOLDS, MIN_PAIRS, MIN_RUNS, Answer, Design, Verdict
 from lab.formatting import format_percent, plural
 
-_LEAST_P = 1e-4
+_MIN_P = 1e-4
 _RARE = 0.01  # a chance below it is not the reason why the runs are too few
 FOLD_NOTE = (
     "Folds compare the validation accuracy after the last epoch, each on images that it was not trained on. The "
@@ -48,8 +48,8 @@ def sampling_note(comparison: Comparison) -> str:
 
 def _few(verdict: Verdict) -> str:
     if verdict.design is Design.FOLDS:
-        return f"Not enough folds (both sides have {verdict.n_a} in common): at least {LEAST_FOLDS} are needed."
-    needed = f"{LEAST_PAIRS} pairs" if verdict.design is Design.PAIRS else f"{LEAST_RUNS} of each"
+        return f"Not enough folds (both sides have {verdict.n_a} in common): at least {MIN_FOLDS} are needed."
+    needed = f"{MIN_PAIRS} pairs" if verdict.design is Design.PAIRS else f"{MIN_RUNS} of each"
     text = f"Not enough runs ({_few_counts(verdict)}): at least {needed} are needed."
     if not verdict.n_a or not verdict.n_b:
         return text
@@ -87,7 +87,7 @@ def p_text(p: float | None) -> str:
     """Return a p-value such as "0.032" or "< 0.0001", or a dash for None."""
     if p is None:
         return "–"
-    return f"< {_LEAST_P}" if p < _LEAST_P else f"{p:.2g}"
+    return f"< {_MIN_P}" if p < _MIN_P else f"{p:.2g}"
 
 
 def _counts(verdict: Verdict) -> str:

@@ -18,7 +18,7 @@ SCHEDULES = ("constant", "step", "cosine", "one-cycle")
 NORMALIZATIONS = ("none", "dataset", "half")
 INPUT_SIZES = ("auto", "native", "32", "64", "224")
 PRECISIONS = ("float32", "bfloat16", "float16")
-MOST_FOLDS = 20
+MAX_FOLDS = 20
 AUGMENTS = ("none", "light", "sketch")
 GROUPS = ("network", "data", "training", "optimizer", "loss", "early stopping", "engine")
 
@@ -67,7 +67,7 @@ class RunConfig(ConfigBase):
         "class, and one of them is held out for validation; 0 holds out the validation share.",
         "data",
         low=0,
-        high=MOST_FOLDS,
+        high=MAX_FOLDS,
         step=5,
         choice_titles={"0": "off"},
     )
@@ -77,7 +77,7 @@ class RunConfig(ConfigBase):
         "Which of the folds is held out, from 1.",
         "data",
         low=1,
-        high=MOST_FOLDS,
+        high=MAX_FOLDS,
         relevant=lambda c: c.folds > 0,
     )
     normalization: str = setting(

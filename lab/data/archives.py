@@ -11,8 +11,8 @@ import numpy as np
 
 _NAMES = (("x_train", "y_train", "x_test", "y_test"), ("train_images", "train_labels", "test_images", "test_labels"))
 _VALIDATION = ("val_images", "val_labels")
-_LEAST_PIXELS = 64  # fewest values per image
-_MOST_LABELS = 32  # most values per label: one, or one per class
+_MIN_PIXELS = 64  # fewest values per image
+_MAX_LABELS = 32  # most values per label: one, or one per class
 _LABEL_NAMES = ("y", "label", "target", "class", "digit")
 Pair = tuple[str, str]  # names of images and of their labels
 
@@ -49,8 +49,8 @@ def find_pairs(arrays: Mapping[str, np.ndarray]) -> Pairs | None:
 
 def _pairs_of(arrays: Mapping[str, np.ndarray]) -> list[Pair] | None:
     """Return the pairs of one part in order, None if images have no labels or more than one candidate."""
-    images = [name for name, array in arrays.items() if _numbers_each(array) >= _LEAST_PIXELS]
-    labels = [name for name, array in arrays.items() if 0 < _numbers_each(array) <= _MOST_LABELS]
+    images = [name for name, array in arrays.items() if _numbers_each(array) >= _MIN_PIXELS]
+    labels = [name for name, array in arrays.items() if 0 < _numbers_each(array) <= _MAX_LABELS]
     if len(labels) > len(images):
         labels = [name for name in labels if name.lower().startswith(_LABEL_NAMES) or "label" in name.lower()]
     return list(zip(images, labels, strict=True)) if len(images) == len(labels) else None

@@ -15,7 +15,7 @@ from lab.data.spec import DatasetSpec
 from lab.errors import DamagedDataError, DataError
 from lab.text import one_sentence
 
-MOST_FILES = 200  # files of the data folder that are examined
+MAX_FILES = 200  # files of the data folder that are examined
 
 
 class DataState(StrEnum):
@@ -66,7 +66,7 @@ def list_other_files(root: Path) -> list[OtherFile]:
     """Return the tables and archives directly in the data folder, each with a sentence on how to use it."""
     found = []
     used = {find_file(path) for spec in list_datasets() for path in list_files(spec.id, root=root)}
-    entries = sorted(root.iterdir())[:MOST_FILES] if root.is_dir() else []
+    entries = sorted(root.iterdir())[:MAX_FILES] if root.is_dir() else []
     for path in entries:
         if not path.is_file() or path.name.startswith(".") or path in used:
             continue

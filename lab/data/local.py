@@ -21,7 +21,7 @@ from lab.errors import DataError, InputError
 
 REPLAY = 3_000  # images of the original data that are mixed in, so that the network does not forget it
 _SHARE = 1_000  # drawings are repeated until there are about this many
-_MOST_REPEATS = 40
+_MAX_REPEATS = 40
 
 
 def write_drawings_dataset(drawings: np.ndarray, labels: np.ndarray, *, beside: Dataset, root: Path) -> str:
@@ -37,7 +37,7 @@ def write_drawings_dataset(drawings: np.ndarray, labels: np.ndarray, *, beside: 
         raise InputError(f"The drawings do not fit {beside.spec.title}: choose a run with the same classes.")
     if beside.spec.recipe is None:
         raise InputError(f"{beside.spec.title} cannot be drawn: choose a run on a data set of grey images.")
-    repeats = max(1, min(_MOST_REPEATS, _SHARE // len(drawings)))
+    repeats = max(1, min(_MAX_REPEATS, _SHARE // len(drawings)))
     count = len(beside.train_labels)
     replay = np.linspace(0, count - 1, min(REPLAY, count)).astype(int)
     parts = (

@@ -15,7 +15,7 @@ from lab.executors.base import LOCAL
 from lab.settings import Settings
 
 FILE = "executors.toml"
-MOST_JOBS = 10_000
+MAX_JOBS = 10_000
 _T = TypeVar("_T")
 
 
@@ -69,7 +69,7 @@ class Executors:
         if executor == "slurm" and self.slurm is not None:
             return self.slurm.jobs
         if executor == "ray" and self.ray is not None:
-            return self.ray.jobs or MOST_JOBS
+            return self.ray.jobs or MAX_JOBS
         return 0
 
     def check(self, executor: str) -> str:
@@ -156,7 +156,7 @@ def _checked(section: str, key: str, value: Any) -> Any:
         "environment": (isinstance(value, dict) and _is_texts(list(value.values())), "a table of strings"),
         "cpus": (_is_whole(value, 1, 1024), "a whole number from 1 to 1024"),
         "gpus": (_is_whole(value, 0, 64), "a whole number from 0 to 64"),
-        "jobs": (_is_whole(value, least_jobs, MOST_JOBS), f"a whole number from {least_jobs} to {MOST_JOBS}"),
+        "jobs": (_is_whole(value, least_jobs, MAX_JOBS), f"a whole number from {least_jobs} to {MAX_JOBS}"),
         "warning_s": (_is_whole(value, 1, 65_535), "a whole number of seconds from 1 to 65535"),
         "address": (isinstance(value, str) and value.startswith(("http://", "https://")), "an http or https address"),
     }

@@ -21,9 +21,9 @@ from lab.inspection.observe import evaluating
 from lab.inspection.picture import Box, boxes
 from lab.inspection.receptive_field import ReceptiveField
 
-MOST_MAPS = 16  # maps shown of a layer with more than `_ALL_MAPS`
+MAX_MAPS = 16  # maps shown of a layer with more than `_ALL_MAPS`
 _ALL_MAPS = 20  # a layer with up to this many maps shows them all
-MOST_VALUES = 128  # values shown of a vector
+MAX_VALUES = 128  # values shown of a vector
 _SIDE = 56  # maximum side in values; larger maps are averaged
 _STEPS = 255
 _ROUNDING = 1e-6  # share of the largest value; smaller differences are float32 rounding of one value
@@ -145,8 +145,8 @@ def choose_channels(
 def _most(stage: Stage) -> int:
     """Return the maximum number of channels drawn of a stage."""
     if stage.is_maps:
-        return _ALL_MAPS if stage.count <= _ALL_MAPS else MOST_MAPS
-    return MOST_VALUES
+        return _ALL_MAPS if stage.count <= _ALL_MAPS else MAX_MAPS
+    return MAX_VALUES
 
 
 def network_values(

@@ -16,7 +16,7 @@ NAME_LIMIT = 200
 NOTE_LIMIT = 20_000
 TAG_LIMIT = 60
 TAGS_LIMIT = 200  # of one run; the limit of a bundle is the same
-MOST_PRIORITY = 1_000  # set by users; moves in the queue may exceed it in both directions
+MAX_PRIORITY = 1_000  # set by users; moves in the queue may exceed it in both directions
 
 
 class Edits:
@@ -69,10 +69,10 @@ def checked_owner(owner: str) -> str:
 
 def checked_priority(priority: int) -> int:
     """Return a priority within the range that users may set, or raise `TextError`."""
-    if isinstance(priority, bool) or not isinstance(priority, int) or not abs(priority) <= MOST_PRIORITY:
+    if isinstance(priority, bool) or not isinstance(priority, int) or not abs(priority) <= MAX_PRIORITY:
         raise TextError(
-            f"The priority is {str(priority)[:40]}, but it must be a whole number from -{MOST_PRIORITY:,} to "
-            f"{MOST_PRIORITY:,}."
+            f"The priority is {str(priority)[:40]}, but it must be a whole number from -{MAX_PRIORITY:,} to "
+            f"{MAX_PRIORITY:,}."
         )
     return priority
 

@@ -17,7 +17,7 @@ from lab.runs.row_changes import change_row
 from lab.runs.rows import derive, may_be_gone
 from lab.runs.tables import LOST, jobs, runs
 
-MOST_ATTEMPTS = 5  # after which an abandoned run waits for the user
+MAX_ATTEMPTS = 5  # after which an abandoned run waits for the user
 _REASON = "The process that trained it ended unexpectedly; resume continues from the last checkpoint."
 
 
@@ -29,7 +29,7 @@ def mark_expired(connection: Connection, moment: Moment) -> list[str]:
     expired = expired_rows(connection, moment, lock=True)
     joined = joined_hosts(connection) if expired else frozenset()
     for row, state in expired:
-        again = state is RunState.INTERRUPTED and row.host in joined and row.attempts < MOST_ATTEMPTS
+        again = state is RunState.INTERRUPTED and row.host in joined and row.attempts < MAX_ATTEMPTS
         expire(connection, row, RunState.QUEUED if again else state, moment)
     return [str(row.id) for row, _ in expired]
 

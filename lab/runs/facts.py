@@ -15,7 +15,7 @@ from lab.formatting import LAST_MOMENT
 from lab.metrics import is_share
 
 LONGEST_S = 1e10  # three hundred years: no training took longer
-MOST = 2**53 - 1  # the largest integer that JSON numbers represent exactly
+MAX_INTEGER = 2**53 - 1  # the largest integer that JSON numbers represent exactly
 _FASTEST = 1e12  # images per second, megabytes
 DEVICE = re.compile(r"(cpu|cuda|mps|xpu)(:[0-9]{1,3})?")
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,59}")
@@ -32,7 +32,7 @@ class Kind:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, float) or (type(value) is int and abs(value) <= MOST)
+    return isinstance(value, float) or (type(value) is int and abs(value) <= MAX_INTEGER)
 
 
 def _between(low: float, high: float, *, nan: bool = False) -> Callable[[Any], bool]:
@@ -40,7 +40,7 @@ def _between(low: float, high: float, *, nan: bool = False) -> Callable[[Any], b
 
 
 def _count(value: Any) -> bool:
-    return type(value) is int and 0 <= value <= MOST
+    return type(value) is int and 0 <= value <= MAX_INTEGER
 
 
 def _version(value: Any) -> bool:

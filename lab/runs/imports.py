@@ -30,7 +30,7 @@ from lab.runs.rows import run_record, saved_file_values
 from lab.runs.run_facts import RunEnvironment, RunSummary
 from lab.runs.sums import PointColumns, stored_sums
 from lab.runs.tables import partial_runs, runs, saved_files
-from lab.runs.throttled_writer import MOST_ROWS, ThrottledWriter
+from lab.runs.throttled_writer import MAX_ROWS, ThrottledWriter
 
 IMPORTED = "imported"
 IMPORTABLE = ENDS  # states in which a run can be imported
@@ -239,8 +239,8 @@ def _fitting(run: str, parts: Sequence[Series], room: int) -> tuple[list[tuple[s
 def _parts(points: Curves) -> Iterator[Series]:
     """Yield parts of curves, each small enough for one transaction."""
     for series in points.values() if isinstance(points, Mapping) else points:
-        for start in range(0, max(1, np.size(series.step)), MOST_ROWS):
-            yield series[start : start + MOST_ROWS]
+        for start in range(0, max(1, np.size(series.step)), MAX_ROWS):
+            yield series[start : start + MAX_ROWS]
 
 
 def _row_values(run: EndedRun, origin: str) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from lab.runs.sums import curve_names, stored_sums
 from lab.runs.tables import metadata, points, runs, series_names, stored_files
 
 _STEPS = 10_000  # of SQLite's virtual machine between two checks of the deadline
-_MOST = 5  # problems that are reported
+_MAX = 5  # problems that are reported
 CHECK_S = 0.25  # time limit of the check when a lab is opened; `doctor` and `verify` have none
 CHECK_EVERY_S = 600.0  # how often a running server repeats it
 
@@ -115,7 +115,7 @@ def _integrity(connection: Connection, within_s: float | None) -> list[str]:
     end = math.inf if within_s is None else time.monotonic() + within_s
     large = {points.name, stored_files.name}
     small = [series_names.name, *sorted(metadata.tables.keys() - large - {series_names.name})]
-    for what in (*small, _MOST):
+    for what in (*small, _MAX):
         found = _look_until(connection, f"PRAGMA integrity_check({what})", end)
         if found != ["ok"]:
             return found

@@ -9,8 +9,8 @@ from lab.runs.row_changes import insert_for
 from lab.runs.tables import run_logs, runs
 from lab.text import escaped
 
-MOST_LINES = 200
-MOST_CHARACTERS = 40_000
+MAX_LINES = 200
+MAX_CHARACTERS = 40_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class RunLogs:
 
     def write(self, run: str, *, host: str, lines: tuple[str, ...]) -> None:
         """Replace a run's log; of a long one the end is stored."""
-        text = "\n".join(escaped(line) for line in lines[-MOST_LINES:])[-MOST_CHARACTERS:]
+        text = "\n".join(escaped(line) for line in lines[-MAX_LINES:])[-MAX_CHARACTERS:]
         with self.context.database.write() as connection:
             values = {"host": host, "lines": text, "written_at": self.context.moment(connection).now}
             made = insert_for(connection)(run_logs).values(run=run, **values)

@@ -12,13 +12,13 @@ WORK_S = 0.015  # target for the statements of a transaction; its commit takes a
 # A writer that waits for SQLite's lock retries after 1, 2, 5, 10, 15, 20 and then every 25 ms for a while
 # (`sqliteDefaultBusyCallback`), so a longer pause lets it get the lock.
 PAUSE_S = 0.03
-_FIRST, _LEAST, MOST_ROWS = 2_000, 1_000, 8_192  # rows in one transaction
+_FIRST, _MIN, MAX_ROWS = 2_000, 1_000, 8_192  # rows in one transaction
 
 
 class ThrottledWriter:
     """Sizes the transactions of one long write by the duration of the previous ones."""
 
-    def __init__(self, database: Database, *, first: int = _FIRST, least: int = _LEAST) -> None:
+    def __init__(self, database: Database, *, first: int = _FIRST, least: int = _MIN) -> None:
         self._database = database
         self._size, self._least = first, least
         self._took_s: float | None = None  # duration of the last transaction, None before the first
@@ -45,4 +45,4 @@ class ThrottledWriter:
         self.longest_s = max(self.longest_s, self._took_s)
         if sized:
             factor = min(2.0, max(0.25, WORK_S / max(worked, 1e-6)))
-            self._size = int(min(MOST_ROWS, max(self._least, self._size * factor)))
+            self._size = int(min(MAX_ROWS, max(self._least, self._size * factor)))

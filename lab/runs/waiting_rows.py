@@ -11,7 +11,7 @@ from lab.runs.tables import WAITING, owners, runs
 
 _ORDERED_BY = (runs.c.number, runs.c.owner, runs.c.priority, runs.c.queued_at)
 
-_MOST = 2**62  # beyond it, an incremented counter could no longer be stored
+_MAX = 2**62  # beyond it, an incremented counter could no longer be stored
 
 
 def waiting_order(
@@ -71,4 +71,4 @@ def in_order(rows: Iterable[Row[Any]], numbers: Iterable[int]) -> list[Row[Any]]
 
 
 def _whole(value: Any) -> int:
-    return value if isinstance(value, int) and abs(value) < _MOST else 0
+    return value if isinstance(value, int) and abs(value) < _MAX else 0

@@ -47,7 +47,7 @@ _WORK = (
 _START_S = (1.0, 6.0)  # with a waiting worker, and with one that has to import torch first
 _STEADY = 4.0  # how much faster than the current load suggests: other processes may end
 _MEASURED, _COUNTED = 1.5, 2.0  # how much longer it may take than measured, and than counted
-_MOST_BUSY = 8.0  # beyond this load no useful estimate is possible
+_MAX_BUSY = 8.0  # beyond this load no useful estimate is possible
 _AUGMENT_BATCH = 64
 _SMALLER = ("native", "32", "64")
 
@@ -130,7 +130,7 @@ def estimate(lab: Lab, resolved: ResolvedConfig) -> Estimate:
         side=resolved.input_side,
         epochs=checked.epochs,
         evaluation_s=(used - images + tested) * (1 / rate if rate else counted) / _BACKWARD,
-        slowdown=_MEASURED if rate else min(max(_COUNTED, _busy()), _MOST_BUSY),
+        slowdown=_MEASURED if rate else min(max(_COUNTED, _busy()), _MAX_BUSY),
         devices=checked.devices,
         threads=threads_for(checked, usual=os.cpu_count() or 1) if device.type == "cpu" else 1,
         waits=any(one.alive and not one.run and one.owner.host == this_host() for one in lab.store.workers.list()),

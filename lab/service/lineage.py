@@ -17,7 +17,7 @@ from lab.runs.run_facts import ForkState
 from lab.runs.store import RunStore
 from lab.sharing.comparison import setting_text, setting_words
 
-MOST_RUNS = 400  # per tree; more are not shown
+MAX_RUNS = 400  # per tree; more are not shown
 _NAMES = ("fork_of", "fork_epoch", "init_from")  # settings that name the origin and do not count as changes
 
 
@@ -130,15 +130,15 @@ class Lineage:
     def tree(self, runs: Sequence[RunRecord]) -> tuple[TreeRow, ...]:
         """Return the complete trees of these runs, one after the other; a run without relatives forms its own tree.
 
-        At most `MOST_RUNS` runs are visited.
+        At most `MAX_RUNS` runs are visited.
         """
         known = {root.id: root for root in map(self._root, runs)}
         roots = list(known.values())
         level: Iterable[str] = list(known)
-        while level and len(known) < MOST_RUNS:
+        while level and len(known) < MAX_RUNS:
             found = self._store.runs.find_children(level)
             fresh = {child.id: child for child in found if child.id not in known}
-            known |= dict(list(fresh.items())[: MOST_RUNS - len(known)])
+            known |= dict(list(fresh.items())[: MAX_RUNS - len(known)])
             level = list(fresh)
         children: dict[str, list[RunRecord]] = {}
         for run in sorted(known.values(), key=lambda one: one.number):

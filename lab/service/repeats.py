@@ -7,14 +7,14 @@ from itertools import count, islice
 
 from lab.config import RunConfig
 from lab.config.repeats import Repeat, repeat_of, repeat_text, setting_key
-from lab.config.run_config import MOST_FOLDS
+from lab.config.run_config import MAX_FOLDS
 from lab.errors import InputError
 from lab.runs.records import RunRecord, RunState
 from lab.runs.store import RunStore
 from lab.service.submissions import Submissions
 from lab.service.validation import Validation
 
-MOST_SEEDS = 50  # per setting and request
+MAX_SEEDS = 50  # per setting and request
 USUAL_SEEDS = 5  # what a comparison needs on each side
 USUAL_FOLDS = 5
 # The end of the name of a run that is itself a repeat.
@@ -71,10 +71,10 @@ class Repeating:
         the folds of the runs. like: seeds to prefer, by default those of the other settings. Raises `InputError` for a
         number out of range.
         """
-        if seeds is not None and not 1 <= seeds <= MOST_SEEDS:
-            raise InputError(f"The number of seeds is {seeds}, but it must be from 1 to {MOST_SEEDS}.")
-        if folds is not None and not 2 <= folds <= MOST_FOLDS:
-            raise InputError(f"The number of folds is {folds}, but it must be from 2 to {MOST_FOLDS}.")
+        if seeds is not None and not 1 <= seeds <= MAX_SEEDS:
+            raise InputError(f"The number of seeds is {seeds}, but it must be from 1 to {MAX_SEEDS}.")
+        if folds is not None and not 2 <= folds <= MAX_FOLDS:
+            raise InputError(f"The number of folds is {folds}, but it must be from 2 to {MAX_FOLDS}.")
         configs = [run.config.replace(folds=folds, fold=1) if folds else run.config for run in runs]
         found = self._find(configs)
         like = like or {seed for one in found for seed in one.seeds}

@@ -16,7 +16,7 @@ _DARK = 12.0  # grey levels added before the logarithm, so that noise in black a
 _PAPER_SIDE = 160  # longer side, in pixels, at which paper is estimated
 _REACH = 0.5  # width of the neighbourhood as a share of the shorter side
 _NOISE = 5.0  # ink differs from paper by at least this many standard deviations of the noise
-LEAST = 0.14  # least logarithmic difference of ink: 14 % more or less light than the paper
+MIN_CONTRAST = 0.14  # least logarithmic difference of ink: 14 % more or less light than the paper
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,7 +62,7 @@ def _measured(level: np.ndarray, paper: np.ndarray) -> Contrast:
     along = difference @ _direction(difference)
     quiet = along - cv2.medianBlur(np.ascontiguousarray(along), 5)
     noise = 1.4826 * float(np.median(np.abs(quiet)))
-    return Contrast(along, max(LEAST, _NOISE * noise))
+    return Contrast(along, max(MIN_CONTRAST, _NOISE * noise))
 
 
 def _reduced(level: np.ndarray) -> tuple[np.ndarray, int]:
@@ -101,7 +101,7 @@ def _direction(difference: np.ndarray) -> np.ndarray:
     """Return the unit vector (C,) of the principal axis of the strong differences, pointing from paper to ink."""
     rows = difference.reshape(-1, difference.shape[2])
     strength = np.einsum("nc,nc->n", rows, rows)
-    strong = rows[strength > max(LEAST**2, 0.25 * float(strength.max()))]
+    strong = rows[strength > max(MIN_CONTRAST**2, 0.25 * float(strength.max()))]
     if not len(strong):
         return np.asarray(np.eye(rows.shape[1], dtype=np.float32)[0])
     _, axes = np.linalg.eigh(strong.T @ strong)

@@ -22,12 +22,12 @@ _STRAIGHT = 6.0  # spread along / spread across a stroke above which it is a 1 o
 _ALONG = 0.6  # least share of a side along which a strip lies
 _FITTED_TO = 20_000  # pixels of paper used for the fit
 _EXTRAPOLATED = (-0.1, 1.1)  # shares of a side beyond which a steep plane is not extrapolated
-_MOST_CONTACTS = 8  # maximum places at which a digit reaches the edge; squared paper has more
+_MAX_CONTACTS = 8  # maximum places at which a digit reaches the edge; squared paper has more
 _SOLID = 0.85  # a piece that fills at least this share of its convex hull is a bare stroke, a strip or a shadow
 _WHOLE = 0.9  # least share of a side along which a strip or a shadow lies
 _BARE = 0.8  # least share of the picture's height and width for a bare stroke that does not connect top and bottom
-_MOST_SPREAD = 12.0  # maximum spread along / spread across a bare stroke; a printed line has more
-_MOST_CROSSINGS = 2  # maximum flat stroke ends at the edge, such as those of a printed 4; crossing lines have four
+_MAX_SPREAD = 12.0  # maximum spread along / spread across a bare stroke; a printed line has more
+_MAX_CROSSINGS = 2  # maximum flat stroke ends at the edge, such as those of a printed 4; crossing lines have four
 _SQUARE = 0.85  # least width of a cut-off stroke at the edge / its width further in; real ends are round or narrower
 _LYING = 2.5  # in stroke widths: longer contacts lie along the edge, like the foot of a 2
 _UPRIGHT = 45.0  # maximum lean in degrees, as of the most slanted 1 in the data
@@ -80,16 +80,16 @@ def is_single(mask: np.ndarray) -> bool:
     stroke = pieces.mask(members).astype(np.uint8)
     if long < _FILLS[0] * min(shape) or is_frame(stroke) or _is_corner(stroke):
         return False
-    if _contacts(stroke) > _MOST_CONTACTS or _has_strip(stroke):
+    if _contacts(stroke) > _MAX_CONTACTS or _has_strip(stroke):
         return False
     if 2 * float(cv2.distanceTransform(np.pad(stroke, 1), cv2.DIST_L2, 5).max()) > _BOLD * long:
         return False
     crossings = _crossings(stroke)
     if solidity(stroke) < _SOLID:
-        return crossings <= _MOST_CROSSINGS
+        return crossings <= _MAX_CROSSINGS
     sides = _sides(stroke)
     longest, lean = spread(stroke)
-    if crossings or longest > _MOST_SPREAD or max(float(side.mean()) for side in sides) >= _WHOLE:
+    if crossings or longest > _MAX_SPREAD or max(float(side.mean()) for side in sides) >= _WHOLE:
         return False
     fills = min((bottom - top) / shape[0], (right - left) / shape[1]) >= _BARE
     return fills or (bool(sides[0].any() and sides[1].any()) and abs(lean) <= _UPRIGHT)
@@ -110,7 +110,7 @@ def is_tight(mask: np.ndarray) -> bool:
     strokes = [pieces.mask([i]).astype(np.uint8) for i in touching]
     if 2 * sum(spread(stroke)[0] > _STRAIGHT for stroke in strokes) > len(strokes):
         return False
-    return not any(is_frame(s) or _is_corner(s) or _contacts(s) > _MOST_CONTACTS for s in strokes)
+    return not any(is_frame(s) or _is_corner(s) or _contacts(s) > _MAX_CONTACTS for s in strokes)
 
 
 def _is_corner(stroke: np.ndarray) -> bool:

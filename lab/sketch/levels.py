@@ -8,7 +8,7 @@ picture.
 import cv2
 import numpy as np
 
-_LEAST = 0.35  # least logarithmic contrast between the two levels
+_MIN = 0.35  # least logarithmic contrast between the two levels
 _STRAY = 0.35  # a pixel that misses its level by more than this share of that contrast is a stray
 _STRAYS = 0.004  # maximum share of strays among a level's pixels away from outlines
 _ROUNDS = 4  # iterations of separating the levels and fitting the light
@@ -28,7 +28,7 @@ def paper_of_two_levels(level: np.ndarray) -> tuple[np.ndarray, np.ndarray] | No
     # Remove grain and the blocks of a coarse JPEG; strokes that crowd a picture are wider.
     quiet = cv2.medianBlur(np.ascontiguousarray(level), _MEDIAN).reshape(level.shape)
     along = _principal(quiet)
-    if float(np.ptp(along)) < _LEAST:
+    if float(np.ptp(along)) < _MIN:
         return None
     split = _split(along)
     if split is None:
@@ -72,7 +72,7 @@ def _split(along: np.ndarray) -> np.ndarray | None:
     inner = (cv2.erode(plane, around) == plane) & (cv2.dilate(plane, around) == plane)
     inner[[0, -1]] = inner[:, [0, -1]] = False  # a stroke along the edge is cut lengthwise
     stray = away > _STRAY * apart
-    if apart < _LEAST or not all(
+    if apart < _MIN or not all(
         (where := inner & level).any() and stray[where].mean() <= _STRAYS for level in (upper, ~upper)
     ):
         return None

@@ -19,8 +19,8 @@ from lab.sketch.boxes import extent
 from lab.sketch.sketch import SEEN, Sketch
 
 FINE = 4  # the pen is redrawn at this multiple of the field's resolution
-_MOST_SLANT = 1.0  # tangent; flatter strokes are not slanted handwriting
-_MOST_STRETCH = 2.5  # maximum change of the aspect ratio: a bare stroke has no width that could be stretched
+_MAX_SLANT = 1.0  # tangent; flatter strokes are not slanted handwriting
+_MAX_STRETCH = 2.5  # maximum change of the aspect ratio: a bare stroke has no width that could be stretched
 STEPS = ("crop", "pen", "scale", "smooth", "centre")
 ALL_STEPS = frozenset(STEPS)
 STEP_TITLES = {
@@ -141,7 +141,7 @@ def _boxed(found: Measured, recipe: Recipe, steps: frozenset[str]) -> Measured:
         return found
     upright = _upright(found.crop)
     tall, wide = upright.shape
-    stretch = min(max(tall * recipe.width / recipe.box / wide, 1 / _MOST_STRETCH), _MOST_STRETCH)
+    stretch = min(max(tall * recipe.width / recipe.box / wide, 1 / _MAX_STRETCH), _MAX_STRETCH)
     size = (max(1, round(wide * stretch)), tall)
     crop = np.asarray(Image.fromarray(upright).resize(size, Image.Resampling.BILINEAR))
     left = found.left - (crop.shape[1] - wide) // 2
@@ -158,7 +158,7 @@ def _upright(ink: np.ndarray) -> np.ndarray:
     columns = ink @ (np.arange(wide) + 0.5) / np.maximum(weights, 1e-9)  # centre of each row's ink
     from_middle = rows - weights @ rows / weights.sum()
     slant = float(weights * from_middle @ columns / max(weights @ from_middle**2, 1e-9))
-    slant = min(max(slant, -_MOST_SLANT), _MOST_SLANT)
+    slant = min(max(slant, -_MAX_SLANT), _MAX_SLANT)
     shifts = np.rint(-slant * from_middle).astype(int)
     margin = int(np.abs(shifts).max())
     paper = np.zeros((tall, wide + 2 * margin), dtype=np.uint8)

@@ -23,12 +23,12 @@ from lab.sketch.sketch import Sketch
 cv2.setNumThreads(1)  # a picture is a short task; more threads would only compete with a training
 
 WORK_SIDE = 1_280  # longer side in pixels; larger photos are reduced first
-LEAST_SIDE = 400  # longer side in pixels; smaller photos are enlarged first
+MIN_SIDE = 400  # longer side in pixels; smaller photos are enlarged first
 MAX_DIGITS = 24
 _NARROW = 8  # least shorter side, in pixels after resizing, of a picture that can show a digit
 _FAINT = 0.15  # least contrast of a printed line, as a share of the strongest ink's
 _PALE = 0.35  # least contrast of a pixel of ink, as the same share
-_LEAST_LEVEL = 0.2  # least logarithmic contrast of the strongest tenth; an empty sheet's unevenness has less
+_MIN_LEVEL = 0.2  # least logarithmic contrast of the strongest tenth; an empty sheet's unevenness has less
 # Least slope of contrast at a piece's rim × its width / its contrast: thick strokes have 5 and more, thin ones 2 and
 # more, corners of shadows about 2, the noise of an empty sheet about 0.1.
 _SOFT = 0.5
@@ -36,7 +36,7 @@ _SOFT_BLOB = 3.2
 _DARKEST_SHADOW = 0.9  # logarithmic contrast of a shadow that leaves 40 % of the light; more is ink, however soft
 _THICK = 24  # pixels; `_SOFT_BLOB` applies to thicker pieces
 _STRONG = 0.6  # least contrast of the strongest pixels of a piece of ink, as a share of the strongest ink's
-_MOST_CORNERS = 2  # maximum dark corners of a picture that digits fill; vignetting darkens more
+_MAX_CORNERS = 2  # maximum dark corners of a picture that digits fill; vignetting darkens more
 _BLANK = "There is no ink in {name}: it needs more contrast between pen and paper."
 _NO_DIGIT = (
     "There is no digit in {name}: only lines, frames or marks at its edge were found; a digit needs paper on all sides."
@@ -76,7 +76,7 @@ def _at_work_size(picture: np.ndarray) -> np.ndarray:
     """Return float32 (H, W, C), resized to the range for which the constants of the next steps are chosen."""
     level = np.atleast_3d(picture).astype(np.float32)
     longest = max(level.shape[:2])
-    scale = WORK_SIDE / longest if longest > WORK_SIDE else max(1.0, LEAST_SIDE / longest)
+    scale = WORK_SIDE / longest if longest > WORK_SIDE else max(1.0, MIN_SIDE / longest)
     if scale == 1:
         return level
     size = max(1, round(level.shape[1] * scale)), max(1, round(level.shape[0] * scale))
@@ -93,7 +93,7 @@ def _find(sheet: np.ndarray, name: str, *, split: bool, enlarged: bool) -> Photo
     else:
         contrast = measure_contrast(sheet)
         faint = _faint_mask(contrast)
-        if _usual(contrast.ink, faint > 0) < _LEAST_LEVEL:
+        if _usual(contrast.ink, faint > 0) < _MIN_LEVEL:
             return Photo((), (), sheet.shape[:2], _BLANK.format(name=name))
         if is_tight(faint):
             sheet = with_margin(sheet, faint)
@@ -128,7 +128,7 @@ def _crowded(sheet: np.ndarray) -> tuple[np.ndarray, Contrast] | None:
     if contrast is None:
         return None
     mask = _faint_mask(contrast)
-    if np.count_nonzero(mask[[0, 0, -1, -1], [0, -1, 0, -1]]) > _MOST_CORNERS:
+    if np.count_nonzero(mask[[0, 0, -1, -1], [0, -1, 0, -1]]) > _MAX_CORNERS:
         return None
     if is_single(mask) or is_tight(mask):
         return widened(sheet, contrast)

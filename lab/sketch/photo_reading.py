@@ -24,8 +24,8 @@ _POSSIBLE = 0.9  # least probability of each part of a cut that casts doubt on t
 _BOTH_WAYS = 0.99  # the same for a whole that is sure and not wider than others of its class
 # Maximum digits found in a photo, times networks, for cutting each one apart (ten more digits to read) and for cutting
 # parts again (up to fifty more).
-_MOST_CUT = 8
-_MOST_CUT_AGAIN = 2
+_MAX_CUT = 8
+_MAX_CUT_AGAIN = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,12 +91,12 @@ def read_photo(
     with the number of each digit, from 1, before it is read.
     """
     count = len(photo.digits) * len(readers)
-    split = split and count <= _MOST_CUT and not any(reader.is_large for reader in readers)
+    split = split and count <= _MAX_CUT and not any(reader.is_large for reader in readers)
     found: list[list[ReadDigit]] = []
     for number, (sketch, box) in enumerate(zip(photo.digits, photo.boxes, strict=True), start=1):
         before(number)
         whole = ReadDigit(sketch, box, tuple(reader.read(sketch) for reader in readers))
-        found.append(_apart(whole, readers, again=count <= _MOST_CUT_AGAIN) if split else [whole])
+        found.append(_apart(whole, readers, again=count <= _MAX_CUT_AGAIN) if split else [whole])
     # Parts are left out: they are already unsure, each with its own reason.
     whole_ones = [digits[0].answers for digits in found if len(digits) == 1]
     by_reader = [doubt_crowd(answers) for answers in zip(*whole_ones, strict=True)]

@@ -9,7 +9,7 @@ import numpy as np
 from lab.sketch.boxes import Box
 
 MAX_PIECES = 150  # checked before pieces are joined
-MOST_LABELLED = 1_000  # the number of largest pieces that are examined
+MAX_LABELLED = 1_000  # the number of largest pieces that are examined
 _SPECK = 0.02  # pieces with less than this share of the largest one's area are dust
 _LOW = 0.3  # groups lower and narrower than this share of the largest are punctuation or print
 _ALIKE = 0.6  # two pieces whose heights have at least this ratio may be two digits above one another
@@ -43,7 +43,7 @@ def stroke_of(mask: np.ndarray) -> float:
 
 
 def find_pieces(mask: np.ndarray) -> Pieces:
-    """Return the `MOST_LABELLED` largest pieces of an ink mask uint8 (H, W); small gaps in a stroke are bridged."""
+    """Return the `MAX_LABELLED` largest pieces of an ink mask uint8 (H, W); small gaps in a stroke are bridged."""
     reach = max(1, round(_GAP * stroke_of(mask) / 2))
     padded = np.pad(mask, reach + 1)  # so that widened pieces are not cut off at the edge
     # Widened by distance: dilation by a disc takes seconds if strokes are hundreds of pixels wide.
@@ -54,7 +54,7 @@ def find_pieces(mask: np.ndarray) -> Pieces:
     labels = np.where(mask > 0, labels[inner, inner], 0)
     areas = np.bincount(labels.ravel(), minlength=len(stats))
     areas[0] = 0
-    largest = np.argsort(-areas, kind="stable")[:MOST_LABELLED]
+    largest = np.argsort(-areas, kind="stable")[:MAX_LABELLED]
     largest = largest[areas[largest] > 0]
     number = np.zeros(len(stats), np.int32)
     number[largest] = np.arange(1, len(largest) + 1)

@@ -20,7 +20,7 @@ _ROUNDS = (0.3, 0.3, 0.12)  # least lengths of lines in successive searches, as 
 _EDGE = 0.03  # a line that ends within this share of the longer side from the edge runs off the sheet
 _FRAME_SIDE = 0.62  # least length of a frame's line, as a share of the frame's side
 _NEAR_SIDE = 0.14  # maximum distance of a frame's line from the frame's side, as a share of that side
-_LEAST_FRAME = 24  # pixels; smaller pieces are not frames
+_MIN_FRAME = 24  # pixels; smaller pieces are not frames
 _AT_ONCE = 25_000  # maximum ink pixels in a search; a picture with more is reduced
 _SEARCHED = 120_000  # maximum ink pixels in all searches of one picture
 _AREAS = 8  # maximum pixels searched, as a multiple of the picture's
@@ -29,8 +29,8 @@ _LEFT_OF_MANY = 10  # maximum size of the remains of a grid or of ruled paper, i
 _MANY = 6  # least number of lines on ruled paper
 _FRAMES = 8  # the number of largest pieces that are checked for frames
 _FITTED_TO = 12_000  # maximum ink pixels that lines are fitted to
-_MOST_LINES = 500
-_MOST_FITTED = 150
+_MAX_LINES = 500
+_MAX_FITTED = 150
 _SAME = 3.5  # lines within this many pixels are the same
 _HATCH = 3  # least number of parallel straight strokes in a hatching
 _STRAIGHT = 8.0  # least spread along / spread across such a stroke
@@ -165,7 +165,7 @@ class _Search:
         )
         if found is None:
             return []
-        return [Line(*row) for row in (found.reshape(-1, 4)[:_MOST_LINES] / scale).tolist()]
+        return [Line(*row) for row in (found.reshape(-1, 4)[:_MAX_LINES] / scale).tolist()]
 
 
 def _runs_off(line: Line, shape: tuple[int, int]) -> bool:
@@ -201,7 +201,7 @@ def _extended(lines: list[Line], thin: np.ndarray) -> list[Line]:
     points = np.column_stack((columns[::step], rows[::step])).astype(np.float32)
     out: list[Line] = []
     for line in sorted(lines, key=lambda each: -each.length):
-        if len(out) >= _MOST_FITTED:
+        if len(out) >= _MAX_FITTED:
             break
         if not _lies_on_one(line, out):
             for near in (4.0, 2.5):
@@ -243,7 +243,7 @@ def _frame_lines(mask: np.ndarray, search: _Search) -> list[Line]:
     thin = _thin_part(mask)
     lines: list[Line] = []
     sides = np.minimum(stats[:, 2], stats[:, 3])
-    possible = np.flatnonzero((sides >= _LEAST_FRAME) & (stats[:, 4] <= 0.5 * stats[:, 2] * stats[:, 3]))
+    possible = np.flatnonzero((sides >= _MIN_FRAME) & (stats[:, 4] <= 0.5 * stats[:, 2] * stats[:, 3]))
     possible = possible[possible > 0]
     for index in possible[np.argsort(-sides[possible], kind="stable")][:_FRAMES]:
         left, top, wide, tall, _ = stats[index].tolist()

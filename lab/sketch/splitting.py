@@ -15,14 +15,14 @@ _TALL = 56  # height in pixels to which a drawing is scaled to find cuts; distan
 _SOLID = 100  # ink level that counts as stroke
 _BEND = 10  # maximum deviation of a cut from its column: touching digits lean into each other
 _MARGIN = 6  # distance from each side within which no cut is tried
-_LEAST_WIDE = 0.45  # least width / height of two digits that touch; less is a single one
-_MOST_WIDE = 2.6
-_MOST_INK = 24  # maximum ink that a cut passes through: three strokes
+_MIN_WIDE = 0.45  # least width / height of two digits that touch; less is a single one
+_MAX_WIDE = 2.6
+_MAX_INK = 24  # maximum ink that a cut passes through: three strokes
 _HEIGHT = 0.6  # least height of each half, relative to the whole
 _AREA = 0.12  # least share of the ink in each half
 _ALIKE = 0.04  # cuts that differ by less than this share of the ink are the same
 _SCRAP = 0.1  # pieces of a half with less than this share of its largest one's ink belong to the other digit
-_MOST_CUTS = 5
+_MAX_CUTS = 5
 
 
 def find_cuts(sketch: Sketch) -> list[tuple[Sketch, Sketch]]:
@@ -31,7 +31,7 @@ def find_cuts(sketch: Sketch) -> list[tuple[Sketch, Sketch]]:
     if found is None:
         return []
     top, left, bottom, right = found
-    if not _LEAST_WIDE <= (right - left) / (bottom - top) <= _MOST_WIDE:
+    if not _MIN_WIDE <= (right - left) / (bottom - top) <= _MAX_WIDE:
         return []
     crop = sketch.ink[top:bottom, left:right]
     small = cv2.resize(crop, (round(_TALL * crop.shape[1] / crop.shape[0]), _TALL), interpolation=cv2.INTER_AREA)
@@ -62,13 +62,13 @@ def _choose(ink: np.ndarray) -> list[np.ndarray]:
     after = ink[None] & ~before
     heights = np.minimum(*(part.any(axis=2).sum(axis=1) for part in (before, after)))
     areas = np.minimum(*(part.sum(axis=(1, 2)) for part in (before, after)))
-    allowed = (heights >= _HEIGHT * len(ink)) & (areas >= _AREA * ink.sum()) & (cost <= _MOST_INK)
+    allowed = (heights >= _HEIGHT * len(ink)) & (areas >= _AREA * ink.sum()) & (cost <= _MAX_INK)
     chosen: list[int] = []
     for index in np.argsort(cost, kind="stable"):
         others = (np.count_nonzero(before[index] ^ before[one]) for one in chosen)
         if allowed[index] and all(other >= _ALIKE * ink.sum() for other in others):
             chosen.append(int(index))
-    return [cuts[index] for index in chosen[:_MOST_CUTS]]
+    return [cuts[index] for index in chosen[:_MAX_CUTS]]
 
 
 def _half(whole: Sketch, crop: np.ndarray, place: Box) -> Sketch:

@@ -16,18 +16,18 @@ from optuna.trial import FrozenTrial, create_trial
 
 from lab.sweeps.halving import standings
 from lab.sweeps.optuna_study import quiet, word
-from lab.sweeps.records import LEAST_TRIALS, Importance, TrialRecord
+from lab.sweeps.records import MIN_TRIALS, Importance, TrialRecord
 from lab.sweeps.space import Parameter
 from lab.sweeps.spec import SweepSpec
 
 
 def importances(spec: SweepSpec, trials: Sequence[TrialRecord], rung: int) -> tuple[Importance, ...]:
-    """Return the settings at a rung, most important first; none if fewer than `LEAST_TRIALS` trials were measured.
+    """Return the settings at a rung, most important first; none if fewer than `MIN_TRIALS` trials were measured.
 
     Trials that diverged count as worse than all others.
     """
     there = [one.trial for one in standings(spec, trials, rung)]
-    if len(there) < LEAST_TRIALS:
+    if len(there) < MIN_TRIALS:
         return ()
     # By rank, the only thing that PED-ANOVA uses, so that a diverged trial needs no value.
     axes = {parameter.name: _axis(parameter, there) for parameter in spec.space}

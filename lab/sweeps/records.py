@@ -8,7 +8,7 @@ from typing import Any
 
 from lab.sweeps.spec import SweepSpec
 
-LEAST_TRIALS = 8  # with fewer trials, importances are noise
+MIN_TRIALS = 8  # with fewer trials, importances are noise
 
 
 class SweepState(StrEnum):

@@ -10,7 +10,7 @@ from typing import Any
 
 from lab.errors import ConfigError
 
-MOST_FACTOR = 100
+MAX_FACTOR = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +40,9 @@ def _rungs(factor: int, first_epochs: int, epochs: int) -> tuple[int, ...]:
 
 def check_halving(factor: object, first_epochs: object, *, epochs: int) -> Halving:
     """Return the halving of runs with this number of epochs. Raises `ConfigError`."""
-    if type(factor) is not int or not 2 <= factor <= MOST_FACTOR:
+    if type(factor) is not int or not 2 <= factor <= MAX_FACTOR:
         raise ConfigError(
-            f"halving.factor is {factor!r}, but it must be a whole number from 2 to {MOST_FACTOR}: 4 is usual.",
+            f"halving.factor is {factor!r}, but it must be a whole number from 2 to {MAX_FACTOR}: 4 is usual.",
             field="halving",
         )
     if type(first_epochs) is not int or first_epochs < 1:

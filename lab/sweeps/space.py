@@ -15,7 +15,7 @@ from lab.config import FIELDS, FieldSpec, RunConfig
 from lab.config.fields import shown
 from lab.errors import ConfigError, near_miss
 
-MOST_GRID = 100_000  # combinations in a grid
+MAX_GRID = 100_000  # combinations in a grid
 _KEYS = ("values", "low", "high", "log", "step", "when")
 _DIGITS = 4  # significant digits of a value drawn from a range
 _EXACT_DIGITS = 14  # of a value on a step, so that 0.1 + 2 * 0.1 is 0.3
@@ -111,9 +111,9 @@ class Parameter:
                 f"{self.name} is a range without a step, so its grid would be infinite: give its values, or a step.",
                 field=self.name,
             )
-        if count > MOST_GRID:
+        if count > MAX_GRID:
             raise ConfigError(
-                f"{self.name} has {count:,} values, but a grid takes at most {MOST_GRID:,}: "
+                f"{self.name} has {count:,} values, but a grid takes at most {MAX_GRID:,}: "
                 "give fewer, or a wider step.",
                 field=self.name,
             )
@@ -180,9 +180,9 @@ class Space:
         """Return every combination once, the last parameter varying fastest. Raises `ConfigError` if it is infinite."""
         axes = [parameter.grid() for parameter in self.parameters]
         size = math.prod(map(len, axes))
-        if size > MOST_GRID:
+        if size > MAX_GRID:
             raise ConfigError(
-                f"The grid has {size:,} combinations, but at most {MOST_GRID:,} fit: give fewer values.", field="space"
+                f"The grid has {size:,} combinations, but at most {MAX_GRID:,} fit: give fewer values.", field="space"
             )
         found: dict[str, dict[str, Any]] = {}
         for combination in itertools.product(*axes):

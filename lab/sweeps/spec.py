@@ -13,7 +13,7 @@ from lab.sweeps.rungs import Halving, check_halving
 from lab.sweeps.space import Space, read_space
 
 SCHEMA = 1  # of a stored spec; a newer one is refused
-MOST_TRIALS = 100_000
+MAX_TRIALS = 100_000
 _ON_LIMIT = 16  # characters of an executor's id
 NAME_LIMIT = 120  # the names of the trials' runs contain it
 _KEYS = ("name", "base", "space", "method", "trials", "minutes", "halving", "seed", "on")
@@ -161,9 +161,9 @@ def read_spec(values: object) -> SweepSpec:
 
 def read_trials(value: object) -> int:
     """Check a number of trials. Raises `ConfigError`."""
-    if type(value) is not int or not 1 <= value <= MOST_TRIALS:
+    if type(value) is not int or not 1 <= value <= MAX_TRIALS:
         raise ConfigError(
-            f"trials is {value!r}, but it must be a whole number from 1 to {MOST_TRIALS:,}.", field="trials"
+            f"trials is {value!r}, but it must be a whole number from 1 to {MAX_TRIALS:,}.", field="trials"
         )
     return value
 

@@ -20,7 +20,7 @@ from lab.errors import ConfigError, near_miss
 Augment = Callable[[Tensor, Generator], Tensor]
 _PEN_SCALE = 2
 _ELASTIC_GRID = 5  # control points per side: about one per bend of a stroke of a 28-pixel digit
-_LEAST_INK = 0.35  # smallest share of the ink that thinning may leave
+_MIN_INK = 0.35  # smallest share of the ink that thinning may leave
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ def _elastic(x: Tensor, generator: Generator, *, pixels: float, fine: int) -> Te
 def _redraw(x: Tensor, generator: Generator, *, pen: tuple[float, float]) -> Tensor:
     """Thicken (draws above 0) or thin (below 0) every stroke by about that many pixels on either side.
 
-    An image is left unchanged if thinning would leave less than `_LEAST_INK` of its ink.
+    An image is left unchanged if thinning would leave less than `_MIN_INK` of its ink.
     """
     low, high = pen
     steps = _uniform(x, generator, low, high)
@@ -137,7 +137,7 @@ def _redraw(x: Tensor, generator: Generator, *, pen: tuple[float, float]) -> Ten
     for step in range(math.ceil(max(-low, high))):
         drawn.lerp_(_grow(drawn), (amount - step).clamp(0, 1))
     drawn = torch.where(thinning, 1 - drawn, drawn)
-    enough = drawn.sum((1, 2, 3), keepdim=True) >= _LEAST_INK * x.sum((1, 2, 3), keepdim=True)
+    enough = drawn.sum((1, 2, 3), keepdim=True) >= _MIN_INK * x.sum((1, 2, 3), keepdim=True)
     return torch.where(enough, drawn, x)
 
 

@@ -17,7 +17,7 @@ from lab.training.losses import Loss, split_output
 
 CPU_CHUNK = 250  # images; larger chunks are slower on a CPU for wide networks
 # Limit for the largest feature map of a chunk on other devices: `mobilenet` at 224 pixels took 20 GB with 2,000 images.
-MOST_BYTES = 2 * 10**9
+MAX_BYTES = 2 * 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Forward:
         """Return the images per chunk; 0 chooses by device, on a GPU by the size of the largest feature map."""
         if batch_size or device.type == "cpu":
             return batch_size or CPU_CHUNK
-        return max(1, MOST_BYTES // self.map_bytes(image_shape))
+        return max(1, MAX_BYTES // self.map_bytes(image_shape))
 
     @contextlib.contextmanager
     def ready(self, device: torch.device, *, cache: bool = True) -> Iterator[None]:

@@ -6,18 +6,18 @@ Nothing extra is computed for them, because an evaluation has their outputs anyw
 import numpy as np
 
 START_IMAGES = 1_000  # of each set, evaluated before training for the first point of the curves; not a result
-MOST = 10  # images: about as many as a user can follow
+MAX_SAMPLES = 10  # images: about as many as a user can follow
 
 Answer = tuple[int, float]  # class and its probability
 
 
 def sample_images(labels: np.ndarray) -> tuple[int, ...]:
-    """Return the index of the first test image of each class, in the order of the classes, at most `MOST`.
+    """Return the index of the first test image of each class, in the order of the classes, at most `MAX_SAMPLES`.
 
     labels: int64 (N,) of the test set. Only images that are also evaluated before training are used.
     """
     classes, first = np.unique(labels[:START_IMAGES], return_index=True)
-    return tuple(int(index) for _, index in sorted(zip(classes, first, strict=True))[:MOST])
+    return tuple(int(index) for _, index in sorted(zip(classes, first, strict=True))[:MAX_SAMPLES])
 
 
 def sample_answers(logits_NK: np.ndarray, labels: np.ndarray) -> tuple[Answer, ...]:

@@ -18,7 +18,7 @@ from lab.training.recordings import Recording, first_cause, first_line
 
 # Limit for the largest feature map of a recorded chunk, whose memory is held while the run trains. Larger chunks keep a
 # GPU busy for longer than their launches take.
-MOST_RECORDED_BYTES = 512 * 10**6
+MAX_RECORDED_BYTES = 512 * 10**6
 # Evaluations of a set that are launched before one is recorded. A capture empties torch's memory cache and takes as
 # long as a few launched evaluations (not measured on a GPU), so short runs do without.
 LAUNCHED_FIRST = 8
@@ -128,7 +128,7 @@ class RepeatedEvaluation:
 
     def _is_large(self, chunk: int) -> bool:
         if math.isinf(self._most):
-            self._most = MOST_RECORDED_BYTES // self._forward.map_bytes(self._x.shape[1:])
+            self._most = MAX_RECORDED_BYTES // self._forward.map_bytes(self._x.shape[1:])
         return chunk > self._most
 
     def _record(self, recording: Recording, chunks: StaticChunks) -> None:

@@ -14,7 +14,7 @@ from lab.training.generators import Generators
 from lab.training.losses import build_loss
 from lab.training.optimizers import build_optimizer, build_rate
 from lab.training.recordings import CudaGraph, Recording, Repeat, first_line
-from lab.training.stepping import MOST_PARTS, Stepper
+from lab.training.stepping import MAX_PARTS, Stepper
 from lab.training.steps import CapturedSteps, LaunchedSteps, Steps
 
 # Builds the steps of a run from configuration, network, view, batches, generators and device.
@@ -57,7 +57,7 @@ def compile_whole_batches(view: nn.Module, size: int) -> Callable[[Tensor], Any]
     """
     torch.compiler.reset()  # compilations of earlier runs count towards the limit of eight
     compiled = torch.compile(view, dynamic=False)
-    sizes = {part for parts in (1, 2, MOST_PARTS) for part in (size // parts, -(-size // parts))}
+    sizes = {part for parts in (1, 2, MAX_PARTS) for part in (size // parts, -(-size // parts))}
     return lambda x_BCHW: (compiled if len(x_BCHW) in sizes else view)(x_BCHW)
 
 

@@ -19,7 +19,7 @@ from lab.training.events import Notice
 from lab.training.losses import Loss, compute_loss
 from lab.training.optimizers import Optimizer
 
-MOST_PARTS = 4  # a batch is halved at most twice
+MAX_PARTS = 4  # a batch is halved at most twice
 
 
 def autocast_dtype(config: RunConfig) -> torch.dtype | None:
@@ -82,7 +82,7 @@ class Stepper:
         """Double the number of parts for batches of this size. Raises `TrainingError` if that is not possible."""
         used = self._count_parts(images)
         self.parts *= 2
-        if self.parts > MOST_PARTS or self._count_parts(images) == used:
+        if self.parts > MAX_PARTS or self._count_parts(images) == used:
             tried = f", even in {used} parts" if used > 1 else ""
             raise TrainingError(
                 f"The device ran out of memory on batches of {images} images{tried}: "

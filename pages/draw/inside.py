@@ -21,7 +21,7 @@ from pages.state.keys import element
 from pages.widgets.runs import with_id
 from pages.widgets.waiting import worth_waiting
 
-_MOST_MAPS = 64
+_MAX_MAPS = 64
 
 
 def inside(
@@ -78,13 +78,13 @@ def _maps(model: Model, image: np.ndarray, layer: str) -> tuple[bytes, str]:
     """Return a layer's maps as one PNG, and its caption."""
     x = to_input(image[None], mean=model.loaded.mean, std=model.loaded.std)
     values = capture(model.loaded.network, x, layers=[layer])[layer][0].float().numpy()
-    shown = values[:_MOST_MAPS]
+    shown = values[:_MAX_MAPS]
     return encode(sheet(paint(shown))), maps_words(len(values))
 
 
 def maps_words(count: int) -> str:
     """Return the caption of a layer's maps. count: maps of the layer."""
-    some = f"the first {_MOST_MAPS} of {count}" if count > _MOST_MAPS else f"{count}"
+    some = f"the first {_MAX_MAPS} of {count}" if count > _MAX_MAPS else f"{count}"
     return f"Feature maps: {some}, brighter is stronger"
 
 

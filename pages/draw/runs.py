@@ -22,7 +22,7 @@ from pages.widgets.frame import show_errors, shows_errors
 from pages.widgets.machine import describe_machine
 from pages.widgets.runs import dataset_title, present_datasets, run_title, with_id
 
-MOST = 6
+MAX = 6
 _LOOKED = 200  # newest runs that are searched for those with weights
 _WAIT_S = 0.5
 
@@ -44,7 +44,7 @@ def chosen_runs() -> list[str]:
         "Models",
         list(runs),
         format_func=lambda run: label(runs[run]),
-        max_selections=MOST,
+        max_selections=MAX,
         placeholder="Choose up to six runs",
         help="Every model reads the same drawing. The choice is part of the page's address.",
         **DRAW.widget("runs", then=_follow, offered=tuple(runs)),
@@ -61,17 +61,17 @@ def _follow() -> None:
 def _from_address(runs: dict[str, RunRecord]) -> tuple[list[str], bool]:
     """Return the runs named by `?runs=a.b` or `?run=a`, and whether there was a problem with any of them.
 
-    Adds named runs that are missing from `runs`; reports runs that do not exist and runs beyond `MOST`.
+    Adds named runs that are missing from `runs`; reports runs that do not exist and runs beyond `MAX`.
     """
     wanted = requested_runs()
     problems = []
-    if len(wanted) > MOST:
+    if len(wanted) > MAX:
         problems.append(
-            f"The address names {len(wanted)} runs, but at most {MOST} can be tested at once. Only the first {MOST} "
+            f"The address names {len(wanted)} runs, but at most {MAX} can be tested at once. Only the first {MAX} "
             "are shown."
         )
     found = []
-    for run_id in wanted[:MOST]:
+    for run_id in wanted[:MAX]:
         run, problem = find_run(run_id)
         if run is None:
             problems.append(problem)

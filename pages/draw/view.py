@@ -77,7 +77,7 @@ STYLE = """<style>
 .cl-rounds li img { width: 28px; height: 28px; image-rendering: pixelated; border-radius: 3px; }
 @media (max-width: 640px) { .cl-answers:has(.cl-card + .cl-card) { grid-template-columns: repeat(2, minmax(0, 1fr)); } }
 </style>"""
-_MOST_ROWS = 10
+_MAX_ROWS = 10
 _NOTHING = 0.0005  # classes with a lower probability are not mentioned
 _LINE_TITLES = 45  # letters of titles that fit into the two lines above the pad on a phone
 
@@ -173,9 +173,9 @@ def _runners_up(answer: Answer) -> str:
 def _shown_classes(answer: Answer) -> list[int]:
     """Return the classes that get a bar: all in order if they are few, else the most likely ones."""
     count = len(answer.class_names)
-    if count <= _MOST_ROWS:
+    if count <= _MAX_ROWS:
         return list(range(count))
-    return [int(i) for i in np.argsort(-answer.probabilities, kind="stable")[:_MOST_ROWS]]
+    return [int(i) for i in np.argsort(-answer.probabilities, kind="stable")[:_MAX_ROWS]]
 
 
 def _rows(answer: Answer) -> list[str]:

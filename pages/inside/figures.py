@@ -15,7 +15,7 @@ from pages.components.base import data_url
 from pages.state.codec import one_of
 from pages.state.inside import INSIDE
 
-_SIDE, _LEAST = 206, 100  # side of an enlarged picture in px, and of one of three in a narrow row
+_SIDE, _MIN = 206, 100  # side of an enlarged picture in px, and of one of three in a narrow row
 _HYPHEN = "\u2011"  # non-breaking
 _LEGEND = (
     "<div style='display:flex;align-items:center;gap:.5rem;font-size:.8rem'><span>{low:.3g}</span>"
@@ -75,7 +75,7 @@ def framed(
             "box-shadow:0 0 0 2px #f2a33a, 0 0 0 3px #10151c;border-radius:2px'></span>"
         )
     return (
-        f"<figure style='margin:0;flex:1 1 {_LEAST}px;max-width:{_SIDE}px'>"
+        f"<figure style='margin:0;flex:1 1 {_MIN}px;max-width:{_SIDE}px'>"
         f"<span style='position:relative;display:block'>"
         f"<img src='{data_url(paint.encode(rgb))}' alt='{escape(caption)}' "
         f"style='width:100%;display:block;image-rendering:pixelated;border-radius:4px'>{frame}</span>"

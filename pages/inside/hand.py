@@ -23,7 +23,7 @@ from pages.inside.weighted import choose_unit, is_linear, show_sum
 from pages.state.inside import INSIDE, fits, place_in
 
 _EXAMPLE = "example"
-_MOST = 64  # filters to choose from
+_MAX = 64  # filters to choose from
 _STRONGEST = -1
 _TINT = 60  # largest share of colour in a cell, in per cent: with more, light text would be hard to read
 _STYLE = """<style>
@@ -136,7 +136,7 @@ def _choose_filter(shown: np.ndarray) -> None:
     if len(shown) == 1:
         return
     chosen = chosen_place(shown)[0]
-    first = shown[:_MOST]
+    first = shown[:_MAX]
     tiles(
         "inside-filters",
         paint.pack(paint.paint(first, scale=scale_of(first))),

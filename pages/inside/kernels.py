@@ -16,7 +16,7 @@ from pages.state.keys import element
 from pages.widgets.number_choice import choose_number, show_refusal
 
 _KERNEL_VIEWS = {"now": "Weights", "change": "Change since the start", "before": "Before training"}
-_MOST = 256  # tiles shown at once
+_MAX = 256  # tiles shown at once
 
 
 def show_kernels(subject: Subject) -> None:
@@ -42,7 +42,7 @@ def show_kernels(subject: Subject) -> None:
         source = _input_channel(now.weight.shape[1])
     show_refusal(INSIDE.widget_key("input_channel"), beside=source)
     values = {"now": now.weight, "change": change.difference, "before": before.weight}[str(view)][:, source]
-    shown = values[:_MOST]
+    shown = values[:_MAX]
     labels = [
         Tile(
             label=f"Filter {k}, {moved_words(change.relative[k], unit='per cent of its norm')}",

@@ -16,7 +16,7 @@ from pages.state.inside import INSIDE
 
 _METHODS = {"pca": "PCA", "tsne": "t-SNE"}
 _COUNTS = (300, 1_000, 2_000)
-_MOST = 60  # images of the gallery
+_MAX = 60  # images of the gallery
 
 
 def show_map(subject: Subject) -> None:
@@ -99,7 +99,7 @@ def _notes(answers: Answers, names: tuple[str, ...], count: int) -> list[str]:
 def _caught(subject: Subject, answers: Answers, caught: np.ndarray) -> None:
     """Show the images in the lasso, only the least confident ones if there are too many."""
     st.header(f"{plural(len(caught), 'image')} in the lasso", anchor=False)
-    if len(caught) > _MOST:
-        st.caption(f"The {_MOST} least confident of them.")
-        caught = caught[np.argsort(answers.confidence[caught], kind="stable")][:_MOST]
+    if len(caught) > _MAX:
+        st.caption(f"The {_MAX} least confident of them.")
+        caught = caught[np.argsort(answers.confidence[caught], kind="stable")][:_MAX]
     show_gallery("inside-caught", subject, answers, caught)

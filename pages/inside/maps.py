@@ -16,8 +16,8 @@ from pages.state.codec import whole
 from pages.state.inside import INSIDE
 from pages.state.keys import element
 
-_MOST = 256  # tiles shown at once
-_MOST_OF_FIVE = 32  # channels of each of the five images
+_MAX = 256  # tiles shown at once
+_MAX_OF_FIVE = 32  # channels of each of the five images
 _SORTS = {"index": "By number", "activation": "Strongest first"}
 
 
@@ -26,14 +26,14 @@ def show_maps(subject: Subject, picture: Picture) -> None:
     layer, order, each = _choose(subject)
     maps = maps_of(*subject.key, layer, picture.pixels)
     index = np.argsort(-maps.mean, kind="stable") if order == "activation" else np.arange(len(maps.mean))
-    shown = index[:_MOST]
+    shown = index[:_MAX]
     scale = "diverging" if maps.values.min() < 0 else "viridis"
     _take_channel(maps)
     _enlarge_chosen(subject, picture, maps, scale)
     _grid(maps, shown, scale=scale, each=each)
     if not each:
         legend(*paint.limits(maps.values, signed=scale == "diverging"), scale)
-    more = f" The first {_MOST} of {len(index)} channels are shown." if len(index) > _MOST else ""
+    more = f" The first {_MAX} of {len(index)} channels are shown." if len(index) > _MAX else ""
     st.caption(
         f"{len(index)} channels of {plain(layer)} for {plain(picture.name)}, {subject.moment.words}, each with its "
         f"mean and its share of zeros. Click a channel to enlarge it.{more}"
@@ -116,7 +116,7 @@ def _first_five(subject: Subject, layer: str) -> None:
     data = subject.dataset
     for number in range(min(5, len(data.test_images))):
         maps = maps_of(*subject.key, layer, data.test_images[number])
-        values = maps.values[:_MOST_OF_FIVE]
+        values = maps.values[:_MAX_OF_FIVE]
         scale = "diverging" if values.min() < 0 else "viridis"
         with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
             with st.container(width=84):

@@ -17,7 +17,7 @@ from pages.markdown import plain
 from pages.state.inside import INSIDE
 from pages.state.keys import element
 
-_MOST = 64  # maps of the layer that are shown
+_MAX = 64  # maps of the layer that are shown
 
 
 def show_picked(subject: Subject, picture: Picture, stages: tuple[Stage, ...], stage: Stage) -> None:
@@ -85,7 +85,7 @@ def _layer(stage: Stage, shown: np.ndarray, channel: int) -> None:
     """Show the layer's maps with the chosen one selected."""
     if len(shown) == 1:
         return
-    index = list(range(min(len(shown), _MOST)))
+    index = list(range(min(len(shown), _MAX)))
     if channel not in index:
         index[-1] = channel
     tiles(

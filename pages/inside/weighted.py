@@ -18,8 +18,8 @@ from pages.markdown import plain
 from pages.state.inside import INSIDE
 
 _TERMS = 10
-_MOST_UNITS = 128
-_MOST_MAPS = 64
+_MAX_UNITS = 128
+_MAX_MAPS = 64
 _RAISES, _LOWERS = "#e0861a", "#3b8fd4"  # as in the maps of the terms
 _STYLE = """<style>
 .cl-sum { display: grid; grid-template-columns: auto minmax(4rem, 1fr) auto; gap: 0.25rem 0.7rem; align-items: center;
@@ -40,7 +40,7 @@ def is_linear(kind: LayerKind, shape: Sequence[int]) -> bool:
 
 def choose_unit(shown: np.ndarray, unit: int, *, name: str, names: Sequence[str]) -> None:
     """Show a layer's outputs (N, 1, 1); a click chooses one. names: class names of the last layer's outputs."""
-    index = list(range(min(len(shown), _MOST_UNITS)))
+    index = list(range(min(len(shown), _MAX_UNITS)))
     if unit not in index:
         index[-1] = unit
     scale = "diverging" if shown.min() < 0 else "viridis"
@@ -101,7 +101,7 @@ def _maps(sum_: WeightedSum, before: Sequence[int], source: str) -> None:
     """Show the products at the positions of their inputs; of many maps only those that contribute most."""
     products = sum_.products.reshape(before)
     strength = np.abs(np.nan_to_num(products)).sum((1, 2))
-    index = np.sort(np.argsort(-strength, kind="stable")[:_MOST_MAPS])
+    index = np.sort(np.argsort(-strength, kind="stable")[:_MAX_MAPS])
     shown = products[index]
     some = f", {len(index)} of {before[0]:,} maps" if len(index) < before[0] else ""
     st.markdown(f"**Input × weight**, at the positions of the inputs in {plain(source)}{some}")

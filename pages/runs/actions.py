@@ -15,7 +15,7 @@ from pages.cache.lab import get_lab
 from pages.state.codec import encode
 from pages.state.keys import element
 from pages.state.runs import RUNS, change_view, read_view, renew_table
-from pages.state.runs_view import MOST_RUNS
+from pages.state.runs_view import MAX_RUNS
 from pages.state.session import close_popover, flash
 from pages.widgets.frame import show_errors, shows_errors
 from pages.widgets.popover import action_popover
@@ -58,7 +58,7 @@ def _queued(runs: tuple[str, ...]) -> None:
     """Add the repeated runs to the choice, up to the limit; folds replace the runs that held out a share."""
     view, _ = read_view()
     before = view.runs if set(view.runs) & set(runs) else ()
-    change_view(runs=tuple(dict.fromkeys((*before, *runs)))[:MOST_RUNS])
+    change_view(runs=tuple(dict.fromkeys((*before, *runs)))[:MAX_RUNS])
     renew_table()
     close_repeat(_PLACE)
     st.rerun()

@@ -31,7 +31,7 @@ from pages.markdown import plain
 from pages.state.address import find_run
 from pages.state.keys import element
 from pages.state.runs import bind
-from pages.state.runs_view import LOOKS, MOST_RUNS, RunsView
+from pages.state.runs_view import LOOKS, MAX_RUNS, RunsView
 from pages.widgets.lineage import show_tree
 from pages.widgets.parallel_plot import parallel_plot
 from pages.widgets.theme import dark
@@ -303,7 +303,7 @@ def chosen_box(view: RunsView, page: Sequence[RunRecord], runs: Sequence[RunReco
         "Chosen runs",
         list(every),
         format_func=labels.__getitem__,
-        max_selections=MOST_RUNS,
+        max_selections=MAX_RUNS,
         placeholder="Tick runs in the table, or choose them here",
         **bind("runs", tuple(run.id for run in runs), offered=tuple(every)),
     )

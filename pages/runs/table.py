@@ -26,7 +26,7 @@ from pages.registry import page_path
 from pages.runs.compare import chosen_runs, shown_slots
 from pages.state.keys import element
 from pages.state.runs import bind, change_view, page_picker, read_view, renew_table, table_key, typed_cells
-from pages.state.runs_view import MOST_RUNS, RunsView
+from pages.state.runs_view import MAX_RUNS, RunsView
 from pages.state.session import flash
 from pages.widgets.frame import show_errors
 from pages.widgets.runs import STATUS_COLORS, UNREADABLE, state_width
@@ -290,8 +290,8 @@ def _apply(run: str, cells: Mapping[str, Any]) -> None:
 def choose(run: str, *, chosen: bool) -> None:
     """Add a run to the comparison or remove it."""
     others = tuple(other for other in read_view()[0].runs if other != run)
-    if chosen and len(others) >= MOST_RUNS:
-        flash(f"At most {MOST_RUNS} runs can be compared at once. Remove one first.")
+    if chosen and len(others) >= MAX_RUNS:
+        flash(f"At most {MAX_RUNS} runs can be compared at once. Remove one first.")
         renew_table()
         return
     change_view(runs=(*others, run) if chosen else others)
@@ -304,7 +304,7 @@ def _pages(view: RunsView, page: int, pages: int, total: int) -> None:
         first = (page - 1) * PAGE_ROWS + 1
         found = "found" if view.search else "in total"
         st.caption(f"{first:,}–{min(total, page * PAGE_ROWS):,} of {plural(total, 'run')} {found}", width="content")
-        many = min(total, MOST_RUNS)
+        many = min(total, MAX_RUNS)
         st.button(
             f"Compare the first {many}" if total > many else f"Compare all {many}" if many > 1 else "Compare this run",
             icon=":material/checklist:",
@@ -318,7 +318,7 @@ def _pages(view: RunsView, page: int, pages: int, total: int) -> None:
 
 
 def _choose_found(view: RunsView) -> None:
-    found = get_lab().store.runs.list(where=view.search, order=view.sort, limit=MOST_RUNS, pinned_first=True)
+    found = get_lab().store.runs.list(where=view.search, order=view.sort, limit=MAX_RUNS, pinned_first=True)
     change_view(runs=tuple(run.id for run in found))
     renew_table()
 

@@ -31,7 +31,7 @@ from pages.state.session import flash
 from pages.widgets.repeat import fill_button
 
 _ICONS = {Answer.YES: ":material/check_circle:", Answer.NO: ":material/help:", Answer.FEW: ":material/hourglass_empty:"}
-_MOST_SETTINGS = 12  # for comparisons of every pair: 66 rows
+_MAX_SETTINGS = 12  # for comparisons of every pair: 66 rows
 
 
 def verdict_look(view: RunsView, runs: Sequence[RunRecord], *, dark: bool) -> None:
@@ -103,7 +103,7 @@ def _repeats(settings: Sequence[RunRecord]) -> dict[str, tuple[RunRecord, ...]]:
 def _each_with_each(groups: Sequence[tuple[RunRecord, ...]], *, like: Sequence[RunRecord]) -> tuple[Comparison, ...]:
     """Return the comparison of every pair of settings of the same kind as `like`; none for two settings or too many."""
     same = [group for group in groups if _same_kind(group[0], like[0])]
-    if not 2 < len(same) <= _MOST_SETTINGS:
+    if not 2 < len(same) <= _MAX_SETTINGS:
         return ()
     return compare_settings([run for group in same for run in group])
 

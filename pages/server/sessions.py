@@ -12,7 +12,7 @@ from typing import Any
 from streamlit.runtime import Runtime
 from streamlit.runtime.session_manager import SessionInfo, SessionStorage
 
-MOST_SESSIONS = 128  # Streamlit's own limit
+MAX_SESSIONS = 128  # Streamlit's own limit
 IDLE_S = 3.0  # longer than a page takes to end its script after the tab has closed
 
 
@@ -33,7 +33,7 @@ class ExpiringSessions(SessionStorage):
         """Hold a session whose tab has disconnected; if there are too many, the oldest one expires."""
         session = session_info.session
         self.delete(session.id)
-        if len(self._held) >= MOST_SESSIONS:
+        if len(self._held) >= MAX_SESSIONS:
             self._expire(next(iter(self._held)))
         timers = [
             self._later(self.idle_s, self._release, session.id),

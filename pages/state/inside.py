@@ -16,7 +16,7 @@ VIEWS = {
     "map": "Map of images",
 }
 SOURCES = {"test": "Test", "drawing": "Drawing", "upload": "Upload"}
-_MOST = 10**9  # only the page knows how many epochs and images there are
+_MAX = 10**9  # only the page knows how many epochs and images there are
 
 
 def place_in(shape: Sequence[int]) -> Reader:
@@ -53,11 +53,11 @@ class InsideState:
     """
 
     run: str | None = param(None, str)
-    epoch: int | None = param(None, whole(0, _MOST))
+    epoch: int | None = param(None, whole(0, _MAX))
     view: str = param("network", one_of(VIEWS))
     source: str = param("test", one_of(SOURCES))
     drawing: str | None = param(None, str)
-    image: int = param(0, whole(0, _MOST))
+    image: int = param(0, whole(0, _MAX))
     only: str = ""
     cut: bool = True
     digit: int = 1
@@ -68,13 +68,13 @@ class InsideState:
     hand: str = param("", str)
     stage: str = param("", str)
     opened: tuple[str, ...] = param((), lambda text: tuple(split(text)))
-    channel: int | None = param(None, whole(0, _MOST))
+    channel: int | None = param(None, whole(0, _MAX))
     order: str = "index"
     each: bool = False
     five: bool = False
     weights: str = "now"
     input_channel: int = 0
-    place: tuple[int, ...] = param((), place_in((_MOST, _MOST, _MOST)))
+    place: tuple[int, ...] = param((), place_in((_MAX, _MAX, _MAX)))
     hand_channel: int = -1
     method: str = "saliency"
     target: int | str = "answer"

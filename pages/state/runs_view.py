@@ -31,7 +31,7 @@ LOOKS = {
     "tree": "From run to run",
 }
 SHOWS = {"runs": "Runs", "reports": "Reports"}
-MOST_RUNS = SLOTS  # in one chart: more lines cannot be distinguished, and an address has a limited length
+MAX_RUNS = SLOTS  # in one chart: more lines cannot be distinguished, and an address has a limited length
 _RETIRED = ("clip",)  # in older links: cutting off far outliers, which is now the default
 _ID = re.compile(rf"[0-9a-f]{{4,32}}|{ID_PREFIX}[a-z]{{1,20}}")
 _SLOT = re.compile(r"[0-9]{1,2}")
@@ -64,7 +64,7 @@ def _span(text: str) -> int:
 
 def _slots(text: str) -> tuple[int, ...]:
     parts = split(text)
-    if len(parts) > MOST_RUNS or not all(_SLOT.fullmatch(part) and int(part) < SLOTS for part in parts):
+    if len(parts) > MAX_RUNS or not all(_SLOT.fullmatch(part) and int(part) < SLOTS for part in parts):
         raise ValueError(f"numbers from 0 to {SLOTS - 1}, one for each run")
     return tuple(map(int, parts))
 
@@ -83,11 +83,11 @@ def _ids(text: str) -> tuple[str, ...]:
     if wrong:
         more = " and others" if len(wrong) > _NAMED else ""
         rule = f"run ids, and {', '.join(map(repr, wrong[:_NAMED]))}{more} cannot be one"
-    elif len(ids) > MOST_RUNS:
-        rule = f"at most {MOST_RUNS} run ids, not {len(ids)}"
+    elif len(ids) > MAX_RUNS:
+        rule = f"at most {MAX_RUNS} run ids, not {len(ids)}"
     if rule and right:
-        shown = "the others" if wrong else f"the first {MOST_RUNS}"
-        raise PartlyWrongError(f"{rule}: {shown} are shown", right[:MOST_RUNS])
+        shown = "the others" if wrong else f"the first {MAX_RUNS}"
+        raise PartlyWrongError(f"{rule}: {shown} are shown", right[:MAX_RUNS])
     if rule:
         raise ValueError(rule)
     return ids

@@ -34,7 +34,7 @@ from pages.widgets.runs import present_datasets
 _FORM = "form"  # the current values of the Train form
 _NOT_VARIED = frozenset({"arch_options", "init_from"})  # they have no list of values that a form could offer
 _NUMBERS = (int, float)
-_LEAST_EPOCHS = 8  # of a new form: fewer leave no room for rungs
+_MIN_EPOCHS = 8  # of a new form: fewer leave no room for rungs
 
 
 def create_form() -> None:
@@ -137,7 +137,7 @@ def _take_start(present: list[str]) -> None:
     start = SWEEPS.read().start
     settings = _settings_of(start)
     dataset = settings["dataset"] if settings["dataset"] in present else choose_dataset(present).id
-    least = 1 if start in SWEEP_PRESETS else _LEAST_EPOCHS
+    least = 1 if start in SWEEP_PRESETS else _MIN_EPOCHS
     SWEEPS.change(arch=settings["arch"], dataset=dataset, epochs=max(least, int(settings["epochs"])), taken=_key(start))
     if start in SWEEP_PRESETS:
         _take_study(SWEEP_PRESETS[start])

@@ -13,7 +13,7 @@ from lab.charts.sweeps.slices import slice_figure
 from lab.config import FIELDS
 from lab.formatting import format_percent, plural
 from lab.lazy import load
-from lab.sweeps.records import LEAST_TRIALS, TrialRecord
+from lab.sweeps.records import MIN_TRIALS, TrialRecord
 from lab.sweeps.spec import SweepSpec
 from pages.cache.sweeps import epoch_curves
 from pages.components.plot import plot
@@ -104,7 +104,7 @@ def _importance(spec: SweepSpec, trials: Sequence[TrialRecord]) -> None:
     rung = SWEEPS.read().rung - 1 if len(spec.rungs({})) > 1 else 0
     found = load("lab.sweeps.importance:importances")(spec, trials, rung)
     if not found:
-        st.caption(f"Needs at least {LEAST_TRIALS} trials that were evaluated there.")
+        st.caption(f"Needs at least {MIN_TRIALS} trials that were evaluated there.")
         return
     words = ", ".join(f"{FIELDS[one.name].label} {format_percent(one.share, digits=0)}" for one in found)
     plot("sweeps.importance", importance_figure(found, dark=dark()), words=words, name="sweep-importance")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _LONG_S = 600.0  # for longer epochs, a smaller input is offered
 _WAIT_S = 0.5
-_LEAST_PX = 110  # in a narrower column, labels would be cut off
+_MIN_PX = 110  # in a narrower column, labels would be cut off
 
 
 def cost_card(config: RunConfig) -> None:
@@ -56,7 +56,7 @@ def _cost(config: RunConfig) -> None:
         return
     with st.container(border=True):
         st.caption("Estimated cost")
-        with st.grid(2, min_column_width=_LEAST_PX):
+        with st.grid(2, min_column_width=_MIN_PX):
             st.metric("Parameters", f"{cost.params:,}")
             st.metric("Mult-adds per image", format_count(cost.mult_adds))
             st.metric(

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _FIRST = ("epochs", "batch_size", "optimizer", "lr")
 _A_ROW = 3  # settings side by side
-_LEAST_PX = 135  # in a narrower column, labels would be cut off
+_MIN_PX = 135  # in a narrower column, labels would be cut off
 _FIRST_PX = 118  # the same for the first settings, whose labels are short
 _OFFERED = 100  # newest runs that are offered to start from
 _THUMBNAIL_STYLE = """<style>
@@ -172,7 +172,7 @@ def _section(
 
 def _rows() -> "GridContainer":
     """Return a grid for settings, filled row by row, so that a toggle does not move its neighbours."""
-    return st.grid(_A_ROW, min_column_width=_LEAST_PX, vertical_alignment="bottom")
+    return st.grid(_A_ROW, min_column_width=_MIN_PX, vertical_alignment="bottom")
 
 
 def _dataset(present: frozenset[str]) -> None:

@@ -15,7 +15,7 @@ from pages.widgets.popover import action_popover
 from pages.widgets.runs import REFRESH_S, run_line, words_apart
 
 _SHOWN = 6  # lines; a button shows the others
-_MOST = 100  # lines on one page at most; `python -m lab queue` has no limit
+_MAX = 100  # lines on one page at most; `python -m lab queue` has no limit
 _HEIGHT_PX = 420
 _STOP = element("queue-stop")
 _MOVES = (
@@ -35,7 +35,7 @@ def live_runs() -> None:
 def _queue() -> None:
     store = get_lab().store
     everything = TRAIN.read().whole_queue
-    runs = store.queue.list(limit=_MOST if everything else _SHOWN)
+    runs = store.queue.list(limit=_MAX if everything else _SHOWN)
     if not runs:
         st.rerun()  # nothing is left to refresh
     waiting = store.queue.count_queued()

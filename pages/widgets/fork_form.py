@@ -21,7 +21,7 @@ from pages.widgets.runs import run_title
 from pages.widgets.setting_input import setting_input
 from pages.widgets.start import start_training
 
-_LEAST_PX = 115  # in a narrower column, labels would be cut off; a popover on a phone fits two columns
+_MIN_PX = 115  # in a narrower column, labels would be cut off; a popover on a phone fits two columns
 _OFFERED = ("epochs", "lr", "schedule", "batch_size", "weight_decay", "augment")
 
 
@@ -62,7 +62,7 @@ def _changes(run: RunRecord, point: ForkPoint) -> dict[str, Any]:
     """Draw the settings and return their values. Epochs are counted from the start of the original run."""
     usual = {name: getattr(run.config, name) for name in _OFFERED}
     usual["epochs"] = max(run.config.epochs, point.epoch + 1)
-    with st.grid(2, min_column_width=_LEAST_PX) as grid:
+    with st.grid(2, min_column_width=_MIN_PX) as grid:
         for name, value in usual.items():
             with grid.cell():
                 setting_input(FIELDS[name], TRAIN.widget("fork", item=f"{run.id}.{name}", default=value))

@@ -6,7 +6,7 @@ import streamlit as st
 
 from lab.formatting import format_percent
 from lab.runs.records import RunRecord
-from lab.service.lineage import FORK_STATES, MOST_RUNS, TreeRow, change_words, origin_of, origin_words
+from lab.service.lineage import FORK_STATES, MAX_RUNS, TreeRow, change_words, origin_of, origin_words
 from pages.cache.lab import get_lab
 from pages.components.tree import TreeNode, run_tree
 from pages.markdown import plain
@@ -40,8 +40,8 @@ def show_tree(place: str, runs: Sequence[RunRecord], *, here: str = "") -> None:
     rows = get_lab().lineage.tree(runs)
     nodes = [_node(row, here=here) for row in rows]
     run_tree(element("tree", place), nodes, name="Runs and what was changed from one to the next", on_open=_open)
-    if len(rows) >= MOST_RUNS:
-        st.caption(f"Only the first {MOST_RUNS} runs are drawn.")
+    if len(rows) >= MAX_RUNS:
+        st.caption(f"Only the first {MAX_RUNS} runs are drawn.")
 
 
 def has_relatives(run: RunRecord) -> bool:

@@ -8,7 +8,7 @@ from lab.charts.lines import RunCurves
 from lab.charts.overlay import OverlayOptions, overlay_info
 from lab.charts.overlay_figure import overlay_figure
 from lab.charts.ranges import (
-    MOST_MARKS,
+    MAX_MARKS,
     Excursion,
     Limits,
     axis_range,
@@ -110,8 +110,8 @@ def test_values_at_the_edge_are_on_the_axis_and_as_many_marks_as_fit_are_all_mad
         Excursion(2, 0.5, above=False),
     )
     assert excursions(np.array([2.0, 0.0]), None, log=True) == (Excursion(1, 0.0, above=False),)
-    peaks = np.tile([2.0, 9.0], MOST_MARKS)
-    assert [one.at for one in excursions(peaks, limits)] == list(range(1, 2 * MOST_MARKS, 2))
+    peaks = np.tile([2.0, 9.0], MAX_MARKS)
+    assert [one.at for one in excursions(peaks, limits)] == list(range(1, 2 * MAX_MARKS, 2))
     both = np.array([9.0, 0.5, 9.5, 0.1, 0.2])
     assert [(one.at, one.value, one.above) for one in excursions(both, limits)] == [
         (0, 9.0, True),
@@ -131,11 +131,11 @@ def test_excursions_are_stretches_with_their_most_extreme_value() -> None:
     )
     assert excursions(value, None) == ()
     assert excursions(value, None, log=True) == (Excursion(6, -5.0, above=False),)  # and the 0 behind it
-    assert len(excursions(np.tile([1.0, 9.0], 500), limits)) == MOST_MARKS
+    assert len(excursions(np.tile([1.0, 9.0], 500), limits)) == MAX_MARKS
 
 
 def test_of_many_excursions_the_largest_are_marked_in_their_order() -> None:
-    peaks = np.arange(10.0, 10.0 + MOST_MARKS + 5)
+    peaks = np.arange(10.0, 10.0 + MAX_MARKS + 5)
     value = np.stack([peaks, np.ones_like(peaks)], axis=1).ravel()  # each peak is a stretch of its own
     marked = excursions(value, Limits(0.0, 3.0))
     assert [one.value for one in marked] == peaks[5:].tolist()

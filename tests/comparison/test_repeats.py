@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.config.run_config import MOST_FOLDS
+from lab.config.run_config import MAX_FOLDS
 from lab.errors import InputError
 from lab.runs.records import RunState
 from lab.service.lab import Lab
@@ -69,8 +69,8 @@ def test_what_is_asked_for_carries_owner_priority_place_and_tags(lab: Lab) -> No
         (1, 0, False),
         (1, 2, True),
         (1, 1, False),
-        (1, MOST_FOLDS, True),
-        (1, MOST_FOLDS + 1, False),
+        (1, MAX_FOLDS, True),
+        (1, MAX_FOLDS + 1, False),
     ],
 )
 def test_as_many_seeds_and_folds_can_be_asked_for(lab: Lab, seeds: int, folds: int | None, fits: bool) -> None:

@@ -38,7 +38,7 @@ from lab.sketch.render import POLYLINES, draw_digit, random_hand
 from tests.sharing.sharing_runs import DATA, open_lab
 
 ROOT = Path(__file__).resolve().parents[2]
-MOST_BYTES = 2_000_000
+MAX_BYTES = 2_000_000
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def lab(tmp_path: Path) -> Lab:
 
 def test_all_that_ships_is_below_two_megabytes_together() -> None:
     files = [*(example.file for example in EXAMPLES), READER_FILE, SAMPLE_FILE]
-    assert sum(path.stat().st_size for path in files) <= MOST_BYTES
+    assert sum(path.stat().st_size for path in files) <= MAX_BYTES
     assert {path for path in HERE.iterdir() if path.suffix in (".zip", ".onnx", ".npz")} == set(files)
 
 

@@ -8,7 +8,7 @@ import pytest
 from lab.errors import ConfigError
 from lab.executors.base import JobState
 from lab.executors.config import (
-    MOST_JOBS,
+    MAX_JOBS,
     Executors,
     RayConfig,
     SlurmConfig,
@@ -26,9 +26,9 @@ FITS: list[tuple[str, dict[str, Any]]] = [
         "slurm",
         {"options": ["--partition=gpu"], "python": "/opt/python", "cpus": 1024, "gpus": 64, "jobs": 1, "warning_s": 1},
     ),
-    ("slurm", {"cpus": 1, "gpus": 0, "jobs": MOST_JOBS, "warning_s": 65_535, "options": []}),
+    ("slurm", {"cpus": 1, "gpus": 0, "jobs": MAX_JOBS, "warning_s": 65_535, "options": []}),
     ("ray", {**ADDRESS, "jobs": 0, "token": "t", "environment": {"A": "b"}}),
-    ("ray", {"address": "https://ray.example", "jobs": MOST_JOBS, "cpus": 2, "gpus": 1, "environment": {}}),
+    ("ray", {"address": "https://ray.example", "jobs": MAX_JOBS, "cpus": 2, "gpus": 1, "environment": {}}),
 ]
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"slrum": {}}, "there is no executor 'slrum'. Did you mean 'slurm'?"),
@@ -76,7 +76,7 @@ def test_the_ends_of_every_rule_fit_and_come_back(name: str, values: dict[str, A
     }
     assert found.ids == (name,)
     assert (section.cpus, section.gpus) == (values.get("cpus", 1), values.get("gpus", 0))
-    assert found.most_jobs(name) == (values.get("jobs", 64 if name == "slurm" else 0) or MOST_JOBS)
+    assert found.most_jobs(name) == (values.get("jobs", 64 if name == "slurm" else 0) or MAX_JOBS)
     assert found.most_jobs("ray" if name == "slurm" else "slurm") == 0
 
 

@@ -10,7 +10,7 @@ from lab.architectures.registry import list_architectures
 from lab.inspection.graph import TracedNetwork, trace_network
 from lab.inspection.observe import capture
 from lab.inspection.stages import (
-    MOST_MAPS,
+    MAX_MAPS,
     Stage,
     choose_channels,
     image_rows,
@@ -114,7 +114,7 @@ def test_of_a_wide_layer_the_strongest_channels_are_drawn_in_their_order() -> No
     x = torch.randn(4, 1, 28, 28)
     channels = choose_channels(traced, network, x, stages=stages)
     chosen = channels[stage.box.id]
-    assert len(chosen) == MOST_MAPS
+    assert len(chosen) == MAX_MAPS
     assert set(loud) <= set(chosen.tolist())
     assert sorted(chosen.tolist()) == chosen.tolist()
     assert network_values(traced, network, x[:1], stages=stages, channels=channels).stages[

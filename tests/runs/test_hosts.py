@@ -6,13 +6,13 @@ import pytest
 
 from lab.errors import HostStateError, JoinRefusedError, StoreUnreachableError, StoreVersionError
 from lab.runs.database import _IDLE_TRANSACTION_S
-from lab.runs.expired import MOST_ATTEMPTS
+from lab.runs.expired import MAX_ATTEMPTS
 from lab.runs.hosts import HostRecord, HostState, Release
 from lab.runs.owner import Owner
 from lab.runs.records import RunRequest, RunState
 from lab.runs.row_changes import held_row
 from lab.runs.rows import FOREIGN_GRACE_S, LEASE_S, SILENT_S
-from lab.runs.run_logs import MOST_LINES
+from lab.runs.run_logs import MAX_LINES
 from lab.runs.shared_data import SharedDataset, SharedFile
 from lab.runs.store import RunStore
 from lab.runs.workers import WorkerRecord
@@ -158,7 +158,7 @@ def test_a_removed_machine_is_not_listed_and_returns_by_joining(lab_store: RunSt
 def test_what_a_joined_machine_left_behind_is_queued_again_a_few_times(lab_store: RunStore, clock: Clock) -> None:
     lab_store.hosts.join(FAR)
     submit(lab_store)
-    for attempt in range(1, MOST_ATTEMPTS + 1):
+    for attempt in range(1, MAX_ATTEMPTS + 1):
         run = lab_store.leases.claim(slot="cpu", owner=OWNER)
         assert run is not None
         assert run.attempts == attempt
@@ -166,7 +166,7 @@ def test_what_a_joined_machine_left_behind_is_queued_again_a_few_times(lab_store
         assert lab_store.leases.recover() == []
         clock.now += 2
         assert lab_store.leases.recover() == [run.id]
-        expected = RunState.QUEUED if attempt < MOST_ATTEMPTS else RunState.INTERRUPTED
+        expected = RunState.QUEUED if attempt < MAX_ATTEMPTS else RunState.INTERRUPTED
         assert lab_store.runs.get(run.id).state is expected
 
 
@@ -199,11 +199,11 @@ def test_a_published_data_set_replaces_an_earlier_one(store: RunStore) -> None:
 
 def test_a_log_keeps_its_end_and_goes_with_its_run(store: RunStore, me: Owner) -> None:
     run = claimed(store, me)
-    store.logs.write(run.id, host="far", lines=tuple(f"line {n}\x1b" for n in range(MOST_LINES + 5)))
+    store.logs.write(run.id, host="far", lines=tuple(f"line {n}\x1b" for n in range(MAX_LINES + 5)))
     store.logs.add(run.id, "the end")
     log = store.logs.read(run.id)
     assert log is not None
-    assert (log.host, len(log.lines), log.lines[-1]) == ("far", MOST_LINES, "the end")
+    assert (log.host, len(log.lines), log.lines[-1]) == ("far", MAX_LINES, "the end")
     assert log.lines[0] == r"line 6\x1b"
     store.logs.add("another", "nothing")
     store.logs.write("gone", host="far", lines=("x",))

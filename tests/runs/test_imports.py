@@ -28,7 +28,7 @@ from tests.runs.conftest import Clock
 from tests.runs.runs_data import claimed, saved_file, series, submit
 
 ROOT = Path(__file__).resolve().parents[2]
-COUNT = throttled_writer.MOST_ROWS + 808
+COUNT = throttled_writer.MAX_ROWS + 808
 
 
 def ended(points: Any, *, id: str = "", files: tuple[SavedFile, ...] = (), seed: int = 0) -> EndedRun:
@@ -105,7 +105,7 @@ def test_an_import_is_many_short_transactions(store: RunStore, transactions: Tra
     curves = [long_curve("batch/loss"), long_curve("batch/accuracy")]
     (run,) = store.imports.insert([ended({one.name: one for one in curves})])
     assert sum(transactions.rows) == 2 * COUNT
-    assert max(transactions.rows) <= throttled_writer.MOST_ROWS
+    assert max(transactions.rows) <= throttled_writer.MAX_ROWS
     for one in curves:
         found = store.points.read(run.id)[one.name]
         assert np.array_equal(found.step, one.step)
@@ -127,7 +127,7 @@ def test_copying_rewinding_and_purging_a_large_run_are_short_transactions(
     store.removal.delete(source.id)
     store.removal.purge(lambda paths: None, older_than_s=0)
     assert rows_left(store) == {"runs": 1, "points": 5, "kept": 0, "partial_runs": 0}
-    assert max(transactions.rows) <= throttled_writer.MOST_ROWS
+    assert max(transactions.rows) <= throttled_writer.MAX_ROWS
     assert sum(transactions.rows) == 3 * COUNT - 5
 
 
@@ -234,12 +234,12 @@ def test_while_one_run_is_stored_the_leases_of_all_others_are_renewed(store: Run
         for part in range(3):
             clock.now += IMPORT_LEASE_S - 1
             store.removal.purge(lambda paths: None)
-            one = long_curve(name, count=throttled_writer.MOST_ROWS)
-            yield Series(name, one.step + part * throttled_writer.MOST_ROWS, one.value, one.time_s)
+            one = long_curve(name, count=throttled_writer.MAX_ROWS)
+            yield Series(name, one.step + part * throttled_writer.MAX_ROWS, one.value, one.time_s)
 
     found = store.imports.insert([ended(slow("a")), ended(slow("b"), seed=1)])
     assert [store.points.read(run.id)[name].step.size for run, name in zip(found, "ab", strict=True)] == [
-        3 * throttled_writer.MOST_ROWS
+        3 * throttled_writer.MAX_ROWS
     ] * 2
 
 

@@ -241,7 +241,7 @@ def test_runs_that_differ_in_their_seed_are_found_together_without_deleted_ones(
 def test_copying_and_rewinding_in_small_parts_lose_no_point_and_no_file(
     store: RunStore, me: Owner, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
-    monkeypatch.setattr(throttled_writer, "MOST_ROWS", size)
+    monkeypatch.setattr(throttled_writer, "MAX_ROWS", size)
     monkeypatch.setattr(throttled_writer, "PAUSE_S", 0.0)
     writer = partial(ThrottledWriter, first=size, least=size)
     monkeypatch.setattr(history, "ThrottledWriter", writer)
@@ -319,4 +319,4 @@ def test_a_long_write_is_sized_by_its_own_parts_and_pauses_as_long_as_the_last_o
     assert write(0.0) == pytest.approx(2_400, abs=2)  # at most twice as many
     assert write(100 * work_s) == pytest.approx(600, abs=1)  # at least a fourth
     assert [write(100 * work_s) for _ in range(3)][-1] == 100
-    assert [write(0.0) for _ in range(8)][-1] == throttled_writer.MOST_ROWS
+    assert [write(0.0) for _ in range(8)][-1] == throttled_writer.MAX_ROWS

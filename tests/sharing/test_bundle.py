@@ -32,10 +32,10 @@ from lab.runs.store import RunStore
 from lab.service.lab import Lab
 from lab.sharing.bundle import read, write
 from lab.sharing.bundle.archive import open_archive
-from lab.sharing.bundle.curves import MOST_SERIES, check_curves, curve_parts
+from lab.sharing.bundle.curves import MAX_SERIES, check_curves, curve_parts
 from lab.sharing.bundle.layout import MANIFEST, MAX_ENTRIES, VOLATILE, weights_name
 from lab.sharing.bundle.read import import_bundle
-from lab.sharing.bundle.record import MOST_NOTICES, read_record
+from lab.sharing.bundle.record import MAX_NOTICES, read_record
 from lab.sharing.bundle.write import write_bundle
 from tests.runs.runs_data import write_past_checks
 from tests.sharing.hostile_bundles import CANARY, POINTS, RUN, every_case, pack, sealed, unpack
@@ -92,11 +92,11 @@ def test_a_run_with_more_notices_than_a_bundle_holds_is_sent_with_the_first(
     bundle: bytes, other: Lab, tmp_path: Path
 ) -> None:
     (arrived,) = import_bundle(other, io.BytesIO(bundle))
-    notices = [f"Notice {number}." for number in range(MOST_NOTICES + 50)]
+    notices = [f"Notice {number}." for number in range(MAX_NOTICES + 50)]
     write_past_checks(other.store, arrived.id, notices=notices)
     sent = write_bundle(other, [other.store.runs.get(arrived.id)])
     (again,) = import_bundle(open_lab(tmp_path / "third"), io.BytesIO(sent))
-    assert list(again.notices) == notices[:MOST_NOTICES]
+    assert list(again.notices) == notices[:MAX_NOTICES]
 
 
 def test_an_imported_run_is_a_run_like_any_other(lab: Lab, run: RunRecord, bundle: bytes, other: Lab) -> None:
@@ -534,10 +534,10 @@ def test_steps_rise_also_where_a_long_curve_is_read_in_parts(bundle: bytes, othe
 
 def test_a_run_of_a_bundle_has_at_most_sixty_four_curves(bundle: bytes, other: Lab) -> None:
     step = np.arange(1, 4)
-    (arrived,) = import_bundle(other, io.BytesIO(_with_curves(bundle, step, count=MOST_SERIES)))
-    assert len(other.store.points.read(arrived.id)) == MOST_SERIES
+    (arrived,) = import_bundle(other, io.BytesIO(_with_curves(bundle, step, count=MAX_SERIES)))
+    assert len(other.store.points.read(arrived.id)) == MAX_SERIES
     with pytest.raises(InputError, match="is not a valid curve name"):
-        import_bundle(other, io.BytesIO(_with_curves(bundle, step, count=MOST_SERIES + 1)))
+        import_bundle(other, io.BytesIO(_with_curves(bundle, step, count=MAX_SERIES + 1)))
 
 
 def test_one_run_that_still_goes_on_keeps_the_others_from_being_a_bundle(other: Lab, bundle: bytes) -> None:

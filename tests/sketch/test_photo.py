@@ -15,7 +15,7 @@ from lab.data.recipes import RECIPES
 from lab.errors import InputError
 from lab.sketch.normalise import normalise
 from lab.sketch.photo import MAX_DIGITS, WORK_SIDE, find_digits
-from lab.sketch.pieces import MAX_PIECES, MOST_LABELLED, Pieces, find_pieces, group, touches_edge, without_dust
+from lab.sketch.pieces import MAX_LABELLED, MAX_PIECES, Pieces, find_pieces, group, touches_edge, without_dust
 from lab.sketch.render import Hand, draw_digit
 from tests.sketch.photo_pictures import NO_DIGITS, digit_image, file_of
 
@@ -183,7 +183,7 @@ def _specks(side: int, step: int, size: int) -> np.ndarray:
 @pytest.mark.parametrize(("side", "step", "size"), [(280, 8, 1), (1280, 6, 3), (1280, 9, 4), (2048, 4, 1), (700, 5, 2)])
 def test_thousands_of_specks_are_counted_before_anything_is_joined(side: int, step: int, size: int) -> None:
     sheet = _specks(side, step, size)
-    assert len(find_pieces(255 - sheet).boxes) <= MOST_LABELLED
+    assert len(find_pieces(255 - sheet).boxes) <= MAX_LABELLED
     data = file_of(sheet)
     assert len(data) < 10_000
     try:

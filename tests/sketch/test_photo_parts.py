@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from lab.sketch.contrast import LEAST, Contrast, _direction, _paper, _reduced, measure_contrast, measure_flat_contrast
+from lab.sketch.contrast import MIN, Contrast, _direction, _paper, _reduced, measure_contrast, measure_flat_contrast
 from lab.sketch.levels import (
     _above_otsu,
     _border_share,
@@ -19,7 +19,7 @@ from lab.sketch.levels import (
     paper_of_two_levels,
 )
 from lab.sketch.photo import (
-    LEAST_SIDE,
+    MIN_SIDE,
     WORK_SIDE,
     _as_strong_as,
     _at_work_size,
@@ -188,7 +188,7 @@ def test_the_direction_of_ink_points_from_paper_to_ink() -> None:
     difference[6, 2:4] = (0, 0, 0.3)  # weaker than half of the strongest: no ink
     np.testing.assert_allclose(_direction(difference), np.array([1, 1, 0]) / np.sqrt(2), atol=1e-6)
     weak = np.zeros((10, 10, 2), np.float32)
-    weak[3, :, 1] = 0.9 * LEAST
+    weak[3, :, 1] = 0.9 * MIN
     np.testing.assert_array_equal(_direction(weak), [1, 0])
 
 
@@ -211,7 +211,7 @@ def test_a_picture_whose_ink_crowds_the_paper_has_the_paper_of_the_whole_and_ano
 @pytest.mark.parametrize(
     ("shape", "found"),
     [
-        ((LEAST_SIDE, 20), (LEAST_SIDE, 20)),
+        ((MIN_SIDE, 20), (MIN_SIDE, 20)),
         ((WORK_SIDE, 900), (WORK_SIDE, 900)),
         ((500, 700), (500, 700)),
         ((200, 100), (400, 200)),

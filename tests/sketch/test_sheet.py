@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
-from lab.sketch.contrast import LEAST, measure_contrast
+from lab.sketch.contrast import MIN, measure_contrast
 from lab.sketch.pieces import EDGE, Pieces, _around, find_pieces, touches_edge
 from lab.sketch.ruling import (
-    _MOST_FITTED,
+    _MAX_FITTED,
     _WIDEST,
     Line,
     _depth,
@@ -113,14 +113,14 @@ def test_ink_is_as_strong_as_the_logarithm_of_its_light_whatever_the_paper(paper
     expected = abs(np.log((ink + 12) / (paper + 12)))
     assert float(np.median(found.ink[95:105, 70:130])) == pytest.approx(expected, rel=0.02)
     assert abs(float(np.median(found.ink[:60]))) < 0.01
-    assert found.least == pytest.approx(LEAST)
+    assert found.least == pytest.approx(MIN)
 
 
 def test_noise_raises_the_least_that_counts_as_ink() -> None:
     noise = np.random.default_rng(0).normal(0, 30, (200, 200, 1)).astype(np.float32)
     found = measure_contrast(np.full((200, 200, 1), 150, np.float32) + noise)
     quiet = measure_contrast(np.full((200, 200, 1), 150, np.float32) + noise / 100)
-    assert quiet.least == pytest.approx(LEAST)
+    assert quiet.least == pytest.approx(MIN)
     assert 0.3 < found.least < 1.0
 
 
@@ -209,13 +209,13 @@ def test_lines_are_as_wide_as_their_ink(wide: int, found: int, several: bool) ->
 
 
 def test_of_many_lines_the_longest_are_drawn_right_across_the_sheet() -> None:
-    rows = [20 + 6 * at for at in range(_MOST_FITTED + 1)]
+    rows = [20 + 6 * at for at in range(_MAX_FITTED + 1)]
     thin = np.zeros((rows[-1] + 20, 100), np.uint8)
     thin[rows, 10:60] = 255
     lines = [Line(10, row, 59 - 0.1 * at, row) for at, row in enumerate(rows)]
     again = Line(15, rows[0] + 1, 50, rows[0] + 1)  # lies on the first one
     found = _extended([again, *lines[::-1]], thin)
-    assert [round(line.y0) for line in found] == rows[:_MOST_FITTED]
+    assert [round(line.y0) for line in found] == rows[:_MAX_FITTED]
     assert {(round(line.x0), round(line.x1)) for line in found} == {(0, 99)}
     assert _extended([], thin) == []
 

@@ -18,7 +18,7 @@ import numpy as np
 ROOT = Path(__file__).parent
 WRITE = "LAB_WRITE_SNAPSHOTS"  # environment: files are written instead of compared
 _DIGITS = 7  # significant ones of a number: sums in another order differ in later ones
-_MOST = 24  # values of a list that are all written; of a longer one both ends, the number and the sum
+_MAX = 24  # values of a list that are all written; of a longer one both ends, the number and the sum
 _ENDS = 3
 _ROWS = 240  # characters of a list of lists that stands in one line
 
@@ -91,7 +91,7 @@ def _plain(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.{_DIGITS}g}" if math.isfinite(value) else str(value)
     if isinstance(value, list | tuple):
-        if len(value) > _MOST:
+        if len(value) > _MAX:
             ends = [*map(_plain, value[:_ENDS]), "…", *map(_plain, value[-_ENDS:])]
             numbers = [one for one in value if isinstance(one, int | float) and math.isfinite(one)]
             return f"[{', '.join(ends)}] ({len(value)} values, sum of the finite {_plain(float(sum(numbers)))})"

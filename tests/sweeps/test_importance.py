@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lab.sweeps.importance import importances
-from lab.sweeps.records import LEAST_TRIALS, Measured, TrialRecord, TrialState
+from lab.sweeps.records import MIN_TRIALS, Measured, TrialRecord, TrialState
 from lab.sweeps.spec import SweepSpec, read_spec
 
 _SPACE = {
@@ -45,7 +45,7 @@ def test_a_diverged_trial_counts_as_worse_than_all_others() -> None:
 
 
 def test_few_trials_have_no_importances() -> None:
-    spec, trials = _sweep(lambda params: params["lr"], LEAST_TRIALS - 1)
+    spec, trials = _sweep(lambda params: params["lr"], MIN_TRIALS - 1)
     assert importances(spec, trials, 0) == ()
 
 

@@ -16,7 +16,7 @@ from optuna.trial import FixedTrial
 
 from lab.sweeps.importance import _axis, _value, importances
 from lab.sweeps.optuna_study import _suggest, _widened, ask, frozen, history, quiet, word, write_journal
-from lab.sweeps.records import LEAST_TRIALS, Measured, TrialRecord, TrialState
+from lab.sweeps.records import MIN_TRIALS, Measured, TrialRecord, TrialState
 from lab.sweeps.space import read_parameter, read_space
 from lab.sweeps.spec import SweepSpec, read_spec
 
@@ -217,10 +217,10 @@ def test_importances_are_there_from_eight_trials_on_and_count_those_that_were_me
     spec = replace(SPEC, space=read_space({"lr": {"low": 1e-3, "high": 1e-1, "log": True}}), halving=None)
     there = [
         trial(at, Measured(4, 0.1 * at, 0.5), state=TrialState.FINISHED, params={"lr": 0.01 * at})
-        for at in range(1, LEAST_TRIALS + 1)
+        for at in range(1, MIN_TRIALS + 1)
     ]
     unmeasured = trial(99, params={"lr": 0.02})
     assert importances(spec, [*there[1:], unmeasured], 0) == ()
     (only,) = importances(spec, [*there, unmeasured], 0)
-    assert (only.name, only.n, only.share) == ("lr", LEAST_TRIALS, pytest.approx(1.0))
+    assert (only.name, only.n, only.share) == ("lr", MIN_TRIALS, pytest.approx(1.0))
     assert importances(spec, there, 1) == ()  # there is no second rung

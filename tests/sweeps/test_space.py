@@ -10,9 +10,9 @@ from lab.config import RunConfig
 from lab.errors import ConfigError
 from lab.sweeps.optuna_study import distributions, frozen, history
 from lab.sweeps.records import Measured, TrialRecord, TrialState
-from lab.sweeps.rungs import MOST_FACTOR, Halving, check_halving
-from lab.sweeps.space import MOST_GRID, Parameter, read_parameter, read_space
-from lab.sweeps.spec import MOST_TRIALS, NAME_LIMIT, read_spec
+from lab.sweeps.rungs import MAX_FACTOR, Halving, check_halving
+from lab.sweeps.space import MAX_GRID, Parameter, read_parameter, read_space
+from lab.sweeps.spec import MAX_TRIALS, NAME_LIMIT, read_spec
 from lab.sweeps.usual_ranges import usual_range
 
 
@@ -59,11 +59,11 @@ def test_a_grid_has_both_ends_and_at_most_so_many_values() -> None:
     assert lr(step=0.033).grid() == (0.001, 0.034, 0.067, 0.1)
     assert lr(step=0.04).grid() == (0.001, 0.041, 0.081)
     assert read_parameter("batch_size", {"low": 2, "high": 5}).grid() == (2, 3, 4, 5)
-    most = read_parameter("seed", {"low": 1, "high": MOST_GRID})
-    assert len(most.grid()) == MOST_GRID
+    most = read_parameter("seed", {"low": 1, "high": MAX_GRID})
+    assert len(most.grid()) == MAX_GRID
     with pytest.raises(ConfigError, match="seed has 100,001 values, but a grid takes at most 100,000"):
-        read_parameter("seed", {"low": 0, "high": MOST_GRID}).grid()
-    over = read_space({"seed": {"low": 1, "high": MOST_GRID}, "batch_size": {"values": [8, 16]}})
+        read_parameter("seed", {"low": 0, "high": MAX_GRID}).grid()
+    over = read_space({"seed": {"low": 1, "high": MAX_GRID}, "batch_size": {"values": [8, 16]}})
     with pytest.raises(ConfigError, match="The grid has 200,000 combinations, but at most 100,000 fit"):
         over.grid(RunConfig())
 
@@ -92,9 +92,9 @@ def test_a_condition_is_met_by_any_of_its_values_and_all_conditions_must_be() ->
 def test_limits_are_met_and_not_passed() -> None:
     base = {"dataset": "digits", "epochs": 4}
     usual = {"base": base, "space": {"lr": {"values": [0.1]}}, "trials": 1}
-    assert read_spec({**usual, "trials": MOST_TRIALS}).trials == MOST_TRIALS
+    assert read_spec({**usual, "trials": MAX_TRIALS}).trials == MAX_TRIALS
     with pytest.raises(ConfigError, match="trials is 100001, but"):
-        read_spec({**usual, "trials": MOST_TRIALS + 1})
+        read_spec({**usual, "trials": MAX_TRIALS + 1})
     assert read_spec({**usual, "name": "n" * NAME_LIMIT}).name == "n" * NAME_LIMIT
     with pytest.raises(ConfigError, match="text of at most 120 characters"):
         read_spec({**usual, "name": "n" * (NAME_LIMIT + 1)})
@@ -105,8 +105,8 @@ def test_limits_are_met_and_not_passed() -> None:
     assert (read_spec(usual).seed, read_spec(usual).method.value, read_spec(usual).halving) == (0, "tpe", None)
     assert read_spec({**usual, "halving": {}}).halving == Halving(factor=4, first_epochs=1)
     assert read_spec({**usual, "halving": {"first_epochs": 3}}).halving == Halving(4, 3)
-    assert check_halving(MOST_FACTOR, 1, epochs=4) == Halving(100, 1)
-    for factor, first, words in ((MOST_FACTOR + 1, 1, "from 2 to 100"), (2, 0, "at least 1"), (2, 4, "have 4 epochs")):
+    assert check_halving(MAX_FACTOR, 1, epochs=4) == Halving(100, 1)
+    for factor, first, words in ((MAX_FACTOR + 1, 1, "from 2 to 100"), (2, 0, "at least 1"), (2, 4, "have 4 epochs")):
         with pytest.raises(ConfigError, match=words):
             check_halving(factor, first, epochs=4)
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from lab.architectures.build import build_network
 from lab.training.data import ResidentData
-from lab.training.evaluation import MOST_BYTES, Forward, evaluate
+from lab.training.evaluation import MAX_BYTES, Forward, evaluate
 from tests.training.training_nets import SmallNet
 
 Build = Callable[[], nn.Module]
@@ -67,7 +67,7 @@ def test_a_chunk_on_a_gpu_holds_as_many_images_as_their_largest_feature_map_leav
     hooks = [len(module._forward_hooks) for module in network.modules()]
     forward = Forward(network, 0.0, 1.0)
     assert forward.map_bytes(shape) == 4 * 4 * 6 * 6
-    assert forward.resolve_chunk(0, shape, gpu) == MOST_BYTES // (4 * 4 * 6 * 6)
+    assert forward.resolve_chunk(0, shape, gpu) == MAX_BYTES // (4 * 4 * 6 * 6)
     assert forward.resolve_chunk(7, shape, gpu) == 7
     assert forward.resolve_chunk(0, shape, torch.device("cpu")) == 250
     assert [len(module._forward_hooks) for module in network.modules()] == hooks

@@ -9,14 +9,14 @@ from lab.config import RunConfig
 from lab.training.batches import normalise
 from lab.training.engine import train
 from lab.training.events import Evaluated
-from lab.training.samples import MOST, START_IMAGES, sample_answers, sample_images
+from lab.training.samples import MAX_SAMPLES, START_IMAGES, sample_answers, sample_images
 from tests.training.training_nets import LinearNet, build_data
 
 
 def test_the_first_image_of_each_class_is_watched_in_the_order_of_the_classes() -> None:
     assert sample_images(np.array([2, 0, 2, 1, 0])) == (1, 3, 0)
-    assert sample_images(np.arange(26)) == tuple(range(MOST))
-    assert MOST == 10
+    assert sample_images(np.arange(26)) == tuple(range(MAX_SAMPLES))
+    assert MAX_SAMPLES == 10
     assert sample_images(np.array([], dtype=np.int64)) == ()
 
 

@@ -159,7 +159,7 @@ def test_what_cannot_be_recorded_is_launched_and_says_why_once(message: str, sai
 
 def test_chunks_that_would_hold_much_memory_are_launched(data: ResidentData, monkeypatch: pytest.MonkeyPatch) -> None:
     """The small net's convolution makes 4 maps of 6x6, float32."""
-    monkeypatch.setattr(static_evaluation, "MOST_RECORDED_BYTES", 10 * 4 * 4 * 6 * 6)
+    monkeypatch.setattr(static_evaluation, "MAX_RECORDED_BYTES", 10 * 4 * 4 * 6 * 6)
     recording = Counting()
     evaluation = build(SmallNet(), data, recording)
     recorded = []

@@ -21,7 +21,7 @@ from pages.components.network import network
 from pages.components.pixels import PixelMap, pixels
 from pages.components.plot import plot
 from pages.components.scatter import scatter
-from pages.components.share import MOST_CHARACTERS, qr_svg
+from pages.components.share import MAX_CHARACTERS, qr_svg
 from pages.components.tiles import Tile, tiles
 from pages.components.tree import TreeNode, run_tree
 from tests.web.shown_components import Shown
@@ -235,10 +235,10 @@ def test_layers_and_figures_are_given_whole(shown: Shown) -> None:
 
 
 def test_a_code_to_scan_has_a_longest_link() -> None:
-    svg = qr_svg("http://lab/runs?q=a" + "a" * (MOST_CHARACTERS - 19)).decode()
+    svg = qr_svg("http://lab/runs?q=a" + "a" * (MAX_CHARACTERS - 19)).decode()
     assert svg.startswith("<svg")
     assert "#000" in svg
     assert "#fff" in svg
-    for text in ("", "a" * (MOST_CHARACTERS + 1)):
+    for text in ("", "a" * (MAX_CHARACTERS + 1)):
         with pytest.raises(InputError, match="a QR code can have 1 to 2,000"):
             qr_svg(text)

@@ -15,7 +15,7 @@ from pages.state.sweeps import SweepsState
 from pages.state.train import TrainState
 
 RUN = "0123456789ab"
-MOST_IDS = ".".join(f"{number:012x}" for number in range(60))
+MAX_IDS = ".".join(f"{number:012x}" for number in range(60))
 WORDS = {
     ArchitectureState: {
         "arch": ("vgg11", "lenet9"),
@@ -50,7 +50,7 @@ WORDS = {
         "q": ("lenet tag:a", ""),
         "sort": ("lr -lr name -test", "-nothing"),
         "page": ("2 999999", "0 -1 1000000 ² 1.0"),
-        "runs": (f"abcd {RUN} {RUN}.example-overfit {MOST_IDS}", f"abc ABCD {33 * 'a'} example-"),
+        "runs": (f"abcd {RUN} {RUN}.example-overfit {MAX_IDS}", f"abc ABCD {33 * 'a'} example-"),
         "colours": ("1 59.0.3", "60 123 x -1 " + ".".join(61 * ["1"])),
         "look": ("differences groups verdict parallel pareto tree", "Curves"),
         "curves": ("accuracy loss.lr", "nothing"),
@@ -110,7 +110,7 @@ def test_a_part_of_an_address_is_written_as_it_is_read_or_refused_with_its_name(
     ("name", "text", "taken"),
     [
         ("runs", f"abcd.x0.{RUN}", ("abcd", RUN)),
-        ("runs", f"{MOST_IDS}.abcdef", tuple(MOST_IDS.split("."))),
+        ("runs", f"{MAX_IDS}.abcdef", tuple(MAX_IDS.split("."))),
         ("curves", "loss.nothing.lr", ("loss", "lr")),
     ],
 )

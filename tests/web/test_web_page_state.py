@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 from lab.config import RunConfig
 from pages.state.asking import ASKING
 from pages.state.form_address import write_settings
-from pages.state.runs_view import MOST_RUNS, parse_view
+from pages.state.runs_view import MAX_RUNS, parse_view
 from tests.web.addresses import set_address, set_state
 
 
@@ -177,9 +177,9 @@ def test_of_wrong_ids_in_an_address_five_are_named_and_right_ones_are_not(wrong:
 
 
 def test_more_runs_than_colours_are_refused_with_both_numbers() -> None:
-    ids = ".".join(f"{number:04x}" for number in range(MOST_RUNS + 1))
+    ids = ".".join(f"{number:04x}" for number in range(MAX_RUNS + 1))
     [problem] = parse_view({"runs": ids})[1]
-    assert problem.endswith(f"at most {MOST_RUNS} run ids, not {MOST_RUNS + 1}: the first {MOST_RUNS} are shown.")
+    assert problem.endswith(f"at most {MAX_RUNS} run ids, not {MAX_RUNS + 1}: the first {MAX_RUNS} are shown.")
 
 
 def test_the_options_of_a_network_stand_in_an_address_in_the_order_of_their_names() -> None:

@@ -18,7 +18,7 @@ from pages.components.pixels import place_of
 from pages.draw.runs import default_runs, label, readable_runs
 from pages.inside.subject import _at, moments_of
 from pages.runs.compare import lost_runs
-from pages.state.runs_view import MOST_RUNS, RunsView
+from pages.state.runs_view import MAX_RUNS, RunsView
 from pages.state.train import option_text, parse_numbers
 from pages.train.run_view import device_words, results_words, settings_table
 from pages.widgets import machine
@@ -295,9 +295,9 @@ def _tick_one_more() -> None:
         (["aaaa"], "", "2 ('ffff',)"),
         (["ffff", "aaaa"], "", "2 ('ffff',)"),
         (["ffff", "aaaa"], "1", "1 ('aaaa',)"),
-        ([f"{n:04x}" for n in range(MOST_RUNS - 1)], "", f"{MOST_RUNS} ('ffff',)"),
+        ([f"{n:04x}" for n in range(MAX_RUNS - 1)], "", f"{MAX_RUNS} ('ffff',)"),
         (
-            [f"{n:04x}" for n in range(MOST_RUNS)],
+            [f"{n:04x}" for n in range(MAX_RUNS)],
             "",
             "60 ('003b',) At most 60 runs can be compared at once. Remove one first.",
         ),

@@ -19,7 +19,7 @@ from lab.presets import get_preset
 from lab.runs.records import RunRecord, RunState
 from pages.runs.table import PAGE_ROWS
 from pages.state.codec import encode
-from pages.state.runs_view import LOOKS, MOST_RUNS, RunsView, parse_view
+from pages.state.runs_view import LOOKS, MAX_RUNS, RunsView, parse_view
 from tests.web.addresses import labelled, open_page
 from tests.web.web_data import DIGITS_CONFIG, Bench, series
 
@@ -421,7 +421,7 @@ def test_without_mnist_a_report_says_what_is_missing_and_queues_nothing(bench: B
 
 
 def test_an_address_holds_as_many_runs_as_there_are_colours_and_no_more() -> None:
-    ids = [f"{number:04x}" for number in range(MOST_RUNS + 1)]
+    ids = [f"{number:04x}" for number in range(MAX_RUNS + 1)]
     view, complaints = parse_view({"runs": ".".join(ids[:-1])})
     assert (view.runs, complaints) == (tuple(ids[:-1]), ())
     view, complaints = parse_view({"runs": ".".join(ids)})

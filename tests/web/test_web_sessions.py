@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from streamlit.runtime.session_manager import SessionInfo
 
-from pages.server.sessions import IDLE_S, MOST_SESSIONS, ExpiringSessions
+from pages.server.sessions import IDLE_S, MAX_SESSIONS, ExpiringSessions
 from tests.web.web_data import run_aside
 
 
@@ -59,9 +59,9 @@ def test_of_too_many_closed_tabs_the_longest_held_is_ended() -> None:
 
     async def close_tabs() -> list[str]:
         storage = ExpiringSessions(ttl_s=60.0)
-        for number in range(MOST_SESSIONS):
+        for number in range(MAX_SESSIONS):
             storage.save(_info(Session(str(number), ended)))
-        assert (len(_held(storage)), ended) == (MOST_SESSIONS, [])
+        assert (len(_held(storage)), ended) == (MAX_SESSIONS, [])
         storage.save(_info(Session("one more", ended)))
         held = _held(storage)
         for info in storage.list():
@@ -70,7 +70,7 @@ def test_of_too_many_closed_tabs_the_longest_held_is_ended() -> None:
 
     held = run_aside(lambda: asyncio.run(close_tabs()))
     assert ended[0] == "0"
-    assert held == [*map(str, range(1, MOST_SESSIONS)), "one more"]
+    assert held == [*map(str, range(1, MAX_SESSIONS)), "one more"]
 
 
 def test_a_closed_tab_is_ended_after_its_time_and_not_before() -> None:

@@ -15,7 +15,7 @@ from lab.charts.sweeps.scores import scores_at
 from lab.config import RunConfig
 from lab.runs.headline import HeadlineResult
 from lab.service.sweeps import Best, SweepView
-from lab.sweeps.records import LEAST_TRIALS, Counts, Measured, SweepRecord, SweepState, TrialRecord, TrialState
+from lab.sweeps.records import MIN_TRIALS, Counts, Measured, SweepRecord, SweepState, TrialRecord, TrialState
 from lab.sweeps.space import read_parameter
 from lab.sweeps.spec import SweepSpec
 from pages.cache.torch_import import require_torch
@@ -384,7 +384,7 @@ def test_importance_is_counted_at_the_rung_that_is_shown_and_needs_enough_trials
     few = _drawn(look="importance", rung=2)
     assert [caption.value for caption in few.caption] == [
         "n = 4 trials",
-        f"Needs at least {LEAST_TRIALS} trials that were evaluated there.",
+        f"Needs at least {MIN_TRIALS} trials that were evaluated there.",
     ]
     assert _drawn(look="parallel", rung=7).session_state[SWEEPS.state_key].rung == 1  # of a sweep with more
     none = _drawn(look="slices", rung=3)

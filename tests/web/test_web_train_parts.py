@@ -350,7 +350,7 @@ def test_of_a_long_queue_six_runs_are_shown_until_all_are_asked_for(
 ) -> None:
     drawn: list[tuple[int, int]] = []
     monkeypatch.setattr(queue, "_lines", lambda runs, waiting: drawn.append((len(runs), waiting)))
-    monkeypatch.setattr(queue, "_MOST", 8)
+    monkeypatch.setattr(queue, "_MAX", 8)
     for seed in range(9):
         bench.queue(DIGITS_CONFIG.replace(seed=seed))
     app = draw_alone(queue._queue)

@@ -13,7 +13,7 @@ from lab.runs.records import RunRecord, RunRequest, RunState
 from lab.service.lab import Lab
 from lab.sweeps.spec import read_spec
 from lab.worker.supervisor import dispatch as module
-from lab.worker.supervisor.dispatch import MOST_WITHOUT_PROGRESS, Dispatcher
+from lab.worker.supervisor.dispatch import MAX_WITHOUT_PROGRESS, Dispatcher
 from lab.worker.supervisor.launch import count_needed, has_work
 from tests.worker.worker_runs import SMALL, open_lab
 
@@ -149,17 +149,17 @@ def test_a_job_that_ended_without_its_run_is_followed_by_another_until_that_is_m
     lab: Lab, engine: Engine, dispatcher: Dispatcher
 ) -> None:
     run = _submit(lab)
-    for number in range(MOST_WITHOUT_PROGRESS):
+    for number in range(MAX_WITHOUT_PROGRESS):
         dispatcher.step()
         engine.said[str(number + 1)] = JobStatus(JobState.ENDED, "FAILED, NonZeroExitCode")
         dispatcher.step()
     dispatcher.step()
     held = lab.store.runs.get(run.id)
-    assert (held.state, len(engine.submitted)) == (RunState.PAUSED, MOST_WITHOUT_PROGRESS)
+    assert (held.state, len(engine.submitted)) == (RunState.PAUSED, MAX_WITHOUT_PROGRESS)
     assert held.reason.startswith("3 jobs in a row ended at Slurm without a step (FAILED, NonZeroExitCode)")
     lab.submissions.control(run.id, RunRequest.RUN)
     dispatcher.step()
-    assert engine.submitted[-1].id == f"lab-{run.id}-{MOST_WITHOUT_PROGRESS + 1}"
+    assert engine.submitted[-1].id == f"lab-{run.id}-{MAX_WITHOUT_PROGRESS + 1}"
 
 
 def test_a_run_whose_jobs_were_in_vain_keeps_no_other_run_from_its_job(
@@ -167,14 +167,14 @@ def test_a_run_whose_jobs_were_in_vain_keeps_no_other_run_from_its_job(
 ) -> None:
     engine.room = 1
     vain, other = _submit(lab, 0), _submit(lab, 1)
-    for number in range(MOST_WITHOUT_PROGRESS):
+    for number in range(MAX_WITHOUT_PROGRESS):
         dispatcher.step()
         engine.said[str(number + 1)] = JobStatus(JobState.ENDED, "FAILED")
         dispatcher.step()
     dispatcher.step()
     assert lab.store.runs.get(vain.id).state is RunState.PAUSED
     assert [job.id for job in engine.submitted] == [
-        *(f"lab-{vain.id}-{number}" for number in range(1, MOST_WITHOUT_PROGRESS + 1)),
+        *(f"lab-{vain.id}-{number}" for number in range(1, MAX_WITHOUT_PROGRESS + 1)),
         f"lab-{other.id}-1",
     ]
 

@@ -32,7 +32,7 @@ from tests.worker.worker_runs import Passing, claim, open_lab
 
 CONFIG = RunConfig(arch="lenet5", dataset="digits", epochs=2, keep_mb=1, device="cpu")
 NOW = 1_800_000_000.0
-_MOST_CALLS = 2_000
+_MAX_CALLS = 2_000
 
 
 class Overheard:
@@ -52,7 +52,7 @@ class Overheard:
         def call(*arguments: Any, **named: Any) -> Any:
             parts = [part_ for each in arguments for part_ in _words(each)]
             parts += [f"{key}: {'; '.join(_words(value))}" for key, value in named.items()]
-            assert len(self._said) < _MOST_CALLS, "it asks again and again without waiting"
+            assert len(self._said) < _MAX_CALLS, "it asks again and again without waiting"
             away = self._away[place] > 0
             self._said.append(f"{place} | {' | '.join(parts)}{' | IS AWAY' if away else ''}")
             if away:

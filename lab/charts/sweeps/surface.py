@@ -15,7 +15,7 @@ from lab.sweeps.space import Parameter
 from lab.sweeps.spec import SweepSpec
 
 _GRID = 48  # points per axis at which the surface is interpolated
-_LEAST = 4  # fewest trials for which a surface is drawn
+_MIN = 4  # fewest trials for which a surface is drawn
 
 
 class Surface(NamedTuple):
@@ -48,7 +48,7 @@ def surface_info(scores: Sequence[Score], parameters: tuple[Parameter, Parameter
     x = tuple(first.place(score.trial.params[first.parameter.name]) for score in shown)
     y = tuple(second.place(score.trial.params[second.parameter.name]) for score in shown)
     empty = np.empty(0)
-    if len(shown) < _LEAST:
+    if len(shown) < _MIN:
         return Surface((first, second), shown, x, y, empty, empty, None)
     grid_x, grid_y = np.linspace(min(x), max(x), _GRID), np.linspace(min(y), max(y), _GRID)
     return Surface((first, second), shown, x, y, grid_x, grid_y, _interpolated(shown, x, y, grid_x, grid_y))

@@ -7,7 +7,7 @@ import click
 from lab.cli.output import json_flag, print_json, print_table
 from lab.cli.run_json import as_dict
 from lab.formatting import format_moment, plural
-from lab.runs.edits import MOST_PRIORITY
+from lab.runs.edits import MAX_PRIORITY
 from lab.runs.queue_moves import Move
 from lab.runs.records import RunRecord, RunState
 from lab.service.lab import Lab
@@ -39,7 +39,7 @@ def move(lab: Lab, run: str, where: str, as_json: bool) -> None:
 
 @queue.command()
 @click.argument("run")
-@click.argument("value", metavar="PRIORITY", type=click.IntRange(-MOST_PRIORITY, MOST_PRIORITY))
+@click.argument("value", metavar="PRIORITY", type=click.IntRange(-MAX_PRIORITY, MAX_PRIORITY))
 @json_flag
 @click.pass_obj
 def priority(lab: Lab, run: str, value: int, as_json: bool) -> None:

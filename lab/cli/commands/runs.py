@@ -14,7 +14,7 @@ from lab.runs.records import RunRecord, Series
 from lab.service.lab import Lab
 from lab.service.lineage import FORK_STATES, change_words, changed_settings, origin_of, origin_words
 
-MOST = 1_000_000  # the highest --limit
+MAX_LIMIT = 1_000_000  # the highest --limit
 
 
 @click.command()
@@ -30,7 +30,11 @@ MOST = 1_000_000  # the highest --limit
     help="A key of the search, or outcome; -KEY sorts in descending order.",
 )
 @click.option(
-    "--limit", default=20, show_default=True, type=click.IntRange(1, MOST), help="The largest number of runs to list."
+    "--limit",
+    default=20,
+    show_default=True,
+    type=click.IntRange(1, MAX_LIMIT),
+    help="The largest number of runs to list.",
 )
 @click.option("--examples", is_flag=True, help="List the example runs that ship with the lab instead of your own.")
 @json_flag

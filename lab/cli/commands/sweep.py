@@ -25,7 +25,7 @@ from lab.sweeps.spec import read_spec
 from lab.sweeps.suggest import planned
 
 POLL_S = 0.5
-MOST_SPEC = 1 << 20  # bytes
+MAX_SPEC = 1 << 20  # bytes
 
 
 @click.group()
@@ -176,19 +176,19 @@ def read_json(place: str) -> Any:
     """Return the JSON of a file, or of standard input for "-". Raises `InputError` if it cannot be read as JSON."""
     try:
         if place == "-":
-            text = sys.stdin.read(MOST_SPEC + 1)
+            text = sys.stdin.read(MAX_SPEC + 1)
         else:
             with user_path(Path(place)).open("rb") as stream:
-                data = stream.read(MOST_SPEC + 1)  # it may be a pipe, such as <(…) in a shell; /dev/zero has no end
-            text = data.decode() if len(data) <= MOST_SPEC else " " * (MOST_SPEC + 1)
+                data = stream.read(MAX_SPEC + 1)  # it may be a pipe, such as <(…) in a shell; /dev/zero has no end
+            text = data.decode() if len(data) <= MAX_SPEC else " " * (MAX_SPEC + 1)
     except OSError as error:
         raise InputError(
             f"{place} cannot be read ({error.strerror or error}): give the path of a JSON file."
         ) from error
     except UnicodeDecodeError as error:
         raise InputError(f"{place} is not UTF-8 text: give the path of a JSON file.") from error
-    if len(text) > MOST_SPEC:
-        raise InputError(f"{place} is longer than {MOST_SPEC >> 20} MB, but a sweep is a short JSON file.")
+    if len(text) > MAX_SPEC:
+        raise InputError(f"{place} is longer than {MAX_SPEC >> 20} MB, but a sweep is a short JSON file.")
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:

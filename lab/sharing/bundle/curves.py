@@ -20,9 +20,9 @@ from lab.sharing.bundle.strict_reading import refuse
 from lab.sharing.bundle.tensors import header_bytes, read_header
 
 _SERIES = re.compile(r"[a-z0-9_]{1,30}(/[a-z0-9_]{1,30})?")
-MOST_SERIES = 64
+MAX_SERIES = 64
 _ROWS = 8_192  # numbers of one column per read
-_MOST_STEP = 10**12
+_MAX_STEP = 10**12
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ def _curves(header: Mapping[str, Any], name: str, *, first: int) -> tuple[Curve,
                 refuse(f"{series[:60]!r} in {name} does not have its three columns")
             starts[column] = first + found[2]
             lengths.add(found[1][0])
-        if not _SERIES.fullmatch(series) or len(curves) >= MOST_SERIES:
+        if not _SERIES.fullmatch(series) or len(curves) >= MAX_SERIES:
             refuse(f"{series[:60]!r} in {name} is not a valid curve name")
         if len(lengths) != 1 or 0 in lengths:
             refuse(f"{series[:60]!r} in {name} has columns of different lengths, or none")
@@ -146,7 +146,7 @@ def _check_column(parts: Iterator[np.ndarray], series: str, column: str, name: s
     last = -1
     for values in parts:
         if column == "step":
-            if (np.diff(values, prepend=last) <= 0).any() or values[-1] >= _MOST_STEP:
+            if (np.diff(values, prepend=last) <= 0).any() or values[-1] >= _MAX_STEP:
                 refuse(f"the steps of {series} in {name} do not increase from 0 to less than 10^12")
             last = int(values[-1])
         elif fault := curve_fault(series, column, values):

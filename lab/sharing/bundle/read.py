@@ -37,7 +37,7 @@ from lab.sharing.source import Target
 from lab.stored_findings import fill_missing_findings
 
 DIAGNOSIS_S = 10.0  # runs of a large bundle that are not diagnosed within this time are left to an idle worker
-_MOST_NAMES = 100  # names of curves in all runs together: the store never deletes a name
+_MAX_NAMES = 100  # names of curves in all runs together: the store never deletes a name
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +141,8 @@ def _check_runs(archive: Archive, digests: Mapping[str, str]) -> list[_Checked]:
             refuse(f"run {index} lacks some of its weights")
         runs.append(_Checked(index, record, curves))
     names_of_curves = {curve.name for run in runs for curve in run.curves}
-    if len(names_of_curves) > _MOST_NAMES:
-        refuse(f"its runs have {len(names_of_curves):,} different curves, more than {_MOST_NAMES}")
+    if len(names_of_curves) > _MAX_NAMES:
+        refuse(f"its runs have {len(names_of_curves):,} different curves, more than {_MAX_NAMES}")
     if expected_names != list(digests):
         refuse("it contains a file that no run lists")
     return runs

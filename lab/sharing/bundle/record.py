@@ -22,10 +22,10 @@ from lab.text import escaped
 
 REASON_LIMIT = 2_000
 NOTICE_LIMIT = 2_000
-MOST_NOTICES = 200
+MAX_NOTICES = 200
 _TEXT_LIMIT = 500  # characters of one fact
 _FACTS = 100  # entries of summary and of environment
-_MOST_STEPS = 999_999_999
+_MAX_STEPS = 999_999_999
 _RUN_ID = re.compile(r"[0-9a-f]{0,32}")
 _FACT = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,59}")
 
@@ -64,7 +64,7 @@ def read_record(data: bytes, name: str) -> Record:
         tags=fields.take("tags", _tags),
         summary=RunSummary.from_dict(fields.take("summary", _facts(_result))),
         environment=RunEnvironment.from_dict(fields.take("environment", _facts(_circumstance))),
-        notices=fields.take("notices", items(_text(NOTICE_LIMIT, lines=True), most=MOST_NOTICES)),
+        notices=fields.take("notices", items(_text(NOTICE_LIMIT, lines=True), most=MAX_NOTICES)),
         weights=fields.take("weights", items(_weights_entry, most=2_000)),
     )
     fields.done()
@@ -191,7 +191,7 @@ def _device(value: Any) -> str:
 def _weights_entry(value: Any) -> WeightsEntry:
     fields = Fields(value, "the list of weights")
     entry = WeightsEntry(
-        fields.take("step", whole(0, _MOST_STEPS)),
+        fields.take("step", whole(0, _MAX_STEPS)),
         fields.take("epoch", whole(0, 10_000)),
         fields.take("created_at", moment),
     )

@@ -10,13 +10,13 @@ from lab.runs.facts import MOMENT, SPAN, Kind
 
 _MARK = "$float"  # how `lab.runs.encoding` marks NaN and infinities
 _WORDS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
-_MOST_DETAIL = 180  # characters: keeps the whole sentence below 300
+_MAX_DETAIL = 180  # characters: keeps the whole sentence below 300
 _Value = TypeVar("_Value")
 
 
 def refuse(detail: str, *, way_out: str = "export it again from the lab it came from") -> NoReturn:
     """Raise the `InputError` of every invalid bundle. detail: what is wrong. way_out: what the user can do."""
-    short = detail if len(detail) <= _MOST_DETAIL else detail[:_MOST_DETAIL] + "…"
+    short = detail if len(detail) <= _MAX_DETAIL else detail[:_MAX_DETAIL] + "…"
     raise InputError(f"This is not a bundle that ConvLab can import ({short}): {way_out}.")
 
 

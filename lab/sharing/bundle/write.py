@@ -33,7 +33,7 @@ from lab.sharing.bundle.layout import (
     run_name,
     weights_name,
 )
-from lab.sharing.bundle.record import MOST_NOTICES, NOTICE_LIMIT, REASON_LIMIT, clean, clean_tags, known_end
+from lab.sharing.bundle.record import MAX_NOTICES, NOTICE_LIMIT, REASON_LIMIT, clean, clean_tags, known_end
 from lab.sharing.source import Source
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can represent
@@ -130,7 +130,7 @@ def _run_files(source: Source, run: RunRecord, index: int, weights: Sequence[Sav
         "tags": clean_tags(run.tags),
         "summary": run.summary.as_dict(),
         "environment": run.environment.as_dict(),
-        "notices": [clean(notice, NOTICE_LIMIT) for notice in run.notices[:MOST_NOTICES]],
+        "notices": [clean(notice, NOTICE_LIMIT) for notice in run.notices[:MAX_NOTICES]],
         "weights": [{"step": k.step, "epoch": k.epoch, "created_at": k.created_at} for k in weights],
     }
     yield run_name(index), _json(record)

@@ -28,7 +28,7 @@ UNSURE_S = 60.0  # a job recorded this long ago without a handle was left by a s
 START_S = 600.0  # a job that has not claimed its run after this time never will: its interpreter may hang
 LEAVE_S = 30.0  # time for a worker to exit after its run has ended
 LOGGED_LINES = 10  # of the output of a job that did not train its run, which is no longer shown after the next job
-MOST_WITHOUT_PROGRESS = 3  # consecutive jobs that ended without a step, after which the run is paused
+MAX_WITHOUT_PROGRESS = 3  # consecutive jobs that ended without a step, after which the run is paused
 _AT_WORK = (RunState.RUNNING, RunState.STOPPING)
 
 
@@ -185,8 +185,8 @@ class Dispatcher:
 
     def _makes_no_progress(self, one: BoundRun) -> bool:
         """Return whether the last jobs of a run made no progress; if so, pause the run with that reason."""
-        last = self._store.jobs.list(one.run)[:MOST_WITHOUT_PROGRESS] if one.job is not None else ()
-        if len(last) < MOST_WITHOUT_PROGRESS or any(job.gained or job.state == HELD for job in last):
+        last = self._store.jobs.list(one.run)[:MAX_WITHOUT_PROGRESS] if one.job is not None else ()
+        if len(last) < MAX_WITHOUT_PROGRESS or any(job.gained or job.state == HELD for job in last):
             return False
         self._store.jobs.hold(one.run, no_progress_words(last[0]))
         return True
@@ -215,6 +215,6 @@ def cancelled_words(job: JobRecord) -> str:
 def no_progress_words(job: JobRecord) -> str:
     """Return the reason for pausing a run whose last jobs all ended without a step."""
     return (
-        f"{MOST_WITHOUT_PROGRESS} jobs in a row ended at {title_of(job.executor)} without a step ({job.words[:80]}): "
+        f"{MAX_WITHOUT_PROGRESS} jobs in a row ended at {title_of(job.executor)} without a step ({job.words[:80]}): "
         "see the log of its job, then Resume."
     )

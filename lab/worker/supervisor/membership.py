@@ -20,7 +20,7 @@ from lab.worker.supervisor.log import log_supervisor
 from lab.worker.supervisor.slots import host_slot_names
 
 ASK_S = 2.0  # largest delay until a joined machine is shown and a drained one stops claiming runs
-MOST_ASK_S = 5.0  # the same if hundreds of machines joined; `lab.runs.rows.SILENT_S` is at least three times as long
+MAX_ASK_S = 5.0  # the same if hundreds of machines joined; `lab.runs.rows.SILENT_S` is at least three times as long
 
 
 @dataclass
@@ -70,7 +70,7 @@ class Membership:
 
     def step(self) -> None:
         """Update the record of this host if it is older than a few seconds."""
-        ask_s = pace.interval_s(ASK_S, askers=self.record.machines, a_second=pace.SIGNS_A_SECOND, most_s=MOST_ASK_S)
+        ask_s = pace.interval_s(ASK_S, askers=self.record.machines, a_second=pace.SIGNS_A_SECOND, most_s=MAX_ASK_S)
         if time.monotonic() - self._asked_at < ask_s:
             return
         self._asked_at = time.monotonic()

@@ -17,7 +17,7 @@ import psutil
 
 from lab.atomic_files import write_atomically
 from lab.errors import ConfigError
-from lab.settings import MOST_SLOTS, PROCESS_ENVIRONMENT, Settings, parse_slots
+from lab.settings import MAX_SLOTS, PROCESS_ENVIRONMENT, Settings, parse_slots
 
 _THREADS = "OMP_NUM_THREADS"  # must be set before torch creates its thread pools
 _ANY_GPU = ("auto", "cuda")
@@ -72,7 +72,7 @@ def worker_environment(slot: Slot, settings: Settings, outer: Mapping[str, str])
 def read_slot(argument: str, device: str) -> Slot:
     """Return the slot of an argument from `Slot.arguments`. Raises `ConfigError` for an invalid one."""
     index, _, count = argument.partition("/")
-    if not (index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count) <= MOST_SLOTS):
+    if not (index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count) <= MAX_SLOTS):
         raise ConfigError(f"The slot is {argument[:40]!r}, but it must be a place among all slots, such as 2/4.")
     return plan_slots(device, int(count))[int(index) - 1]
 
@@ -123,8 +123,8 @@ def read_stored_slots(settings: Settings) -> int:
 def store_slots(settings: Settings, count: int) -> None:
     """Store the number of slots; the supervisor applies it within a second. Raises `ConfigError`, `ReadOnlyError`."""
     settings.require_writable()
-    if not 1 <= count <= MOST_SLOTS:
-        raise ConfigError(f"The number of slots is {count}, but it must be from 1 to {MOST_SLOTS}.", field="slots")
+    if not 1 <= count <= MAX_SLOTS:
+        raise ConfigError(f"The number of slots is {count}, but it must be from 1 to {MAX_SLOTS}.", field="slots")
     if settings.slots:
         raise ConfigError(
             f"LAB_SLOTS is set to {settings.slots} and takes precedence: start the lab without it.", field="slots"

@@ -2,7 +2,7 @@
 // A confusion matrix whose cells are buttons: rows are true classes, columns are predicted ones.
 // The diagonal is blue by recall; mistakes are orange, scaled to the most frequent one. Numbers are always shown.
 
-const [FITTED, LEAST, GAP] = [12, 28, 2]; // classes; px
+const [FITTED, MIN_CELL, GAP] = [12, 28, 2]; // classes; px
 
 export default function ({ data, parentElement, setTriggerValue }) {
   const count = data.classes.length;
@@ -33,7 +33,7 @@ function sideOf(table, count, room) {
   const there = table.parentElement.clientWidth;
   if (!there || count > FITTED) return room;
   const names = table.tBodies[0].rows[0].cells[0].offsetWidth;
-  return Math.max(LEAST, Math.min(room, Math.floor((there - names - GAP) / count) - GAP));
+  return Math.max(MIN_CELL, Math.min(room, Math.floor((there - names - GAP) / count) - GAP));
 }
 
 function build(classes) {

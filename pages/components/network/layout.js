@@ -7,9 +7,9 @@ export const BOTTOM = 34; // px below it for its shape
 const WORDS = 20; // px by which a stage's texts may be wider than its column, at least
 const GAP = { across: 40, down: 14, lane: 18 };
 const MARGIN = 14;
-const LEAST_WIDTH = { maps: 56, values: 46 }; // for the texts
-const [LETTER, MOST_NAME] = [7, 98]; // px of a letter and of a whole name of a block, which must be readable
-const LEAST_LANE = 104; // px of a branch
+const MIN_WIDTH = { maps: 56, values: 46 }; // for the texts
+const [LETTER, MAX_NAME] = [7, 98]; // px of a letter and of a whole name of a block, which must be readable
+const MIN_LANE = 104; // px of a branch
 
 /**
  * @typedef {{ id: string, inputs: string[], shape: number[], shown: number, block?: string, closed?: boolean,
@@ -21,7 +21,7 @@ const LEAST_LANE = 104; // px of a branch
  */
 
 // Limits of the scale: to fit into the page, as LeNet-5 with 16 and 48 maps does on a laptop, and to fill it.
-const [LEAST_GROWTH, GROWTH] = [0.5, 1.35];
+const [MIN_GROWTH, GROWTH] = [0.5, 1.35];
 const [PHONE, SCROLLED] = [560, 0.78]; // px; scale of a picture that does not fit, except on a phone
 
 /**
@@ -30,10 +30,10 @@ const [PHONE, SCROLLED] = [560, 0.78]; // px; scale of a picture that does not f
  * @param {(growth: number, more?: number) => any} placed the picture at a scale, with extra px between columns
  */
 export function fitted(wide, columns, placed) {
-  let growth = LEAST_GROWTH;
+  let growth = MIN_GROWTH;
   let plan = placed(growth);
   if (plan.width > wide) return placed(wide < PHONE ? 1 : SCROLLED);
-  for (let next = LEAST_GROWTH; next <= GROWTH; next += 0.04) {
+  for (let next = MIN_GROWTH; next <= GROWTH; next += 0.04) {
     const larger = placed(next);
     if (larger.width > wide) break;
     [growth, plan] = [next, larger];
@@ -114,7 +114,7 @@ export function layout(stages, { size, height = 400, gap = GAP.across }) {
   const byId = new Map(stages.map((stage) => [stage.id, stage]));
   for (const cells of columns) {
     const boxes = cells.filter((cell) => cell.id);
-    const lane = boxes.length > 1 ? Math.max(LEAST_LANE, height / boxes.length - TOP - BOTTOM) : height;
+    const lane = boxes.length > 1 ? Math.max(MIN_LANE, height / boxes.length - TOP - BOTTOM) : height;
     for (const cell of boxes) {
       const found = size(/** @type {Stage} */ (byId.get(/** @type {string} */ (cell.id))), lane);
       sizes.set(/** @type {string} */ (cell.id), found);
@@ -188,8 +188,8 @@ function waypoints(columns, rank, input, id) {
 
 /** Return the width that a stage's texts need; a closed block's name has "+ " before it. @param {Stage} stage */
 function leastWidth(stage) {
-  const least = LEAST_WIDTH[isMaps(stage) ? "maps" : "values"];
-  return stage.closed ? Math.max(least, Math.min(MOST_NAME, LETTER * ((stage.title ?? "").length + 2)) - WORDS) : least;
+  const least = MIN_WIDTH[isMaps(stage) ? "maps" : "values"];
+  return stage.closed ? Math.max(least, Math.min(MAX_NAME, LETTER * ((stage.title ?? "").length + 2)) - WORDS) : least;
 }
 
 function measured(stages, columns, rank, sizes, gap) {

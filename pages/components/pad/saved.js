@@ -2,7 +2,7 @@
 // The drawing and its undo history in the tab's session storage: they survive a reload, but not the tab.
 
 const NAME = "convlab.pad";
-const MOST = 400_000; // characters; the oldest states of a longer history are dropped
+const MAX = 400_000; // characters; the oldest states of a longer history are dropped
 
 /** @typedef {{ strokes: number[][], past: number[][][], future: number[][][], pen: number }} Drawing */
 
@@ -37,7 +37,7 @@ export function historyOf(strokes, saved) {
 export function written(drawing) {
   let { past, ...rest } = drawing;
   let text = JSON.stringify({ ...rest, past });
-  while (text.length > MOST && past.length) {
+  while (text.length > MAX && past.length) {
     past = past.slice(Math.ceil(past.length / 2));
     text = JSON.stringify({ ...rest, past });
   }

@@ -15,21 +15,21 @@ from pages.state.keys import element
 
 _KEY = "share"
 QR_ROUTE = "/assets/qr.svg"
-MOST_CHARACTERS = 2000  # a QR code holds at most 2,953 bytes, and dense codes are hard to scan
+MAX_CHARACTERS = 2000  # a QR code holds at most 2,953 bytes, and dense codes are hard to scan
 _QUIET_ZONE = 4  # modules, ISO/IEC 18004 section 9.1
 
 
 def share_link() -> None:
     """Draw the button that opens the panel."""
     with st.container(key=element("share-link")):
-        component("share")(key=_KEY, data={"qr": QR_ROUTE, "most": MOST_CHARACTERS})
+        component("share")(key=_KEY, data={"qr": QR_ROUTE, "most": MAX_CHARACTERS})
 
 
 def qr_svg(text: str) -> bytes:
     """Return a QR code as an SVG document, dark on white. Raises `InputError` if the text is empty or too long."""
-    if not 0 < len(text) <= MOST_CHARACTERS:
+    if not 0 < len(text) <= MAX_CHARACTERS:
         raise InputError(
-            f"The link has {len(text):,} characters, but a QR code can have 1 to {MOST_CHARACTERS:,}. Choose fewer "
+            f"The link has {len(text):,} characters, but a QR code can have 1 to {MAX_CHARACTERS:,}. Choose fewer "
             "runs, or copy the link."
         )
     code = segno.make_qr(text, error="l", boost_error=True)
