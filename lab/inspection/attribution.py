@@ -67,9 +67,7 @@ def attribute(network: nn.Module, x_1CHW: Tensor, *, target: int, method: str, b
         if not 0 <= target < logits.shape[1]:
             raise InputError(f"The class is {target}, but it must be 0 to {logits.shape[1] - 1}.")
         if not logits.isfinite().all():
-            raise InputError(
-                "The network's logits are not finite numbers, so there is nothing to explain: use other weights."
-            )
+            raise InputError("The network's logits are not finite, so there is nothing to explain: use other weights.")
         x = x_1CHW.detach().clone().requires_grad_()
         baseline = torch.full_like(x_1CHW, black)
         values, gap = _run(network, x, target, method, baseline)

@@ -24,7 +24,7 @@ def project(features: np.ndarray, *, method: str = "pca", seed: int = 0) -> np.n
     if len(features) < 3:
         raise InputError(f"There are {len(features)} images, but a map of them needs at least 3.")
     if not np.isfinite(features).all():
-        raise InputError("The network's activations are not finite numbers: choose an earlier epoch.")
+        raise InputError("The network's activations are not finite: choose an earlier epoch.")
     points = _pca(features, 2) if method == "pca" else _tsne(features, seed=seed)
     largest = np.abs(points).max()
     return np.asarray(points / largest if largest > 0 else points)

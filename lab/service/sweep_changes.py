@@ -23,7 +23,7 @@ def going_on(record: SweepRecord, found: Sequence[FoundTrial], states: Sequence[
     settled = settle(spec, found)
     going = {
         trial.number: replace(
-            trial, state=TrialState.QUEUED, decision=f"goes on to epoch {spec.rungs(trial.params)[trial.rung]}"
+            trial, state=TrialState.QUEUED, decision=f"continues to epoch {spec.rungs(trial.params)[trial.rung]}"
         )
         for trial in settled
         if trial.state in states

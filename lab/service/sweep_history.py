@@ -79,7 +79,7 @@ def _history(spec: SweepSpec, trial: TrialRecord, run: RunRecord) -> TrialRecord
         rung=len(rungs) - 1 if state is TrialState.FINISHED else max(reached, default=0),
         state=state,
         source=Source.ADOPTED,
-        decision="a run from before",
+        decision="an earlier run",
         free_s=run.seconds,
         free_epochs=run.progress.epoch or (trial.last.epoch if trial.last else 0),
     )

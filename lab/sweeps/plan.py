@@ -14,7 +14,7 @@ from lab.sweeps.suggest import is_exhausted
 
 SLOTS = 1  # trials of one sweep that are queued or in training at a time
 MAX_RETRIES = 5  # consecutive worker exits without progress, after which a trial fails
-ANSWERED = "answered by a run that was there"
+ANSWERED = "answered by an existing run"
 MAX_FAILURES = 5  # consecutive failed trials, which suggest a common cause
 
 
@@ -116,7 +116,7 @@ def decide(spec: SweepSpec, found: Sequence[FoundTrial], *, slots: int = SLOTS) 
     live = sum(trial.state.live for trial in trials)
     if live < slots and not closing:
         return _written(found, trials, resumed, new=1 + max((trial.number for trial in trials), default=0))
-    made = "its only trial is made" if len(trials) == 1 else f"all {plural(len(trials), 'trial')} are made"
+    made = "its only trial is complete" if len(trials) == 1 else f"all {plural(len(trials), 'trial')} are complete"
     return _written(found, trials, resumed, finished="" if live else made)
 
 

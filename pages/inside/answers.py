@@ -73,7 +73,7 @@ def _totals(evaluation: EvaluationReport, answers: Answers) -> None:
     wrong = int((~answers.right).sum())
     facts = [
         ("Test accuracy", format_percent(evaluation.accuracy)),
-        ("Mistakes", f"{wrong:,}"),
+        ("Errors", f"{wrong:,}"),
         ("Images", f"{evaluation.images:,}"),
         ("Cross-entropy", format_loss(evaluation.loss)),  # also if the run minimised another loss, as on Train and Runs
         ("Calibration error", format_percent(evaluation.calibration.ece)),

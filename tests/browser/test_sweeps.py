@@ -25,7 +25,7 @@ def test_a_sweep_of_eight_is_made_watched_narrowed_and_its_best_trial_opened(ser
 
     page.get_by_role("heading", name="browser sweep").wait_for()
     page.get_by_text("8 of 8").wait_for()
-    page.get_by_text("All 8 trials are made").wait_for()
+    page.get_by_text("All 8 trials are complete").wait_for()
     lab = Lab(Settings.from_env({"LAB_HOME": str(server.home)}))
     (sweep,) = [one for one in lab.sweeps.list() if one.name == "browser sweep"]
     trials = lab.sweeps.show(sweep.id).trials
@@ -52,7 +52,7 @@ def test_a_sweep_of_eight_is_made_watched_narrowed_and_its_best_trial_opened(ser
     ended = lab.sweeps.show(sweep.id)
     assert ended.trials[8].params["lr"] <= 0.01
     assert ended.best is not None
-    page.get_by_text("All 9 trials are made").wait_for()
+    page.get_by_text("All 9 trials are complete").wait_for()
     click(page.get_by_role("link", name=f"Open trial {ended.best.trial.number}"))
     visitor.settle()
     expect(page).to_have_url(re.compile(f"/train\\?run={ended.best.trial.run}$"))

@@ -181,7 +181,7 @@ def test_what_cannot_be_explained_is_said_in_one_sentence() -> None:
         attribute(network, image(), target=0, method="grad-cam", black=BLACK)
     with pytest.raises(InputError, match="The class is 10, but it must be 0 to 9"):
         attribute(network, image(), target=10, method="saliency", black=BLACK)
-    with pytest.raises(InputError, match="logits are not finite numbers"):
+    with pytest.raises(InputError, match="logits are not finite"):
         attribute(network, torch.full((1, 1, 28, 28), torch.nan), target=0, method="integrated-gradients", black=BLACK)
     with pytest.raises(InputError, match=r"no method 'salience'. Did you mean 'saliency'\?"):
         attribute(network, image(), target=0, method="salience", black=BLACK)

@@ -46,9 +46,9 @@ def test_a_sweep_that_runs_again_lets_those_go_on_that_were_on_their_way() -> No
     assert (change.record.state, change.record.reason) == (SweepState.RUNNING, "")
     assert [one.number for one in change.resumed] == [3, 4, 5, 6, 7]
     assert {one.number: (one.state, one.decision) for one in change.trials} == {
-        3: (QUEUED, "goes on to epoch 2"),
-        4: (QUEUED, "goes on to epoch 1"),
-        5: (QUEUED, "goes on to epoch 4"),
+        3: (QUEUED, "continues to epoch 2"),
+        4: (QUEUED, "continues to epoch 1"),
+        5: (QUEUED, "continues to epoch 4"),
         8: (FAILED, "failed"),
     }
     assert live_runs(every) == (every[5].trial.run, every[6].trial.run)

@@ -53,11 +53,11 @@ def test_free_slots_are_filled_by_promotions_first_and_then_by_one_new_trial() -
 def test_a_sweep_ends_when_its_trials_are_made_and_none_is_left_to_promote() -> None:
     two = replace(SPEC, trials=2)
     ended, behind = trial(1, 0.1, 0.1, 0.1, state=FINISHED), trial(2, 0.5)
-    assert decide(two, [found(ended), found(behind)]) == Plan(finished="all 2 trials are made")
+    assert decide(two, [found(ended), found(behind)]) == Plan(finished="all 2 trials are complete")
     assert decide(two, [found(trial(1, 0.1, 0.1, state=RUNNING, rung=2)), found(behind)]).empty
     assert decide(two, [found(ended)]).new == 2
     one = replace(SPEC, trials=1)
-    assert decide(one, [found(ended)]).finished == "its only trial is made"
+    assert decide(one, [found(ended)]).finished == "its only trial is complete"
 
 
 def test_the_budget_is_used_up_at_its_last_second_and_what_has_ended_is_written_all_the_same() -> None:
@@ -119,7 +119,7 @@ def test_so_many_failures_in_a_row_pause_the_sweep_once() -> None:
             "",
             "finished after 3 epochs: 1st of 1 at that time",
         ),
-        (trial(1, 0.5, state=FINISHED, source=Source.CACHED), QUEUED, "", "answered by a run that was there"),
+        (trial(1, 0.5, state=FINISHED, source=Source.CACHED), QUEUED, "", "answered by an existing run"),
         (trial(1, 0.5, state=TrialState.HELD, rung=1), RUNNING, "", "paused on its way to epoch 2"),
         (trial(1, 0.5, state=TrialState.STOPPED, rung=2), RUNNING, "", "stopped by hand on its way to epoch 4"),
         (trial(1, state=FAILED), RUNNING, "out of memory", "failed: out of memory"),

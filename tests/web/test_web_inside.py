@@ -141,7 +141,7 @@ def test_the_confusion_matrix_adds_up_to_the_runs_own_accuracy(here: None, run: 
     assert images == 359
     assert right / images == pytest.approx(run.summary.other["test_accuracy"])
     shown = {metric.label: metric.value for metric in app.metric}
-    assert shown["Mistakes"] == f"{images - right}"
+    assert shown["Errors"] == f"{images - right}"
 
 
 def test_a_chosen_cell_shows_its_images(here: None, run: RunRecord) -> None:
@@ -374,11 +374,11 @@ def test_long_work_is_counted_and_waits_to_be_asked_for(
     monkeypatch.setattr(waiting, "_AT_ONCE", 1e6)  # LeNet-5 makes 423,038 mult-adds an image
     app = open_inside(run=run.id, view=view, epoch="2")
     assert words in texts(app)
-    assert "Mistakes" not in [metric.label for metric in app.metric]
+    assert "Errors" not in [metric.label for metric in app.metric]
     assert "Attribution for" not in texts(app)
     next(button for button in app.button if button.label == "Do it anyway").click().run()
     assert words not in texts(app)
-    assert "Mistakes" in [metric.label for metric in app.metric] or "Attribution for" in texts(app)
+    assert "Errors" in [metric.label for metric in app.metric] or "Attribution for" in texts(app)
 
 
 @pytest.fixture(scope="module")
