@@ -6,7 +6,15 @@ import cv2
 import numpy as np
 import pytest
 
-from lab.sketch.contrast import MIN, Contrast, _direction, _paper, _reduced, measure_contrast, measure_flat_contrast
+from lab.sketch.contrast import (
+    MIN_CONTRAST,
+    Contrast,
+    _direction,
+    _paper,
+    _reduced,
+    measure_contrast,
+    measure_flat_contrast,
+)
 from lab.sketch.levels import (
     _above_otsu,
     _border_share,
@@ -188,7 +196,7 @@ def test_the_direction_of_ink_points_from_paper_to_ink() -> None:
     difference[6, 2:4] = (0, 0, 0.3)  # weaker than half of the strongest: no ink
     np.testing.assert_allclose(_direction(difference), np.array([1, 1, 0]) / np.sqrt(2), atol=1e-6)
     weak = np.zeros((10, 10, 2), np.float32)
-    weak[3, :, 1] = 0.9 * MIN
+    weak[3, :, 1] = 0.9 * MIN_CONTRAST
     np.testing.assert_array_equal(_direction(weak), [1, 0])
 
 

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from lab.sketch.contrast import MIN, measure_contrast
+from lab.sketch.contrast import MIN_CONTRAST, measure_contrast
 from lab.sketch.pieces import EDGE, Pieces, _around, find_pieces, touches_edge
 from lab.sketch.ruling import (
     _MAX_FITTED,
@@ -113,14 +113,14 @@ def test_ink_is_as_strong_as_the_logarithm_of_its_light_whatever_the_paper(paper
     expected = abs(np.log((ink + 12) / (paper + 12)))
     assert float(np.median(found.ink[95:105, 70:130])) == pytest.approx(expected, rel=0.02)
     assert abs(float(np.median(found.ink[:60]))) < 0.01
-    assert found.least == pytest.approx(MIN)
+    assert found.least == pytest.approx(MIN_CONTRAST)
 
 
 def test_noise_raises_the_least_that_counts_as_ink() -> None:
     noise = np.random.default_rng(0).normal(0, 30, (200, 200, 1)).astype(np.float32)
     found = measure_contrast(np.full((200, 200, 1), 150, np.float32) + noise)
     quiet = measure_contrast(np.full((200, 200, 1), 150, np.float32) + noise / 100)
-    assert quiet.least == pytest.approx(MIN)
+    assert quiet.least == pytest.approx(MIN_CONTRAST)
     assert 0.3 < found.least < 1.0
 
 
