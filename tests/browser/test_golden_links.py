@@ -31,5 +31,6 @@ def test_a_link_of_a_release_to_each_page_opens_its_view(release: str, golden: S
         main = visitor.page.get_by_test_id("stMain")
         shown = main.get_by_text(link["shows"], exact=False).or_(visitor.page.get_by_alt_text(link["shows"]))
         expect(shown.first, f"{link['address']} shows {link['shows']!r}").to_be_attached()
-        becomes(visitor.page, main.get_by_test_id("stAlertContentError").all_inner_texts, [])  # a failure quotes the error
+        errors = main.get_by_test_id("stAlertContentError")
+        becomes(visitor.page, errors.all_inner_texts, [])  # a failure quotes the error
         expect(main.get_by_text("The address", exact=False), link["address"]).to_have_count(0)
