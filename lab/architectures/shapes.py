@@ -7,6 +7,7 @@ wait.
 """
 
 import copy
+import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ from torch import Tensor, nn
 from lab.errors import ShapeError
 
 _FLOAT_BYTES = 4
+_META_LOCK = threading.Lock()
+_meta_ready = threading.Event()
 _COMPUTED = 100_000_000  # weights times input values, about the mult-adds of the convolutions: a few milliseconds
 
 
@@ -41,8 +44,23 @@ class LayerShapeError(ShapeError):
         self.steps = steps
 
 
+def prepare_meta() -> None:
+    """Import, once and in one thread, what the first operations on torch's meta device import: SymPy and TorchDynamo.
+
+    Their 900 modules import each other in cycles. If two threads import such modules at the same time, Python avoids the
+    deadlock by letting one of them see partially initialised modules, which may fail or register operators twice.
+    """
+    with _META_LOCK:
+        if not _meta_ready.is_set():
+            with torch.no_grad():
+                nn.Conv2d(1, 1, 1, device="meta")(torch.empty(1, 1, 1, 1, device="meta"))
+                nn.Linear(1, 1, device="meta")(torch.empty(1, 1, device="meta"))
+            _meta_ready.set()
+
+
 def meta_copy(module: nn.Module) -> nn.Module:
     """Return a copy on the meta device with the same names and settings, without hooks."""
+    prepare_meta()
     memo: dict[int, Any] = {}
     for parameter in module.parameters():
         memo[id(parameter)] = nn.Parameter(parameter.detach().to("meta"), requires_grad=parameter.requires_grad)
@@ -60,8 +78,11 @@ def make_probe(module: nn.Module, *, input_shape: tuple[int, ...]) -> tuple[nn.M
     if weights * prod(input_shape) > _COMPUTED:
         return meta_copy(module).eval(), torch.empty(input_shape, device="meta")
     tensors = (*module.parameters(), *module.buffers())
+    device = tensors[0].device if tensors else torch.get_default_device()
+    if device.type == "meta":
+        prepare_meta()
     probe = _copy_with(module, {id(tensor): tensor for tensor in tensors})
-    return probe.eval(), torch.zeros(input_shape, device=tensors[0].device if tensors else None)
+    return probe.eval(), torch.zeros(input_shape, device=device)
 
 
 def _copy_with(module: nn.Module, memo: dict[int, Any]) -> nn.Module:

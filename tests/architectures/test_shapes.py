@@ -14,6 +14,23 @@ from tests.every_network import EVERY_NETWORK
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE = (1, 1, 28, 28)
+ON_META = """
+import sys
+import torch
+from lab.architectures.build import build_network
+from lab.architectures.shapes import meta_copy
+from lab.inspection.summary import summarize
+
+layer, state = torch.nn.Linear(1, 1), torch.get_rng_state()
+meta_copy(layer)
+assert torch.equal(torch.get_rng_state(), state)
+before = set(sys.modules)
+with torch.device("meta"):
+    network = build_network("lenet-bn")
+summarize(network, input_shape=(2, 1, 28, 28))
+late = set(sys.modules) - before
+print(sorted(name for name in late if name.partition(".")[0] in ("torch", "sympy", "mpmath")))
+"""
 READS_A_DRAWING = """
 import sys, torch
 from lab.architectures.build import build_network
@@ -64,6 +81,12 @@ def test_the_networks_of_the_examples_are_computed_and_large_ones_are_not(arch: 
 def test_a_small_network_reads_a_drawing_without_sympy_and_the_compiler() -> None:
     """Torch's meta device imports both: 1.7 s and 145 MB."""
     done = subprocess.run([sys.executable, "-c", READS_A_DRAWING], cwd=ROOT, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+def test_what_the_meta_device_imports_is_imported_before_a_network_runs_on_it() -> None:
+    """Two threads that import these modules in the middle of a forward pass can each see half of them."""
+    done = subprocess.run([sys.executable, "-c", ON_META], cwd=ROOT, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
