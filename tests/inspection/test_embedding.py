@@ -45,7 +45,7 @@ def test_a_turned_and_mirrored_map_is_turned_back() -> None:
     ("features", "method", "message"),
     [
         (np.zeros((2, 3)), "pca", "There are 2 images"),
-        (np.full((9, 3), np.nan), "pca", "not finite numbers"),
+        (np.full((9, 3), np.nan), "pca", "not finite"),
         (np.zeros((9, 3)), "umap", "must be one of: pca, tsne"),
     ],
 )
