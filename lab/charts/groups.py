@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,7 +35,7 @@ def group_info(runs: Sequence[RunRecord], by: str) -> tuple[Group, ...]:
     for run in runs:
         value = setting_text(getattr(run.config, by))
         values.setdefault(str(value), (value, []))[1].append(run)
-    ordered = sorted(values.items(), key=lambda item: _place(by, item[1][0]))
+    ordered = sorted(values.values(), key=lambda group: _place(by, group[0]))
     return tuple(
         Group(
             value=_shown(by, value) or "–",
@@ -46,7 +45,7 @@ def group_info(runs: Sequence[RunRecord], by: str) -> tuple[Group, ...]:
                 for key in list_results()
             },
         )
-        for value, members in map(itemgetter(1), ordered)
+        for value, members in ordered
     )
 
 
