@@ -10,14 +10,14 @@ from lab.charts.tiles import encode, image_tiles, paint, sheet
 from lab.examples.reader import DrawingReader, Reading, drawing_reader
 from lab.formatting import format_percent
 from lab.sketch.render import POLYLINES, Hand, place_strokes
-from lab.sketch.sketch import dump_strokes, sketch_from_strokes
+from lab.sketch.sketch import dump_strokes
 from pages.components.base import data_url
 from pages.state.draw import draw_page
 from pages.state.home import HOME
 from pages.widgets.frame import show_errors
-from pages.widgets.pad import live_pad
+from pages.widgets.pad import demo_sketch, live_pad, sketch_of
 
-_SHOWN_DIGIT = "3"  # while nothing is drawn
+_SHOWN_DIGIT = "3"  # while nothing is drawn; the pad draws it by itself at the first visit
 _STYLE = """<style>
 [data-testid="stColumn"]:has(> * .st-key-draw-live) { min-width: 17.5rem; }
 .cl-read { margin: 0; height: 3.2rem; line-height: 1.35; font-size: 1.05rem; text-align: center; overflow: hidden; }
@@ -56,19 +56,27 @@ def reading_pad() -> None:
         page = draw_page()
         with left:
             line = st.container()  # above the pad, where a finger does not cover it
-            sketch = live_pad(page)
+            sketch = live_pad(page, demo=_demo_strokes())
             st.pills("Or pick a digit", list(POLYLINES), width="stretch", **HOME.widget("sample", then=_draw_sample))
         reader = drawing_reader()
+        what = "your drawing"
+        if sketch.blank:
+            sketch, what = demo_sketch(), "this drawing"
         reading = None if sketch.blank else reader.read(sketch)
         line.html(line_html(reading))
         with right:
-            st.html(flow_html(reader, reading, what="your drawing") if reading else idle_html(reader))
+            st.html(flow_html(reader, reading, what=what) if reading else idle_html(reader))
+
+
+@cache
+def _demo_strokes() -> str:
+    return dump_strokes(place_strokes(POLYLINES[_SHOWN_DIGIT], Hand()))
 
 
 @cache
 def idle_html(reader: DrawingReader) -> str:
     """Return the feature maps of a sample digit, faded: a preview while the pad is empty."""
-    reading = reader.read(sketch_from_strokes(place_strokes(POLYLINES[_SHOWN_DIGIT], Hand())))
+    reading = reader.read(sketch_of(_demo_strokes()))
     return f'<div class="cl-pale">{flow_html(reader, reading, what=f"a drawn {_SHOWN_DIGIT}")}</div>'
 
 

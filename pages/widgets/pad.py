@@ -13,15 +13,24 @@ from pages.state.draw import LIVE_PAD, DrawPage
 from pages.state.session import reported
 
 
-def live_pad(page: DrawPage) -> Sketch:
-    """Show the pad and return what is drawn on it. Raises `InputError` if the pad's message is malformed."""
+def live_pad(page: DrawPage, *, demo: str = "") -> Sketch:
+    """Show the pad and return what is drawn on it. Raises `InputError` if the pad's message is malformed.
+
+    demo: strokes (JSON) that an empty pad draws by itself at the first visit. They never become the drawing.
+    """
     take_newest(page)
     pad_component()(
         key=LIVE_PAD,
-        data={"version": page.version, "ink": page.strokes, "pen": page.pen, "answered": page.answered},
+        data={"version": page.version, "ink": page.strokes, "pen": page.pen, "answered": page.answered, "demo": demo},
         on_ink_change=nothing,
     )
     return sketch_of(page.strokes)
+
+
+def demo_sketch() -> Sketch:
+    """Return what the pad has drawn by itself so far, blank unless its newest message is of that kind."""
+    newest = read_message(reported(LIVE_PAD))
+    return sketch_of(newest["strokes"] if newest and newest["demo"] else "[]")
 
 
 def take_newest(page: DrawPage) -> None:
@@ -30,12 +39,12 @@ def take_newest(page: DrawPage) -> None:
     if newest is None or newest["seq"] <= page.answered:
         return
     page.answered = newest["seq"]
-    if newest["version"] == page.version:
+    if newest["version"] == page.version and not newest["demo"]:
         page.strokes, page.pen = newest["strokes"], newest["pen"]
 
 
 def read_message(value: Any) -> dict[str, Any] | None:
-    """Return the pad's newest message, checked, None before the first: `seq`, `version`, `pen`, `strokes` (JSON)."""
+    """Return the pad's newest message, checked, None before the first: `seq`, `version`, `pen`, `strokes` (JSON), `demo`."""
     text = value.get("ink") if isinstance(value, Mapping) else None
     if not text:
         return None
@@ -45,7 +54,8 @@ def read_message(value: Any) -> dict[str, Any] | None:
         strokes = json.dumps(message["strokes"], allow_nan=False, separators=(",", ":"))
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise InputError(f"The pad's message cannot be read ({error}): reload the page.") from error
-    return {"seq": seq, "version": version, "pen": round(min(max(pen, MIN_BRUSH), MAX_BRUSH)), "strokes": strokes}
+    pen = round(min(max(pen, MIN_BRUSH), MAX_BRUSH))
+    return {"seq": seq, "version": version, "pen": pen, "strokes": strokes, "demo": message.get("demo") is True}
 
 
 @lru_cache(maxsize=64)

@@ -61,6 +61,27 @@ def test_a_digit_drawn_on_a_fresh_home_is_read_without_a_click_and_lights_up_the
     until(page, lambda: all(one != other for one, other in zip(_maps(page), seven, strict=True)), "other maps")
 
 
+def test_a_first_visit_shows_a_digit_being_drawn_and_classified_until_the_user_draws(
+    new_lab: Server, visitor: Visitor
+) -> None:
+    page = visitor.page
+    page.emulate_media(reduced_motion="no-preference")
+    page.goto(new_lab.url)
+    page.locator(".pad.demo").wait_for()
+    page.wait_for_selector('[data-answer="3"]')
+    expect(page.locator(".cl-pale")).to_have_count(0)
+    expect(page.get_by_role("button", name="Undo", exact=True)).to_be_disabled()
+    draw_digit(page, "7")  # replaces the sample instead of being drawn over it
+    page.wait_for_selector('[data-answer="7"]')
+    expect(page.locator(".pad.demo")).to_have_count(0)
+    click(page.get_by_role("button", name="Clear", exact=True))
+    expect(page.locator("[data-answer]")).to_have_count(0)
+    visitor.open(new_lab.url)  # in the same tab, it is not drawn again
+    page.wait_for_selector(PAD)
+    expect(page.locator(".cl-pale")).to_have_count(1)
+    expect(page.locator(".pad.demo")).to_have_count(0)
+
+
 def test_the_drawing_goes_along_to_draw_where_an_example_reads_it(new_lab: Server, visitor: Visitor) -> None:
     page = visitor.page
     visitor.open(new_lab.url)

@@ -158,7 +158,7 @@ def test_shapes_of_the_standard_canvas_that_are_no_strokes_are_left_out() -> Non
 
 def test_the_pads_message_is_checked_before_it_is_believed() -> None:
     told = read_message({"ink": '{"seq": 4, "version": 2, "pen": 900, "strokes": [[16, 1, 2, 3, 4]]}'})
-    assert told == {"seq": 4, "version": 2, "pen": 80, "strokes": "[[16,1,2,3,4]]"}
+    assert told == {"seq": 4, "version": 2, "pen": 80, "strokes": "[[16,1,2,3,4]]", "demo": False}
     assert read_message(None) is None
     assert read_message({"ink": None}) is None
     fair = '{"seq": 1, "version": 0, "pen": 1, "strokes": []}'

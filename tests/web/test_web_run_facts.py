@@ -252,8 +252,9 @@ def _pad() -> None:
 def test_the_pads_newest_message_is_taken_once_and_not_where_the_drawing_was_replaced_since() -> None:
     stroke = [[16, [[1, 2]]]]
 
-    def message(seq: int, version: int, pen: int, strokes: Any) -> dict[str, str]:
-        return {"ink": json.dumps({"seq": seq, "version": version, "pen": pen, "strokes": strokes})}
+    def message(seq: int, version: int, pen: int, strokes: Any, *, demo: bool = False) -> dict[str, str]:
+        sent = {"seq": seq, "version": version, "pen": pen, "strokes": strokes, "demo": demo}
+        return {"ink": json.dumps(sent)}
 
     app = AppTest.from_function(_pad).run()
     for sent, shown in (
@@ -261,6 +262,7 @@ def test_the_pads_newest_message_is_taken_once_and_not_where_the_drawing_was_rep
         (message(1, 3, 30, []), "1 20 [[16,[[1,2]]]]"),  # again
         (message(2, 2, 30, []), "2 20 [[16,[[1,2]]]]"),  # of the drawing before
         (message(3, 3, 30, []), "3 30 []"),
+        (message(4, 3, 16, stroke, demo=True), "4 30 []"),  # drawn by the pad itself
     ):
         app.session_state["draw.live"] = sent
         assert app.run().text[0].value == shown

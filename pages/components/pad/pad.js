@@ -6,6 +6,7 @@
 // ring shows the pen: arrow keys move it, the space bar lowers and lifts it.
 
 import { mount } from "../shared/mount.js";
+import { drawnTo, isDue, shareAt } from "./demo.js";
 import { historyOf, restore, save } from "./saved.js";
 import { SIDE, extend, moved, read } from "./strokes.js";
 
@@ -25,6 +26,7 @@ class Pad {
     this.past = [];
     this.future = [];
     this.stroke = null;
+    this.demo = false; // whether the strokes are the sample that the pad draws by itself
     this.spot = null; // position of the keyboard's pen
     this.sequence = data.answered ?? 0;
     this.answered = this.sequence;
@@ -36,6 +38,7 @@ class Pad {
   }
 
   dispose() {
+    this.demo = false;
     clearTimeout(this.timer);
     this.watcher.disconnect();
   }
@@ -60,7 +63,9 @@ class Pad {
     const reloaded = first && data.version === 0 && !data.answered && !ink.length;
     this.version = data.version;
     this.stroke = null;
+    this.endDemo();
     if (reloaded && this.takeSaved()) return;
+    if (reloaded && data.demo && isDue()) this.playDemo(read(data.demo));
     if (first) Object.assign(this, historyOf(ink, restore()));
     else if (ink.length) this.remember(); // a sample digit replaces the drawing
     else [this.past, this.future] = [[], []];
@@ -79,7 +84,34 @@ class Pad {
     return true;
   }
 
+  // Draw the sample at the pace of a hand. It is sent like a drawing, marked as not being the user's. The first point
+  // waits for its answer: a server that has just started is busy with imports.
+  playDemo(sample) {
+    let began = null;
+    const next = () => {
+      if (!this.demo) return;
+      if (this.answered >= this.sequence) began ??= performance.now();
+      const share = shareAt(began === null ? 0 : performance.now() - began);
+      this.strokes = drawnTo(sample, share);
+      this.draw();
+      if (share) this.report(share === 1);
+      if (share < 1) requestAnimationFrame(next);
+    };
+    this.demo = true;
+    this.strokes = drawnTo(sample, 0);
+    this.report(true);
+    requestAnimationFrame(next);
+  }
+
+  // Make room for the user's drawing.
+  endDemo() {
+    if (!this.demo) return;
+    this.demo = false;
+    this.strokes = [];
+  }
+
   keep() {
+    if (this.demo) return;
     const { strokes, past, future } = this;
     save({ strokes, past, future, pen: Number(this.pen.value) });
   }
@@ -192,6 +224,7 @@ class Pad {
   }
 
   remember() {
+    this.endDemo();
     this.past.push(this.strokes);
     this.future = [];
   }
@@ -237,7 +270,7 @@ class Pad {
     this.sentAt = performance.now();
     this.root.dataset.sent = this.sequence;
     const { sequence: seq, version, strokes } = this;
-    this.send(JSON.stringify({ seq, version, pen: Number(this.pen.value), strokes }));
+    this.send(JSON.stringify({ seq, version, pen: Number(this.pen.value), strokes, demo: this.demo }));
   }
 
   draw() {
@@ -247,7 +280,8 @@ class Pad {
     const brush = this.canvas.getContext("2d");
     brush.setTransform(1, 0, 0, 1, 0, 0);
     brush.clearRect(0, 0, pixels, pixels);
-    this.color = getComputedStyle(this.root).color;
+    this.root.classList.toggle("demo", this.demo);
+    this.color = getComputedStyle(this.canvas).color;
     for (const stroke of this.strokes) this.line(stroke, 1);
     if (this.spot) this.ring(brush);
     this.root.classList.toggle("inked", this.strokes.length > 0);
