@@ -229,6 +229,8 @@ def test_ctrl_c_while_the_answer_is_computed_is_said_in_json_too(
 _PRESSED = """
 import os, signal, sys
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell starts with it ignored
+
 class Press:
     def find_spec(self, name, path=None, target=None):
         if name == "MODULE":
