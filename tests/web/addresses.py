@@ -1,4 +1,4 @@
-"""Opening a page of the app in `AppTest` by its name, as its address does."""
+"""Opens pages of the app in `AppTest` by name, as an address does."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -22,16 +22,16 @@ def set_state(app: AppTest, page: PageState[Any], **changes: Any) -> None:
 
 
 def set_address(app: AppTest, query: Mapping[str, str]) -> None:
-    """Have the next run come with this query and nothing else in its address."""
+    """Replace the whole query of the address for the next run."""
     app.query_params.clear()
     for name, value in query.items():
         app.query_params[name] = value
 
 
 def go_to(app: AppTest, page: str) -> AppTest:
-    """Make `page` the one that the next run shows.
+    """Make the next run show `page`.
 
-    `AppTest.switch_page` takes the address from the file's name before the first run, and all our pages are `page.py`.
+    `AppTest.switch_page` derives the address from the file name before the first run, and all our pages are `page.py`.
     """
     assert page in [spec.name for spec in list_pages()]
     app._page_hash = calc_hash(page)
@@ -39,7 +39,7 @@ def go_to(app: AppTest, page: str) -> AppTest:
 
 
 def open_page(page: str = "home", /, **query: str) -> AppTest:
-    """Open a page of the app with a query in its address, and return it once it stands there without an error."""
+    """Open a page of the app with this query in its address, and return the app after a run without an exception."""
     app = AppTest.from_file(str(ENTRY), default_timeout=300)
     set_address(app, query)
     go_to(app, page).run()
@@ -47,7 +47,7 @@ def open_page(page: str = "home", /, **query: str) -> AppTest:
     return app
 
 
-def _draw(part: "Callable[[], object]") -> None:  # AppTest runs its text, without the imports above
+def _draw(part: "Callable[[], object]") -> None:  # AppTest runs its source text, without the imports above
     part()
 
 
@@ -57,9 +57,9 @@ def draw_alone(
     state: Mapping[str, object] = MappingProxyType({}),
     address: Mapping[str, str] = MappingProxyType({}),
 ) -> AppTest:
-    """Run a part of a page as a page of its own, and return it once it stands there without an error.
+    """Run a part of a page as a separate page, and return the app after a run without an exception.
 
-    state: what widgets and popovers hold already, by key. address: its query.
+    state: initial values of widgets and popovers, by key. address: the query.
     """
     app = AppTest.from_function(_draw, default_timeout=300, args=(part,))
     set_address(app, address)
@@ -71,6 +71,6 @@ def draw_alone(
 
 
 def labelled(elements: Iterable[Any], label: str) -> Any:
-    """Return the only one of these elements with this label, whatever its key is."""
+    """Return the only one of these elements that has this label."""
     (found,) = [each for each in elements if each.label == label]
     return found

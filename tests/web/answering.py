@@ -1,4 +1,4 @@
-"""Networks for the Draw page's tests that answer what they are told to, made without training."""
+"""Untrained networks with a fixed answer, and answers, for the tests of the Draw page."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,7 +22,7 @@ BLANK = sketch_from_strokes([])
 
 
 class _Always(nn.Module):
-    """A network that answers with one class whatever it is shown."""
+    """A network that gives the same answer to every image."""
 
     def __init__(self, classes: int, answer: int) -> None:
         super().__init__()
@@ -32,18 +32,18 @@ class _Always(nn.Module):
         return self.logits.expand(len(x_BCHW), -1)
 
 
-def model_of(number: int = 1, *, says: int = 3, layers: tuple[LayerView, ...] = (), **facts: Any) -> Model:
-    """Return the model of a run on MNIST, of other data or settings where they are given. says: index of the class it names."""
+def model_of(number: int = 1, *, answer: int = 3, layers: tuple[LayerView, ...] = (), **facts: Any) -> Model:
+    """Return the model of a run on MNIST. answer: index of its answer. facts: other settings or fields of the run."""
     record = run(number, **{"dataset": "mnist", **facts})
     classes = get_dataset_spec(record.config.dataset).classes
-    network = _Always(len(classes), says)
+    network = _Always(len(classes), answer)
     return Model(
         record, f"{number:064x}", LoadedNetwork(record, network, 2, 20, 0.25, 0.5, classes, 28, 1), UnsureRule(), layers
     )
 
 
-def answer_of(said: str, *, unsure: str = "", classes: Sequence[str] = tuple("0123456789")) -> Answer:
-    """Return an answer of 90 %. unsure: why it is not to be believed."""
+def answer_of(label: str, *, unsure: str = "", classes: Sequence[str] = tuple("0123456789")) -> Answer:
+    """Return an answer with a probability of 90 %. unsure: the reason why it is unsure, "" if it is not."""
     shares = np.full(len(classes), 0.1 / (len(classes) - 1))
-    shares[list(classes).index(said)] = 0.9
+    shares[list(classes).index(label)] = 0.9
     return Answer(shares, tuple(classes), Verdict(bool(unsure), (unsure,) if unsure else ()))

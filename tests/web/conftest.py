@@ -1,4 +1,4 @@
-"""A private lab for the pages: its own home, no data sets but the built-in digits, and a way to put runs into it."""
+"""A separate lab for each test of the pages: a temporary home with only the built-in digits, and a way to add runs."""
 
 import threading
 from collections.abc import Iterator
@@ -18,8 +18,8 @@ from tests.web.web_data import Bench, use_home
 
 
 @pytest.fixture(scope="session", autouse=True)
-def torch_settled() -> Iterator[None]:
-    """Let a background import of torch end before the interpreter does."""
+def wait_for_torch_import() -> Iterator[None]:
+    """Wait for a background import of torch before the interpreter exits."""
     yield
     for thread in threading.enumerate():
         if thread.name == "import-torch":
@@ -28,7 +28,7 @@ def torch_settled() -> Iterator[None]:
 
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    """Return a lab in a temporary home that the pages and the routes find through the environment."""
+    """Return a lab in a temporary home, which the pages and the routes find through the environment."""
     use_home(monkeypatch, tmp_path / "home")
     monkeypatch.setattr(routes, "_cache", PointCache())
     yield Bench(get_lab())
@@ -37,20 +37,20 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
 
 @pytest.fixture
 def starts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return a list with an item for each time that workers were asked for; none is started."""
-    asked_for: list[str] = []
+    """Return a list that gets an item whenever workers are requested; none is started."""
+    requested: list[str] = []
 
     def ensure(_workers: Workers) -> bool:
-        asked_for.append("worker")
+        requested.append("worker")
         return False
 
     monkeypatch.setattr(Workers, "ensure", ensure)
-    return asked_for
+    return requested
 
 
 @pytest.fixture
 def shown(monkeypatch: pytest.MonkeyPatch) -> Iterator[Shown]:
-    """Return what components are given to show from here on; none reaches a browser."""
+    """Return a recorder of the data that components receive from now on, without a browser."""
     found = Shown()
     monkeypatch.setattr(st.components.v2, "component", found.component)
     base.component.cache_clear()

@@ -1,4 +1,4 @@
-"""Opens runs everywhere: on every page and view, over every route, in every export and in the shell."""
+"""Opens runs everywhere: on every page and view, over every route, in every export and in the CLI."""
 
 import io
 import json
@@ -27,29 +27,29 @@ from pages.state.runs_view import LOOKS
 from tests.web.addresses import ENTRY, go_to
 from tests.web.web_data import Client
 
-PART = 50  # runs in one table, one comparison and one file
+GROUP_SIZE = 50  # runs per table, comparison and file
 
 
 class Everywhere:
-    """Opens runs and collects what broke, as "place: last line of the traceback"."""
+    """Opens runs and collects the failures, each as "place: error (file:line)"."""
 
-    def __init__(self, lab: Lab, chance: random.Random) -> None:
-        self.lab, self.chance = lab, chance
-        self.broken: list[str] = []
+    def __init__(self, lab: Lab, rng: random.Random) -> None:
+        self.lab, self.rng = lab, rng
+        self.failures: list[str] = []
         self.opened = 0
         self._apps: dict[str, AppTest] = {}
         self._client = Client(Starlette(routes=ROUTES))
 
     def open(self, ids: Sequence[str], *, deep: int = 1) -> list[str]:
-        """Open all runs in lists, pictures and files of many, and each by itself; `deep` of them with their weights."""
-        before = len(self.broken)
-        for start in range(0, len(ids), PART):
-            self._together(list(ids[start : start + PART]))
+        """Open all runs together, each alone, and `deep` random ones with their weights; return the new failures."""
+        before = len(self.failures)
+        for start in range(0, len(ids), GROUP_SIZE):
+            self._together(list(ids[start : start + GROUP_SIZE]))
         for id in ids:
             self._alone(id)
-        for id in self.chance.sample(list(ids), min(deep, len(ids))):
+        for id in self.rng.sample(list(ids), min(deep, len(ids))):
             self._with_weights(id)
-        return self.broken[before:]
+        return self.failures[before:]
 
     def _together(self, ids: list[str]) -> None:
         self._page("home")
@@ -57,8 +57,8 @@ class Everywhere:
         for look in LOOKS:
             address = {"runs": chosen, "look": look, **self._options()}
             self._page("runs", **address)
-        self._page("runs", show="reports", report=self.chance.choice(list(REPORTS)))
-        self._page("runs", q=self.chance.choice(["test>0.5", "speed<1e9", "on:cpu", "seconds>1"]), sort=self._sort())
+        self._page("runs", show="reports", report=self.rng.choice(list(REPORTS)))
+        self._page("runs", q=self.rng.choice(["test>0.5", "speed<1e9", "on:cpu", "seconds>1"]), sort=self._sort())
         self._page("architecture")
         for format in list_formats():
             if format.many:
@@ -66,20 +66,20 @@ class Everywhere:
                     f"{format.id} of {len(ids)}",
                     lambda f=format.id: export_runs(self.lab, self._records(ids), format=f),
                 )
-        for words in (
+        for arguments in (
             ["runs", "--limit", "1000"],
             ["runs", "--json", "--sort", self._sort()],
             ["compare", *ids],
             ["compare", "--json", *ids],
         ):
-            self._shell(words)
+            self._cli(arguments)
 
     def _alone(self, id: str) -> None:
         self._page("train", run=id)
         self._try(f"points {id}", lambda: self._points(id))
-        for words in (["show", id], ["show", "--json", "--metrics", id]):
-            self._shell(words)
-        if self.chance.random() < 0.2:
+        for arguments in (["show", id], ["show", "--json", "--metrics", id]):
+            self._cli(arguments)
+        if self.rng.random() < 0.2:
             for format in list_formats():
                 if not format.weights:
                     self._try(
@@ -95,11 +95,11 @@ class Everywhere:
                 self._try(f"{format.id} {id}", lambda f=format.id: export_runs(self.lab, self._records([id]), format=f))
 
     def _options(self) -> dict[str, str]:
-        pick = self.chance.choice
+        pick = self.rng.choice
         switches = {name: pick("01") for name in ("raw", "logx", "logy", "fold", "test", "clip")}
         return {
             "x": pick(list(AXES)),
-            "curves": ",".join(self.chance.sample(list(list_charts()), 2)),
+            "curves": ",".join(self.rng.sample(list(list_charts()), 2)),
             "result": pick(list(list_results())),
             "cost": pick(list(COSTS)),
             "by": pick(["lr", "epochs", "arch", "seed"]),
@@ -108,7 +108,7 @@ class Everywhere:
         }
 
     def _sort(self) -> str:
-        return self.chance.choice(["-created", "finished", "-test", "val", "-seconds", "speed", "name", "best_epoch"])
+        return self.rng.choice(["-created", "finished", "-test", "val", "-seconds", "speed", "name", "best_epoch"])
 
     def _records(self, ids: Sequence[str]) -> list[RunRecord]:
         return [self.lab.store.runs.get(id) for id in ids]
@@ -132,8 +132,8 @@ class Everywhere:
             self._apps[page] = app
             if app.exception:
                 raise AssertionError(app.exception[0].message + " " + "".join(app.exception[0].stack_trace[-3:]))
-            said = {plain(finding.message) for run in self.lab.store.runs.list(limit=None) for finding in run.findings}
-            failed = [e.value for e in app.error if e.value not in said]
+            known = {plain(finding.message) for run in self.lab.store.runs.list(limit=None) for finding in run.findings}
+            failed = [e.value for e in app.error if e.value not in known]
             assert not failed, failed
             if page == "train":
                 assert any(query["run"] in caption.value for caption in app.caption), "the run is not shown"
@@ -141,35 +141,35 @@ class Everywhere:
                 assert "Compare" in [heading.value for heading in app.header], "the runs are not compared"
 
         self._try(f"page {page} {query.get('run') or query.get('look') or query.get('view') or ''}", draw)
-        if self.broken and self.broken[-1].startswith(f"page {page} "):
+        if self.failures and self.failures[-1].startswith(f"page {page} "):
             self._apps.pop(page, None)
 
-    def _shell(self, words: list[str]) -> None:
+    def _cli(self, arguments: list[str]) -> None:
         def run() -> None:
             out = io.StringIO()
             with redirect_stdout(out):
-                main(words)
-            if "--json" in words:
+                main(arguments)
+            if "--json" in arguments:
                 json.loads(out.getvalue(), parse_constant=_no_constant)
 
-        self._try(f"shell {' '.join(words[:2])}", run)
+        self._try(f"cli {' '.join(arguments[:2])}", run)
 
     def _try(self, where: str, do: Callable[[], Any]) -> None:
         self.opened += 1
         try:
             do()
         except LabError:
-            return  # one sentence is an answer
+            return  # an error message is a correct response
         except (Exception, SystemExit) as error:
             last = traceback.extract_tb(error.__traceback__)[-1]
-            self.broken.append(f"{where}: {type(error).__name__}: {str(error)[:300]} ({last.filename}:{last.lineno})")
+            self.failures.append(f"{where}: {type(error).__name__}: {str(error)[:300]} ({last.filename}:{last.lineno})")
 
 
 def _no_constant(word: str) -> None:
     raise ValueError(f"{word} is not JSON")
 
 
-def parts(ids: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    """Yield the ids in groups."""
+def groups(ids: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    """Yield the ids in groups of `size`."""
     for start in range(0, len(ids), size):
         yield ids[start : start + size]

@@ -1,4 +1,4 @@
-"""Small scripts that Streamlit runs as pages, to try what a session remembers without a page of the lab."""
+"""Runs functions as Streamlit pages, to test what a session stores without a page of the lab."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from tests.web.addresses import set_address
 
 
 def open_script(page: Callable[[], None], /, **query: str) -> AppTest:
-    """Run a function as a page of Streamlit's, at an address with these parts; fails with what it raised."""
+    """Run a function as a Streamlit page with this query in its address; fail if it raises an exception."""
     app = AppTest.from_function(page)
     set_address(app, query)
     app.run()
@@ -17,7 +17,7 @@ def open_script(page: Callable[[], None], /, **query: str) -> AppTest:
 
 
 def address_of(app: AppTest) -> dict[str, str]:
-    """Return the parts of the address that the page has written."""
+    """Return the query of the address, as the page has written it."""
     return {name: app.query_params[name] for name in app.query_params}
 
 

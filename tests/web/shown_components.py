@@ -1,4 +1,4 @@
-"""Streamlit's registration of components without a browser: it notes what each was given and reports as a browser does."""
+"""Replaces Streamlit's registration of components: records what each receives, and reports values as a browser does."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,7 @@ import streamlit as st
 
 
 class Shown:
-    """What was registered, and what each component that was drawn was given, by its key; `given` is the last one's."""
+    """The registered components, and by key the arguments of each that was drawn; `given` are those of the last one."""
 
     def __init__(self) -> None:
         self.registered: dict[str, dict[str, Any]] = {}
@@ -15,7 +15,7 @@ class Shown:
         self._by_key: dict[str, dict[str, Any]] = {}
 
     def component(self, name: str, **files: Any) -> Callable[..., None]:
-        """Take the place of `st.components.v2.component`."""
+        """Replace `st.components.v2.component`."""
         self.registered[name] = files
 
         def render(**given: Any) -> None:
@@ -25,22 +25,22 @@ class Shown:
 
     @property
     def data(self) -> dict[str, Any]:
-        """What the component that was drawn last shows."""
+        """The data of the component that was drawn last."""
         found: dict[str, Any] = self.given["data"]
         return found
 
     def of(self, key: str) -> dict[str, Any]:
-        """Return what the component with this key shows."""
+        """Return the data of the component with this key."""
         found: dict[str, Any] = self._by_key[key]["data"]
         return found
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """Of all components that were drawn, in their order."""
+        """The keys of all components that were drawn, in this order."""
         return tuple(self._by_key)
 
     def report(self, name: str, value: Any, *, key: str = "") -> None:
-        """Report a value as the browser does, and call back. key: of another component than the last one."""
+        """Report a value as the browser does, and run the callback. key: of a component other than the last one."""
         given = self._by_key[key] if key else self.given
         st.session_state[given["key"]] = {name: value}
         try:

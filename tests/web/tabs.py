@@ -1,4 +1,4 @@
-"""Tabs and handshakes without a browser: what a page's WebSocket sends to a real server."""
+"""WebSocket handshakes and visits of pages without a browser, sent to a real server as a tab sends them."""
 
 import http.client
 from collections import Counter
@@ -14,10 +14,10 @@ STREAM = "/_stcore/stream"
 
 
 def handshake(url: str, **headers: str) -> int:
-    """Ask for a WebSocket as a page of another site would; return the status, 101 for accepted."""
-    place = urlsplit(url)
-    assert place.hostname is not None
-    connection = http.client.HTTPConnection(place.hostname, place.port or 80, timeout=120)
+    """Request a WebSocket as a page of another site would; return the HTTP status, 101 if it was accepted."""
+    parts = urlsplit(url)
+    assert parts.hostname is not None
+    connection = http.client.HTTPConnection(parts.hostname, parts.port or 80, timeout=120)
     upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
     key = {"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
     try:
@@ -30,12 +30,12 @@ def handshake(url: str, **headers: str) -> int:
 def visit(url: str, page: str = "", *, session: str = "") -> str:
     """Open a page in a tab, wait until its script has ended, and close the tab; return the session's id.
 
-    session: the id of a closed tab whose session this tab takes up again.
+    session: the id of a closed tab's session, which this tab resumes.
     """
     socket = url.replace("http", "ws", 1) + STREAM
-    words = ["streamlit", "none", session] if session else ["streamlit"]
+    protocols = ["streamlit", "none", session] if session else ["streamlit"]
     found = ""
-    with connect(socket, origin=url, subprotocols=words, max_size=None) as tab:  # type: ignore[arg-type]
+    with connect(socket, origin=url, subprotocols=protocols, max_size=None) as tab:  # type: ignore[arg-type]
         request = BackMsg()
         request.rerun_script.page_name = page
         tab.send(request.SerializeToString())

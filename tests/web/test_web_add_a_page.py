@@ -1,4 +1,4 @@
-"""A page is one package: a toy one, added from outside through public calls, works like those that come with the lab."""
+"""A page is one package: a toy page, added from outside through public calls, works like the built-in ones."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,7 +52,7 @@ st.markdown(f"{TOY.read().colour} {TOY.read().presses}")
 
 @pytest.fixture
 def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Add a page in a folder of its own beside the lab's."""
+    """Add a page in a separate folder."""
     folder = tmp_path / "pages" / "toy"
     folder.mkdir(parents=True)
     (folder / "__init__.py").write_text(_SPEC, encoding="utf-8")
@@ -71,14 +71,14 @@ def _open(**address: str) -> AppTest:
     return go_to(app, "toy").run()
 
 
-def test_a_new_page_is_listed_linked_and_known_by_its_address(toy: None, bench: Bench) -> None:
+def test_a_new_page_is_listed_on_home_and_suggested_for_a_mistyped_address(toy: None, bench: Bench) -> None:
     assert [spec.name for spec in list_pages()][-1] == "toy"
     home = AppTest.from_file(str(ENTRY), default_timeout=300).run()
     assert "A toy page." in [caption.value for caption in home.caption]
     assert 'href="/toy"' in not_found_page("/toi")
 
 
-def test_a_new_page_keeps_its_record_in_session_and_address(toy: None, bench: Bench) -> None:
+def test_a_new_page_stores_its_state_in_the_session_and_in_the_address(toy: None, bench: Bench) -> None:
     app = _open(colour="blue")
     assert not app.exception
     assert app.title[0].value == "Toy"
@@ -90,7 +90,7 @@ def test_a_new_page_keeps_its_record_in_session_and_address(toy: None, bench: Be
     assert "colour" not in app.query_params
 
 
-def test_a_new_page_says_what_is_wrong_with_its_address(toy: None, bench: Bench) -> None:
+def test_a_new_page_reports_what_is_wrong_with_its_address(toy: None, bench: Bench) -> None:
     app = _open(colour="bleu", shape="round")
     assert [error.value.replace("\\", "") for error in app.error] == [
         "The address has 'shape', which this page does not recognise.",
@@ -99,5 +99,5 @@ def test_a_new_page_says_what_is_wrong_with_its_address(toy: None, bench: Bench)
     assert app.markdown[-1].value == "red 0"
 
 
-def test_the_lab_has_its_own_pages_again_afterwards() -> None:
+def test_the_toy_page_is_no_longer_listed_after_its_fixture() -> None:
     assert "toy" not in [spec.name for spec in list_pages()]

@@ -1,4 +1,4 @@
-"""A request that was sent before the browser had the newest address takes no choice back; Back and Forward do."""
+"""A request sent before the browser received the newest address does not revert a choice; Back and Forward do."""
 
 from collections.abc import Callable
 from functools import partial
@@ -21,7 +21,7 @@ def _inside() -> None:
         INSIDE.show(name)
 
 
-def _changed_beside() -> None:
+def _changed_by_a_button() -> None:
     import streamlit as st
 
     from pages.state.inside import INSIDE, VIEWS
@@ -90,7 +90,7 @@ def _shown(app: AppTest) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("page", "first", "second"), TWO_CHOICES, ids=["page state", "runs", "draw"])
-def test_a_choice_that_was_sent_with_the_address_before_the_last_choice_takes_that_not_back(
+def test_a_choice_sent_with_an_outdated_address_does_not_revert_the_choice_before(
     page: Callable[[], None], first: dict[str, str], second: dict[str, str]
 ) -> None:
     app = AppTest.from_function(page).run()
@@ -103,7 +103,7 @@ def test_a_choice_that_was_sent_with_the_address_before_the_last_choice_takes_th
     assert {box.label: box.value for box in app.selectbox}.items() >= first.items()
 
 
-def test_the_address_of_two_choices_ago_is_as_late() -> None:
+def test_an_address_from_two_choices_ago_does_not_revert_a_choice_either() -> None:
     app = AppTest.from_function(_inside).run()
     _choose(app, "view", "maps")
     set_address(app, {})
@@ -114,7 +114,7 @@ def test_the_address_of_two_choices_ago_is_as_late() -> None:
         assert _shown(app) == {"view": "maps", "source": "drawing"}
 
 
-def test_an_address_that_comes_after_the_newest_one_is_where_the_reader_went() -> None:
+def test_an_old_address_that_arrives_after_the_newest_one_is_followed() -> None:
     app = AppTest.from_function(_inside).run()
     _choose(app, "view", "maps")
     _choose(app, "view", "kernels")  # sent with the address of the first choice
@@ -127,8 +127,8 @@ def test_an_address_that_comes_after_the_newest_one_is_where_the_reader_went() -
     assert _shown(app) == {"view": "maps"}
 
 
-def test_an_address_is_taken_once_and_what_the_page_chose_since_stays() -> None:
-    app = AppTest.from_function(_changed_beside)
+def test_an_address_is_applied_once_and_does_not_undo_a_later_change() -> None:
+    app = AppTest.from_function(_changed_by_a_button)
     app.query_params["view"] = "maps"
     assert app.run().selectbox[0].value == "maps"
     app.button[0].click().run()
@@ -136,7 +136,7 @@ def test_an_address_is_taken_once_and_what_the_page_chose_since_stays() -> None:
 
 
 @pytest.mark.parametrize(("page", "first", "second"), TWO_CHOICES, ids=["page state", "runs", "draw"])
-def test_back_is_followed_at_once(
+def test_the_browsers_back_is_followed_at_once(
     page: Callable[[], None], first: dict[str, str], second: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = AppTest.from_function(page).run()
@@ -154,10 +154,10 @@ def test_back_is_followed_at_once(
 
 
 @pytest.mark.parametrize(
-    ("page", "name", "value", "usual"), [(_inside, "view", "maps", "network"), (_runs, "look", "groups", "curves")]
+    ("page", "name", "value", "default"), [(_inside, "view", "maps", "network"), (_runs, "look", "groups", "curves")]
 )
-def test_back_to_a_bare_address_is_back_to_what_is_usual(
-    page: Callable[[], None], name: str, value: str, usual: str, monkeypatch: pytest.MonkeyPatch
+def test_going_back_to_a_bare_address_restores_the_default(
+    page: Callable[[], None], name: str, value: str, default: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = AppTest.from_function(page).run()
     _choose(app, name, value)
@@ -166,7 +166,7 @@ def test_back_to_a_bare_address_is_back_to_what_is_usual(
     monkeypatch.setattr(local_script_runner, "RerunData", partial(RerunData, is_history_navigation=True))
     set_address(app, {})
     app.run()
-    assert (_shown(app), app.selectbox[0].value) == ({}, usual)
+    assert (_shown(app), app.selectbox[0].value) == ({}, default)
 
 
 def test_a_bare_address_opens_a_page_as_it_was_left(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,7 +179,7 @@ def test_a_bare_address_opens_a_page_as_it_was_left(monkeypatch: pytest.MonkeyPa
         assert (_shown(app), app.selectbox[0].value) == ({name: value}, value)
 
 
-def test_what_a_page_wrote_into_its_address_takes_no_later_choice_back() -> None:
+def test_an_address_written_by_the_page_does_not_revert_a_later_choice() -> None:
     app = AppTest.from_function(_changed_by_two_buttons).run()
     app.button[0].click().run()
     assert (app.text[0].value, _shown(app)) == ("maps", {"view": "maps"})
@@ -187,7 +187,7 @@ def test_what_a_page_wrote_into_its_address_takes_no_later_choice_back() -> None
     assert (app.text[0].value, _shown(app)) == ("kernels", {"view": "kernels"})
 
 
-def test_a_wrong_value_stays_in_the_address_with_its_sentence_until_another_is_chosen() -> None:
+def test_an_invalid_value_stays_in_the_address_with_its_error_until_another_is_chosen() -> None:
     app = AppTest.from_function(_inside)
     app.query_params["view"] = "mops"
     app.run()
@@ -202,7 +202,7 @@ def test_a_wrong_value_stays_in_the_address_with_its_sentence_until_another_is_c
     assert (_shown(app), list(app.error)) == ({"view": "maps", "source": "drawing"}, [])
 
 
-def test_an_address_that_was_not_there_a_moment_ago_is_followed() -> None:
+def test_an_address_that_the_page_has_not_just_replaced_is_followed() -> None:
     app = AppTest.from_function(_inside).run()
     _choose(app, "view", "maps")
     set_address(app, {"view": "kernels", "source": "upload"})
@@ -210,7 +210,7 @@ def test_an_address_that_was_not_there_a_moment_ago_is_followed() -> None:
     assert {box.label: box.value for box in app.selectbox} == {"view": "kernels", "source": "upload"}
 
 
-def test_an_address_that_was_left_long_ago_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_address_that_was_replaced_long_ago_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
     app = AppTest.from_function(_inside).run()
     _choose(app, "view", "maps")
     monkeypatch.setattr("pages.state.address._ON_ITS_WAY_S", 0.0)
@@ -219,12 +219,14 @@ def test_an_address_that_was_left_long_ago_is_followed(monkeypatch: pytest.Monke
     assert app.selectbox[0].value == "network"
 
 
-def test_an_earlier_choice_that_comes_back_long_after_is_where_the_reader_went(monkeypatch: pytest.MonkeyPatch) -> None:
-    for way_s, shown in ((60.0, "kernels"), (0.0, "maps")):
+def test_the_address_of_an_earlier_choice_is_followed_once_it_cannot_be_in_transit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for transit_s, shown in ((60.0, "kernels"), (0.0, "maps")):
         app = AppTest.from_function(_inside).run()
         _choose(app, "view", "maps")
         _choose(app, "view", "kernels")
-        monkeypatch.setattr("pages.state.address._ON_ITS_WAY_S", way_s)
+        monkeypatch.setattr("pages.state.address._ON_ITS_WAY_S", transit_s)
         set_address(app, {"view": "maps"})
         app.run()
         assert (app.selectbox[0].value, _shown(app)) == (shown, {"view": shown})

@@ -1,4 +1,4 @@
-"""What the server says of its addresses at its start, and when it opens a browser."""
+"""The addresses that the server announces at startup, and when it opens a browser."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from pages.server.announce import Addresses, addresses, announce, as_text, has_d
 ALLOWED = ["localhost", "127.0.0.1", "192.168.0.7", "*.lab.example", "host"]
 
 
-def test_others_have_an_address_only_where_the_lab_listens_for_them() -> None:
+def test_addresses_for_other_machines_are_given_only_if_the_server_listens_beyond_loopback() -> None:
     assert addresses("127.0.0.1", 8501, ALLOWED) == Addresses("http://127.0.0.1:8501", ())
     assert addresses("localhost", 1, ALLOWED) == Addresses("http://localhost:1", ())
     assert addresses("::1", 1, ALLOWED) == Addresses("http://[::1]:1", ())
@@ -39,11 +39,13 @@ def test_the_terminal_shows_the_addresses() -> None:
         ("win32", {}, True),
     ],
 )
-def test_a_browser_needs_a_screen(platform: str, env: dict[str, str], expected: bool) -> None:
+def test_a_desktop_is_a_local_display_and_not_an_ssh_session(
+    platform: str, env: dict[str, str], expected: bool
+) -> None:
     assert has_desktop(platform, env) is expected
 
 
-def test_a_server_that_serve_did_not_start_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_server_that_serve_did_not_start_announces_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     announce("127.0.0.1", 8501, ALLOWED, {})
     assert capsys.readouterr().out == ""
     announce("127.0.0.1", 8501, ALLOWED, {ANNOUNCE: "text"})

@@ -1,4 +1,4 @@
-"""The Architecture page as Streamlit draws it, for every network and every view."""
+"""The Architecture page as Streamlit renders it, for every network and every view."""
 
 import json
 from typing import Any
@@ -30,7 +30,7 @@ def metrics(app: AppTest) -> dict[str, str]:
     return {metric.label: metric.value for metric in app.metric}
 
 
-def test_the_page_opens_with_lenets_known_numbers(bench: Bench) -> None:
+def test_the_page_opens_with_the_known_counts_of_lenet5(bench: Bench) -> None:
     app = open_architecture()
     shown = metrics(app)
     assert shown["Parameters"] == "61,706"
@@ -51,7 +51,7 @@ def test_the_page_opens_with_lenets_known_numbers(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("arch", EVERY_NETWORK)
-def test_every_network_has_its_table_and_its_graph(bench: Bench, arch: str) -> None:
+def test_every_network_has_a_table_of_layers_and_a_graph(bench: Bench, arch: str) -> None:
     slabs, table = components(open_architecture(arch=arch))
     assert slabs["stages"][-1]["shape"] == [10]
     assert sum(row["params"] for row in table["rows"] if row["leaf"]) > 1000
@@ -59,7 +59,7 @@ def test_every_network_has_its_table_and_its_graph(bench: Bench, arch: str) -> N
     assert picture["svg"].startswith("<svg")
 
 
-def test_a_chosen_slab_is_marked_in_the_picture_and_in_the_table(bench: Bench) -> None:
+def test_selected_layers_are_marked_in_the_picture_and_in_the_table(bench: Bench) -> None:
     app = open_architecture(arch="lenet-bn")
     names = ("features.conv2", "features.bn2", "features.relu2")
     set_state(app, ARCHITECTURE, selected=names)
@@ -82,14 +82,14 @@ def test_an_opened_block_is_drawn_with_its_layers_and_its_shortcut(bench: Bench)
     assert set(inside[-1]["inputs"]) == {inside[1]["id"], pool}
 
 
-def test_a_size_that_does_not_fit_is_drawn_up_to_the_failing_layer(bench: Bench) -> None:
+def test_a_network_that_the_image_is_too_small_for_is_drawn_up_to_the_failing_layer(bench: Bench) -> None:
     app = open_architecture(arch="vgg11", size="native")
     assert "smallest size that works is 32×32" in app.error[0].value.replace("\\", "")
     (picture,) = components(app)
     assert "does not fit: 512×1×1" in picture["svg"]
 
 
-def test_two_networks_side_by_side(bench: Bench) -> None:
+def test_two_networks_are_compared_layer_by_layer(bench: Bench) -> None:
     app = open_architecture(**{"arch": "lenet-bn", "view": "compare", "with": "lenet5"})
     frame = app.dataframe[0].value
     assert list(frame.iloc[:, 1]).count("← only here") == 4  # two batch norms, two dropouts
@@ -100,13 +100,13 @@ def test_two_networks_side_by_side(bench: Bench) -> None:
     assert both["bn1 · BatchNorm2d"] == ("6×28×28 | –", "12 | –")
 
 
-def test_a_network_beside_itself_at_another_size_has_two_names(bench: Bench) -> None:
+def test_a_network_compared_with_itself_at_another_size_has_two_column_names(bench: Bench) -> None:
     app = open_architecture(**{"arch": "lenet5", "view": "compare", "with": "lenet5", "with_size": "64"})
     assert not app.exception
     assert list(app.dataframe[0].value.columns)[:3] == ["lenet5 (left)", "Match", "lenet5 (right)"]
 
 
-def test_times_are_measured_when_asked_and_refused_where_they_would_take_minutes(bench: Bench) -> None:
+def test_times_are_measured_on_request_and_refused_if_that_would_take_minutes(bench: Bench) -> None:
     app = open_architecture(view="time", batch="4")
     threads = torch.get_num_threads()
     app.button(key="arch-measure").click().run()
@@ -118,7 +118,7 @@ def test_times_are_measured_when_asked_and_refused_where_they_would_take_minutes
     assert "too much to measure" in big.info[0].value
 
 
-def test_nobody_is_shown_what_another_session_measured(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_times_measured_in_one_session_are_not_shown_in_another(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     measured: list[int] = []
     real = arch_times.measure_times
 
@@ -133,13 +133,13 @@ def test_nobody_is_shown_what_another_session_measured(bench: Bench, monkeypatch
     assert not second.dataframe  # before it has measured anything itself
     second.button(key="arch-measure").click().run()
     assert measured == [4, 4]
-    told = "".join(caption.value for caption in second.caption).replace("\\", "")
-    assert "Measured on" in told
-    assert "one CPU thread of this machine (CPU" in told
+    captions = "".join(caption.value for caption in second.caption).replace("\\", "")
+    assert "Measured on" in captions
+    assert "one CPU thread of this machine (CPU" in captions
     assert "One batch of 4 images forward" in metrics(second)
 
 
-def test_options_change_the_counts_and_wrong_ones_are_said(bench: Bench) -> None:
+def test_options_change_the_counts_and_invalid_ones_are_reported(bench: Bench) -> None:
     app = open_architecture()
     app.text_input(key="arch.option.lenet5.widths").set_value("6, 20").run()
     assert metrics(app)["Parameters"] == f"{61_706 + 4 * 151 + 120 * 100:,}"
@@ -147,11 +147,11 @@ def test_options_change_the_counts_and_wrong_ones_are_said(bench: Bench) -> None
     assert "must be 2 whole numbers" in app.error[0].value.replace("\\", "")
 
 
-def test_an_address_with_nonsense_opens_the_page_and_says_what_it_passed_over(bench: Bench) -> None:
+def test_an_invalid_address_opens_the_page_and_reports_each_ignored_part(bench: Bench) -> None:
     app = open_architecture(size="9", view="grahp", batch="-1", colour="red")
     assert metrics(app)["Parameters"] == "61,706"
-    said = [error.value.replace("\\", "") for error in app.error]
-    assert said == [
+    errors = [error.value.replace("\\", "") for error in app.error]
+    assert errors == [
         "The address has 'colour', which this page does not recognise.",
         "The address has size='9', but it must be one of auto, native, 32, 64, 224.",
         "The address has batch='-1', but it must be a whole number from 1 to 65,536.",
@@ -160,7 +160,7 @@ def test_an_address_with_nonsense_opens_the_page_and_says_what_it_passed_over(be
 
 
 @pytest.mark.parametrize(("name", "rest"), [("arch", {}), ("with", {"view": "compare"})])
-def test_no_other_network_takes_the_place_of_one_that_is_mistyped(
+def test_a_mistyped_network_is_reported_and_not_replaced_by_another(
     bench: Bench, name: str, rest: dict[str, str]
 ) -> None:
     app = open_architecture(**{name: "lenet55"}, **rest)
@@ -175,7 +175,7 @@ def test_no_other_network_takes_the_place_of_one_that_is_mistyped(
     assert metrics(app)
 
 
-def test_what_is_chosen_stands_in_the_address_until_it_is_the_usual_again(bench: Bench) -> None:
+def test_a_choice_is_in_the_address_until_it_is_the_default_again(bench: Bench) -> None:
     app = open_architecture()
     app.segmented_control(key="arch.view").set_value("graph").run()
     app.selectbox(key="arch.arch").set_value("lenet-bn").run()
@@ -187,15 +187,17 @@ def test_what_is_chosen_stands_in_the_address_until_it_is_the_usual_again(bench:
 
 
 @pytest.mark.parametrize(("arch", "detail"), [("googlenet", "blocks"), ("vgg19", "layers"), ("lenet5", "layers")])
-def test_a_long_network_with_branches_begins_with_its_blocks(bench: Bench, arch: str, detail: str) -> None:
+def test_the_graph_starts_with_blocks_only_for_a_long_network_with_branches(
+    bench: Bench, arch: str, detail: str
+) -> None:
     app = open_architecture(arch=arch, view="graph")
     assert app.segmented_control(key=f"arch.detail.{arch}").value == detail
 
 
-def test_a_network_that_was_chosen_stands_in_the_address_again_when_one_comes_back(bench: Bench) -> None:
+def test_the_chosen_network_is_in_the_address_again_after_returning_to_the_page(bench: Bench) -> None:
     app = open_page("architecture", arch="lenet-bn", view="graph")
     go_to(app, "machines").run()
-    app.query_params.clear()  # as a press in the navigation does
+    app.query_params.clear()  # as a click in the navigation does
     go_to(app, "architecture").run()
     assert not app.exception
     assert app.selectbox(key="arch.arch").value == "lenet-bn"

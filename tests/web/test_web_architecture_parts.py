@@ -1,4 +1,4 @@
-"""Parts of the Architecture page with networks written by hand: facts of a box, sums of a group, and what a press on each changes."""
+"""Parts of the Architecture page with hand-written layers: facts of a box, sums of a group, the effect of clicks."""
 
 import csv
 import io
@@ -31,7 +31,7 @@ def nothing_chosen() -> Iterator[None]:
 
 
 def _row(name: str, depth: int = 1, *, leaf: bool = True, **facts: Any) -> LayerRow:
-    """Return a layer of a batch of two that has only the facts given."""
+    """Return a layer, for a batch of two, with these facts; all others are None or 0."""
     bare: dict[str, Any] = dict.fromkeys(("kernel_size", "stride", "receptive_field", "receptive_stride"))
     bare |= dict.fromkeys(("params", "trainable_params", "mult_adds", "output_bytes"), 0)
     shapes = {"type": "Kind", "input_shape": (BATCH, 3), "output_shape": (BATCH, 3)}
@@ -61,7 +61,7 @@ GROUP = _row("features", leaf=False)
 
 
 def _summary(*rows: LayerRow, **facts: Any) -> Summary:
-    usual = {
+    defaults = {
         "input_shape": (BATCH, 1, 8, 8),
         "total_params": 400,
         "trainable_params": 400,
@@ -71,12 +71,12 @@ def _summary(*rows: LayerRow, **facts: Any) -> Summary:
         "input_bytes": 512,
         "text": "",
     }
-    return Summary(layers=rows, **usual | facts)
+    return Summary(layers=rows, **defaults | facts)
 
 
 NETWORK = _summary(ROOT, GROUP, CONV, POOL, LINEAR)
 
-# -- the graph -------------------------------------------------------------------------------------------------------------
+# -- the graph ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ NETWORK = _summary(ROOT, GROUP, CONV, POOL, LINEAR)
         ("fc", ["Input: **2×3**", "Output: **2×10**", "Parameters: **360**", "Mult-adds per image: **500 (25.0 %)**"]),
     ],
 )
-def test_the_facts_of_a_chosen_box_are_those_its_layer_has(name: str, facts: list[str]) -> None:
+def test_a_chosen_box_shows_only_the_facts_that_its_layer_has(name: str, facts: list[str]) -> None:
     app = draw_alone(lambda: graph._facts(NETWORK, [name]))
     head, body = (each.value.replace("\\", "") for each in app.markdown)
     assert head.startswith(f"**{name}** ")
@@ -105,7 +105,7 @@ def test_the_facts_of_a_chosen_box_are_those_its_layer_has(name: str, facts: lis
     assert not app.info
 
 
-def test_a_field_that_goes_no_further_has_no_stride_and_of_no_box_a_hint_is_shown() -> None:
+def test_a_receptive_field_may_have_no_stride_and_without_a_chosen_box_a_hint_is_shown() -> None:
     whole = replace(POOL, kernel_size=None, receptive_field=28)
     app = draw_alone(lambda: graph._facts(_summary(whole), [whole.name, "relu"]))
     assert app.markdown[1].value.replace("\\", "").endswith("Receptive field: **28×28 pixels**")
@@ -116,7 +116,7 @@ def _box(name: str, *more: str, family: str = "convolution") -> Box:
     return Box(name, name, "", family, (1,), 0, (name, *more), ())
 
 
-def test_a_press_on_a_block_opens_it_beside_the_others_and_on_a_layer_chooses_all_that_is_in_its_box() -> None:
+def test_a_click_on_a_block_opens_it_too_and_one_on_a_layer_selects_all_layers_of_its_box() -> None:
     shown = [_box("features.one", family="block"), _box("conv", "relu"), _box("fc")]
     ARCHITECTURE.change(opened=("features.two",))
     graph._picked("features.one", {"features.one"}, shown)
@@ -143,7 +143,7 @@ def test_an_opened_block_of_the_graph_can_be_closed_again(arch: str, detail: str
     assert app.session_state[ARCHITECTURE.state_key].opened == ()
 
 
-# -- the slabs -------------------------------------------------------------------------------------------------------------
+# -- the slabs ---------------------------------------------------------------------------------------------------------
 
 
 def _slab(shown: Shown, title: str) -> str:
@@ -151,7 +151,7 @@ def _slab(shown: Shown, title: str) -> str:
     return str(found)
 
 
-def test_a_press_on_a_slab_marks_its_layers_and_the_next_one_none(shown: Shown) -> None:
+def test_a_click_on_a_slab_selects_its_layers_and_a_second_click_deselects_them(shown: Shown) -> None:
     slabs.show_slabs(LENET)
     assert shown.data["chosen"] is None
     shown.report("pick", [_slab(shown, "conv1"), 0])
@@ -164,7 +164,7 @@ def test_a_press_on_a_slab_marks_its_layers_and_the_next_one_none(shown: Shown) 
     assert ARCHITECTURE.read().selected == ()
 
 
-def test_a_block_is_opened_and_closed_beside_the_others(shown: Shown) -> None:
+def test_opening_or_closing_a_block_leaves_the_other_blocks_as_they_are(shown: Shown) -> None:
     small = design_of(get_architecture("resnet-small"), "auto", {})
     slabs.show_slabs(small)
     closed = len(shown.data["stages"])
@@ -177,10 +177,10 @@ def test_a_block_is_opened_and_closed_beside_the_others(shown: Shown) -> None:
     assert ARCHITECTURE.read().opened == ("features.residual2",)
 
 
-# -- the table -------------------------------------------------------------------------------------------------------------
+# -- the table ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_group_has_the_sums_of_what_lies_below_it_for_one_image_and_its_share_of_all() -> None:
+def test_a_group_has_the_sums_of_its_layers_for_one_image_and_their_share_of_the_total() -> None:
     rows = {row["name"]: row for row in layers.table_rows(NETWORK)}
     assert list(rows) == ["features", "features.conv", "features.pool", "fc"]
     numbers = ("depth", "leaf", "params_text", "mult_adds", "mult_adds_text", "bytes_text", "param_share_text")
@@ -192,16 +192,16 @@ def test_a_group_has_the_sums_of_what_lies_below_it_for_one_image_and_its_share_
     assert {name: rows["features.conv"][name] for name in conv} == conv
 
 
-def test_what_is_only_trained_is_a_row_of_its_own_and_a_network_without_numbers_has_no_shares() -> None:
-    (hidden,) = layers.table_rows(_summary(replace(ROOT, params=100)))
+def test_auxiliary_parameters_get_a_row_and_shares_of_a_network_without_parameters_are_zero() -> None:
+    (auxiliary,) = layers.table_rows(_summary(replace(ROOT, params=100)))
     facts = {"name": "auxiliary", "params": 100, "params_text": "100", "param_share_text": "25.0 %", "leaf": True}
-    assert {name: hidden[name] for name in facts} == facts
-    assert (hidden["work_share_text"], hidden["mult_adds_text"], hidden["field"]) == ("0.0 %", "", None)
+    assert {name: auxiliary[name] for name in facts} == facts
+    assert (auxiliary["work_share_text"], auxiliary["mult_adds_text"], auxiliary["field"]) == ("0.0 %", "", None)
     (empty,) = layers.table_rows(_summary(ROOT, _row("relu"), total_params=0, total_mult_adds=0))
     assert (empty["param_share"], empty["work_share"]) == (0, 0)
 
 
-def test_the_file_of_layers_has_raw_numbers_and_those_of_one_image() -> None:
+def test_the_csv_of_layers_has_raw_counts_and_counts_per_image() -> None:
     head, *lines = csv.reader(io.StringIO(layers.rows_csv(NETWORK)))
     assert len(lines) == 5
     conv = dict(zip(head, lines[2], strict=True))
@@ -212,7 +212,7 @@ def test_the_file_of_layers_has_raw_numbers_and_those_of_one_image() -> None:
 
 
 @pytest.mark.parametrize(("count", "folded"), [(38, []), (39, ["features.block"])])
-def test_groups_within_groups_begin_closed_where_the_table_is_long(shown: Shown, count: int, folded: list[str]) -> None:
+def test_nested_groups_start_folded_if_the_table_is_long(shown: Shown, count: int, folded: list[str]) -> None:
     block = _row("features.block", 2, leaf=False)
     ARCHITECTURE.change(selected=("layer0",))
     layers.show_layers(LENET, _summary(ROOT, GROUP, block, *(_row(f"layer{n}", 3) for n in range(count))))
@@ -220,7 +220,7 @@ def test_groups_within_groups_begin_closed_where_the_table_is_long(shown: Shown,
     assert (table["folded"], table["selected"], len(table["rows"])) == (folded, ["layer0"], count + 2)
 
 
-def test_parameters_that_are_not_trained_are_counted_beside_the_total() -> None:
+def test_the_help_of_the_total_says_how_many_parameters_are_not_trained() -> None:
     def helps(summary: Summary) -> dict[str, str]:
         return {each.label: each.help for each in draw_alone(lambda: totals.show_totals(summary)).metric}
 
@@ -228,7 +228,7 @@ def test_parameters_that_are_not_trained_are_counted_beside_the_total() -> None:
     assert helps(replace(NETWORK, trainable_params=150))["Parameters"] == "250 of them are not trained."
 
 
-# -- two networks ----------------------------------------------------------------------------------------------------------
+# -- two networks ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -246,13 +246,11 @@ def test_parameters_that_are_not_trained_are_counted_beside_the_total() -> None:
         (100_000, 99_990, "0.01 % less"),
     ],
 )
-def test_what_one_network_has_of_the_other_is_said_as_a_factor_or_in_per_cent_where_they_are_alike(
-    left: int, right: int, words: str
-) -> None:
+def test_two_counts_are_compared_by_a_factor_or_in_percent_if_they_are_close(left: int, right: int, words: str) -> None:
     assert comparison._times(left, right) == words
 
 
-def test_layers_in_pairs_have_one_cell_where_they_agree() -> None:
+def test_a_cell_of_two_paired_layers_has_one_value_if_they_agree_and_both_otherwise() -> None:
     assert [comparison._both(*pair) for pair in (("a", "a"), ("a", ""), ("", "b"), ("", ""))] == [
         "a",
         "a | –",
@@ -266,7 +264,7 @@ def test_layers_in_pairs_have_one_cell_where_they_agree() -> None:
     assert [row.name for row in comparison._leaves(NETWORK)] == ["features.conv", "features.pool", "fc"]
 
 
-# -- measured times --------------------------------------------------------------------------------------------------------
+# -- measured times ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -278,7 +276,7 @@ def test_layers_in_pairs_have_one_cell_where_they_agree() -> None:
         ("lenet5", "auto", 28_000, False),  # 1.5 GB for 11.8 G mult-adds
     ],
 )
-def test_more_work_or_more_memory_than_a_machine_has_is_not_measured(
+def test_times_are_not_measured_if_that_needs_too_much_work_or_memory(
     arch: str, size: str, batch: int, offered: bool
 ) -> None:
     app = draw_alone(lambda: times.show_times(design_of(get_architecture(arch), size, {}), batch))
@@ -293,7 +291,7 @@ def _measured(timing: Timing) -> AppTest:
     return draw_alone(lambda: times.show_times(LENET, BATCH), state={ARCHITECTURE.state_key: held})
 
 
-def test_each_layer_has_its_share_of_the_time_and_what_it_computes_in_a_second() -> None:
+def test_each_layer_has_its_share_of_the_time_and_its_mult_adds_per_second() -> None:
     app = draw_alone(lambda: times._time_table(_summary(replace(CONV, mult_adds=6_000_000)), CLEAR))
     first, second = app.dataframe[0].value.to_dict("records")
     assert first == {
@@ -310,7 +308,7 @@ def test_each_layer_has_its_share_of_the_time_and_what_it_computes_in_a_second()
     assert "The layers add up to 4.00 ms; the whole network without timing hooks took 8.00 ms." in words
 
 
-def test_what_was_measured_is_said_with_its_spread_and_with_a_caution_where_layers_cannot_be_told_apart() -> None:
+def test_measured_times_have_their_spread_and_a_warning_if_it_exceeds_every_difference() -> None:
     app = _measured(CLEAR)
     assert [(each.value, each.delta) for each in app.metric] == [("8.00 ± 0.50 ms", "250 images/s")]
     assert not app.warning

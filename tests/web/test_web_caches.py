@@ -1,4 +1,4 @@
-"""What pages compute once and share: by which key, of which data, and what is known of it beforehand."""
+"""The cached results that pages share: data sets, designs, curves, costs, and what networks compute."""
 
 import base64
 import io
@@ -27,13 +27,13 @@ from tests.sketch.photo_pictures import file_of, pushed_together
 from tests.web import test_web_inside
 from tests.web.web_data import DIGITS_CONFIG, Bench, series
 
-home, lab, run, here = test_web_inside.home, test_web_inside.lab, test_web_inside.run, test_web_inside.here
+home, lab, run, env_home = test_web_inside.home, test_web_inside.lab, test_web_inside.run, test_web_inside.env_home
 
 
-# -- data sets -----------------------------------------------------------------------------------------------------------
+# -- data sets ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_data_set_is_read_once_and_another_that_is_not_there_is_its_sample(bench: Bench) -> None:
+def test_a_data_set_is_loaded_once_and_one_that_is_not_downloaded_is_replaced_by_its_sample(bench: Bench) -> None:
     digits = dataset_of("digits")
     assert dataset_of("digits") is digits
     assert (is_sample("digits"), is_sample("mnist")) == (False, True)
@@ -42,7 +42,7 @@ def test_a_data_set_is_read_once_and_another_that_is_not_there_is_its_sample(ben
     assert len(sample.test_images) < 10_000
 
 
-def test_the_watched_images_are_those_whose_answers_a_run_reports(bench: Bench) -> None:
+def test_the_sample_images_are_those_whose_answers_a_run_records(bench: Bench) -> None:
     samples, digits = run_samples("digits"), dataset_of("digits")
     assert samples is not None
     chosen = list(sample_images(digits.test_labels))
@@ -54,7 +54,7 @@ def test_the_watched_images_are_those_whose_answers_a_run_reports(bench: Bench) 
     assert run_samples("mnist") is None
 
 
-def test_the_picture_of_a_data_set_is_two_rows_of_five_and_none_of_what_is_not_there(bench: Bench) -> None:
+def test_the_picture_of_a_data_set_has_two_rows_of_five_images_if_it_is_downloaded(bench: Bench) -> None:
     png, digits = dataset_picture("digits"), dataset_of("digits")
     assert png is not None
     picture = np.asarray(Image.open(io.BytesIO(png)).convert("L"))
@@ -64,7 +64,7 @@ def test_the_picture_of_a_data_set_is_two_rows_of_five_and_none_of_what_is_not_t
     assert dataset_picture("mnist") is None
 
 
-# -- networks without weights ----------------------------------------------------------------------------------------------
+# -- networks without weights ------------------------------------------------------------------------------------------
 
 
 def test_a_design_is_the_same_whatever_the_order_of_its_options() -> None:
@@ -83,21 +83,21 @@ def test_a_design_is_the_same_whatever_the_order_of_its_options() -> None:
     assert design_of(arch, "auto", {}).classes == 10
 
 
-def test_counts_of_a_design_are_those_of_its_batch_and_mult_adds_those_of_one_image() -> None:
+def test_the_summary_of_a_design_counts_a_batch_and_its_mult_adds_count_one_image() -> None:
     design = design_of(get_architecture("lenet5"), "auto", {})
     assert inspection.summary_of(design, 1).total_params == 61_706
     assert inspection.mult_adds_of(design) == inspection.summary_of(design, 1).total_mult_adds
     assert inspection.summary_of(design, 8).total_mult_adds == 8 * inspection.mult_adds_of(design)
 
 
-# -- runs ----------------------------------------------------------------------------------------------------------------
+# -- runs --------------------------------------------------------------------------------------------------------------
 
 
 def _spark_of(address: str) -> str:
     return base64.b64decode(address.removeprefix("data:image/svg+xml;base64,")).decode()
 
 
-def test_a_run_s_small_curve_is_that_of_its_validation_and_is_drawn_again_with_each_epoch(bench: Bench) -> None:
+def test_the_sparkline_of_a_run_shows_its_validation_accuracy_once_there_is_any(bench: Bench) -> None:
     run = bench.start()
     assert run_spark(run) == ""
     bench.write(run, series("val/accuracy", np.array([0.1, 0.5]), first=10, every=10))
@@ -109,13 +109,13 @@ def test_a_run_s_small_curve_is_that_of_its_validation_and_is_drawn_again_with_e
     assert _spark_of(run_spark(bench.lab.store.runs.get(run.id))) == _spark_of(first)
 
 
-def test_all_points_of_a_run_are_there(bench: Bench) -> None:
+def test_the_points_of_a_run_include_every_recorded_series(bench: Bench) -> None:
     one = bench.start()
     bench.write(one, series("batch/loss", np.arange(2.0)))
     assert set(run_points(bench.lab.store.runs.get(one.id))) == {"batch/loss"}
 
 
-def test_what_changes_no_cost_is_not_counted_again_and_the_epochs_are_those_of_the_question(bench: Bench) -> None:
+def test_a_cost_ignores_settings_that_do_not_change_it_and_follows_the_number_of_epochs(bench: Bench) -> None:
     resolve = bench.lab.validation.resolve
     cost, smaller = estimate_cost(resolve(DIGITS_CONFIG))
     assert smaller is None  # digits are small
@@ -130,7 +130,7 @@ def test_what_changes_no_cost_is_not_counted_again_and_the_epochs_are_those_of_t
     assert offered[1].seconds < large.seconds
 
 
-# -- sweeps --------------------------------------------------------------------------------------------------------------
+# -- sweeps ------------------------------------------------------------------------------------------------------------
 
 
 def _trials(*runs: RunRecord, seconds: float = 1.0) -> list[TrialRecord]:
@@ -141,7 +141,7 @@ def _spec(space: dict[str, Any], **base: Any) -> Any:
     return read_spec({"base": {"dataset": "digits", **base}, "space": space, "trials": 2})
 
 
-def test_a_trial_s_curve_has_a_point_after_each_epoch_and_shows_the_error_where_accuracies_are_compared(
+def test_a_trials_curve_has_a_point_per_epoch_and_shows_the_error_if_accuracies_are_compared(
     bench: Bench,
 ) -> None:
     run = bench.start()
@@ -157,15 +157,15 @@ def test_a_trial_s_curve_has_a_point_after_each_epoch_and_shows_the_error_where_
     assert epoch_curves(_spec({"eval_every": {"values": [5, 10]}}), _trials(run)) == {}
 
 
-# -- what a network answers ------------------------------------------------------------------------------------------------
+# -- what a network answers --------------------------------------------------------------------------------------------
 
 
 def _digest(lab: Lab, run: RunRecord) -> str:
     return lab.weights.list(run.id)[0].sha256
 
 
-def test_the_next_mistake_is_the_first_wrong_image_after_one_and_after_the_last_comes_the_first(
-    here: None, lab: Lab, run: RunRecord, monkeypatch: pytest.MonkeyPatch
+def test_the_next_mistake_is_the_first_wrong_image_after_a_number_and_wraps_around(
+    env_home: None, lab: Lab, run: RunRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inspection, "_SEARCH_S", 600.0)  # however busy the machine is
     key = run.id, _digest(lab, run)
@@ -185,7 +185,7 @@ def test_the_next_mistake_is_the_first_wrong_image_after_one_and_after_the_last_
     assert inspection.next_mistake(*key, "digits", right, after=-1) == inspection.Mistake(None, 1)  # out of time
 
 
-def test_answers_to_one_image_are_those_to_the_test_set(here: None, lab: Lab, run: RunRecord) -> None:
+def test_the_answer_to_one_image_is_the_same_as_in_the_test_set(env_home: None, lab: Lab, run: RunRecord) -> None:
     key = run.id, _digest(lab, run)
     data, answers = dataset_of("digits"), inspection.answers_of(run.id, _digest(lab, run), "digits")
     shares = inspection.probabilities_of(*key, data.test_images[3])
@@ -202,7 +202,7 @@ def test_answers_to_one_image_are_those_to_the_test_set(here: None, lab: Lab, ru
     assert not any(getattr(module, "inplace", False) for module in loaded.network.modules())
 
 
-def test_what_is_shared_of_a_network_is_what_is_read_of_it(here: None, lab: Lab, run: RunRecord) -> None:
+def test_cached_results_of_a_network_equal_those_computed_directly(env_home: None, lab: Lab, run: RunRecord) -> None:
     key, image = (run.id, _digest(lab, run)), dataset_of("digits").test_images[3]
     loaded = inspection.network_of(*key)
     x = to_input(image[None], mean=loaded.mean, std=loaded.std)
@@ -220,12 +220,12 @@ def test_what_is_shared_of_a_network_is_what_is_read_of_it(here: None, lab: Lab,
         logits = loaded.network(x)[0].numpy()
     np.testing.assert_allclose(inspection.outputs_of(*key, (last,), image)[last], logits, rtol=1e-5)
     shown = inspection.attribution_of(*key, image, 3, "occlusion")
-    wanted = attribute(loaded.network, x, target=3, method="occlusion", black=(0 - loaded.mean) / loaded.std)
+    expected = attribute(loaded.network, x, target=3, method="occlusion", black=(0 - loaded.mean) / loaded.std)
     assert (shown.method, shown.target) == ("occlusion", 3)
-    np.testing.assert_allclose(shown.values, wanted.values, rtol=1e-5)
+    np.testing.assert_allclose(shown.values, expected.values, rtol=1e-5)
 
 
-def test_a_photo_is_split_or_is_one_drawing() -> None:
+def test_touching_digits_of_a_photo_are_split_only_on_request() -> None:
     row = np.concatenate([pushed_together("3"), pushed_together("5")], axis=1)
     data = file_of(255 - row)
     assert (len(photo_of(data, "a.png", split=True).digits), len(photo_of(data, "a.png", split=False).digits)) == (2, 1)

@@ -1,4 +1,4 @@
-"""The values that an address may hold: both limits belong to them, and what is refused is repeated only in part."""
+"""Values in an address: limits are inclusive, and a message quotes only the beginning of a long invalid value."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,18 +25,18 @@ from pages.state.codec import (
 from pages.state.inside import place_in
 
 
-def test_both_limits_of_a_number_may_stand_in_an_address() -> None:
+def test_the_limits_of_a_number_in_an_address_are_inclusive() -> None:
     read = whole(-1, 1_000)
     assert [read(text) for text in ("-1", "0", "1000")] == [-1, 0, 1_000]
 
 
 @pytest.mark.parametrize("text", ["-2", "1001", "1e3", "1.0", "", "²", "9" * 25])
-def test_a_number_outside_its_limits_is_refused_with_them(text: str) -> None:
+def test_a_number_outside_its_limits_is_refused_and_the_limits_are_named(text: str) -> None:
     with pytest.raises(ValueError, match=r"^a whole number from -1 to 1,000$"):
         whole(-1, 1_000)(text)
 
 
-def test_a_number_of_more_digits_than_any_page_has_a_use_for_is_none() -> None:
+def test_a_whole_number_has_at_most_fifteen_digits() -> None:
     assert (whole_number("9" * 15), whole_number("9" * 16)) == (999_999_999_999_999, None)
 
 
@@ -47,23 +47,23 @@ def test_a_switch_is_0_or_1(text: str) -> None:
         switch(text)
 
 
-def test_of_several_names_each_is_taken_once_in_its_order() -> None:
+def test_a_list_of_names_is_read_in_its_order_without_duplicates() -> None:
     assert several_of(("a", "b", "c"))("c.a,c.b.a") == ("c", "a", "b")
 
 
-def test_where_there_is_nothing_to_choose_from_an_address_is_told_so() -> None:
+def test_every_name_is_refused_if_there_is_nothing_to_choose_from() -> None:
     with pytest.raises(ValueError, match=r"^left out, because there is nothing to choose from$"):
         one_of(())("features")
 
 
-def test_only_the_beginning_of_a_long_text_is_repeated() -> None:
+def test_a_message_quotes_only_the_beginning_of_a_long_text() -> None:
     long = "x" * 5_000
     assert wrong("q", long, "short") == f"The address has q={'x' * 39 + '…'!r}, but it must be short."
     assert unknown(long, ("q",)) == f"The address has {'x' * 39 + '…'!r}, which this page does not recognise."
     assert wrong("q", "x" * 40, "short") == f"The address has q={'x' * 40!r}, but it must be short."
 
 
-def test_a_rule_that_ends_in_a_question_has_no_full_stop_after_it() -> None:
+def test_no_full_stop_is_added_to_a_rule_that_ends_in_a_question() -> None:
     with pytest.raises(ValueError, match=r"one of curves, groups: did you mean .groups.") as refused:
         one_of(("curves", "groups"))("group")
     assert wrong("look", "group", str(refused.value)).endswith("did you mean 'groups'?")
@@ -93,14 +93,16 @@ class _Toy:
         (_Toy(width=0, fold=False, q="b"), {"w": "0", "fold": "0", "q": "b"}),
     ],
 )
-def test_what_is_as_usual_is_left_out_and_the_rest_comes_back(record: _Toy, address: Mapping[str, str]) -> None:
+def test_defaults_are_left_out_of_an_address_and_other_values_round_trip(
+    record: _Toy, address: Mapping[str, str]
+) -> None:
     assert encode(record) == address
     assert decode(_Toy, address) == (_Toy(record.names, record.width, record.fold, record.q), ())
 
 
-def test_each_wrong_part_of_an_address_has_a_sentence_and_the_others_are_taken() -> None:
-    asked = {"names": "b.x", "width": "4", "w": "5", "fold": "2", "q": "?", "hidden": "7"}
-    assert decode(_Toy, asked) == (
+def test_each_invalid_part_of_an_address_is_reported_and_the_others_are_applied() -> None:
+    address = {"names": "b.x", "width": "4", "w": "5", "fold": "2", "q": "?", "hidden": "7"}
+    assert decode(_Toy, address) == (
         _Toy(names=("b",), width=5),
         (
             "The address has names='b.x', but it must be one of a, b, c.",
@@ -112,7 +114,7 @@ def test_each_wrong_part_of_an_address_has_a_sentence_and_the_others_are_taken()
     )
 
 
-def test_the_fields_in_an_address_have_their_names_there_and_their_defaults() -> None:
+def test_each_field_in_an_address_has_a_parameter_name_and_a_default() -> None:
     assert {own: each.name for own, each in params_of(_Toy).items()} == {
         "names": "names",
         "width": "w",
@@ -123,7 +125,7 @@ def test_the_fields_in_an_address_have_their_names_there_and_their_defaults() ->
 
 
 @pytest.mark.parametrize("count", [12, 13])
-def test_up_to_twelve_names_are_listed(count: int) -> None:
+def test_a_message_lists_up_to_twelve_names(count: int) -> None:
     names = [f"n{number:02d}" for number in range(count)]
     listed = ", ".join(names) if count == 12 else "13 names"
     with pytest.raises(ValueError, match=rf"^one of {listed}$"):
@@ -148,7 +150,7 @@ def test_up_to_twelve_names_are_listed(count: int) -> None:
         ("1.x.1", None),
     ],
 )
-def test_a_place_is_a_map_or_a_value_of_it(text: str, place: Any) -> None:
+def test_a_place_is_a_map_or_a_map_with_row_and_column(text: str, place: Any) -> None:
     read = place_in((6, 8, 9))
     if place is not None:
         assert read(text) == place
@@ -158,7 +160,7 @@ def test_a_place_is_a_map_or_a_value_of_it(text: str, place: Any) -> None:
         read(text)
 
 
-def test_a_widget_has_the_key_of_its_page_field_and_item_and_no_other_field_has_one() -> None:
+def test_a_widget_key_consists_of_page_field_and_item_and_an_unknown_field_is_refused() -> None:
     assert ARCHITECTURE.widget_key("detail") == "arch.detail"
     assert ARCHITECTURE.widget_key("detail", "lenet5") == "arch.detail.lenet5"
     with pytest.raises(KeyError, match="ArchitectureState has no field 'details'"):

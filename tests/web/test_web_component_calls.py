@@ -1,7 +1,7 @@
-"""What each component is given to show, and what becomes of what it reports: all but the drawing, which is JavaScript's.
+"""The data that each component receives, and how its reports are handled. The drawing itself is JavaScript.
 
-Streamlit's own registration takes the place of a browser here: it notes what a component was given, and a report is put where Streamlit
-puts it before it calls back.
+Streamlit's registration is replaced by a recorder (`Shown`) and no browser is needed: it records the data, and stores a
+report where Streamlit stores it before it runs the callback.
 """
 
 import numpy as np
@@ -47,7 +47,7 @@ def test_a_component_is_registered_once_with_its_files_and_the_address_of_its_sc
     )
 
 
-def test_a_script_is_imported_from_an_address_with_the_digest_of_all_and_no_test_is_served() -> None:
+def test_a_script_is_imported_from_a_url_with_the_digest_of_all_and_tests_are_not_served() -> None:
     assert f"${{location.origin}}/assets/components/{base.DIGEST}/tiles/tiles.js`" in loader("tiles/tiles.js")
     assert len(base.DIGEST) == 12
     assert not [script for script in base.SCRIPTS if ".test." in script]
@@ -55,7 +55,7 @@ def test_a_script_is_imported_from_an_address_with_the_digest_of_all_and_no_test
         loader("tiles.js")
 
 
-def test_a_reported_value_is_one_of_several_and_none_before() -> None:
+def test_a_reported_value_is_found_by_its_name_and_is_none_before_the_first_report() -> None:
     assert reported_value("nobody", "pick") is None
     st.session_state["somebody"] = {"pick": 3}
     try:
@@ -65,7 +65,7 @@ def test_a_reported_value_is_one_of_several_and_none_before() -> None:
     assert data_url(b"\x89PNG") == "data:image/png;base64,iVBORw=="
 
 
-def test_a_click_on_a_cell_of_the_confusion_matrix_is_its_truth_and_its_answer(shown: Shown) -> None:
+def test_a_click_on_a_cell_of_the_confusion_matrix_reports_its_truth_and_its_answer(shown: Shown) -> None:
     picked: list[tuple[int, int]] = []
     matrix(
         "m",
@@ -92,7 +92,7 @@ def test_a_click_on_a_cell_of_the_confusion_matrix_is_its_truth_and_its_answer(s
     assert picked == [(0, 1), (1, 0)]
 
 
-def test_a_click_on_a_tile_is_its_index_where_there_is_one(shown: Shown) -> None:
+def test_a_click_on_a_tile_reports_its_index_if_there_is_such_a_tile(shown: Shown) -> None:
     picked: list[int] = []
     words = [Tile("first", one="1", two="2", bad=True), Tile("second")]
     tiles("t", SPRITE, words, name="Pictures", height=40, cell=50, selected=1, row=True, on_pick=picked.append)
@@ -125,7 +125,7 @@ def test_a_click_on_a_tile_is_its_index_where_there_is_one(shown: Shown) -> None
     shown.report("pick", 0)
 
 
-def test_a_click_on_a_value_is_its_row_and_column_and_windows_say_what_it_was_made_of(shown: Shown) -> None:
+def test_a_click_on_a_value_reports_its_row_and_column_and_windows_mark_its_inputs(shown: Shown) -> None:
     picked: list[tuple[int, int]] = []
     made = PixelMap(np.array([[0.0, 1.0, 0.123456]]), "made", "grey")
     given = PixelMap(np.zeros((2, 4)), "given", "diverging")
@@ -141,7 +141,7 @@ def test_a_click_on_a_value_is_its_row_and_column_and_windows_say_what_it_was_ma
     assert shown.data["given"] is None
 
 
-def test_what_a_lasso_caught_are_images_that_there_are(shown: Shown) -> None:
+def test_a_lasso_reports_only_images_that_exist(shown: Shown) -> None:
     caught: list[list[int]] = []
     scatter(
         "s",
@@ -173,24 +173,24 @@ def test_boxes_of_a_network_are_picked_by_name_and_blocks_opened_and_closed(show
     graph("g", "<svg>2</svg>", network="lenet5", on_pick=names.append)
     assert (names, shown.data["end"], shown.data["digest"] != first) == (["conv1"], False, True)
     picked: list[tuple[str, int]] = []
-    turned: list[tuple[str, bool]] = []
+    toggled: list[tuple[str, bool]] = []
     network(
         "n",
         {"stages": 2},
         stages=("s1", "s2"),
         blocks=("b1",),
         on_pick=lambda stage, channel: picked.append((stage, channel)),
-        on_block=lambda block, opened: turned.append((block, opened)),
+        on_block=lambda block, opened: toggled.append((block, opened)),
     )
     assert shown.data == {"stages": 2}
     for pick in (["s2", 3.0], ["s3", 0], None):
         shown.report("pick", pick)
     for name, block in (("open", "b1"), ("close", "b1"), ("open", "b2"), ("close", None)):
         shown.report(name, block)
-    assert (picked, turned) == ([("s2", 3)], [("b1", True), ("b1", False)])
+    assert (picked, toggled) == ([("s2", 3)], [("b1", True), ("b1", False)])
 
 
-def test_a_card_is_picked_by_an_id_that_there_is(shown: Shown) -> None:
+def test_a_click_on_a_card_reports_its_id_if_there_is_such_a_card(shown: Shown) -> None:
     picked: list[str] = []
     choices = [Card("a", "A", "p", "group", "1", "2"), Card("b", "B")]
     cards("c", choices, name="Networks", chosen="b", on_pick=picked.append)
@@ -207,7 +207,7 @@ def test_a_card_is_picked_by_an_id_that_there_is(shown: Shown) -> None:
     assert picked == ["a"]
 
 
-def test_a_run_of_a_tree_is_opened_while_the_page_is_drawn_where_it_is_one_of_them(shown: Shown) -> None:
+def test_a_reported_run_is_opened_while_the_page_is_drawn_if_it_is_in_the_tree(shown: Shown) -> None:
     opened: list[str] = []
     nodes = [TreeNode("r1", 0, "first", "", "90 %", ""), TreeNode("r2", 1, "second", "lr", "91 %", "+1", here=True)]
     for reported, then in ((None, []), ({"open": "r2"}, ["r2"]), ({"open": "r3"}, ["r2"]), ({}, ["r2"])):
@@ -221,7 +221,7 @@ def test_a_run_of_a_tree_is_opened_while_the_page_is_drawn_where_it_is_one_of_th
     assert [node["here"] for node in shown.data["nodes"]] == [False, True]
 
 
-def test_layers_and_figures_are_given_whole(shown: Shown) -> None:
+def test_layers_and_figures_are_passed_completely(shown: Shown) -> None:
     layer_table("l", [{"name": "conv1"}], network="lenet5", folded=("a",), selected=("conv1",))
     assert shown.data == {"rows": [{"name": "conv1"}], "network": "lenet5", "folded": ["a"], "selected": ["conv1"]}
     wide, narrow = go.Figure(layout={"height": 300}), go.Figure(layout={"height": 500})
@@ -234,7 +234,7 @@ def test_layers_and_figures_are_given_whole(shown: Shown) -> None:
     assert (shown.data["narrow"], shown.data["revision"], shown.data["linked"]) == (None, "same", "")
 
 
-def test_a_code_to_scan_has_a_longest_link() -> None:
+def test_the_link_of_a_qr_code_has_a_maximum_length() -> None:
     svg = qr_svg("http://lab/runs?q=a" + "a" * (MAX_CHARACTERS - 19)).decode()
     assert svg.startswith("<svg")
     assert "#000" in svg

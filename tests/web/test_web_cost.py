@@ -1,4 +1,4 @@
-"""What a training costs, with the reports' own counts, and the way out of 224 pixels on a CPU."""
+"""The estimated cost of a training, with the counts of the reports, and the smaller input that is offered on a CPU."""
 
 import json
 import math
@@ -24,12 +24,12 @@ from tests.web.addresses import open_page
 from tests.web.web_data import DIGITS_CONFIG, Bench
 
 
-def test_parameters_and_mult_adds_are_the_known_ones(bench: Bench) -> None:
+def test_parameters_and_mult_adds_of_lenet5_are_the_known_ones(bench: Bench) -> None:
     cost = estimate(bench.lab, bench.lab.validation.resolve(RunConfig(arch="lenet5", dataset="digits")))
     assert (cost.params, cost.mult_adds, cost.side, cost.epochs) == (61_706, 423_038, 32, 5)
 
 
-def test_memory_is_four_copies_of_the_weights_for_adam_and_three_for_sgd_plus_a_batch_of_activations(
+def test_memory_is_four_copies_of_the_weights_for_adam_three_for_sgd_and_a_batch_of_activations(
     bench: Bench,
 ) -> None:
     adam, sgd = (
@@ -46,7 +46,7 @@ def test_memory_is_four_copies_of_the_weights_for_adam_and_three_for_sgd_plus_a_
     assert twice - adam == adam - 4 * 61_706 * 4
 
 
-def test_an_epoch_takes_as_long_as_the_last_run_of_the_same_network_did(bench: Bench) -> None:
+def test_the_time_of_an_epoch_comes_from_the_last_run_of_the_same_network(bench: Bench) -> None:
     assert not estimate(bench.lab, bench.lab.validation.resolve(DIGITS_CONFIG)).measured
     run = bench.start()
     bench.lab.store.leases.finish(
@@ -58,7 +58,7 @@ def test_an_epoch_takes_as_long_as_the_last_run_of_the_same_network_did(bench: B
     assert not estimate(bench.lab, bench.lab.validation.resolve(DIGITS_CONFIG.replace(batch_size=8))).measured
 
 
-def test_a_time_is_taken_from_a_run_that_was_long_enough_did_the_same_and_was_trained_here(bench: Bench) -> None:
+def test_the_speed_comes_from_a_long_enough_run_of_the_same_work_on_this_machine(bench: Bench) -> None:
     def finish(speed: float, *, seconds: float, origin: str = "local", **changes: Any) -> None:
         config = bench.lab.validation.resolve(DIGITS_CONFIG.replace(seed=round(speed), **changes)).config
         bench.lab.store.queue.submit(config, fingerprint=f"f{speed}", family="", origin=origin)
@@ -81,7 +81,7 @@ def test_a_time_is_taken_from_a_run_that_was_long_enough_did_the_same_and_was_tr
     assert speed() == pytest.approx(1000.0)
 
 
-def test_a_step_limit_ends_the_training_and_what_it_costs(bench: Bench) -> None:
+def test_a_step_limit_limits_the_estimated_time(bench: Bench) -> None:
     run = bench.start()
     bench.lab.store.leases.finish(
         run.id, run.lease, state=RunState.FINISHED, seconds=1.0, summary={"images_per_second": 1000.0}
@@ -90,12 +90,12 @@ def test_a_step_limit_ends_the_training_and_what_it_costs(bench: Bench) -> None:
     assert cost.limited
     assert cost.seconds == pytest.approx(10 * 32 / 1000)
     assert cost.seconds_per_epoch == estimate(bench.lab, bench.lab.validation.resolve(DIGITS_CONFIG)).seconds_per_epoch
-    roomy = estimate(bench.lab, bench.lab.validation.resolve(DIGITS_CONFIG.replace(max_steps=1_000_000)))
-    assert not roomy.limited
-    assert roomy.seconds == 3 * roomy.seconds_per_epoch
+    unreached = estimate(bench.lab, bench.lab.validation.resolve(DIGITS_CONFIG.replace(max_steps=1_000_000)))
+    assert not unreached.limited
+    assert unreached.seconds == 3 * unreached.seconds_per_epoch
 
 
-def test_the_promise_is_a_range_with_evaluations_and_the_start(bench: Bench) -> None:
+def test_the_estimate_is_a_range_that_includes_the_evaluations_and_the_start(bench: Bench) -> None:
     cost = estimate(bench.lab, bench.lab.validation.resolve(DIGITS_CONFIG))
     shortest, longest = cost.range_s
     assert shortest > cost.seconds + cost.epochs * cost.evaluation_s
@@ -110,7 +110,7 @@ def test_the_promise_is_a_range_with_evaluations_and_the_start(bench: Bench) -> 
     assert known.slowdown == 1.5
 
 
-def test_the_promise_is_narrower_where_a_worker_waits_and_follows_what_else_wants_the_processor(bench: Bench) -> None:
+def test_the_estimated_range_is_narrower_if_a_worker_waits_and_grows_with_the_load(bench: Bench) -> None:
     config = DIGITS_CONFIG.replace(arch="conv3-bn")
     before = replace(estimate(bench.lab, bench.lab.validation.resolve(config)), slowdown=2.0)
     assert not before.waits
@@ -137,7 +137,7 @@ def test_the_promise_is_narrower_where_a_worker_waits_and_follows_what_else_want
         (10.0, 3, 0.1, 1),
     ],
 )
-def test_there_is_an_evaluation_after_every_epoch_that_is_begun(
+def test_an_evaluation_is_counted_for_every_epoch_that_begins(
     per_epoch: float, epochs: int, limit_s: float, evaluations: int
 ) -> None:
     cost = Estimate(1, 1, 1, per_epoch, limit_s, False, "cpu", 28, epochs, evaluation_s=100.0)
@@ -150,7 +150,7 @@ def test_there_is_an_evaluation_after_every_epoch_that_is_begun(
     ("load", "cores", "slowdown"),
     [(0.0, 2, 2.0), (3.0, 2, 2.0), (4.0, 2, 2.5), (9.0, 2, 5.0), (15.0, 2, 8.0), (31.0, 2, 8.0), (31.0, 16, 2.0)],
 )
-def test_what_was_counted_takes_longer_by_what_else_wants_each_core_up_to_eight_times(
+def test_a_counted_time_grows_with_the_load_per_core_up_to_eight_times(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, load: float, cores: int, slowdown: float
 ) -> None:
     monkeypatch.setattr("os.getloadavg", lambda: (load, 0.0, 0.0))
@@ -158,45 +158,43 @@ def test_what_was_counted_takes_longer_by_what_else_wants_each_core_up_to_eight_
     assert estimate(bench.lab, bench.lab.validation.resolve(DIGITS_CONFIG)).slowdown == slowdown
 
 
-def test_a_run_on_two_devices_is_counted_for_one_and_may_take_half(bench: Bench) -> None:
+def test_a_run_on_two_devices_takes_at_least_half_and_at_most_all_of_the_time_on_one(bench: Bench) -> None:
     one, two = (
         estimate(bench.lab, bench.lab.validation.resolve(DIGITS_CONFIG.replace(devices=devices))) for devices in (1, 2)
     )
     assert (one.devices, two.devices) == (1, 2)
     evaluations = two.epochs * two.evaluation_s
     assert replace(two, slowdown=2.0).range_s[0] - 1.0 == pytest.approx(two.seconds / 2 + evaluations)
-    assert two.range_s[1] >= 2 * (two.seconds + evaluations)  # nothing says that they gain anything
+    assert two.range_s[1] >= 2 * (two.seconds + evaluations)  # two devices may gain nothing
     half = DIGITS_CONFIG.batch_size // 2
     halved = estimate(bench.lab, bench.lab.validation.resolve(DIGITS_CONFIG.replace(batch_size=half)))
     assert two.memory_bytes == halved.memory_bytes  # of each device: all weights, and half of a batch
 
 
-def test_augmentation_is_part_of_what_a_training_costs(bench: Bench) -> None:
+def test_augmentation_is_part_of_the_estimated_time(bench: Bench) -> None:
     plain, drawn = (
         estimate(bench.lab, bench.lab.validation.resolve(DIGITS_CONFIG.replace(augment=name)))
         for name in ("none", "sketch")
     )
     assert drawn.seconds_per_epoch > plain.seconds_per_epoch
-    run = bench.start()  # without augmentation: it says nothing on a training with it
+    run = bench.start()  # without augmentation, so its speed does not apply to a training with it
     bench.lab.store.leases.finish(
         run.id, run.lease, state=RunState.FINISHED, seconds=12.0, summary={"images_per_second": 1000.0}
     )
     assert not estimate(bench.lab, bench.lab.validation.resolve(DIGITS_CONFIG.replace(augment="sketch"))).measured
 
 
-def test_the_draw_page_promises_what_the_cost_card_does(bench: Bench) -> None:
+def test_the_draw_page_shows_the_same_estimate_as_the_cost_card(bench: Bench) -> None:
     require_torch()
     bench.lab.hide_examples(True)
     app = open_page("draw")
-    told = "".join(caption.value for caption in app.caption).replace("\\", "")
-    cost, _ = estimate_cost(
-        bench.lab.validation.resolve(get_preset("lenet5-digits").config())
-    )  # remembered for a minute
-    assert f"Takes {format_range(*cost.range_s)} on this machine (CPU, " in told
-    assert "estimated from its mult-adds." in told
+    captions = "".join(caption.value for caption in app.caption).replace("\\", "")
+    cost, _ = estimate_cost(bench.lab.validation.resolve(get_preset("lenet5-digits").config()))  # cached for a minute
+    assert f"Takes {format_range(*cost.range_s)} on this machine (CPU, " in captions
+    assert "estimated from its mult-adds." in captions
 
 
-def test_a_data_set_of_drawings_is_counted_because_no_published_number_is_known(bench: Bench) -> None:
+def test_the_images_of_a_drawings_data_set_are_counted_since_no_published_number_exists(bench: Bench) -> None:
     digits = bench.lab.datasets.load("digits")
     drawn = write_drawings_dataset(
         digits.test_images[:50], digits.test_labels[:50], beside=digits, root=bench.lab.settings.data
@@ -210,7 +208,7 @@ def test_a_data_set_of_drawings_is_counted_because_no_published_number_is_known(
     assert ratio == pytest.approx(images / 1_438)
 
 
-def test_a_large_input_is_answered_with_the_smallest_one_the_network_can_take(bench: Bench) -> None:
+def test_for_a_large_input_the_smallest_size_that_the_network_accepts_is_offered(bench: Bench) -> None:
     config = RunConfig(arch="vgg11", dataset="digits", device="cpu")
     found = smaller_input(bench.lab, bench.lab.validation.resolve(config))
     assert found is not None
@@ -219,7 +217,7 @@ def test_a_large_input_is_answered_with_the_smallest_one_the_network_can_take(be
     assert smaller_input(bench.lab, bench.lab.validation.resolve(RunConfig(arch="basic-cnn", dataset="digits"))) is None
 
 
-def test_what_cannot_run_has_no_cost_but_a_sentence(bench: Bench) -> None:
+def test_the_cost_of_a_configuration_that_cannot_run_is_an_error(bench: Bench) -> None:
     with pytest.raises(ShapeError, match="smallest size that works is 32"):
         estimate(
             bench.lab, bench.lab.validation.resolve(RunConfig(arch="vgg11", dataset="digits", input_size="native"))
@@ -228,10 +226,10 @@ def test_what_cannot_run_has_no_cost_but_a_sentence(bench: Bench) -> None:
         estimate(bench.lab, bench.lab.validation.resolve(RunConfig(dataset="digits", device="cuda:77")))
 
 
-def test_the_page_shows_the_cost_and_one_press_takes_the_smaller_input(
+def test_the_page_shows_the_cost_and_one_click_chooses_the_smaller_input(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pages.train.cost._LONG_S", 1.0)  # a quick machine has done VGG-11 on the digits in minutes
+    monkeypatch.setattr("pages.train.cost._LONG_S", 1.0)  # a fast machine trains VGG-11 on the digits within minutes
     require_torch()
     app = open_page("train")
     assert {m.label: m.value for m in app.metric}["Mult-adds per image"] == "423,038"
@@ -248,7 +246,7 @@ def test_the_page_shows_the_cost_and_one_press_takes_the_smaller_input(
     assert not app.exception, json.dumps([e.value for e in app.exception])
 
 
-def test_a_remembered_cost_is_that_of_the_number_of_epochs_that_is_asked_for(bench: Bench) -> None:
+def test_a_cached_cost_is_adjusted_to_the_requested_number_of_epochs(bench: Bench) -> None:
     require_torch()
     resolved = [
         bench.lab.validation.resolve(RunConfig(arch="vgg11", dataset="digits", device="cpu", epochs=epochs))
@@ -265,7 +263,7 @@ def test_a_remembered_cost_is_that_of_the_number_of_epochs_that_is_asked_for(ben
     ("limit", "share", "trained", "evaluated"),
     [(0, 0.1, 1_294, 144 + 359), (500, 0.2, 400, 100 + 359), (500, 0.0, 500, 359), (9_999, 0.0, 1_438, 359)],
 )
-def test_an_epoch_is_counted_over_the_images_that_are_trained_on_and_the_others_are_evaluated(
+def test_an_epoch_counts_the_training_images_and_an_evaluation_the_other_images(
     bench: Bench, limit: int, share: float, trained: int, evaluated: int
 ) -> None:
     run = bench.start()
@@ -279,7 +277,7 @@ def test_an_epoch_is_counted_over_the_images_that_are_trained_on_and_the_others_
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "applies"),
     [
         ({"seed": 9, "lr": 0.01, "epochs": 1, "optimizer": "sgd", "loss": "nll", "output": "log-softmax"}, True),
         ({"arch": "lenet5"}, False),
@@ -293,12 +291,12 @@ def test_an_epoch_is_counted_over_the_images_that_are_trained_on_and_the_others_
         ({"devices": 2}, False),
     ],
 )
-def test_a_run_tells_how_fast_another_is_unless_they_differ_in_what_a_step_has_to_do(
-    bench: Bench, changes: dict[str, Any], told: bool
+def test_the_speed_of_a_run_applies_to_another_unless_the_work_of_a_step_differs(
+    bench: Bench, changes: dict[str, Any], applies: bool
 ) -> None:
-    asked = DIGITS_CONFIG.replace(arch="lenet-bn")
-    run = bench.start(asked.replace(**changes))
+    config = DIGITS_CONFIG.replace(arch="lenet-bn")
+    run = bench.start(config.replace(**changes))
     bench.lab.store.leases.finish(
         run.id, run.lease, state=RunState.FINISHED, seconds=20.0, summary={"images_per_second": 123.0}
     )
-    assert estimate(bench.lab, bench.lab.validation.resolve(asked)).measured is told
+    assert estimate(bench.lab, bench.lab.validation.resolve(config)).measured is applies

@@ -1,4 +1,4 @@
-"""The Draw page's parts without a browser: HTML that cannot be broken, messages that cannot harm, pads that agree."""
+"""Parts of the Draw page without a browser: escaped HTML, validated messages, and two pads with the same strokes."""
 
 import json
 import re
@@ -46,7 +46,7 @@ def test_cards_show_label_probability_and_every_class_once() -> None:
     assert "90.0 %" in html
 
 
-def test_the_card_that_differs_from_most_is_marked_in_words_too() -> None:
+def test_the_card_that_differs_from_the_majority_is_also_marked_as_text() -> None:
     cards = [("a", "", _answer(3)), ("b", "", _answer(3)), ("c", "", _answer(8))]
     html = answers_html(cards, answered=1, ink=1)
     assert html.count("cl-card differs") == 1
@@ -55,7 +55,7 @@ def test_the_card_that_differs_from_most_is_marked_in_words_too() -> None:
     assert "disagree" in line_html(cards, blank=False)
 
 
-def test_an_unsure_answer_names_its_reason_and_no_probability() -> None:
+def test_an_unsure_answer_shows_its_reason_instead_of_a_probability() -> None:
     html = answers_html([("a", "", _answer(8, unsure="it is only a dot"))], answered=1, ink=1)
     assert "it is only a dot" in html
     assert 'data-unsure="1"' in html
@@ -63,7 +63,7 @@ def test_an_unsure_answer_names_its_reason_and_no_probability() -> None:
     assert "Unsure" in line_html([("a", "", _answer(8, unsure="it is only a dot"))], blank=False)
 
 
-def test_the_average_is_not_counted_as_a_network_and_says_its_own_reason() -> None:
+def test_the_average_is_not_counted_as_a_network_and_shows_its_own_reason() -> None:
     answers = [
         _answer(3, unsure="it is like no training picture"),
         *(_answer(3, unsure="there is more ink") for _ in "123"),
@@ -79,7 +79,7 @@ def test_the_average_is_not_counted_as_a_network_and_says_its_own_reason() -> No
     assert answers_html(cards, answered=1, ink=1).count("it is like no training picture") == 1
 
 
-def test_the_line_on_all_networks_is_a_whole_sentence_however_many_there_are() -> None:
+def test_the_summary_line_is_a_complete_sentence_for_any_number_of_networks() -> None:
     two = [("a", "", _answer(3, unsure="it is only a dot")), ("b", "", _answer(8, unsure="there is more ink"))]
     assert "both networks, each for the reason on its card." in line_html(two, blank=False)
     assert "it is only a dot." in line_html([two[0], two[0]], blank=False)  # the same for both
@@ -87,7 +87,7 @@ def test_the_line_on_all_networks_is_a_whole_sentence_however_many_there_are() -
     assert "<b>3</b> (3 networks), <b>5</b> (1 network), <b>8</b> (2 networks)." in line_html(many, blank=False)
 
 
-def test_nothing_on_a_card_is_cut_off_but_a_long_name() -> None:
+def test_nothing_on_a_card_is_cut_off_except_a_long_name() -> None:
     rules = dict(re.findall(r"^\.(cl-[a-z]+) \{([^}]*)\}", STYLE, re.MULTILINE))
     for part in ("cl-why", "cl-sub", "cl-line"):
         assert "overflow: hidden" not in rules[part]
@@ -95,7 +95,7 @@ def test_nothing_on_a_card_is_cut_off_but_a_long_name() -> None:
         assert "nowrap" not in rules[part]
 
 
-def test_an_empty_pad_names_no_digit() -> None:
+def test_an_empty_pad_has_no_answer() -> None:
     html = answers_html([("a", "", _answer(8))], answered=0, ink=0)
     assert 'data-label=""' in html
     assert "%" not in html
@@ -103,7 +103,7 @@ def test_an_empty_pad_names_no_digit() -> None:
 
 
 @pytest.mark.parametrize("text", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "a & b"])
-def test_a_runs_name_is_text_whatever_it_says(text: str) -> None:
+def test_the_name_of_a_run_is_escaped(text: str) -> None:
     cards = [(text, text, _answer(1)), (text, text, _answer(2))]
     for html in (answers_html(cards, answered=1, ink=1), line_html(cards, blank=False)):
         assert text not in html
@@ -111,14 +111,14 @@ def test_a_runs_name_is_text_whatever_it_says(text: str) -> None:
         assert "<img" not in html
 
 
-def test_what_is_not_certain_never_looks_certain() -> None:
+def test_a_probability_below_one_is_never_shown_as_100_percent() -> None:
     assert percent(1.0) == "100.0 %"
     assert percent(0.99999) == ">99.9 %"
     assert percent(0.9994) == "99.9 %"
     assert percent(0.0) == "0.0 %"
 
 
-def test_the_whole_network_says_no_answer_to_an_empty_sheet() -> None:
+def test_the_whole_network_shows_no_answer_for_an_empty_drawing() -> None:
     logits = np.array([0.0, 4.0, 0.0])
     shown, blank = (answer_rows(logits, ("0", "1", "2"), None, blank=blank) for blank in (False, True))
     assert (shown["best"], shown["texts"][1]) == (1, "96.5 %")
@@ -126,7 +126,7 @@ def test_the_whole_network_says_no_answer_to_an_empty_sheet() -> None:
     assert blank["classes"] == shown["classes"]
 
 
-def test_steps_say_what_would_be_read_without_them_and_mark_a_change() -> None:
+def test_each_normalisation_step_shows_the_answer_without_it_and_marks_a_change() -> None:
     pictures = normalise_steps(draw_digit("7"), recipe=RECIPES["mnist"])
     html = steps_html(pictures, without={"centre": ("1", 0.48), "crop": ("7", 0.9)}, answer=_answer(7))
     assert "<b>without: 1 at 48 %</b>" in html
@@ -134,12 +134,12 @@ def test_steps_say_what_would_be_read_without_them_and_mark_a_change() -> None:
     assert html.count("<figure>") == 6
 
 
-def test_strokes_survive_the_change_to_the_standard_canvas_and_back() -> None:
+def test_strokes_survive_a_round_trip_through_the_standard_canvas() -> None:
     text = dump_strokes(draw_digit("4").strokes)
     assert json.loads(strokes_of_canvas(canvas_of_strokes(text))) == json.loads(text)
 
 
-def test_a_stroke_begins_on_the_standard_canvas_half_a_pen_before_its_points_and_a_dot_is_a_line_of_no_length() -> None:
+def test_standard_canvas_strokes_are_offset_by_half_the_pen_and_a_dot_is_a_line_of_no_length() -> None:
     bent, dot = canvas_of_strokes("[[10,30,40,20,60,50,70],[6,5,8]]")["objects"]
     assert bent["path"] == [["M", 30, 40], ["L", 20, 60], ["L", 50, 70]]
     assert (bent["left"], bent["top"], bent["strokeWidth"], bent["fill"]) == (15, 35, 10, None)
@@ -148,7 +148,7 @@ def test_a_stroke_begins_on_the_standard_canvas_half_a_pen_before_its_points_and
     assert (dot["left"], dot["top"]) == (2, 5)
 
 
-def test_shapes_of_the_standard_canvas_that_are_no_strokes_are_left_out() -> None:
+def test_shapes_of_the_standard_canvas_that_are_not_strokes_are_ignored() -> None:
     drawing: dict[str, Any] = {
         "objects": [{"type": "Rect", "left": 3}, {"type": "Path", "path": [["M", 1, 2], ["Q", 3, 4, 5, 6], ["Z"]]}]
     }
@@ -156,20 +156,20 @@ def test_shapes_of_the_standard_canvas_that_are_no_strokes_are_left_out() -> Non
     assert json.loads(strokes_of_canvas({})) == []
 
 
-def test_the_pads_message_is_checked_before_it_is_believed() -> None:
-    told = read_message({"ink": '{"seq": 4, "version": 2, "pen": 900, "strokes": [[16, 1, 2, 3, 4]]}'})
-    assert told == {"seq": 4, "version": 2, "pen": 80, "strokes": "[[16,1,2,3,4]]", "demo": False}
+def test_the_message_of_the_pad_is_validated() -> None:
+    message = read_message({"ink": '{"seq": 4, "version": 2, "pen": 900, "strokes": [[16, 1, 2, 3, 4]]}'})
+    assert message == {"seq": 4, "version": 2, "pen": 80, "strokes": "[[16,1,2,3,4]]", "demo": False}
     assert read_message(None) is None
     assert read_message({"ink": None}) is None
-    fair = '{"seq": 1, "version": 0, "pen": 1, "strokes": []}'
-    for wrong in ("{", "[]", fair.replace("1", '"x"'), fair.replace("[]", "NaN"), fair.replace("version", "v")):
+    valid = '{"seq": 1, "version": 0, "pen": 1, "strokes": []}'
+    for invalid in ("{", "[]", valid.replace("1", '"x"'), valid.replace("[]", "NaN"), valid.replace("version", "v")):
         with pytest.raises(InputError, match="cannot be read"):
-            read_message({"ink": wrong})
+            read_message({"ink": invalid})
     with pytest.raises(InputError, match="cannot be read"):
         sketch_of('[[16, "a", 2]]')
 
 
-def test_fine_tuning_starts_from_the_parent_slower_and_without_holding_drawings_back() -> None:
+def test_fine_tuning_starts_from_the_parent_with_a_lower_rate_and_no_validation_split() -> None:
     parent = RunConfig(arch="lenet5", lr=0.01, schedule="one-cycle", epochs=9, val_fraction=0.2, patience=2)
     config = tuned(parent, dataset="drawings-mnist-0123456789ab", images=4000, parent="abc123")
     assert (config.init_from, config.arch, config.dataset) == ("abc123", "lenet5", "drawings-mnist-0123456789ab")
@@ -177,13 +177,13 @@ def test_fine_tuning_starts_from_the_parent_slower_and_without_holding_drawings_
     assert (config.schedule, config.epochs, config.val_fraction, config.patience) == ("constant", 3, 0.0, 0)
 
 
-def test_fine_tuning_leaves_no_drawing_over_that_batch_norm_could_not_use() -> None:
+def test_fine_tuning_avoids_a_last_batch_of_one_image_which_batch_norm_could_not_use() -> None:
     parent = RunConfig(arch="speedrun-cnn", batch_size=128)
     sizes = {images: tuned(parent, dataset="d", images=images, parent="p").batch_size for images in (3968, 3969)}
     assert sizes == {3968: 64, 3969: 63}  # 51 drawings 19 times and 3,000 pictures are 62 · 64 + 1
 
 
-def test_a_first_training_that_failed_says_why_and_is_offered_again(bench: Bench) -> None:
+def test_a_failed_first_training_shows_its_reason_and_is_offered_again(bench: Bench) -> None:
     run = bench.start()
     bench.lab.hide_examples(True)
     app = AppTest.from_file(str(ENTRY), default_timeout=300).run()
@@ -217,14 +217,14 @@ def _write_requested() -> None:
         ({}, ""),
     ],
 )
-def test_runs_are_read_off_links_to_one_and_to_several(query: dict[str, str], runs: str) -> None:
+def test_links_to_one_run_and_to_several_runs_are_read(query: dict[str, str], runs: str) -> None:
     app = AppTest.from_function(_write_requested)
     for name, value in query.items():
         app.query_params[name] = value
     assert app.run().text[0].value == runs
 
 
-def test_the_end_of_the_game_shows_each_drawing_and_what_every_network_was_given() -> None:
+def test_the_end_of_the_game_shows_each_drawing_and_the_input_of_every_network() -> None:
     game = Game(("3", "8"), 3, {"a": 1, "b": 2})
     game.drawn = [{"Asked": "3", "<one>": "3", "two": "unsure: 5"}, {"Asked": "8", "<one>": "8", "two": "8"}]
     game.pictures = [(b"drawn", b"first", b"second"), (b"drawn", b"first", b"second")]
@@ -237,25 +237,25 @@ def test_the_end_of_the_game_shows_each_drawing_and_what_every_network_was_given
 
 
 @pytest.mark.parametrize(("width", "brush"), [(0.1, MIN_BRUSH), (900, MAX_BRUSH), (23.5, 23.5)])
-def test_a_stroke_of_the_standard_canvas_is_as_wide_as_a_pen_of_the_pad_can_be(width: float, brush: float) -> None:
+def test_the_width_of_a_standard_canvas_stroke_is_clamped_to_the_pens_of_the_pad(width: float, brush: float) -> None:
     drawing = {"objects": [{"type": "path", "strokeWidth": width, "path": [["M", 1, 2], ["L", 3, 4]]}]}
     assert json.loads(strokes_of_canvas(drawing)) == [[brush, 1.0, 2.0, 3.0, 4.0]]
 
 
-def test_a_pasted_picture_is_the_bytes_of_its_address_and_nothing_else_is_guessed() -> None:
+def test_a_pasted_picture_is_decoded_from_a_png_data_url_and_anything_else_is_refused() -> None:
     assert _pasted({"png": "data:image/png;base64,iVBORw=="}) == ("the pasted picture", b"\x89PNG")
     assert _pasted({}) is _pasted(None) is _pasted({"png": ""}) is None
-    for wrong in (
+    for invalid in (
         "data:image/jpeg;base64,iVBORw==",
         "data:image/png;base64,iVB\nORw==",
         "data:image/png;base64,iVBO*Rw==",
         "x",
     ):
         with pytest.raises(InputError, match=r"pasted picture cannot be read \(.+\): save it and upload the file"):
-            _pasted({"png": wrong})
+            _pasted({"png": invalid})
 
 
-def test_a_photos_digits_say_how_many_are_unsure_and_each_one_why() -> None:
+def test_the_digits_of_a_photo_show_how_many_are_unsure_and_the_reason_for_each() -> None:
     sure, unsure = _answer(3, 0.9), _answer(4, unsure="ink < digit")
     assert [_digits(read) for read in ([sure], [unsure], [sure, unsure, sure])] == [
         "<b>3</b>",
@@ -265,16 +265,16 @@ def test_a_photos_digits_say_how_many_are_unsure_and_each_one_why() -> None:
     assert (_certainty(sure), _certainty(unsure)) == ("90.0 %", "unsure: ink &lt; digit")
 
 
-def test_the_label_at_a_digit_is_what_all_networks_read_together() -> None:
+def test_the_label_of_a_digit_is_the_average_answer_with_a_question_mark_if_unsure() -> None:
     assert _label([_answer(3, 0.6), _answer(8, 0.9), _answer(8, 0.9)]) == "8"
     assert _label([_answer(3, 0.6), _answer(8, 0.9, unsure="odd")]) == "8?"  # half of them are unsure
     assert _label([_answer(3, 0.6, unsure="odd"), _answer(8, 0.9), _answer(8, 0.9)]) == "8"
     assert _label([_answer(3, unsure="odd")]) == "3?"
     other = Answer(np.array([0.1, 0.9]), ("no", "yes"), Verdict(False, ()))
-    assert _label([_answer(3), other]) == "3"  # of other classes, so that there is no average
+    assert _label([_answer(3), other]) == "3"  # with other classes, so there is no average
 
 
-def test_the_box_of_a_digit_is_a_share_of_the_sheet_and_its_label_is_text() -> None:
+def test_the_box_of_a_digit_is_relative_to_the_sheet_and_its_label_is_escaped() -> None:
     sheet = np.zeros((100, 200, 1), np.uint8)
     html = boxes_html(Photo((), (), (100, 200), sheet=sheet), [(10, 20, 60, 120), (0, 150, 100, 200)], ["7", "<3?"])
     assert re.findall(r'style="([^"]*)"><b>([^<]*)</b>', html) == [
@@ -296,10 +296,10 @@ def _named_in_the_address() -> None:
     st.text(f"{','.join(found)}|{wrong}|{','.join(known)}")
 
 
-def test_the_first_six_runs_of_an_address_read_and_those_that_are_not_there_are_named(bench: Bench) -> None:
+def test_the_first_six_runs_of_an_address_are_tested_and_missing_ones_are_reported(bench: Bench) -> None:
     runs = [bench.queue(DIGITS_CONFIG.replace(seed=seed)).id for seed in range(7)]
     app = AppTest.from_function(_named_in_the_address)
-    for asked, found, said in (
+    for requested, found, errors in (
         (runs[:6], runs[:6], []),
         (
             runs,
@@ -309,8 +309,8 @@ def test_the_first_six_runs_of_an_address_read_and_those_that_are_not_there_are_
         (["ffffffffffff", runs[0]], runs[:1], ["There is no run"]),
         ([], [], []),
     ):
-        app.query_params["runs"] = ",".join(asked)
+        app.query_params["runs"] = ",".join(requested)
         app.run()
-        assert app.text[0].value == f"{','.join(found)}|{bool(said)}|{','.join(found)}"
-        assert len(app.error) == len(said)
-        assert all(words in error.value.replace("\\", "") for words, error in zip(said, app.error))
+        assert app.text[0].value == f"{','.join(found)}|{bool(errors)}|{','.join(found)}"
+        assert len(app.error) == len(errors)
+        assert all(words in error.value.replace("\\", "") for words, error in zip(errors, app.error))

@@ -1,4 +1,4 @@
-"""What the Draw page shares with the rest of the process: one network for all sessions, whose drawings stay apart."""
+"""The Draw page with a trained network, which all sessions share while their drawings stay separate."""
 
 import threading
 from pathlib import Path
@@ -60,11 +60,11 @@ def model(home: Path, run: RunRecord, monkeypatch: pytest.MonkeyPatch) -> Model:
     return found
 
 
-def test_draw_and_inside_look_at_one_network(model: Model) -> None:
+def test_draw_and_inside_share_one_loaded_network(model: Model) -> None:
     assert network_of(model.id, model.digest) is model.loaded
 
 
-def test_a_click_on_a_stage_opens_the_last_of_its_layers_that_has_maps(model: Model) -> None:
+def test_a_click_on_a_stage_opens_its_last_layer_with_feature_maps(model: Model) -> None:
     stages = stages_of(model.id, model.digest, ())
     for stage, layer in ((stages[1], "features.relu1"), (stages[2], "features.pool1")):
         _open_layer(model, stages, stage.box.id)
@@ -75,10 +75,10 @@ def test_a_click_on_a_stage_opens_the_last_of_its_layers_that_has_maps(model: Mo
     assert DRAW.read().layer == {}
 
 
-def test_nearest_neighbours_are_not_shifted_by_what_another_session_draws_meanwhile(model: Model) -> None:
+def test_nearest_neighbours_are_not_affected_by_what_another_session_draws_meanwhile(model: Model) -> None:
     sketch = draw_digit("8")
 
-    def draw(*_told: object) -> None:
+    def draw(*_args: object) -> None:
         if threading.current_thread() is threading.main_thread():
             session = threading.Thread(target=lambda: read_all([model], sketch, normalised([model], sketch)))
             session.start()
@@ -87,7 +87,7 @@ def test_nearest_neighbours_are_not_shifted_by_what_another_session_draws_meanwh
     handle = model.loaded.network.register_forward_pre_hook(draw)
     try:
         pictures = dataset_of("digits").train_images
-        for number in (3, 700, 1_400):  # of the first, a middle and the last chunk
+        for number in (3, 700, 1_400):  # in the first, a middle and the last chunk
             (picture, _, likeness), *_ = nearest_neighbours(model, pictures[number])
             assert likeness == pytest.approx(1.0, abs=1e-5)
             assert np.array_equal(picture, pictures[number])
@@ -95,7 +95,7 @@ def test_nearest_neighbours_are_not_shifted_by_what_another_session_draws_meanwh
         handle.remove()
 
 
-def test_cards_have_the_runs_name_of_now_and_the_accuracy_of_the_weights_they_loaded(lab: Lab, model: Model) -> None:
+def test_cards_have_the_current_name_of_the_run_and_the_accuracy_of_the_loaded_weights(lab: Lab, model: Model) -> None:
     result = lab.store.results.at_step(model.id, model.loaded.step)
     assert result is not None
     assert result.epoch == model.loaded.epoch
@@ -111,7 +111,7 @@ def _message(seq: int, version: int, strokes: str) -> dict[str, str]:
     return {"ink": f'{{"seq": {seq}, "version": {version}, "pen": 16, "strokes": {strokes}}}'}
 
 
-def test_done_scores_the_last_stroke_and_a_late_message_leaves_the_next_pad_empty(model: Model) -> None:
+def test_done_scores_the_last_stroke_and_an_outdated_message_leaves_the_next_pad_empty(model: Model) -> None:
     app = open_page("draw", runs=model.id)
     app.segmented_control(key="draw.mode").set_value("Guess game").run()
     app.button(key="draw-game-start").click().run()
@@ -126,8 +126,8 @@ def test_done_scores_the_last_stroke_and_a_late_message_leaves_the_next_pad_empt
     (row,) = page.game.drawn
     assert list(row.values())[1] == ("unsure: " if answer.verdict.unsure else "") + answer.label
     assert (page.game.round, page.strokes, page.answered) == (2, "[]", 2)
-    unaware = page.version - 1  # sent before the pad heard that it was cleared
-    app.session_state["draw.live"] = _message(3, unaware, dump_strokes(whole))
+    outdated = page.version - 1  # sent before the pad was cleared
+    app.session_state["draw.live"] = _message(3, outdated, dump_strokes(whole))
     app.run()
     assert (page.strokes, page.answered) == ("[]", 3)
 
@@ -150,7 +150,7 @@ def _draw_round(app: AppTest, page: DrawPage, seq: int, strokes: tuple[Stroke, .
     app.button(key="draw-game-next").click().run()
 
 
-def test_a_point_is_for_the_asked_digit_alone_and_not_for_an_unsure_answer(model: Model) -> None:
+def test_a_point_is_scored_only_for_a_sure_answer_that_is_the_requested_digit(model: Model) -> None:
     dot, whole = sketch_from_strokes([Stroke(((140, 140), (141, 140)), 16)]), draw_digit("0")
     (unsure,), (sure,) = (read_all([model], sketch, normalised([model], sketch)) for sketch in (dot, whole))
     assert unsure.verdict.unsure
@@ -165,14 +165,14 @@ def test_a_point_is_for_the_asked_digit_alone_and_not_for_an_unsure_answer(model
     assert [row["Asked"] for row in page.game.drawn] == [unsure.label, wrong, sure.label]
     assert not page.game.running
     assert "understood in 1 of 3 rounds" in app.header[0].value
-    assert not app.dataframe  # of one network the cards say it all
+    assert not app.dataframe  # with one network, the cards show everything
     [cards] = [
         part.proto.body for part in app.get("html") if "cl-rounds" in part.proto.body and "<figure>" in part.proto.body
     ]
     assert (cards.count("<figure>"), cards.count("✓")) == (3, 1)
 
 
-def test_a_game_that_is_stopped_ends_with_the_rounds_that_were_played(model: Model) -> None:
+def test_a_stopped_game_ends_with_the_rounds_that_were_played(model: Model) -> None:
     app, page = _game(model, ("0", "1", "2"))
     app.button(key="draw-game-stop").click().run()
     assert "**10 rounds.**" in app.markdown[0].value
@@ -183,7 +183,7 @@ def test_a_game_that_is_stopped_ends_with_the_rounds_that_were_played(model: Mod
     assert app.button(key="draw-game-start").label == "Play again"
 
 
-def test_where_much_in_a_photo_is_no_digit_the_page_is_sure_of_nothing(model: Model) -> None:
+def test_all_answers_are_unsure_if_much_of_a_photo_is_not_a_digit(model: Model) -> None:
     tangle = sketch_from_strokes([Stroke(tuple((60 + 14 * n, 70 + 140 * (n % 2)) for n in range(12)), 12)])
     row = [draw_digit("0"), tangle, draw_digit("1"), tangle, draw_digit("7")]
     ink = np.concatenate([drawing.ink[::2, ::2] for drawing in row], axis=1)
@@ -199,7 +199,9 @@ def test_where_much_in_a_photo_is_no_digit_the_page_is_sure_of_nothing(model: Mo
     assert "".join(part.proto.body for part in app.get("html")).count("</b> · unsure: ") == 5
 
 
-def test_fine_tuning_queues_one_run_that_begins_with_the_weights_and_sees_the_drawings(lab: Lab, model: Model) -> None:
+def test_fine_tuning_queues_one_run_that_starts_from_the_weights_and_trains_on_the_drawings(
+    lab: Lab, model: Model
+) -> None:
     drawings = [draw_digit("3"), draw_digit("7")]
     saved = [
         SavedSketch(f"sketch{at}", label, "digits", encode_ink(each), 0.0)
@@ -216,7 +218,7 @@ def test_fine_tuning_queues_one_run_that_begins_with_the_weights_and_sees_the_dr
     assert start(model, saved[:1], drawings[:1]).id != run.id
 
 
-def test_my_drawings_counts_what_each_network_reads_rightly_and_names_the_rest(lab: Lab, model: Model) -> None:
+def test_my_drawings_counts_what_each_network_reads_correctly_and_lists_the_errors(lab: Lab, model: Model) -> None:
     drawings = [draw_digit("0"), draw_digit("7")]
     first, second = read_saved(model, drawings)
     wrong = next(name for name in model.loaded.class_names if name != second)
@@ -235,7 +237,7 @@ def test_my_drawings_counts_what_each_network_reads_rightly_and_names_the_rest(l
     assert not app.warning
 
 
-def test_each_view_below_the_pad_shows_what_it_is_called(lab: Lab, model: Model) -> None:
+def test_each_view_below_the_pad_shows_what_its_title_says(lab: Lab, model: Model) -> None:
     sketch = sketch_of(dump_strokes(draw_digit("7").strokes))
     (answer,) = read_all([model], sketch, normalised([model], sketch))
     app = open_page("draw", runs=model.id, view="Inside")
@@ -273,7 +275,7 @@ def test_each_view_below_the_pad_shows_what_it_is_called(lab: Lab, model: Model)
     assert page.strokes == "[]"
 
 
-def test_a_press_on_fine_tune_leads_to_the_new_run(lab: Lab, model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fine_tune_queues_a_run_and_links_to_it(lab: Lab, model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Workers, "ensure", lambda _workers: False)
     lab.store.sketches.save(encode_ink(draw_digit("4")), label="4", dataset="digits")
     app = open_page("draw", runs=model.id, mode="My drawings")
@@ -282,7 +284,7 @@ def test_a_press_on_fine_tune_leads_to_the_new_run(lab: Lab, model: Model, monke
     assert f"run={queued[-1].id}" in [link.proto.query_string for link in app.get("page_link")]
 
 
-def test_without_saved_drawings_nothing_is_counted_or_offered(lab: Lab, model: Model) -> None:
+def test_without_saved_drawings_there_is_neither_an_accuracy_table_nor_fine_tuning(lab: Lab, model: Model) -> None:
     lab.store.sketches.delete(tuple(each.id for each in lab.store.sketches.list()))
     app = open_page("draw", runs=model.id, mode="My drawings")
     assert [each.value for each in app.info] == ["No drawings are saved yet. Draw one, and choose Save below the pad."]

@@ -1,4 +1,4 @@
-"""The parts of Draw beside its pad, each by itself with networks whose answer is known: photos, the views below the pad, both pads."""
+"""Parts of the Draw page, each alone and with networks of known answers: photos, the views below the pad, both pads."""
 
 import json
 from dataclasses import replace
@@ -32,14 +32,14 @@ from tests.web.web_data import DIGITS_CONFIG, Bench
 
 
 @pytest.fixture(autouse=True)
-def forget_the_page() -> None:
+def reset_state() -> None:
     DRAW.forget()
 
 
-# -- which networks ----------------------------------------------------------------------------------------------------------
+# -- which networks ----------------------------------------------------------------------------------------------------
 
 
-def test_a_first_network_is_for_drawings_where_mnist_is_there() -> None:
+def test_the_first_network_is_trained_for_drawings_if_mnist_is_downloaded() -> None:
     best = starter(("digits", "mnist"))
     assert (best.arch, best.dataset, best.augment, best.epochs, best.lr, best.schedule) == (
         "lenet5",
@@ -53,7 +53,7 @@ def test_a_first_network_is_for_drawings_where_mnist_is_there() -> None:
 
 
 @pytest.mark.parametrize(
-    ("progress", "said"),
+    ("progress", "expected"),
     [
         ({"step": 20, "total_steps": 80, "eta_seconds": 65.0}, (0.25, "step 20 of 80, 1 min 05 s left")),
         ({"step": 20, "total_steps": 80, "eta_seconds": 0.0}, (0.25, "step 20 of 80, 0.0 s left")),
@@ -62,30 +62,30 @@ def test_a_first_network_is_for_drawings_where_mnist_is_there() -> None:
         ({"step": None, "total_steps": None, "eta_seconds": 65.0}, (0.0, "starting")),
     ],
 )
-def test_a_first_training_says_how_far_it_is(progress: dict[str, Any], said: tuple[float, str]) -> None:
-    assert training_words(replace(run(), progress=RunProgress.from_dict(progress))) == said
+def test_the_first_training_shows_its_progress(progress: dict[str, Any], expected: tuple[float, str]) -> None:
+    assert training_words(replace(run(), progress=RunProgress.from_dict(progress))) == expected
 
 
-def test_a_run_is_offered_with_what_tells_it_from_others() -> None:
+def test_the_label_of_a_run_distinguishes_it_from_others() -> None:
     one = run(name="mine", augment="light", summary={"test_accuracy": 0.97, "final_epoch": 5, "epochs": 5})
     assert label(one) == f"mine, light · {one.headline_text} · {one.id[:4]}"
     assert label(run(state=RunState.QUEUED)) == f"LeNet-5 on Digits (built in) · {run().id[:4]}"
 
 
-def test_each_run_that_cannot_read_is_named(bench: Bench) -> None:
+def test_each_run_without_weights_and_each_unknown_run_is_reported(bench: Bench) -> None:
     without = bench.queue(DIGITS_CONFIG.replace(seed=3))
     models, problems = load_models([without.id, "ffffffffffff"])
     assert models == []
     assert ["weights" in problems[0], "ffffffffffff" in problems[1]] == [True, True]
 
 
-def test_cards_name_the_data_set_where_the_networks_know_different_ones_and_a_runs_own_name() -> None:
+def test_cards_show_the_name_of_a_run_and_the_data_sets_if_they_differ() -> None:
     plain, named = model_of(1), model_of(2, name="mine", arch="basic-cnn")
     assert studio.titles([plain, named]) == ["LeNet-5", "mine"]
     assert studio.titles([plain, model_of(3, dataset="digits")]) == ["LeNet-5 on MNIST", "LeNet-5 on Digits (built in)"]
 
 
-def test_the_line_below_a_title_has_the_weights_result_and_the_augmentation() -> None:
+def test_the_subtitle_of_a_card_has_the_result_of_the_weights_and_the_augmentation() -> None:
     bare = model_of(augment="light")
     assert studio.subtitle(bare) == "epoch 2 · light"
     result = HeadlineResult(20, 2, "best", 0.9731)
@@ -95,10 +95,10 @@ def test_the_line_below_a_title_has_the_weights_result_and_the_augmentation() ->
     assert studio.subtitle(running) == "97.31 % test, epoch 2 of 5 (best so far)"
 
 
-# -- photos ------------------------------------------------------------------------------------------------------------------
+# -- photos ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_photos_line_has_each_network_and_all_together_where_they_know_the_same_classes() -> None:
+def test_the_line_of_a_photo_has_each_network_and_their_average_if_they_have_the_same_classes() -> None:
     models = [model_of(1, name="a<b"), model_of(2, name="c")]
     read = [[answer_of("3"), answer_of("3")], [answer_of("5"), answer_of("6", unsure="odd")]]
     line = photo._summary(models, read)
@@ -111,7 +111,7 @@ def test_a_photos_line_has_each_network_and_all_together_where_they_know_the_sam
     assert photo._summary(models[:1], [[answer_of("3")]]).endswith("a&lt;b reads <b>3</b>.</p>")
 
 
-def test_below_a_photo_stands_each_digit_as_the_first_network_got_it_with_every_answer() -> None:
+def test_below_a_photo_each_digit_is_shown_as_the_first_networks_input_with_every_answer() -> None:
     models = [model_of(1, name="a<b"), model_of(2, name="c", dataset="usps")]
     html = photo._table(models, [SKETCH, draw_digit("7")], [[answer_of("4"), answer_of("9", unsure="odd")]] * 2)
     assert html.count("<figure>") == 2
@@ -120,7 +120,7 @@ def test_below_a_photo_stands_each_digit_as_the_first_network_got_it_with_every_
     assert "<small><b>4</b> · 90.0 %</small>" in photo._table(models[:1], [SKETCH], [[answer_of("4")]])
 
 
-# -- the views below the pad -------------------------------------------------------------------------------------------------
+# -- the views below the pad -------------------------------------------------------------------------------------------
 
 
 def test_steps_that_are_switched_off_are_left_out_of_the_pictures() -> None:
@@ -147,7 +147,7 @@ def test_steps_that_are_switched_off_are_left_out_of_the_pictures() -> None:
 @pytest.mark.parametrize(
     ("count", "words"), [(1, "1"), (64, "64"), (65, "the first 64 of 65"), (512, "the first 64 of 512")]
 )
-def test_below_a_layers_maps_stands_how_many_of_them_are_shown(count: int, words: str) -> None:
+def test_the_caption_of_feature_maps_says_how_many_of_them_are_shown(count: int, words: str) -> None:
     assert maps_words(count) == f"Feature maps: {words}, brighter is stronger"
 
 
@@ -155,7 +155,7 @@ def _layer(name: str, module: nn.Module) -> LayerView:
     return LayerView(name, type(module).__name__, kind_of(module), (2, 4, 4), None)
 
 
-def test_a_view_of_one_layer_begins_with_the_first_activation() -> None:
+def test_a_view_of_one_layer_starts_with_the_first_activation() -> None:
     layers = (_layer("conv", nn.Conv2d(1, 2, 3)), _layer("relu", nn.ReLU()), _layer("again", nn.ReLU()))
     assert _first_activation(model_of(layers=layers)) == 1
     assert _first_activation(model_of(layers=layers[:1])) == 0
@@ -165,7 +165,7 @@ def test_a_view_of_one_layer_begins_with_the_first_activation() -> None:
     assert app.caption[0].value == "Draw something to see it pass through the network."
 
 
-def test_without_layers_or_ink_a_view_says_what_it_lacks() -> None:
+def test_without_layers_or_ink_a_view_says_what_is_missing() -> None:
     models = [model_of(1, name="a"), model_of(2, name="b")]
     app = draw_alone(lambda: inside(models, {}, [], blank=False))
     assert app.info[0].value == "a has no layer with feature maps."
@@ -175,11 +175,11 @@ def test_without_layers_or_ink_a_view_says_what_it_lacks() -> None:
     )
     assert app.caption[0].value == "Draw something to see which training images it resembles."
     assert app.selectbox[0].value == models[1].id
-    gone = draw_alone(lambda: similar(models, {}, blank=True), state={DRAW.state_key: DrawState(similar_run="gone")})
-    assert gone.selectbox[0].value == models[0].id
+    unknown = draw_alone(lambda: similar(models, {}, blank=True), state={DRAW.state_key: DrawState(similar_run="gone")})
+    assert unknown.selectbox[0].value == models[0].id
 
 
-def test_a_block_is_opened_beside_others_and_closed_by_itself() -> None:
+def test_opening_or_closing_a_block_leaves_the_other_blocks_as_they_are() -> None:
     _turn_block("layer1", True)
     _turn_block("layer2", True)
     assert DRAW.read().opened == ("layer1", "layer2")
@@ -187,7 +187,7 @@ def test_a_block_is_opened_beside_others_and_closed_by_itself() -> None:
     assert DRAW.read().opened == ("layer2",)
 
 
-# -- the pads ----------------------------------------------------------------------------------------------------------------
+# -- the pads ----------------------------------------------------------------------------------------------------------
 
 
 def _png(pixels: np.ndarray) -> bytes:
@@ -196,7 +196,7 @@ def _png(pixels: np.ndarray) -> bytes:
     return target.getvalue()
 
 
-def test_the_standard_pads_picture_is_what_was_drawn_as_long_as_there_is_one() -> None:
+def test_the_picture_of_the_standard_pad_takes_precedence_over_the_strokes() -> None:
     page = DrawPage(strokes=dump_strokes(SKETCH.strokes))
     assert np.array_equal(pad.drawn(page).ink, SKETCH.ink)
     ink = draw_digit("7").ink
@@ -204,12 +204,12 @@ def test_the_standard_pads_picture_is_what_was_drawn_as_long_as_there_is_one() -
     assert np.array_equal(pad.drawn(page).ink, ink)
 
 
-def test_a_drawing_goes_over_to_the_other_pad_without_its_picture() -> None:
+def test_switching_the_pad_transfers_the_strokes_and_drops_the_picture() -> None:
     page = DrawPage(strokes=dump_strokes(SKETCH.strokes), png=b"old", version=2)
     pad.switch_pad(page)
     assert (page.png, page.version) == (b"", 3)
     assert json.loads(pad.strokes_of_canvas(page.canvas or {})) == json.loads(page.strokes)
 
 
-def test_a_share_is_shown_to_one_digit() -> None:
+def test_a_probability_is_shown_with_one_decimal() -> None:
     assert percent(0.12345) == "12.3 %"

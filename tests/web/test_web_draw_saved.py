@@ -1,4 +1,4 @@
-"""Draw's game and saved drawings, each by itself with networks whose answer is known."""
+"""The game and the saved drawings of the Draw page, each alone and with networks of known answers."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,11 +22,11 @@ from tests.web.web_data import Bench
 
 
 @pytest.fixture(autouse=True)
-def forget_the_page() -> None:
+def reset_state() -> None:
     DRAW.forget()
 
 
-# -- the game ----------------------------------------------------------------------------------------------------------------
+# -- the game ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -41,21 +41,21 @@ def forget_the_page() -> None:
         ("3 3? 5", [1, 0, 0], 0),
     ],
 )
-def test_a_round_is_understood_where_more_than_half_of_the_networks_are_sure_of_what_was_asked(
+def test_a_round_is_understood_if_more_than_half_of_the_networks_are_sure_of_the_digit(
     answers: str, points: list[int], understood: int
 ) -> None:
-    said = answers.split() if " " in answers or "?" in answers else list(answers)
-    models = [model_of(number, name=f"net {number}") for number in range(1, len(said) + 1)]
+    labels = answers.split() if " " in answers or "?" in answers else list(answers)
+    models = [model_of(number, name=f"net {number}") for number in range(1, len(labels) + 1)]
     played = Game(("8", "3"), 2, {models[0].id: 4})
-    game._score(played, models, [answer_of(each[0], unsure="odd" if "?" in each else "") for each in said])
+    game._score(played, models, [answer_of(each[0], unsure="odd" if "?" in each else "") for each in labels])
     assert [played.scores[model.id] - 4 * (model is models[0]) for model in models] == points
     assert (played.understood, played.round) == (understood, 3)
     names = [f"net {number} · {model.id[:4]}" for number, model in enumerate(models, start=1)]
-    shown = [f"unsure: {each[0]}" if "?" in each else each for each in said]
+    shown = [f"unsure: {each[0]}" if "?" in each else each for each in labels]
     assert played.drawn == [{"Asked": "3", **dict(zip(names, shown, strict=True))}]
 
 
-def test_a_game_asks_for_ten_classes_each_once_and_begins_with_an_empty_pad(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_game_asks_for_ten_different_classes_and_starts_with_an_empty_pad(monkeypatch: pytest.MonkeyPatch) -> None:
     page = DrawPage(strokes="[[1,2,3]]", version=4)
     monkeypatch.setattr(game, "draw_page", lambda: page)
     for dataset, classes in (("mnist", 10), ("emnist-letters", 26)):
@@ -68,9 +68,9 @@ def test_a_game_asks_for_ten_classes_each_once_and_begins_with_an_empty_pad(monk
         assert (page.game.round, page.game.scores) == (1, {model.id: 0 for model in models})
     assert (page.strokes, page.version) == ("[]", 6)
     page.game.drawn = [{"Asked": "3"}, {"Asked": "5"}]
-    asked = page.game.digits
+    digits = page.game.digits
     game._stop()
-    assert (page.game.digits, page.version) == (asked[:2], 7)
+    assert (page.game.digits, page.version) == (digits[:2], 7)
 
 
 def test_each_network_has_its_points_and_the_best_ones_are_marked() -> None:
@@ -97,7 +97,7 @@ def test_the_end_of_a_game_of_several_networks_has_a_table_of_points_and_one_of_
     assert not alone.dataframe
 
 
-def test_a_round_saves_the_drawing_as_a_thumbnail_and_what_each_network_was_given() -> None:
+def test_a_round_saves_a_thumbnail_of_the_drawing_and_the_input_of_each_network() -> None:
     models = [model_of(1), model_of(2, dataset="usps")]
     images = studio.normalised(models, SKETCH)
     pictures = game._pictures(models, SKETCH, images)
@@ -108,7 +108,7 @@ def test_a_round_saves_the_drawing_as_a_thumbnail_and_what_each_network_was_give
         assert np.array_equal(np.asarray(shown.convert("L")), images[model.recipe])
 
 
-# -- saved drawings ----------------------------------------------------------------------------------------------------------
+# -- saved drawings ----------------------------------------------------------------------------------------------------
 
 
 def _saved(labels: Sequence[str]) -> list[SavedSketch]:
@@ -116,7 +116,7 @@ def _saved(labels: Sequence[str]) -> list[SavedSketch]:
     return [SavedSketch(f"s{at}", name, "mnist", png, 0.0) for at, name in enumerate(labels)]
 
 
-def test_a_networks_row_counts_what_it_reads_rightly_and_names_the_first_eight_others() -> None:
+def test_the_row_of_a_network_counts_its_correct_answers_and_lists_the_first_eight_errors() -> None:
     model = model_of(name="mine")
     assert list(saved_drawings.accuracy_row(model, "334", "335").values()) == [
         "mine",
@@ -131,11 +131,11 @@ def test_a_networks_row_counts_what_it_reads_rightly_and_names_the_first_eight_o
     assert (wrong["Correct"], wrong["Accuracy"]) == ("0 of 9", "0.0 %")
 
 
-def test_networks_of_other_classes_have_no_row() -> None:
+def test_networks_with_other_classes_have_no_row() -> None:
     models = [
-        model_of(1, says=4, name="a"),
+        model_of(1, answer=4, name="a"),
         model_of(2, dataset="emnist-letters", name="b"),
-        model_of(3, says=5, name="c"),
+        model_of(3, answer=5, name="c"),
     ]
     saved = _saved("44")
     app = draw_alone(lambda: saved_drawings._accuracy(models, saved, [SKETCH, SKETCH]))
@@ -144,10 +144,10 @@ def test_networks_of_other_classes_have_no_row() -> None:
     assert table["Correct"].tolist() == ["2 of 2", "0 of 2"]
 
 
-def test_the_last_sixty_drawings_are_shown_with_what_was_read_and_counted_when_chosen(bench: Bench) -> None:
+def test_the_last_sixty_drawings_are_shown_with_their_answers_and_counted_when_chosen(bench: Bench) -> None:
     saved = _saved("4" * 61 + "3")
     drawings = [SKETCH] * 61 + [BLANK]
-    model = model_of(says=3, name="mine")
+    model = model_of(answer=3, name="mine")
     app = draw_alone(lambda: saved_drawings._gallery(saved, drawings, model))
     pictures = [(SKETCH.ink, f"{at}: 4", "read as 3") for at in range(1, 60)] + [(BLANK.ink, "60: 3", "correct")]
     assert app.get("html")[0].proto.body == pictures_html(pictures)
@@ -173,7 +173,7 @@ def test_chosen_drawings_are_deleted_and_no_others(bench: Bench) -> None:
     assert app.session_state[DRAW.state_key].doomed == ()
 
 
-def test_drawings_count_where_their_data_set_has_the_networks_classes_and_their_label_is_one(bench: Bench) -> None:
+def test_drawings_count_if_their_data_set_has_the_networks_classes_and_their_label_is_one(bench: Bench) -> None:
     for name, dataset in (("4", "mnist"), ("7", "digits"), ("a", "emnist-letters"), ("x", "mnist")):
         bench.lab.store.sketches.save(encode_ink(SKETCH), label=name, dataset=dataset)
     found = saved_drawings.same_classes([model_of(), model_of(2, dataset="emnist-letters")])
@@ -186,11 +186,11 @@ def test_drawings_count_where_their_data_set_has_the_networks_classes_and_their_
         ("mnist", True, "4", True),
         ("mnist", True, None, False),
         ("mnist", False, "4", False),
-        ("mnist", True, "x", False),  # of a network before, which knew letters
+        ("mnist", True, "x", False),  # chosen for a previous network with letters
         ("emnist-letters", True, "a", True),
     ],
 )
-def test_a_drawing_is_saved_once_there_is_ink_and_a_label(
+def test_a_drawing_can_be_saved_once_there_is_ink_and_a_label(
     bench: Bench, dataset: str, ink: bool, chosen: str | None, ready: bool
 ) -> None:
     sketch, model = (SKETCH if ink else BLANK), model_of(dataset=dataset)
@@ -217,7 +217,7 @@ def test_a_read_only_lab_saves_no_drawing(bench: Bench, monkeypatch: pytest.Monk
     assert app.button(key="draw-save").disabled
 
 
-def test_only_runs_of_ones_own_on_digits_can_be_tuned(bench: Bench) -> None:
+def test_only_the_users_own_runs_on_digits_can_be_fine_tuned(bench: Bench) -> None:
     own, letters = model_of(1, name="own"), model_of(2, dataset="emnist-letters", name="letters")
     example = replace(model_of(3), run=replace(model_of(3).run, id="example-overfit"))
     second = model_of(4, name="second", dataset="digits")
@@ -228,7 +228,7 @@ def test_only_runs_of_ones_own_on_digits_can_be_tuned(bench: Bench) -> None:
     assert not draw_alone(lambda: tune.fine_tune([letters, example], _saved("4"), [SKETCH])).header
 
 
-def test_a_tuned_run_has_no_limit_of_its_parent_left() -> None:
+def test_a_fine_tuned_run_does_not_inherit_the_limits_of_its_parent() -> None:
     parent = RunConfig(max_steps=7, train_limit=50, warmup_epochs=1.5, shuffle=False, restore_best=True, batch_size=16)
     config = tune.tuned(parent, dataset="d", images=4000, parent="p")
     assert (config.max_steps, config.train_limit, config.warmup_epochs) == (0, 0, 0.0)

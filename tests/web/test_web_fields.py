@@ -1,4 +1,4 @@
-"""Every part of every page's address: its name, what is usual, what each text is read as, and that it is written as it was read."""
+"""Every parameter of every page's address: its name, its default, valid and invalid texts, and that it round-trips."""
 
 from dataclasses import fields
 from typing import Any
@@ -16,7 +16,7 @@ from pages.state.train import TrainState
 
 RUN = "0123456789ab"
 MAX_IDS = ".".join(f"{number:012x}" for number in range(60))
-WORDS = {
+TEXTS = {
     ArchitectureState: {
         "arch": ("vgg11", "lenet9"),
         "size": ("native 32 64 224", "0 31 auto."),
@@ -80,52 +80,50 @@ WORDS = {
     },
     TrainState: {"run": (RUN, "")},
 }
-CASES = [(record, name, *texts) for record, parts in WORDS.items() for name, texts in parts.items()]
+CASES = [(record, name, *texts) for record, parts in TEXTS.items() for name, texts in parts.items()]
 
 
 def _split(texts: str) -> list[str]:
     return texts.split("|") if "|" in texts else texts.split(" ") if texts else []
 
 
-@pytest.mark.parametrize(("record", "name", "right", "wrong"), CASES, ids=[f"{c[0].__name__}.{c[1]}" for c in CASES])
-def test_a_part_of_an_address_is_written_as_it_is_read_or_refused_with_its_name(
-    record: Any, name: str, right: str, wrong: str
+@pytest.mark.parametrize(("record", "name", "valid", "invalid"), CASES, ids=[f"{c[0].__name__}.{c[1]}" for c in CASES])
+def test_a_parameter_of_an_address_round_trips_or_is_refused_by_name(
+    record: Any, name: str, valid: str, invalid: str
 ) -> None:
-    usual = record()
+    blank = record()
     own = next(own for own, each in params_of(record).items() if each.name == name)
-    for text in _split(right):
+    for text in _split(valid):
         read, problems = decode(record, {name: text})
         assert problems == (), text
         assert encode(read) == {name: text}
-        assert [each.name for each in fields(record) if getattr(read, each.name) != getattr(usual, each.name)] == [own]
-    for text in _split(wrong):
+        assert [each.name for each in fields(record) if getattr(read, each.name) != getattr(blank, each.name)] == [own]
+    for text in _split(invalid):
         read, problems = decode(record, {name: text})
-        assert read == usual, text
+        assert read == blank, text
         assert len(problems) == 1, text
-        if record is not RunsView or name != "sort":  # the order's own sentence names the key
+        if record is not RunsView or name != "sort":  # the message about an order names the key instead
             assert f"{name}=" in problems[0]
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "taken"),
+    ("name", "text", "applied"),
     [
         ("runs", f"abcd.x0.{RUN}", ("abcd", RUN)),
         ("runs", f"{MAX_IDS}.abcdef", tuple(MAX_IDS.split("."))),
         ("curves", "loss.nothing.lr", ("loss", "lr")),
     ],
 )
-def test_of_a_list_in_which_only_some_are_wrong_the_others_are_taken(
-    name: str, text: str, taken: tuple[str, ...]
-) -> None:
+def test_the_valid_items_of_a_partly_invalid_list_are_applied(name: str, text: str, applied: tuple[str, ...]) -> None:
     read, problems = decode(RunsView, {name: text})
-    assert getattr(read, name) == taken
+    assert getattr(read, name) == applied
     assert len(problems) == 1
     assert problems[0].startswith(f"The address has {name}=")
 
 
-@pytest.mark.parametrize("record", WORDS)
-def test_each_part_is_in_the_table_and_has_a_usual_value_that_is_not_written(record: Any) -> None:
-    assert {each.name for each in params_of(record).values()} == set(WORDS[record])
+@pytest.mark.parametrize("record", TEXTS)
+def test_each_parameter_is_in_the_table_and_its_default_is_not_written(record: Any) -> None:
+    assert {each.name for each in params_of(record).values()} == set(TEXTS[record])
     assert encode(record()) == {}
     assert defaults_of(record) == {own: getattr(record(), own) for own in params_of(record)}
 
@@ -133,6 +131,6 @@ def test_each_part_is_in_the_table_and_has_a_usual_value_that_is_not_written(rec
 @pytest.mark.parametrize(
     ("text", "steps"), [("0", 1), ("0.5", 2), ("0.6", 5), ("0.9", 20), ("0.98", 100), ("0.99", 200), ("0.999", 1000)]
 )
-def test_a_weight_of_older_links_is_the_mean_over_as_many_steps(text: str, steps: int) -> None:
-    """Values as old as the weighted mean's on average: (1 + weight) / (1 - weight), or the nearest that can be chosen."""
+def test_a_smoothing_weight_of_an_older_link_becomes_an_equivalent_number_of_steps(text: str, steps: int) -> None:
+    """Both means have the same average age with (1 + weight) / (1 - weight) steps; the nearest choice is taken."""
     assert decode(RunsView, {"smooth": text})[0].smooth == steps

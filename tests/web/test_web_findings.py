@@ -1,4 +1,4 @@
-"""Findings on the pages: a run that did not learn is not green, its remedy fills the form, and curves stay where they are."""
+"""Findings on the pages: a run that did not learn is not green, its remedy fills the form, and curves do not move."""
 
 from typing import Any
 
@@ -62,7 +62,7 @@ def test_the_cause_comes_with_a_button_that_fills_the_form_with_the_remedy(bench
 
 
 def _order(app: AppTest) -> list[str]:
-    """Return the kinds of what is on the page, from top to bottom, in as far as the order matters here."""
+    """Return the kinds of the elements on the page from top to bottom, of those whose order matters here."""
     found: list[str] = []
 
     def walk(block: Any) -> None:
@@ -76,7 +76,7 @@ def _order(app: AppTest) -> list[str]:
     return [kind for kind in found if kind in ("bidi_component", "error", "warning", "info", "unknown")]
 
 
-def test_findings_of_a_live_run_stand_below_its_curves(bench: Bench) -> None:
+def test_findings_of_a_live_run_are_shown_below_its_curves(bench: Bench) -> None:
     run = bench.start()
     bench.write(run, series("batch/loss", np.full(40, 2.3)))
     bench.lab.store.findings.set(run.id, run.lease, (STUCK, RISEN, BELOW))
@@ -88,25 +88,25 @@ def test_findings_of_a_live_run_stand_below_its_curves(bench: Bench) -> None:
     assert order[curves:].count("info") == 2
 
 
-def test_what_became_of_an_ended_run_stands_above_its_curves_and_the_rest_below(bench: Bench) -> None:
+def test_the_outcome_of_an_ended_run_is_shown_above_its_curves_and_other_findings_below(bench: Bench) -> None:
     order = _order(open_page("train", run=_finished(bench, LOST, RISEN).id))
     shown = [kind for kind in order if kind != "unknown"]
     live = shown.index("bidi_component", shown.index("error"))  # the first one is the navigation's
     assert shown.index("error") < live < shown.index("warning")
 
 
-def test_an_explanation_is_no_alarm_and_has_no_button(bench: Bench) -> None:
+def test_a_hint_is_neither_an_error_nor_a_warning_and_has_no_button(bench: Bench) -> None:
     app = open_page("train", run=_finished(bench, BELOW).id)
     assert [e.value for e in app.error] == [w.value for w in app.warning] == []
     assert "the training accuracy is below" in _texts(app)
     assert not [label for label in _labels(app) if label.startswith("Train again with")]
 
 
-def test_what_settings_let_expect_is_not_said_of_a_run_that_learned_all_the_same(bench: Bench) -> None:
+def test_a_run_that_learned_has_no_finding_about_its_high_learning_rate(bench: Bench) -> None:
     assert "A learning rate of" not in _texts(open_page("train", run=_finished(bench).id))
 
 
-def test_a_watcher_is_told_when_findings_change(bench: Bench) -> None:
+def test_the_polled_status_of_a_run_changes_with_its_findings(bench: Bench) -> None:
     run = bench.start()
     marks = set()
     for findings in ((), (STUCK,), (STUCK, RISEN), (Finding(AT_CHANCE, "mistake", "Other numbers."),)):
@@ -125,5 +125,5 @@ def test_a_watcher_is_told_when_findings_change(bench: Bench) -> None:
         ({"max_steps": 0}, "step limit none"),
     ],
 )
-def test_a_remedy_is_said_in_the_words_of_the_form(remedy: dict[str, Any], words: str) -> None:
+def test_a_remedy_is_worded_with_the_labels_of_the_form(remedy: dict[str, Any], words: str) -> None:
     assert remedy_words(remedy) == words

@@ -1,4 +1,4 @@
-"""The Train form stands in the address: a link fills it, a reload keeps it, and what is wrong is named."""
+"""The Train form is in the address: a link fills it, changes are written to it, and invalid settings are reported."""
 
 import pytest
 
@@ -13,7 +13,7 @@ FRESH = RunConfig(dataset="digits")
 
 
 @pytest.mark.parametrize("preset", list_presets(), ids=lambda preset: preset.id)
-def test_a_link_to_a_preset_means_the_preset(preset) -> None:  # type: ignore[no-untyped-def]
+def test_a_link_to_a_preset_restores_its_settings(preset) -> None:  # type: ignore[no-untyped-def]
     config = preset.config()
     settings, options, problems = read_settings(write_settings(config, fresh=FRESH))
     assert problems == ()
@@ -27,7 +27,7 @@ def test_the_options_of_every_network_survive_a_link(arch) -> None:  # type: ign
     assert read_settings(address)[1] == options
 
 
-def test_a_form_that_nobody_touched_has_a_bare_address_and_any_other_names_its_data_set() -> None:
+def test_an_unchanged_form_has_a_bare_address_and_any_other_names_its_data_set() -> None:
     assert write_settings(FRESH, fresh=FRESH) == {}
     assert write_settings(FRESH.replace(lr=0.003, nesterov=True), fresh=FRESH) == {
         "dataset": "digits",
@@ -54,14 +54,16 @@ def test_a_form_that_nobody_touched_has_a_bare_address_and_any_other_names_its_d
         ({"option.widths": "6.x"}, "it must be whole numbers with points between them."),
     ],
 )
-def test_what_is_wrong_in_a_link_is_named_and_the_rest_is_taken(address: dict[str, str], sentence: str) -> None:
+def test_an_invalid_setting_in_a_link_is_reported_and_the_others_are_applied(
+    address: dict[str, str], sentence: str
+) -> None:
     settings, _, problems = read_settings({"batch_size": "32", **address})
     assert settings == {"batch_size": 32}
     assert len(problems) == 1
     assert sentence in problems[0]
 
 
-def test_a_link_fills_the_form_and_a_change_is_written_into_it(bench: Bench) -> None:
+def test_a_link_fills_the_form_and_a_change_is_written_to_the_address(bench: Bench) -> None:
     app = open_page("train", dataset="digits", arch="lenet-bn", lr="0.02", **{"option.dropout": "0.25"})
     assert app.selectbox(key="train.arch").value == "lenet-bn"
     assert app.number_input(key="train.lr").value == 0.02
@@ -76,7 +78,7 @@ def test_a_link_fills_the_form_and_a_change_is_written_into_it(bench: Bench) -> 
     }
 
 
-def test_a_request_that_was_on_its_way_with_the_old_address_takes_no_choice_back(bench: Bench) -> None:
+def test_a_request_sent_with_an_outdated_address_does_not_revert_a_choice(bench: Bench) -> None:
     app = open_page("train", lr="0.003")
     app.number_input(key="train.epochs").set_value(9).run()
     assert app.query_params["epochs"] == "9"
@@ -86,7 +88,7 @@ def test_a_request_that_was_on_its_way_with_the_old_address_takes_no_choice_back
     assert app.query_params["epochs"] == "9"
 
 
-def test_a_wrong_setting_is_named_until_something_is_changed(bench: Bench) -> None:
+def test_an_invalid_setting_is_reported_until_it_is_changed(bench: Bench) -> None:
     app = open_page("train", lr="fast", batch_size="32")
     assert "lr='fast'" in app.error[0].value.replace("\\", "")
     assert app.number_input(key="train.batch_size").value == 32
@@ -98,7 +100,7 @@ def test_a_wrong_setting_is_named_until_something_is_changed(bench: Bench) -> No
     assert app.query_params["lr"] == "0.01"
 
 
-def test_a_form_of_a_fork_says_so_and_begins_anew_on_request(bench: Bench) -> None:
+def test_a_form_of_a_fork_says_so_and_can_be_turned_into_one_of_a_new_run(bench: Bench) -> None:
     parent = bench.start()
     app = open_page("train", dataset="digits", fork_of=parent.id, fork_epoch="2")
     assert "This run continues after epoch 2 of" in app.info[0].value

@@ -1,4 +1,4 @@
-"""The galleries of the Train form: what the cards say, what is measured here, and that none is drawn before it is opened."""
+"""The galleries of the Train form: texts of the cards, best results, and that none is drawn before it is opened."""
 
 import json
 from typing import Any
@@ -36,7 +36,7 @@ def test_nothing_is_drawn_before_a_gallery_is_opened(bench: Bench) -> None:
     assert cards(open_form()) is None
 
 
-def test_every_network_has_a_card_with_its_size_and_what_it_reached_here(bench: Bench) -> None:
+def test_every_network_has_a_card_with_its_size_and_its_best_result(bench: Bench) -> None:
     bench.finish(bench.start(DIGITS_CONFIG))
     found = browse(open_form(), "arch")
     assert set(found) == {arch.id for arch in list_architectures()}
@@ -47,7 +47,7 @@ def test_every_network_has_a_card_with_its_size_and_what_it_reached_here(bench: 
     assert all(card["picture"].startswith("data:image/svg+xml;base64,") for card in found.values())
 
 
-def test_every_data_set_has_a_card_and_those_on_this_machine_their_pictures(bench: Bench) -> None:
+def test_every_data_set_has_a_card_with_a_picture_if_it_is_on_this_machine(bench: Bench) -> None:
     found = browse(open_form(), "dataset")
     assert set(found) == {spec.id for spec in list_datasets()}
     assert found["digits"]["group"] == "On this machine"
@@ -60,7 +60,7 @@ def test_every_data_set_has_a_card_and_those_on_this_machine_their_pictures(benc
     )
 
 
-def test_every_experiment_has_a_card_with_what_its_report_saw(bench: Bench) -> None:
+def test_every_experiment_has_a_card_with_the_result_of_its_report(bench: Bench) -> None:
     found = browse(open_form(), "preset")
     assert set(found) == {preset.id for preset in list_presets()}
     assert found["a-conv2-fc2"]["two"] == "report 95.10 %"
@@ -68,7 +68,7 @@ def test_every_experiment_has_a_card_with_what_its_report_saw(bench: Bench) -> N
     assert found["d-vgg11"]["group"] == "Report D · Seven networks from LeNet to GoogLeNet"
 
 
-def test_a_gallery_that_does_not_exist_is_none(bench: Bench) -> None:
+def test_an_unknown_gallery_shows_no_cards(bench: Bench) -> None:
     app = open_form()
     set_state(app, TRAIN, browse="optimizer")
     app.run()
@@ -76,14 +76,14 @@ def test_a_gallery_that_does_not_exist_is_none(bench: Bench) -> None:
     assert cards(app) is None
 
 
-def test_the_best_run_is_that_of_the_best_test_accuracy_there(bench: Bench) -> None:
-    made = {}
+def test_the_best_run_has_the_highest_test_accuracy_on_its_data_set(bench: Bench) -> None:
+    ids = {}
     for seed, arch, test, val in [(1, "lenet5", 0.95, 0.99), (2, "lenet5", 0.97, 0.9), (3, "conv2-bn", 0.98, 0.8)]:
         run = bench.start(DIGITS_CONFIG.replace(seed=seed, arch=arch))
-        made[seed] = bench.finish(run, test_accuracy=test, val_accuracy=val).id
+        ids[seed] = bench.finish(run, test_accuracy=test, val_accuracy=val).id
     best = best_run(dataset="digits", arch="lenet5")
     assert best is not None
-    assert best.id == made[2]
+    assert best.id == ids[2]
     assert reached(dataset="digits", arch="lenet5") == "Best here: 97.00 %."
     assert reached(dataset="digits") == "Best here: 98.00 %, by Two convolutions with batch norm."
     assert reached(dataset="digits", arch="vgg11") == reached(dataset="mnist") == ""

@@ -1,4 +1,4 @@
-"""Every link that people kept from earlier releases opens the view that it opened then; a browser opens one a page."""
+"""Every link of an earlier release still opens its view. A browser test opens one link to each page."""
 
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
@@ -15,13 +15,13 @@ LINKS = [(release, link["address"], link["shows"]) for release in RELEASES for l
 
 @pytest.fixture(scope="module")
 def homes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Return a home with the store of each release; its links only read."""
+    """Return a home with the store of each release; opening a link only reads it."""
     return {release: unpack_home(release, tmp_path_factory.mktemp("golden") / release) for release in RELEASES}
 
 
 @pytest.fixture
-def nobody_trains(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is queued in the store stays so."""
+def no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start no workers, so that queued runs of the store stay queued."""
     monkeypatch.setattr(Workers, "ensure", lambda _workers: False)
 
 
@@ -29,7 +29,7 @@ def _texts(app: AppTest) -> str:
     return " ".join(str(node.proto) for node in app.main if node.proto is not None)
 
 
-@pytest.mark.usefixtures("bench", "nobody_trains")
+@pytest.mark.usefixtures("bench", "no_workers")
 @pytest.mark.parametrize(("release", "address", "shows"), LINKS, ids=[address for _, address, _ in LINKS])
 def test_a_link_of_a_release_opens_its_view(
     homes: dict[str, Path], monkeypatch: pytest.MonkeyPatch, release: str, address: str, shows: str

@@ -44,7 +44,7 @@ def lab(home: Path) -> Lab:
 
 @pytest.fixture(scope="module")
 def run(lab: Lab) -> RunRecord:
-    """Return a run whose best epoch is not its last, and whose accuracies tell the two apart."""
+    """Return a run whose best epoch is not its last, with different test accuracies in both."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -59,7 +59,7 @@ def run(lab: Lab) -> RunRecord:
 
 
 @pytest.fixture
-def here(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def env_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     use_home(monkeypatch, home)
 
 
@@ -71,7 +71,7 @@ def last_words(run: RunRecord) -> str:
     return f"{format_percent(run.last_result.test_accuracy)} test, epoch {EPOCHS} of {EPOCHS} (last)"
 
 
-def test_the_engine_the_store_and_the_loaded_network_agree_on_the_best_epoch(lab: Lab, run: RunRecord) -> None:
+def test_the_summary_the_store_and_the_loaded_network_agree_on_the_best_epoch(lab: Lab, run: RunRecord) -> None:
     loaded = lab.weights.load(run.id)
     assert run.summary.best_epoch == run.headline.epoch == loaded.epoch == lab.weights.find(run.id).epoch
     assert loaded.result == run.headline == lab.store.results.headline(run.id)
@@ -79,17 +79,17 @@ def test_the_engine_the_store_and_the_loaded_network_agree_on_the_best_epoch(lab
     assert lab.weights.load(run.id, epoch="latest").result != run.headline
 
 
-def test_the_headline_is_what_these_weights_reach_on_the_test_set(
-    here: None, run: RunRecord, capsys: pytest.CaptureFixture[str]
+def test_the_headline_is_the_accuracy_of_the_selected_weights_on_the_test_set(
+    env_home: None, run: RunRecord, capsys: pytest.CaptureFixture[str]
 ) -> None:
     main(["evaluate", run.id, "--json"])
-    told = json.loads(capsys.readouterr().out)
-    assert told["epoch"] == run.headline.epoch
-    assert told["which"] == "best"
-    assert told["accuracy"] == pytest.approx(run.headline.test_accuracy)
+    evaluation = json.loads(capsys.readouterr().out)
+    assert evaluation["epoch"] == run.headline.epoch
+    assert evaluation["which"] == "best"
+    assert evaluation["accuracy"] == pytest.approx(run.headline.test_accuracy)
 
 
-def test_every_page_shows_it_with_its_epoch(here: None, run: RunRecord) -> None:
+def test_every_page_shows_the_headline_with_its_epoch(env_home: None, run: RunRecord) -> None:
     assert words(run) in texts(open_page("home"))
     trained = open_page("train", run=run.id)
     shown = dict(component(trained, "facts")["facts"])
@@ -103,7 +103,9 @@ def test_every_page_shows_it_with_its_epoch(here: None, run: RunRecord) -> None:
     assert slider["test_texts"][slider["index"]] == format_percent(run.headline.test_accuracy)
 
 
-def test_the_table_of_runs_the_front_and_the_groups_show_it(here: None, run: RunRecord) -> None:
+def test_the_table_of_runs_the_pareto_front_and_the_comparison_show_the_headline(
+    env_home: None, run: RunRecord
+) -> None:
     app = open_page("runs", runs=run.id, look="pareto")
     table: pd.DataFrame = app.dataframe[0].value
     row = table.iloc[[*table["open"]].index(f"train?run={run.id}")]
@@ -114,19 +116,19 @@ def test_the_table_of_runs_the_front_and_the_groups_show_it(here: None, run: Run
     assert last_result_of(run, "test_accuracy") == run.last_result.test_accuracy
 
 
-def test_a_card_of_the_draw_page_shows_the_accuracy_of_the_weights_it_loaded(here: None, run: RunRecord) -> None:
+def test_a_card_of_the_draw_page_shows_the_accuracy_of_the_loaded_weights(env_home: None, run: RunRecord) -> None:
     (model,), problems = load_models([run.id])
     assert problems == []
     assert subtitle(model) == words(run)
     assert words(run) in label(run)
-    sound = replace(run, findings=())
-    assert "diverged" not in label(sound)
-    stuck = replace(run, findings=(Finding(DIVERGED, "mistake", "Diverged: the loss is nan."),))
-    assert label(stuck) == label(sound).replace(f" · {run.id[:4]}", f" · diverged · {run.id[:4]}")
+    plain = replace(run, findings=())
+    assert "diverged" not in label(plain)
+    diverged = replace(run, findings=(Finding(DIVERGED, "mistake", "Diverged: the loss is nan."),))
+    assert label(diverged) == label(plain).replace(f" · {run.id[:4]}", f" · diverged · {run.id[:4]}")
 
 
-def test_the_command_line_shows_it_with_its_epoch(
-    here: None, run: RunRecord, capsys: pytest.CaptureFixture[str]
+def test_the_cli_shows_the_headline_with_its_epoch(
+    env_home: None, run: RunRecord, capsys: pytest.CaptureFixture[str]
 ) -> None:
     main(["runs"])
     listed = capsys.readouterr().out
@@ -137,16 +139,16 @@ def test_the_command_line_shows_it_with_its_epoch(
     assert f"Accuracy: {words(run)}" in shown
     assert f"It ended at {last_words(run)}" in shown
     main(["show", run.id, "--json"])
-    told = json.loads(capsys.readouterr().out)
-    assert told["headline"]["test_accuracy"] == run.headline.test_accuracy
-    assert told["summary"]["final_epoch"] == EPOCHS
+    record = json.loads(capsys.readouterr().out)
+    assert record["headline"]["test_accuracy"] == run.headline.test_accuracy
+    assert record["summary"]["final_epoch"] == EPOCHS
     main(["evaluate", run.id, "--all-epochs"])
     best = [line for line in capsys.readouterr().out.splitlines() if "best: lowest validation loss" in line]
     assert len(best) == 1
     assert best[0].startswith(f"epoch   {run.headline.epoch} of {EPOCHS}")
 
 
-def test_report_card_tables_and_metrics_show_it_with_its_epoch(lab: Lab, run: RunRecord) -> None:
+def test_report_model_card_tables_and_metrics_show_the_headline_with_its_epoch(lab: Lab, run: RunRecord) -> None:
     loaded = lab.weights.load(run.id)
     share = format_percent(run.headline.test_accuracy)
     card = model_card(loaded)
@@ -160,15 +162,15 @@ def test_report_card_tables_and_metrics_show_it_with_its_epoch(lab: Lab, run: Ru
     for text in (write_markdown(comparison_table([run])), write_latex(comparison_table([run])).replace(r"\%", "%")):
         assert share in text
         assert f"{run.headline.epoch} of {EPOCHS} (best)" in text
-    (told,) = json.loads(metrics_json([(run, lab.store.points.read(run.id))]))["runs"]
-    assert told["headline"]["epoch"] == run.headline.epoch
+    (exported,) = json.loads(metrics_json([(run, lab.store.points.read(run.id))]))["runs"]
+    assert exported["headline"]["epoch"] == run.headline.epoch
 
 
-def test_an_imported_run_is_known_by_the_same_weights(lab: Lab, run: RunRecord, tmp_path: Path) -> None:
+def test_an_imported_run_has_the_same_headline(lab: Lab, run: RunRecord, tmp_path: Path) -> None:
     other = Lab(Settings.from_env({"LAB_HOME": str(tmp_path / "other")}))
     bundle = tmp_path / "run.zip"
     bundle.write_bytes(write_bundle(lab, [run]))
     with bundle.open("rb") as stream:
-        (arrived,) = import_bundle(other, stream)
-    assert arrived.headline == run.headline
-    assert arrived.headline_text == words(run)
+        (imported,) = import_bundle(other, stream)
+    assert imported.headline == run.headline
+    assert imported.headline_text == words(run)

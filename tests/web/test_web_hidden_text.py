@@ -1,4 +1,4 @@
-"""What a store holds of hidden characters, the pages show as escapes; what is typed with them is answered."""
+"""Pages show hidden characters, in the store and in a search, as escapes."""
 
 import pytest
 from streamlit.testing.v1 import AppTest

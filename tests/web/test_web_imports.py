@@ -1,4 +1,4 @@
-"""What opening a page imports: a page that lists and plots opens without torch, and the others draw their heading first."""
+"""What opening a page imports: no page, nor the frame or the server, imports torch or other heavy packages to start."""
 
 import ast
 import subprocess
@@ -11,11 +11,11 @@ from pages.registry import list_pages, page_path
 
 ROOT = Path(__file__).resolve().parents[2]
 _HEAVY = ("torch", "torchvision", "captum", "torchinfo", "scipy", "sklearn", "onnx", "tensorboard", "matplotlib")
-_TABLES = ("pandas", "pyarrow")  # what only Runs needs at once
+_TABLES = ("pandas", "pyarrow")  # only Runs may import these when it opens
 
 
 def _loaded(*steps: list[Path]) -> tuple[list[list[str]], str]:
-    """Let a fresh interpreter do the imports of some scripts, step by step; return what is loaded after each, and stderr."""
+    """Do the imports of some scripts in a new interpreter, in steps; return what is loaded after each, and stderr."""
     names = [[_imports(source) for source in sources] for sources in steps]
     script = f"""
 import importlib, sys
@@ -42,7 +42,10 @@ def _imports(source: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def loaded() -> dict[str, list[str]]:
-    """What is loaded after the imports of each page, in one interpreter: the first page to load a package is the one to blame."""
+    """Return what is loaded after the imports of each page, in one interpreter.
+
+    If several pages fail for the same package, the first of them is the one that imports it.
+    """
     pages = sorted((spec.name for spec in list_pages()), key="runs".__eq__)  # Runs last: it alone may load tables
     found, _ = _loaded(*([Path(page_path(page))] for page in pages))
     return dict(zip(pages, found, strict=True))

@@ -1,4 +1,4 @@
-"""The inputs of settings and options, and the choice of an engine, each drawn by itself."""
+"""The inputs of settings and options, and the choice of an executor, each drawn alone."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ from pages.widgets.setting_input import _step, setting_help, setting_input
 from tests.web.addresses import draw_alone
 from tests.web.web_data import Bench
 
-# -- inputs ----------------------------------------------------------------------------------------------------------------
+# -- inputs ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -43,15 +43,15 @@ def test_a_number_beyond_its_range_is_sent_so_that_the_page_can_refuse_it(name: 
     assert (found.proto.has_min, found.proto.has_max) == (False, False)
 
 
-def test_a_number_says_its_range_and_another_setting_does_not() -> None:
+def test_the_help_of_a_number_states_its_range_and_that_of_another_setting_does_not() -> None:
     assert setting_help(FIELDS["epochs"]).endswith("It must be at least 1 and at most 10000\\.")
     assert "It must be" not in setting_help(FIELDS["optimizer"])
     assert "It must be" not in setting_help(FIELDS["shuffle"])
 
 
-def test_a_step_is_the_settings_own_else_its_usual_value_and_at_most_a_tenth() -> None:
+def test_the_step_of_an_input_is_the_settings_own_or_else_its_default_up_to_a_tenth() -> None:
     spec = FIELDS["momentum"]
-    found = [_step(replace(spec, step=step, default=usual)) for step, usual in ((0.5, 3.0), (None, 3.0), (None, -0.02))]
+    found = [_step(replace(spec, step=step, default=value)) for step, value in ((0.5, 3.0), (None, 3.0), (None, -0.02))]
     assert found == [0.5, 0.1, 0.02]
     assert _step(replace(spec, step=None, default=0.0)) == 0.01
 
@@ -78,7 +78,7 @@ def test_an_option_of_a_network_has_the_input_of_its_kind(option: ArchOption, ki
         assert (found.proto.has_min, found.proto.has_max) == (False, False)
 
 
-def test_engines_are_offered_where_there_are_some_and_one_that_is_gone_is_no_choice(bench: Bench) -> None:
+def test_executors_are_offered_if_any_are_configured_and_a_removed_one_is_deselected(bench: Bench) -> None:
     held: list[str | None] = []
 
     def part() -> None:

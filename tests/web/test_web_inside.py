@@ -1,4 +1,4 @@
-"""The Inside page as Streamlit draws it: on a run trained here, at every epoch, in every view."""
+"""The Inside page as Streamlit renders it for a trained run, at every epoch and in every view."""
 
 import base64
 import io
@@ -63,7 +63,7 @@ def run(lab: Lab) -> RunRecord:
 
 
 @pytest.fixture
-def here(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def env_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     use_home(monkeypatch, home)
 
 
@@ -77,7 +77,7 @@ def component(app: AppTest, field: str) -> dict[str, Any]:
 
 
 def tiles(app: AppTest, name: str) -> list[dict[str, Any]]:
-    """Return the tiles of the grid whose name begins so."""
+    """Return the tiles of the grid whose name starts with `name`."""
     shown = [json.loads(element.proto.json) for element in app.get("bidi_component") if element.proto.json]
     return next(data["tiles"] for data in shown if "tiles" in data and data["name"].startswith(name))
 
@@ -92,20 +92,20 @@ def test_without_a_run_the_page_says_how_to_get_one(bench: Bench) -> None:
     assert "No runs to inspect yet" in texts(open_inside())
 
 
-def test_a_run_that_is_not_there_is_one_sentence(bench: Bench) -> None:
+def test_an_unknown_run_is_reported(bench: Bench) -> None:
     assert "nobody" in texts(open_inside(run="nobody"))
 
 
-def test_a_run_without_weights_is_one_sentence(bench: Bench) -> None:
+def test_a_run_without_weights_is_reported(bench: Bench) -> None:
     finished = bench.finish(bench.start())
     assert "saved no weights" in texts(open_inside(run=finished.id))
 
 
-def test_a_run_in_its_first_epoch_is_waited_for(bench: Bench) -> None:
+def test_the_page_waits_for_a_run_in_its_first_epoch(bench: Bench) -> None:
     assert "first epoch has not finished yet" in texts(open_inside(run=bench.start().id))
 
 
-def test_the_slider_has_every_saved_epoch_and_the_untrained_network(here: None, run: RunRecord) -> None:
+def test_the_slider_has_every_saved_epoch_and_the_untrained_network(env_home: None, run: RunRecord) -> None:
     slider = component(open_inside(run=run.id), "epochs")
     assert slider["epochs"] == [0, 1, 2]
     assert slider["test"][0] is None
@@ -114,7 +114,7 @@ def test_the_slider_has_every_saved_epoch_and_the_untrained_network(here: None, 
 
 @pytest.mark.parametrize("epoch", ["0", "2"])
 @pytest.mark.parametrize("view", VIEWS)
-def test_every_view_opens_at_every_epoch(here: None, run: RunRecord, view: str, epoch: str) -> None:
+def test_every_view_opens_at_every_epoch(env_home: None, run: RunRecord, view: str, epoch: str) -> None:
     app = open_inside(run=run.id, view=view, epoch=epoch)
     assert not app.error
     expected = "before training" if epoch == "0" else "after epoch 2"
@@ -122,8 +122,8 @@ def test_every_view_opens_at_every_epoch(here: None, run: RunRecord, view: str, 
         assert expected in texts(app)
 
 
-def test_another_run_opens_at_its_own_best_epoch_not_at_that_of_the_run_before(
-    here: None, lab: Lab, run: RunRecord
+def test_another_run_opens_at_its_own_best_epoch_and_not_at_the_epoch_in_the_address(
+    env_home: None, lab: Lab, run: RunRecord
 ) -> None:
     other = train(lab, CONFIG.replace(seed=4, epochs=3))
     app = open_inside(run=run.id, epoch="1")
@@ -134,7 +134,7 @@ def test_another_run_opens_at_its_own_best_epoch_not_at_that_of_the_run_before(
     assert app.query_params["epoch"] == "3"
 
 
-def test_the_confusion_matrix_adds_up_to_the_runs_own_accuracy(here: None, run: RunRecord) -> None:
+def test_the_confusion_matrix_adds_up_to_the_accuracy_of_the_run(env_home: None, run: RunRecord) -> None:
     app = open_inside(run=run.id, view="answers", epoch="2")
     counts = component(app, "counts")["counts"]
     right, images = sum(counts[k][k] for k in range(10)), sum(map(sum, counts))
@@ -144,7 +144,7 @@ def test_the_confusion_matrix_adds_up_to_the_runs_own_accuracy(here: None, run: 
     assert shown["Errors"] == f"{images - right}"
 
 
-def test_a_chosen_cell_shows_its_images(here: None, run: RunRecord) -> None:
+def test_a_chosen_cell_of_the_confusion_matrix_shows_its_images(env_home: None, run: RunRecord) -> None:
     app = open_inside(run=run.id, view="answers", epoch="2")
     counts = component(app, "counts")["counts"]
     set_state(app, INSIDE, cell=(4, 4), gallery="cell")
@@ -153,7 +153,7 @@ def test_a_chosen_cell_shows_its_images(here: None, run: RunRecord) -> None:
     assert f"4 read correctly: {counts[4][4]} images" in texts(app).replace("**", "")
 
 
-def test_a_cell_of_a_run_with_more_classes_is_none_here(here: None, run: RunRecord) -> None:
+def test_a_cell_chosen_for_a_run_with_more_classes_is_ignored(env_home: None, run: RunRecord) -> None:
     app = open_inside(run=run.id, view="answers", epoch="2")
     set_state(app, INSIDE, cell=(30, 2), gallery="cell")
     app.run()
@@ -161,7 +161,7 @@ def test_a_cell_of_a_run_with_more_classes_is_none_here(here: None, run: RunReco
     assert "Click a cell of the matrix" in texts(app)
 
 
-def test_the_images_of_a_lasso_go_with_the_map_it_was_drawn_in(here: None, run: RunRecord) -> None:
+def test_the_images_of_a_lasso_disappear_with_the_map_it_was_drawn_in(env_home: None, run: RunRecord) -> None:
     app = open_inside(run=run.id, view="map", epoch="2")
     set_state(app, INSIDE, caught=(component(app, "method")["method"], (1, 2, 3)))
     app.run()
@@ -172,7 +172,7 @@ def test_the_images_of_a_lasso_go_with_the_map_it_was_drawn_in(here: None, run: 
     assert not app.header
 
 
-def test_maps_carry_numbers_for_every_channel(here: None, run: RunRecord) -> None:
+def test_feature_maps_are_numbered_and_a_channel_can_be_chosen(env_home: None, run: RunRecord) -> None:
     app = open_inside(run=run.id, view="maps", epoch="2")
     app.selectbox(key="inside.layer").select("features.conv2").run()
     assert [tile["one"] for tile in tiles(app, "Feature maps")] == [f"#{k}" for k in range(16)]
@@ -181,15 +181,15 @@ def test_maps_carry_numbers_for_every_channel(here: None, run: RunRecord) -> Non
     assert "**Channel 5**" in texts(app)
 
 
-def test_the_hand_convolution_is_what_the_network_computed(here: None, run: RunRecord) -> None:
+def test_the_arithmetic_of_one_value_matches_what_the_network_computed(env_home: None, run: RunRecord) -> None:
     app = open_inside(run=run.id, view="hand", epoch="2")
-    told = next(m.value for m in app.markdown if "computed" in m.value)
-    summed = float(told.split("= **")[1].split("**")[0])
-    computed = float(told.split("computed **")[1].split("**")[0])
+    text = next(m.value for m in app.markdown if "computed" in m.value)
+    summed = float(text.split("= **")[1].split("**")[0])
+    computed = float(text.split("computed **")[1].split("**")[0])
     assert computed == pytest.approx(summed, abs=1e-4)
 
 
-def test_the_whole_network_is_drawn_from_the_image_to_the_answer(here: None, run: RunRecord) -> None:
+def test_the_whole_network_is_drawn_from_the_image_to_the_answer(env_home: None, run: RunRecord) -> None:
     shown = component(open_inside(run=run.id, epoch="2"), "stages")
     assert [stage["title"] for stage in shown["stages"]] == [
         "image",
@@ -209,7 +209,7 @@ def test_the_whole_network_is_drawn_from_the_image_to_the_answer(here: None, run
     assert sum(answer["shares"]) == pytest.approx(1)
 
 
-def test_a_map_of_the_whole_network_opens_down_to_one_value(here: None, run: RunRecord) -> None:
+def test_a_map_of_the_whole_network_is_explained_down_to_one_value(env_home: None, run: RunRecord) -> None:
     app = open_inside(run=run.id, epoch="2")
     conv = component(app, "stages")["stages"][3]
     set_state(app, INSIDE, stage=conv["id"], place=(4, 2, 7))
@@ -228,8 +228,8 @@ def test_a_map_of_the_whole_network_opens_down_to_one_value(here: None, run: Run
     )
     pair = component(app, "windows")
     assert pair["place"] == [2, 7]
-    told = next(m.value for m in app.markdown if "computed" in m.value)
-    computed = float(told.split("computed **")[1].split("**")[0])
+    text = next(m.value for m in app.markdown if "computed" in m.value)
+    computed = float(text.split("computed **")[1].split("**")[0])
     after = max(computed, 0.0)
     assert f"convolution **{computed:.4f}** → ReLU **{after:.4f}**" in texts(app)
     assert float(pair["texts"][2][7]) == pytest.approx(after, abs=5e-4)
@@ -237,7 +237,7 @@ def test_a_map_of_the_whole_network_opens_down_to_one_value(here: None, run: Run
 
 
 @pytest.mark.parametrize("stage", [0, 1, 2, 4, 5, 6, 7])
-def test_every_stage_can_be_chosen(here: None, run: RunRecord, stage: int) -> None:
+def test_every_stage_can_be_chosen(env_home: None, run: RunRecord, stage: int) -> None:
     app = open_inside(run=run.id, epoch="2")
     set_state(app, INSIDE, stage=component(app, "stages")["stages"][stage]["id"], place=(0,))
     app.run()
@@ -245,7 +245,7 @@ def test_every_stage_can_be_chosen(here: None, run: RunRecord, stage: int) -> No
     assert not app.error
 
 
-def test_an_answer_opens_down_to_the_terms_it_is_the_sum_of(here: None, lab: Lab, run: RunRecord) -> None:
+def test_an_answer_is_explained_down_to_the_terms_of_its_sum(env_home: None, lab: Lab, run: RunRecord) -> None:
     app = open_inside(run=run.id, epoch="2")
     shown = component(app, "stages")
     fc1, answer = shown["stages"][5], shown["stages"][7]
@@ -255,8 +255,8 @@ def test_an_answer_opens_down_to_the_terms_it_is_the_sum_of(here: None, lab: Lab
         assert not app.exception
         assert head in texts(app)
         assert (app.query_params["stage"], app.query_params["place"]) == (stage["id"], str(unit))
-        told = next(m.value for m in app.markdown if "The network computed" in m.value)
-        summed, computed = (float(told.split(words)[1].split("**")[0]) for words in ("= **", "computed **"))
+        text = next(m.value for m in app.markdown if "The network computed" in m.value)
+        summed, computed = (float(text.split(words)[1].split("**")[0]) for words in ("= **", "computed **"))
         assert computed == pytest.approx(summed, abs=2e-4)
     loaded = lab.weights.load(run.id, epoch=2)
     pixels = lab.datasets.load("digits").test_images[0]
@@ -266,13 +266,15 @@ def test_an_answer_opens_down_to_the_terms_it_is_the_sum_of(here: None, lab: Lab
     assert [unit["one"] for unit in units] == list("0123456789")
 
 
-def test_the_terms_of_a_layer_after_maps_lie_where_its_inputs_do(here: None, run: RunRecord) -> None:
+def test_the_terms_of_a_linear_layer_after_maps_are_at_the_positions_of_its_inputs(
+    env_home: None, run: RunRecord
+) -> None:
     app = open_inside(run=run.id, view="hand", hand="classifier.fc1", place="3", epoch="2")
     assert not app.error
     maps = tiles(app, "Terms of the sum")
-    told = next(m.value for m in app.markdown if "Sum of the 400 products" in m.value)
+    text = next(m.value for m in app.markdown if "Sum of the 400 products" in m.value)
     assert len(maps) == 16
-    total = float(told.split("products **")[1].split("**")[0])
+    total = float(text.split("products **")[1].split("**")[0])
     assert sum(float(each["two"]) for each in maps) == pytest.approx(total, abs=0.1)
 
 
@@ -285,8 +287,8 @@ def test_the_terms_of_a_layer_after_maps_lie_where_its_inputs_do(here: None, run
         ("hand", {"hand": "features.conv2", "place": "3.1.2"}, "150.0"),
     ],
 )
-def test_the_chosen_layer_and_map_live_in_the_address(
-    here: None, run: RunRecord, view: str, chosen: dict[str, str], words: str
+def test_the_chosen_layer_and_map_are_in_the_address(
+    env_home: None, run: RunRecord, view: str, chosen: dict[str, str], words: str
 ) -> None:
     app = open_inside(run=run.id, view=view, epoch="2", **chosen)
     assert not app.error, [error.value for error in app.error]
@@ -297,9 +299,9 @@ def test_the_chosen_layer_and_map_live_in_the_address(
         assert words in texts(app)
     other = "why"
     app.segmented_control(key="inside.view").set_value(other).run()
-    assert not set(chosen) & set(app.query_params), "another view's choice is no part of this picture"
+    assert not set(chosen) & set(app.query_params), "the choice of another view must not be in the address"
     app.segmented_control(key="inside.view").set_value(view).run()
-    assert {name: app.query_params[name] for name in chosen} == chosen, "it is remembered"
+    assert {name: app.query_params[name] for name in chosen} == chosen, "the choice must be restored"
 
 
 @pytest.mark.parametrize(
@@ -311,8 +313,8 @@ def test_the_chosen_layer_and_map_live_in_the_address(
         ("hand", "place", "0.99.0", "a map from 0 to 5, or a map, a row up to 27 and a column up to 27"),
     ],
 )
-def test_a_layer_or_map_that_is_not_there_is_named(
-    here: None, run: RunRecord, view: str, name: str, wrong: str, rule: str
+def test_an_unknown_layer_or_map_in_the_address_is_reported(
+    env_home: None, run: RunRecord, view: str, name: str, wrong: str, rule: str
 ) -> None:
     app = open_inside(run=run.id, view=view, epoch="2", **{name: wrong})
     (error,) = [each.value.replace("\\", "") for each in app.error]
@@ -320,7 +322,9 @@ def test_a_layer_or_map_that_is_not_there_is_named(
     assert rule in error
 
 
-def test_a_layer_of_another_network_gives_way_to_its_first(here: None, lab: Lab, run: RunRecord) -> None:
+def test_a_layer_that_the_new_network_lacks_is_replaced_by_its_first_activation(
+    env_home: None, lab: Lab, run: RunRecord
+) -> None:
     other = train(lab, CONFIG.replace(arch="lenet-bn", seed=6, epochs=1))
     app = open_inside(run=other.id, view="maps", layer="features.bn2", channel="14")
     assert "**Channel 14**" in texts(app)
@@ -331,29 +335,30 @@ def test_a_layer_of_another_network_gives_way_to_its_first(here: None, lab: Lab,
     assert not {"layer", "channel"} & set(app.query_params)
 
 
-def test_kernels_have_not_moved_before_training_and_have_after(here: None, run: RunRecord) -> None:
+def test_kernels_are_unchanged_before_training_and_changed_after_it(env_home: None, run: RunRecord) -> None:
     assert "They have not changed yet" in texts(open_inside(run=run.id, view="kernels", epoch="0"))
     filters = tiles(open_inside(run=run.id, view="kernels", epoch="2"), "Filters")
     assert all(tile["two"] != "moved 0 %" for tile in filters)
 
 
-def test_nonsense_in_the_address_opens_the_page_and_says_what_it_passed_over(here: None, run: RunRecord) -> None:
+def test_an_invalid_address_opens_the_page_and_reports_each_ignored_part(env_home: None, run: RunRecord) -> None:
     for number in ("99", "-4", "²"):
         image = "-4" if number == "99" else number
         app = open_inside(run=run.id, view="answer", epoch=number, image=image, layr="conv1")
-        said = [error.value.replace("\\", "") for error in app.error]
-        assert said == [
+        errors = [error.value.replace("\\", "") for error in app.error]
+        assert errors == [
             "The address has 'layr', which this page does not recognise. Did you mean 'layer'?",
             f"The address has epoch={number!r}, but it must be a saved epoch of this run, one from 0 to 2.",
-            "The address has view='answer', but it must be one of network, maps, kernels, hand, why, answers, map: did you mean 'answers'?",
+            "The address has view='answer', but it must be one of network, maps, kernels, hand, why, answers, map: "
+            "did you mean 'answers'?",
             f"The address has image={image!r}, but it must be a whole number from 0 to 358.",
         ]
         assert component(app, "epochs")["index"] == 2
         again = app.run()
-        assert len(again.error) == 4, "what is wrong in the address is said as long as it stands there"
+        assert len(again.error) == 4, "invalid parts must be reported as long as they are in the address"
 
 
-def test_no_other_run_takes_the_place_of_one_that_is_mistyped(here: None, run: RunRecord) -> None:
+def test_a_mistyped_run_is_reported_and_not_replaced_by_another(env_home: None, run: RunRecord) -> None:
     app = open_inside(run=f"{run.id[:-1]}x")
     (error,) = app.error
     assert error.value.replace("\\", "") == f"There is no run '{run.id[:-1]}x': did you mean '{run.id}'?"
@@ -368,8 +373,8 @@ def test_no_other_run_takes_the_place_of_one_that_is_mistyped(here: None, run: R
     ("view", "words"),
     [("answers", "all 359 test images takes 151.87 M mult-adds, roughly 0.0 s"), ("why", "Saliency takes 1.27 M")],
 )
-def test_long_work_is_counted_and_waits_to_be_asked_for(
-    here: None, run: RunRecord, monkeypatch: pytest.MonkeyPatch, view: str, words: str
+def test_the_cost_of_long_work_is_shown_and_it_starts_only_on_request(
+    env_home: None, run: RunRecord, monkeypatch: pytest.MonkeyPatch, view: str, words: str
 ) -> None:
     monkeypatch.setattr(waiting, "_AT_ONCE", 1e6)  # LeNet-5 makes 423,038 mult-adds an image
     app = open_inside(run=run.id, view=view, epoch="2")
@@ -392,7 +397,7 @@ def diverged(lab: Lab) -> RunRecord:
 
 
 @pytest.mark.parametrize("view", ["network", "maps", "why", "answers", "map"])
-def test_a_diverged_epoch_is_a_sentence_and_no_figures(here: None, diverged: RunRecord, view: str) -> None:
+def test_a_diverged_epoch_shows_an_error_and_no_figures(env_home: None, diverged: RunRecord, view: str) -> None:
     app = open_inside(run=diverged.id, view=view, epoch="1")
     assert all("not finite" in error.value for error in app.error)
     assert len(app.error) == (2 if view == "why" else 1)
@@ -400,14 +405,14 @@ def test_a_diverged_epoch_is_a_sentence_and_no_figures(here: None, diverged: Run
     assert not app.metric
 
 
-def test_epochs_before_the_training_diverged_have_their_map(here: None, diverged: RunRecord) -> None:
+def test_epochs_before_the_training_diverged_have_a_map_of_images(env_home: None, diverged: RunRecord) -> None:
     app = open_inside(run=diverged.id, view="map", epoch="0")
     assert not app.error
     assert len(component(app, "notes")["x"]) == 359
 
 
 @pytest.mark.parametrize("arch", ["lenet5", "speedrun-cnn"])
-def test_the_untrained_network_is_the_one_training_began_with(tmp_path: Path, arch: str) -> None:
+def test_the_untrained_network_is_the_one_that_training_started_with(tmp_path: Path, arch: str) -> None:
     lab = Lab(Settings.from_env({"LAB_HOME": str(tmp_path)}))
     frozen = RunConfig(
         arch=arch,
@@ -430,7 +435,7 @@ def test_the_untrained_network_is_the_one_training_began_with(tmp_path: Path, ar
             assert torch.allclose(tensor, ended[name], rtol=0, atol=1e-25), name
 
 
-def test_an_image_is_chosen_from_a_strip_by_class_or_by_a_mistake(here: None, run: RunRecord) -> None:
+def test_an_image_is_chosen_by_its_class_as_the_next_mistake_or_at_random(env_home: None, run: RunRecord) -> None:
     app = open_inside(run=run.id, epoch="1")
     app.selectbox(key="inside.only").set_value("8").run()
     assert {tile["one"] for tile in tiles(app, "Images to choose")} == {"8"}
@@ -449,7 +454,7 @@ def test_an_image_is_chosen_from_a_strip_by_class_or_by_a_mistake(here: None, ru
     assert component(app, "stages")["answer"]["truth"] == 8
 
 
-def test_a_saved_drawing_passes_through_the_network(here: None, lab: Lab, run: RunRecord) -> None:
+def test_a_saved_drawing_passes_through_the_network(env_home: None, lab: Lab, run: RunRecord) -> None:
     ink = np.zeros((280, 280), np.uint8)
     ink[40:240, 130:150] = 255
     lab.store.sketches.save(encode_ink(Sketch(ink, "live")), label="1", dataset="digits")
@@ -460,7 +465,7 @@ def test_a_saved_drawing_passes_through_the_network(here: None, lab: Lab, run: R
     assert len(tiles(app, "Feature maps")) == 6
 
 
-def test_a_link_opens_the_saved_drawing_it_was_taken_at(here: None, lab: Lab, run: RunRecord) -> None:
+def test_a_link_opens_the_saved_drawing_that_it_names(env_home: None, lab: Lab, run: RunRecord) -> None:
     drawings = []
     for left in (100, 130):
         ink = np.zeros((280, 280), np.uint8)
@@ -475,7 +480,7 @@ def test_a_link_opens_the_saved_drawing_it_was_taken_at(here: None, lab: Lab, ru
     assert not {"source", "drawing"} & set(app.query_params)
 
 
-def test_the_first_five_test_images_are_shown_in_one_layer(here: None, run: RunRecord) -> None:
+def test_the_first_five_test_images_are_shown_in_one_layer(env_home: None, run: RunRecord) -> None:
     app = open_inside(run=run.id, view="maps", epoch="2")
     app.toggle(key="inside.five").set_value(True).run()
     assert not app.exception
@@ -518,8 +523,8 @@ def _png(pixels: np.ndarray) -> bytes:
     return out.getvalue()
 
 
-def test_an_uploaded_picture_of_ink_on_paper_is_inverted_until_the_switch_says_no(here: None, run: RunRecord) -> None:
-    """The first guess is made for each picture; the next one does not inherit what was said of the last."""
+def test_an_uploaded_picture_of_dark_ink_is_inverted_until_it_is_switched_off(env_home: None, run: RunRecord) -> None:
+    """The switch is guessed for each picture; a choice for one picture does not apply to the next."""
     size = get_dataset_spec("digits").image_size
     light = np.zeros((size, size), np.uint8)
     light[size // 8 : -size // 8, size // 2 - 2 : size // 2 + 2] = 255
@@ -539,7 +544,7 @@ def test_an_uploaded_picture_of_ink_on_paper_is_inverted_until_the_switch_says_n
     assert switch().value is False
 
 
-def test_of_digits_that_touch_in_a_picture_each_can_be_looked_at(here: None) -> None:
+def test_each_of_two_touching_digits_in_a_picture_can_be_inspected(env_home: None) -> None:
     app = open_inside(run="example-drawings", view="maps", source="upload")
     picture = _png(255 - pushed_together("42"))
     app.file_uploader(key="inside-upload").set_value(("two.png", picture, "image/png")).run()

@@ -1,4 +1,4 @@
-"""What is chosen on the Inside page, with a network before any training: maps, values, units, images, and what a press on each changes."""
+"""Choices on the Inside page, with an untrained network: maps, values, units, images, and the effect of clicks."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -38,16 +38,16 @@ def nothing_chosen() -> Iterator[None]:
 
 
 def _draw(part: Callable[[], object], **state: Any) -> Any:
-    """Draw a part with fields of the page as they were chosen; return the app, whose record `_held` reads."""
+    """Draw a part with these fields of the page's state; return the app, whose state `_state` reads."""
     return draw_alone(part, state={INSIDE.state_key: replace(INSIDE.record(), **state)})
 
 
-def _held(app: Any) -> Any:
+def _state(app: Any) -> Any:
     return app.session_state[INSIDE.state_key]
 
 
 def _untrained(bench: Bench, config: RunConfig = DIGITS_CONFIG) -> Subject:
-    """Return a queued run before its training, whose weights are made of its seed."""
+    """Return a queued run before its training, with the initial weights of its seed."""
     run, moment = bench.queue(config), Moment(0, INITIAL)
     return Subject(run, moment, (moment,), dataset_of("digits"))
 
@@ -56,7 +56,7 @@ def _first(subject: Subject) -> Picture:
     return Picture(subject.dataset.test_images[0], int(subject.dataset.test_labels[0]), "test image 0")
 
 
-# -- a place on maps -------------------------------------------------------------------------------------------------------
+# -- a place on maps ---------------------------------------------------------------------------------------------------
 
 MAPS = np.array([[[0.0, 1.0], [2.0, -3.0]], [[9.0, 1.0], [np.nan, 4.0]], [[0.0, 0.0], [0.0, 0.0]]])  # (3, 2, 2)
 
@@ -64,15 +64,15 @@ MAPS = np.array([[[0.0, 1.0], [2.0, -3.0]], [[9.0, 1.0], [np.nan, 4.0]], [[0.0, 
 @pytest.mark.parametrize(
     ("held", "chosen"),
     [
-        ((), (0, 1, 1)),  # the first map's strongest
-        ((1,), (1, 0, 0)),  # what is no number is not the strongest
+        ((), (0, 1, 1)),  # the strongest of the first map
+        ((1,), (1, 0, 0)),  # NaN is not the strongest
         ((2,), (2, 0, 0)),
         ((1, 1, 1), (1, 1, 1)),
-        ((7,), (2, 0, 0)),  # of a layer with more maps
+        ((7,), (2, 0, 0)),  # from a layer with more maps
         ((1, 5, 0), (1, 0, 0)),
     ],
 )
-def test_the_value_that_is_taken_apart_is_the_chosen_one_else_the_strongest_of_its_map(
+def test_the_explained_value_is_the_chosen_one_or_else_the_strongest_of_its_map(
     held: tuple[int, ...], chosen: tuple[int, int, int]
 ) -> None:
     INSIDE.change(place=held)
@@ -80,13 +80,15 @@ def test_the_value_that_is_taken_apart_is_the_chosen_one_else_the_strongest_of_i
 
 
 @pytest.mark.parametrize(
-    ("held", "kept"), [((1, 1, 0), (1, 1, 0)), ((7,), (2,)), ((7, 1, 1), (2,)), ((1, 5, 0), (1,)), ((), ())]
+    ("held", "limited"), [((1, 1, 0), (1, 1, 0)), ((7,), (2,)), ((7, 1, 1), (2,)), ((1, 5, 0), (1,)), ((), ())]
 )
-def test_a_place_of_another_layer_is_brought_into_this_ones_maps(held: tuple[int, ...], kept: tuple[int, ...]) -> None:
-    assert _held(_draw(lambda: hand.take_place(MAPS), place=held)).place == kept
+def test_a_place_from_another_layer_is_limited_to_the_maps_of_this_one(
+    held: tuple[int, ...], limited: tuple[int, ...]
+) -> None:
+    assert _state(_draw(lambda: hand.take_place(MAPS), place=held)).place == limited
 
 
-def test_another_filter_keeps_the_value_and_another_value_the_filter() -> None:
+def test_choosing_a_filter_preserves_the_value_and_choosing_a_value_preserves_the_filter() -> None:
     INSIDE.change(place=(0, 1, 0))
     hand.choose_filter(2)
     assert INSIDE.read().place == (2, 1, 0)
@@ -99,7 +101,7 @@ def test_another_filter_keeps_the_value_and_another_value_the_filter() -> None:
     assert INSIDE.read().place == (1, 1, 0)
 
 
-def test_filters_to_choose_from_are_the_first_64_and_none_where_there_is_one(shown: Shown) -> None:
+def test_the_first_64_filters_are_offered_and_none_if_there_is_only_one(shown: Shown) -> None:
     many = NUMBERS.random((70, 2, 2))
     INSIDE.change(place=(3,))
     hand._choose_filter(many)
@@ -114,7 +116,7 @@ def test_filters_to_choose_from_are_the_first_64_and_none_where_there_is_one(sho
     assert shown.given == {}
 
 
-# -- one value of a convolution --------------------------------------------------------------------------------------------
+# -- one value of a convolution ----------------------------------------------------------------------------------------
 
 
 def _convolution(groups: int = 1) -> hand.Convolution:
@@ -127,7 +129,9 @@ def _convolution(groups: int = 1) -> hand.Convolution:
 
 
 @pytest.mark.parametrize(("groups", "first"), [(1, 0), (2, 2), (4, 3)])
-def test_a_value_stands_beside_the_channel_of_its_group_that_adds_most(shown: Shown, groups: int, first: int) -> None:
+def test_a_value_is_shown_next_to_the_channel_of_its_group_that_contributes_most(
+    shown: Shown, groups: int, first: int
+) -> None:
     taken = _convolution(groups)
     window = take_window(taken.given, taken.kernels, filter=3, row=1, column=0)
     strongest = int(np.abs(window.products.sum(axis=(1, 2))).argmax())
@@ -136,24 +140,24 @@ def test_a_value_stands_beside_the_channel_of_its_group_that_adds_most(shown: Sh
     assert data["given"]["title"] == f"before, channel {first + strongest}, 3×3"
     assert data["made"]["title"] == "here, filter 3, 2×2: click a value"
     assert (data["place"], data["windows"]) == ([1, 0], [[0, 1], [1, 2]])
-    said = app.markdown[0].value
-    assert f"+ bias **{window.bias:.4f}** = **{window.value:.4f}**" in said
-    assert f"The network computed **{taken.made[3, 1, 0]:.4f}**" in said
+    sentence = app.markdown[0].value
+    assert f"+ bias **{window.bias:.4f}** = **{window.value:.4f}**" in sentence
+    assert f"The network computed **{taken.made[3, 1, 0]:.4f}**" in sentence
     assert app.markdown[1].value == "and then"
     own = float(window.products[strongest].sum())
     others = f" (this channel {own:.4f}, the other {4 // groups - 1} together {window.total - own:.4f})"
-    assert (others in said) is (groups < 4)
+    assert (others in sentence) is (groups < 4)
     INSIDE.change(place=(3, 1, 0))
     shown.report("pick", [0, 1], key="value")
     assert INSIDE.read().place == (3, 0, 1)
 
 
-def test_another_channel_can_be_looked_at_and_one_of_a_layer_with_more_is_the_strongest_again(shown: Shown) -> None:
+def test_another_channel_can_be_chosen_and_one_that_does_not_exist_becomes_the_strongest(shown: Shown) -> None:
     taken = _convolution()
     sums = take_window(taken.given, taken.kernels, filter=0, row=0, column=0).products.sum(axis=(1, 2))
     for held, now in ((2, 2), (4, -1), (-1, -1)):
         app = _draw(lambda: hand.show_convolution("value", taken), place=(0, 0, 0), hand_channel=held)
-        assert _held(app).hand_channel == now
+        assert _state(app).hand_channel == now
         channel = held if held == now == 2 else int(np.abs(sums).argmax())
         assert shown.of("value")["given"]["title"].startswith(f"before, channel {channel},")
     (box,) = app.selectbox
@@ -169,10 +173,10 @@ def test_the_example_of_report_e_is_computed_by_loops(bench: Bench, shown: Shown
     assert shown.of("inside-hand")["made"]["side"] == [3, 3]
 
 
-# -- units of a linear layer -----------------------------------------------------------------------------------------------
+# -- units of a linear layer -------------------------------------------------------------------------------------------
 
 
-def test_of_many_outputs_the_chosen_one_is_among_those_shown(shown: Shown) -> None:
+def test_the_chosen_one_of_many_outputs_is_among_those_shown(shown: Shown) -> None:
     outputs = NUMBERS.normal(size=(300, 1, 1))
     app = _draw(lambda: weighted.choose_unit(outputs, 200, name="fc1", names=()))
     shown_tiles = shown.data["tiles"]
@@ -188,10 +192,10 @@ def test_of_many_outputs_the_chosen_one_is_among_those_shown(shown: Shown) -> No
     assert not few.caption
 
 
-# -- the whole network -----------------------------------------------------------------------------------------------------
+# -- the whole network -------------------------------------------------------------------------------------------------
 
 
-def test_a_press_on_a_map_chooses_it_and_the_next_one_closes_it() -> None:
+def test_a_click_on_a_map_chooses_it_and_a_second_click_closes_it() -> None:
     INSIDE.change(stage="one", place=(2, 1, 1))
     network._pick("two", 2)
     assert (INSIDE.read().stage, INSIDE.read().place) == ("two", (2,))
@@ -213,20 +217,20 @@ def test_blocks_are_opened_and_closed_by_the_last_part_of_their_name() -> None:
 SMALL = DIGITS_CONFIG.replace(arch="resnet-small", input_size="32")
 
 
-def test_what_is_open_in_another_network_is_closed_in_this_one(bench: Bench) -> None:
+def test_blocks_and_stages_of_another_network_are_dropped_from_the_choices(bench: Bench) -> None:
     subject = _untrained(bench, SMALL)
     found: list[Any] = []
     app = _draw(lambda: found.append(network._opened(subject)), opened=("inception4a", "residual1"))
     assert found == [("features.residual1",)]
-    assert _held(app).opened == ("residual1",)
+    assert _state(app).opened == ("residual1",)
     stages = stages_of(*subject.key, ())
-    gone = _draw(lambda: network._take_stage(stages), stage="conv9", place=(1,))
-    assert (_held(gone).stage, _held(gone).place) == ("", ())
-    kept = _draw(lambda: network._take_stage(stages), stage=stages[1].box.id, place=(1,))
-    assert (_held(kept).stage, _held(kept).place) == (stages[1].box.id, (1,))
+    unknown = _draw(lambda: network._take_stage(stages), stage="conv9", place=(1,))
+    assert (_state(unknown).stage, _state(unknown).place) == ("", ())
+    known = _draw(lambda: network._take_stage(stages), stage=stages[1].box.id, place=(1,))
+    assert (_state(known).stage, _state(known).place) == (stages[1].box.id, (1,))
 
 
-def test_of_a_vector_only_a_linear_layers_values_can_be_chosen(bench: Bench) -> None:
+def test_values_of_a_vector_can_be_chosen_only_in_a_linear_layer(bench: Bench) -> None:
     subject = _untrained(bench)
     picture, stages = _first(subject), stages_of(*subject.key, ())
     pooled = Stage(Box("pool", "pool", "", "pooling", (10, 1, 1), 0, ("pool",), ()), closed=False)
@@ -240,10 +244,10 @@ def test_of_a_vector_only_a_linear_layers_values_can_be_chosen(bench: Bench) -> 
     assert (mark.top, mark.left, mark.height, mark.width) == (0, 0, 1, 1)
 
 
-# -- one map of it ---------------------------------------------------------------------------------------------------------
+# -- one map of it -----------------------------------------------------------------------------------------------------
 
 
-def test_of_many_maps_the_chosen_one_is_among_those_shown(shown: Shown) -> None:
+def test_the_chosen_one_of_many_maps_is_among_those_shown(shown: Shown) -> None:
     stage = Stage(Box("conv", "conv4", "", "convolution", (100, 2, 2), 0, ("conv",), ()), closed=False)
     INSIDE.change(place=(70, 1, 1))
     app = draw_alone(lambda: picked._layer(stage, NUMBERS.random((100, 2, 2)), 70))
@@ -264,12 +268,12 @@ def _stage(subject: Subject, family: str, opened: tuple[str, ...] = ()) -> tuple
     return stages, next(each for each in stages if each.box.family == family)
 
 
-def test_a_value_of_a_shortcut_is_the_sum_of_what_it_joins(bench: Bench, shown: Shown) -> None:
+def test_a_value_at_a_shortcut_is_the_sum_of_the_joined_values(bench: Bench, shown: Shown) -> None:
     subject = _untrained(bench, SMALL)
     stages, join = _stage(subject, "join", ("features.residual1",))
     app = _draw(lambda: picked.show_picked(subject, _first(subject), stages, join), place=(1, 2, 3))
-    said = next(each.value for each in app.markdown if " = **" in each.value).replace("\\", "")
-    terms, total = said.split(" = ")
+    sentence = next(each.value for each in app.markdown if " = **" in each.value).replace("\\", "")
+    terms, total = sentence.split(" = ")
     assert sum(map(float, terms.split(" + "))) == pytest.approx(float(total.strip("*")), abs=2e-4)
     added = outputs_of(*subject.key, join.box.nodes[:1], _first(subject).pixels)[join.box.nodes[0]]
     assert float(total.strip("*")) == pytest.approx(float(added[1, 2, 3]), abs=1e-4)
@@ -278,17 +282,17 @@ def test_a_value_of_a_shortcut_is_the_sum_of_what_it_joins(bench: Bench, shown: 
     assert pair["place"] == [2, 3]
 
 
-def test_a_closed_block_says_what_lies_in_it_and_has_no_arithmetic(bench: Bench, shown: Shown) -> None:
+def test_a_closed_block_says_what_it_contains_and_shows_no_arithmetic(bench: Bench, shown: Shown) -> None:
     subject = _untrained(bench, SMALL)
     stages, block = _stage(subject, "block")
     app = _draw(lambda: picked.show_picked(subject, _first(subject), stages, block), place=(1, 0, 0))
     assert f"The block's {block.box.detail} lie between" in app.caption[-1].value.replace("\\", "")
     assert not [each for each in app.markdown if "→" in each.value or " = **" in each.value]
     app.button[0].click().run()
-    assert (_held(app).stage, _held(app).place) == ("", ())
+    assert (_state(app).stage, _state(app).place) == ("", ())
 
 
-# -- images ----------------------------------------------------------------------------------------------------------------
+# -- images ------------------------------------------------------------------------------------------------------------
 
 LABELS = np.array([0, 1, 2] * 40)  # 120 images, 40 of each class
 FEW: Any = SimpleNamespace(
@@ -304,11 +308,11 @@ FEW: Any = SimpleNamespace(
         ("", 41, 40, 40, 1),
         ("", 119, 80, 40, 39),
         ("b", 1, 1, 40, 0),
-        ("b", 119, 1, 40, None),  # behind the last of its class: the last page there is
+        ("b", 119, 1, 40, None),  # after the last image of the class: the last page
         ("b", 2, 1, 40, None),
     ],
 )
-def test_the_strip_shows_the_page_of_images_on_which_the_chosen_one_is(
+def test_the_strip_shows_the_page_of_images_that_contains_the_chosen_one(
     shown: Shown, only: str, number: int, first: int, count: int, selected: int | None
 ) -> None:
     INSIDE.change(only=only)
@@ -319,33 +323,33 @@ def test_the_strip_shows_the_page_of_images_on_which_the_chosen_one_is(
     assert shown.data["selected"] == selected
 
 
-def test_another_class_begins_at_its_first_image_unless_the_chosen_one_is_of_it() -> None:
+def test_choosing_a_class_chooses_its_first_image_unless_the_current_one_belongs_to_it() -> None:
     def first(only: str, chosen: int) -> int:
         app = _draw(lambda: image._first_of_class(FEW), only=only, image=chosen, source="upload")
-        return int(_held(app).image)
+        return int(_state(app).image)
 
     assert [first("b", 0), first("b", 4), first("", 5), first("z", 5)] == [1, 4, 5, 5]
 
 
 def test_a_random_image_is_one_of_the_chosen_class() -> None:
-    numbers = {int(_held(_draw(lambda: image._random(FEW), only="c", image=0)).image) for _ in range(3)}
+    numbers = {int(_state(_draw(lambda: image._random(FEW), only="c", image=0)).image) for _ in range(3)}
     assert {int(LABELS[number]) for number in numbers} == {2}
 
 
-def test_where_nothing_is_read_wrongly_there_is_no_next_mistake(bench: Bench) -> None:
+def test_without_wrong_answers_there_is_no_next_mistake(bench: Bench) -> None:
     subject = _untrained(bench)
     none = replace(
         subject.dataset, test_labels=subject.dataset.test_labels[:0], test_images=subject.dataset.test_images[:0]
     )
     app = _draw(lambda: image._next_mistake(replace(subject, dataset=none)), image=4)
     assert [toast.value for toast in app.toast] == ["There are no mistakes at this epoch."]
-    assert _held(app).image == 4
+    assert _state(app).image == 4
 
 
-# -- a lasso ---------------------------------------------------------------------------------------------------------------
+# -- a lasso -----------------------------------------------------------------------------------------------------------
 
 
-def test_of_many_images_in_a_lasso_the_least_sure_sixty_are_shown(shown: Shown) -> None:
+def test_of_many_images_in_a_lasso_the_sixty_least_confident_are_shown(shown: Shown) -> None:
     subject: Any = SimpleNamespace(
         classes=("a", "b"), dataset=SimpleNamespace(test_images=np.zeros((80, 4, 4), np.uint8))
     )
@@ -360,7 +364,7 @@ def test_of_many_images_in_a_lasso_the_least_sure_sixty_are_shown(shown: Shown) 
     assert [tile["label"].split(",")[0] for tile in shown.data["tiles"]] == [f"Test image {k}" for k in range(60)]
 
 
-# -- why, kernels ----------------------------------------------------------------------------------------------------------
+# -- why, kernels ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -378,7 +382,7 @@ def test_of_many_images_in_a_lasso_the_least_sure_sixty_are_shown(shown: Shown) 
         ("grad-cam", [0.0, 0.0], None, "According to this method, nothing in the image is evidence for this class."),
     ],
 )
-def test_an_attribution_says_in_which_unit_it_is(
+def test_the_caption_of_an_attribution_states_its_unit(
     method: str, values: list[float], gap: float | None, words: str
 ) -> None:
     subject: Any = SimpleNamespace(moment=Moment(3, "d"))
@@ -387,7 +391,7 @@ def test_an_attribution_says_in_which_unit_it_is(
     assert why._signed(found) is (method != "grad-cam")
 
 
-def test_a_class_to_explain_is_the_chosen_one_else_the_answer(bench: Bench) -> None:
+def test_the_explained_class_is_the_chosen_one_or_else_the_answer(bench: Bench) -> None:
     subject = _untrained(bench)
     picture = _first(subject)
     answer = int(image.probabilities_of(*subject.key, picture.pixels).argmax())
@@ -395,18 +399,18 @@ def test_a_class_to_explain_is_the_chosen_one_else_the_answer(bench: Bench) -> N
     for target in ("answer", (answer + 1) % 10, 12):
         app = _draw(lambda: found.append(why._choose_class(subject, picture)), target=target)
     assert found == [answer, (answer + 1) % 10, answer]
-    assert _held(app).target == "answer"
+    assert _state(app).target == "answer"
 
 
 @pytest.mark.parametrize(("count", "held", "channel"), [(1, 3, 0), (3, 1, 1), (3, 5, 2)])
-def test_an_input_channel_of_a_layer_with_more_is_the_last_one(count: int, held: int, channel: int) -> None:
+def test_an_input_channel_beyond_the_last_one_becomes_the_last_one(count: int, held: int, channel: int) -> None:
     found: list[int] = []
     app = _draw(lambda: found.append(kernels._input_channel(count)), input_channel=held)
     assert found == [channel]
     assert app.number_input[0].disabled is (count == 1)
 
 
-def test_a_number_beyond_those_there_are_is_refused_with_a_sentence_and_the_nearest_is_shown() -> None:
+def test_a_number_out_of_range_is_refused_with_a_message_and_the_nearest_is_shown() -> None:
     found: list[int] = []
 
     def part() -> None:
@@ -414,23 +418,24 @@ def test_a_number_beyond_those_there_are_is_refused_with_a_sentence_and_the_near
         show_refusal(INSIDE.widget_key("input_channel"), beside=found[-1])
 
     app = _draw(part)
-    (asked,) = app.number_input
-    assert (asked.proto.has_min, asked.proto.has_max) == (False, False)  # with them the browser would not send it
-    for typed, taken, said in (
+    (number_input,) = app.number_input
+    # With limits, the browser would not send a number outside them.
+    assert (number_input.proto.has_min, number_input.proto.has_max) == (False, False)
+    for typed, taken, errors in (
         (5, 2, ["Input channel is 5, but it must be from 0 to 2: 2 is shown."]),
         (-4, 0, ["Input channel is -4, but it must be from 0 to 2: 0 is shown."]),
         (1, 1, []),
     ):
         app.number_input[0].set_value(typed).run()
-        app.run()  # the page may be drawn again before anybody has read it
+        app.run()  # the message is still shown after a rerun
         shown = [each.value.replace("\\", "") for each in app.error]
-        assert (found[-1], app.number_input[0].value, _held(app).input_channel, shown) == (taken, taken, taken, said)
+        assert (found[-1], app.number_input[0].value, _state(app).input_channel, shown) == (taken, taken, taken, errors)
     app.number_input[0].set_value(9).run()
-    app.session_state[INSIDE.state_key] = replace(_held(app), input_channel=1)  # chosen elsewhere
+    app.session_state[INSIDE.state_key] = replace(_state(app), input_channel=1)  # changed outside the widget
     assert ([each.value for each in app.run().error], found[-1]) == ([], 1)
 
 
-def test_a_frozen_layer_did_not_move_and_one_without_a_length_has_no_share() -> None:
+def test_a_frozen_layer_is_unchanged_and_undefined_cosine_similarities_are_left_out() -> None:
     still, turned = np.zeros(2), np.ones(2)
     shape = (2, 3, 5, 5)
     assert kernels.kernel_words(still, turned, shape, untrained=False) == (
@@ -441,14 +446,14 @@ def test_a_frozen_layer_did_not_move_and_one_without_a_length_has_no_share() -> 
     assert moved.endswith("#0 the most (50 %).")
 
 
-# -- views -----------------------------------------------------------------------------------------------------------------
+# -- views -------------------------------------------------------------------------------------------------------------
 
 
-def test_only_the_views_of_one_image_have_its_source_beside_them(bench: Bench, shown: Shown) -> None:
+def test_only_the_views_of_one_image_have_the_choice_of_an_image(bench: Bench, shown: Shown) -> None:
     subject = _untrained(bench)
-    for view, beside in (("kernels", False), ("hand", True)):
+    for view, with_source in (("kernels", False), ("hand", True)):
         shown.given = {}
         app = draw_alone(lambda: views.show_views(subject), address={"view": view})
-        assert bool([each for each in app.button if each.label == "Next mistake"]) is beside
+        assert bool([each for each in app.button if each.label == "Next mistake"]) is with_source
         assert not app.error
     assert may_ask(subject)

@@ -1,4 +1,4 @@
-"""Parts of the Inside page without a network: a run that is watched, its epochs, a clicked cell, galleries, sums and windows."""
+"""Parts of the Inside page without a network: a run in training, its epochs, a clicked cell, and galleries."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 from lab.inspection.metrics import Answers
 from lab.runs.records import WEIGHTS, RunRecord, RunState, SavedFile
 from pages.inside import answers as answers_page
-from pages.inside.subject import INITIAL, Moment, Picture, Subject, _epoch_name
+from pages.inside.subject import INITIAL, Moment, Subject, _epoch_name
 from pages.state.inside import INSIDE
 from tests.web.addresses import open_page, set_address
 from tests.web.web_data import Bench, series
@@ -26,7 +26,7 @@ def nothing_chosen() -> Iterator[None]:
 
 
 def _save(bench: Bench, run: RunRecord, *epochs: int, best: int = 1) -> None:
-    """Save weights after these epochs of ten steps; the validation loss is lowest at the best one."""
+    """Save weights after these epochs of ten steps; the validation loss is lowest at `best`."""
     for epoch in epochs:
         measured = {"test/accuracy": 0.1 * epoch, "val/accuracy": 0.2 * epoch, "val/loss": 1.0 + abs(epoch - best)}
         bench.write(run, *(series(name, np.array([value]), first=10 * epoch) for name, value in measured.items()))
@@ -61,7 +61,7 @@ def _moment() -> None:
         st.text(f"{subject.moment.words} of {[m.epoch for m in subject.moments]}, {subject.answering.epoch} answers")
 
 
-def test_a_run_that_is_in_training_is_followed_to_its_newest_epoch(bench: Bench) -> None:
+def test_a_run_in_training_is_followed_to_its_newest_epoch(bench: Bench) -> None:
     run = bench.start()
     app = _open(_moment, run=run.id)
     assert "The first epoch has not finished yet" in app.markdown[0].value
@@ -87,7 +87,7 @@ def test_a_run_that_is_in_training_is_followed_to_its_newest_epoch(bench: Bench)
     assert _slider(app)["names"][-1] == "Epoch 2 of 3 (best)"
 
 
-def test_the_page_opens_at_a_run_with_weights_not_at_a_newer_one_that_has_none_yet(bench: Bench) -> None:
+def test_the_page_opens_with_the_newest_run_that_has_weights(bench: Bench) -> None:
     older = bench.start()
     _save(bench, older, 1, best=1)
     bench.finish(older)
@@ -123,7 +123,7 @@ def _watched() -> None:
 @pytest.mark.parametrize(
     ("known", "finished", "drawn"), [(1, False, "1"), (0, False, "2"), (2, False, "2"), (1, True, "2")]
 )
-def test_the_page_is_drawn_again_when_another_epoch_is_saved_or_the_run_has_ended(
+def test_the_page_reruns_when_another_epoch_is_saved_or_the_run_has_ended(
     bench: Bench, known: int, finished: bool, drawn: str
 ) -> None:
     run = bench.start()
@@ -149,7 +149,7 @@ def _starts() -> None:
 @pytest.mark.parametrize(
     ("epoch", "index", "sentence"),
     [
-        (None, 2, ""),  # the best one
+        (None, 2, ""),  # the best epoch
         ("0", 0, ""),
         ("1", 1, ""),
         ("4", 3, ""),
@@ -157,7 +157,7 @@ def _starts() -> None:
         ("x", 2, "The address has epoch='x', but"),
     ],
 )
-def test_the_slider_begins_at_the_epoch_of_the_address_else_at_the_one_that_answers(
+def test_the_slider_starts_at_the_epoch_in_the_address_or_else_at_the_selected_one(
     bench: Bench, epoch: str | None, index: int, sentence: str
 ) -> None:
     run = bench.start()
@@ -168,17 +168,17 @@ def test_the_slider_begins_at_the_epoch_of_the_address_else_at_the_one_that_answ
     assert [error.value.replace("\\", "").startswith(sentence) for error in app.error] == ([True] if sentence else [])
 
 
-def test_an_epoch_is_named_by_its_number_and_the_selected_one_by_what_it_is(bench: Bench) -> None:
+def test_an_epoch_is_named_by_its_number_and_the_selected_one_is_marked(bench: Bench) -> None:
     run = bench.start()
     _save(bench, run, 1, 3, best=3)
     run = bench.finish(run)
     names = [_epoch_name(run, Moment(epoch, "d")) for epoch in (0, 1, 3)]
     assert names == ["Before training", "Epoch 1", "Epoch 3 of 3 (best)"]
     subject = Subject(run, Moment(1, "d"), (Moment(0, INITIAL), Moment(1, "d")), None)  # type: ignore[arg-type]
-    assert (subject.key, subject.answering.epoch) == ((run.id, "d"), 1)  # the newest: epoch 3 is none of them
+    assert (subject.key, subject.answering.epoch) == ((run.id, "d"), 1)  # the newest, because epoch 3 is not among them
 
 
-# -- answers -------------------------------------------------------------------------------------------------------------
+# -- answers -----------------------------------------------------------------------------------------------------------
 
 CLASSES = ("zero", "one", "two")
 ANSWERS = Answers(
@@ -190,7 +190,7 @@ ANSWERS = Answers(
 SUBJECT: Any = SimpleNamespace(classes=CLASSES)
 
 
-def test_a_click_on_a_cell_of_the_confusion_matrix_shows_its_images_the_most_confident_first() -> None:
+def test_a_click_on_a_cell_of_the_confusion_matrix_shows_its_images_most_confident_first() -> None:
     nothing, words = answers_page._found(SUBJECT, ANSWERS, "cell")
     assert (nothing.tolist(), words) == ([], "Click a cell of the matrix to see its images.")
     answers_page._pick_cell(0, 1)
@@ -207,7 +207,7 @@ def test_a_click_on_a_cell_of_the_confusion_matrix_shows_its_images_the_most_con
         assert answers_page._found(SUBJECT, ANSWERS, "cell")[1].startswith("Click a cell")
 
 
-def test_of_many_images_in_a_cell_it_is_said_how_many_are_shown() -> None:
+def test_the_caption_of_a_cell_with_many_images_says_how_many_are_shown() -> None:
     many = Answers(np.zeros(80, int), np.ones(80, int), np.linspace(0.5, 0.9, 80), np.zeros(80))
     answers_page._pick_cell(0, 1)
     found, words = answers_page._found(SUBJECT, many, "cell")
@@ -220,7 +220,7 @@ def test_of_many_images_in_a_cell_it_is_said_how_many_are_shown() -> None:
     assert answers_page._found(SUBJECT, right, "shaky")[1] == "1,500 correct, 70 shown, least confident first."
 
 
-def test_mistakes_and_shaky_answers_are_ordered_by_their_confidence() -> None:
+def test_errors_are_listed_most_confident_first_and_correct_answers_least_confident_first() -> None:
     found, words = answers_page._found(SUBJECT, ANSWERS, "mistakes")
     assert (found.tolist(), words) == ([3, 5, 1], "3 errors, most confident first: truth → answer.")
     found, words = answers_page._found(SUBJECT, ANSWERS, "shaky")
@@ -252,8 +252,3 @@ def test_a_gallery_names_truth_answer_and_confidence_and_a_click_opens_the_image
     assert len(app.caption) == 1
     app.button[0].click().run()
     assert {name: app.query_params[name] for name in app.query_params} == {"view": "maps", "epoch": "2", "image": "5"}
-
-
-def test_a_picture_has_its_pixels_its_class_and_a_name() -> None:
-    picture = Picture(np.zeros((2, 3), np.uint8), None, "a drawing")
-    assert (picture.pixels.shape, picture.label, picture.name) == ((2, 3), None, "a drawing")

@@ -1,4 +1,4 @@
-"""What the inspection pages share: the slider's memory, the cache of networks, and words of numbers."""
+"""What the inspection pages share: the position of the epoch slider, the cache of networks, formatted numbers, bars."""
 
 from pathlib import Path
 
@@ -16,24 +16,24 @@ from pages.inside.image import bars_html
 from tests.web.test_web_inside import train
 
 
-def test_the_slider_begins_where_it_is_told_and_then_leads() -> None:
+def test_the_slider_starts_at_the_given_epoch_and_then_stays_where_it_was_moved() -> None:
     assert next_index(None, count=5, start=3, seen=None) == 3
     assert next_index(1, count=5, start=3, seen=(5, None, 3)) == 1
     assert next_index(1, count=5, start=3, seen=(5, 1, 1)) == 1
 
 
-def test_at_the_newest_epoch_the_slider_follows_and_elsewhere_it_stays() -> None:
+def test_a_slider_at_the_newest_epoch_follows_a_newer_one_and_elsewhere_it_stays() -> None:
     assert next_index(None, count=4, start=2, seen=(3, None, 2)) == 3
     assert next_index(2, count=4, start=0, seen=(3, 2, 2)) == 3
     assert next_index(1, count=4, start=0, seen=(3, 1, 1)) == 1
-    assert next_index(2, count=5, start=0, seen=(4, 2, 3)) == 4  # followed before, and again
+    assert next_index(2, count=5, start=0, seen=(4, 2, 3)) == 4  # it followed once and follows again
 
 
-def test_epochs_that_were_forgotten_leave_the_slider_at_the_last() -> None:
+def test_the_slider_moves_to_the_last_epoch_if_its_own_was_deleted() -> None:
     assert next_index(7, count=3, start=0, seen=(9, 7, 7)) == 2
 
 
-def test_networks_are_kept_within_their_budget_and_those_in_use_are_found_again(
+def test_cached_networks_stay_within_their_budget_and_those_in_use_are_found_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LAB_HOME", str(tmp_path))
@@ -42,12 +42,12 @@ def test_networks_are_kept_within_their_budget_and_those_in_use_are_found_again(
     networks = inspection._NetworkCache()
     monkeypatch.setattr(inspection, "_networks", networks)
     monkeypatch.setattr(inspection, "_NETWORK_BYTES", 2 * 61_706 * 4)
-    digests = [kept.sha256 for kept in lab.weights.list(run.id)]
+    digests = [saved.sha256 for saved in lab.weights.list(run.id)]
     drawn = inspection.network_of(run.id, digests[0])
     for digest in digests[1:]:
         assert not inspection.network_of(run.id, digest).network.training
     assert [key for _, key in networks.recent] == digests[1:]
-    assert inspection.network_of(run.id, digests[0]) is drawn  # a page holds it, so it is not read twice
+    assert inspection.network_of(run.id, digests[0]) is drawn  # still in use by a page, so it is not loaded again
     assert {key for _, key in networks.in_use} == {digests[2], digests[0]}
     with pytest.raises(InputError, match="choose another epoch"):
         inspection.network_of(run.id, "gone")
@@ -56,17 +56,17 @@ def test_networks_are_kept_within_their_budget_and_those_in_use_are_found_again(
 @pytest.mark.parametrize(
     ("number", "words"), [(61_706, "61,706"), (27_074_432, "27.07 M"), (483.5e9, "483.50 G"), (1.2534e12, "1.25 T")]
 )
-def test_counts_are_short(number: float, words: str) -> None:
+def test_large_counts_are_abbreviated(number: float, words: str) -> None:
     assert format_count(number) == words
 
 
-def test_bytes_are_torchinfos_megabytes() -> None:
+def test_bytes_are_shown_in_decimal_units_as_by_torchinfo() -> None:
     assert format_bytes(3_337_216) == "3.34 MB"
     assert format_bytes(2_560) == "2.6 kB"
     assert format_bytes(7_608_472_576) == "7.61 GB"
 
 
-def test_bars_escape_class_names_and_keep_the_truth_in_sight() -> None:
+def test_bars_escape_class_names_and_always_include_the_true_class() -> None:
     classes = tuple(f"<{k}>" for k in range(30))
     probabilities = np.linspace(0, 1, 30)
     html = bars_html(probabilities, classes, label=0)

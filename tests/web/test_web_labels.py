@@ -1,4 +1,4 @@
-"""Name, tags and note of a run are changed on its page, each stored at once and checked as everywhere."""
+"""Name, tags and note of a run are edited on its page; each change is checked and stored at once."""
 
 from streamlit.testing.v1 import AppTest
 
@@ -28,7 +28,7 @@ def test_a_run_is_renamed_tagged_and_annotated_on_its_page(bench: Bench) -> None
     assert bench.lab.store.integrity.verify(run.id) == ()
 
 
-def test_a_name_that_cannot_be_shown_is_refused_and_the_old_one_stays(bench: Bench) -> None:
+def test_a_name_with_hidden_characters_is_refused_and_the_old_one_stays(bench: Bench) -> None:
     run = bench.finish(bench.start())
     bench.lab.store.edits.rename(run.id, "before")
     app = open_run(run)
@@ -38,12 +38,12 @@ def test_a_name_that_cannot_be_shown_is_refused_and_the_old_one_stays(bench: Ben
     assert app.text_input(key=f"train.name.{run.id}").value == "before"
 
 
-def test_what_was_entered_for_one_run_is_not_shown_for_another(bench: Bench) -> None:
+def test_a_name_entered_for_one_run_is_not_shown_for_another(bench: Bench) -> None:
     first = bench.finish(bench.start())
     second = bench.queue(first.config.replace(seed=7))
     app = open_run(first)
     app.text_input(key=f"train.name.{first.id}").set_value("the first").run()
     app = open_run(second)
     found = app.text_input(key=f"train.name.{second.id}")
-    assert (found.value, found.placeholder) == ("", "LeNet-5 on Digits (built in)")  # nobody has named it yet
+    assert (found.value, found.placeholder) == ("", "LeNet-5 on Digits (built in)")  # it has no name yet
     assert bench.lab.store.runs.get(second.id).name != "the first"

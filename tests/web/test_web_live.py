@@ -1,4 +1,4 @@
-"""What the live chart is sent: strict JSON, only what is new, and everything again where it must be."""
+"""The payload of a live chart: strict JSON, only new points, and everything again if necessary."""
 
 import json
 from dataclasses import replace
@@ -23,7 +23,7 @@ def _points(count: int, **more: Any) -> dict[str, Any]:
     return {"batch/loss": series("batch/loss", np.linspace(2.3, 0.1, count)), **more}
 
 
-def test_the_first_answer_is_everything_and_the_next_only_what_is_new() -> None:
+def test_the_first_payload_has_all_points_and_the_next_only_new_ones() -> None:
     first = _ask(_points(100))
     assert first["replace"] is True
     assert len(first["series"]["batch/loss"]["step"]) == 100
@@ -33,12 +33,12 @@ def test_the_first_answer_is_everything_and_the_next_only_what_is_new() -> None:
     assert second["total"] == 130
 
 
-def test_nothing_new_is_an_answer_without_series_that_stays_where_it_was() -> None:
+def test_without_new_points_a_payload_has_no_series_and_the_same_position() -> None:
     first = _ask(_points(100))
     again = _ask(_points(100), first["since"])
     assert (again["series"], again["since"], again["replace"]) == ({}, first["since"], False)
     assert "charts" in first
-    assert "charts" not in again  # they look at every point
+    assert "charts" not in again  # they depend on every point
 
 
 def test_a_validation_point_that_arrives_after_later_steps_is_not_lost() -> None:
@@ -47,14 +47,14 @@ def test_a_validation_point_that_arrives_after_later_steps_is_not_lost() -> None
     assert late["series"]["val/loss"]["step"] == [120]
 
 
-def test_a_resumed_run_is_sent_whole_because_it_may_write_steps_again() -> None:
+def test_a_resumed_run_is_sent_completely_because_it_may_rewrite_steps() -> None:
     first = _ask(_points(100))
     resumed = _ask(_points(90), first["since"], lease=2)
     assert resumed["replace"] is True
     assert len(resumed["series"]["batch/loss"]["step"]) == 90
 
 
-def test_a_resumed_run_that_is_farther_already_is_sent_whole_as_well() -> None:
+def test_a_resumed_run_that_is_already_further_is_sent_completely_too() -> None:
     first = _ask(_points(100))
     resumed = _ask(_points(120), first["since"], lease=2)
     assert resumed["replace"] is True
@@ -69,14 +69,14 @@ def test_a_wider_bucket_replaces_everything_at_once() -> None:
     assert len(wider["series"]["batch/loss"]["mean"]["step"]) == 500  # steps 0 to 1,999 in buckets of four
 
 
-def test_nan_and_infinity_travel_as_gaps_with_their_names() -> None:
+def test_nan_and_infinity_are_sent_as_gaps_with_their_names() -> None:
     values = np.array([1.0, np.nan, np.inf, -np.inf])
     part = _ask({"batch/loss": series("batch/loss", values)})["series"]["batch/loss"]
     assert part["value"] == [1.0, None, None, None]
     assert part["non_finite"] == [[2, "NaN", 0.002], [3, "Infinity", 0.003], [4, "-Infinity", 0.004]]
 
 
-def test_a_time_that_is_no_number_travels_as_none() -> None:
+def test_a_time_that_is_not_finite_is_sent_as_null() -> None:
     times = np.array([0.001, np.inf, np.nan, 0.004])
     values = np.array([1.0, np.nan, 1.0, 9e99])
     answer = _ask({"batch/loss": replace(series("batch/loss", values), time_s=times)})
@@ -86,7 +86,7 @@ def test_a_time_that_is_no_number_travels_as_none() -> None:
     assert [mark[1:3] for mark in _ask({"batch/loss": late})["charts"]["loss"]["beyond"]] == [[4, None]]
 
 
-def test_a_run_without_points_is_a_case() -> None:
+def test_a_run_without_points_has_an_empty_payload() -> None:
     empty = _ask({})
     assert (empty["total"], empty["series"]) == (0, {})
     assert _ask({}, empty["since"])["replace"] is False
@@ -96,12 +96,12 @@ def test_a_run_without_points_is_a_case() -> None:
     "since",
     ["7", "x_0-1", "1_0-1_0-1", "1" + "_0-1" * 8, "-1" + "_0-1" * 7, "1" + "_0-x" * 7, "²" + "_0-1" * 7],
 )
-def test_a_position_from_elsewhere_is_refused(since: str) -> None:
+def test_a_position_that_the_lab_did_not_issue_is_refused(since: str) -> None:
     with pytest.raises(InputError, match="was not issued by this lab"):
         _ask(_points(10), since)
 
 
-def test_an_axis_ends_where_sound_values_do_and_what_lies_beyond_is_marked_and_said() -> None:
+def test_an_axis_ends_at_the_last_sound_value_and_values_beyond_it_are_marked_and_noted() -> None:
     loss = np.concatenate([np.linspace(2.3, 2.0, 120), np.full(80, 2.5e12)])
     payload = _ask(
         {
@@ -120,7 +120,7 @@ def test_an_axis_ends_where_sound_values_do_and_what_lies_beyond_is_marked_and_s
     assert payload["charts"]["accuracy"]["range"] is None
 
 
-def test_a_logarithmic_axis_reaches_down_to_the_lowest_of_all_series() -> None:
+def test_a_logarithmic_axis_reaches_down_to_the_lowest_value_of_all_series() -> None:
     loss = np.concatenate([np.linspace(2.3, 0.5, 120), np.full(80, 2.5e12)])
     payload = _ask(
         {"batch/loss": series("batch/loss", loss), "val/loss": series("val/loss", np.array([2.3, 2.2]), every=100)}
@@ -130,13 +130,13 @@ def test_a_logarithmic_axis_reaches_down_to_the_lowest_of_all_series() -> None:
     assert np.log10(2.3) < high < np.log10(3)
 
 
-def test_a_sound_run_has_axes_that_show_all_of_it() -> None:
+def test_the_axes_of_a_sound_run_show_all_of_its_values() -> None:
     payload = _ask(_points(100))
     assert payload["charts"]["loss"] == {"range": None, "log_range": None, "beyond": [], "below": []}
     assert set(payload["remarks"].values()) == {""}
 
 
-def test_what_a_logarithmic_axis_has_no_place_for_is_said_with_its_value() -> None:
+def test_values_that_a_logarithmic_axis_cannot_show_are_noted() -> None:
     start = {
         "val/loss": series("val/loss", np.array([2.31, 1.0]), first=0, every=100),
         "val/accuracy": series("val/accuracy", np.array([0.102, 0.7]), first=0, every=100),
@@ -150,7 +150,7 @@ def test_what_a_logarithmic_axis_has_no_place_for_is_said_with_its_value() -> No
     assert payload["charts"]["loss"]["below"] == [["batch/loss", 2, 0.002, "-0.2", False]]
 
 
-def test_a_first_value_that_took_time_stands_on_a_logarithmic_axis_of_time() -> None:
+def test_a_first_value_measured_after_0_s_is_on_a_logarithmic_time_axis() -> None:
     start = Series("val/loss", np.array([0, 100]), np.array([2.31, 1.0]), np.array([0.488, 39.4]))
     remarks = _ask({"val/loss": start})["remarks"]
     assert (remarks["log_x"], remarks["log_time"]) == (
@@ -159,7 +159,7 @@ def test_a_first_value_that_took_time_stands_on_a_logarithmic_axis_of_time() -> 
     )
 
 
-def test_the_newest_value_is_the_one_of_the_last_step_however_thin_the_curve() -> None:
+def test_the_newest_value_is_that_of_the_last_step_even_if_the_curve_is_thinned() -> None:
     values = np.ones(9001)
     values[-1] = 0.25
     payload = _ask({"batch/loss": series("batch/loss", values), "val/loss": series("val/loss", np.array([np.nan]))})
@@ -167,13 +167,13 @@ def test_the_newest_value_is_the_one_of_the_last_step_however_thin_the_curve() -
 
 
 @pytest.mark.parametrize(("first", "words"), [(1, ""), (100, "The learning rate was recorded once per epoch")])
-def test_a_rate_that_was_recorded_once_an_epoch_is_said_to_be(first: int, words: str) -> None:
+def test_a_learning_rate_that_was_recorded_once_per_epoch_is_noted(first: int, words: str) -> None:
     payload = _ask({"lr": series("lr", np.array([0.1, 0.2]), first=first, every=100)})
     assert payload["remarks"]["lr"].startswith(words)
     assert bool(payload["remarks"]["lr"]) is bool(words)
 
 
-def test_the_note_on_a_chart_that_is_left_names_the_curve_that_leaves_first_and_how_far_it_goes() -> None:
+def test_the_note_on_values_beyond_a_chart_names_the_first_curve_to_leave_it_and_its_extreme() -> None:
     def remark(loss_from: int, val_from: int) -> str:
         loss, val = np.full(300, 2.0), np.full(30, 2.1)
         loss[loss_from - 1 :], val[val_from // 10 - 1 :] = 5e6, 7e9
@@ -185,6 +185,6 @@ def test_the_note_on_a_chart_that_is_left_names_the_curve_that_leaves_first_and_
     assert remark(250, 200) == "The validation loss leaves the chart at step 200 and reaches 9T."
 
 
-def test_the_total_counts_the_recorded_steps_wherever_they_stand() -> None:
+def test_the_total_counts_the_steps_with_a_recorded_batch_loss() -> None:
     assert _ask({"batch/loss": series("batch/loss", np.ones(7), first=10, every=5)})["total"] == 7
     assert _ask({"val/loss": series("val/loss", np.ones(3), first=10, every=10)})["total"] == 0
