@@ -1,4 +1,4 @@
-"""Runs and curves for the tests of the comparison charts."""
+"""Runs and curves for the tests of charts."""
 
 from typing import Any
 
@@ -49,13 +49,13 @@ def run(
 
 
 def series(name: str, values: Any, *, first: int = 1, every: int = 1) -> Series:
-    """Return a series with one value every so many steps; a step takes half a second."""
+    """Return a series with one value every `every` steps, from step `first` on; a step takes half a second."""
     step = first + every * np.arange(len(values))
     return Series(name, step.astype(np.int64), np.asarray(values, dtype=np.float64), step * 0.5)
 
 
 def curves(record: RunRecord, **points: Any) -> RunCurves:
-    """Return a run with series; `val_loss=[…]` has one value every ten steps, `batch_loss=[…]` one a step."""
+    """Return a run with series; `val_loss=[…]` has one value every ten steps, `batch_loss=[…]` one per step."""
     made = {}
     for key, values in points.items():
         name = key.replace("_", "/", 1)

@@ -1,4 +1,4 @@
-"""The calibration figure shows the bins it is given, and nothing for empty ones."""
+"""The calibration figure shows the bins with answers, and nothing for empty ones."""
 
 import numpy as np
 
@@ -20,7 +20,7 @@ def test_no_answers_give_an_empty_curve() -> None:
     assert len(calibration_figure(nothing, nothing, np.zeros(2, int)).data[1].x) == 0
 
 
-def test_the_tooltip_of_a_bin_says_its_own_confidence_accuracy_and_number() -> None:
+def test_the_tooltip_of_a_bin_has_its_own_confidence_accuracy_and_number() -> None:
     """Sizes grow with the square root, so that the area of a point is its share of the images."""
     curve = calibration_figure(np.array([0.2, np.nan, 0.9]), np.array([0.25, np.nan, 1.0]), np.array([1, 0, 3])).data[1]
     assert list(curve.text) == [
@@ -30,6 +30,6 @@ def test_the_tooltip_of_a_bin_says_its_own_confidence_accuracy_and_number() -> N
     assert list(curve.marker.size) == [7 + 26 * 0.25**0.5, 7 + 26 * 0.75**0.5]
 
 
-def test_a_single_image_is_all_there_is() -> None:
+def test_the_point_of_a_single_image_has_the_full_size() -> None:
     curve = calibration_figure(np.array([0.9]), np.array([1.0]), np.array([1])).data[1]
     assert list(curve.marker.size) == [33.0]

@@ -1,4 +1,4 @@
-"""Every figure as a text: each trace's numbers, look and hover texts, the axes, the notes and the words for those who cannot see it."""
+"""Every figure as a text: each trace's numbers, style and hover texts, the axes, the notes and the alt text."""
 
 import base64
 import json
@@ -55,7 +55,7 @@ def _decoded(figure: go.Figure) -> dict[str, Any]:
 
 
 def _without_base64(value: Any) -> Any:
-    """Return the arrays that Plotly writes in base64 as lists; of a grid every twelfth row."""
+    """Return a document with Plotly's base64 arrays as lists; of a grid, every twelfth row."""
     if isinstance(value, dict) and "bdata" in value:
         array = np.frombuffer(base64.b64decode(value["bdata"]), dtype=value["dtype"])
         if "shape" not in value:
@@ -100,7 +100,7 @@ WAVES = [2.3 - 0.1 * step + 0.05 * (-1) ** step for step in range(12)]
 
 
 def overlays() -> dict[str, tuple[list[RunCurves], OverlayOptions]]:
-    """Return curves and what is asked of them, by name: each kind of line, axis, mark and note."""
+    """Return curves and their options by name: each kind of line, axis, mark and note."""
     one = curves(
         run(1, name="one & only"),
         batch_loss=WAVES,
@@ -232,7 +232,7 @@ def _small() -> str:
 
 
 class _Found:
-    """The runs of one preset, its settings found by key."""
+    """Finds the same runs for the first setting that is requested, as the store would by key."""
 
     def __init__(self, *runs: RunRecord) -> None:
         self.runs = runs
@@ -393,7 +393,7 @@ def test_figures(name: str) -> None:
 
 
 def _layouts() -> str:
-    """Return what each figure is where nothing is asked for beside its numbers."""
+    """Return the height, font and menu of each figure with default options."""
     one = overlay_info([overlays()["wild"][0][1]], OverlayOptions())
     scores, axes = scores_at(SPEC, TRIALS, 0), parallel_info(RUNS)
     steps, curves_ = progress_info(SPEC, TRIALS), curve_info(SPEC, TRIALS)
@@ -419,7 +419,7 @@ def _layouts() -> str:
 
 
 def _odd_results() -> str:
-    """Return the shades of runs whose results are no numbers, and the rates of runs that recorded none."""
+    """Return the shades of runs whose results are not finite, and the rates of runs that recorded none."""
     odd = (
         *RUNS[:2],
         *(
@@ -434,5 +434,5 @@ def _odd_results() -> str:
 
 
 @pytest.mark.parametrize("find", [_layouts, _odd_results], ids=["defaults", "odd_results"])
-def test_what_figures_are_without_a_choice_and_of_odd_numbers(find: Callable[[], str]) -> None:
+def test_figures_with_default_options_and_with_non_finite_results(find: Callable[[], str]) -> None:
     check(f"charts/{find.__name__.removeprefix('_')}.txt", find())

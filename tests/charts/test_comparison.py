@@ -27,7 +27,7 @@ def test_a_spread_is_mean_and_deviation_of_the_finite_values() -> None:
     assert spread_of([None, math.nan]) is None
 
 
-def test_the_deviation_of_two_is_neither_written_nor_drawn() -> None:
+def test_the_deviation_of_two_runs_is_neither_written_nor_drawn() -> None:
     two, three = spread_of([1.0, 3.0]), spread_of([1.0, 2.0, 3.0])
     assert two is not None
     assert three is not None
@@ -40,7 +40,7 @@ def test_the_deviation_of_two_is_neither_written_nor_drawn() -> None:
     assert list(bars.error_y.array) == pytest.approx([0.0, 0.01])
 
 
-def test_a_mean_of_the_largest_floats_is_a_number() -> None:
+def test_the_mean_of_the_largest_floats_is_finite() -> None:
     assert spread_of([1e308, 1e308]) == Spread(2, 1e308, 0.0)
     assert spread_of([1.7e308, -1.7e308]) == Spread(2, 0.0, math.inf)
 
@@ -61,7 +61,7 @@ def test_runs_are_grouped_by_the_value_of_a_setting_in_its_order() -> None:
     assert list(figure.data[1].y) == [0.96, 0.98, 0.95, 0.9]
 
 
-def test_switches_and_words_can_be_grouped_too_and_nothing_is_an_empty_picture() -> None:
+def test_switches_and_names_can_be_grouped_too_and_no_runs_give_an_empty_figure() -> None:
     assert [g.value for g in group_info([run(1, shuffle=True), run(2, shuffle=False)], "shuffle")] == ["no", "yes"]
     assert [g.value for g in group_info([run(1)], "init_from")] == ["–"]
     assert [g.value for g in group_info([run(1), run(2, patience=3)], "patience")] == ["3", "off"]
@@ -93,9 +93,8 @@ def test_one_diverged_group_does_not_flatten_the_bars_of_the_others() -> None:
 
 
 def test_runs_have_the_colours_of_their_slots_in_the_scatter_and_on_parallel_axes() -> None:
-    runs = [
-        run(n, lr=n / 100, summary={"test_accuracy": 0.9}) for n in (6, 12, 18)
-    ]  # numbers that shared a colour once
+    # Run numbers that once shared a colour.
+    runs = [run(n, lr=n / 100, summary={"test_accuracy": 0.9}) for n in (6, 12, 18)]
     slots = {runs[0].id: 4, runs[1].id: 0, runs[2].id: 13}
     scatter = pareto_figure(pareto_info(runs, "seconds"), "seconds", slots=slots)
     lines = parallel_figure(runs, parallel_info(runs), slots=slots)
@@ -130,7 +129,7 @@ def test_parallel_axes_are_the_settings_that_differ_and_the_results() -> None:
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_a_result_colours_the_parallel_lines_from_the_lowest_to_the_highest_and_the_best_lie_on_top(dark: bool) -> None:
+def test_parallel_lines_are_coloured_by_a_result_with_the_best_on_top(dark: bool) -> None:
     runs = [run(n, lr=n / 100, summary={"test_accuracy": a} if a else {}) for n, a in ((1, 0.95), (2, None), (3, 0.9))]
     shade = shade_info(runs, "test_accuracy", dark=dark)
     assert shade.title == "Test accuracy"
@@ -146,7 +145,7 @@ def test_a_result_colours_the_parallel_lines_from_the_lowest_to_the_highest_and_
     assert list(bar.marker.colorbar.ticktext) == ["90.00 %", "95.00 %"]
 
 
-def test_in_a_narrow_place_the_axes_lie_below_each_other_with_the_same_lines_and_values() -> None:
+def test_stacked_axes_for_narrow_screens_have_the_same_lines_and_values() -> None:
     runs = [run(n, lr=n / 100, summary={"test_accuracy": a}) for n, a in ((1, 0.95), (2, 0.92), (3, 0.9))]
     axes, shade = parallel_info(runs), shade_info(runs, "test_accuracy")
     upright = parallel_figure(runs, axes, shade=shade)
@@ -160,14 +159,13 @@ def test_in_a_narrow_place_the_axes_lie_below_each_other_with_the_same_lines_and
     words = [note.text for note in lying.layout.annotations]
     assert [title for title in words if title.startswith("<b>")] == [f"<b>{axis.title}</b>" for axis in axes]
     assert words[:3] == ["90.00 %", "Test accuracy", "95.00 %"]
-    assert [words.count(text) for _, text in axes[0].ticks] == [1, 0, 1]  # those between do not fit beside the others
-    assert upright.data[0].y == lines[0].x  # the other figure is as it was
+    # Ticks between the ends do not fit next to the others.
+    assert [words.count(text) for _, text in axes[0].ticks] == [1, 0, 1]
+    assert upright.data[0].y == lines[0].x  # the other figure is unchanged
 
 
 @pytest.mark.parametrize(("dark", "page"), [(False, "#ffffff"), (True, "#10151c")])
-def test_titles_and_values_of_parallel_axes_stand_on_the_pages_colour_where_lines_cross_them(
-    dark: bool, page: str
-) -> None:
+def test_texts_of_parallel_axes_have_the_pages_background_where_lines_cross_them(dark: bool, page: str) -> None:
     runs = [run(n, lr=n / 100, summary={"test_accuracy": 0.9}) for n in (1, 2)]
     axes = parallel_info(runs)
     upright = parallel_figure(runs, axes, dark=dark)
@@ -176,7 +174,7 @@ def test_titles_and_values_of_parallel_axes_stand_on_the_pages_colour_where_line
         assert [papers[text] for text in words] == [page] * len(words)
 
 
-def test_of_a_loss_the_lowest_is_the_best_and_one_value_has_one_mark() -> None:
+def test_the_lowest_loss_is_the_best_and_a_single_value_has_one_tick() -> None:
     runs = [run(n, lr=n / 100, summary={"test_loss": loss}) for n, loss in ((1, 0.1), (2, 0.4))]
     assert shade_info(runs, "test_loss").order == (1, 0)
     alone = shade_info(runs[:1], "test_loss")
@@ -184,13 +182,13 @@ def test_of_a_loss_the_lowest_is_the_best_and_one_value_has_one_mark() -> None:
     assert len(bar.marker.colorbar.tickvals) == 1
 
 
-def test_equal_results_stand_in_the_middle_and_one_run_has_no_setting_that_differs() -> None:
+def test_equal_results_are_in_the_middle_and_one_run_has_no_differing_setting() -> None:
     axes = parallel_info([run(1, summary={"test_accuracy": 0.9})])
     assert [(axis.title, axis.positions) for axis in axes] == [("Seconds", (0.5,)), ("Test accuracy", (0.5,))]
     assert parallel_info([]) == ()
 
 
-def test_the_front_holds_the_runs_that_none_beats_in_both() -> None:
+def test_the_front_has_the_runs_that_no_other_beats_in_both() -> None:
     runs = [
         run(n, seconds=seconds, summary={"test_accuracy": accuracy})
         for n, (seconds, accuracy) in enumerate([(10, 0.9), (20, 0.85), (30, 0.95), (30, 0.94), (40, 0.95), (5, 0.1)])
@@ -203,7 +201,7 @@ def test_the_front_holds_the_runs_that_none_beats_in_both() -> None:
     assert figure.layout.xaxis.type == "log"
 
 
-def test_costs_are_whole_numbers_at_the_ticks_however_near_the_runs_are() -> None:
+def test_the_ticks_of_costs_are_whole_numbers_however_close_the_runs_are() -> None:
     def ticks(*params: int) -> list[str]:
         runs = [run(n, summary={"test_accuracy": 0.9, "params": count}) for n, count in enumerate(params, 1)]
         return list(pareto_figure(pareto_info(runs, "params"), "params").layout.xaxis.ticktext)
@@ -223,7 +221,7 @@ def test_runs_without_a_cost_or_an_accuracy_are_left_out_of_the_front() -> None:
 
 
 class Finder:
-    """Runs by setting, as the store answers."""
+    """Finds runs by setting, as the store does."""
 
     def __init__(self, *runs: RunRecord) -> None:
         self.runs = runs
@@ -233,7 +231,7 @@ class Finder:
         return {key: tuple(run for run in self.runs if setting_key(run.config) == key) for key in keys}
 
 
-def test_a_report_shows_what_it_printed_beside_what_was_measured() -> None:
+def test_a_report_shows_its_printed_results_next_to_the_measured_ones() -> None:
     config = get_preset("d-lenet-bn").config().as_dict()
     seeds = [
         run(n, **config | {"seed": n}, seconds=n, summary={"test_accuracy": 0.97 + n / 100, "train_loss": 0.1})
@@ -256,7 +254,7 @@ def test_a_report_shows_what_it_printed_beside_what_was_measured() -> None:
     assert all(shown == (mistake or None) for mistake, shown in mistakes)
 
 
-def test_a_report_is_compared_with_the_last_epoch_and_everything_else_with_the_weights_that_answer() -> None:
+def test_reports_use_the_last_epoch_and_other_charts_the_weights_that_answer() -> None:
     config = get_preset("d-lenet-bn").config().as_dict()
     ended = run(1, **config, summary={"test_accuracy": 0.95, "final_epoch": 5, "best_epoch": 3})
     ended = replace(ended, saved=HeadlineResult(30, 3, "best", test_accuracy=0.96, saved=True))
@@ -267,7 +265,7 @@ def test_a_report_is_compared_with_the_last_epoch_and_everything_else_with_the_w
     assert group_info([ended], "arch")[0].results["test_accuracy"] == Spread(1, 0.96, None)
 
 
-def test_a_report_that_quotes_the_highest_of_its_epochs_says_which_it_was() -> None:
+def test_a_report_that_quotes_its_highest_accuracy_names_its_epoch() -> None:
     quoted = {row.preset.id: row.quoted_epoch for row in report_rows("B", check=_same, runs=Finder())}
     assert (quoted["b-wide-cnn"], quoted["b-wide-cnn-lr-0.01"], quoted["b-small-lr-0.01"]) == (15, 9, None)
 
@@ -290,7 +288,7 @@ def _same(config: RunConfig) -> RunConfig:
 
 
 @pytest.mark.parametrize(
-    ("state", "measured", "waits"),
+    ("state", "measured", "active"),
     [
         (RunState.FINISHED, True, False),
         (RunState.QUEUED, False, True),
@@ -302,17 +300,17 @@ def _same(config: RunConfig) -> RunConfig:
         (RunState.INTERRUPTED, False, False),
     ],
 )
-def test_an_experiment_is_missing_unless_a_run_of_it_finished_or_will_go_on(
-    state: RunState, measured: bool, waits: bool
+def test_an_experiment_is_missing_unless_a_run_of_it_has_finished_or_is_active(
+    state: RunState, measured: bool, active: bool
 ) -> None:
     one = run(1, **get_preset("d-lenet-bn").config().as_dict(), state=state, summary={"test_accuracy": 0.9})
     (row, *_) = report_rows("D", check=_same, runs=Finder(one))
-    assert (row.finished == (one,), row.waiting == (one,)) == (measured, waits)
-    assert row.missing is not (measured or waits)
+    assert (row.finished == (one,), row.waiting == (one,)) == (measured, active)
+    assert row.missing is not (measured or active)
     assert row.test_accuracy == (Spread(1, 0.9, None) if measured else None)
 
 
-def test_labels_of_an_axis_keep_their_distance_and_the_two_ends_always_stand() -> None:
+def test_labels_of_an_axis_keep_their_distance_and_both_ends_always_have_one() -> None:
     def ticks(*seconds: float) -> list[str]:
         axis = parallel_info([run(n, seconds=each) for n, each in enumerate(seconds)])[0]
         assert axis.title == "Seconds"

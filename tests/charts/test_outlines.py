@@ -1,4 +1,4 @@
-"""The small picture of a network: every slab inside it, in the order of the layers, as large as what it stands for."""
+"""The small picture of a network: slabs inside it, in the order of the layers, with sizes that show the layers'."""
 
 import xml.etree.ElementTree as ElementTree
 
@@ -39,7 +39,7 @@ def test_more_channels_are_thicker_and_larger_maps_taller() -> None:
     assert hidden.h > answer.h
 
 
-def test_known_sizes() -> None:
+def test_lenet5_has_its_known_outline_and_an_unknown_network_has_none() -> None:
     lenet = outline_of("lenet5")
     assert lenet is not None
     assert (lenet.params, lenet.layers) == (61_706, 5)
@@ -48,7 +48,7 @@ def test_known_sizes() -> None:
 
 
 def test_a_slab_is_a_front_with_a_lid_and_a_face_behind_it() -> None:
-    """One layer is 11 pixels thick and 30 tall, and 0.42 × 30 deep; drawn are 0.6 of that to the right and upwards."""
+    """One layer is 11 pixels thick and 30 tall, and 0.42 × 30 deep; 0.6 of that are drawn to the right and upwards."""
     (slab,) = outline_slabs(Outline(1, 1, (OutlineStage("linear", 8, 28),)))
     assert tuple(slab) == ("linear", pytest.approx(63.2), pytest.approx(16.3), 11.0, 30.0, pytest.approx(12.6))
     root = ElementTree.fromstring(outline_svg(Outline(1, 1, (OutlineStage("linear", 8, 28),))))

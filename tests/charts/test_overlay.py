@@ -1,4 +1,4 @@
-"""Overlays: the numbers are the runs' own, thinned and smoothed only where it is said."""
+"""Overlays: the numbers are the runs' own, apart from the stated smoothing and thinning."""
 
 import json
 
@@ -15,7 +15,7 @@ from lab.runs.records import Series
 from tests.charts.charts_data import curves, run
 
 
-def test_a_run_has_a_smoothed_line_with_raw_points_behind_and_its_validation() -> None:
+def test_a_run_has_a_smoothed_line_with_raw_points_behind_it_and_a_validation_line() -> None:
     one = curves(run(), batch_loss=np.linspace(2, 1, 20), val_loss=[1.5, 1.0], test_loss=[1.6, 1.1])
     info = overlay_info([one], OverlayOptions(smoothing=1))
     assert [(line.kind, line.total) for line in info.lines] == [("train", 20), ("val", 2)]
@@ -25,7 +25,7 @@ def test_a_run_has_a_smoothed_line_with_raw_points_behind_and_its_validation() -
     assert [line.kind for line in with_test.lines] == ["train", "val", "test"]
 
 
-def test_a_picture_with_several_kinds_of_lines_says_which_images_each_is_of() -> None:
+def test_a_chart_with_several_kinds_of_lines_has_a_key_to_their_images() -> None:
     one = curves(run(), batch_loss=np.linspace(2, 1, 20), val_loss=[1.5, 1.0], test_loss=[1.6, 1.1])
     alone = curves(run(), val_loss=[1.5, 1.0])
     key = line_key(overlay_info([one], OverlayOptions()))
@@ -40,12 +40,12 @@ def test_a_picture_with_several_kinds_of_lines_says_which_images_each_is_of() ->
 @pytest.mark.parametrize(
     ("x", "expected"), [("step", [10, 20]), ("epoch", [1, 2]), ("relative", [5, 10]), ("wall", [2_005_000, 2_010_000])]
 )
-def test_the_same_points_stand_at_step_epoch_training_time_or_time_of_day(x: str, expected: list[float]) -> None:
+def test_the_same_points_are_placed_by_step_epoch_training_time_or_time_of_day(x: str, expected: list[float]) -> None:
     info = overlay_info([curves(run(), val_loss=[1.5, 1.0])], OverlayOptions(x=x))
     assert info.lines[0].x.tolist() == expected
 
 
-def test_a_spike_in_a_million_points_is_seen_and_the_picture_says_how_many_it_stands_for() -> None:
+def test_a_spike_in_a_million_points_is_visible_and_the_total_is_reported() -> None:
     values = np.ones(1_000_000)
     values[654_321] = 99.0
     info = overlay_info([curves(run(), batch_loss=values)], OverlayOptions(smoothing=10))
@@ -103,13 +103,13 @@ def test_a_band_on_positive_values_never_goes_below_zero() -> None:
     assert line.low.tolist() == [0.01]
 
 
-def test_the_spread_of_two_is_not_drawn() -> None:
+def test_the_spread_of_two_runs_is_not_drawn() -> None:
     group = [curves(run(n, seed=n), val_loss=[v]) for n, v in ((1, 1.0), (2, 3.0))]
     (line,) = overlay_info(group, OverlayOptions()).lines
     assert (line.y.tolist(), line.low.size, line.high.size) == ([2.0], 0, 0)
 
 
-def test_values_that_are_no_numbers_are_named_where_they_happened() -> None:
+def test_non_finite_values_are_marked_by_name_where_they_occurred() -> None:
     one = curves(run(), batch_loss=[1.0, np.nan, np.inf, -np.inf, 2.0])
     (line,) = overlay_info([one], OverlayOptions()).lines
     assert [(mark.x, mark.name) for mark in line.non_finite] == [(2, "NaN"), (3, "+inf"), (4, "-inf")]
@@ -124,7 +124,7 @@ def test_a_stretch_of_nan_is_marked_once_where_it_begins() -> None:
     assert [(mark.x, mark.name) for mark in line.non_finite] == [(2, "NaN"), (5, "+inf"), (8, "NaN")]
 
 
-def test_a_run_without_points_is_missing_and_said() -> None:
+def test_a_run_without_points_is_left_out_with_a_note() -> None:
     info = overlay_info([curves(run(name="empty"))], OverlayOptions())
     assert info.lines == ()
     assert info.notes == ("empty has no loss values.",)
@@ -151,21 +151,21 @@ def _refuse(word: str) -> float:
     raise AssertionError(f"{word} is not JSON")
 
 
-def _look(figure: go.Figure, name: str) -> tuple[str, str]:
+def _style(figure: go.Figure, name: str) -> tuple[str, str]:
     (trace,) = [t for t in figure.data if t.name == name and t.showlegend]
     return trace.line.color, trace.line.dash
 
 
-def test_a_run_keeps_its_look_while_others_come_and_go_and_sixty_runs_look_different() -> None:
+def test_a_run_keeps_its_style_while_others_change_and_sixty_runs_look_different() -> None:
     many = [curves(run(n, lr=0.001 * n), val_loss=[1.0, 2.0]) for n in range(1, 61)]
     slots = {one.run.id: at for at, one in enumerate(many)}
     all_of_them = overlay_figure(overlay_info(many, OverlayOptions(), slots=slots))
     few = overlay_figure(overlay_info(many[4:6], OverlayOptions(), slots=slots))
     names = [line.label for line in overlay_info(many, OverlayOptions()).lines]
     assert names[4] == "lr 0.005"
-    assert _look(few, names[4]) == _look(all_of_them, names[4])
-    assert len({_look(all_of_them, name) for name in names}) == 60
-    assert len({_look(all_of_them, name)[0] for name in names[:12]}) == 12  # twelve colours before the first dash
+    assert _style(few, names[4]) == _style(all_of_them, names[4])
+    assert len({_style(all_of_them, name) for name in names}) == 60
+    assert len({_style(all_of_them, name)[0] for name in names[:12]}) == 12  # twelve colours before the first dash
 
 
 def test_all_lines_of_a_run_hide_together_and_only_one_is_in_the_legend() -> None:
@@ -182,7 +182,7 @@ def test_a_name_full_of_markup_is_shown_as_text() -> None:
     assert all("<" not in (trace.name or "") for trace in figure.data)
 
 
-def test_the_picture_is_told_in_words() -> None:
+def test_the_chart_has_an_alt_text() -> None:
     mine = curves(run(name="mine"), batch_loss=[2.0, 0.5], val_loss=[1.5, 0.25], val_accuracy=[0.5, 0.99996])
     loss = overlay_info([mine], OverlayOptions(smoothing=1))
     assert overlay_alt_text(loss) == "Loss of 1 run by step: mine ends at 0.5 (training) and 0.25 (validation)"
@@ -190,14 +190,14 @@ def test_the_picture_is_told_in_words() -> None:
     assert overlay_alt_text(accuracy) == "Accuracy of 1 run by step: mine ends at >99.99 % (validation)"
 
 
-def test_where_one_seed_has_no_number_the_mean_is_a_gap() -> None:
+def test_the_mean_has_a_gap_where_one_seed_is_not_finite() -> None:
     seeds = [curves(run(n, seed=n), val_loss=[1.0, bad, 3.0]) for n, bad in ((1, np.inf), (2, -np.inf), (3, 1e308))]
     (line,) = overlay_info(seeds, OverlayOptions()).lines
     assert np.isfinite(line.y).tolist() == [True, False, True]
     assert {mark.name for mark in line.non_finite} == {"+inf", "-inf"}
 
 
-def test_seeds_share_a_colour_as_one_band_and_have_their_own_without_it() -> None:
+def test_folded_seeds_share_a_colour_and_unfolded_ones_have_their_own() -> None:
     runs = [run(1, lr=0.5), run(2, seed=1), run(3, seed=2)]
     slots = {runs[0].id: 0, runs[1].id: 4, runs[2].id: 2}
     assert line_slots(runs, slots, fold=True) == {runs[0].id: 0, runs[1].id: 2, runs[2].id: 2}
@@ -216,7 +216,7 @@ def test_a_short_gap_in_a_long_run_is_a_gap_of_the_raw_line_and_marked() -> None
 
 
 @pytest.mark.parametrize(("x", "log_x"), [("step", True), ("epoch", True), ("relative", True), ("wall", False)])
-def test_the_time_of_day_has_no_logarithm_and_accuracies_none_either(x: str, log_x: bool) -> None:
+def test_time_of_day_and_accuracies_never_have_a_logarithmic_axis(x: str, log_x: bool) -> None:
     one = curves(run(), batch_loss=[2.0, 1.0], val_loss=[1.5, 1.0], val_accuracy=[0.5, 0.6])
     loss = overlay_info([one], OverlayOptions("loss", x, log_x=True, log_y=True))
     accuracy = overlay_info([one], OverlayOptions("accuracy", x, log_x=True, log_y=True))
@@ -231,14 +231,14 @@ def test_a_long_line_begins_and_ends_with_its_run_on_both_scales() -> None:
         assert line.total == 100_000
 
 
-def test_raw_points_are_drawn_where_they_are_asked_for() -> None:
+def test_raw_points_are_drawn_only_if_requested() -> None:
     one = curves(run(), batch_loss=np.linspace(2, 1, 20))
     for raw, smoothing in ((True, 1), (True, 10), (False, 1), (False, 10)):
         (line,) = overlay_info([one], OverlayOptions(smoothing=smoothing, raw=raw)).lines
         assert line.raw_x.size == line.raw_y.size == (20 if raw else 0), (raw, smoothing)
 
 
-def test_a_line_without_raw_points_decides_where_the_axis_ends_too() -> None:
+def test_a_line_without_raw_points_also_determines_the_limits_of_the_axis() -> None:
     sound, wild = curves(run(1, lr=0.1), val_loss=[2.3, 1.0]), curves(run(2, lr=1.0), val_loss=[2.3, 2.5e12])
     info = overlay_info([sound, wild], OverlayOptions())
     assert info.limits == (0.0, 2.3)
@@ -249,12 +249,12 @@ def test_a_line_without_raw_points_decides_where_the_axis_ends_too() -> None:
 def test_a_tooltip_has_the_value_in_its_format_and_the_images_it_was_measured_on() -> None:
     one = curves(run(), batch_loss=[2.0, 1.0], val_loss=[1.5, 1.0], test_loss=[1.6, 1.1], val_accuracy=[0.5, 0.6])
 
-    def said(metric: str) -> list[str]:
+    def templates(metric: str) -> list[str]:
         drawn = overlay_figure(overlay_info([one], OverlayOptions(metric, smoothing=1, raw=False, test=True)))
         return [trace.hovertemplate for trace in drawn.data if trace.hovertemplate]
 
-    assert said("loss") == ["%{y:.4g} training", "%{y:.4g} validation", "%{y:.4g} test"]
-    assert said("accuracy") == ["%{y:.2%} validation"]
+    assert templates("loss") == ["%{y:.4g} training", "%{y:.4g} validation", "%{y:.4g} test"]
+    assert templates("accuracy") == ["%{y:.2%} validation"]
     rate = overlay_figure(overlay_info([curves(run(schedule="cosine"), lr=[0.1, 0.05])], OverlayOptions("lr")))
     assert "training" not in (rate.data[0].hovertemplate or "")
 

@@ -1,4 +1,4 @@
-"""The axes of parallel coordinates by numbers: places, ticks, and when an axis is logarithmic."""
+"""The axes of parallel coordinates in numbers: positions, ticks, and when an axis is logarithmic."""
 
 import math
 
@@ -9,7 +9,7 @@ from tests.charts.charts_data import run
 
 
 @pytest.mark.parametrize(
-    ("values", "log", "places"),
+    ("values", "log", "positions"),
     [
         ((1.0, 10.0, 100.0), True, (0.0, 0.5, 1.0)),
         ((1.0, LOG_FROM), True, (0.0, 1.0)),
@@ -20,33 +20,33 @@ from tests.charts.charts_data import run
     ],
 )
 def test_an_axis_is_logarithmic_from_a_twentyfold_range_of_numbers_above_zero(
-    values: tuple[float, ...], log: bool, places: tuple[float, ...]
+    values: tuple[float, ...], log: bool, positions: tuple[float, ...]
 ) -> None:
     axis = axis_of("Seconds", values, "seconds")
     assert axis.log is log
-    assert axis.positions == pytest.approx(places)
+    assert axis.positions == pytest.approx(positions)
 
 
 @pytest.mark.parametrize("missing", [None, math.nan, math.inf])
-def test_a_run_without_a_number_has_no_place_and_moves_no_other(missing: float | None) -> None:
+def test_a_run_without_a_value_has_no_position_and_does_not_move_the_others(missing: float | None) -> None:
     axis = axis_of("Seconds", (2.0, missing, 4.0), "seconds")
     assert (axis.positions[0], axis.positions[2]) == (0.0, 1.0)
     assert math.isnan(axis.positions[1])
     assert [place for place, _ in axis.ticks] == [0.0, 1.0]
 
 
-def test_an_axis_of_nothing_has_no_ticks() -> None:
+def test_an_axis_without_values_has_no_ticks() -> None:
     axis = axis_of("Seconds", (None, math.nan), "seconds")
     assert (axis.ticks, axis.log, [math.isnan(place) for place in axis.positions]) == ((), False, [True, True])
 
 
-def test_names_stand_in_their_order_at_equal_distances() -> None:
+def test_names_are_placed_in_their_order_at_equal_distances() -> None:
     axis = axis_of("Optimizer", ["sgd", "adam", "sgd", "muon"], "optimizer")
     assert axis.positions == (1.0, 0.0, 1.0, 0.5)
     assert axis.ticks == ((0.0, "Adam"), (0.5, "Muon"), (1.0, "SGD"))
 
 
-def test_all_training_images_lie_above_every_limit_at_equal_distances() -> None:
+def test_all_and_off_are_placed_in_order_with_the_numbers_at_equal_distances() -> None:
     axis = axis_of("Training images", (0, 200, 1000, 0), "train_limit")
     assert axis.positions == (1.0, 0.0, 0.5, 1.0)
     assert axis.ticks == ((0.0, "200"), (0.5, "1000"), (1.0, "all"))
@@ -56,7 +56,7 @@ def test_all_training_images_lie_above_every_limit_at_equal_distances() -> None:
     assert [text for _, text in axis_of("Clipping", (0.0, 0.5), "grad_clip").ticks][-1] == "off"
 
 
-def test_each_runs_line_goes_through_its_own_places_and_says_its_own_values() -> None:
+def test_each_runs_line_has_its_own_positions_and_shows_its_own_values() -> None:
     axes = [
         axis_of("Training time", (1.0, 3.0, None), "seconds"),
         axis_of("Optimizer", ["sgd", "adam", "sgd"], "optimizer"),
@@ -76,10 +76,10 @@ def test_each_runs_line_goes_through_its_own_places_and_says_its_own_values() ->
     assert ticks == [(at, place, text) for at, axis in enumerate(axes) for place, text in axis.ticks]
 
 
-@pytest.mark.parametrize(("most", "lying"), [(14, False), (24, True)])
-def test_a_long_name_at_an_axis_is_cut_before_the_next_axis(most: int, lying: bool) -> None:
+@pytest.mark.parametrize(("most", "is_stacked"), [(14, False), (24, True)])
+def test_a_long_name_at_an_axis_is_truncated_before_the_next_axis(most: int, is_stacked: bool) -> None:
     for length, shown in ((most, "n" * most), (most + 1, "n" * (most - 1) + "…")):
         axis = axis_of("Name", ["n" * length], "name")
         upright = parallel_figure([run()], [axis])
-        figure = stacked(upright, [axis]) if lying else upright
+        figure = stacked(upright, [axis]) if is_stacked else upright
         assert [note.text for note in figure.layout.annotations][-1:] == [shown]

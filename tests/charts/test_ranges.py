@@ -1,4 +1,4 @@
-"""Where an axis ends: sound curves are never cut, what lies far beyond is marked and said."""
+"""The ends of an axis: sound curves are never cut, and values far beyond are marked and noted."""
 
 import numpy as np
 import plotly.graph_objects as go
@@ -33,14 +33,14 @@ def test_sound_curves_are_never_cut() -> None:
 
 
 @pytest.mark.parametrize("rest", [[1.7e308] * 9, [1.7e308, -1.7e308] * 5, [1e300] * 9, [-1e308, 1e305] * 4])
-def test_an_axis_has_ends_however_far_a_run_went(rest: list[float]) -> None:
+def test_an_axis_has_finite_ends_however_far_a_run_diverged(rest: list[float]) -> None:
     limits = sound_limits([np.array([2.3, *rest])])
     assert limits is not None
     assert np.isfinite(axis_range(limits, 0.1, log=False)).all()
     assert np.isfinite(axis_range(limits, 0.1, log=True)).all()
 
 
-def test_the_axis_shows_the_sound_runs_whole_and_the_diverged_one_leaves() -> None:
+def test_the_axis_shows_all_of_the_sound_runs_and_the_diverged_one_leaves_it() -> None:
     limits = sound_limits([SOUND, SOUND * 1.5, DIVERGED])
     assert limits is not None
     assert limits.low == 0.0
@@ -48,7 +48,7 @@ def test_the_axis_shows_the_sound_runs_whole_and_the_diverged_one_leaves() -> No
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_a_diverged_run_alone_shows_where_it_was_sound_above_0(sign: int) -> None:
+def test_the_axis_of_a_single_diverged_run_shows_the_part_where_it_was_sound(sign: int) -> None:
     limits = sound_limits([], [sign * DIVERGED])
     assert limits is not None
     assert sorted(map(abs, limits)) == pytest.approx([0.0, 2.3])
@@ -73,21 +73,21 @@ def test_a_spike_of_one_step_does_not_flatten_a_sound_run() -> None:
         ([[1.0], [400.0, 8_001.0]], [], 1.0),
         ([[1.0, 1.2], [401.0, 1.1]], [], 1.2),
         ([[1.0, 30.0], [1.0], [2.0]], [], 2.0),
-        # Alone, three times the level is shown of a run that leaves; beside a sound one, one and a half times.
+        # A run that leaves is shown up to three times the level alone, one and a half times next to a sound run.
         ([[2.0, 6.0, 6.1, 1e9]], [], 6.0),
         ([[2.0, 3.0, 3.1, 1e9], [2.0, 1.0]], [], 3.0),
         ([[2.0, 5.0, 1e9], [2.0, 4.0]], [], 4.0),
-        # Raw values behind the curves are no sound curve beside.
+        # Raw values behind the curves do not count as a sound run.
         ([[2.0, 6.0, 1e9]], [[2.0, 1.0]], 6.0),
         ([[2.0, 6.0, 1e9], []], [], 6.0),
-        # Where most of it lies beyond, the axis shows one and a half times the median of all: where the run came to rest.
+        # If most of it lies beyond, the axis shows one and a half times the median of all, where the run settled.
         ([[2.0, 1e20, 170.0, 160.0, 150.0]], [], 170.0),
         ([[2.0, 170.0]], [[2.0, 1e20, 220.0, 200.0, 180.0]], 220.0),
         ([[2.0, 6.0, 1e20, 150.0]], [], 6.0),
         ([[2.0, 1e20, 170.0, 160.0, 150.0], [2.0, 1.0]], [], 2.0),
     ],
 )
-def test_how_far_a_curve_may_go_and_what_is_shown_of_one_that_goes_farther(
+def test_the_limit_of_sound_values_and_the_range_that_is_shown_of_diverged_curves(
     curves: list[list[float]], clouds: list[list[float]], high: float | None
 ) -> None:
     found = sound_limits([np.array(one) for one in curves], [np.array(one) for one in clouds])
@@ -98,11 +98,11 @@ def test_how_far_a_curve_may_go_and_what_is_shown_of_one_that_goes_farther(
     ("values", "cut"),
     [([0.0, 1.0], False), ([-0.01], True), ([1.01], True), ([np.nan, np.inf, -np.inf, 0.5], False), ([0.5], False)],
 )
-def test_accuracies_are_cut_only_where_one_is_outside(values: list[float], cut: bool) -> None:
+def test_accuracies_are_cut_only_if_one_is_outside_0_to_1(values: list[float], cut: bool) -> None:
     assert share_limits([np.array([0.2]), np.array(values)]) == (Limits(0.0, 1.0) if cut else None)
 
 
-def test_values_at_the_edge_are_on_the_axis_and_as_many_marks_as_fit_are_all_made() -> None:
+def test_values_at_the_limits_are_on_the_axis_and_up_to_the_maximum_all_marks_are_made() -> None:
     limits = Limits(1.0, 3.0)
     assert excursions(np.array([1.0, 3.0, 2.0]), limits) == ()
     assert excursions(np.array([0.0, 2.0, 0.5, 0.9]), limits, log=True) == (
@@ -130,11 +130,11 @@ def test_excursions_are_stretches_with_their_most_extreme_value() -> None:
         Excursion(6, -5.0, above=False),
     )
     assert excursions(value, None) == ()
-    assert excursions(value, None, log=True) == (Excursion(6, -5.0, above=False),)  # and the 0 behind it
+    assert excursions(value, None, log=True) == (Excursion(6, -5.0, above=False),)  # together with the 0 after it
     assert len(excursions(np.tile([1.0, 9.0], 500), limits)) == MAX_MARKS
 
 
-def test_of_many_excursions_the_largest_are_marked_in_their_order() -> None:
+def test_the_largest_of_many_excursions_are_marked_in_their_order() -> None:
     peaks = np.arange(10.0, 10.0 + MAX_MARKS + 5)
     value = np.stack([peaks, np.ones_like(peaks)], axis=1).ravel()  # each peak is a stretch of its own
     marked = excursions(value, Limits(0.0, 3.0))
@@ -157,27 +157,26 @@ def test_of_many_excursions_the_largest_are_marked_in_their_order() -> None:
         (0.0431, "0.0431"),
     ],
 )
-def test_a_number_is_short(value: float, text: str) -> None:
+def test_numbers_from_a_thousand_on_have_a_suffix_or_an_exponent(value: float, text: str) -> None:
     assert format_short(value) == text
 
 
-def test_accuracies_outside_of_0_to_1_are_none() -> None:
+def test_accuracies_have_limits_only_if_one_is_outside_0_to_1() -> None:
     assert share_limits([np.array([0.1, 1.0, np.nan])]) is None
     assert share_limits([np.array([0.1, 2.0**60])]) == Limits(0.0, 1.0)
 
 
-def test_numbers_are_written_shortly() -> None:
-    told = [format_short(value) for value in (2.5e12, -1.2e6, 4321.0, 0.0431, 3.1e18, 69.0)]
-    assert told == ["2.5T", "-1.2M", "4.32k", "0.0431", "3.1e+18", "69"]
+def test_numbers_are_rounded_to_three_digits() -> None:
+    texts = [format_short(value) for value in (2.5e12, -1.2e6, 4321.0, 0.0431, 3.1e18, 69.0)]
+    assert texts == ["2.5T", "-1.2M", "4.32k", "0.0431", "3.1e+18", "69"]
 
 
-def test_the_ends_of_the_axis_have_room_on_both_scales() -> None:
+def test_the_ends_of_the_axis_have_a_margin_on_both_scales() -> None:
     assert axis_range(Limits(0.0, 2.0), 0.1, log=False) == pytest.approx((-0.1, 2.1))
     low, high = axis_range(Limits(0.0, 10.0), 0.1, log=True)
     assert (low, high) == pytest.approx((-1.1, 1.1))
-    assert axis_range(Limits(2.0, 2.0), 0.1, log=False) == pytest.approx(
-        (1.95, 2.05)
-    )  # equal values need some height too
+    # Equal values need some height too.
+    assert axis_range(Limits(2.0, 2.0), 0.1, log=False) == pytest.approx((1.95, 2.05))
     assert axis_range(Limits(10.0, 10.0), 0.1, log=True) == pytest.approx((0.95, 1.05))
 
 
@@ -188,11 +187,10 @@ def _compared(**options: bool) -> tuple[list[str], go.Figure]:
     return list(info.notes), overlay_figure(info)
 
 
-def test_a_run_that_leaves_the_chart_is_said_with_its_step_and_value_and_marked_at_the_edge() -> None:
+def test_a_run_that_leaves_the_chart_is_noted_with_step_and_value_and_marked_at_the_edge() -> None:
     notes, figure = _compared()
-    assert notes == [
-        "lr 10 leaves the chart at step 20 and reaches 2.5T."
-    ]  # its validation at step 20, before step 120
+    # Its validation leaves at step 20, before its training at step 120.
+    assert notes == ["lr 10 leaves the chart at step 20 and reaches 2.5T."]
     low, high = figure.layout.yaxis.range
     assert low < 0.01
     assert 2.3 < high < 2.6
@@ -204,14 +202,14 @@ def test_a_run_that_leaves_the_chart_is_said_with_its_step_and_value_and_marked_
     assert {mark.yaxis for mark in marks} == {"y2"}
 
 
-def test_the_full_range_is_one_switch_away_and_shows_no_marks() -> None:
+def test_the_full_range_has_no_limits_and_no_marks() -> None:
     notes, figure = _compared(full=True)
     assert notes == []
     assert figure.layout.yaxis.range is None
     assert not [trace for trace in figure.data if trace.meta == "beyond"]
 
 
-def test_on_a_logarithmic_axis_zeros_and_negatives_are_gaps_marked_below_and_said() -> None:
+def test_on_a_logarithmic_axis_zeros_and_negatives_are_gaps_marked_below_and_noted() -> None:
     one = curves(run(name="nll"), batch_loss=[2.0, 1.0, 0.0, -3.0, -0.5, 1.0])
     info = overlay_info([one], OverlayOptions(smoothing=1, log_y=True))
     assert info.notes == ("nll has 3 values of 0 or less from step 3 on, which are not on a logarithmic axis.",)
@@ -227,14 +225,14 @@ def test_on_a_logarithmic_axis_zeros_and_negatives_are_gaps_marked_below_and_sai
     )
 
 
-def test_step_0_is_not_drawn_on_a_logarithmic_x_axis_and_the_picture_says_what_it_was() -> None:
+def test_step_0_is_not_drawn_on_a_logarithmic_x_axis_and_its_value_is_noted() -> None:
     start = Series("val/accuracy", np.array([0, 10]), np.array([0.102, 0.7]), np.array([0.1, 5.0]))
     one = curves(run(name="a"), batch_accuracy=[0.69, 0.8])
     one = RunCurves(one.run, {**one.points, "val/accuracy": start})
     info = overlay_info([one], OverlayOptions("accuracy", smoothing=1, log_x=True))
     assert info.notes == ("Accuracy at step 0 (a: 10.2 %) is not on a logarithmic axis.",)
     train, val = info.lines
-    assert (train.x.tolist(), train.y.tolist()) == ([1.0, 2.0], [0.69, 0.8])  # what was measured at step 1
+    assert (train.x.tolist(), train.y.tolist()) == ([1.0, 2.0], [0.69, 0.8])  # as measured at step 1
     assert (val.x.tolist(), val.y.tolist()) == ([10.0], [0.7])
     linear = overlay_info([one], OverlayOptions("accuracy", smoothing=1))
     assert linear.lines[1].x.tolist() == [0.0, 10.0]

@@ -1,4 +1,4 @@
-"""Learning rates: a recorded schedule is a curve, a constant a number, and points recorded once per epoch are not joined."""
+"""Learning rates: a recorded schedule is a curve, a constant a number, and points once per epoch are not joined."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def test_a_recorded_schedule_is_a_curve() -> None:
     assert info.notes == ()
 
 
-def test_a_constant_rate_is_a_number_and_no_chart() -> None:
+def test_a_constant_rate_is_a_number_and_not_a_curve() -> None:
     info = _rates(_rated(1, [10, 20], [0.05, 0.05], lr=0.05), _rated(2, [10, 20], [0.1, 0.1], lr=0.1))
     assert info.lines == ()
     assert info.notes == (
@@ -37,14 +37,14 @@ def test_a_constant_rate_is_a_number_and_no_chart() -> None:
     )
 
 
-def test_beside_a_schedule_a_constant_rate_is_a_level_line_over_the_steps_taken() -> None:
+def test_next_to_a_schedule_a_constant_rate_is_a_horizontal_line_over_its_steps() -> None:
     info = _rates(_rated(1, [10, 20], [0.05, 0.05], lr=0.05), _rated(2, [1, 10], [0.1, 0.2], schedule="cosine", lr=0.2))
     level, curve = info.lines
     assert (level.kind, level.x.tolist(), level.y.tolist()) == ("constant", [1, 20], [0.05, 0.05])
     assert curve.kind == "plain"
 
 
-def test_points_of_an_older_release_once_an_epoch_are_dots_with_a_note() -> None:
+def test_points_recorded_once_per_epoch_by_an_older_release_are_dots_with_a_note() -> None:
     info = _rates(_rated(1, [10, 20], [0.1, 0.01], schedule="one-cycle", name="old"))
     (line,) = info.lines
     assert line.kind == "dots"
@@ -54,7 +54,7 @@ def test_points_of_an_older_release_once_an_epoch_are_dots_with_a_note() -> None
     assert overlay_figure(info).data[0].mode == "markers"
 
 
-def test_a_level_line_spans_the_time_of_its_run_on_every_axis() -> None:
+def test_a_horizontal_line_spans_the_time_of_its_run_on_every_axis() -> None:
     constant = _rated(1, [10, 20], [0.05, 0.05], lr=0.05)
     changing = _rated(2, [1, 10], [0.1, 0.2], schedule="cosine", lr=0.2)
     ends = {

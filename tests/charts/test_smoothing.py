@@ -1,4 +1,4 @@
-"""The centred mean: known answers, true ends, and no digits lost after a huge value."""
+"""The centred mean: known answers, exact ends, and no precision lost after a huge value."""
 
 import json
 import shutil
@@ -35,14 +35,14 @@ def test_a_constant_stays_and_both_ends_of_a_line_are_what_was_measured(span: in
     assert _all(line, span)[-1] == pytest.approx(np.mean(line[-1 - span // 8 :]))  # a quarter of half the window
 
 
-def test_values_that_are_no_numbers_stay_and_count_for_nothing() -> None:
+def test_non_finite_values_stay_and_are_excluded_from_the_means() -> None:
     smoothed = _all(np.array([1.0, np.nan, 2.0, np.inf, 4.0]), 2)
     assert smoothed[[0, 2, 4]].tolist() == [1.0, 2.0, 4.0]
     assert np.isnan(smoothed[1])
     assert np.isposinf(smoothed[3])
 
 
-def test_a_huge_value_does_not_drown_the_small_ones_after_it() -> None:
+def test_a_huge_value_does_not_reduce_the_precision_of_later_small_ones() -> None:
     value = np.full(400, 0.1)
     value[100] = 2.5e18
     assert _all(value, 20)[200:] == pytest.approx(np.full(200, 0.1), rel=1e-12)
@@ -53,7 +53,7 @@ def test_the_weight_of_an_older_link_becomes_the_span_that_smooths_as_much() -> 
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
-def test_the_means_of_buckets_are_smoothed_as_the_cases_say(case: dict[str, Any]) -> None:
+def test_the_means_of_buckets_are_smoothed_as_in_the_shared_cases(case: dict[str, Any]) -> None:
     mean = np.array([np.nan if value is None else value for value in case["mean"]], dtype=np.float64)
     none = np.empty(0)
     thinned = Thinned(none, none, none, mean, mean, mean, case["width"], mean.size, mean.size)
@@ -63,7 +63,7 @@ def test_the_means_of_buckets_are_smoothed_as_the_cases_say(case: dict[str, Any]
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is not installed")
-def test_the_live_charts_script_smooths_as_the_same_cases_say() -> None:
+def test_the_live_charts_script_smooths_as_in_the_same_cases() -> None:
     code = (
         f"import {{ smoothedMeans }} from {SCRIPT.as_uri()!r};\n"
         "import { readFileSync } from 'node:fs';\n"

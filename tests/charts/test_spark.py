@@ -1,4 +1,4 @@
-"""The small curve beside a run: its points by known answers, and no picture where there is no number."""
+"""The sparkline next to a run: points with known answers, and no picture without finite values."""
 
 from xml.etree import ElementTree
 
@@ -17,7 +17,7 @@ def test_one_value_and_equal_ones_lie_in_the_middle(values: list[float]) -> None
     assert {y for _, y in spark_points(values)} == {HEIGHT / 2}
 
 
-def test_what_is_not_finite_is_left_out_and_the_others_keep_their_place() -> None:
+def test_non_finite_values_are_left_out_and_the_others_keep_their_position() -> None:
     assert spark_points([0.0, np.nan, 1.0, np.inf]) == (spark_points([0, 0, 1, 0])[0], spark_points([0, 0, 1, 0])[2])
 
 
@@ -29,11 +29,11 @@ def test_a_long_curve_keeps_its_ends_and_few_points() -> None:
 
 
 @pytest.mark.parametrize("values", [[], [np.nan, np.inf]])
-def test_no_value_is_no_picture(values: list[float]) -> None:
+def test_without_finite_values_there_is_no_picture(values: list[float]) -> None:
     assert sparkline(values) == ""
 
 
-def test_line_and_dot_have_the_colour_that_is_asked_for() -> None:
+def test_line_and_dot_have_the_requested_colour() -> None:
     line, dot = ElementTree.fromstring(sparkline([0.1, 0.4], colour="#c75000"))
     assert (line.attrib["stroke"], dot.attrib["fill"]) == ("#c75000", "#c75000")
 

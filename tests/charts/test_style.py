@@ -1,4 +1,4 @@
-"""Colours that can be told apart, on both pages and with any common kind of colour blindness, and who gets which."""
+"""Colours that can be distinguished in both themes and with common colour blindness, and their assignment to runs."""
 
 import itertools
 import tomllib
@@ -22,7 +22,8 @@ from lab.charts.style import (
 )
 
 PAGES = {"light": (PAGE_LIGHT, LIGHT), "dark": (PAGE_DARK, DARK)}
-# Machado, Oliveira, Fernandes: A Physiologically-based Model for Simulation of Color Vision Deficiency, 2009: severity 1.
+# Machado, Oliveira, Fernandes: A Physiologically-based Model for Simulation of Color Vision Deficiency, 2009;
+# severity 1.
 VISIONS = {
     "full": np.eye(3),
     "protanopia": np.array(
@@ -74,7 +75,7 @@ def test_every_colour_can_be_seen_on_its_page(page: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 @pytest.mark.parametrize("vision", VISIONS)
-def test_any_two_of_the_twelve_colours_can_be_told_apart(page: str, vision: str) -> None:
+def test_any_two_of_the_twelve_colours_can_be_distinguished(page: str, vision: str) -> None:
     seen = [_oklab(colour, VISIONS[vision]) for colour in PAGES[page][1]]
     nearest = min(float(np.linalg.norm(a - b)) for a, b in itertools.combinations(seen, 2))
     assert nearest >= (0.15 if vision == "full" else 0.075)
@@ -104,12 +105,12 @@ def test_a_run_keeps_its_slot_and_a_new_one_takes_the_lowest_free() -> None:
     assert list(assign_slots(["c", "new", "b"], without)) == ["c", "new", "b"]
 
 
-def test_slots_that_are_taken_twice_or_are_none_are_given_anew() -> None:
+def test_duplicate_and_invalid_slots_are_assigned_again() -> None:
     assert assign_slots(["a", "b", "c"], {"a": 5, "b": 5, "c": -1}) == {"a": 5, "b": 0, "c": 1}
     assert assign_slots([]) == {}
 
 
-def test_what_all_charts_share_is_completed_part_by_part() -> None:
+def test_the_common_layout_is_merged_with_a_charts_own_options() -> None:
     plain = layout(height=300, dark=False)
     assert (plain["height"], plain["margin"], plain["colorway"]) == (
         300,
@@ -135,5 +136,5 @@ def test_a_shade_and_a_swatch_have_the_colour_and_the_dash_of_the_run() -> None:
     assert ("stroke-dasharray" in solid, 'stroke-dasharray="6 3"' in dashed) == (False, True)
 
 
-def test_text_of_a_chart_is_shown_as_it_is() -> None:
+def test_the_text_of_a_chart_is_escaped() -> None:
     assert plain_text("a <b> & c") == "a &lt;b&gt; &amp; c"

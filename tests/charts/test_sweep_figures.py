@@ -1,4 +1,4 @@
-"""The figures of a sweep say what the trials say: ranks, rungs, what was spent, and what lies between the trials."""
+"""The figures of a sweep agree with its trials: ranks, rungs, the time spent, and the surface between trials."""
 
 import math
 from typing import Any
@@ -40,20 +40,20 @@ def trial(number: int, *losses: float, epochs: tuple[int, ...] = (2, 4, 8), **fi
     return TrialRecord(number=number, values=values, rung=max(0, len(values) - 1), **given)
 
 
-def test_trials_are_compared_where_both_were_measured() -> None:
+def test_trials_are_compared_at_rungs_where_they_were_measured() -> None:
     trials = (trial(1, 0.9, 0.2), trial(2, 0.5), trial(3), trial(4, 0.1, state=TrialState.COPY))
     assert [(s.trial.number, s.epoch, s.value) for s in scores_at(spec_of(), trials, 0)] == [(1, 2, 0.9), (2, 2, 0.5)]
     assert [(s.trial.number, s.epoch, s.value) for s in scores_at(spec_of(), trials, 1)] == [(1, 4, 0.2)]
 
 
-def test_shades_are_ranks_so_that_one_bad_trial_pales_no_other() -> None:
+def test_shades_are_ranks_so_that_one_bad_trial_does_not_change_the_others() -> None:
     losses = [0.1 * at for at in range(1, 8)] + [1e12]
     numbers = shade_numbers(scores_at(spec_of(), [trial(n, loss) for n, loss in enumerate(losses, start=1)], 0))
     assert numbers == (7, 6, 5, 4, 3, 2, 1, 0)
     assert len({shade(number, dark=False) for number in range(-1, SHADES)}) == SHADES + 1
 
 
-def test_a_trial_that_diverged_has_a_colour_of_its_own_and_no_place_on_an_axis() -> None:
+def test_a_diverged_trial_has_its_own_colour_and_no_position_on_an_axis() -> None:
     scores = scores_at(spec_of(), [trial(1, math.nan), trial(2, 0.5), trial(3, 0.4)], 0)
     assert shade_numbers(scores) == (-1, 3, 7)
     figure = slice_figure(scores, next(iter(spec_of().space)), spec_of())
@@ -68,7 +68,7 @@ def test_a_curve_joins_its_rungs_and_the_epochs_between_them() -> None:
     assert curve.points == ((1.0, 1.5), (2.0, 0.9), (3.0, 0.4), (4.0, 0.2))
 
 
-def test_a_curve_leaves_out_what_is_no_number_and_a_trial_without_one_has_none() -> None:
+def test_a_curve_leaves_out_non_finite_values_and_a_trial_with_no_others_has_no_curve() -> None:
     trials = (trial(1, 0.9, math.nan, 0.2), trial(2, math.nan), trial(3), trial(4, 0.9, math.inf))
     found = curve_info(spec_of(), trials, {"run1": [(1, math.nan), (3, 0.6)], "run3": [(1.0, 0.8)]})
     assert [(one.trial.number, one.points) for one in found] == [
@@ -79,7 +79,7 @@ def test_a_curve_leaves_out_what_is_no_number_and_a_trial_without_one_has_none()
     assert [(one.score.epoch, one.score.value) for one in found] == [(8, 0.2), (1, 0.8), (2, 0.9)]
 
 
-def test_the_curves_have_a_line_for_each_rung_but_the_end() -> None:
+def test_the_curves_have_a_vertical_line_for_each_rung_except_the_last() -> None:
     live = trial(2, 0.5, state=TrialState.RUNNING)
     figure = curves_figure(curve_info(spec_of(), [trial(1, 0.9, 0.2), live]), spec_of())
     assert [shape.x0 for shape in figure.layout.shapes] == [2, 4]
@@ -96,7 +96,7 @@ def test_the_best_so_far_follows_the_order_in_which_trials_were_measured() -> No
     assert [(step.seconds, step.trial, step.best) for step in steps] == [(12.0, 1, 0.9), (22.0, 2, 0.5), (99.0, 1, 0.1)]
 
 
-def test_a_logarithmic_setting_stands_on_a_logarithmic_axis() -> None:
+def test_a_logarithmic_setting_has_a_logarithmic_axis() -> None:
     scores = scores_at(spec_of(), [trial(1, 0.5), trial(2, 0.4, params={"lr": 1e-4, "momentum": 0.9})], 0)
     lr = next(p for p in spec_of().space if p.name == "lr")
     momentum = next(p for p in spec_of().space if p.name == "momentum")
@@ -104,7 +104,7 @@ def test_a_logarithmic_setting_stands_on_a_logarithmic_axis() -> None:
     assert scale_of(momentum, scores).place(0.9) == 0.9
 
 
-def test_choices_stand_beside_each_other_also_those_of_an_earlier_space() -> None:
+def test_choices_are_side_by_side_including_those_of_an_earlier_space() -> None:
     spec = spec_of(optimizer={"values": ["adam", "sgd"]})
     scores = scores_at(spec, [trial(1, 0.5, params={"optimizer": "rmsprop"})], 0)
     scale = scale_of(next(iter(spec.space)), scores)
@@ -125,7 +125,7 @@ def test_the_surface_is_exact_at_the_trials_and_linear_in_the_logarithm_between_
 
 
 @pytest.mark.parametrize("momenta", [(0.5, 0.5, 0.5, 0.5), (0.1, 0.2)])
-def test_there_is_no_surface_over_a_line_or_three_points(momenta: tuple[float, ...]) -> None:
+def test_there_is_no_surface_over_a_line_or_two_points(momenta: tuple[float, ...]) -> None:
     trials = [trial(n, 0.5, params={"lr": 0.01 * n, "momentum": m}) for n, m in enumerate(momenta, start=1)]
     parameters = {p.name: p for p in spec_of().space}
     surface = surface_info(scores_at(spec_of(), trials, 0), (parameters["lr"], parameters["momentum"]))
@@ -133,7 +133,7 @@ def test_there_is_no_surface_over_a_line_or_three_points(momenta: tuple[float, .
     assert len(surface_figure(surface, spec_of()).data) == 1
 
 
-def test_trials_without_one_of_the_two_settings_have_no_place_on_the_surface() -> None:
+def test_trials_without_one_of_the_two_settings_are_not_on_the_surface() -> None:
     given = [{"lr": 0.1, "momentum": 0.5}, {"lr": 0.01}, {"momentum": 0.1}, {"lr": 0.001, "momentum": 0.9}]
     trials = [trial(n, 0.5 if n < 4 else math.inf, params=params) for n, params in enumerate(given, start=1)]
     parameters = {p.name: p for p in spec_of().space}
@@ -148,7 +148,7 @@ def test_trials_that_lie_on_a_diagonal_have_no_surface() -> None:
     assert surface_info(scores_at(spec_of(), trials, 0), (parameters["lr"], parameters["momentum"])).grid is None
 
 
-def test_parallel_lines_leave_out_what_a_trial_does_not_have() -> None:
+def test_parallel_lines_skip_settings_that_a_trial_does_not_have() -> None:
     spec = spec_of(
         optimizer={"values": ["adam", "sgd"]}, momentum={"low": 0.1, "high": 0.9, "when": {"optimizer": ["sgd"]}}
     )
@@ -163,10 +163,10 @@ def test_parallel_lines_leave_out_what_a_trial_does_not_have() -> None:
     assert axes[1].texts[0] == "–"
     worst, *_, best = trials_figure(scores, axes).data
     assert (list(best.x[:3]), list(best.y[:3])) == ([0, 1, 2], [1.0, 0.0, 0.0])
-    assert (list(worst.x[:2]), list(worst.y[:2])) == ([0, 2], [0.0, 1.0])  # past momentum, which Adam does not have
+    assert (list(worst.x[:2]), list(worst.y[:2])) == ([0, 2], [0.0, 1.0])  # skips momentum, which Adam does not have
 
 
-def test_values_have_their_own_ticks() -> None:
+def test_each_listed_value_has_a_tick() -> None:
     spec = spec_of(batch_size={"values": [16, 32, 64]})
     scores = scores_at(spec, [trial(n, 0.5, params={"batch_size": 16 * n}) for n in (1, 2, 4)], 0)
     axis = slice_figure(scores, next(iter(spec.space)), spec).layout.xaxis
@@ -177,7 +177,7 @@ def test_values_have_their_own_ticks() -> None:
     assert list(slice_figure(scores, next(iter(spec.space)), spec).layout.xaxis.ticktext) == ["off", "3"]
 
 
-def test_a_logarithmic_axis_has_round_ticks_and_more_of_them_where_it_is_short() -> None:
+def test_a_logarithmic_axis_has_round_ticks_and_more_of_them_if_it_is_short() -> None:
     assert log_ticks(-2.0, 0.0) == pytest.approx([0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0])
     shown = [tick for tick in log_ticks(-2.5, -2.1) if -2.5 <= math.log10(tick) <= -2.1]
     assert shown == pytest.approx([0.004, 0.005, 0.006, 0.007])
@@ -205,7 +205,7 @@ def test_lines_of_one_trace_are_not_joined() -> None:
     assert (trace.line.color, trace.line.width, trace.connectgaps) == ("#123456", 2.0, None)
 
 
-def test_an_axis_of_numbers_has_a_little_room_and_one_of_names_half_a_place() -> None:
+def test_an_axis_of_numbers_has_a_small_margin_and_one_of_names_half_a_position() -> None:
     lr, momentum = spec_of().space
     trials = [trial(1, 0.5, params={"lr": 1e-4, "momentum": 0.4}), trial(2, 0.4, params={"lr": 1e-2, "momentum": 0.9})]
     scores = scores_at(spec_of(), trials, 0)
@@ -219,7 +219,7 @@ def test_an_axis_of_numbers_has_a_little_room_and_one_of_names_half_a_place() ->
     assert (list(axis.range), list(axis.ticktext), list(axis.tickvals)) == ([-0.5, 1.5], ["Adam", "SGD"], [0, 1])
 
 
-def test_values_stand_on_a_logarithmic_axis_from_a_factor_of_four_on_and_a_range_from_twenty() -> None:
+def test_lists_have_a_logarithmic_axis_from_a_factor_of_4_on_and_ranges_from_20_on() -> None:
     def log_of(smaller: float, larger: float, **space: Any) -> bool:
         spec = spec_of(weight_decay=space)
         given = [trial(n, 0.5, params={"weight_decay": value}) for n, value in ((1, smaller), (2, larger))]
@@ -231,11 +231,11 @@ def test_values_stand_on_a_logarithmic_axis_from_a_factor_of_four_on_and_a_range
     assert log_of(0.1, 0.11, low=0.01, high=1.0, log=True)
 
 
-def test_figures_are_told_in_words() -> None:
+def test_figures_have_alt_texts() -> None:
     curves = curve_info(spec_of(), [trial(1, 0.9, 0.2), trial(2, 0.1)])
     assert curves_words(curves, spec_of()) == (
-        "Validation loss of 2 trials by epoch, measured after the epochs 2, 4, 8; the lowest so far is 0.1 of trial 2 after "
-        "epoch 2"
+        "Validation loss of 2 trials by epoch, measured after the epochs 2, 4, 8; the lowest so far is 0.1 of trial 2 "
+        "after epoch 2"
     )
     steps = progress_info(spec_of(), [trial(1, 0.9), trial(2, 0.5), trial(3, math.inf), trial(4, 0.7)])
     assert [step.value for step in steps] == [0.9, 0.5, 0.7]
@@ -250,7 +250,7 @@ def test_figures_are_told_in_words() -> None:
     assert hover_text(score, "lr", "momentum") == "trial 1: lr 0.01, momentum 0.5 → 0.4321"
 
 
-def test_choices_stand_on_an_axis_and_in_a_hover_by_their_titles() -> None:
+def test_axes_and_hover_texts_show_choices_by_their_titles() -> None:
     spec = spec_of(optimizer={"values": ["sgd", "adam"]}, nesterov={"values": [False, True]})
     scores = scores_at(spec, [trial(1, 0.25, params={"optimizer": "adam", "nesterov": True})], 0)
     (optimizer,) = [parameter for parameter in spec.space if parameter.name == "optimizer"]
@@ -259,12 +259,12 @@ def test_choices_stand_on_an_axis_and_in_a_hover_by_their_titles() -> None:
     assert hover_text(scores[0], "optimizer", "nesterov") == "trial 1: optimizer Adam, nesterov yes → 0.25"
 
 
-def test_the_curves_have_no_legend_for_their_shades_say_only_which_are_best() -> None:
+def test_the_curves_have_no_legend_because_their_shades_only_show_ranks() -> None:
     figure = curves_figure(curve_info(spec_of(), [trial(1, 0.9, 0.2), trial(2, 0.1)]), spec_of())
     assert figure.layout.showlegend is False
 
 
-def test_the_curves_axis_ends_a_little_behind_the_last_epoch_and_has_a_tick_for_each_of_few() -> None:
+def test_the_curves_axis_ends_just_after_the_last_epoch_with_a_tick_for_each_of_few() -> None:
     curves = curve_info(spec_of(), [trial(1, 0.9, 0.2)])
     axis = curves_figure(curves, spec_of()).layout.xaxis
     assert (list(axis.range), axis.dtick) == ([0, pytest.approx(8.24)], 1)
@@ -284,7 +284,7 @@ def test_the_most_important_setting_is_on_top() -> None:
     assert figure.layout.height == 90 + 38 * 2
 
 
-def test_settings_of_earlier_spaces_have_axes_in_the_order_of_their_names_behind_those_of_the_space() -> None:
+def test_settings_of_earlier_spaces_have_axes_by_name_after_those_of_the_space() -> None:
     earlier = dict.fromkeys(["weight_decay", "seed", "grad_clip", "batch_size", "label_smoothing"], 1)
     trials = (trial(1, 0.5, params={"momentum": 0.5, **earlier}), trial(2, 0.4))
     titles = [axis.title for axis in parallel_axes(scores_at(spec_of(), trials, 0), spec_of())]

@@ -1,4 +1,4 @@
-"""What stands beside the mouse: each point's own name, value and number, in every chart of runs."""
+"""Tooltips in every chart of runs: each point's own name, value and number."""
 
 from dataclasses import replace
 
@@ -19,14 +19,14 @@ RUNS = [
 ]
 
 
-def test_a_bar_says_its_groups_mean_and_number_of_runs() -> None:
+def test_a_bar_shows_its_groups_mean_and_number_of_runs() -> None:
     figure = group_figure(group_info(RUNS, "lr"), "test_accuracy", by="lr")
     bars = figure.data[0]
     assert dict(zip(bars.x, bars.text, strict=True)) == {"0.001": "91.00 % (n = 1)", "0.01": "96.00 % (n = 2)"}
     assert figure.layout.title.text == "Test accuracy by learning rate"
 
 
-def test_a_line_of_parallel_axes_says_its_runs_own_values() -> None:
+def test_a_line_of_parallel_axes_shows_its_runs_own_values() -> None:
     lines = parallel_figure(RUNS, parallel_info(RUNS)).data
     assert [list(line.text) for line in lines] == [
         ["Seed: 1", "Learning rate: 0.001", "Seconds: 10", "Test accuracy: 91.00 %"],
@@ -35,7 +35,7 @@ def test_a_line_of_parallel_axes_says_its_runs_own_values() -> None:
     ]
 
 
-def test_a_point_of_cost_and_accuracy_says_its_accuracy_epoch_cost_and_whether_it_is_on_the_front() -> None:
+def test_a_point_of_cost_and_accuracy_shows_values_epoch_and_whether_it_is_on_the_front() -> None:
     *points, _ = pareto_figure(pareto_info(RUNS, "seconds"), "seconds").data
     assert [(point.text[0].partition(",")[0], point.x[0]) for point in points] == [
         ("91.00 %", 10.0),
@@ -53,7 +53,7 @@ def _own(runs: list[RunRecord]) -> list[RunRecord]:
     return [replace(one, fingerprint=one.id) for one in runs]
 
 
-def test_a_dot_of_a_comparison_says_its_seed_and_a_line_its_sides_mean() -> None:
+def test_a_dot_of_a_comparison_shows_its_seed_and_a_line_its_sides_mean() -> None:
     info = verdict_info(compare_runs(*(_own(side) for side in (RUNS[:1], RUNS[1:]))), a="slow", b="quick")
     slow, slow_mean, quick, quick_mean = verdict_figure(info, dark=False).data[:4]
     assert (slow.name, list(slow.customdata), list(slow.y)) == ("slow", ["seed 1"], [0.91])

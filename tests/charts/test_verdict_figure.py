@@ -1,4 +1,4 @@
-"""The picture of a verdict: dots, means, and the difference with its interval on an axis that shows 0."""
+"""The figure of a verdict: dots, means, and the difference with its interval on an axis that shows 0."""
 
 from dataclasses import replace
 
@@ -34,12 +34,12 @@ def test_every_run_is_a_dot_and_the_difference_is_in_points() -> None:
     assert low < 0 < 2.1 < high
     assert list(figure.layout.xaxis.ticktext) == ["slow", "quick"]
     assert verdict_alt_text(info) == (
-        "Test accuracy of every run. slow: 91.36 ± 0.34 % (n = 5); quick: 93.00 ± 0.29 % (n = 5). B minus A: +1.64 points, "
-        "95 % interval +1.15 to +2.10"
+        "Test accuracy of every run. slow: 91.36 ± 0.34 % (n = 5); quick: 93.00 ± 0.29 % (n = 5). B minus A: +1.64 "
+        "points, 95 % interval +1.15 to +2.10"
     )
 
 
-def test_long_names_stand_in_lines_and_runs_close_together_leave_room_for_ticks() -> None:
+def test_long_names_are_wrapped_and_runs_close_together_leave_room_for_ticks() -> None:
     info = verdict_info(_comparison(5), a="lenet-bn, mnist, lr 0.003, augmentation light, seed", b="two words")
     close = info._replace(a=info.a._replace(y=(0.9190, 0.9191)), b=info.b._replace(y=(0.9189,)))
     figure = verdict_figure(close, dark=False)

@@ -1,4 +1,4 @@
-"""Finished runs with chosen test accuracies, put into a store as a worker would."""
+"""Finished runs with chosen test accuracies, stored as a worker would store them."""
 
 import os
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ def ended_run(
     images: int = 359,
     fresh: bool = False,
 ) -> RunRecord:
-    """Submit, claim and end one run; accuracy: of its last epoch on the images it is compared on, None for none."""
+    """Submit, claim and end one run. accuracy: that of its last epoch on the compared images, None for no accuracy."""
     owner = Owner("test-host", os.getpid(), process_start(os.getpid()) or 0.0)
     store.queue.submit(config, fingerprint=config.digest(data_checksum="d"), family="", fresh=fresh)
     run = store.leases.claim(slot="cpu", owner=owner)
@@ -38,7 +38,7 @@ def ended_run(
 def seeded(
     store: RunStore, accuracies: Sequence[float], *, first: int = 0, base: RunConfig = BASE, **settings: object
 ) -> list[RunRecord]:
-    """Return finished runs of one setting, a seed each."""
+    """Return finished runs of one setting, one per seed."""
     return [
         ended_run(store, base.replace(seed=first + at, **settings), accuracy) for at, accuracy in enumerate(accuracies)
     ]
@@ -47,7 +47,7 @@ def seeded(
 def folded(
     store: RunStore, accuracies: Sequence[float], *, base: RunConfig = BASE, folds: int = 5, **settings: object
 ) -> list[RunRecord]:
-    """Return finished runs of one setting, a fold each with these validation accuracies."""
+    """Return finished runs of one setting, one per fold, with these validation accuracies."""
     return [
         ended_run(store, base.replace(folds=folds, fold=at, **settings), accuracy)
         for at, accuracy in enumerate(accuracies, 1)

@@ -1,4 +1,4 @@
-"""k-fold cross-validation: the corrected test, which folds are compared, and what stands beside the verdict."""
+"""k-fold cross-validation: the corrected test, which folds are compared, and the notes on the verdict."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def store(tmp_path: Path) -> RunStore:
 
 @pytest.mark.parametrize(("folds", "seeds"), [(5, 1), (10, 1), (3, 2), (2, 5)])
 def test_the_corrected_t_is_the_paired_t_shrunk_by_the_share_of_common_images(folds: int, seeds: int) -> None:
-    """Nadeau and Bengio 2003: J + J / (k - 1) in the place of J; with five folds two thirds of the paired t."""
+    """Nadeau and Bengio 2003: J + J / (k - 1) instead of J, which gives two thirds of the paired t with five folds."""
     count = folds * seeds
     random = np.random.default_rng(folds)
     a = random.normal(0.9, 0.01, size=count)
@@ -41,8 +41,11 @@ def test_the_corrected_t_is_the_paired_t_shrunk_by_the_share_of_common_images(fo
     assert found.low + found.high == pytest.approx(low + high)
 
 
-def test_five_differences_by_hand() -> None:
-    """Mean 0.02, variance 5e-5, (1/5 + 1/4) of it 2.25e-5: t = 4.216 with 4 degrees of freedom, where p is 1 - sin(h) (1 + cos(h)^2 / 2), tan(h) = t / 2."""
+def test_the_corrected_test_of_five_differences_agrees_with_hand_calculation() -> None:
+    """Mean 0.02, variance 5e-5, (1/5 + 1/4) of it 2.25e-5: t = 4.216 with 4 degrees of freedom.
+
+    For those, p is 1 - sin(h) (1 + cos(h)^2 / 2) with tan(h) = t / 2.
+    """
     found = corrected_t_test(np.array([0.01, 0.02, 0.03, 0.02, 0.02]), folds=5)
     assert found.p == pytest.approx(0.013517, abs=1e-6)
     assert (found.low, found.high) == pytest.approx(
@@ -50,12 +53,12 @@ def test_five_differences_by_hand() -> None:
     )
 
 
-def test_equal_differences_leave_no_doubt() -> None:
+def test_equal_differences_have_an_interval_of_zero_width() -> None:
     assert corrected_t_test(np.zeros(5), folds=5) == (1.0, 0.0, 0.0)
     assert corrected_t_test(np.full(5, -0.1), folds=5) == pytest.approx((0.0, -0.1, -0.1))
 
 
-def test_the_answer_is_yes_exactly_where_the_interval_excludes_nothing() -> None:
+def test_the_answer_is_yes_exactly_if_the_interval_excludes_zero() -> None:
     random = np.random.default_rng(5)
     answers = set()
     for _ in range(60):
@@ -78,7 +81,8 @@ def test_the_same_folds_are_compared_by_validation_accuracy(store: RunStore) -> 
     assert (found.verdict.verdict, found.verdict.design) == (Answer.YES, Design.FOLDS)
     assert found.a.values == LOW
     assert verdict_text(found.verdict, a="A", b="B") == (
-        "Yes: B is better than A by 1.64 points (95 % interval 1.30 to 1.98; p = 0.00018; corrected resampled t-test, 5 folds)."
+        "Yes: B is better than A by 1.64 points (95 % interval 1.30 to 1.98; p = 0.00018; corrected resampled t-test, "
+        "5 folds)."
     )
     assert [note.partition(",")[0] for note in notes_of(found)] == [
         "Folds compare the validation accuracy after the last epoch"
@@ -92,7 +96,7 @@ def test_the_same_folds_are_compared_by_validation_accuracy(store: RunStore) -> 
     ]
 
 
-def test_only_folds_that_both_sides_have_count(store: RunStore) -> None:
+def test_only_folds_that_both_sides_have_are_compared(store: RunStore) -> None:
     a, b = folded(store, LOW), folded(store, HIGH, lr=0.01)
     found = compare_runs(a[1:], b[:4])
     assert (found.verdict.verdict, found.verdict.n_a, found.verdict.n_b) == (Answer.FEW, 3, 3)
@@ -108,10 +112,10 @@ def test_only_folds_that_both_sides_have_count(store: RunStore) -> None:
     )
     assert f"Left out of B, not finished: {named}." in compare_runs(a, [*b[:1], *queued[:3]]).notes
     more = folded(store, HIGH, seed=1, lr=0.01)
-    assert compare_runs(a, more).verdict.difference is None  # another seed divides the images otherwise
+    assert compare_runs(a, more).verdict.difference is None  # another seed divides the images differently
 
 
-def test_folds_of_other_images_are_refused(store: RunStore) -> None:
+def test_folds_of_different_images_are_refused(store: RunStore) -> None:
     a = folded(store, LOW[:1])
     with pytest.raises(InputError, match="runs with no folds and 5 folds"):
         compare_runs(a, seeded(store, HIGH[:1], lr=0.01))
@@ -125,7 +129,7 @@ def test_folds_of_other_images_are_refused(store: RunStore) -> None:
         compare_runs(a, folded(store, HIGH[:1], lr=0.03), paired=False)
 
 
-def test_folds_of_several_settings_are_corrected_and_early_stopping_is_said(store: RunStore) -> None:
+def test_folds_of_several_settings_are_corrected_and_early_stopping_is_noted(store: RunStore) -> None:
     runs = [*folded(store, LOW), *folded(store, HIGH, lr=0.01), *folded(store, HIGH, lr=0.02, patience=2)]
     found = compare_settings(runs)
     assert [one.verdict.adjusted for one in found] == pytest.approx([3 * 0.0001764, 3 * 0.0001764, 1.0], abs=1e-6)
@@ -133,7 +137,7 @@ def test_folds_of_several_settings_are_corrected_and_early_stopping_is_said(stor
     assert found[0].notes == ()
 
 
-def test_repeats_are_named_and_counted_as_what_they_are(store: RunStore) -> None:
+def test_repeats_are_named_and_counted_as_folds_seeds_or_runs(store: RunStore) -> None:
     folds, seeds = folded(store, LOW), seeded(store, LOW)
     assert [repeat_text(run.config) for run in (folds[1], seeds[3])] == ["fold 2 of 5, seed 0", "seed 3"]
     again = ended_run(store, BASE.replace(folds=5, fold=1, seed=1), 0.9)

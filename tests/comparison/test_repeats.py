@@ -1,4 +1,4 @@
-"""Which seeds are asked for next, and which runs stand for a setting."""
+"""Which seeds are requested next, and which runs count as repeats of a setting."""
 
 from contextlib import nullcontext
 from pathlib import Path
@@ -14,7 +14,7 @@ from lab.settings import Settings
 from tests.comparison.compared_runs import BASE, LOW, ended_run, folded
 
 
-def test_the_lowest_free_seeds_come_next_and_those_of_the_other_side_before_them() -> None:
+def test_free_seeds_are_those_of_the_other_side_first_then_the_lowest() -> None:
     assert free_seeds((0, 2), 3) == (1, 3, 4)
     assert free_seeds((7,), 4) == (0, 1, 2, 3)
     assert free_seeds((0,), 3, like=(9, 0, 4)) == (4, 9, 1)
@@ -28,7 +28,7 @@ def lab(tmp_path: Path) -> Lab:
     return Lab(Settings.from_env({"LAB_HOME": str(tmp_path)}))
 
 
-def test_filling_counts_what_is_finished_or_on_its_way_and_adds_the_rest(lab: Lab) -> None:
+def test_fill_counts_finished_and_queued_runs_and_submits_the_missing_ones(lab: Lab) -> None:
     config = lab.validation.resolve(BASE).config
     stopped = ended_run(lab.store, config.replace(seed=3), 0.9, state=RunState.STOPPED)
     run = ended_run(lab.store, config.replace(seed=1), 0.9)
@@ -43,7 +43,7 @@ def test_filling_counts_what_is_finished_or_on_its_way_and_adds_the_rest(lab: La
     assert stopped.id not in {one.id for one in filled.runs}
 
 
-def test_what_is_asked_for_carries_owner_priority_place_and_tags(lab: Lab) -> None:
+def test_submitted_repeats_have_the_owner_priority_executor_and_tags(lab: Lab) -> None:
     (lab.settings.home / "executors.toml").write_text("[slurm]\n")
     run = ended_run(lab.store, lab.validation.resolve(BASE).config, 0.9)
     lab.store.edits.set_tags(run.id, ("mine",))
@@ -73,7 +73,9 @@ def test_what_is_asked_for_carries_owner_priority_place_and_tags(lab: Lab) -> No
         (1, MAX_FOLDS + 1, False),
     ],
 )
-def test_as_many_seeds_and_folds_can_be_asked_for(lab: Lab, seeds: int, folds: int | None, fits: bool) -> None:
+def test_the_number_of_seeds_is_from_1_to_50_and_that_of_folds_from_2_to_the_maximum(
+    lab: Lab, seeds: int, folds: int | None, fits: bool
+) -> None:
     with (
         nullcontext()
         if fits
@@ -82,7 +84,7 @@ def test_as_many_seeds_and_folds_can_be_asked_for(lab: Lab, seeds: int, folds: i
         lab.repeating.plan((), seeds=seeds, folds=folds)
 
 
-def test_folds_are_of_the_runs_seed_and_a_run_of_a_share_is_none_of_them(lab: Lab) -> None:
+def test_folds_use_the_runs_seed_and_a_run_without_folds_is_not_one_of_them(lab: Lab) -> None:
     run = ended_run(lab.store, lab.validation.resolve(BASE).config.replace(seed=3), 0.9)
     lab.store.edits.rename(run.id, "mine, seed 3")
     filled = lab.repeating.fill(lab.store.runs.get(run.id), folds=3)
@@ -113,10 +115,9 @@ def test_folds_of_several_settings_have_the_same_seeds(lab: Lab) -> None:
         [(config.lr, 1, 1), (config.lr, 1, 2)],
         [(0.5, 1, 1), (0.5, 1, 2)],
     ]
-    there = folded(
-        lab.store, LOW[:1], base=config, folds=2, seed=7
-    )  # one fold of another seed: it is completed on both sides
-    plans = lab.repeating.plan([there[0], b], folds=2)
+    # An existing fold of another seed is completed on both sides.
+    existing = folded(lab.store, LOW[:1], base=config, folds=2, seed=7)
+    plans = lab.repeating.plan([existing[0], b], folds=2)
     assert [[(c.lr, c.seed, c.fold) for c in plan.missing] for plan in plans] == [
         [(config.lr, 7, 2)],
         [(0.5, 7, 1), (0.5, 7, 2)],

@@ -26,7 +26,8 @@ def test_five_clearly_better_runs_are_better(store: RunStore) -> None:
     assert (found.verdict.verdict, found.verdict.p) == (Answer.YES, 2 / 252)
     assert found.verdict.difference == pytest.approx(0.0164)
     assert verdict_text(found.verdict, a="A", b="B") == (
-        "Yes: B is better than A by 1.64 points (95 % interval 1.15 to 2.10; p = 0.0079; permutation test, 5 and 5 runs)."
+        "Yes: B is better than A by 1.64 points (95 % interval 1.15 to 2.10; p = 0.0079; permutation test, "
+        "5 and 5 runs)."
     )
     assert verdict_text(compare_runs(b, a).verdict, a="A", b="B").startswith(
         "Yes: A is better than B by 1.64 points (95 % interval 1.15"
@@ -35,22 +36,22 @@ def test_five_clearly_better_runs_are_better(store: RunStore) -> None:
     assert notes_of(found) == ()
 
 
-def test_a_difference_below_the_sampling_error_of_the_test_set_is_said(store: RunStore) -> None:
+def test_a_difference_below_the_sampling_error_of_the_test_set_is_noted(store: RunStore) -> None:
     a, b = seeded(store, LOW), seeded(store, [x + 0.008 for x in LOW], lr=0.01)
     found = compare_runs(a, b)
     assert found.verdict.verdict is Answer.YES
     assert notes_of(found) == (
-        "The difference is smaller than the sampling error of one accuracy on 359 test images (± 1.42 points): other images "
-        "of the same kind may give another result.",
+        "The difference is smaller than the sampling error of one accuracy on 359 test images (± 1.42 points): other "
+        "images of the same kind may give another result.",
     )
 
 
-def test_few_runs_are_not_enough_and_the_sentence_says_what_chance_does(store: RunStore) -> None:
+def test_too_few_runs_are_reported_with_what_chance_alone_would_do(store: RunStore) -> None:
     found = compare_runs(seeded(store, LOW[:3]), seeded(store, HIGH[:3], lr=0.01))
     assert found.verdict.verdict is Answer.FEW
     assert verdict_text(found.verdict, a="A", b="B") == (
-        "Not enough runs (3 and 3): at least 5 of each are needed. Even if every run of one side were better than every "
-        "run of the other, chance alone would do that 1 time in 10."
+        "Not enough runs (3 and 3): at least 5 of each are needed. Even if every run of one side were better than "
+        "every run of the other, chance alone would do that 1 time in 10."
     )
     many = compare_values([0.9] * 4, [0.91, 0.92] * 30)
     assert verdict_text(many, a="A", b="B") == (
@@ -100,14 +101,14 @@ def test_a_run_on_both_sides_and_different_test_sets_are_refused(store: RunStore
         compare_runs(a, [])
 
 
-def test_runs_are_told_apart_by_their_settings_not_by_what_a_bundle_claims(store: RunStore) -> None:
+def test_runs_are_distinguished_by_their_settings_and_not_by_a_bundles_fingerprint(store: RunStore) -> None:
     a, b = seeded(store, LOW), seeded(store, HIGH, lr=0.01)
     claimed = [replace(run, origin=IMPORTED, fingerprint=a[0].fingerprint) for run in b]
     found = compare_runs(a, claimed)
     assert (found.verdict.n_a, found.verdict.n_b) == (5, 5)
 
 
-def test_equal_seeds_are_pairs_from_eight_on(store: RunStore) -> None:
+def test_equal_seeds_are_paired_from_eight_runs_on(store: RunStore) -> None:
     low, high = [*LOW, 0.913, 0.916, 0.911], [*HIGH, 0.928, 0.925, 0.932]
     a, b = seeded(store, low), seeded(store, high, lr=0.01)
     assert compare_runs(a, b).verdict.test == "sign-flip test of pairs"
@@ -119,7 +120,7 @@ def test_equal_seeds_are_pairs_from_eight_on(store: RunStore) -> None:
         compare_runs(a, b[1:], paired=True)
 
 
-def test_mixed_settings_and_equal_ones_are_said(store: RunStore) -> None:
+def test_mixed_settings_and_equal_settings_are_noted(store: RunStore) -> None:
     a = [*seeded(store, LOW[:3]), *seeded(store, LOW[3:], epochs=2)]
     found = compare_runs(a, seeded(store, HIGH, lr=0.01))
     assert found.notes == ("The runs of A have 2 settings: the verdict is on their mixture.",)
@@ -128,7 +129,7 @@ def test_mixed_settings_and_equal_ones_are_said(store: RunStore) -> None:
     assert (same.verdict.verdict, same.verdict.p) == (Answer.NO, 1.0)
 
 
-def test_several_settings_are_compared_each_with_each_and_corrected(store: RunStore) -> None:
+def test_several_settings_are_compared_in_pairs_with_holms_correction(store: RunStore) -> None:
     middle = [0.921, 0.917, 0.92, 0.924, 0.9155]  # two of LOW lie among them
     runs = [*seeded(store, LOW), *seeded(store, middle, lr=0.005), *seeded(store, HIGH, lr=0.01)]
     found = compare_settings(runs)

@@ -1,4 +1,4 @@
-"""Tests and intervals against textbook values, SciPy, and the theory of typical values; the least numbers that can speak."""
+"""Tests and intervals against textbook values, SciPy and the theory of typical values; minimum numbers of runs."""
 
 import itertools
 import math
@@ -20,7 +20,8 @@ from lab.comparison.verdict import (
     sampling_error,
 )
 
-# Darwin's maize, height of crossed less self-fertilised plants in eighths of an inch (Fisher, The Design of Experiments, §21).
+# Darwin's maize: height of crossed minus self-fertilised plants, in eighths of an inch (Fisher, The Design of
+# Experiments, §21).
 MAIZE = np.array([49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48], dtype=float)
 
 
@@ -29,16 +30,14 @@ def _welch(a: np.ndarray, b: np.ndarray, axis: int) -> np.ndarray:
 
 
 def test_fishers_test_of_darwins_maize() -> None:
-    """1,726 of the 32,768 ways to give the differences signs are as far from 0 as the observed one."""
+    """1,726 of the 32,768 ways to assign signs to the differences are at least as far from 0 as the observed one."""
     design = pairs(np.zeros(15), MAIZE)
     assert design.exact
     assert design.tails(0.0).p == 1726 / 32_768
 
 
 @pytest.mark.parametrize(("n_a", "n_b"), [(5, 5), (5, 8), (7, 4)])
-def test_the_permutation_test_is_that_of_scipy_and_welchs_t_must_agree_where_the_sizes_differ(
-    n_a: int, n_b: int
-) -> None:
+def test_the_permutation_test_is_scipys_and_welchs_t_must_agree_for_unequal_sizes(n_a: int, n_b: int) -> None:
     random = np.random.default_rng(n_a)
     a, b = random.normal(size=n_a), random.normal(0.8, 2.0, size=n_b)
     theirs = stats.permutation_test((b, a), _welch, n_resamples=np.inf, vectorized=True)
@@ -46,15 +45,15 @@ def test_the_permutation_test_is_that_of_scipy_and_welchs_t_must_agree_where_the
     assert independent_groups(a, b).tails(0.0).p == pytest.approx(max(theirs.pvalue, welch), abs=1e-12)
 
 
-def test_a_small_group_that_varies_more_finds_no_more_than_it_should() -> None:
-    """Equal means, deviations 3 to 1, 5 and 10 runs: the permutation test alone says yes in 11 to 12 % of such comparisons."""
+def test_the_false_positive_rate_holds_if_the_smaller_group_varies_more() -> None:
+    """Equal means, deviations 3 and 1, 5 and 10 runs: the permutation test alone says yes in 11 to 12 % of cases."""
     random = np.random.default_rng(1)
     drawn = [(random.normal(0, 3, size=5), random.normal(size=10)) for _ in range(600)]
     found = np.mean([independent_groups(a, b).tails(0.0).p <= 0.05 for a, b in drawn])
     assert 0.03 < found < 0.08
 
 
-def test_a_sample_of_the_reassignments_comes_near_all_of_them() -> None:
+def test_sampled_reassignments_approximate_all_of_them() -> None:
     random = np.random.default_rng(3)
     a, b = random.normal(size=10), random.normal(0.9, size=10)
     sampled = independent_groups(a, b)
@@ -86,7 +85,7 @@ def test_the_interval_of_equal_groups_ends_at_differences_of_subset_means() -> N
 
 
 @pytest.mark.parametrize("paired", [False, True])
-def test_the_interval_excludes_nothing_exactly_where_the_answer_is_yes(paired: bool) -> None:
+def test_the_interval_excludes_zero_exactly_if_the_answer_is_yes(paired: bool) -> None:
     random = np.random.default_rng(7)
     answers = []
     for _ in range(60):
@@ -102,7 +101,7 @@ def test_the_interval_excludes_nothing_exactly_where_the_answer_is_yes(paired: b
     assert {Answer.YES, Answer.NO} == set(answers)
 
 
-def test_exchanging_the_sides_turns_everything_round() -> None:
+def test_exchanging_the_sides_reverses_the_difference_and_its_interval() -> None:
     a, b = [0.98, 0.981, 0.979, 0.983, 0.98], [0.985, 0.986, 0.984, 0.981, 0.99, 0.987]
     one, other = compare_values(a, b), compare_values(b, a)
     assert one.difference == pytest.approx(0.005, abs=1e-4)
@@ -114,14 +113,14 @@ def test_exchanging_the_sides_turns_everything_round() -> None:
     ("n_a", "n_b", "paired", "chance"),
     [(1, 1, False, 1.0), (2, 2, False, 1 / 3), (3, 3, False, 0.1), (4, 4, False, 2 / 70), (5, 5, True, 1 / 16)],
 )
-def test_too_few_runs_say_what_chance_alone_does(n_a: int, n_b: int, paired: bool, chance: float) -> None:
+def test_too_few_runs_have_the_probability_of_chance_alone(n_a: int, n_b: int, paired: bool, chance: float) -> None:
     found = compare_values([0.1 * k for k in range(n_a)], [9 + 0.1 * k for k in range(n_b)], paired=paired)
     assert (found.verdict, found.p, found.low, found.high) == (Answer.FEW, None, None, None)
     assert found.chance == pytest.approx(chance)
     assert found.difference == pytest.approx(9.0)
 
 
-def test_the_least_numbers_that_can_speak() -> None:
+def test_the_minimum_numbers_of_runs_for_a_verdict() -> None:
     assert (least_p(5, 5), least_p(6, 6, paired=True)) == (2 / 252, 2 / 64)
     assert compare_values([1, 2, 3, 4, 5], [6, 7, 8, 9, 10]).p == 2 / 252
     assert compare_values([1, 2, 3, 4, 5, 6], [2, 4, 6, 8, 10, 12], paired=True).p == 2 / 64
@@ -129,7 +128,7 @@ def test_the_least_numbers_that_can_speak() -> None:
     assert compare_values([], [1.0]).difference is None
 
 
-def test_equal_values_show_no_difference_and_constant_ones_do() -> None:
+def test_equal_values_show_no_difference_and_two_different_constants_do() -> None:
     same = compare_values([0.9] * 5, [0.9] * 5)
     assert (same.verdict, same.p, same.difference) == (Answer.NO, 1.0, 0.0)
     assert (same.low, same.high) == pytest.approx((0.0, 0.0), abs=1e-9)
@@ -141,7 +140,7 @@ def test_equal_values_show_no_difference_and_constant_ones_do() -> None:
 
 
 def test_one_diverged_run_does_not_make_the_others_better() -> None:
-    """Its accuracy counts; the difference is large, and chance does as much in one of ten: it may be in either group."""
+    """Its accuracy counts, so the difference is large, but not significant: it could be in either group by chance."""
     found = compare_values([0.98, 0.981, 0.979, 0.982, 0.098], [0.98, 0.982, 0.981, 0.979, 0.983])
     assert (found.verdict, round(found.difference or 0, 3)) == (Answer.NO, 0.177)
     assert found.low is not None
@@ -149,7 +148,7 @@ def test_one_diverged_run_does_not_make_the_others_better() -> None:
 
 
 @pytest.mark.parametrize(("most", "exact"), [(20, True), (19, False)])
-def test_up_to_a_limit_all_reassignments_are_looked_at_and_beyond_it_a_sample(
+def test_all_reassignments_are_enumerated_up_to_a_limit_and_sampled_beyond_it(
     monkeypatch: pytest.MonkeyPatch, most: int, exact: bool
 ) -> None:
     monkeypatch.setattr("lab.comparison.randomization.EXACT_UP_TO", most)
@@ -161,7 +160,7 @@ def test_up_to_a_limit_all_reassignments_are_looked_at_and_beyond_it_a_sample(
     randomization._choices.cache_clear()
 
 
-def test_hundreds_of_runs() -> None:
+def test_hundreds_of_runs_are_compared_by_sampling() -> None:
     random = np.random.default_rng(0)
     found = compare_values(random.normal(0.98, 0.001, 300).tolist(), random.normal(0.981, 0.001, 250).tolist())
     assert (found.verdict, found.test) == (Answer.YES, "permutation test (sampled) and Welch's t test")
@@ -169,7 +168,7 @@ def test_hundreds_of_runs() -> None:
 
 
 @pytest.mark.parametrize("wrong", [math.nan, math.inf])
-def test_what_is_no_number_is_refused(wrong: float) -> None:
+def test_non_finite_values_and_pairs_of_unequal_length_are_refused(wrong: float) -> None:
     for a, b in (([1, 2, 3, 4, wrong], [1, 2, 3, 4, 5]), ([1, 2, 3, 4, 5], [wrong, 2, 3, 4, 5])):
         with pytest.raises(ValueError, match="not finite"):
             compare_values(a, b)
@@ -212,7 +211,7 @@ def test_networks_that_answer_alike_do_not_differ() -> None:
         compare_answers(right[:0], right[:0])
     every = np.ones(4, dtype=bool)
     found = compare_answers(every, ~every)
-    assert (found.low, found.high) == (-1.0, 0.0)  # within what is possible, and p is 0.125
+    assert (found.low, found.high) == (-1.0, 0.0)  # clipped to the possible range; p is 0.125
     found = compare_answers(~every, every)
     assert (found.low, found.high) == (0.0, 1.0)
 

@@ -1,4 +1,4 @@
-"""What a verdict says, word for word, for every answer, design and sign."""
+"""The text of a verdict, word for word, for every answer, design and sign."""
 
 from dataclasses import replace
 
@@ -29,27 +29,28 @@ def _judged(
         (_few(7, 0, chance=1.0), "Not enough runs (7 and 0): at least 5 of each are needed."),
         (
             _few(1, 1, chance=1.0),
-            "Not enough runs (1 and 1): at least 5 of each are needed. One run each shows nothing: one of them is always better.",
+            "Not enough runs (1 and 1): at least 5 of each are needed. One run each shows nothing: one of them is "
+            "always better.",
         ),
         (
             _few(5, 5, Design.PAIRS, chance=1 / 16),
-            "Not enough runs (5 pairs): at least 6 pairs are needed. Even if every run of one side were better than every run of "
-            "the other, chance alone would do that 1 time in 16.",
+            "Not enough runs (5 pairs): at least 6 pairs are needed. Even if every run of one side were better than "
+            "every run of the other, chance alone would do that 1 time in 16.",
         ),
         (
             _few(2, 3, chance=0.2),
-            "Not enough runs (2 and 3): at least 5 of each are needed. Even if every run of one side were better than every "
-            "run of the other, chance alone would do that 1 time in 5.",
+            "Not enough runs (2 and 3): at least 5 of each are needed. Even if every run of one side were better than "
+            "every run of the other, chance alone would do that 1 time in 5.",
         ),
         (
             _few(1, 2, chance=2 / 3),
-            "Not enough runs (1 and 2): at least 5 of each are needed. Even if every run of one side were better than every "
-            "run of the other, chance alone would do that 2 times in 3.",
+            "Not enough runs (1 and 2): at least 5 of each are needed. Even if every run of one side were better than "
+            "every run of the other, chance alone would do that 2 times in 3.",
         ),
         (
             _few(4, 7, chance=0.01),
-            "Not enough runs (4 and 7): at least 5 of each are needed. Even if every run of one side were better than every "
-            "run of the other, chance alone would do that 1 time in 100.",
+            "Not enough runs (4 and 7): at least 5 of each are needed. Even if every run of one side were better than "
+            "every run of the other, chance alone would do that 1 time in 100.",
         ),
         (
             _few(4, 9, chance=0.009),
@@ -66,18 +67,18 @@ def _judged(
         ),
         (
             _judged(Answer.NO, -0.005, 0.3, design=Design.IMAGES),
-            "No difference shown: A is ahead by 0.50 points (95 % interval -1.50 to 1.50; p = 0.3; a test, the same test images). "
-            "Any difference within the interval is still possible.",
+            "No difference shown: A is ahead by 0.50 points (95 % interval -1.50 to 1.50; p = 0.3; a test, the same "
+            "test images). Any difference within the interval is still possible.",
         ),
         (
             replace(_judged(Answer.NO, -0.005, 0.4), low=-0.01, high=0.0),
-            "No difference shown: A is ahead by 0.50 points (95 % interval 0.00 to 1.00; p = 0.4; a test, 5 and 6 runs). "
-            "Any difference within the interval is still possible.",
+            "No difference shown: A is ahead by 0.50 points (95 % interval 0.00 to 1.00; p = 0.4; a test, 5 and 6 "
+            "runs). Any difference within the interval is still possible.",
         ),
         (
             replace(_judged(Answer.NO, 0.005, 0.05), low=-1e-6, high=0.01),
-            "No difference shown: B is ahead by 0.50 points (95 % interval 0.00 to 1.00; p = 0.05; a test, 5 and 6 runs). "
-            "Any difference within the interval is still possible.",
+            "No difference shown: B is ahead by 0.50 points (95 % interval 0.00 to 1.00; p = 0.05; a test, 5 and 6 "
+            "runs). Any difference within the interval is still possible.",
         ),
         (
             _judged(Answer.NO, 0.0, 1.0, design=Design.PAIRS),
@@ -86,18 +87,18 @@ def _judged(
         ),
         (
             _judged(Answer.NO, 0.005, 0.02, design=Design.FOLDS, adjusted=0.06),
-            "No difference shown: B is ahead by 0.50 points (95 % interval of this comparison alone -0.50 to 2.50; p after Holm's "
-            "correction = 0.06; a test, 5 folds). Any difference within the interval is still possible.",
+            "No difference shown: B is ahead by 0.50 points (95 % interval of this comparison alone -0.50 to 2.50; p "
+            "after Holm's correction = 0.06; a test, 5 folds). Any difference within the interval is still possible.",
         ),
     ],
     ids=lambda part: part.design if isinstance(part, Verdict) else "",
 )
-def test_a_verdict_in_words(verdict: Verdict, text: str) -> None:
+def test_the_text_of_a_verdict(verdict: Verdict, text: str) -> None:
     assert verdict_text(verdict, a="A", b="B") == text
 
 
 @pytest.mark.parametrize(
-    ("difference", "error", "images", "said"),
+    ("difference", "error", "images", "noted"),
     [
         (0.0019, 0.002, 10_000, True),
         (-0.0019, 0.002, 10_000, True),
@@ -108,21 +109,21 @@ def test_a_verdict_in_words(verdict: Verdict, text: str) -> None:
         (0.001, 0.002, None, False),
     ],
 )
-def test_only_a_difference_below_the_sampling_error_is_said_to_be(
-    difference: float | None, error: float | None, images: int | None, said: bool
+def test_only_a_difference_below_the_sampling_error_is_noted(
+    difference: float | None, error: float | None, images: int | None, noted: bool
 ) -> None:
     side = Side((), ("A note on A.",))
     verdict = Verdict(Answer.NO, difference, None, None, 5, 5, 0.5, "a test")
     found = sampling_note(Comparison(side, side, verdict, error, images))
     assert found == (
-        "The difference is smaller than the sampling error of one accuracy on 10,000 test images (± 0.20 points): other images "
-        "of the same kind may give another result."
-        if said
+        "The difference is smaller than the sampling error of one accuracy on 10,000 test images (± 0.20 points): "
+        "other images of the same kind may give another result."
+        if noted
         else ""
     )
     notes = notes_of(Comparison(side, Side((), ()), verdict, error, images))
     assert notes[0] == "A note on A."
-    assert (found in notes) is said
+    assert (found in notes) is noted
     assert FOLD_NOTE not in notes
 
 

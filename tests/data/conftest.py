@@ -1,4 +1,4 @@
-"""Small data sets on disk, and where the real MNIST is."""
+"""Small data sets on disk, and the folder of the real MNIST."""
 
 import os
 from collections.abc import Callable
@@ -31,8 +31,8 @@ def write_mnist() -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def mnist_root() -> Path:
-    """The folder with the real MNIST; skips where it is not."""
-    for place in (os.environ.get("LAB_DATA"), Path(__file__).resolve().parents[3] / "shared" / "data"):
-        if place and (Path(place) / "MNIST" / "raw" / "train-images-idx3-ubyte").is_file():
-            return Path(place)
+    """The folder with the real MNIST; skips the test if there is none."""
+    for folder in (os.environ.get("LAB_DATA"), Path(__file__).resolve().parents[3] / "shared" / "data"):
+        if folder and (Path(folder) / "MNIST" / "raw" / "train-images-idx3-ubyte").is_file():
+            return Path(folder)
     pytest.skip("the real MNIST is neither under LAB_DATA nor under ../shared/data")

@@ -1,4 +1,4 @@
-"""Bytes of small data files, written the way the formats' makers did."""
+"""Bytes of small data files in the published formats."""
 
 import bz2
 import struct

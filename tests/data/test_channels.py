@@ -13,7 +13,7 @@ from lab.data.pictures import read_channels
 from lab.errors import InputError
 
 
-def test_colours_become_the_mean_of_their_channels_and_grey_stays_as_it_is() -> None:
+def test_colours_become_the_mean_of_their_channels_and_grey_stays_unchanged() -> None:
     colours = np.array([[[[0, 10]], [[30, 11]], [[61, 13]]], [[[1, 1]], [[1, 1]], [[2, 255]]]], np.uint8)
     assert as_grey(colours).tolist() == [[[30, 11]], [[1, 86]]]
     assert as_grey(colours).dtype == np.uint8
@@ -31,8 +31,8 @@ def test_the_input_of_a_network_is_normalised_in_single_precision() -> None:
 
 
 @pytest.mark.parametrize("turns", range(4))
-def test_two_light_sides_of_four_are_more_than_half_of_a_border_with_their_corners(turns: int) -> None:
-    """Eight pixels a side: 18 of 32 are light, counting each corner twice. Without one of the sides 11 would be."""
+def test_two_light_sides_are_most_of_the_border(turns: int) -> None:
+    """Of 8 × 8 pixels, 18 of 32 border pixels are light, counting each corner twice; with one light side, 10 are."""
     image = np.zeros((8, 8), np.uint8)
     image[0], image[:, -1] = 255, 255
     assert _is_dark_on_light(np.rot90(image, turns)[None])
@@ -43,7 +43,7 @@ def test_two_light_sides_of_four_are_more_than_half_of_a_border_with_their_corne
     assert _is_dark_on_light(np.full((2, 8, 8), 128, np.uint8))
 
 
-def test_a_picture_is_read_as_the_network_takes_it() -> None:
+def test_a_picture_is_read_with_the_networks_number_of_channels() -> None:
     target = io.BytesIO()
     Image.new("RGB", (3, 2), (10, 20, 30)).save(target, "PNG")
     assert read_channels(target.getvalue(), channels=3)[:, 0, 0].tolist() == [10, 20, 30]
@@ -53,7 +53,7 @@ def test_a_picture_is_read_as_the_network_takes_it() -> None:
         read_channels(target.getvalue(), channels=2, name="it")
 
 
-def test_the_built_in_digits_use_all_of_their_range() -> None:
+def test_the_built_in_digits_use_the_full_range_of_values() -> None:
     train_x, train_y, test_x, test_y = read_digits()
     assert (train_x.shape, test_x.shape) == ((1438, 28, 28), (359, 28, 28))
     assert (train_x.min(), train_x.max()) == (0, 255)

@@ -1,4 +1,4 @@
-"""What an exported train.py reads, with torchvision, is what the lab trains on: pixel by pixel, label by label."""
+"""An exported train.py, which uses torchvision, reads exactly the pixels and labels that the lab trains on."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from tests.data.data_files import idx_bytes, usps_bytes
 
 
 def _write_published(spec: DatasetSpec, root: Path) -> None:
-    """Write small files where a published data set's own ones belong, different in every pixel and label."""
+    """Write small files with random pixels under the names of a published data set's files."""
     random = np.random.default_rng(5)
     first = 1 if spec.classes[0] == "a" else 0
     labels = first + np.arange(2 * len(spec.classes)) % len(spec.classes)

@@ -1,4 +1,4 @@
-"""Fetching is all or nothing, tried against a real server on the loopback that sends, cuts, stalls and lies."""
+"""Fetching is atomic, tested against a real loopback server that sends, truncates, stalls or sends wrong files."""
 
 import gzip
 import hashlib
@@ -26,7 +26,7 @@ from tests.waiting import LIMIT_S
 
 @dataclass
 class Host:
-    """A server of `files` by path; a path in `cut` is sent only half, one in `stall` never."""
+    """A server of `files` by path. Of a path in `cut` it sends only half, of one in `stall` nothing."""
 
     address: str = ""
     files: dict[str, bytes] = field(default_factory=dict)
@@ -86,35 +86,33 @@ def _offer_mnist(host: Host, *, mirrors: tuple[str, ...] = ()) -> list[RemoteFil
     return [_offer(host, name, idx_bytes(images if "images" in name else labels), mirrors=mirrors) for name in names]
 
 
-def _left(root: Path) -> list[str]:
+def _remaining_files(root: Path) -> list[str]:
     return sorted(path.name for path in root.rglob("*") if path.name != ".fetch.lock")
 
 
-def test_a_fetched_data_set_loads_and_progress_was_told(tmp_path: Path, host: Host) -> None:
-    told: list[tuple[str, int, int]] = []
-    fetch_dataset("mnist", root=tmp_path, remote=_offer_mnist(host), progress=lambda *now: told.append(now))
+def test_a_fetched_data_set_loads_and_progress_is_reported(tmp_path: Path, host: Host) -> None:
+    reports: list[tuple[str, int, int]] = []
+    fetch_dataset("mnist", root=tmp_path, remote=_offer_mnist(host), progress=lambda *now: reports.append(now))
     assert load_dataset("mnist", root=tmp_path).test_labels.tolist() == [*range(10)] * 3
-    assert _left(tmp_path / "MNIST") == ["raw", *sorted(p.name for p in list_files("mnist", root=tmp_path))]
-    assert [done == total for _, done, total in told].count(True) == 4
+    assert _remaining_files(tmp_path / "MNIST") == ["raw", *sorted(p.name for p in list_files("mnist", root=tmp_path))]
+    assert [done == total for _, done, total in reports].count(True) == 4
 
 
-def test_a_folder_that_is_not_there_is_made_with_those_above_it_and_for_its_owner_only(
-    tmp_path: Path, host: Host
-) -> None:
+def test_a_missing_folder_is_created_with_its_parents_for_its_owner_only(tmp_path: Path, host: Host) -> None:
     root = tmp_path / "not" / "there"
-    for _ in range(2):  # and one that is there is taken as it is
+    for _ in range(2):  # an existing one is used as it is
         fetch_dataset("mnist", root=root, remote=_offer_mnist(host))
     assert root.stat().st_mode & 0o777 == 0o700
     assert (root / ".fetch.lock").stat().st_mode & 0o777 == 0o600
     assert load_dataset("mnist", root=root).test_labels.tolist() == [*range(10)] * 3
 
 
-def test_fetching_what_is_there_asks_nobody(tmp_path: Path, host: Host) -> None:
+def test_fetching_a_data_set_that_is_present_sends_no_request(tmp_path: Path, host: Host) -> None:
     fetch_dataset("mnist", root=tmp_path, remote=_offer_mnist(host))
     fetch_dataset("mnist", root=tmp_path, remote=[RemoteFile(("http://127.0.0.1:1/x",), "", (("", "x"),))])
 
 
-def test_the_second_mirror_serves_when_the_first_does_not_answer(tmp_path: Path, host: Host) -> None:
+def test_the_second_mirror_is_used_if_the_first_does_not_respond(tmp_path: Path, host: Host) -> None:
     fetch_dataset("mnist", root=tmp_path, remote=_offer_mnist(host, mirrors=("http://127.0.0.1:1/gone",)))
     assert is_present("mnist", root=tmp_path)
 
@@ -139,12 +137,12 @@ def test_a_failed_download_names_host_reason_and_way_out_and_leaves_nothing(
         host.cut.add(last)
     elif trouble == "stall":
         host.stall.add(last)
-        files = files[-1:]  # nothing that would have to be quicker than the limit
+        files = files[-1:]  # only this one: the others would have to arrive within the short limit
     else:
         host.files[last] = gzip.compress(b"something else")
     with pytest.raises(DataError, match=f"{host.address}: {reason}.*Try again later.*'digits'"):
         fetch_dataset("mnist", root=tmp_path, remote=files, timeout_s=0.5 if trouble == "stall" else LIMIT_S)
-    assert _left(tmp_path) == []
+    assert _remaining_files(tmp_path) == []
 
 
 def test_a_host_that_refuses_the_connection_is_named(tmp_path: Path) -> None:
@@ -158,29 +156,29 @@ def test_published_but_damaged_files_never_reach_the_data_folder(tmp_path: Path,
     files.append(_offer(host, name, idx_bytes(np.zeros(29, dtype=np.uint8))))
     with pytest.raises(DataError, match="are 30, but there are 29 labels"):
         fetch_dataset("mnist", root=tmp_path, remote=files)
-    assert _left(tmp_path) == []
+    assert _remaining_files(tmp_path) == []
 
 
-def test_what_a_killed_fetch_left_behind_is_removed_by_the_next(tmp_path: Path, host: Host) -> None:
+def test_the_remains_of_a_killed_fetch_are_removed_by_the_next_fetch(tmp_path: Path, host: Host) -> None:
     (tmp_path / ".fetch-abc" / "MNIST").mkdir(parents=True)
     (tmp_path / ".fetch-abc" / "MNIST" / "half").write_bytes(b"0")
     fetch_dataset("mnist", root=tmp_path, remote=_offer_mnist(host))
     assert list(tmp_path.glob(".fetch-*")) == []
 
 
-def test_a_folder_that_cannot_be_made_is_said_with_the_way_out(tmp_path: Path, host: Host) -> None:
+def test_a_folder_that_cannot_be_created_is_reported_with_the_way_out(tmp_path: Path, host: Host) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(DataError, match=r"could not be written to .*set LAB_DATA to another folder"):
         fetch_dataset("mnist", root=tmp_path / "file", remote=_offer_mnist(host))
 
 
-def test_usps_stays_packed(tmp_path: Path, host: Host) -> None:
+def test_usps_files_stay_compressed(tmp_path: Path, host: Host) -> None:
     data = usps_bytes(np.zeros((3, 16, 16)), np.array([0, 4, 9]))
     fetch_dataset("usps", root=tmp_path, remote=[_offer(host, name, data) for name in ("usps.bz2", "usps.t.bz2")])
     assert load_dataset("usps", root=tmp_path).train_labels.tolist() == [0, 4, 9]
 
 
-def test_emnists_one_archive_brings_both_sets_and_only_known_names(tmp_path: Path, host: Host) -> None:
+def test_emnists_single_archive_gives_both_data_sets_and_only_known_files(tmp_path: Path, host: Host) -> None:
     published = get_dataset_spec("emnist-letters").remote[0]
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
@@ -200,7 +198,7 @@ def test_emnists_one_archive_brings_both_sets_and_only_known_names(tmp_path: Pat
 
 
 @pytest.mark.parametrize("spec", [s for s in list_datasets() if not s.built_in], ids=lambda spec: spec.id)
-def test_every_published_address_fills_the_files_that_are_read(spec: DatasetSpec) -> None:
+def test_the_published_urls_provide_every_file_that_is_read(spec: DatasetSpec) -> None:
     files = spec.remote
     filled = {path for file in files for _, path in file.targets}
     assert filled >= set(spec.files)
@@ -209,7 +207,7 @@ def test_every_published_address_fills_the_files_that_are_read(spec: DatasetSpec
 
 
 def _torchvision_files(name: str) -> set[tuple[str, str]]:
-    """Return (address, MD5) of what torchvision downloads for one of its classes."""
+    """Return (URL, MD5) of the files that torchvision downloads for one of its classes."""
     kind = getattr(torchvision.datasets, name)
     if name == "USPS":
         return {(url, md5) for url, _, md5 in kind.split_list.values()}
@@ -232,15 +230,15 @@ def _torchvision_files(name: str) -> set[tuple[str, str]]:
         ("usps", "USPS"),
     ],
 )
-def test_addresses_and_checksums_are_torchvisions(id: str, name: str) -> None:
+def test_urls_and_checksums_are_torchvisions(id: str, name: str) -> None:
     files = get_dataset_spec(id).remote
     assert {(url, file.md5) for file in files for url in file.urls} == _torchvision_files(name)
 
 
-def test_a_host_that_sends_more_than_any_file_has_is_left(
+def test_a_download_larger_than_any_published_file_is_aborted(
     host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is counted is what arrives: a host need not say how much it will send."""
+    """Received bytes are counted, because a host need not declare how much it will send."""
     monkeypatch.setattr(fetch, "MAX_DOWNLOAD", 100)
     target = tmp_path / "x"
     assert fetch._store(iter([bytes(60), bytes(40)]), target, total=0, name="x", progress=None)
@@ -248,7 +246,7 @@ def test_a_host_that_sends_more_than_any_file_has_is_left(
         fetch._store(iter([bytes(60), bytes(41)]), target, total=0, name="x", progress=None)
 
 
-def test_where_no_mirror_answers_the_folder_is_named_into_which_the_files_belong(tmp_path: Path) -> None:
+def test_if_no_mirror_responds_the_error_names_the_folder_for_the_files(tmp_path: Path) -> None:
     gone = RemoteFile(("http://127.0.0.1:1/x.gz",), "", (("", "MNIST/raw/x"),))
     with pytest.raises(DataError, match="put its files into ") as refused:
         fetch_dataset("mnist", root=tmp_path, remote=[gone])

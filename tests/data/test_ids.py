@@ -1,4 +1,4 @@
-"""Code outside the registry asks a data set's record, never its id: ids are compared and listed in the registry only."""
+"""Code outside the registry uses a data set's record, never its id: only the registry compares and lists ids."""
 
 import ast
 from collections.abc import Iterator
@@ -12,12 +12,12 @@ ROOT = Path(__file__).resolve().parents[2]
 REGISTRY = ("lab/data/published.py", "lab/data/registry.py")
 IDS = frozenset(spec.id for spec in list_datasets())
 PREFIXES = ("drawings-", "imported-", "emnist")
-# Strings that are words of their own beside being ids: the digits of a photo in an answer of `predict --json`.
+# Strings that have another meaning here: the digits of a photo in the output of `predict --json`.
 OTHER_MEANINGS = {("lab/sketch/files.py", "digits"), ("lab/cli/commands/inference.py", "digits")}
 
 
 def find_switches(source: str) -> Iterator[tuple[int, str]]:
-    """Yield (line, id) of every comparison, dictionary, subscript, `match` case and prefix test that switches on an id."""
+    """Yield (line, id) of every comparison, dict key, subscript, `match` case and prefix test that depends on an id."""
     for node in ast.walk(ast.parse(source)):
         for part in _decisive(node):
             for inner in ast.walk(part):
@@ -26,7 +26,7 @@ def find_switches(source: str) -> Iterator[tuple[int, str]]:
 
 
 def _decisive(node: ast.AST) -> list[ast.AST]:
-    """Return the parts of a node that decide something by their value."""
+    """Return the parts of a node whose values decide what happens."""
     if isinstance(node, ast.Compare):
         return [node.left, *node.comparators]
     if isinstance(node, ast.Dict):
@@ -73,12 +73,12 @@ def test_no_code_switches_on_the_id_of_a_data_set() -> None:
         'match id:\n    case "digits":\n        pass',
     ],
 )
-def test_a_switch_is_seen_however_it_is_written(source: str) -> None:
+def test_a_switch_on_an_id_is_found_however_it_is_written(source: str) -> None:
     assert list(find_switches(source))
 
 
 @pytest.mark.parametrize(
     "source", ['config = RunConfig(dataset="digits")', 'preset = {"dataset": "mnist"}', 'f("usps")']
 )
-def test_a_default_is_no_switch(source: str) -> None:
+def test_a_default_is_not_a_switch(source: str) -> None:
     assert not list(find_switches(source))

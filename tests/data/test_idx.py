@@ -1,4 +1,4 @@
-"""The idx reader gives back what was written and answers every damage with one typed error."""
+"""The idx reader returns what was written and refuses every damaged file with one typed error."""
 
 import gzip
 import resource
@@ -48,7 +48,7 @@ def test_big_endian_integers_become_native_ones(tmp_path: Path) -> None:
         (b"\0\0\x08\x03" + b"\xff" * 12 + b"\0" * 8, "declares .* bytes of elements, more than it can contain"),
     ],
 )
-def test_a_damaged_file_is_refused_with_its_damage(tmp_path: Path, data: bytes, message: str) -> None:
+def test_a_damaged_file_is_refused_with_a_description_of_the_damage(tmp_path: Path, data: bytes, message: str) -> None:
     (tmp_path / "x").write_bytes(data)
     with pytest.raises(DataError, match=message):
         read_idx(tmp_path / "x", dims=3, dtype="uint8")
@@ -60,7 +60,7 @@ def test_a_truncated_gzip_file_is_refused(tmp_path: Path) -> None:
         read_idx(tmp_path / "x", dims=3, dtype="uint8")
 
 
-def test_a_gzip_header_cannot_promise_more_than_deflate_can_hold(tmp_path: Path) -> None:
+def test_a_gzip_file_cannot_declare_more_than_deflate_can_compress(tmp_path: Path) -> None:
     (tmp_path / "x.gz").write_bytes(gzip.compress(struct.pack(">HBB3I", 0, 8, 3, 1_000_000, 28, 28) + b"\0" * 999))
     with pytest.raises(DataError, match="declares 784,000,000 bytes"):
         read_idx(tmp_path / "x", dims=3, dtype="uint8")
@@ -84,7 +84,7 @@ def _mutate(data: bytes, random: np.random.Generator) -> bytes:
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])
-def test_a_thousand_mutations_give_a_typed_error_or_the_promised_shape_and_never_much_memory(
+def test_mutated_files_give_a_typed_error_or_the_declared_shape_within_bounded_memory(
     tmp_path: Path, suffix: str
 ) -> None:
     random = np.random.default_rng(6)
@@ -107,7 +107,7 @@ def test_a_thousand_mutations_give_a_typed_error_or_the_promised_shape_and_never
     assert time.process_time() - started < 20
 
 
-def test_the_checks_hold_without_asserts(tmp_path: Path) -> None:
+def test_the_checks_work_with_asserts_disabled(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"\0\0\x08\x03" + b"\xff" * 12)
     code = (
         "import pathlib, resource\nfrom lab.data.idx import read_idx\nfrom lab.errors import DataError\n"
@@ -125,14 +125,14 @@ def test_a_small_gzip_may_not_unpack_to_more_than_a_gibibyte(tmp_path: Path) -> 
     """The header declares 1 GiB and one image more; the file is large enough for the ratio that deflate can reach."""
     images = (1 << 30) // (1024 * 1024) + 1
     header = b"\0\0\x08\x03" + struct.pack(">3I", images, 1024, 1024)
-    padding = np.random.default_rng(0).bytes(1_100_000)  # does not shrink: the ratio would allow 1.1 GB
+    padding = np.random.default_rng(0).bytes(1_100_000)  # incompressible: the ratio alone would allow 1.1 GB
     (tmp_path / "x.gz").write_bytes(gzip.compress(header + padding))
     with pytest.raises(DataError, match=r"declares 1,074,790,400 bytes of elements, more than it can contain"):
         read_idx(tmp_path / "x", dims=3, dtype="uint8")
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])
-def test_bytes_behind_the_last_image_are_a_damage(tmp_path: Path, suffix: str) -> None:
+def test_bytes_after_the_last_image_are_damage(tmp_path: Path, suffix: str) -> None:
     data = idx_bytes(IMAGES) + b"x"
     (tmp_path / f"x{suffix}").write_bytes(gzip.compress(data) if suffix else data)
     with pytest.raises(DataError, match="the file is damaged"):

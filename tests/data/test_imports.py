@@ -1,4 +1,4 @@
-"""Files that people have become data sets, or are refused in one sentence; and sets that teach nothing are not trained."""
+"""Users' files become data sets or are refused in one sentence, and untrainable data sets are not trained on."""
 
 import io
 import os
@@ -31,16 +31,16 @@ LABELS = (np.arange(70) % 10).astype(np.uint8)
 TEST = (IMAGES[:20], LABELS[:20])
 
 
-def _csv(images: np.ndarray, labels: np.ndarray, *, header: bool = True, mark: str = "") -> str:
+def _csv(images: np.ndarray, labels: np.ndarray, *, header: bool = True, bom: str = "") -> str:
     lines = ["label," + ",".join(f"pixel{n}" for n in range(images[0].size))] if header else []
     lines += [",".join(map(str, [label, *image.reshape(-1)])) for image, label in zip(images, labels, strict=True)]
-    return mark + "\n".join(lines) + "\n"
+    return bom + "\n".join(lines) + "\n"
 
 
-@pytest.mark.parametrize(("header", "mark"), [(True, ""), (False, ""), (True, "\ufeff")])
-def test_a_kaggle_table_becomes_a_data_set_with_a_test_part_of_its_own(tmp_path: Path, header: bool, mark: str) -> None:
+@pytest.mark.parametrize(("header", "bom"), [(True, ""), (False, ""), (True, "\ufeff")])
+def test_a_kaggle_table_becomes_a_data_set_with_a_held_out_test_set(tmp_path: Path, header: bool, bom: str) -> None:
     path = tmp_path / "any.name"
-    path.write_text(_csv(IMAGES, LABELS, header=header, mark=mark), encoding="utf-8")
+    path.write_text(_csv(IMAGES, LABELS, header=header, bom=bom), encoding="utf-8")
     made = import_file(path, root=tmp_path / "data")
     assert (made.train_images, made.test_images) == (60, 10)
     assert made.remarks == ("It has no test set, so 10 of its images are held out as one.",)
@@ -117,7 +117,7 @@ def test_numpy_archives_of_every_style_give_the_same_pictures(tmp_path: Path, ar
     assert made.remarks == (*REMARKS.get(archive, ()), REPEATED)
 
 
-def test_scikit_learns_digits_from_0_to_16_become_as_bright_as_all_others(tmp_path: Path) -> None:
+def test_scikit_learns_digits_from_0_to_16_are_scaled_to_0_to_255(tmp_path: Path) -> None:
     levels = np.zeros((70, 8, 8))
     levels[:, 2:6, 2:6] = np.arange(1, 17).reshape(4, 4)
     levels[:, 1, 1] = np.arange(70) % 17
@@ -129,7 +129,7 @@ def test_scikit_learns_digits_from_0_to_16_become_as_bright_as_all_others(tmp_pa
     assert {image.tobytes() for image in images} <= {image.tobytes() for image in expected}
 
 
-def test_colours_that_are_averaged_are_remarked(tmp_path: Path) -> None:
+def test_averaged_colours_are_reported_in_a_remark(tmp_path: Path) -> None:
     red = np.zeros((70, 28, 28, 3), np.uint8)
     red[..., 0] = IMAGES
     np.savez(tmp_path / "a.npz", x_train=red, y_train=LABELS)
@@ -176,7 +176,7 @@ def _flip(data: bytearray, at: int, *, mask: int = 0xFF, count: int = 1) -> byte
 
 
 def _headers(data: bytearray) -> tuple[int, int]:
-    """Return where the local header of the first file begins, and its entry in the directory."""
+    """Return the offsets of the first file's local header and of its entry in the central directory."""
     return data.index(b"PK\x03\x04"), data.index(b"PK\x01\x02")
 
 
@@ -185,13 +185,13 @@ def _encrypted(data: bytearray) -> bytearray:
     return _flip(_flip(data, local + 6, mask=1), central + 8, mask=1)
 
 
-def _packed_otherwise(data: bytearray) -> bytearray:
+def _unknown_compression(data: bytearray) -> bytearray:
     local, central = _headers(data)
     data[local + 8] = data[central + 10] = 9  # Deflate64, which zipfile does not know
     return data
 
 
-def _of_a_later_zip(data: bytearray) -> bytearray:
+def _newer_zip_version(data: bytearray) -> bytearray:
     data[_headers(data)[1] + 6] = 255
     return data
 
@@ -199,8 +199,8 @@ def _of_a_later_zip(data: bytearray) -> bytearray:
 DAMAGED: dict[str, tuple[Callable[[bytearray], bytearray], str]] = {
     "deflated data": (lambda data: _flip(data, 2_000, mask=0x5A, count=200), "while decompressing data"),
     "encrypted": (_encrypted, "is encrypted"),
-    "another packing": (_packed_otherwise, "compression method is not supported"),
-    "a later zip": (_of_a_later_zip, "a truncated or damaged ZIP archive"),
+    "unknown compression": (_unknown_compression, "compression method is not supported"),
+    "newer ZIP version": (_newer_zip_version, "a truncated or damaged ZIP archive"),
 }
 
 
@@ -215,7 +215,7 @@ def test_a_damaged_or_encrypted_archive_is_refused_in_one_sentence(tmp_path: Pat
 
 
 @pytest.mark.parametrize("shape", ["(1, 2, ((", "(9" + "9" * 30 + ", 28, 28)", "(True, 28, 28)"])
-def test_an_array_whose_header_is_no_header_is_refused_in_one_sentence(tmp_path: Path, shape: str) -> None:
+def test_an_array_with_an_invalid_header_is_refused_in_one_sentence(tmp_path: Path, shape: str) -> None:
     header = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}".encode().ljust(117) + b"\n"
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
         archive.writestr("x_train.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(99))
@@ -235,7 +235,7 @@ def test_an_array_that_claims_more_than_its_file_holds_is_refused_in_one_sentenc
         import_file(tmp_path / "a.npz", root=tmp_path / "data")
 
 
-def test_digits_that_no_training_image_shows_are_named(tmp_path: Path) -> None:
+def test_digits_without_training_images_are_reported_in_a_remark(tmp_path: Path) -> None:
     few = LABELS < 8
     np.savez(tmp_path / "a.npz", x_train=IMAGES[few], y_train=LABELS[few], x_test=TEST[0], y_test=TEST[1])
     remarks = import_file(tmp_path / "a.npz", root=tmp_path / "data").remarks
@@ -245,7 +245,7 @@ def test_digits_that_no_training_image_shows_are_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("archive", REFUSED)
-def test_what_cannot_be_a_data_set_is_refused_in_one_sentence(tmp_path: Path, archive: str) -> None:
+def test_archives_that_cannot_be_a_data_set_are_refused_in_one_sentence(tmp_path: Path, archive: str) -> None:
     arrays, words = REFUSED[archive]
     np.savez(tmp_path / "a.npz", **arrays)
     with pytest.raises(InputError, match=words):
@@ -264,7 +264,7 @@ def test_what_cannot_be_a_data_set_is_refused_in_one_sentence(tmp_path: Path, ar
         (_csv(IMAGES[:1], LABELS[:1]).splitlines()[0] + "\n", "has no rows"),
     ],
 )
-def test_tables_that_are_none_are_refused(tmp_path: Path, text: str, words: str) -> None:
+def test_files_that_are_not_valid_tables_are_refused(tmp_path: Path, text: str, words: str) -> None:
     (tmp_path / "train.csv").write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=words):
         import_file(tmp_path / "train.csv", root=tmp_path / "data")
@@ -296,7 +296,7 @@ def _write(raw: Path, images: np.ndarray, labels: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("content", UNTRAINABLE)
-def test_a_set_that_teaches_nothing_is_refused_before_a_run_is_queued(
+def test_an_untrainable_data_set_is_refused_before_a_run_is_queued(
     tmp_path: Path, write_mnist: Write, content: str
 ) -> None:
     images, labels, words = UNTRAINABLE[content]
@@ -317,8 +317,8 @@ def test_a_limit_to_one_class_is_named_as_the_cause(tmp_path: Path, write_mnist:
 
 
 @pytest.mark.parametrize("kind", ["bool", "uint8", "float32"])
-def test_pictures_of_nothing_but_zeros_and_ones_are_black_and_white(tmp_path: Path, kind: str) -> None:
-    """Left as they are they would be black on black, and no drawing would look like them."""
+def test_pixels_of_only_zeros_and_ones_become_black_and_white(tmp_path: Path, kind: str) -> None:
+    """Otherwise they would be black on black, and no drawing would look like them."""
     bilevel = (IMAGES > 127).astype(kind)
     path = tmp_path / "bilevel.npz"
     np.savez(path, x_train=bilevel, y_train=LABELS)
@@ -336,14 +336,16 @@ TABLES: dict[str, Callable[[np.ndarray], str]] = {
     "tabs": lambda rows: _text(rows, None, "\t"),
     "the label last, named": lambda rows: _text(np.roll(rows, -1, axis=1), [*_PIXELS, "class"], ","),
     "the label last": lambda rows: _text(np.roll(rows, -1, axis=1), None, ","),
-    "an index before": lambda rows: _text(np.column_stack((np.arange(len(rows)), rows)), ["", "label", *_PIXELS], ","),
+    "an index column first": lambda rows: _text(
+        np.column_stack((np.arange(len(rows)), rows)), ["", "label", *_PIXELS], ","
+    ),
     "as numpy.savetxt writes": lambda rows: "\n".join(",".join(f"{v:.18e}" for v in row) for row in rows),
 }
 
 
-def _text(rows: np.ndarray, names: list[str] | None, mark: str) -> str:
-    lines = [mark.join(map(str, row)) for row in rows.tolist()]
-    return "\n".join([mark.join(names), *lines] if names else lines) + "\n"
+def _text(rows: np.ndarray, names: list[str] | None, separator: str) -> str:
+    lines = [separator.join(map(str, row)) for row in rows.tolist()]
+    return "\n".join([separator.join(names), *lines] if names else lines) + "\n"
 
 
 @pytest.mark.parametrize("style", TABLES)
@@ -358,7 +360,7 @@ def test_a_table_of_any_style_gives_every_row_as_its_image_and_label(tmp_path: P
             assert LABELS[np.flatnonzero((image == IMAGES).all((1, 2)))].tolist() == [label]
 
 
-def test_a_packed_table_is_to_be_unpacked_first(tmp_path: Path) -> None:
+def test_a_zipped_table_is_refused_with_the_advice_to_unpack_it(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "archive.zip", "w") as archive:
         archive.writestr("mnist_train.csv", _csv(IMAGES, LABELS))
     with pytest.raises(InputError, match=r"a ZIP archive of 1 files: only .* can be imported\. Unpack it first"):
@@ -376,7 +378,7 @@ def test_a_set_of_thick_light_ink_on_black_is_not_inverted(tmp_path: Path) -> No
     np.testing.assert_array_equal(load_dataset(made.id, root=tmp_path / "data").train_images, thick)
 
 
-def test_imported_data_sets_are_listed_the_newest_first_and_nothing_else_of_their_folder(tmp_path: Path) -> None:
+def test_imported_data_sets_are_listed_newest_first_without_other_folders(tmp_path: Path) -> None:
     root = tmp_path / "data"
     assert list_imported(root=root) == ()
     made = []
@@ -387,12 +389,12 @@ def test_imported_data_sets_are_listed_the_newest_first_and_nothing_else_of_thei
         os.utime(root / LOCAL_FOLDER / made[-1], (1_700_000_000 - age, 1_700_000_000 - age))
     beside = load_dataset("digits", root=root)
     write_drawings_dataset(np.zeros((1, 28, 28), np.uint8), np.array([3]), beside=beside, root=root)
-    (root / LOCAL_FOLDER / "imported-mnist-0123456789ab").mkdir()  # its files are gone
+    (root / LOCAL_FOLDER / "imported-mnist-0123456789ab").mkdir()  # has no files
     (root / LOCAL_FOLDER / "notes").mkdir()
     assert [spec.id for spec in list_imported(root=root)] == made[::-1]
 
 
-def test_images_and_labels_of_a_test_part_stay_together_in_their_order(tmp_path: Path) -> None:
+def test_images_and_labels_of_a_test_set_stay_together_in_their_order(tmp_path: Path) -> None:
     test = IMAGES[:7], np.array([3, 1, 4, 1, 5, 9, 2], np.uint8)
     np.savez(tmp_path / "a.npz", x_train=IMAGES, y_train=LABELS, x_test=test[0], y_test=test[1])
     made = import_file(tmp_path / "a.npz", root=tmp_path / "data")

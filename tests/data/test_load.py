@@ -45,14 +45,14 @@ def test_digits_need_no_files_and_are_the_same_every_time(tmp_path: Path) -> Non
     assert np.bincount(first.test_labels).min() >= 34
 
 
-def test_constants_are_those_of_numpy() -> None:
+def test_constants_agree_with_numpy() -> None:
     images = np.random.default_rng(1).integers(0, 256, (50, 28, 28), dtype=np.uint8)
     mean, std = compute_constants(images)
     assert mean == pytest.approx((images / 255).mean(), abs=1e-12)
     assert std == pytest.approx((images / 255).std(), abs=1e-12)
 
 
-def test_constants_are_of_every_pixel_however_many_there_are() -> None:
+def test_constants_include_every_pixel_however_many_there_are() -> None:
     """Three million pixels are counted in pieces: a third are 0, a third 51 and a third 255."""
     images = np.repeat(np.array([0, 51, 255], np.uint8), 1 << 20).reshape(3, 1 << 10, 1 << 10)
     mean, std = compute_constants(images)
@@ -83,7 +83,7 @@ def test_idx_data_sets_are_read_from_torchvisions_folders(
 
 
 def _write_emnist(root: Path, split: str, labels: np.ndarray) -> np.ndarray:
-    """Write one upright letter L per label, transposed as EMNIST is; return it."""
+    """Write one letter L per label, transposed as in EMNIST; return it upright."""
     upright = np.zeros((28, 28), dtype=np.uint8)
     upright[4:24, 8] = 255  # the stem
     upright[23, 8:18] = 255  # the foot
@@ -96,7 +96,7 @@ def _write_emnist(root: Path, split: str, labels: np.ndarray) -> np.ndarray:
     return upright
 
 
-def test_emnist_letters_stand_upright_and_count_from_a(tmp_path: Path) -> None:
+def test_emnist_letters_are_upright_and_labelled_from_a(tmp_path: Path) -> None:
     upright = _write_emnist(tmp_path, "letters", np.arange(1, 27))
     data = load_dataset("emnist-letters", root=tmp_path)
     np.testing.assert_array_equal(data.train_images[0], upright)
@@ -169,12 +169,12 @@ def test_a_usps_file_that_is_not_bzip2_is_refused(tmp_path: Path) -> None:
         load_dataset("usps", root=tmp_path)
 
 
-def test_an_absent_data_set_names_the_file_and_the_way_out(tmp_path: Path) -> None:
+def test_the_error_for_a_missing_data_set_names_the_file_and_the_way_out(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"train-images-idx3-ubyte is missing.*built-in data set 'digits'"):
         load_dataset("mnist", root=tmp_path)
 
 
-def test_an_unknown_data_set_is_answered_with_the_near_miss(tmp_path: Path) -> None:
+def test_an_unknown_data_set_is_refused_with_the_near_miss(tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match="Did you mean 'mnist'"):
         load_dataset("mnits", root=tmp_path)
 
@@ -213,7 +213,7 @@ def test_the_checksum_follows_the_content_of_the_files(tmp_path: Path, write_mni
     assert dataset_checksum("digits", root=tmp_path) != before
 
 
-def test_listing_what_is_at_hand_reads_no_file(tmp_path: Path, write_mnist: Write) -> None:
+def test_listing_available_data_sets_reads_no_files(tmp_path: Path, write_mnist: Write) -> None:
     raw = write_mnist(tmp_path)
     for path in raw.iterdir():
         path.write_bytes(b"")

@@ -1,4 +1,4 @@
-"""Data sets of one's own drawings: an id for their content, whole or not at all, and loadable like any other."""
+"""Data sets of the user's drawings: an id from their content, atomic writes, and loading like any other."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return load_dataset("digits", root=tmp_path_factory.mktemp("none"))
 
 
-def test_drawings_are_repeated_among_part_of_the_old_data_and_tested_on_all_of_it(
+def test_repeated_drawings_are_mixed_with_a_data_set_and_tested_on_its_test_set(
     tmp_path: Path, digits: Dataset
 ) -> None:
     id = write_drawings_dataset(DRAWINGS, LABELS, beside=digits, root=tmp_path)
@@ -35,14 +35,14 @@ def test_drawings_are_repeated_among_part_of_the_old_data_and_tested_on_all_of_i
     assert len(dataset_checksum(id, root=tmp_path)) == 64
 
 
-def test_the_same_drawings_have_the_same_id_and_others_another(tmp_path: Path, digits: Dataset) -> None:
+def test_the_same_drawings_have_the_same_id_and_other_drawings_another(tmp_path: Path, digits: Dataset) -> None:
     first = write_drawings_dataset(DRAWINGS, LABELS, beside=digits, root=tmp_path)
     assert write_drawings_dataset(DRAWINGS.copy(), LABELS, beside=digits, root=tmp_path) == first
     assert write_drawings_dataset(DRAWINGS[:29], LABELS[:29], beside=digits, root=tmp_path) != first
     assert [path.name for path in (tmp_path / "Drawings").iterdir() if path.name.startswith(".")] == []
 
 
-def test_own_data_sets_are_known_by_id_but_not_listed(tmp_path: Path, digits: Dataset) -> None:
+def test_data_sets_of_drawings_are_known_by_id_but_not_listed(tmp_path: Path, digits: Dataset) -> None:
     id = write_drawings_dataset(DRAWINGS, LABELS, beside=digits, root=tmp_path)
     assert get_dataset_spec(id).title == "My drawings"
     assert id not in [spec.id for spec in list_datasets()]
@@ -58,12 +58,12 @@ def test_no_drawings_and_drawings_of_other_classes_are_refused(tmp_path: Path, d
         write_drawings_dataset(DRAWINGS, LABELS + 20, beside=digits, root=tmp_path)
 
 
-def test_lost_drawings_say_how_to_get_them_back(tmp_path: Path) -> None:
+def test_the_error_for_missing_drawings_says_how_to_restore_them(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="fine-tune on your drawings again"):
         load_dataset("drawings-mnist-0123456789ab", root=tmp_path)
 
 
-def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path, digits: Dataset) -> None:
+def test_a_folder_that_cannot_be_written_is_reported(tmp_path: Path, digits: Dataset) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(DataError, match=r"could not be written to .*LAB_DATA"):
         write_drawings_dataset(DRAWINGS, LABELS, beside=digits, root=tmp_path / "file")
@@ -79,7 +79,7 @@ def test_drawings_are_repeated_up_to_forty_times_to_about_a_thousand(
     assert len(data.train_labels) - len(digits.train_labels) == drawings * repeats
 
 
-def test_sets_of_the_same_bytes_in_other_shapes_are_two(tmp_path: Path) -> None:
+def test_sets_of_the_same_bytes_in_different_shapes_have_different_ids(tmp_path: Path) -> None:
     def made(train: int, test: int) -> str:
         images, labels = np.zeros((train + test, 28, 28), np.uint8), np.zeros(train + test, np.int64)
         parts = images[:train], labels[:train], images[train:], labels[train:]
@@ -90,8 +90,8 @@ def test_sets_of_the_same_bytes_in_other_shapes_are_two(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", [DRAWINGS_KIND, IMPORTED])
-def test_the_files_on_disk_have_mnists_names_and_what_these_names_say(tmp_path: Path, kind: LocalKind) -> None:
-    """Read by name, not by the registry that wrote them: other programs and later releases do so."""
+def test_the_files_on_disk_have_mnists_names_with_the_matching_contents(tmp_path: Path, kind: LocalKind) -> None:
+    """They are read by name here, as by other programs and later releases, and not by the registry that wrote them."""
     parts = (DRAWINGS[:20], LABELS[:20], DRAWINGS[20:], LABELS[20:])
     id = write_local_dataset(kind, parts, recipe=MNIST, root=tmp_path)
     names = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")

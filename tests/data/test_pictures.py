@@ -1,4 +1,4 @@
-"""Picture files: transparent, turned, and none at all."""
+"""Picture files: transparent, rotated, deep, animated, large or truncated ones, and files that are no pictures."""
 
 import io
 import struct
@@ -15,7 +15,7 @@ from lab.data.pixels import border_of
 from lab.errors import InputError
 
 
-def test_a_transparent_picture_lies_on_white() -> None:
+def test_a_transparent_picture_is_laid_on_white() -> None:
     picture = Image.new("RGBA", (40, 30), (0, 0, 0, 0))
     picture.putpixel((5, 6), (0, 0, 0, 255))
     out = io.BytesIO()
@@ -35,7 +35,7 @@ def test_a_transparent_picture_lies_on_white() -> None:
         (b"\0" * ((10 << 20) + 1), r"my.png has 10,485,761 bytes, more than 10,485,760"),
     ],
 )
-def test_what_is_no_picture_is_refused_by_name(data: bytes, message: str) -> None:
+def test_a_file_that_is_not_a_picture_is_refused_by_name(data: bytes, message: str) -> None:
     with pytest.raises(InputError, match=message):
         read_picture(data, name="my.png")
 
@@ -47,16 +47,16 @@ def test_a_picture_with_too_many_pixels_is_refused_before_it_is_decoded() -> Non
         read_picture(out.getvalue())
 
 
-def test_a_photo_is_turned_as_its_camera_was() -> None:
+def test_a_photo_is_rotated_by_its_exif_orientation() -> None:
     picture = Image.fromarray(np.arange(6, dtype=np.uint8).reshape(2, 3) * 40)
     exif = Image.Exif()
-    exif[0x0112] = 6  # orientation: the camera was turned to the left
+    exif[0x0112] = 6  # orientation: the camera was rotated to the left
     out = io.BytesIO()
     picture.save(out, format="PNG", exif=exif)
     assert read_picture(out.getvalue()).tolist() == [[120, 0], [160, 40], [200, 80]]
 
 
-def test_what_was_read_can_be_written_to() -> None:
+def test_the_decoded_array_is_writeable() -> None:
     out = io.BytesIO()
     Image.new("L", (3, 3)).save(out, format="PNG")
     assert read_picture(out.getvalue()).flags.writeable
@@ -104,7 +104,7 @@ def test_the_noise_of_an_empty_deep_scan_is_not_stretched_into_ink() -> None:
     assert colours.max() - colours.min() < 10
 
 
-def test_not_a_number_is_a_number_after_reading() -> None:
+def test_non_finite_pixels_are_finite_after_reading() -> None:
     sheet = _bar(0.2, 0.8, np.float32)
     sheet[0, 0], sheet[0, 1], sheet[0, 2] = np.nan, np.inf, -np.inf
     assert np.isfinite(read_colours(_file(Image.fromarray(sheet), "TIFF"))).all()
@@ -136,7 +136,7 @@ def test_the_neutral_colours_of_cielab_are_in_the_middle_of_their_range() -> Non
 
 @pytest.mark.parametrize("ink", [(255, 255, 255), (240, 230, 60), (0, 0, 0), (90, 20, 20)])
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
-def test_ink_on_nothing_is_seen_whether_light_or_dark(mode: str, ink: tuple[int, int, int]) -> None:
+def test_ink_on_transparency_is_visible_whether_light_or_dark(mode: str, ink: tuple[int, int, int]) -> None:
     layer = np.zeros((20, 30, 4), np.uint8)
     layer[5:10, 4:26] = (*ink, 255)
     picture = Image.fromarray(layer)
@@ -159,7 +159,7 @@ def test_a_picture_that_is_all_transparent_keeps_its_colours() -> None:
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])
 @pytest.mark.parametrize("fullest", [0, 2, 5])
-def test_of_an_animation_the_fullest_frame_is_read(kind: str, fullest: int) -> None:
+def test_the_fullest_frame_of_an_animation_is_read(kind: str, fullest: int) -> None:
     frames = []
     for number in range(6):
         sheet = np.full((30, 40), 255, np.uint8)
@@ -171,7 +171,7 @@ def test_of_an_animation_the_fullest_frame_is_read(kind: str, fullest: int) -> N
     assert seen.sum() == 32 * (5 + fullest % 2)
 
 
-def test_of_ten_thousand_frames_only_so_many_are_looked_at_as_the_budget_allows() -> None:
+def test_only_as_many_frames_of_an_animation_are_examined_as_the_budget_allows() -> None:
     empty, full = Image.new("L", (16, 16), 255), Image.new("L", (16, 16), 255)
     full.paste(0, (2, 2, 9, 14))
     allowed = FRAME_BUDGET // FRAME_COST
@@ -197,7 +197,7 @@ def test_large_pictures_are_reduced_in_every_mode(mode: str) -> None:
 
 
 def _header(wide: int, tall: int, colour: int = 0, bits: int = 1) -> bytes:
-    """Return a PNG that claims a size and has next to nothing in it."""
+    """Return a PNG that declares a size and has almost no data."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
@@ -222,7 +222,7 @@ def test_pictures_that_cannot_be_reduced_are_refused_by_their_header(data: bytes
 
 
 def _jpeg_header(frame: int, wide: int, tall: int) -> bytes:
-    """Return a grey JPEG that claims a size and has no data. frame: 0xC0 for a baseline one, 0xC2 for a progressive one."""
+    """Return a grey JPEG that declares a size and has no data. frame: 0xC0 for baseline, 0xC2 for progressive."""
     size = struct.pack(">BHHB3B", 8, tall, wide, 1, 1, 0x11, 0)
     start = struct.pack(">BBH", 0xFF, frame, 2 + len(size)) + size
     return b"\xff\xd8" + start + b"\xff\xda" + struct.pack(">H6B", 8, 1, 1, 0, 0, 63, 0) + b"\xff\xd9"
@@ -238,7 +238,7 @@ def _jpeg_header(frame: int, wide: int, tall: int) -> bytes:
         (0xC0, 25_001, 250_000_000),
     ],
 )
-def test_a_progressive_jpeg_may_have_fewer_pixels_than_one_that_is_reduced_while_it_is_decoded(
+def test_a_progressive_jpeg_has_a_lower_pixel_limit_than_a_baseline_one(
     frame: int, wide: int, limit: int | None
 ) -> None:
     refused = f"large.jpg has {wide}×10000 pixels, more than {limit:,}" if limit else "large.jpg cannot be read"
@@ -259,13 +259,13 @@ def test_a_truncated_file_is_read_or_refused_in_one_sentence(kind: str, share: f
 
 
 def test_heic_without_its_package_is_refused_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pillow_heif", None)  # as where it is not installed
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)  # as if it were not installed
     data = b"\0\0\0\x18ftypheic" + bytes(200)
     with pytest.raises(InputError, match=r"my.heic is a HEIC photo, which needs the package pillow-heif: install it"):
         read_colours(data, name="my.heic")
 
 
-def test_heic_is_read_where_its_package_is_installed() -> None:
+def test_heic_is_read_if_its_package_is_installed() -> None:
     heif = pytest.importorskip("pillow_heif")
     out = io.BytesIO()
     heif.from_pillow(Image.fromarray(np.stack([_bar(20, 240, np.uint8)] * 3, axis=-1))).save(out)
@@ -274,12 +274,12 @@ def test_heic_is_read_where_its_package_is_installed() -> None:
     assert grey[7, 15] < 60
 
 
-@pytest.mark.parametrize(("side", "handed_on"), [(2_048, 2_048), (2_049, 1_025), (4_096, 2_048), (4_097, 1_366)])
-def test_the_longer_side_that_is_handed_on_is_2048_at_most(side: int, handed_on: int) -> None:
-    assert read_picture(_file(Image.new("L", (side, 20), 200), "PNG")).shape[1] == handed_on
+@pytest.mark.parametrize(("side", "decoded"), [(2_048, 2_048), (2_049, 1_025), (4_096, 2_048), (4_097, 1_366)])
+def test_the_longer_side_of_a_decoded_picture_is_at_most_2048(side: int, decoded: int) -> None:
+    assert read_picture(_file(Image.new("L", (side, 20), 200), "PNG")).shape[1] == decoded
 
 
-def test_of_large_frames_fewer_are_looked_at() -> None:
+def test_fewer_frames_are_examined_if_they_are_large() -> None:
     """Twelve frames of two megapixels are the budget of 24; the ink is in the last one."""
     empty, full = Image.new("L", (2_000, 1_000), 255), Image.new("L", (2_000, 1_000), 255)
     full.paste(0, (100, 100, 400, 900))
@@ -289,7 +289,7 @@ def test_of_large_frames_fewer_are_looked_at() -> None:
         assert (read_picture(data) < 128).any() == seen
 
 
-def test_a_networks_input_is_what_its_formula_says_in_single_precision() -> None:
+def test_a_networks_input_follows_the_normalisation_formula_in_single_precision() -> None:
     """Black is 0 and white is 1 before mean and deviation; grey images gain their channel."""
     grey = np.array([[[0, 51], [204, 255]]], np.uint8)
     found = normalise_images(grey, mean=0.5, std=0.25)

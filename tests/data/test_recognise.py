@@ -1,4 +1,4 @@
-"""Files are known by what is in them: whatever their names, the right ones are read and the wrong ones called by name."""
+"""Files are recognised by their content: whatever their names, the right ones are read and wrong ones described."""
 
 import gzip
 import io
@@ -46,7 +46,7 @@ CONTENTS: dict[str, tuple[bytes, str, str]] = {
     "gzip of nothing": (b"\x1f\x8b\x08\0" + b"\xff" * 40, "gzip", "a gzip file that contains damaged data"),
     "kaggle": (KAGGLE.encode(), "csv", r"a table of a label and 784 pixels per row \(28×28\)"),
     "kaggle test": (KAGGLE[6:].encode(), "csv", "a table of no label and 784 pixels per row"),
-    "headless": (",".join(["7"] * 785).encode(), "csv", "a label and 784 pixels .* without a header"),
+    "no header": (",".join(["7"] * 785).encode(), "csv", "a label and 784 pixels .* without a header"),
     "1x1 names": (
         ("label," + ",".join(f"{y}x{x}" for y in range(1, 29) for x in range(1, 29))).encode(),
         "csv",
@@ -54,11 +54,11 @@ CONTENTS: dict[str, tuple[bytes, str, str]] = {
     ),
     "byte order mark": (b"\xef\xbb\xbf" + KAGGLE.encode(), "csv", "a table of a label and 784"),
     "semicolons": (KAGGLE.replace(",", ";").encode(), "csv", "784 pixels"),
-    "another table": (b"file_name,label\na.png,1\n", "table", "a table of 2 columns"),
+    "table of another kind": (b"file_name,label\na.png,1\n", "table", "a table of 2 columns"),
     "keras": (_npz(x_train=IMAGES, y_train=LABELS), "npz", "a NumPy archive .* of x_train, y_train"),
     "medmnist": (_npz(train_images=IMAGES, train_labels=LABELS[:, None]), "npz", "train_images, train_labels"),
     "folders": (_zip("train/0/a.png", "train/1/b.png"), "zip", "a ZIP archive of 2 files"),
-    "cut zip": (_npz(x_train=IMAGES)[:200], "zip", "a truncated or damaged ZIP archive"),
+    "truncated zip": (_npz(x_train=IMAGES)[:200], "zip", "a truncated or damaged ZIP archive"),
     "npy": (b"\x93NUMPY\x01\0", "npy", "a NumPy array"),
     "parquet": (b"PAR1\x15\0", "parquet", "a Parquet table"),
     "web page": (b"\n<!DOCTYPE html><title>404</title>", "html", "a web page, not data"),
@@ -74,7 +74,7 @@ CONTENTS: dict[str, tuple[bytes, str, str]] = {
 
 
 @pytest.mark.parametrize("content", CONTENTS)
-def test_a_file_is_told_by_its_first_bytes(tmp_path: Path, content: str) -> None:
+def test_a_file_is_recognised_by_its_first_bytes(tmp_path: Path, content: str) -> None:
     data, kind, words = CONTENTS[content]
     path = tmp_path / "train-images-idx3-ubyte"
     path.write_bytes(data)
@@ -87,7 +87,7 @@ def test_a_file_is_told_by_its_first_bytes(tmp_path: Path, content: str) -> None
 @pytest.mark.parametrize(
     "content", [name for name, (_, kind, _) in CONTENTS.items() if kind not in ("idx", "gzip", "empty")]
 )
-def test_another_file_under_the_name_of_one_is_not_called_damaged(
+def test_a_file_of_another_kind_is_reported_as_wrong_and_not_as_damaged(
     tmp_path: Path, write_mnist: Write, content: str
 ) -> None:
     raw = write_mnist(tmp_path)
@@ -99,7 +99,7 @@ def test_another_file_under_the_name_of_one_is_not_called_damaged(
     assert (found.state, found.detail) == (DataState.WRONG, str(refused.value))
 
 
-def test_labels_in_the_place_of_images_are_named(tmp_path: Path, write_mnist: Write) -> None:
+def test_labels_in_place_of_images_are_reported(tmp_path: Path, write_mnist: Write) -> None:
     raw = write_mnist(tmp_path)
     shutil.copy(raw / "train-labels-idx1-ubyte", raw / "train-images-idx3-ubyte")
     with pytest.raises(WrongDataError, match="is an idx file of 40 labels, which has 1 dimensions instead of 3: put"):
@@ -107,9 +107,7 @@ def test_labels_in_the_place_of_images_are_named(tmp_path: Path, write_mnist: Wr
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_a_file_that_is_cut_is_damaged_and_only_then_to_be_deleted(
-    tmp_path: Path, write_mnist: Write, packed: bool
-) -> None:
+def test_a_truncated_file_is_damaged_and_to_be_deleted(tmp_path: Path, write_mnist: Write, packed: bool) -> None:
     raw = write_mnist(tmp_path)
     path = raw / "train-images-idx3-ubyte"
     data = gzip.compress(path.read_bytes()) if packed else path.read_bytes()
@@ -127,8 +125,8 @@ LAYOUTS: dict[str, Callable[[str], str]] = {
     "no raw folder": lambda name: f"MNIST/{name}",
     "flat": lambda name: name,
     "flat, dots, compressed": lambda name: f"{name.replace('-idx', '.idx')}.gz",
-    "capitals": lambda name: f"MNIST/raw/{name.upper()}",
-    "a word in front": lambda name: f"MNIST/raw/my.{name.replace('-idx', '.idx')}",
+    "upper case": lambda name: f"MNIST/raw/{name.upper()}",
+    "a prefix": lambda name: f"MNIST/raw/my.{name.replace('-idx', '.idx')}",
     "underscores": lambda name: f"MNIST/{name.replace('-', '_')}",
 }
 
@@ -143,7 +141,7 @@ def _lay_out(
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_the_same_files_are_found_under_every_name_and_folder_that_people_have(
+def test_the_same_files_are_found_under_every_common_name_and_folder(
     tmp_path: Path, write_mnist: Write, layout: str
 ) -> None:
     raw = write_mnist(tmp_path / "source")
@@ -152,16 +150,16 @@ def test_the_same_files_are_found_under_every_name_and_folder_that_people_have(
     _lay_out(raw, root, layout)
     assert is_present("mnist", root=root)
     assert inspect_dataset(get_dataset_spec("mnist"), root=root).state is DataState.PRESENT
-    data, known = load_dataset("mnist", root=root), load_dataset("mnist", root=tmp_path / "source")
-    np.testing.assert_array_equal(data.train_images, known.train_images)
-    np.testing.assert_array_equal(data.test_labels, known.test_labels)
+    data, expected = load_dataset("mnist", root=root), load_dataset("mnist", root=tmp_path / "source")
+    np.testing.assert_array_equal(data.train_images, expected.train_images)
+    np.testing.assert_array_equal(data.test_labels, expected.test_labels)
     assert len(dataset_checksum("mnist", root=root)) == 64
     assert [spec.id for spec in list_datasets() if is_present(spec.id, root=root)] == ["mnist", "digits"]
 
 
 @pytest.mark.parametrize("layout", ["torchvision's", "dots", "flat"])
 @pytest.mark.parametrize("swapped", [False, True], ids=["gzip under plain names", "plain under .gz names"])
-def test_compression_is_told_by_content(tmp_path: Path, write_mnist: Write, layout: str, swapped: bool) -> None:
+def test_compression_is_recognised_by_content(tmp_path: Path, write_mnist: Write, layout: str, swapped: bool) -> None:
     raw = write_mnist(tmp_path / "source")
     root = tmp_path / "data"
     _lay_out(raw, root, layout, gz=lambda name: not swapped)
@@ -183,14 +181,14 @@ def test_flat_files_of_fashion_mnist_are_not_taken_for_mnist(tmp_path: Path, wri
         assert not is_present("mnist", root=root)
 
 
-def test_half_a_data_set_names_what_is_missing(tmp_path: Path, write_mnist: Write) -> None:
+def test_an_incomplete_data_set_names_the_missing_file(tmp_path: Path, write_mnist: Write) -> None:
     raw = write_mnist(tmp_path)
     (raw / "t10k-labels-idx1-ubyte").unlink()
     found = inspect_dataset(get_dataset_spec("mnist"), root=tmp_path)
     assert (found.state, found.detail) == (DataState.INCOMPLETE, "t10k-labels-idx1-ubyte is missing.")
 
 
-def test_files_of_two_data_sets_are_noticed(tmp_path: Path, write_mnist: Write) -> None:
+def test_mixed_files_of_two_data_sets_are_reported_as_wrong(tmp_path: Path, write_mnist: Write) -> None:
     raw = write_mnist(tmp_path)
     (raw / "t10k-labels-idx1-ubyte").write_bytes(idx_bytes(LABELS))
     found = inspect_dataset(get_dataset_spec("mnist"), root=tmp_path)
@@ -198,7 +196,7 @@ def test_files_of_two_data_sets_are_noticed(tmp_path: Path, write_mnist: Write) 
     assert "has 20 images, but t10k-labels-idx1-ubyte has 30 labels" in found.detail
 
 
-def test_a_usps_file_of_another_kind_is_named(tmp_path: Path) -> None:
+def test_a_usps_file_of_another_kind_is_reported(tmp_path: Path) -> None:
     for name in ("usps.bz2", "usps.t.bz2"):
         (tmp_path / name).write_bytes(b"<html>moved</html>")
     with pytest.raises(WrongDataError, match="is a web page, not data"):
@@ -206,7 +204,7 @@ def test_a_usps_file_of_another_kind_is_named(tmp_path: Path) -> None:
     assert inspect_dataset(get_dataset_spec("usps"), root=tmp_path).state is DataState.WRONG
 
 
-def test_other_files_in_the_data_folder_are_named_with_their_use(tmp_path: Path) -> None:
+def test_other_files_in_the_data_folder_are_listed_with_their_use(tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_text(KAGGLE, encoding="utf-8")
     (tmp_path / "mnist.data").write_bytes(CONTENTS["keras"][0])
     (tmp_path / "pictures").write_bytes(CONTENTS["folders"][0])
@@ -224,7 +222,7 @@ def test_other_files_in_the_data_folder_are_named_with_their_use(tmp_path: Path)
     assert list_other_files(tmp_path / "none") == []
 
 
-def test_an_unreadable_file_is_an_error_of_its_own(tmp_path: Path, write_mnist: Write) -> None:
+def test_an_unreadable_file_counts_as_missing(tmp_path: Path, write_mnist: Write) -> None:
     raw = write_mnist(tmp_path)
     (raw / "train-labels-idx1-ubyte").unlink()
     (raw / "train-labels-idx1-ubyte").symlink_to(raw / "train-labels-idx1-ubyte")
@@ -240,7 +238,7 @@ def _put_mnist(root: Path, images: np.ndarray, labels: np.ndarray, *, pack: Call
         (folder / f"{part}-labels-idx1-ubyte").write_bytes(idx_bytes(labels))
 
 
-def test_a_gzip_file_of_several_parts_is_whole(tmp_path: Path) -> None:
+def test_a_gzip_file_of_several_members_is_read_completely(tmp_path: Path) -> None:
     def in_parts(data: bytes) -> bytes:
         return gzip.compress(data[:1000]) + gzip.compress(data[1000:])
 
@@ -258,7 +256,7 @@ def test_a_gzip_file_of_several_parts_is_whole(tmp_path: Path) -> None:
         (28, 0, 0, "train-images-idx3-ubyte and train-labels-idx1-ubyte are empty"),
     ],
 )
-def test_files_that_cannot_be_the_data_sets_own_are_listed_as_wrong(
+def test_files_that_cannot_belong_to_the_data_set_are_reported_as_wrong(
     tmp_path: Path, side: int, count: int, first: int, words: str
 ) -> None:
     _put_mnist(tmp_path, np.zeros((count, side, side), np.uint8), (first + np.arange(count) % 10).astype(np.uint8))
@@ -277,7 +275,7 @@ def test_files_that_cannot_be_the_data_sets_own_are_listed_as_wrong(
         (np.arange(40) % 11, "train-labels-idx1-ubyte has labels from 0 to 10, but they must be from 0 to 9"),
     ],
 )
-def test_labels_are_as_many_as_the_images_of_the_classes_there_are_and_of_more_than_one(
+def test_labels_must_match_the_images_and_classes_and_have_more_than_one_class(
     tmp_path: Path, write_mnist: Write, labels: np.ndarray, words: str
 ) -> None:
     write_mnist(tmp_path)

@@ -1,4 +1,4 @@
-"""What training gets: all parts as uint8 on one device, split and limited as the configuration says."""
+"""The data given to training: all parts as uint8 on one device, split and limited by the configuration."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def test_the_parts_are_the_data_sets_images_in_file_order(tmp_path: Path) -> Non
     assert (data.mean, data.std, data.classes) == (plain.mean, plain.std, 10)
 
 
-def test_without_validation_every_image_trains_in_its_place(tmp_path: Path) -> None:
+def test_without_validation_every_image_is_trained_on_in_file_order(tmp_path: Path) -> None:
     data = load_resident(RunConfig(dataset="digits", val_fraction=0.0), root=tmp_path, device=CPU)
     plain = load_dataset("digits", root=tmp_path)
     assert torch.equal(data.train_y, torch.from_numpy(plain.train_labels))

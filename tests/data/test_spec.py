@@ -1,4 +1,4 @@
-"""What follows from a data set's record: whether it can be drawn for, its shape, and what a contradiction is answered with."""
+"""Properties that follow from a data set's record (drawable, image shape), and errors for contradictory records."""
 
 from dataclasses import replace
 from typing import Any
@@ -29,7 +29,7 @@ DIGITS = get_dataset_spec("digits")
         ({"recipe": None, "channels": 3, "image_size": 32}, False, (3, 32, 32), True),
     ],
 )
-def test_what_a_record_says_of_its_images(
+def test_image_properties_follow_from_the_record(
     changes: dict[str, Any], drawable: bool, shape: tuple[int, int, int], digits: bool
 ) -> None:
     spec = replace(DIGITS, **changes)
@@ -57,14 +57,14 @@ def test_what_a_record_says_of_its_images(
         ({"image_size": 32}, r"has images of \(1, 32, 32\), but its recipe makes drawings"),
     ],
 )
-def test_a_record_that_contradicts_itself_is_refused(changes: dict[str, Any], words: str) -> None:
+def test_a_contradictory_record_is_refused(changes: dict[str, Any], words: str) -> None:
     before = list_datasets()
     with pytest.raises(InputError, match=words):
         register_dataset(replace(DIGITS, **{"id": "toy", **changes}))
     assert list_datasets() == before
 
 
-def test_the_first_data_set_that_is_there_is_begun_with_else_the_built_in_one() -> None:
+def test_the_first_available_data_set_is_the_default_else_the_built_in_one() -> None:
     assert choose_dataset(["digits", "kmnist", "mnist"]).id == "mnist"
     assert choose_dataset(["kmnist"]).id == "kmnist"
     assert choose_dataset([]) is built_in_dataset() is DIGITS

@@ -1,4 +1,4 @@
-"""Tables of labels and pixels: which column is the label, which one counts the rows, and what separates them."""
+"""Tables of labels and pixels: which column is the label, which is an index, and which separator is used."""
 
 from pathlib import Path
 
@@ -14,29 +14,29 @@ PICTURES = [[[10, 20], [30, 40]], [[50, 60], [70, 80]]]
 HEADER = ["label", "a", "b", "c", "d"]
 
 
-def _read(tmp_path: Path, *rows: list[object], mark: str = ",") -> tuple[list[object], list[float]]:
+def _read(tmp_path: Path, *rows: list[object], separator: str = ",") -> tuple[list[object], list[float]]:
     path = tmp_path / "table.csv"
-    path.write_text("".join(mark.join(map(str, row)) + "\n" for row in rows))
+    path.write_text("".join(separator.join(map(str, row)) + "\n" for row in rows))
     pictures, labels = read_table(path)
     return pictures.tolist(), labels.tolist()
 
 
-@pytest.mark.parametrize("mark", [",", ";", "\t"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
 @pytest.mark.parametrize("name", ["label", "Class", "target", " digit ", "y"])
-def test_a_column_that_is_named_so_is_the_label_wherever_it_is(tmp_path: Path, name: str, mark: str) -> None:
-    assert _read(tmp_path, [name, *"abcd"], *FIRST, mark=mark) == (PICTURES, [3, 7])
+def test_a_column_with_a_label_name_is_the_label_wherever_it_is(tmp_path: Path, name: str, separator: str) -> None:
+    assert _read(tmp_path, [name, *"abcd"], *FIRST, separator=separator) == (PICTURES, [3, 7])
     last = [[*row[1:], row[0]] for row in FIRST]
-    assert _read(tmp_path, [*"abcd", name], *last, mark=mark) == (PICTURES, [3, 7])
+    assert _read(tmp_path, [*"abcd", name], *last, separator=separator) == (PICTURES, [3, 7])
     middle = [[*row[1:3], row[0], *row[3:]] for row in FIRST]
-    assert _read(tmp_path, ["a", "b", name, "c", "d"], *middle, mark=mark) == (PICTURES, [3, 7])
+    assert _read(tmp_path, ["a", "b", name, "c", "d"], *middle, separator=separator) == (PICTURES, [3, 7])
 
 
-def test_of_two_columns_that_could_be_named_so_the_first_is_the_label(tmp_path: Path) -> None:
+def test_the_first_of_two_columns_with_label_names_is_the_label(tmp_path: Path) -> None:
     assert _read(tmp_path, ["label", "a", "b", "c", "y"], *FIRST) == (PICTURES, [3, 7])
 
 
 @pytest.mark.parametrize("index", ["", "id", "Index", "Unnamed: 0"])
-def test_a_column_that_counts_the_rows_is_left_out(tmp_path: Path, index: str) -> None:
+def test_an_index_column_is_left_out(tmp_path: Path, index: str) -> None:
     counted = [[number, *row] for number, row in enumerate(FIRST)]
     assert _read(tmp_path, [index, *HEADER], *counted) == (PICTURES, [3, 7])
     assert _read(
@@ -47,18 +47,18 @@ def test_a_column_that_counts_the_rows_is_left_out(tmp_path: Path, index: str) -
     )
 
 
-def test_a_first_column_that_is_needed_for_the_square_is_no_index(tmp_path: Path) -> None:
+def test_a_first_column_that_is_needed_for_the_square_is_not_an_index(tmp_path: Path) -> None:
     assert _read(tmp_path, ["id", "a", "b", "c", "d"], *FIRST) == (PICTURES, [3, 7])
 
 
 @pytest.mark.parametrize(
     ("rows", "labels"),
     [
-        ([[3, 10, 20, 30, 40], [7, 50, 60, 70, 80]], [3, 7]),  # 40 and 80 are no digits
-        ([[11, 10, 20, 30, 4], [7, 50, 60, 70, 8]], [4, 8]),  # 11 is none
-        ([[10, 10, 20, 30, 4], [7, 50, 60, 70, 8]], [10, 7]),  # both can be: letters end at 10 or more
-        ([[0, 10, 20, 30, 4], [0, 50, 60, 70, 8]], [4, 8]),  # a margin is always black
-        ([[0, 10, 20, 30, 4], [0, 50, 60, 70, 4]], [0, 0]),  # nothing differs
+        ([[3, 10, 20, 30, 40], [7, 50, 60, 70, 80]], [3, 7]),  # 40 and 80 are not labels
+        ([[11, 10, 20, 30, 4], [7, 50, 60, 70, 8]], [4, 8]),  # 11 is not a label
+        ([[10, 10, 20, 30, 4], [7, 50, 60, 70, 8]], [10, 7]),  # both may be labels: the first is used
+        ([[0, 10, 20, 30, 4], [0, 50, 60, 70, 8]], [4, 8]),  # the first is constant, as a black margin is
+        ([[0, 10, 20, 30, 4], [0, 50, 60, 70, 4]], [0, 0]),  # both are constant
         ([[0.5, 10, 20, 30, 4], [7, 50, 60, 70, 8]], [4, 8]),
         ([[12, 10, 20, 30, 4], [13, 50, 60, 70, 4]], [12, 13]),
     ],
@@ -79,12 +79,12 @@ def test_without_a_header_the_label_is_first_unless_only_the_last_column_can_be(
         ([[1, 2, 3, 4], [1, 2, 3, 4]], "has 4 columns"),
     ],
 )
-def test_what_is_no_such_table_is_refused(tmp_path: Path, rows: list[list[object]], words: str) -> None:
+def test_files_that_are_not_such_tables_are_refused(tmp_path: Path, rows: list[list[object]], words: str) -> None:
     with pytest.raises(InputError, match=words):
         _read(tmp_path, *rows)
 
 
-def test_the_most_frequent_mark_separates_the_columns_and_of_equals_the_semicolon() -> None:
+def test_the_most_frequent_separator_is_used_and_the_semicolon_in_a_tie() -> None:
     lines = ("1;2,5;3", "1;2,5;3,5", "1,2;3,4", "1\t2", "", "1,2,3;4")
     assert [separator_of(line) for line in lines] == [";", ";", ",", "\t", ",", ","]
     numbers = ("5", " 0.25 ", "0,25", "5.000000000000000000e+00", "nan", "-1", "", "5a", "0x10")
@@ -92,17 +92,17 @@ def test_the_most_frequent_mark_separates_the_columns_and_of_equals_the_semicolo
 
 
 @pytest.mark.parametrize("header", [True, False])
-@pytest.mark.parametrize("mark", [";", "\t"])
-def test_numbers_may_have_a_decimal_comma_where_another_mark_separates_them(
-    tmp_path: Path, mark: str, header: bool
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_numbers_may_have_a_decimal_comma_if_the_separator_is_another(
+    tmp_path: Path, separator: str, header: bool
 ) -> None:
     rows = [[3, "0,0", "0,25", "0,5", "1"], [7, "1,0", "0", "0,125", "1,0"]]
-    pictures, labels = _read(tmp_path, *([HEADER] if header else []), *rows, mark=mark)
+    pictures, labels = _read(tmp_path, *([HEADER] if header else []), *rows, separator=separator)
     assert (pictures, labels) == ([[[0, 0.25], [0.5, 1]], [[1, 0], [0.125, 1]]], [3, 7])
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-def test_lines_may_end_in_any_way_and_empty_ones_may_come_first(tmp_path: Path, end: str) -> None:
+def test_any_line_endings_and_leading_empty_lines_are_accepted(tmp_path: Path, end: str) -> None:
     path = tmp_path / "table.csv"
     lines = ["", " ", ",".join(["label", *["p"] * 64]), *(",".join(map(str, [n, *range(64)])) for n in (3, 7))]
     path.write_bytes(end.join([*lines, ""]).encode())
@@ -138,18 +138,18 @@ def test_a_table_is_described_by_its_first_line(columns: list[str], words: str) 
         (b"\0\0\x08\x01\0\0\x04\xd2", "idx", "an idx file of 1,234 labels"),
         (b"\0\0\x0a\x01\0\0\0\x01", "unknown", "of an unknown format (it starts with 00000a01)"),
         (b"\0\0\x08\x04\0\0\0\x01", "unknown", "of an unknown format (it starts with 00000804)"),
-        ("zwölf".encode()[:3], "text", "a text file"),  # a letter that is cut
+        ("zwölf".encode()[:3], "text", "a text file"),  # a truncated letter
         (b"\xc3\x28 and more text", "unknown", "of an unknown format (it starts with c3282061)"),
         (b"a:b c", "text", "a text file"),
         (b"5 1:0.1 2:0.5", "libsvm", "a text file in libsvm format"),
     ],
 )
-def test_the_start_of_a_file_says_what_it_is(start: bytes, kind: str, words: str) -> None:
+def test_a_file_is_recognised_by_its_start(start: bytes, kind: str, words: str) -> None:
     found = recognise_bytes(start)
     assert (found.kind, found.words) == (kind, words)
 
 
-def test_pictures_are_of_the_right_type(tmp_path: Path) -> None:
+def test_pictures_and_labels_are_float64(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_text("label,a,b,c,d\n3,1,2,3,4\n")
     pictures, labels = read_table(path)

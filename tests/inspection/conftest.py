@@ -1,4 +1,4 @@
-"""One thread for small networks: on a shared machine more threads wait for each other."""
+"""One thread for small networks, because more of them wait for each other on a busy machine, and a shared network."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ def one_thread() -> Iterator[None]:
 
 
 class Shared(nn.Module):
-    """Gives on what it is given; while the main thread runs it, `others` run in another thread from start to end."""
+    """Returns its input. When the main thread runs it, each of `others` first runs to its end in another thread."""
 
     def __init__(self, others: list[Callable[[], object]]) -> None:
         super().__init__()

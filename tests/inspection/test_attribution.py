@@ -44,12 +44,12 @@ def test_a_linear_networks_integrated_gradients_are_weight_times_distance_from_b
     assert found.values == pytest.approx(weight[3] * (image()[0, 0].numpy() - BLACK), abs=1e-5)
 
 
-def test_occlusion_of_a_linear_network_has_its_sum() -> None:
+def test_occlusion_of_a_linear_network_is_the_mean_drop_over_its_patches() -> None:
     network, weight = linear()
     found = attribute(network, image(), target=3, method="occlusion", black=BLACK)
-    # Patches of 4 with stride 2: an inner pixel's value is the mean fall of the logit over the patches that hide it.
-    fall = weight[3] * (image()[0, 0].numpy() - BLACK)
-    patches = [fall[r : r + 4, c : c + 4].sum() for r in (10, 12) for c in (10, 12)]
+    # Patches of 4 with stride 2: an inner pixel's value is the mean drop of the logit over the patches that hide it.
+    drop = weight[3] * (image()[0, 0].numpy() - BLACK)
+    patches = [drop[r : r + 4, c : c + 4].sum() for r in (10, 12) for c in (10, 12)]
     assert found.values[13, 13] == pytest.approx(np.mean(patches), abs=1e-4)
 
 
@@ -65,7 +65,7 @@ def test_integrated_gradients_add_up_to_the_difference_of_logits(lenet: nn.Modul
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_methods_give_one_finite_value_a_pixel_and_touch_nothing(lenet: nn.Module, method: str) -> None:
+def test_methods_give_one_finite_value_per_pixel_and_leave_the_network_unchanged(lenet: nn.Module, method: str) -> None:
     lenet.get_submodule("features.bn1").train()
     before = [t.clone() for t in lenet.state_dict().values()]
     try:
@@ -75,19 +75,20 @@ def test_methods_give_one_finite_value_a_pixel_and_touch_nothing(lenet: nn.Modul
         lenet.eval()
     assert found.values.shape == (28, 28)
     assert np.isfinite(found.values).all()
-    assert (
-        np.abs(found.values).max() > 0 or method == "grad-cam"
-    )  # which is zero where nothing is evidence for the class
+    # Grad-CAM may be zero everywhere: it shows only evidence for the class.
+    assert np.abs(found.values).max() > 0 or method == "grad-cam"
     assert all(torch.equal(a, b) for a, b in zip(before, lenet.state_dict().values()))
     assert all(p.grad is None for p in lenet.parameters())
     assert not any(m._forward_hooks or m._backward_hooks for m in lenet.modules())
 
 
-def test_the_same_picture_twice_and_no_random_numbers_taken(shared: tuple[nn.Sequential, torch.Tensor]) -> None:
+def test_smoothgrad_is_deterministic_and_leaves_the_global_random_state_alone(
+    shared: tuple[nn.Sequential, torch.Tensor],
+) -> None:
     network, x = shared
     torch.manual_seed(5)
     wanted = torch.rand(3)
-    drawn: list[torch.Tensor] = []  # by another session, while the network is asked
+    drawn: list[torch.Tensor] = []  # by another session during the attribution
     network[2].others.append(lambda: drawn.append(torch.rand(1)))
     torch.manual_seed(5)
     one, two = (attribute(network, x, target=1, method="smoothgrad", black=BLACK).values for _ in range(2))
@@ -96,7 +97,7 @@ def test_the_same_picture_twice_and_no_random_numbers_taken(shared: tuple[nn.Seq
 
 
 @pytest.mark.parametrize("method", ["smoothgrad", "integrated-gradients", "occlusion"])
-def test_a_large_network_is_asked_about_fewer_copies_at_once(
+def test_a_large_network_is_run_in_smaller_batches_with_the_same_result(
     lenet: nn.Module, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes = []
@@ -112,11 +113,11 @@ def test_a_large_network_is_asked_about_fewer_copies_at_once(
         handle.remove()
 
 
-def test_grad_cam_lights_up_where_the_class_is_found() -> None:
+def test_grad_cam_is_positive_exactly_where_the_class_is_found() -> None:
     features = nn.Conv2d(1, 2, 3, padding=1, bias=False)
     nn.init.zeros_(features.weight)
     with torch.no_grad():
-        features.weight[1, 0, 1, 1] = 1.0  # channel 1 copies the image, channel 0 is silent
+        features.weight[1, 0, 1, 1] = 1.0  # channel 1 copies the image, channel 0 is zero
     head = nn.Linear(2, 2, bias=False)
     with torch.no_grad():
         head.weight.copy_(torch.eye(2))
@@ -129,8 +130,8 @@ def test_grad_cam_lights_up_where_the_class_is_found() -> None:
     assert not attribute(network, x, target=0, method="grad-cam", black=0.0).values.any()
 
 
-def test_grad_cam_of_colours_is_one_map() -> None:
-    """Channel 1 of the maps is red and twice green; blue does not count."""
+def test_grad_cam_of_a_colour_image_is_one_map() -> None:
+    """Channel 1 of the maps is red plus twice green, without blue."""
     features = nn.Conv2d(3, 2, 1, bias=False)
     head = nn.Linear(2, 2, bias=False)
     with torch.no_grad():
@@ -146,28 +147,30 @@ def test_grad_cam_of_colours_is_one_map() -> None:
     assert (values > 0).sum() == 18
 
 
-def test_grad_cam_is_captums(lenet: nn.Module) -> None:
+def test_grad_cam_equals_captums(lenet: nn.Module) -> None:
     captums = captum.attr.LayerGradCam(lenet, lenet.get_submodule("features.relu2"))
-    loud = 0
+    nonzero = 0
     for target in range(10):
         small = captums.attribute(image(), target=target, relu_attributions=True).detach()
         wanted = nn.functional.interpolate(small, size=(28, 28), mode="bilinear", align_corners=False)[0, 0].numpy()
         found = attribute(lenet, image(), target=target, method="grad-cam", black=BLACK)
         assert found.values == pytest.approx(wanted, abs=1e-6)
-        loud += wanted.max() > 0
-    assert loud > 1
+        nonzero += wanted.max() > 0
+    assert nonzero > 1
 
 
-def test_grad_cam_does_not_show_what_another_session_draws(shared: tuple[nn.Sequential, torch.Tensor]) -> None:
+def test_grad_cam_is_not_affected_by_another_session_on_the_same_network(
+    shared: tuple[nn.Sequential, torch.Tensor],
+) -> None:
     network, x = shared
     seen = [attribute(network, x, target=target, method="grad-cam", black=0.0).values for target in range(3)]
-    network[2].others.clear()  # both places have one list
+    network[2].others.clear()  # both layers share one list
     alone = [attribute(network, x, target=target, method="grad-cam", black=0.0).values for target in range(3)]
     assert np.max(alone) > 0
     assert np.array(seen) == pytest.approx(np.array(alone))
 
 
-def test_in_place_activations_are_handled_and_put_back() -> None:
+def test_in_place_activations_are_handled_and_restored() -> None:
     torch.manual_seed(0)
     network = build_network("resnet18-tv").eval()
     found = attribute(network, image(), target=0, method="grad-cam", black=BLACK)
@@ -175,7 +178,7 @@ def test_in_place_activations_are_handled_and_put_back() -> None:
     assert network.get_submodule("features.relu").inplace
 
 
-def test_what_cannot_be_explained_is_said_in_one_sentence() -> None:
+def test_impossible_attributions_are_refused_in_one_sentence() -> None:
     network, _ = linear()
     with pytest.raises(InputError, match="Grad-CAM needs a convolution"):
         attribute(network, image(), target=0, method="grad-cam", black=BLACK)
@@ -187,8 +190,8 @@ def test_what_cannot_be_explained_is_said_in_one_sentence() -> None:
         attribute(network, image(), target=0, method="salience", black=BLACK)
 
 
-class Squares(nn.Module):
-    """The logit of class k is the sum of cubes: its slope 3 x**2 tells how far the noise went."""
+class Cubes(nn.Module):
+    """Every logit is the sum of cubes: the mean of its slope 3 x**2 shows the spread of the noise."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return (x**3).flatten(1).sum(1, keepdim=True).expand(-1, 2)
@@ -198,7 +201,7 @@ class Squares(nn.Module):
 def test_smoothgrads_noise_grows_with_the_range_of_the_image(scale: float) -> None:
     """Smilkov et al. 2017: the spread is a share of the range. The mean slope of x**3 is 3 (x**2 + spread**2)."""
     x = (torch.rand(1, 1, 28, 28, generator=torch.Generator().manual_seed(2)) - 0.5) * scale
-    found = attribute(Squares().eval(), x, target=0, method="smoothgrad", black=0.0)
+    found = attribute(Cubes().eval(), x, target=0, method="smoothgrad", black=0.0)
     spread = _NOISE_SHARE * float(x.max() - x.min())
     excess = (found.values / 3 - (x[0, 0] ** 2).numpy()).mean()
     assert excess == pytest.approx(spread**2, rel=0.1)

@@ -1,4 +1,4 @@
-"""Projections of points whose picture is known, turned onto each other."""
+"""Projections of points with known answers, and their rotation onto each other."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def test_one_dimension_is_padded_and_equal_points_stay_together() -> None:
     assert project(np.ones((4, 3))).tolist() == [[0, 0]] * 4
 
 
-def test_tsne_keeps_clusters_apart_and_is_the_same_every_time() -> None:
+def test_tsne_keeps_clusters_apart_and_is_deterministic() -> None:
     features = np.concatenate([RNG.normal(size=(20, 8)), RNG.normal(size=(20, 8)) + 30]).astype(np.float32)
     points = project(features, method="tsne")
     near = np.linalg.norm(points[:20] - points[:20].mean(0), axis=1).max()
@@ -34,7 +34,7 @@ def test_tsne_keeps_clusters_apart_and_is_the_same_every_time() -> None:
     assert np.array_equal(points, project(features, method="tsne"))
 
 
-def test_a_turned_and_mirrored_map_is_turned_back() -> None:
+def test_a_rotated_and_mirrored_map_is_aligned_again() -> None:
     points = RNG.normal(size=(30, 2))
     points -= points.mean(0)
     turn = np.array([[np.cos(2), -np.sin(2)], [np.sin(2), np.cos(2)]]) @ np.diag([1, -1])
@@ -49,13 +49,15 @@ def test_a_turned_and_mirrored_map_is_turned_back() -> None:
         (np.zeros((9, 3)), "umap", "must be one of: pca, tsne"),
     ],
 )
-def test_what_cannot_be_drawn_is_refused(features: np.ndarray, method: str, message: str) -> None:
+def test_features_that_cannot_be_projected_and_unknown_methods_are_refused(
+    features: np.ndarray, method: str, message: str
+) -> None:
     with pytest.raises(InputError, match=message):
         project(features, method=method)
 
 
 @pytest.mark.parametrize("images", [3, 4, 10, 30])
-def test_tsne_takes_as_few_images_as_a_map_can_have(images: int) -> None:
+def test_tsne_accepts_as_few_images_as_a_map_can_have(images: int) -> None:
     """scikit-learn refuses a perplexity that is not below the number of images; 30 is our own."""
     points = project(np.random.default_rng(1).normal(size=(images, 6)).astype(np.float32), method="tsne")
     assert points.shape == (images, 2)
@@ -63,14 +65,14 @@ def test_tsne_takes_as_few_images_as_a_map_can_have(images: int) -> None:
     assert np.abs(points).max() == pytest.approx(1)
 
 
-def test_a_map_is_moved_to_the_middle_before_it_is_turned() -> None:
+def test_a_map_is_centred_before_it_is_rotated() -> None:
     reference = np.array([[0.0, 0.0], [4.0, 0.0], [4.0, 1.0], [0.0, 3.0]])
     quarter = np.array([[0.0, 1.0], [-1.0, 0.0]])
     found = align(reference @ quarter + [30.0, -20.0], reference + 7.0)
     np.testing.assert_allclose(found, reference - reference.mean(axis=0), atol=1e-9)
 
 
-def test_points_of_many_images_on_a_plane() -> None:
+def test_the_projection_of_six_points_is_as_recorded() -> None:
     features = np.array(
         [[0, 0, 0, 1], [4, 0, 0, 1], [0, 2, 0, 1], [4, 2, 1, 1], [8, 1, 0, 1], [8, 3, 0, 1]], np.float32
     )

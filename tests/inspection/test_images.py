@@ -1,4 +1,4 @@
-"""Images by number and from files: the right ones pass untouched, the others are refused in one sentence."""
+"""Images by number and from files: valid ones pass unchanged, others are refused in one sentence."""
 
 import io
 from pathlib import Path
@@ -34,7 +34,7 @@ def test_an_image_is_found_by_its_number() -> None:
     assert pick_image("train:2", DATA, size=28)[1] == 6
 
 
-def test_a_grey_picture_of_the_right_size_comes_through_bit_for_bit(tmp_path: Path) -> None:
+def test_a_grey_picture_of_the_right_size_is_read_bit_for_bit(tmp_path: Path) -> None:
     path = tmp_path / "digit.png"
     path.write_bytes(png(DIGIT))
     image, label = pick_image(str(path), DATA, size=28)
@@ -43,14 +43,14 @@ def test_a_grey_picture_of_the_right_size_comes_through_bit_for_bit(tmp_path: Pa
     assert np.array_equal(read_image(png(np.repeat(DIGIT[..., None], 3, 2)), size=28), DIGIT)
 
 
-def test_another_size_is_taken_only_when_asked_to_fit() -> None:
+def test_another_size_is_accepted_only_with_fit() -> None:
     big = png(np.full((56, 40), 200, np.uint8))
     with pytest.raises(InputError, match=r"my\.png has 40×56 pixels, but the network expects 28×28"):
         read_image(big, size=28, name="my.png")
     assert (read_image(big, size=28, fit=True) == 200).all()
 
 
-def test_a_picture_that_is_fitted_keeps_its_shape_on_paper_of_its_own() -> None:
+def test_a_fitted_picture_keeps_its_aspect_ratio_on_its_own_paper() -> None:
     scan = np.full((28, 56), 240, np.uint8)
     scan[4:24, 18:38] = 0  # a square of 20×20
     fitted = read_image(png(scan), size=28, fit=True)
@@ -64,7 +64,7 @@ def test_a_picture_that_is_fitted_keeps_its_shape_on_paper_of_its_own() -> None:
     assert is_on_paper(fitted)
 
 
-def test_ink_on_nothing_lies_on_white_paper() -> None:
+def test_ink_on_transparency_is_laid_on_white_paper() -> None:
     ink = np.zeros((56, 56, 4), np.uint8)  # black everywhere, and transparent
     ink[10:40, 20:30, 3] = 255
     fitted = read_image(png(ink), size=28, fit=True)
@@ -81,18 +81,18 @@ def test_ink_on_nothing_lies_on_white_paper() -> None:
         ("nowhere.png", "give test:N, train:N, or the path"),
     ],
 )
-def test_an_image_that_is_not_there_is_refused(text: str, message: str) -> None:
+def test_an_image_that_does_not_exist_is_refused(text: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         pick_image(text, DATA, size=28)
 
 
 @pytest.mark.parametrize("data", [b"", b"not a picture", png(DIGIT)[:60], b"GIF89a" + b"\0" * 40])
-def test_what_is_no_picture_is_refused(data: bytes) -> None:
+def test_a_file_that_is_not_a_picture_is_refused(data: bytes) -> None:
     with pytest.raises(InputError, match="the picture cannot be read as a picture"):
         read_image(data, size=28)
 
 
-def test_ink_on_paper_is_told_from_light_on_black_by_the_border() -> None:
+def test_ink_on_paper_is_distinguished_from_light_on_black_by_the_border() -> None:
     seven = np.zeros((28, 28), np.uint8)
     seven[4:24, 6:20] = 255  # more than a third is ink
     assert not is_on_paper(seven)

@@ -1,6 +1,6 @@
-"""What is said of networks and of what runs through them, as texts: graphs at every detail, costs, and every number of a tiny network.
+"""Recorded texts of networks: graphs at every detail, costs, and every number of a tiny network.
 
-The tiny network has weights of quarters, so that nothing is rounded and its numbers can be followed by hand.
+The weights of the tiny network are multiples of 1/4, so nothing is rounded and its numbers can be checked by hand.
 """
 
 import io
@@ -50,16 +50,19 @@ from tests.snapshots import check, flat
 MEAN, STD = 0.25, 0.5
 
 
-def on_meta(id: str, **asked) -> nn.Module:
+def on_meta(id: str, **settings) -> nn.Module:
     with torch.device("meta"):
-        return build_network(id, **asked)
+        return build_network(id, **settings)
 
 
 def _box(box: Box) -> str:
     shape = "×".join(map(str, box.shape))
     flags = " failed" * box.failed
     names = ", ".join(box.names)
-    return f"{box.id} [{box.title} | {box.detail} | {box.family}] {shape} {box.params} <- {', '.join(box.inputs)} ({names}) -> {box.output if box.nodes else '–'} {box.block}{flags}"
+    return (
+        f"{box.id} [{box.title} | {box.detail} | {box.family}] {shape} {box.params} <- {', '.join(box.inputs)} "
+        f"({names}) -> {box.output if box.nodes else '–'} {box.block}{flags}"
+    )
 
 
 GRAPHS = {"resnet-small": "features.residual1", "speedrun-cnn": ""}
@@ -79,7 +82,7 @@ def test_the_graph_of_a_network_at_every_detail(id: str) -> None:
     check(f"graphs/{id}.txt", "\n".join(lines))
 
 
-def test_the_branches_of_a_wide_network_stand_beside_each_other() -> None:
+def test_the_branches_of_a_wide_network_are_drawn_side_by_side() -> None:
     nodes = trace_graph(on_meta("googlenet"), input_shape=(1, 1, 28, 28))
     opened = boxes(nodes, detail="blocks", opened=frozenset(["features.inception4a"]))
     picture = draw(opened, title="<GoogLeNet>")
@@ -106,21 +109,21 @@ def test_a_small_graph_is_drawn_arrow_by_arrow() -> None:
     check("graphs/drawn.txt", "\n".join(lines))
 
 
-def test_what_is_known_of_every_kind_of_layer() -> None:
+def test_the_properties_of_every_kind_of_layer() -> None:
     rules = {rule: name for name, rule in vars(layer_fields).items() if callable(rule)}
     flags = ("folds", "makes_maps", "follows_maps", "has_kernels", "prepares_input", "passes_on", "is_activation")
     lines = []
     for kind in (*LAYER_KINDS.values(), IMAGE):
-        said = " ".join(flag for flag in flags if getattr(kind, flag))
-        lines.append(f"{kind.name} | {kind.label} | {kind.family} | {rules[kind.field]} | {said}")
+        properties = " ".join(flag for flag in flags if getattr(kind, flag))
+        lines.append(f"{kind.name} | {kind.label} | {kind.family} | {rules[kind.field]} | {properties}")
     for function in _FUNCTIONS:
         kind = kind_of_function(function)
         lines.append(f"{function}() | {kind.name} | {kind.label} | {kind.family} | {kind.is_activation}")
     check("layer_kinds.txt", "\n".join(lines))
 
 
-def test_what_a_network_costs_row_by_row() -> None:
-    wide, helped = (summarize(on_meta(id), input_shape=(2, 1, 28, 28)) for id in ("resnet-small", "speedrun-cnn"))
+def test_the_cost_of_a_network_row_by_row() -> None:
+    residual, speedrun = (summarize(on_meta(id), input_shape=(2, 1, 28, 28)) for id in ("resnet-small", "speedrun-cnn"))
     pairs = compare(
         summarize(on_meta("lenet5"), input_shape=(1, 1, 28, 28)),
         summarize(on_meta("lenet-bn"), input_shape=(1, 1, 28, 28)),
@@ -133,8 +136,8 @@ def test_what_a_network_costs_row_by_row() -> None:
         "costs.txt",
         "\n".join(
             [
-                flat(replace(wide, layers=wide.layers[:14])),
-                flat(replace(helped, text="", layers=helped.layers[:4])),
+                flat(replace(residual, layers=residual.layers[:14])),
+                flat(replace(speedrun, text="", layers=speedrun.layers[:4])),
                 *names,
                 flat(outline.as_dict()),
             ]
@@ -180,11 +183,11 @@ def tiny() -> Tiny:
 
 
 def exact(image_u8: np.ndarray) -> torch.Tensor:
-    """Return a picture of quarters, (1, 1, 6, 6), that float32 holds exactly."""
+    """Return a picture (1, 1, 6, 6) of multiples of 1/4, which float32 represents exactly."""
     return torch.from_numpy((image_u8 // 51).astype(np.float32) / 4 - 0.5)[None, None]
 
 
-def test_what_runs_through_a_tiny_network(tiny: Tiny) -> None:
+def test_the_activations_of_a_tiny_network(tiny: Tiny) -> None:
     x = exact(IMAGE_U8)
     layers = list_layers(tiny, image_size=6)
     maps = {view.name: feature_maps(tiny, x, layer=view.name) for view in layers}
@@ -193,14 +196,14 @@ def test_what_runs_through_a_tiny_network(tiny: Tiny) -> None:
         lines.append(
             flat({"values": found.values.squeeze().tolist(), "mean": found.mean, "sparsity": found.sparsity}, name)
         )
-    taken = capture(tiny, x, layers=["features.relu2", "classifier.fc1"])
-    lines.append(flat({name: each.tolist() for name, each in taken.items()}, "capture"))
+    captured = capture(tiny, x, layers=["features.relu2", "classifier.fc1"])
+    lines.append(flat({name: each.tolist() for name, each in captured.items()}, "capture"))
     lines.append(flat(layer_input(tiny, x, layer="classifier.fc1").tolist(), "input"))
     assert tiny.training
     check("tiny/maps.txt", "\n".join(lines))
 
 
-def test_one_value_taken_apart(tiny: Tiny) -> None:
+def test_the_terms_of_one_value_of_a_tiny_network(tiny: Tiny) -> None:
     x = exact(IMAGE_U8)
     first, second = (read_kernels(tiny, layer=f"features.conv{n}") for n in (1, 2))
     before = read_kernels(tiny, layer="features.conv1")
@@ -234,7 +237,7 @@ def test_one_value_taken_apart(tiny: Tiny) -> None:
     check("tiny/apart.txt", flat(facts))
 
 
-def test_why_a_tiny_network_answers(tiny: Tiny) -> None:
+def test_the_attributions_of_a_tiny_network(tiny: Tiny) -> None:
     found = {method: attribute(tiny, exact(IMAGE_U8), target=1, method=method, black=-0.5) for method in METHODS}
     facts = {name: [[round(float(v), 5) for v in row] for row in one.values] for name, one in found.items()}
     gaps = {name: None if one.gap is None else round(one.gap, 3) for name, one in found.items()}
@@ -253,7 +256,7 @@ def test_why_a_tiny_network_answers(tiny: Tiny) -> None:
     )
 
 
-def test_what_every_stage_of_a_tiny_network_gives(tiny: Tiny) -> None:
+def test_the_values_of_every_stage_of_a_tiny_network(tiny: Tiny) -> None:
     traced, x = trace_network(tiny, input_shape=(1, 1, 6, 6)), exact(IMAGE_U8)
     stages = list_stages(traced.nodes)
     channels = choose_channels(traced, tiny, torch.cat([x, -x]), stages=stages)
@@ -268,10 +271,10 @@ def test_what_every_stage_of_a_tiny_network_gives(tiny: Tiny) -> None:
     check("tiny/stages.txt", flat(facts))
 
 
-def test_how_well_a_tiny_network_answers(tiny: Tiny) -> None:
+def test_the_metrics_of_a_tiny_network(tiny: Tiny) -> None:
     labels = np.array([0, 1, 2, 1, 1])
     found = evaluate_network(tiny, IMAGES_U8, labels, mean=MEAN, std=STD, classes=("a", "b", "c", "never"))
-    looked = inspect_image(tiny, IMAGE_U8, layer="features.pool1", mean=MEAN, std=STD)
+    inspected = inspect_image(tiny, IMAGE_U8, layer="features.pool1", mean=MEAN, std=STD)
     logits = np.array(
         [[2.0, 1, 0], [0, 3, 1], [1, 0, 1.5], [0.5, 0.25, 0], [np.inf, 0, 0], [0, 2, 0], [4, 0, 0]], np.float32
     )
@@ -279,7 +282,7 @@ def test_how_well_a_tiny_network_answers(tiny: Tiny) -> None:
     facts = {
         "report": found.as_dict(),
         "rates": as_rates(found.confusion),
-        "probabilities": [round(float(v), 5) for v in looked.probabilities],
+        "probabilities": [round(float(v), 5) for v in inspected.probabilities],
         "answers": answers,
         "calibration": calibrate(answers, bins=4),
         "accuracy": [answers.accuracy, answers.loss],
@@ -301,7 +304,7 @@ def _png(pixels: np.ndarray) -> bytes:
     return out.getvalue()
 
 
-def test_a_picture_is_laid_on_its_own_paper() -> None:
+def test_a_fitted_picture_is_laid_on_its_own_paper() -> None:
     wide = np.full((4, 8), 250, np.uint8)
     wide[1:3, 3:5] = 10
     colours = np.stack([wide, wide // 2, 255 - wide], axis=-1)
@@ -313,7 +316,7 @@ def test_a_picture_is_laid_on_its_own_paper() -> None:
     )
 
 
-def test_how_far_measured_times_can_be_believed() -> None:
+def test_the_caution_about_measured_times() -> None:
     def timing(*layers: tuple[float, float]) -> Timing:
         rows = tuple(LayerTime(f"layer{n}", "Conv2d", median, spread) for n, (median, spread) in enumerate(layers))
         return Timing(rows, 9.0, 0.5, 7, "cpu")
@@ -335,7 +338,7 @@ def _refused(request: Callable[[], object]) -> str:
     return str(caught.value)
 
 
-def test_every_refusal_names_the_value_the_rule_and_the_way_out(tiny: Tiny, tmp_path: Path) -> None:
+def test_every_error_names_the_value_the_rule_and_the_way_out(tiny: Tiny, tmp_path: Path) -> None:
     x, first = exact(IMAGE_U8), read_kernels(tiny, layer="features.conv1")
     linear, plain = read_linear(tiny, layer="classifier.fc1"), x[0].numpy()
     maps_free = nn.Sequential(nn.Flatten(), nn.Linear(36, 3))
@@ -389,7 +392,7 @@ def test_large_maps_are_averaged_to_at_most_56_values_across(side: int, shown: i
 
 
 @pytest.mark.parametrize(("channels", "maps"), [(16, 16), (20, 20), (21, 16), (64, 16)])
-def test_of_a_wide_layer_the_strongest_maps_are_drawn_and_of_a_long_vector_128_values(channels: int, maps: int) -> None:
+def test_the_strongest_maps_of_a_wide_layer_and_128_values_of_a_long_vector_are_drawn(channels: int, maps: int) -> None:
     units = 64 + 4 * channels  # 128, 144, 148, 320
     network = nn.Sequential(nn.Conv2d(1, channels, 1), nn.Flatten(), nn.Linear(4 * channels, units))
     with torch.no_grad():

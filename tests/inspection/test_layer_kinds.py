@@ -1,4 +1,4 @@
-"""Every kind of layer: its receptive field against arithmetic and against gradients, its box, and Grad-CAM's place."""
+"""Every kind of layer: its receptive field by arithmetic and by gradients, its box, and where Grad-CAM reads."""
 
 import itertools
 
@@ -21,9 +21,9 @@ from lab.inspection.receptive_field import ReceptiveField
 from lab.inspection.summary import summarize
 
 STEM = ReceptiveField(((-1, 3),), 2)  # of a 5×5 convolution with stride 2 and padding 1
-SIDE = 12  # rows of the map that a layer under test is given
+SIDE = 12  # rows of the input map of a layer under test
 
-# a layer, and the size and stride that arithmetic gives behind a field of size 5 with stride 2
+# a layer, and by arithmetic the size and stride of its field after one of size 5 with stride 2
 BY_ARITHMETIC: list[tuple[nn.Module, tuple[int, int | None] | None]] = [
     *[
         (activation, (5, 2))
@@ -93,20 +93,20 @@ def name_of(value: object) -> str:
 
 
 @pytest.mark.parametrize(("layer", "expected"), BY_ARITHMETIC, ids=name_of)
-def test_the_receptive_field_is_what_arithmetic_gives(
+def test_the_receptive_field_of_a_layer_agrees_with_arithmetic(
     layer: nn.Module, expected: tuple[int, int | None] | None
 ) -> None:
     field = field_after(STEM, layer, input_shape=(1, 4, SIDE, SIDE))
     assert (None if field is None else (field.size, field.stride)) == expected
 
 
-def test_every_kind_that_has_a_field_is_among_them() -> None:
+def test_every_layer_kind_has_a_case_by_arithmetic() -> None:
     tried = {type(layer) for layer, _ in BY_ARITHMETIC}
     assert {class_.__name__ for class_ in set(LAYER_KINDS) - tried} == {"Resize", "Crop", "BatchNorm1d"}
 
 
 def through(layer: nn.Module) -> nn.Module:
-    """A layer that passes every value of its window on: with positive weights, and convolution or mean for a maximum."""
+    """Return a layer to which its whole window contributes: positive weights; convolution or mean for a maximum."""
     if isinstance(layer, nn.MaxPool2d):
         layer = nn.Conv2d(4, 4, layer.kernel_size, layer.stride, layer.padding, layer.dilation)
     if isinstance(layer, nn.AdaptiveMaxPool2d):
@@ -124,7 +124,7 @@ GRADIENTS = [
 
 
 @pytest.mark.parametrize("layer", GRADIENTS, ids=name_of)
-def test_the_windows_are_exactly_where_gradients_are(layer: nn.Module) -> None:
+def test_windows_are_exactly_where_gradients_reach(layer: nn.Module) -> None:
     stem = through(nn.Conv2d(1, 4, 5, stride=2, padding=1))
     side = 2 * (SIDE - 1) + 3
     x = torch.rand(1, 1, side, side).requires_grad_()
@@ -142,7 +142,7 @@ def test_the_windows_are_exactly_where_gradients_are(layer: nn.Module) -> None:
 
 
 def test_fields_compose_across_upsampling() -> None:
-    """Down by 2 and up by 2 is where one was: rows 2i and 2i + 1 depend on pixels 2i and 2i + 1."""
+    """Downsampling and upsampling by 2 gives the same positions: rows 2i and 2i + 1 depend on pixels 2i and 2i + 1."""
     field: ReceptiveField | None = ReceptiveField()
     for layer, side in ((nn.MaxPool2d(2), 28), (nn.Upsample(scale_factor=2), 14)):
         field = field_after(field, layer, input_shape=(1, 1, side, side))
@@ -165,16 +165,16 @@ class Swish(nn.SiLU):
 
 
 @pytest.mark.parametrize("arch", [arch.id for arch in list_architectures()])
-def test_every_leaf_of_every_network_has_a_row(arch: str) -> None:
+def test_every_leaf_of_every_network_has_a_row_in_the_table(arch: str) -> None:
     with torch.device("meta"):
         network = build_network(arch)
-    containers = (nn.ModuleDict, nn.ModuleList, nn.Sequential)  # an empty one is no layer
+    containers = (nn.ModuleDict, nn.ModuleList, nn.Sequential)  # an empty one is not a layer
     leaves = [m for m in network.modules() if not any(m.children()) and not isinstance(m, containers)]
     known = {id(kind) for kind in LAYER_KINDS.values()}
     assert [type(leaf).__name__ for leaf in leaves if id(kind_of(leaf)) not in known] == []
 
 
-def test_every_row_names_a_colour() -> None:
+def test_every_family_of_layers_has_a_colour() -> None:
     assert {kind.family for kind in LAYER_KINDS.values()} <= set(FAMILIES)
     assert set(FAMILIES) | {"block"} == set(FAMILY_COLOURS)
 
@@ -225,7 +225,7 @@ def test_norms_activations_and_dropout_are_drawn_with_the_layer_before_them(labe
 
 
 @pytest.mark.parametrize("label", APART)
-def test_what_changes_the_map_has_a_box_of_its_own(label: str) -> None:
+def test_layers_that_change_the_map_have_their_own_box(label: str) -> None:
     nodes = trace_graph(nn.Sequential(nn.Conv2d(1, 4, 3), APART[label]), input_shape=(1, 1, 10, 10))
     assert [box.detail for box in boxes(nodes)] == ["input", "convolution", label]
 
@@ -277,7 +277,7 @@ def test_a_network_of_new_kinds_is_summarised_and_drawn(modern: nn.Module) -> No
         "linear",
     ]
     sizes = {node.name: (node.field.size, node.field.stride) for node in nodes if node.field is not None}
-    # 3; pooled 4 at stride 2; 3×3 on it 8; twice up each four rows alike; a 3×3 with stride 2 reaches the next 8
+    # 3; pooled 4 with stride 2; after a 3×3 8; upsampled twice, four rows share a window; a 3×3 spans two windows
     assert sizes["stem.3"] == (3, 1)
     assert sizes["down.1"] == sizes["act"] == (8, 2)
     assert sizes["up.0"] == sizes["up.2"] == (8, None)
@@ -306,7 +306,7 @@ def test_a_network_of_new_kinds_shows_maps_and_grad_cam(modern: nn.Module) -> No
     ids=name_of,
 )
 def test_grad_cam_reads_after_norm_and_activation(norm: nn.Module, activation: nn.Module) -> None:
-    """Before a linear layer on the means its slopes are that layer's weights, so the map is known (section 3)."""
+    """With a linear layer on the means, the gradients are its weights, so the map is known (section 3)."""
     torch.manual_seed(0)
     features = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), norm, activation)
     network = nn.Sequential(features, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)).eval()

@@ -1,4 +1,4 @@
-"""Where boxes and arrows lie: small networks drawn by hand, in pixels."""
+"""The positions of boxes and arrows, in pixels, for small graphs written out."""
 
 import re
 
@@ -10,8 +10,8 @@ from lab.inspection.picture import Box
 
 
 def _box(id: str, *inputs: str, **more: object) -> Box:
-    given = {"title": id, "detail": "", "family": "linear", "shape": (4,), "params": 0, "names": (id,), **more}
-    return Box(id=id, inputs=inputs, **given)  # type: ignore[arg-type]
+    fields = {"title": id, "detail": "", "family": "linear", "shape": (4,), "params": 0, "names": (id,), **more}
+    return Box(id=id, inputs=inputs, **fields)  # type: ignore[arg-type]
 
 
 def _corners(picture: Picture) -> list[tuple[int, int]]:
@@ -31,7 +31,7 @@ def test_a_chain_runs_straight_down() -> None:
     assert '<path d="M-4 78 L0 84 L4 78"/>' in picture.svg  # the head of the first
 
 
-def test_branches_lie_beside_each_other_under_what_feeds_them() -> None:
+def test_branches_lie_side_by_side_below_their_input() -> None:
     picture = draw([_box("a"), _box("b", "a"), _box("c", "a"), _box("d", "b", "c")])
     assert picture.width == 2 * 264 + 22 + 2 * 12
     assert _corners(picture) == [(-132, 12), (-275, 84), (11, 84), (-132, 156)]
@@ -43,7 +43,7 @@ def test_branches_lie_beside_each_other_under_what_feeds_them() -> None:
     ]
 
 
-def test_each_layer_is_in_the_order_of_what_feeds_it_so_that_arrows_do_not_cross() -> None:
+def test_boxes_are_ordered_by_their_inputs_so_that_arrows_do_not_cross() -> None:
     picture = draw([_box("a"), _box("b", "a"), _box("c", "a"), _box("e", "c"), _box("d", "b"), _box("f", "e", "d")])
     names = re.findall(r'data-name="(\w)"', picture.svg)
     assert dict(zip(names, _corners(picture), strict=True)) == {
@@ -58,10 +58,10 @@ def test_each_layer_is_in_the_order_of_what_feeds_it_so_that_arrows_do_not_cross
     assert _corners(lone)[3] == (11, 156)  # under its own branch, not in the middle
 
 
-def test_a_shortcut_runs_beside_the_box_that_it_passes() -> None:
+def test_a_shortcut_runs_next_to_the_box_that_it_passes() -> None:
     picture = draw([_box("a"), _box("b", "a"), _box("c", "b", "a")])
     assert _corners(picture) == [(-132, 12), (-212, 84), (-132, 156)]
-    # The waypoint is 14 wide, so it and the box are 161 apart, around the middle; the line goes down beside the box.
+    # The waypoint is 14 wide, so it and the box are 161 apart, around the middle; the line goes down next to the box.
     assert sorted(_arrows(picture)) == [
         "M-80 130 C-80 143 0 143 0 156",
         "M0 58 C0 71 -80 71 -80 84",
@@ -83,11 +83,11 @@ def test_a_shortcut_runs_beside_the_box_that_it_passes() -> None:
         ),
     ],
 )
-def test_a_box_is_named_as_it_is_seen(more: dict[str, object], label: str) -> None:
+def test_the_accessible_label_of_a_box_starts_with_its_visible_text(more: dict[str, object], label: str) -> None:
     assert f'aria-label="{label}"' in draw([_box("a", **more)]).svg
 
 
-def test_the_marked_box_and_one_that_does_not_fit_have_a_frame_in_colour() -> None:
+def test_the_selected_box_and_a_failed_one_have_a_coloured_frame() -> None:
     def frame(**more: object) -> tuple[str, ...]:
         svg = draw([_box("a", names=("a", "a.relu"), family="pooling", **more)], selected=selected).svg
         (found,) = re.findall(r'stroke="([^"]*)" stroke-width="([\d.]+)"/><rect', svg)
@@ -105,6 +105,6 @@ def test_the_marked_box_and_one_that_does_not_fit_have_a_frame_in_colour() -> No
 
 
 @pytest.mark.parametrize(("detail", "shown"), [("d" * 25, True), ("d" * 26, False)])
-def test_parameters_are_written_where_the_detail_leaves_room(detail: str, shown: bool) -> None:
+def test_parameters_are_shown_if_the_detail_leaves_room(detail: str, shown: bool) -> None:
     svg = draw([_box("a", detail=detail, params=7)]).svg
     assert (">7 params</text>" in svg) is shown

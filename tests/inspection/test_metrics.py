@@ -1,4 +1,4 @@
-"""Figures of answers whose right values are known: a constant predictor, a perfect one, uniform logits."""
+"""Metrics of answers with known values: a constant predictor, a perfect one, uniform logits."""
 
 import json
 import math
@@ -44,8 +44,8 @@ def test_the_confusion_matrix_of_a_constant_predictor_is_one_column() -> None:
     assert figures.support.tolist() == [2, 1, 3]
 
 
-def test_counts_and_scores_are_those_of_scikit_learn() -> None:
-    """Ours is 600 times as fast and counts from the matrix alone; what was not answered is left out of it."""
+def test_counts_and_scores_agree_with_scikit_learn() -> None:
+    """Ours is 600 times as fast and uses only the matrix, which leaves out images without an answer."""
     rng = np.random.default_rng(0)
     labels, predicted = rng.integers(0, 9, 2_000), rng.integers(-1, 10, 2_000)
     confusion = confusion_matrix(labels, predicted, classes=10)
@@ -77,19 +77,19 @@ def test_loss_and_probabilities_do_not_overflow() -> None:
     assert softmax(np.array([[1e4, 0.0]])).tolist() == [[1.0, 0.0]]
 
 
-def test_a_sure_and_always_wrong_network_has_a_calibration_error_of_one() -> None:
+def test_a_confident_network_that_is_always_wrong_has_a_calibration_error_of_one() -> None:
     wrong = score_logits(constant(0, np.array([1, 2, 1])), np.array([1, 2, 1]))
     assert calibrate(wrong).ece == pytest.approx(1.0)
     assert calibrate(wrong).count.tolist() == [0] * 9 + [3]
     assert calibrate(score_logits(constant(0, np.zeros(4, int)), np.zeros(4, int))).ece == pytest.approx(0.0)
 
 
-def test_answers_are_kept_small_however_many_classes_there_are() -> None:
+def test_answers_use_little_memory_however_many_classes_there_are() -> None:
     answers = score_logits(np.zeros((500, 47)), np.zeros(500, int))
     assert sum(getattr(answers, part.name).nbytes for part in fields(answers)) <= 32 * 500
 
 
-def test_logits_that_are_no_numbers_are_no_answers() -> None:
+def test_non_finite_logits_are_not_answers() -> None:
     logits = constant(2)
     logits[0], logits[5, 1] = np.nan, np.inf
     answers = score_logits(logits, LABELS)
@@ -103,14 +103,14 @@ def test_logits_that_are_no_numbers_are_no_answers() -> None:
     assert most_confident_errors(answers).tolist() == [1, 2]
 
 
-def test_a_network_of_nan_is_never_right_and_not_calibrated() -> None:
+def test_a_network_that_outputs_nan_is_never_correct_and_has_no_calibration_error() -> None:
     found = report(score_logits(np.full((6, 3), np.nan), LABELS), classes=("a", "b", "c"))
     assert found.accuracy == 0.0
     assert found.confusion.sum() == 0
     assert math.isnan(found.calibration.ece)
 
 
-def test_calibration_by_hand() -> None:
+def test_the_calibration_of_three_known_answers() -> None:
     def logit(p: float) -> list[float]:
         return [math.log(p), math.log(1 - p)]
 
@@ -130,7 +130,7 @@ def test_galleries_are_in_order_of_confidence() -> None:
     assert find_cell(answers, truth=0, answer=1).tolist() == []
 
 
-def test_galleries_have_so_many_images_at_most_and_equal_ones_stay_in_their_order() -> None:
+def test_galleries_are_limited_in_size_and_ties_keep_their_order() -> None:
     wrong, right = _answers_with([0.9] * 70, [False] * 70), _answers_with([0.9] * 70, [True] * 70)
     assert most_confident_errors(wrong).tolist() == list(range(40))
     assert least_confident_correct(right).tolist() == list(range(40))

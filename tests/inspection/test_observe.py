@@ -1,4 +1,4 @@
-"""Maps, kernels and times say what the network computes, and leave it as it was."""
+"""Maps, kernels and times show what the network computes and leave it unchanged."""
 
 import numpy as np
 import pytest
@@ -74,7 +74,7 @@ def test_a_layer_before_an_in_place_relu_keeps_its_negative_values() -> None:
     assert (maps.values < 0).any()
 
 
-def test_a_layer_that_runs_twice_is_shown_as_it_runs_last() -> None:
+def test_a_layer_that_runs_twice_is_shown_with_its_last_output() -> None:
     torch.manual_seed(0)
     network, x = build_network("resnet18-tv").eval(), to_input(images(1), mean=0.13, std=0.31)
     names = [view.name for view in list_layers(network, image_size=28)]
@@ -89,12 +89,14 @@ def test_a_layer_that_runs_twice_is_shown_as_it_runs_last() -> None:
     assert maps.layer.field.size == 27
 
 
-def test_a_layer_that_is_not_there_is_answered_with_the_near_miss() -> None:
+def test_an_unknown_layer_is_refused_with_the_near_miss() -> None:
     with pytest.raises(InputError, match=r"no layer 'features.cnv1'. Did you mean 'features.conv1'\?"):
         feature_maps(lenet(), to_input(images(1), mean=0, std=1), layer="features.cnv1")
 
 
-def test_another_session_on_the_same_network_is_not_heard(shared: tuple[nn.Sequential, torch.Tensor]) -> None:
+def test_outputs_of_another_session_on_the_same_network_are_not_captured(
+    shared: tuple[nn.Sequential, torch.Tensor],
+) -> None:
     network, x = shared
     with torch.no_grad():
         first = network[:2](x)
@@ -105,7 +107,7 @@ def test_another_session_on_the_same_network_is_not_heard(shared: tuple[nn.Seque
     assert torch.equal(layer_input(network, x, layer="3"), first)
 
 
-def test_looking_leaves_weights_modes_and_hooks_as_they_were() -> None:
+def test_inspection_leaves_weights_modes_and_hooks_unchanged() -> None:
     torch.manual_seed(0)
     network = build_network("lenet-bn").train()
     network.get_submodule("features.bn2").eval()
@@ -120,16 +122,15 @@ def test_looking_leaves_weights_modes_and_hooks_as_they_were() -> None:
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in network.modules())
 
 
-def test_batches_are_as_large_as_memory_allows_and_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_are_as_large_as_memory_allows_and_do_not_change_the_logits(monkeypatch: pytest.MonkeyPatch) -> None:
     network, many = lenet(), images(501)
     sizes = []
     network.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
     whole = network((torch.from_numpy(many).unsqueeze(1).float() / 255 - 0.1) / 0.3).detach().numpy()
     assert compute_logits(network, many, mean=0.1, std=0.3) == pytest.approx(whole, abs=1e-4)
     assert sizes[1:] == [250, 250, 1]
-    monkeypatch.setattr(
-        inference_batches, "BUDGET_BYTES", 200 * 2 * 4 * 6 * 28 * 28
-    )  # 200 images before and after the first ReLU
+    # The outputs of 200 images before and after the first ReLU.
+    monkeypatch.setattr(inference_batches, "BUDGET_BYTES", 200 * 2 * 4 * 6 * 28 * 28)
     assert compute_logits(network, many, mean=0.1, std=0.3) == pytest.approx(whole, abs=1e-4)
     assert sizes[4:] == [200, 200, 101]
 
@@ -157,13 +158,13 @@ def test_kernels_are_a_copy_of_the_weights() -> None:
         read_kernels(network, layer="classifier.fc1")
 
 
-def test_kernel_change_by_hand() -> None:
+def test_the_change_of_kernels_has_known_values() -> None:
     now, before = read_kernels(lenet(), layer="features.conv1"), read_kernels(lenet(), layer="features.conv1")
     unchanged = kernel_change(now, before)
     assert unchanged.relative.tolist() == [0] * 6
     assert unchanged.cosine == pytest.approx(1)
-    now.weight[0] *= 2  # as long again
-    now.weight[1] *= -1  # turned round: twice its length away
+    now.weight[0] *= 2  # twice as long: its own length away
+    now.weight[1] *= -1  # reversed: twice its length away
     before.weight[2] = 0
     change = kernel_change(now, before)
     assert change.relative[:3].tolist() == [pytest.approx(1), pytest.approx(2), np.inf]
@@ -180,7 +181,7 @@ def test_every_layer_that_runs_is_timed() -> None:
     assert timing.repeats == 3
 
 
-def test_comparing_pairs_what_belongs_together() -> None:
+def test_comparing_networks_pairs_corresponding_layers() -> None:
     def summary(arch: str, **options):
         with torch.device("meta"):
             return summarize(build_network(arch, options=options), input_shape=(1, 1, 28, 28))
@@ -205,7 +206,7 @@ def test_sparsity_is_the_share_of_exact_zeros_and_not_of_negative_values() -> No
     assert (float(maps.mean[0]), float(maps.sparsity[0])) == (-0.75, 0.5)
 
 
-def test_the_change_of_a_kernel_is_a_share_of_its_own_length_however_short_it_was() -> None:
+def test_the_change_of_a_kernel_is_relative_to_its_earlier_length_however_short() -> None:
     def kernels(value: float) -> Kernels:
         weight = np.full((1, 1, 2, 2), value, dtype=np.float32)
         return Kernels("conv", weight, np.zeros(1, np.float32), 1, 0, 1, 1)

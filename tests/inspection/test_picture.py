@@ -1,4 +1,4 @@
-"""The graph: every layer once, joins where branches meet, folded as asked, drawn as SVG that can be trusted."""
+"""The graph: every layer once, joins where branches meet, folded to the requested detail, drawn as safe SVG."""
 
 import re
 from functools import cache
@@ -56,20 +56,20 @@ def test_blocks_close_and_open() -> None:
     opened = boxes(traced("googlenet"), detail="blocks", opened=frozenset({"features.inception4b"}))
     assert len(opened) > len(closed)
     assert not any(box.title == "inception4b" for box in opened)
-    (shut,) = (box for box in closed if box.title == "inception4b")
-    inside = [box for box in opened if box.block == shut.block == "features.inception4b"]
-    assert (shut.names[0], shut.detail) == ("features.inception4b", f"{len(shut.nodes)} steps")
-    assert shut.params == sum(box.params for box in inside) > 0
-    assert {node for box in inside for node in box.nodes} == set(shut.nodes)
+    (closed_box,) = (box for box in closed if box.title == "inception4b")
+    inside = [box for box in opened if box.block == closed_box.block == "features.inception4b"]
+    assert (closed_box.names[0], closed_box.detail) == ("features.inception4b", f"{len(closed_box.nodes)} steps")
+    assert closed_box.params == sum(box.params for box in inside) > 0
+    assert {node for box in inside for node in box.nodes} == set(closed_box.nodes)
     assert "block" not in {box.family for box in inside}
     assert all(name.startswith("features.inception4b.") for box in inside for name in box.names)
-    assert (inside[-1].shape, inside[-1].family) == (shut.shape, "join")
+    assert (inside[-1].shape, inside[-1].family) == (closed_box.shape, "join")
     assert {box.block for box in boxes(traced("googlenet"))} == {""}
 
 
 @pytest.mark.parametrize("detail", DETAILS)
 @pytest.mark.parametrize("arch", [a.id for a in list_architectures()])
-def test_every_network_is_drawn_whole_with_no_boxes_on_each_other(arch: str, detail: str) -> None:
+def test_every_network_is_drawn_completely_without_overlapping_boxes(arch: str, detail: str) -> None:
     nodes = traced(arch)
     shown = boxes(nodes, detail=detail)
     assert {name for box in shown for name in box.names} >= {node.name for node in nodes}
@@ -82,7 +82,7 @@ def test_every_network_is_drawn_whole_with_no_boxes_on_each_other(arch: str, det
             assert y != other_y or abs(int(x) - int(other_x)) >= 264
 
 
-def test_the_svg_is_well_formed_and_escapes_what_it_is_given() -> None:
+def test_the_svg_is_well_formed_and_escapes_titles() -> None:
     (box,) = boxes([GraphNode("a", "<script>&\"'", "Input", IMAGE, (), (1, 1, 2, 2), 0, None)])
     hostile = type(box)(**{f: getattr(box, f) for f in box.__slots__} | {"title": "<script>alert(1)</script>"})
     svg = draw([hostile], title="<b>").svg

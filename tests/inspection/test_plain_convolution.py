@@ -1,4 +1,4 @@
-"""The convolution in plain loops equals torch's, and a window taken apart adds up to what the network computed."""
+"""The convolution in plain loops equals torch's, and the terms of a window add up to what the network computed."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ GRID = [  # batch, channels, side, filters, kernel, stride, padding, dilation, g
 
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("case", GRID, ids=str)
-def test_the_loops_equal_torch(case: tuple[int, ...], bias: bool) -> None:
+def test_the_plain_loops_equal_torchs_convolution(case: tuple[int, ...], bias: bool) -> None:
     batch, channels, side, filters, kernel, stride, padding, dilation, groups = case
     rng = np.random.default_rng(sum(case))
     x, w = (
@@ -41,7 +41,7 @@ def test_the_loops_equal_torch(case: tuple[int, ...], bias: bool) -> None:
     assert convolve(x, w, b, **settings) == pytest.approx(theirs.numpy(), abs=1e-5)
 
 
-def test_report_es_picture_gives_the_sums_of_its_squares() -> None:
+def test_report_es_example_gives_the_sums_of_its_windows() -> None:
     image, kernels = report_e_example()
     expected = [[14, 18, 22], [30, 34, 38], [46, 50, 54]]  # 1 + 2 + 5 + 6 = 14, and so on
     assert convolve(image[None], kernels.weight)[0, 0].tolist() == expected
@@ -53,7 +53,7 @@ def test_report_es_picture_gives_the_sums_of_its_squares() -> None:
 @pytest.mark.parametrize(
     ("arch", "layer"), [("lenet-bn", "features.conv1"), ("lenet-bn", "features.conv2"), ("conv3-bn", "features.conv3")]
 )
-def test_every_corner_of_a_real_layer_is_taken_apart_rightly(arch: str, layer: str) -> None:
+def test_the_terms_of_windows_at_every_corner_of_a_real_layer_add_up_to_its_output(arch: str, layer: str) -> None:
     torch.manual_seed(0)
     network = build_network(arch).eval()
     before = list(dict(network.named_modules()))
@@ -68,7 +68,7 @@ def test_every_corner_of_a_real_layer_is_taken_apart_rightly(arch: str, layer: s
         assert window.products.sum() + window.bias == pytest.approx(window.value)
 
 
-def test_padding_given_by_name_is_taken_apart_as_well() -> None:
+def test_the_terms_add_up_with_padding_given_by_name() -> None:
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(1, 3, 5, padding="same"), nn.Conv2d(3, 2, 3, padding="valid")).eval()
     x = torch.randn(1, 1, 9, 9)
@@ -90,7 +90,7 @@ def test_a_depthwise_filter_reads_its_own_channel() -> None:
     assert window.value == pytest.approx(float(captured[name][0, 5, 2, 3]), abs=1e-5)
 
 
-def test_a_place_or_kernel_that_is_not_there_is_refused() -> None:
+def test_positions_outside_the_map_and_kernels_that_do_not_fit_are_refused() -> None:
     image, kernels = report_e_example()
     with pytest.raises(InputError, match="The row is 3, but it must be 0 to 2"):
         take_window(image, kernels, filter=0, row=3, column=0)

@@ -1,4 +1,4 @@
-"""The stages of a network are what it computes: values within half a step, wide layers by their strongest channels."""
+"""The stages of a network show what it computes, within half a step; of wide layers, the strongest channels."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def named(stages: tuple[Stage, ...], title: str) -> Stage:
 
 
 @pytest.mark.parametrize("arch", [a.id for a in list_architectures()])
-def test_every_network_is_a_way_from_the_image_to_the_answer(arch: str) -> None:
+def test_the_stages_of_every_network_lead_from_the_image_to_the_logits(arch: str) -> None:
     with torch.device("meta"):
         traced = trace_network(build_network(arch), input_shape=IMAGE)
     for opened in ((), {node.box.block for node in list_stages(traced.nodes)}):
@@ -51,7 +51,7 @@ def test_every_network_is_a_way_from_the_image_to_the_answer(arch: str) -> None:
         assert any(stage.closed for stage in stages) <= (not opened)
 
 
-def test_what_only_passes_values_on_is_no_stage_and_the_resized_image_is_the_image() -> None:
+def test_layers_that_only_pass_values_on_are_not_stages_and_the_resized_image_is_the_first() -> None:
     _, traced = built("lenet5")
     stages = list_stages(traced.nodes)
     assert [stage.box.title for stage in stages] == [
@@ -68,7 +68,7 @@ def test_what_only_passes_values_on_is_no_stage_and_the_resized_image_is_the_ima
     assert named(stages, "fc1").box.inputs == (named(stages, "pool2").box.id,)
 
 
-def test_an_opened_block_shows_its_shortcut_and_a_sum_of_both() -> None:
+def test_an_opened_block_shows_its_shortcut_and_the_sum_of_both_branches() -> None:
     network, traced = built("resnet-small")
     closed = list_stages(traced.nodes)
     block = named(closed, "residual1")
@@ -83,7 +83,7 @@ def test_an_opened_block_shows_its_shortcut_and_a_sum_of_both() -> None:
     assert torch.equal(found[total.box.nodes[0]], terms)
 
 
-def test_values_are_the_networks_own_within_half_a_step_and_its_logits_to_the_bit() -> None:
+def test_values_are_the_networks_own_within_half_a_step_and_its_logits_exactly() -> None:
     network, traced = built("lenet-bn")
     stages = list_stages(traced.nodes)
     x = torch.randn(IMAGE)
@@ -101,21 +101,21 @@ def test_values_are_the_networks_own_within_half_a_step_and_its_logits_to_the_bi
         assert drawn.signed == (title == "fc3")
 
 
-def test_of_a_wide_layer_the_strongest_channels_are_drawn_in_their_order() -> None:
+def test_the_strongest_channels_of_a_wide_layer_are_drawn_in_their_order() -> None:
     network, traced = built("speedrun-cnn")
     stages = list_stages(traced.nodes)
     stage = named(stages, "conv2")
     conv = network.get_submodule("features.bn2")
-    loud = [3, 8, 9, 30]
+    strong = [3, 8, 9, 30]
     with torch.no_grad():
         conv.weight.fill_(0.01)
         conv.bias.fill_(0.01)
-        conv.bias[loud] = 9.0
+        conv.bias[strong] = 9.0
     x = torch.randn(4, 1, 28, 28)
     channels = choose_channels(traced, network, x, stages=stages)
     chosen = channels[stage.box.id]
     assert len(chosen) == MAX_MAPS
-    assert set(loud) <= set(chosen.tolist())
+    assert set(strong) <= set(chosen.tolist())
     assert sorted(chosen.tolist()) == chosen.tolist()
     assert network_values(traced, network, x[:1], stages=stages, channels=channels).stages[
         stage.box.id
@@ -135,7 +135,7 @@ def test_large_maps_are_averaged_and_keep_their_proportions() -> None:
     assert values.values[0, :, :20].max() < 10 < 245 < values.values[0, :, -20:].min()
 
 
-def test_looking_changes_neither_weights_nor_modes() -> None:
+def test_drawing_the_stages_changes_neither_weights_nor_modes() -> None:
     network, traced = built("lenet-bn")
     network.train()
     before = [t.clone() for t in network.state_dict().values()]
@@ -147,7 +147,7 @@ def test_looking_changes_neither_weights_nor_modes() -> None:
 
 
 @pytest.mark.parametrize(("arch", "title"), [("lenet5", "conv2"), ("lenet5", "pool2"), ("speedrun-cnn", "conv2")])
-def test_a_value_depends_on_the_rows_that_are_named_and_on_no_other(arch: str, title: str) -> None:
+def test_a_value_depends_on_the_reported_rows_of_the_image_and_on_no_others(arch: str, title: str) -> None:
     network, traced = built(arch)
     stages = list_stages(traced.nodes)
     stage = named(stages, title)
@@ -178,7 +178,7 @@ def test_a_value_depends_on_the_rows_that_are_named_and_on_no_other(arch: str, t
         assert not torch.equal(value(inside), value(x)), edge
 
 
-def test_the_rows_before_are_the_window_of_the_stages_first_layer() -> None:
+def test_the_input_rows_are_the_window_of_the_stages_first_layer() -> None:
     network, traced = built("lenet5")
     stages = list_stages(traced.nodes)
     assert input_rows(traced, network, named(stages, "conv2"))[:2] == ((0, 4), (1, 5))
@@ -202,7 +202,7 @@ def test_a_colour_scale_has_zero_at_its_end_or_in_its_middle() -> None:
     assert value_range(np.array([np.nan])) == (0, 0)
 
 
-def test_an_empty_sheet_is_one_colour_and_not_its_rounding_enlarged() -> None:
+def test_a_blank_image_is_one_colour_without_amplified_rounding_errors() -> None:
     sheet = np.full((1, 32, 32), -0.42421296, np.float32)
     sheet[0, ::2] = np.nextafter(sheet[0, ::2], np.float32(0))
     low, high = value_range(sheet, whole=True)

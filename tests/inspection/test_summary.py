@@ -1,4 +1,4 @@
-"""Rows add up to torchinfo's totals, receptive fields agree with hand calculation, and nothing is touched."""
+"""Rows add up to torchinfo's totals, receptive fields agree with hand calculation, and the network stays unchanged."""
 
 import json
 import time
@@ -28,14 +28,14 @@ def test_rows_add_up_to_the_totals(id: str) -> None:
     assert sum(row.mult_adds for row in summary.layers) == summary.total_mult_adds
 
 
-def test_auxiliary_classifiers_count_as_parameters_though_they_do_not_run() -> None:
+def test_auxiliary_classifiers_count_as_parameters_although_they_do_not_run() -> None:
     plain = summarize(on_meta("googlenet"), input_shape=(1, 1, 28, 28))
-    helped = summarize(on_meta("googlenet", options={"aux": True}), input_shape=(1, 1, 28, 28))
+    with_aux = summarize(on_meta("googlenet", options={"aux": True}), input_shape=(1, 1, 28, 28))
     # Each: a 1×1 convolution to 128, 2,048 → 1,024, 1,024 → 10, with biases.
     extra = sum(c * 128 + 128 + 2048 * 1024 + 1024 + 1024 * 10 + 10 for c in (512, 528))
-    assert helped.total_params - plain.total_params == extra
-    assert helped.total_mult_adds == plain.total_mult_adds
-    assert sum(row.params for row in helped.layers) == helped.total_params
+    assert with_aux.total_params - plain.total_params == extra
+    assert with_aux.total_mult_adds == plain.total_mult_adds
+    assert sum(row.params for row in with_aux.layers) == with_aux.total_params
 
 
 def test_frozen_weights_are_not_trainable() -> None:
@@ -43,7 +43,7 @@ def test_frozen_weights_are_not_trainable() -> None:
     assert summary.total_params - summary.trainable_params == 16 * 25
 
 
-def test_the_json_answer_has_the_promised_fields() -> None:
+def test_the_json_output_has_the_documented_fields() -> None:
     found = json.loads(json.dumps(summarize(on_meta("lenet5"), input_shape=(64, 1, 28, 28)).as_dict(), allow_nan=False))
     assert set(found) == {
         "total_params",
@@ -64,7 +64,7 @@ def test_the_json_answer_has_the_promised_fields() -> None:
     assert found["params_bytes"] == 61_706 * 4
 
 
-def test_the_text_names_units_and_batch_whatever_python_makes_of_an_enum() -> None:
+def test_the_text_names_units_and_batch_without_the_names_of_enums() -> None:
     text = summarize(on_meta("lenet5"), input_shape=(64, 1, 28, 28)).text
     assert "Total mult-adds (M): 27.07\n" in text
     assert "Mult-adds of one image: 423,038\n" in text
@@ -92,7 +92,7 @@ def fields_of(id: str) -> dict[str, tuple[int, int]]:
     return {r.name: (r.receptive_field, r.receptive_stride) for r in rows if r.receptive_field is not None}
 
 
-def test_receptive_fields_of_lenet5_by_hand() -> None:
+def test_receptive_fields_of_lenet5_agree_with_hand_calculation() -> None:
     assert fields_of("lenet5") == {
         "resize": (1, 1),
         "features.conv1": (5, 1),
@@ -104,7 +104,7 @@ def test_receptive_fields_of_lenet5_by_hand() -> None:
     }
 
 
-def test_receptive_fields_of_vgg11_by_hand() -> None:
+def test_receptive_fields_of_vgg11_agree_with_hand_calculation() -> None:
     fields = fields_of("vgg11")
     convolutions = ["1_1", "2_1", "3_1", "3_2", "4_1", "4_2", "5_1", "5_2"]
     assert [fields[f"features.conv{n}"] for n in convolutions] == [
@@ -123,11 +123,11 @@ def test_receptive_fields_of_vgg11_by_hand() -> None:
 def test_a_residual_block_has_the_receptive_field_of_its_longer_branch() -> None:
     fields = fields_of("resnet-small")
     assert fields["features.pool1"] == (6, 2)
-    assert fields["features.residual1.relu"] == (14, 2)  # two 3×3 at step 2: 6 + 2·2·2
+    assert fields["features.residual1.relu"] == (14, 2)  # two 3×3 at stride 2: 6 + 2·2·2
 
 
 @pytest.mark.parametrize("id", ["lenet5", "lenet-bn", "resnet-small", "conv3-bn", "speedrun-cnn"])
-def test_a_receptive_field_is_exactly_where_the_gradient_can_be(id: str) -> None:
+def test_a_receptive_field_is_exactly_where_gradients_reach(id: str) -> None:
     torch.manual_seed(0)
     network = build_network(id).eval()
     nodes = {
@@ -139,7 +139,7 @@ def test_a_receptive_field_is_exactly_where_the_gradient_can_be(id: str) -> None
     captured = {}
     layer = network.get_submodule(deepest.name)
     handle = layer.register_forward_hook(lambda _m, _i, output: captured.update(map=output))
-    for module in network.modules():  # every pixel must have a way through
+    for module in network.modules():  # so that every pixel reaches the output
         if isinstance(module, nn.ReLU):
             module.forward = lambda t: t
         if isinstance(module, nn.MaxPool2d):
@@ -170,12 +170,12 @@ def test_a_layer_that_runs_twice_has_a_row_and_a_field_for_each_time() -> None:
     ]
 
 
-def test_a_field_is_cut_at_the_edge_of_the_image() -> None:
+def test_a_field_is_clipped_at_the_edge_of_the_image() -> None:
     assert ReceptiveField(((-2, 2),), 1).pixels(0, image_size=28) == (0, 2)
     assert ReceptiveField(((-2, 2),), 1).pixels(27, image_size=28) == (25, 27)
 
 
-def test_summing_up_touches_nothing() -> None:
+def test_summarising_leaves_the_network_and_the_random_state_unchanged() -> None:
     network = build_network("lenet-bn").train()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     rng = torch.get_rng_state()
@@ -186,7 +186,7 @@ def test_summing_up_touches_nothing() -> None:
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in network.modules())
 
 
-def test_a_large_network_at_224_is_counted_without_its_memory() -> None:
+def test_a_large_network_at_224_is_counted_without_allocating_its_memory() -> None:
     start = time.process_time()
     summary = summarize(on_meta("vgg19"), input_shape=(4096, 1, 28, 28))
     assert summary.forward_backward_bytes > 400e9
@@ -194,7 +194,7 @@ def test_a_large_network_at_224_is_counted_without_its_memory() -> None:
 
 
 def test_dilation_widens_the_receptive_field() -> None:
-    """A kernel of 3 with dilation 2 spans 5 pixels; behind a stride of 2 its steps count double."""
+    """A kernel of 3 with dilation 2 spans 5 pixels; after a stride of 2 its steps count double."""
     network = nn.Sequential(
         nn.Conv2d(1, 1, 3, dilation=2, padding=2), nn.Conv2d(1, 1, 1, stride=2), nn.Conv2d(1, 1, 3, dilation=3)
     )
@@ -210,7 +210,7 @@ def test_the_memory_of_a_batch_is_that_of_input_outputs_and_parameters() -> None
     assert (counted.input_bytes, counted.params_bytes) == (4 * 4 * 4, 15 * 4)
 
 
-def test_windows_have_their_middle_also_where_they_repeat() -> None:
+def test_windows_have_a_middle_even_if_they_repeat() -> None:
     field = ReceptiveField(((-1, 3), (0, 5)), 4)
     assert [field.middle(row) for row in range(4)] == [1.0, 2.5, 5.0, 6.5]
     assert (field.size, field.stride) == (6, None)
@@ -219,7 +219,7 @@ def test_windows_have_their_middle_also_where_they_repeat() -> None:
     assert [field.pixels(row, image_size=6) for row in (0, 1, 2)] == [(0, 3), (0, 5), (3, 5)]
 
 
-def test_branches_that_move_on_at_different_speeds_have_no_field_together() -> None:
+def test_branches_with_different_strides_have_no_common_field() -> None:
     one, two, wide = ReceptiveField(((0, 2),), 1), ReceptiveField(((0, 2),), 2), ReceptiveField(((-1, 3), (0, 4)), 2)
     assert (union([one, two]), union([one, None]), union([])) == (None, None, None)
     assert union([one, wide]) == ReceptiveField(((-1, 3), (0, 4)), 2)

@@ -1,4 +1,4 @@
-"""Measured layer times say where their spread hides the differences."""
+"""Measured layer times, with a caution if their spread exceeds their differences."""
 
 from types import SimpleNamespace
 
@@ -18,7 +18,7 @@ def test_clear_differences_need_no_caution() -> None:
     assert timing(("only", 1.0, 5.0)).caution() == ""
 
 
-def test_layers_that_the_spread_does_not_tell_apart_are_named() -> None:
+def test_layers_whose_difference_is_within_the_spread_are_named() -> None:
     found = timing(("conv1", 1.0, 0.1), ("conv2", 1.05, 0.2), ("fc", 0.2, 0.01))
     assert [(a.name, b.name) for a, b in found.unclear_pairs()] == [("conv2", "conv1")]
     assert found.caution() == (
@@ -27,7 +27,7 @@ def test_layers_that_the_spread_does_not_tell_apart_are_named() -> None:
     )
 
 
-def test_an_order_that_is_all_noise_is_called_so() -> None:
+def test_an_order_that_is_all_noise_is_reported_as_such() -> None:
     found = timing(("a", 1.0, 2.0), ("b", 0.9, 2.0), ("c", 0.8, 2.0)).caution()
     assert found.startswith("The spread exceeds every difference")
     assert found.endswith("Measure again.")
@@ -46,7 +46,7 @@ def test_the_larger_spread_of_two_layers_decides() -> None:
 
 
 class _Slow(nn.Module):
-    """A layer that takes twenty milliseconds of a clock, on which nothing else takes time."""
+    """A layer that advances a clock by 20 ms; nothing else advances it."""
 
     now = 0.0
 
@@ -64,7 +64,7 @@ def test_times_are_in_milliseconds(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class _Uneven(_Slow):
-    """A layer that takes 1, 2, 10, 5, … milliseconds of its clock: the first pass only warms up."""
+    """A layer that advances its clock by a different time in each pass; the first pass only warms up."""
 
     times = (0.1, 0.001, 0.002, 0.010, 0.020, 0.005, 0.015)
     calls = 0
@@ -75,7 +75,7 @@ class _Uneven(_Slow):
         return x
 
 
-def test_of_uneven_times_the_median_stands_and_the_spread_is_the_whole_range(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uneven_times_are_reported_as_median_and_full_range(monkeypatch: pytest.MonkeyPatch) -> None:
     layer = _Uneven()
     monkeypatch.setattr("lab.inspection.timing.time", SimpleNamespace(perf_counter=lambda: layer.now))
     found = time_layers(nn.Sequential(layer, nn.Flatten()), torch.zeros(1, 1, 2, 2), repeats=3)

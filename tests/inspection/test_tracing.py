@@ -1,4 +1,4 @@
-"""A network is traced while other threads of the server run and trace networks of their own."""
+"""Tracing a network while other threads of the server run and trace other networks."""
 
 import threading
 from collections.abc import Callable
@@ -9,15 +9,15 @@ from torch import Tensor, nn
 from lab.inspection.graph import trace_graph
 
 _SHAPE = (1, 1, 4, 4)
-_HELD_S = 0.3  # a trace that may begin beside another one has begun by then
+_WAIT_S = 0.3  # long enough for a concurrent trace to begin, if nothing prevents it
 
 
 class _Calls(nn.Module):
-    """Calls something in the middle of its forward pass, so in the middle of being traced."""
+    """Calls a function in the middle of its forward pass, and so in the middle of its tracing."""
 
     def __init__(self, call: Callable[[], object]) -> None:
         super().__init__()
-        self.call = [call]  # of a copy too
+        self.call = [call]  # shared with copies
         self.layer = nn.Conv2d(1, 2, 3)
 
     def __deepcopy__(self, _memo: object) -> "_Calls":
@@ -34,7 +34,7 @@ def _in_a_thread(call: Callable[[], object]) -> threading.Thread:
     return thread
 
 
-def test_a_network_that_another_thread_runs_meanwhile_gives_its_answer_and_is_not_in_the_graph() -> None:
+def test_a_network_run_by_another_thread_during_tracing_is_correct_and_not_in_the_graph() -> None:
     other = nn.Sequential(nn.Conv2d(1, 1, 3), nn.Flatten(), nn.Linear(4, 2))
     answers: list[Tensor] = []
     expected = other(torch.ones(_SHAPE)).detach()
@@ -45,7 +45,7 @@ def test_a_network_that_another_thread_runs_meanwhile_gives_its_answer_and_is_no
     assert all(torch.equal(answer, expected) for answer in answers)
 
 
-def test_two_traces_at_once_leave_modules_as_they_were() -> None:
+def test_two_concurrent_traces_leave_nn_module_unchanged() -> None:
     before = (nn.Module.__call__, nn.Module.__getattr__)
     second_begins, first_ends = threading.Event(), threading.Event()
 
@@ -59,7 +59,7 @@ def test_two_traces_at_once_leave_modules_as_they_were() -> None:
     def begin_second() -> None:
         if not traces:
             traces.append(_in_a_thread(lambda: trace_graph(second, input_shape=_SHAPE)))
-            second_begins.wait(_HELD_S)
+            second_begins.wait(_WAIT_S)
 
     nodes = trace_graph(_Calls(begin_second), input_shape=_SHAPE)
     first_ends.set()

@@ -1,4 +1,4 @@
-"""An output of a linear layer taken apart: known terms, and on real networks what the network itself computed."""
+"""An output of a linear layer as the sum of its terms: known values, and the output of real networks."""
 
 import numpy as np
 import pytest
@@ -47,17 +47,19 @@ def test_an_output_or_an_input_that_does_not_fit_is_refused() -> None:
         ("resnet-small", None, None),
     ],
 )
-def test_every_output_of_a_real_layer_adds_up(arch: str, layer: str | None, before: tuple[int, ...] | None) -> None:
+def test_the_terms_of_every_output_of_a_real_layer_add_up_to_it(
+    arch: str, layer: str | None, before: tuple[int, ...] | None
+) -> None:
     torch.manual_seed(0)
     network = build_network(arch).eval()
     nodes = trace_graph(network, input_shape=(1, 1, 28, 28))
     node = [each for each in nodes if each.kind.family == "linear" and layer in (None, each.name)][-1]
     x = torch.randn(1, 1, 28, 28)
-    given = layer_input(network, x, layer=node.name)[0].numpy()
-    made = capture(network, x, layers=[node.name])[node.name][0].numpy()
+    inputs = layer_input(network, x, layer=node.name)[0].numpy()
+    outputs = capture(network, x, layers=[node.name])[node.name][0].numpy()
     linear = read_linear(network, layer=node.name)
-    sums = [take_sum(given, linear, unit=unit).value for unit in range(len(made))]
-    assert sums == pytest.approx(made, abs=1e-4)
+    sums = [take_sum(inputs, linear, unit=unit).value for unit in range(len(outputs))]
+    assert sums == pytest.approx(outputs, abs=1e-4)
     assert before is None or shape_before(nodes, node) == before
 
 

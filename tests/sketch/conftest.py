@@ -1,4 +1,4 @@
-"""Where the real MNIST is, and small networks with known answers."""
+"""The folder of the real MNIST, and small networks with known answers."""
 
 import os
 from dataclasses import dataclass
@@ -11,16 +11,16 @@ from torch import nn
 
 @pytest.fixture(scope="session")
 def mnist_root() -> Path:
-    """The folder with the real MNIST; skips where it is not."""
-    for place in (os.environ.get("LAB_DATA"), Path(__file__).resolve().parents[3] / "shared" / "data"):
-        if place and (Path(place) / "MNIST" / "raw" / "train-images-idx3-ubyte").is_file():
-            return Path(place)
+    """The folder with the real MNIST; skips the test if there is none."""
+    for folder in (os.environ.get("LAB_DATA"), Path(__file__).resolve().parents[3] / "shared" / "data"):
+        if folder and (Path(folder) / "MNIST" / "raw" / "train-images-idx3-ubyte").is_file():
+            return Path(folder)
     pytest.skip("the real MNIST is neither under LAB_DATA nor under ../shared/data")
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """What `lab.service.lab` hands out, as far as reading needs it."""
+    """The part of a loaded run that reading needs, as `lab.sketch.reading.NetworkLike`."""
 
     network: nn.Module
     mean: float = 0.0

@@ -1,4 +1,4 @@
-"""Pictures for the tests of photos: digits drawn as polylines, made into photographs, and things that are no digits."""
+"""Pictures for the tests of photos: digits drawn as polylines, and photos without digits."""
 
 import io
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from PIL import Image
 
 from lab.sketch.render import Hand, draw_digit
 
-SIZE = (420, 560)  # height and width of the pictures of no digits
+SIZE = (420, 560)  # height and width of the pictures without digits
 HAND = Hand(pen=14, height=160)
 Random = np.random.Generator
 
@@ -22,7 +22,7 @@ def crop(digit: str) -> np.ndarray:
 
 
 def pushed_together(digits: str) -> np.ndarray:
-    """Return a sheet's ink, uint8, with digits that were pushed to the left until they touch, and 4 pixels further."""
+    """Return a sheet's ink, uint8, with digits pushed to the left until they touch, plus 4 pixels."""
     sheet = np.zeros((240, 200 + 140 * len(digits)), np.uint8)
     left = 40
     for each in map(crop, digits):
@@ -44,7 +44,7 @@ def digit_image(digit: str, *, slant: float = 0.1) -> np.ndarray:
 
 
 def file_of(pixels: np.ndarray, kind: str = "PNG") -> bytes:
-    """Return an array of grey or colour as a file's bytes."""
+    """Return a grey or colour array as the bytes of a picture file."""
     out = io.BytesIO()
     Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(out, kind)
     return out.getvalue()

@@ -1,4 +1,4 @@
-"""Rings around digits, in masks drawn by hand: what a ring surrounds, how far it may be open, and what is no ring."""
+"""Rings around digits, in drawn masks: what a ring surrounds, how far it may be open, and what is not a ring."""
 
 import cv2
 import numpy as np
@@ -27,7 +27,7 @@ def _all(mask: np.ndarray) -> tuple[Pieces, list[int]]:
 
 
 def _left(mask: np.ndarray) -> list[int]:
-    """Return the heights of the pieces that are left."""
+    """Return the heights of the remaining pieces."""
     pieces, numbers = _all(mask)
     return [pieces.boxes[i][2] - pieces.boxes[i][0] for i in without_circles(pieces, numbers)]
 
@@ -41,7 +41,7 @@ def test_a_ring_around_a_digit_is_left_out_and_the_digit_stays() -> None:
 
 @pytest.mark.parametrize(("open_by", "left"), [(30, 1), (60, 1), (80, 1), (100, 2), (180, 2)])
 def test_a_ring_may_be_open_by_a_quarter(open_by: float, left: int) -> None:
-    """By seventy degrees as seen from the middle of its hull, which lies further from the opening than its own."""
+    """By 70 degrees seen from the centre of its hull, which is further from the gap than the ring's own centre."""
     mask = _mask()
     _ring(mask, open_by=open_by)
     _bar(mask, 45, 57, 30)
@@ -49,14 +49,14 @@ def test_a_ring_may_be_open_by_a_quarter(open_by: float, left: int) -> None:
 
 
 @pytest.mark.parametrize(("tall", "left"), [(22, 2), (24, 1)])
-def test_what_is_less_than_a_quarter_of_the_ring_is_a_dot_in_a_zero(tall: int, left: int) -> None:
+def test_a_piece_smaller_than_a_quarter_of_the_ring_is_a_dot_in_a_zero(tall: int, left: int) -> None:
     mask = _mask()
     _ring(mask, radius=45)  # 93 pixels wide with its line
     _bar(mask, 48, 57, tall)
     assert len(_left(mask)) == left
 
 
-def test_what_lies_beside_a_ring_or_in_the_corner_of_its_box_is_not_surrounded() -> None:
+def test_pieces_next_to_a_ring_or_in_the_corner_of_its_box_are_not_surrounded() -> None:
     beside = _mask()
     _ring(beside, radius=30)
     _bar(beside, 45, 105, 30)
@@ -68,7 +68,7 @@ def test_what_lies_beside_a_ring_or_in_the_corner_of_its_box_is_not_surrounded()
         assert len(_left(mask)) == 2
 
 
-def test_a_thick_stroke_around_another_is_no_ring() -> None:
+def test_a_thick_stroke_around_another_is_not_a_ring() -> None:
     mask = _mask(240)
     mask[20:220, 20:220] = 255
     mask[30:210, 70:220] = 0  # a bracket, open to the right, whose back is half as wide as its hull is deep
@@ -76,7 +76,7 @@ def test_a_thick_stroke_around_another_is_no_ring() -> None:
     assert len(_left(mask)) == 2
 
 
-def test_a_ring_that_is_larger_than_it_is_looked_at_is_found_too() -> None:
+def test_a_ring_larger_than_the_working_size_is_found_too() -> None:
     mask = _mask(700)
     cv2.circle(mask, (350, 350), 330, 255, 6)
     _bar(mask, 250, 330, 200, 30)
@@ -97,7 +97,7 @@ def test_a_frame_holds_another_piece_and_strokes_side_by_side_do_not() -> None:
     assert not holds_another(*_all(apart))
 
 
-def test_the_sectors_around_the_middle_that_have_ink_are_counted() -> None:
+def test_sectors_around_the_centre_with_ink_are_counted() -> None:
     hull = _mask()
     cv2.circle(hull, (60, 60), 46, 1, -1)
     ring = _mask()

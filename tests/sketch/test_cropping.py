@@ -1,4 +1,4 @@
-"""Strips cropped up to their digits: all are found, and what runs off a sheet is still no digit."""
+"""Strips cropped up to their digits: all digits are found, and ink that runs off a sheet is still not a digit."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ from lab.sketch.render import Hand, draw_digit
 
 
 def _cropped(text: str, *, margin: int, pen: float = 14) -> np.ndarray:
-    """Return the ink in [0, 1] of digits in a row, with so many pixels of paper beyond the outermost ink."""
+    """Return the ink in [0, 1] of digits in a row, with `margin` pixels of paper around them."""
     parts = []
     for digit in text:
         ink = np.asarray(draw_digit(digit, Hand(pen=pen, height=160)).ink)
@@ -26,7 +26,7 @@ def _cropped(text: str, *, margin: int, pen: float = 14) -> np.ndarray:
 
 
 def _photo(ink: np.ndarray, *, shade: float = 0.0, paper: float = 235, pen: float = 50) -> np.ndarray:
-    """Return uint8 of ink on paper whose light falls off by a share from left to right."""
+    """Return a photo, uint8, of ink on paper whose light falls by the share `shade` from left to right."""
     light = np.linspace(1, 1 - shade, ink.shape[1])[None]
     noise = np.random.default_rng(0).normal(0, 2, ink.shape)
     return np.clip((paper + (pen - paper) * ink) * light + noise, 0, 255).astype(np.uint8)
@@ -48,7 +48,7 @@ def test_each_digit_of_a_strip_is_found_however_tightly_it_is_cropped(text: str,
 
 @pytest.mark.parametrize("shade", [0.3, 0.5])
 @pytest.mark.parametrize("margin", [0, 1, 20])
-def test_a_strip_in_falling_light_is_no_sheet_on_a_table(margin: int, shade: float) -> None:
+def test_a_strip_in_falling_light_is_not_taken_for_a_sheet_on_a_table(margin: int, shade: float) -> None:
     assert len(find_digits(_photo(_cropped("8096", margin=margin), shade=shade)).digits) == 4
 
 
@@ -102,19 +102,19 @@ def _single(mask: np.ndarray) -> None:
     [_ruled, _slanted, _squared, _scanned, _framed, _shadowed, _cut_off, _single],
     ids=lambda draw: draw.__name__,
 )
-def test_what_runs_off_a_sheet_does_not_make_it_a_tight_crop(draw: Callable[[np.ndarray], None]) -> None:
+def test_ink_that_runs_off_a_sheet_does_not_make_it_a_tight_crop(draw: Callable[[np.ndarray], None]) -> None:
     mask = np.zeros((300, 400), np.uint8)
     draw(mask)
     assert not is_tight(mask)
     assert not is_tight(np.ascontiguousarray(mask.T))
 
 
-def test_without_ink_nothing_is_tight() -> None:
+def test_a_picture_without_ink_is_not_a_tight_crop() -> None:
     assert not is_tight(np.zeros((300, 400), np.uint8))
 
 
 def _two(size: tuple[int, int], *, wide: int = 100, tall: int = 300, apart: int = 190) -> np.ndarray:
-    """Return a mask with two rings of strokes side by side that begin at its top."""
+    """Return a mask with two drawn rings side by side that touch its top edge."""
     mask = np.zeros(size, np.uint8)
     for left in (10, 10 + apart):
         cv2.ellipse(mask, (left + wide // 2, tall // 2), (wide // 2 - 5, tall // 2 - 5), 0, 0, 360, 255, 9)
@@ -127,7 +127,7 @@ def test_digits_of_a_tight_crop_are_longer_than_half_of_its_shorter_side(tall: i
 
 
 @pytest.mark.parametrize(("wide", "tight"), [(340, True), (370, True), (384, False)])
-def test_what_is_longer_than_a_quarter_more_than_the_shorter_side_is_no_digit(wide: int, tight: bool) -> None:
+def test_a_piece_longer_than_five_quarters_of_the_shorter_side_is_not_a_digit(wide: int, tight: bool) -> None:
     assert is_tight(_two((300, 900), wide=wide, apart=450)) is tight
 
 

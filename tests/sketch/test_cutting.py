@@ -1,4 +1,4 @@
-"""Where two digits that touch may be cut apart: each limit just within and just beyond, on bars joined by a bridge."""
+"""Where two digits that touch may be cut apart: both sides of each limit, on bars joined by a bridge."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from tests.sketch.conftest import Loaded
 
 
 def _joined(*, bridge: int, left: int = 56, right: int = 56, thick: int = 8) -> np.ndarray:
-    """Return two bars of so many rows from the top, bool (56, 40), 16 columns apart, joined by a bridge of so many rows."""
+    """Return two bars from the top, bool (56, 40), joined by a bridge. left, right, bridge: their heights in rows."""
     ink = np.zeros((56, 40), bool)
     ink[:left, 6 : 6 + thick] = True
     ink[:right, 34 - thick : 34] = True
@@ -21,7 +21,7 @@ def _joined(*, bridge: int, left: int = 56, right: int = 56, thick: int = 8) -> 
 
 
 @pytest.mark.parametrize(("bridge", "found"), [(1, True), (24, True), (25, False)])
-def test_a_cut_goes_through_three_strokes_at_most(bridge: int, found: bool) -> None:
+def test_a_cut_goes_through_at_most_three_strokes(bridge: int, found: bool) -> None:
     cuts = _choose(_joined(bridge=bridge))
     assert bool(cuts) is found
     for columns in cuts:
@@ -30,13 +30,13 @@ def test_a_cut_goes_through_three_strokes_at_most(bridge: int, found: bool) -> N
 
 
 @pytest.mark.parametrize(("rows", "found"), [(34, True), (33, False)])
-def test_each_half_has_six_tenths_of_the_height(rows: int, found: bool) -> None:
+def test_each_half_has_at_least_six_tenths_of_the_height(rows: int, found: bool) -> None:
     for ink in (_joined(bridge=2, left=rows), _joined(bridge=2, right=rows)):
         assert bool(_choose(ink)) is found
 
 
 @pytest.mark.parametrize(("thick", "found"), [(4, True), (1, False)])
-def test_each_half_has_an_eighth_of_the_ink(thick: int, found: bool) -> None:
+def test_each_half_has_at_least_an_eighth_of_the_ink(thick: int, found: bool) -> None:
     ink = np.zeros((56, 40), bool)
     ink[:, 6:18] = True
     ink[:, 34 - thick : 34] = True
@@ -45,12 +45,12 @@ def test_each_half_has_an_eighth_of_the_ink(thick: int, found: bool) -> None:
     assert bool(_choose(ink[:, ::-1])) is found
 
 
-def test_of_cuts_through_the_same_ink_one_is_tried_and_of_others_five() -> None:
-    """Cuts that leave nearly the same halves are one."""
+def test_only_one_of_several_similar_cuts_and_at_most_five_cuts_are_tried() -> None:
+    """Cuts that leave nearly the same halves count as one."""
     assert len(_choose(_joined(bridge=2))) == 1
     combs = np.zeros((56, 120), bool)
     for at in range(8, 112, 13):
-        combs[:, at : at + 4] = True  # nine bars, of which each gap is a cut of its own
+        combs[:, at : at + 4] = True  # nine bars with a different cut in each gap
     combs[:2, 8:116] = True
     assert len(_choose(combs)) == 5
     assert _choose(np.ones((56, 12), bool)) == []  # too narrow for a cut between its margins
@@ -72,12 +72,12 @@ def test_a_drawing_of_two_digits_is_neither_narrow_nor_a_line(wide: int, found: 
         np.testing.assert_array_equal(before.ink | after.ink, ink)
 
 
-def test_scraps_of_the_other_digit_are_left_out_of_a_half() -> None:
+def test_remains_of_the_other_digit_are_left_out_of_a_half() -> None:
     whole = Sketch(np.zeros((40, 60), np.uint8), "photo")
     crop = np.zeros((20, 30), np.uint8)
     crop[0:10, 0:10] = 200
     crop[12:14, 20:25] = 255  # a tenth of the largest
-    crop[16:19, 20:23] = 255  # less
+    crop[16:19, 20:23] = 255  # less than a tenth
     crop[0:10, 28] = SEEN - 1  # haze
     half = _half(whole, crop, (5, 7, 25, 37))
     wanted = np.zeros((40, 60), np.uint8)
@@ -88,7 +88,7 @@ def test_scraps_of_the_other_digit_are_left_out_of_a_half() -> None:
     assert not _half(whole, np.zeros((20, 30), np.uint8), (5, 7, 25, 37)).ink.any()
 
 
-# -- how a picture compares with those of its class ----------------------------------------------------------------------
+# -- a picture compared with those of its class ------------------------------------------------------------------------
 
 
 def _bar(wide: int, tall: int = 20) -> np.ndarray:
@@ -97,13 +97,13 @@ def _bar(wide: int, tall: int = 20) -> np.ndarray:
     return image
 
 
-def test_the_width_of_ink_is_taken_by_its_height() -> None:
+def test_the_width_of_ink_is_divided_by_its_height() -> None:
     assert (width_by_height(_bar(10)), width_by_height(_bar(20, 5)), width_by_height(0 * _bar(1))) == (0.5, 4.0, 0.0)
     assert width_by_height(np.where(_bar(10) > 0, 100, 0)) == 0.5
     assert width_by_height(np.where(_bar(10) > 0, 99, 0)) == 0.0
 
 
-def test_a_picture_is_wide_beyond_85_in_100_of_its_class_and_typical_from_its_limit_on() -> None:
+def test_a_picture_is_wide_beyond_85_percent_of_its_class_and_typical_from_its_limit_on() -> None:
     widths = np.append(np.arange(20) / 20, [9.0])
     classes = np.append(np.zeros(20, int), [1])
     looks = Looks(blurred_rows(np.stack([_bar(5)] * 21)), classes, 0.5, typical=1.0, widths=widths)
@@ -127,19 +127,19 @@ def test_the_least_cut_is_as_deep_as_the_neck(neck: int, cut: float) -> None:
 
 
 @pytest.mark.parametrize(("tall", "found"), [(15, True), (12, False)])
-def test_both_parts_of_a_cut_have_seven_tenths_of_the_height(tall: int, found: bool) -> None:
+def test_both_parts_of_a_cut_have_at_least_seven_tenths_of_the_height(tall: int, found: bool) -> None:
     image = np.zeros((28, 28), np.uint8)
     image[4:24, 4:9] = image[4 : 4 + tall, 19:24] = image[5:7, 9:19] = 255
     assert bool(np.isfinite(least_cut(image))) is found
     assert bool(np.isfinite(least_cut(image[:, ::-1].copy()))) is found
 
 
-# -- what a network's limits are learned from ----------------------------------------------------------------------------
+# -- learning a network's limits ---------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def bars(tmp_path: object) -> Dataset:
-    """The small digits with pictures of two classes in their place: bars at the left and at the right."""
+    """The small digits, with their images replaced by two classes: bars on the left and bars on the right."""
     from dataclasses import replace
 
     left = np.stack([np.roll(_bar(3 + at % 4), 0, axis=1) for at in range(40)])
@@ -154,7 +154,7 @@ def bars(tmp_path: object) -> Dataset:
     )
 
 
-def test_a_network_s_limits_are_those_of_its_test_pictures_beside_the_training_pictures(
+def test_a_networks_limits_come_from_comparing_its_test_pictures_with_training_pictures(
     halves: Loaded, bars: Dataset
 ) -> None:
     rule = learn_network_rule(halves, bars)
@@ -172,7 +172,9 @@ def test_a_network_s_limits_are_those_of_its_test_pictures_beside_the_training_p
     assert (len(fewer.familiar.bank), len(fewer.looks.bank)) == (20, 20)
 
 
-def test_of_a_hundred_test_pictures_one_may_look_strange_and_twenty_rather_so(halves: Loaded, bars: Dataset) -> None:
+def test_the_limits_of_familiarity_are_the_1st_and_20th_percentiles_of_test_pictures(
+    halves: Loaded, bars: Dataset
+) -> None:
     from dataclasses import replace
 
     tried = bars.test_images.copy()
@@ -190,7 +192,7 @@ def test_of_a_hundred_test_pictures_one_may_look_strange_and_twenty_rather_so(ha
         assert found == pytest.approx(low + (at - int(at)) * (high - low), abs=1e-5)
 
 
-def test_a_network_that_reads_nothing_rightly_learns_no_looks(halves: Loaded, bars: Dataset) -> None:
+def test_a_network_that_reads_nothing_correctly_learns_no_looks(halves: Loaded, bars: Dataset) -> None:
     from dataclasses import replace
 
     wrong = replace(bars, test_labels=1 - bars.test_labels)

@@ -1,4 +1,4 @@
-"""Picture files as `predict` reads them: one record each, what is found in a photo, and files that cannot be read."""
+"""Picture files as `predict` reads them: one record per file, the digits found in a photo, and unreadable files."""
 
 import json
 from dataclasses import replace
@@ -57,7 +57,7 @@ def test_a_picture_of_another_size_is_refused_without_sketch_and_read_with_it(ha
 
 
 @pytest.mark.parametrize("kind", ["blank", "frame", "grid", "lines", "sheet_on_table"])
-def test_what_has_no_digit_gets_none_and_a_reason(halves: Loaded, tiny: Dataset, kind: str) -> None:
+def test_a_picture_without_digits_gets_no_label_and_a_reason(halves: Loaded, tiny: Dataset, kind: str) -> None:
     picture = file_of(NO_DIGITS[kind](np.random.default_rng(1)))
     (found,) = predict_images(halves, [("empty.png", picture)], dataset=tiny, sketch=True)
     assert (found["label"], found["probabilities"], found["digits"], found["unsure"]) == (None, [], [], True)
@@ -73,7 +73,7 @@ def test_a_row_of_digits_is_read_one_by_one(halves: Loaded, tiny: Dataset) -> No
     assert found["unsure"] == any(digit["unsure"] for digit in found["digits"])
 
 
-def test_of_several_files_the_unreadable_ones_are_named_and_the_others_read(halves: Loaded, tiny: Dataset) -> None:
+def test_unreadable_files_among_several_are_reported_and_the_others_read(halves: Loaded, tiny: Dataset) -> None:
     good = encode_ink(draw_digit("7", Hand(pen=20)))
     given: list[tuple[str, bytes | InputError]] = [
         ("good.png", good),
@@ -96,7 +96,7 @@ def test_a_single_unreadable_file_is_refused(halves: Loaded, tiny: Dataset) -> N
 
 
 @pytest.mark.parametrize("paper", [200, 255])
-def test_a_picture_that_looks_inverted_is_unsure_and_says_so(halves: Loaded, tiny: Dataset, paper: int) -> None:
+def test_a_picture_that_looks_inverted_is_unsure_for_that_reason(halves: Loaded, tiny: Dataset, paper: int) -> None:
     image = np.full((28, 28), paper, np.uint8)
     image[5:22, 6:9] = 10
     (inverted,) = predict_images(halves, [("a.png", file_of(image))], dataset=tiny)
@@ -106,15 +106,16 @@ def test_a_picture_that_looks_inverted_is_unsure_and_says_so(halves: Loaded, tin
     assert not any("inverted" in reason for reason in upright["reasons"])
 
 
-def test_one_doubtful_digit_makes_a_number_doubtful_and_says_why(halves: Loaded, tiny: Dataset) -> None:
-    convolution = nn.Conv2d(1, 2, 28, bias=False)  # the same network without a hidden layer that could know pictures
+def test_one_unsure_digit_makes_the_whole_number_unsure_with_its_reasons(halves: Loaded, tiny: Dataset) -> None:
+    # The same network without a linear layer, so without features to compare.
+    convolution = nn.Conv2d(1, 2, 28, bias=False)
     with torch.no_grad():
         convolution.weight.copy_(halves.network.get_parameter("1.weight").view(2, 1, 28, 28))
     halves = replace(halves, network=nn.Sequential(convolution, nn.Flatten()))
     recipe = tiny.spec.require_recipe()
     hands = [draw_digit(digit, Hand(pen=pen)) for digit in "0123456789" for pen in (14, 18, 22)]
     images = np.stack([normalise(hand, recipe=recipe) for hand in hands])
-    labels = compute_probabilities(halves, images).argmax(axis=1)  # all of them are read rightly
+    labels = compute_probabilities(halves, images).argmax(axis=1)  # the network reads all of them correctly
     known = replace(tiny, train_images=images, train_labels=labels, test_images=images, test_labels=labels)
     tangle = sketch_from_strokes([Stroke(tuple((60 + 14 * n, 70 + 140 * (n % 2)) for n in range(12)), 12)])
     row = np.concatenate([draw_digit("3").ink, tangle.ink], axis=1)

@@ -1,4 +1,4 @@
-"""Pictures of ink and paper alone: the paper is known where ink crowds it, and shadows and strips make none of them."""
+"""Pictures of only ink and paper: the paper is known where ink crowds it; shadows and strips are not such pictures."""
 
 import io
 from collections.abc import Callable
@@ -19,7 +19,7 @@ _NOISE = np.random.default_rng(0).normal(0, 2, (600, 600))
 
 
 def _cut(digit: str, *, margin: int, pen: float = 22) -> np.ndarray:
-    """Return a digit's ink in [0, 1] with so many pixels of paper beyond it."""
+    """Return a digit's ink in [0, 1] with `margin` pixels of paper around it."""
     ink = np.asarray(draw_digit(digit, Hand(pen=pen, height=200, slant=0.15)).ink)
     rows, columns = np.flatnonzero(ink.max(axis=1) > 60), np.flatnonzero(ink.max(axis=0) > 60)
     return np.pad(ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], margin) / 255.0
@@ -46,13 +46,13 @@ def test_a_single_digit_that_fills_its_picture_is_found(digit: str, margin: int)
 
 
 @pytest.mark.parametrize("digit", "27")
-def test_it_is_found_in_falling_light_and_light_on_dark(digit: str) -> None:
+def test_a_digit_that_fills_its_picture_is_found_in_falling_light_and_light_on_dark(digit: str) -> None:
     ink = _cut(digit, margin=0)
     assert _alike(_photo(ink, shade=0.5), digit) > 0.9
     assert _alike(_photo(ink, paper=30, pen=220), digit) > 0.9
 
 
-def test_it_is_found_in_a_coarse_jpeg() -> None:
+def test_a_digit_that_fills_its_picture_is_found_in_a_coarse_jpeg() -> None:
     out = io.BytesIO()
     Image.fromarray(_photo(_cut("3", margin=0))).save(out, "JPEG", quality=5)
     assert _alike(read_colours(out.getvalue()), "3") > 0.85
@@ -107,7 +107,7 @@ def _thumb(sheet: np.ndarray) -> None:
 @pytest.mark.parametrize(
     "draw", [_half, _band, _leaning, _flat, _crossed, _cornered, _stripped, _thumb], ids=lambda draw: draw.__name__
 )
-def test_what_runs_off_a_blank_sheet_is_no_digit(draw: Callable[[np.ndarray], None]) -> None:
+def test_shapes_that_run_off_a_blank_sheet_are_not_digits(draw: Callable[[np.ndarray], None]) -> None:
     sheet = np.full((300, 400), 235, np.uint8)
     draw(sheet)
     noisy = np.clip(sheet + _NOISE[:300, :400], 0, 255).astype(np.uint8)
@@ -116,7 +116,7 @@ def test_what_runs_off_a_blank_sheet_is_no_digit(draw: Callable[[np.ndarray], No
 
 
 @pytest.mark.parametrize(("top", "left", "bottom"), [(60, 150, 6), (200, 150, 0), (60, 26, 0)])
-def test_a_digit_beside_a_scanner_s_dark_strips_is_the_one_that_is_read(top: int, left: int, bottom: int) -> None:
+def test_only_the_digit_is_read_next_to_a_scanners_dark_strips(top: int, left: int, bottom: int) -> None:
     ink = np.zeros((500, 400))
     four = _cut("4", margin=0, pen=14)
     ink[top : top + four.shape[0], left : left + four.shape[1]] = four
@@ -125,7 +125,7 @@ def test_a_digit_beside_a_scanner_s_dark_strips_is_the_one_that_is_read(top: int
     assert _alike(_photo(ink), "4", pen=14) > 0.9
 
 
-def test_dark_corners_around_a_digit_are_no_strip_of_digits() -> None:
+def test_dark_corners_around_a_digit_are_not_read_as_digits() -> None:
     rows, columns = np.indices((500, 500))
     light = 1 - 0.75 * (np.hypot(rows - 220, columns - 240) / 380) ** 2.6
     ink = np.zeros((500, 500))
@@ -138,7 +138,7 @@ def _levels(picture: np.ndarray) -> np.ndarray:
     return np.log(np.asarray(picture, np.float32) + 12)[..., None]
 
 
-def test_the_paper_is_known_under_the_ink() -> None:
+def test_the_papers_level_is_known_under_the_ink() -> None:
     ink = np.pad(np.ones((90, 30)), ((0, 10), (10, 60)))
     light = np.exp(np.linspace(0, -0.7, 100))[None]
     found = paper_of_two_levels(np.log(np.where(ink > 0, 50, 200) * light).astype(np.float32)[..., None])
@@ -148,7 +148,7 @@ def test_the_paper_is_known_under_the_ink() -> None:
     np.testing.assert_allclose(paper[..., 0], np.broadcast_to(np.log(200 * light), (100, 100)), atol=0.02)
 
 
-def test_a_third_level_is_no_picture_of_ink_and_paper() -> None:
+def test_a_picture_with_a_third_level_is_not_one_of_ink_and_paper() -> None:
     picture = np.full((100, 100), 220)
     picture[:, 60:] = 120  # a shadow
     picture[30:70, 20:30] = 40
@@ -162,5 +162,5 @@ def test_a_sheet_between_dark_strips_is_not_ink() -> None:
 
 
 @pytest.mark.parametrize("value", [0, 128, 255])
-def test_a_picture_of_one_value_has_no_two_levels(value: int) -> None:
+def test_a_picture_of_one_value_does_not_have_two_levels(value: int) -> None:
     assert paper_of_two_levels(_levels(np.full((40, 60), value))) is None

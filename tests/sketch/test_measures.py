@@ -1,4 +1,4 @@
-"""Measures of ink by known answers, and margins of paper that go on with its light."""
+"""Measures of ink with known answers, and margins of paper that continue its light."""
 
 import cv2
 import numpy as np
@@ -26,7 +26,7 @@ def _bar(tall: int, wide: int, *, side: int = 40) -> np.ndarray:
         (np.eye(10, dtype=np.uint8), (2 * 99) ** 0.5, 45.0),
         (np.eye(10, dtype=np.uint8)[:, ::-1].copy(), (2 * 99) ** 0.5, -45.0),
     ],
-    ids=["upright", "lying", "thin", "square", "falling", "rising"],
+    ids=["vertical", "horizontal", "thin", "square", "falling", "rising"],
 )
 def test_ink_spreads_along_its_principal_axis(ink: np.ndarray, longest: float, degrees: float | None) -> None:
     found, lean = spread(ink)
@@ -36,7 +36,7 @@ def test_ink_spreads_along_its_principal_axis(ink: np.ndarray, longest: float, d
         assert degrees == 90.0 or np.sign(round(lean)) == np.sign(degrees)
 
 
-def test_a_bare_stroke_fills_its_hull_and_an_angle_half_of_it() -> None:
+def test_a_straight_stroke_fills_its_hull_and_an_angle_only_part_of_it() -> None:
     assert solidity(_bar(20, 10)) == 1.0
     angle = np.zeros((30, 30), np.uint8)
     angle[:, 0] = angle[-1] = 1  # 59 pixels, in the triangle between their ends: 29 × 29 / 2
@@ -44,7 +44,7 @@ def test_a_bare_stroke_fills_its_hull_and_an_angle_half_of_it() -> None:
     assert solidity(_bar(1, 1)) == 1.0
 
 
-def test_a_disc_and_a_bar_have_their_measures() -> None:
+def test_the_measures_of_a_disc_and_a_bar_agree_with_geometry() -> None:
     disc = cv2.circle(np.zeros((64, 64), np.uint8), (32, 32), 20, 255, cv2.FILLED)
     shape = measure_shape(disc)
     assert shape is not None
@@ -63,7 +63,7 @@ def test_a_disc_and_a_bar_have_their_measures() -> None:
     ("row", "found"),
     [([], []), ([0, 0], []), ([1], [(0, 1)]), ([1, 1, 0, 1], [(0, 2), (3, 4)]), ([0, 1, 0, 0, 1, 1], [(1, 2), (4, 6)])],
 )
-def test_runs_of_a_row(row: list[int], found: list[tuple[int, int]]) -> None:
+def test_runs_of_a_row_are_its_stretches_of_ink(row: list[int], found: list[tuple[int, int]]) -> None:
     assert runs(np.array(row, bool)) == found
 
 
@@ -85,12 +85,12 @@ def test_contacts_corners_and_crossings_are_counted_at_all_four_edges() -> None:
     assert not _is_corner(opposite)
 
 
-def test_a_margin_goes_on_with_the_light_of_the_paper_for_a_tenth_of_a_side() -> None:
+def test_a_margin_continues_the_light_of_the_paper_for_a_tenth_of_a_side() -> None:
     """The logarithm of light is a plane: it falls by 0.3 down the sheet and rises by 0.2 across it."""
     places = (np.arange(100) / 100)[:, None], (np.arange(100) / 100)[None, :]
     sheet = np.exp(5.0 - 0.3 * places[0] + 0.2 * places[1])[..., None].astype(np.float32) - 1
     marked, mask = sheet.copy(), np.zeros((100, 100), np.uint8)
-    marked[40:60, 45:55], mask[40:60, 45:55] = 5.0, 255  # ink says nothing of the light
+    marked[40:60, 45:55], mask[40:60, 45:55] = 5.0, 255  # ink does not show the light
     wider = with_margin(marked, mask)
     assert wider.shape == (148, 148, 1)  # a fifth of the side and four pixels
     np.testing.assert_array_equal(wider[24:-24, 24:-24], marked)
@@ -100,7 +100,7 @@ def test_a_margin_goes_on_with_the_light_of_the_paper_for_a_tenth_of_a_side() ->
 
     assert wider[24 - 5, 74, 0] == pytest.approx(lit(-0.05, 0.5), rel=1e-3)
     assert wider[74, 24 + 104, 0] == pytest.approx(lit(0.5, 1.04), rel=1e-3)
-    assert wider[0, 74, 0] == pytest.approx(lit(-0.1, 0.5), rel=1e-3)  # not followed further
+    assert wider[0, 74, 0] == pytest.approx(lit(-0.1, 0.5), rel=1e-3)  # not extrapolated further
     assert wider[-1, -1, 0] == pytest.approx(lit(1.1, 1.1), rel=1e-3)
 
 
@@ -116,8 +116,8 @@ def test_a_known_paper_is_repeated_around_the_sheet_and_has_no_ink() -> None:
         widened(sheet, Contrast(ink, 0.1, None))
 
 
-def test_pieces_are_digits_by_themselves_or_one_together() -> None:
-    """Boxes are (top, left, bottom, right), the last two beyond the ink."""
+def test_pieces_are_separate_digits_or_together_one_digit_without_splitting() -> None:
+    """Boxes are (top, left, bottom, right), the last two exclusive."""
     mask = np.zeros((60, 90), np.uint8)
     mask[10:40, 50:58] = mask[12:45, 20:30] = 255
     pieces = find_pieces(mask)

@@ -1,4 +1,4 @@
-"""Single steps of making a drawing into a data set's picture, on a few pixels: pens, shears, squares, reduced pictures."""
+"""Single steps of normalising a drawing, on a few pixels: pens, shears, squares, thumbnails."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def _dot(side: int = 9) -> np.ndarray:
     return _ink((side // 2, side // 2, side // 2 + 1, side // 2 + 1), shape=(side, side))
 
 
-def test_the_box_around_ink_begins_with_it_and_ends_beyond_it() -> None:
+def test_the_extent_of_ink_starts_at_its_first_pixel_and_ends_after_its_last() -> None:
     assert extent(_ink((10, 20, 40, 25)) > 0) == (10, 20, 40, 25)
     assert extent(_ink((10, 20, 11, 21), (90, 5, 91, 6)) > 0) == (10, 5, 91, 21)
     assert extent(np.ones((3, 4), bool)) == (0, 0, 3, 4)
@@ -51,7 +51,7 @@ def test_a_drawing_is_measured_without_the_haze_around_it() -> None:
     assert found is not None
     assert (found.top, found.left, found.crop.shape, found.canvas, found.longest) == (10, 20, (30, 6), (100, 120), 30)
     assert found.mass == (3.0, 15.0)
-    assert found.width == pytest.approx(2 * 180 / 68)  # 68 of the 180 pixels are at its edge
+    assert found.width == pytest.approx(2 * 180 / 68)  # 68 of the 180 pixels are at the edge
     ink[50, 60] = SEEN
     wider = measure(Sketch(ink, "canvas"))
     assert wider is not None
@@ -59,22 +59,22 @@ def test_a_drawing_is_measured_without_the_haze_around_it() -> None:
 
 
 @pytest.mark.parametrize(("wide", "width"), [(1, 2.0), (2, 2.0), (4, 4.0 * 100 / 102), (10, 1000 * 2 / 216)])
-def test_a_stroke_is_twice_its_area_by_its_rim(wide: int, width: float) -> None:
+def test_the_stroke_width_is_twice_the_area_divided_by_the_edge_pixels(wide: int, width: float) -> None:
     assert stroke_width(_ink((0, 10, 100, 10 + wide))) == pytest.approx(width)
 
 
-def test_faint_ink_has_a_width_too_and_no_ink_has_none() -> None:
+def test_faint_ink_has_a_stroke_width_too() -> None:
     assert stroke_width(_ink((0, 10, 100, 14), level=60)) == stroke_width(_ink((0, 10, 100, 14)))
     assert stroke_width(_ink((0, 10, 100, 14), level=1)) > 0
 
 
-def test_a_centre_of_mass_is_weighted_by_the_ink() -> None:
+def test_the_centre_of_mass_is_weighted_by_the_ink() -> None:
     crop = np.zeros((2, 4), np.uint8)
     crop[0, 0], crop[1, 3] = 100, 200
     assert _mass(crop) == (pytest.approx((100 * 0.5 + 200 * 3.5) / 300), pytest.approx((100 * 0.5 + 200 * 1.5) / 300))
 
 
-def test_a_pen_grows_by_four_neighbours_and_by_eight_in_turn() -> None:
+def test_a_pen_grows_alternately_by_four_and_by_eight_neighbours() -> None:
     four, eight = _spread(_dot(), diagonal=False), _spread(_dot(), diagonal=True)
     assert (four > 0).sum() == 5
     assert (eight > 0).sum() == 9
@@ -84,27 +84,27 @@ def test_a_pen_grows_by_four_neighbours_and_by_eight_in_turn() -> None:
     np.testing.assert_array_equal(_change_pen(_dot(), 0.0), _dot())
 
 
-def test_a_pen_grows_by_a_part_of_a_pixel_in_grey() -> None:
+def test_a_pen_grows_by_a_fraction_of_a_pixel_in_grey() -> None:
     half = _change_pen(_dot(), 0.4)
     assert (half[4, 4], half[3, 4], half[3, 3]) == (255, 102, 0)
     further = _change_pen(_dot(), 1.4)
     assert (further[3, 4], further[3, 3], further[2, 4]) == (255, 102, 102)
 
 
-def test_a_pen_shrinks_as_paper_grows() -> None:
+def test_a_pen_shrinks_as_the_paper_grows() -> None:
     bar = _ink((2, 2, 7, 7), shape=(9, 9))
     assert (_change_pen(bar, -1.0) > 0).sum() == 9
     assert _change_pen(bar, -0.4)[2, 4] == 153
     np.testing.assert_array_equal(_change_pen(bar, -1.0), 255 - _change_pen(255 - bar, 1.0))
 
 
-def test_faint_strokes_become_full_ink_by_what_most_of_them_have() -> None:
+def test_faint_strokes_are_scaled_to_full_ink_by_their_usual_level() -> None:
     ink = np.array([[0, 20, 51, 51, 51, 200]], np.uint8)
     assert _full_ink(ink).tolist() == [[0, 100, 255, 255, 255, 255]]
     assert _full_ink(np.array([[0, 20]], np.uint8)).tolist() == [[0, 20]]  # haze alone
 
 
-def test_a_crop_is_laid_into_the_middle_of_a_square() -> None:
+def test_a_crop_is_centred_in_a_square() -> None:
     square = _square(np.full((2, 5), 9, np.uint8))
     assert square.shape == (5, 5)
     assert np.argwhere(square.any(axis=1)).ravel().tolist() == [1, 2]
@@ -114,12 +114,12 @@ def test_a_crop_is_laid_into_the_middle_of_a_square() -> None:
 @pytest.mark.parametrize(
     ("shape", "shown"), [((112, 80), (112, 80)), ((224, 112), (112, 56)), ((40, 30), (40, 30)), ((112, 448), (28, 112))]
 )
-def test_a_picture_for_the_page_has_112_pixels_at_most(shape: tuple[int, int], shown: tuple[int, int]) -> None:
+def test_a_thumbnail_for_the_page_has_at_most_112_pixels_a_side(shape: tuple[int, int], shown: tuple[int, int]) -> None:
     assert _shrink(np.zeros(shape, np.uint8)).shape == shown
 
 
 def _leaning(by: float, *, rows: int = 40, wide: int = 4) -> np.ndarray:
-    """Return a bar that moves to the right by so many pixels a row, cut out."""
+    """Return a bar that moves to the right by `by` pixels per row, cropped to the ink."""
     shifts = [round(by * row) for row in range(rows)]
     ink = np.zeros((rows, wide + max(shifts) - min(shifts)), np.uint8)
     for row, shift in enumerate(shifts):
@@ -128,19 +128,21 @@ def _leaning(by: float, *, rows: int = 40, wide: int = 4) -> np.ndarray:
 
 
 @pytest.mark.parametrize("by", [0.0, 0.25, -0.25, 0.75, -0.75, 1.0])
-def test_a_slant_of_up_to_45_degrees_is_taken_away(by: float) -> None:
+def test_a_slant_of_up_to_45_degrees_is_removed(by: float) -> None:
     upright = _upright(_leaning(by))
     assert upright.shape[0] == 40
-    assert upright.shape[1] <= 5  # to a pixel: rows are moved by whole ones
+    assert upright.shape[1] <= 5  # within a pixel: rows are shifted by whole pixels
     assert upright.sum() == 40 * 4 * 255
 
 
-def test_what_leans_further_is_sheared_by_45_degrees_and_no_more() -> None:
+def test_a_larger_slant_is_sheared_by_45_degrees_only() -> None:
     assert _upright(_leaning(2.0)).shape[1] == pytest.approx(4 + 39, abs=2)
 
 
 @pytest.mark.parametrize(("wide", "stretched"), [(50, 50), (20, 50), (10, 25), (100, 50), (125, 50), (200, 80)])
-def test_a_drawing_is_stretched_to_the_box_of_its_data_by_at_most_two_and_a_half(wide: int, stretched: int) -> None:
+def test_a_drawing_is_stretched_to_the_recipes_box_by_a_factor_of_at_most_two_and_a_half(
+    wide: int, stretched: int
+) -> None:
     """The built-in digits are 5 by 8: 50 by 80."""
     assert DIGITS.width is not None
     assert DIGITS.width / DIGITS.box == 5 / 8
@@ -155,8 +157,8 @@ def test_a_drawing_is_stretched_to_the_box_of_its_data_by_at_most_two_and_a_half
     assert _boxed(found, MNIST, ALL_STEPS) is found
 
 
-def test_the_field_lies_where_the_steps_that_are_on_lay_it() -> None:
-    """A bar of 80 × 20 pixels whose box begins at (10, 30); its pen of about 16 pixels is 4 of the field's."""
+def test_the_enabled_steps_decide_where_the_field_lies() -> None:
+    """A bar of 80 × 20 pixels whose box starts at (10, 30); its pen of about 16 pixels is 4 pixels of the field."""
     found = measure(Sketch(_ink((10, 30, 90, 50)), "canvas"))
     assert found is not None
     steps = ALL_STEPS - {"pen"}
@@ -174,7 +176,7 @@ def test_the_field_lies_where_the_steps_that_are_on_lay_it() -> None:
 
 
 @pytest.mark.parametrize(("wide", "pen"), [(2, 2.0), (30, 4.0)])
-def test_a_pen_that_the_data_has_not_becomes_the_nearest_and_the_longer_side_stays(wide: int, pen: float) -> None:
+def test_a_pen_outside_the_datas_range_becomes_the_nearest_and_the_longer_side_stays(wide: int, pen: float) -> None:
     assert MNIST.pen == (2.0, 4.0)
     assert MNIST.box == 20
     found = measure(Sketch(_ink((10, 30, 90, 30 + wide)), "canvas"))
@@ -186,7 +188,7 @@ def test_a_pen_that_the_data_has_not_becomes_the_nearest_and_the_longer_side_sta
     assert (found.crop.shape[0] + 2 * place.grow) / place.scale == pytest.approx(20)
 
 
-def test_the_notes_of_the_steps_are_the_numbers_of_the_drawing() -> None:
+def test_the_notes_of_the_steps_have_the_numbers_of_the_drawing() -> None:
     drawn = Sketch(_ink((10, 30, 90, 50)), "canvas")
     notes = {one.step: one.note for one in normalise_steps(drawn, recipe=MNIST)}
     assert notes == {

@@ -1,4 +1,4 @@
-"""Digits that were crossed out and digits that touch: no answer to them is sure, and handwriting stays as it was."""
+"""Crossed-out digits and digits that touch: no answer to them is sure, and other handwriting is not affected."""
 
 import math
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ HAND = Hand(pen=14, height=160)
 
 
 def _with_lines(digit: str, lines: Sequence[tuple[float, float]], pen: float) -> Sketch:
-    """Return a digit with straight strokes over it: (degrees from the horizontal, length in pixels) through its middle."""
+    """Return a digit crossed by strokes through its centre. lines: (degrees from the horizontal, length in pixels)."""
     ink = draw_digit(digit, HAND).ink.copy()
     for degrees, length in lines:
         x, y = math.cos(math.radians(degrees)) * length / 2, math.sin(math.radians(degrees)) * length / 2
@@ -31,7 +31,7 @@ def _with_lines(digit: str, lines: Sequence[tuple[float, float]], pen: float) ->
 
 @pytest.mark.parametrize("pen", [6, 14])
 @pytest.mark.parametrize("digit", ["0", "1", "3", "6", "8", "9"])
-def test_a_line_or_a_cross_over_a_digit_leaves_no_answer_sure(digit: str, pen: float) -> None:
+def test_a_digit_under_a_line_or_a_cross_is_never_sure(digit: str, pen: float) -> None:
     for lines in ([(0, 230)], [(-20, 230)], [(45, 250), (-45, 250)]):
         sketch = _with_lines(digit, lines, pen)
         verdict = assess_answer(SURE, rule=UnsureRule(), sketch=sketch)
@@ -61,16 +61,16 @@ def _touching(left: str, right: str) -> np.ndarray:
     return _picture(Sketch(np.pad(ink, ((150, 150), (0, 0))), "photo"))
 
 
-def test_the_ink_between_two_digits_that_touch_is_known() -> None:
+def test_the_least_cut_is_the_ink_that_joins_two_digits() -> None:
     image = np.zeros((28, 28), np.uint8)
     image[4:24, 6:9] = image[4:24, 18:21] = image[13:15, 9:18] = 255  # two bars, joined by one two pixels thick
     assert least_cut(image) == pytest.approx(2, abs=0.5)
-    for beside in (((0, 20), (0, 0)), ((20, 0), (0, 0)), ((0, 0), (0, 20)), ((0, 0), (20, 0))):
-        assert least_cut(np.pad(image, beside)) == least_cut(image)  # paper around it is no part of it
+    for padding in (((0, 20), (0, 0)), ((20, 0), (0, 0)), ((0, 0), (0, 20)), ((0, 0), (20, 0))):
+        assert least_cut(np.pad(image, padding)) == least_cut(image)  # paper around it does not count
     image[20:24, 9:18] = 255
     assert least_cut(image) == pytest.approx(6, abs=1)
     image[:, 10:] = 0
-    assert least_cut(image) == math.inf  # what is left of the cut or right of it is not tall
+    assert least_cut(image) == math.inf  # one side of the cut is not tall
     assert least_cut(np.zeros((28, 28), np.uint8)) == math.inf
 
 
@@ -104,8 +104,8 @@ def test_a_picture_is_compared_with_its_own_class_only() -> None:
 
 
 @pytest.mark.parametrize(("reach", "cost"), [(0, 0), (_BEND, 0), (_BEND + 1, 1), (-_BEND, 0), (-_BEND - 2, 3)])
-def test_a_cut_leaves_its_column_by_some_columns_to_each_side_and_by_one_from_row_to_row(reach: int, cost: int) -> None:
-    """A free way through solid ink, one column a row, back from where it comes in; what lies beyond the reach is cut through."""
+def test_a_cut_bends_by_one_column_per_row_up_to_a_limit_on_each_side(reach: int, cost: int) -> None:
+    """The only gap in solid ink moves one column per row to one side and back; beyond the limit, ink has to be cut."""
     way = [30 + (1 if reach > 0 else -1) * min(row, 2 * abs(reach) - row) for row in range(2 * abs(reach) + 1)]
     ink = np.ones((len(way), 60), bool)
     ink[np.arange(len(way)), way] = False
@@ -115,8 +115,8 @@ def test_a_cut_leaves_its_column_by_some_columns_to_each_side_and_by_one_from_ro
         assert cuts.tolist() == [way]
 
 
-def test_a_strange_picture_that_is_wide_for_its_class_and_falls_apart_is_unsure() -> None:
-    """Each alone is said of single digits too."""
+def test_a_strange_picture_that_is_wide_for_its_class_and_has_a_short_cut_is_unsure() -> None:
+    """Each criterion alone applies to single digits too."""
     joined = np.zeros((28, 28), np.uint8)
     joined[4:24, 6:9] = joined[4:24, 18:21] = joined[13:15, 9:18] = 255  # 15 columns by 20 rows
     thick = joined.copy()
@@ -125,7 +125,7 @@ def test_a_strange_picture_that_is_wide_for_its_class_and_falls_apart_is_unsure(
     assert looks.is_like_two(joined, 0)
     assert not looks.is_like_two(thick, 0)
     assert not replace(looks, widths=np.array([0.8])).is_like_two(joined, 0)
-    assert not looks.is_like_two(joined, 1)  # of which no width is known
+    assert not looks.is_like_two(joined, 1)  # a class without known widths
     features = np.array([0.8, 0.6])
     for strange, classes, reasons in (
         (0.81, [0], ("it may be two that touch",)),

@@ -1,4 +1,4 @@
-"""Photos: whatever the light, the paper and the file, the digit is found where it is, and nothing where there is none."""
+"""Photos: digits are found whatever the light, the paper and the file, and none are found where there are none."""
 
 import math
 import zlib
@@ -20,7 +20,7 @@ from lab.sketch.render import Hand, draw_digit
 from tests.sketch.photo_pictures import NO_DIGITS, digit_image, file_of
 
 CASES = Path(__file__).parent.parent / "cases" / "pictures"
-# What each case shows: its digits, and where they are in the straightened sheet (centre across and down, as shares).
+# The number of digits that each case shows.
 SHOWN = {
     "dim-paper-corners-7.png": 1,
     "dim-paper-flat-3.png": 1,
@@ -55,7 +55,7 @@ def test_every_case_of_the_folder_is_listed() -> None:
 
 
 @pytest.mark.parametrize("name", SHOWN)
-def test_a_case_shows_as_many_digits_as_it_has(name: str) -> None:
+def test_every_case_gives_the_number_of_digits_that_it_shows(name: str) -> None:
     found = find_digits(read_colours((CASES / name).read_bytes()), name=name)
     assert len(found.digits) == SHOWN[name]
     assert found.reason == ""
@@ -80,12 +80,12 @@ def test_a_digit_is_cut_out_of_every_kind_of_photo(kind: str, digit: str) -> Non
     assert len(found.digits) == 1
     seen = normalise(found.digits[0], recipe=RECIPES["mnist"])
     wanted = normalise(draw_digit(digit, Hand(pen=26, height=200, slant=0.1)), recipe=RECIPES["mnist"])
-    assert _alike(seen, wanted) > 0.7  # it may be turned by six degrees
+    assert _alike(seen, wanted) > 0.7  # it may be rotated by up to six degrees
 
 
 @pytest.mark.parametrize("number", range(4))
 @pytest.mark.parametrize("kind", NO_DIGITS)
-def test_without_a_digit_the_reason_is_said(kind: str, number: int) -> None:
+def test_a_picture_without_a_digit_gets_a_reason(kind: str, number: int) -> None:
     picture = NO_DIGITS[kind](np.random.default_rng([zlib.crc32(kind.encode()), number]))
     found = find_digits(read_colours(file_of(picture)), name="my.png")
     assert found.digits == ()
@@ -153,7 +153,7 @@ def test_two_lines_are_read_one_after_the_other() -> None:
     assert [right - left for _, left, _, right in _grouped(ink)] == [30, 10, 6]
 
 
-def test_boxes_are_those_of_the_ink_also_at_the_edge() -> None:
+def test_boxes_are_those_of_the_ink_at_the_edge_too() -> None:
     ink = np.zeros((60, 80), dtype=np.uint8)
     ink[0:40, 0:12] = 255
     ink[10:60, 70:80] = 255
@@ -194,17 +194,17 @@ def test_thousands_of_specks_are_counted_before_anything_is_joined(side: int, st
         assert len(found.digits) <= MAX_DIGITS
 
 
-def test_no_more_pieces_are_joined_than_the_limit() -> None:
+def test_the_limit_on_joined_pieces_is_small() -> None:
     assert MAX_DIGITS <= MAX_PIECES <= 200  # joining looks at each pair
 
 
 @pytest.mark.parametrize("shape", [(1, 100_000), (100_000, 1), (3, 5_000), (1, 1), (2, 2)])
-def test_a_picture_of_any_shape_is_answered(shape: tuple[int, int]) -> None:
+def test_noise_of_any_shape_has_no_digits(shape: tuple[int, int]) -> None:
     noise = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
     assert find_digits(read_colours(file_of(noise))).digits == ()
 
 
-def test_no_more_than_the_work_size_is_looked_at() -> None:
+def test_a_large_picture_is_reduced_to_the_working_size() -> None:
     assert max(find_digits(np.full((3000, 4000), 200, np.uint8)).size) <= WORK_SIDE
 
 
@@ -220,14 +220,14 @@ def test_a_digit_that_crosses_lines_keeps_its_strokes() -> None:
     assert _alike(normalise(plain, recipe=recipe), normalise(crossed, recipe=recipe)) > 0.95
 
 
-def test_the_edge_of_a_wide_picture_is_at_its_right_side() -> None:
+def test_the_edges_of_a_wide_picture_depend_on_its_width_and_height() -> None:
     assert not touches_edge((20, 150, 60, 180), (100, 400))
     assert touches_edge((20, 350, 60, 399), (100, 400))
     assert touches_edge((20, 150, 99, 180), (100, 400))
     assert not touches_edge((20, 350, 60, 397), (100, 400))
 
 
-def test_digits_that_stand_above_one_another_far_apart_stay_two() -> None:
+def test_digits_far_above_one_another_stay_two() -> None:
     ink = np.zeros((300, 100), dtype=np.uint8)
     ink[20:80, 40:50] = 255
     ink[220:280, 40:50] = 255
@@ -244,7 +244,7 @@ def test_a_line_that_rises_is_read_from_left_to_right() -> None:
 @pytest.mark.parametrize(
     ("areas", "left"), [((1_000, 19, 20, 3), [0, 2]), ((10, 3, 4), [0, 2]), ((100_000, 1_999, 2_000), [0, 2])]
 )
-def test_dust_is_less_than_a_fiftieth_of_the_largest_piece_and_less_than_four_pixels(
+def test_dust_is_less_than_a_fiftieth_of_the_largest_piece_or_less_than_four_pixels(
     areas: tuple[int, ...], left: list[int]
 ) -> None:
     pieces = Pieces(np.zeros((1, 1), np.int32), tuple((0, 0, 1, 1) for _ in areas), areas)
@@ -253,7 +253,7 @@ def test_dust_is_less_than_a_fiftieth_of_the_largest_piece_and_less_than_four_pi
 
 
 @pytest.mark.parametrize("wide", [3, 4, 9])
-def test_pieces_are_the_ink_itself_the_largest_first_with_boxes_that_fit(wide: int) -> None:
+def test_pieces_are_sorted_by_size_with_boxes_that_fit_their_ink(wide: int) -> None:
     mask = np.zeros((60, 80), np.uint8)
     places = [(0, 0, 20, wide), (30, 20, 55, 20 + wide), (10, 60, 60, 60 + wide)]
     for top, left, bottom, right in places:
@@ -269,7 +269,7 @@ def test_pieces_are_the_ink_itself_the_largest_first_with_boxes_that_fit(wide: i
 
 
 @pytest.mark.parametrize("rise", [8, -8])
-def test_a_line_may_rise_or_fall_by_more_than_its_height_where_each_digit_lies_beside_its_neighbour(rise: int) -> None:
+def test_a_line_may_rise_or_fall_by_more_than_its_height_if_neighbours_are_side_by_side(rise: int) -> None:
     ink = np.zeros((90, 140), np.uint8)
     line = [(30 - rise * n, 30 * n + 2, 50 - rise * n, 30 * n + 12) for n in range(4)]
     for top, left, bottom, right in line:
@@ -277,7 +277,7 @@ def test_a_line_may_rise_or_fall_by_more_than_its_height_where_each_digit_lies_b
     assert _grouped(ink) == line
 
 
-def test_a_digit_cut_out_has_paper_of_a_fifth_of_its_side_around_it_on_a_square() -> None:
+def test_a_digit_is_cut_out_on_a_square_with_a_margin_of_a_fifth_of_its_side() -> None:
     for digit in find_digits(_sheet("71")).digits:
         inked = np.argwhere(digit.ink > 0)
         (top, left), (bottom, right) = inked.min(axis=0), inked.max(axis=0) + 1
@@ -288,7 +288,7 @@ def test_a_digit_cut_out_has_paper_of_a_fifth_of_its_side_around_it_on_a_square(
 
 
 def _strokes(leans: Sequence[float], *, thick: int = 7, length: float = 150) -> np.ndarray:
-    """Return a photo of straight strokes side by side that lean by so many degrees to the left, away from the edges."""
+    """Return a photo of straight strokes side by side, away from the edges. leans: degrees to the left."""
     sheet = np.full((420, 120 * len(leans) + 240), 238, np.uint8)
     for index, lean in enumerate(leans):
         across, down = length / 2 * math.sin(math.radians(lean)), length / 2 * math.cos(math.radians(lean))
@@ -300,7 +300,7 @@ def _strokes(leans: Sequence[float], *, thick: int = 7, length: float = 150) -> 
 
 @pytest.mark.parametrize("lean", [25, 45, 60, -25, -45, -60])
 @pytest.mark.parametrize("count", [3, 5])
-def test_strokes_that_lean_alike_are_ruled_lines_and_no_ones(count: int, lean: float) -> None:
+def test_strokes_with_the_same_lean_are_ruled_lines_and_not_ones(count: int, lean: float) -> None:
     found = find_digits(_strokes([lean] * count), name="my.png")
     assert found.digits == ()
     assert found.reason.startswith("There is no digit in my.png")
@@ -309,12 +309,12 @@ def test_strokes_that_lean_alike_are_ruled_lines_and_no_ones(count: int, lean: f
 @pytest.mark.parametrize(
     "leans", [(0, 0, 0), (10, 10, 10), (-15, -15, -15, -15), (30, 30), (24, 29, 34), (-24, -29, -36), (30, -30, 30)]
 )
-def test_ones_that_are_upright_or_lean_as_a_hand_does_stay_digits(leans: tuple[float, ...]) -> None:
+def test_ones_that_are_upright_or_lean_as_in_handwriting_stay_digits(leans: tuple[float, ...]) -> None:
     assert len(find_digits(_strokes(leans)).digits) == len(leans)
 
 
 @pytest.mark.parametrize(("left", "count"), [(300, 2), (570, 2), (586, 1)])
-def test_what_runs_off_the_picture_is_no_digit(left: int, count: int) -> None:
+def test_ink_that_runs_off_the_picture_is_not_a_digit(left: int, count: int) -> None:
     photo = np.full((300, 600), 220, np.uint8)
     for at in (100, left):
         photo[90:210, at : at + 14] = 30
@@ -322,7 +322,7 @@ def test_what_runs_off_the_picture_is_no_digit(left: int, count: int) -> None:
 
 
 def _row(text: str, *, wide: int = 230) -> np.ndarray:
-    """Return digits one beside another, float64 (280, `wide` for each), 1 for ink."""
+    """Return digits side by side, float64 (280, `wide` for each), 1 for ink."""
     row = np.zeros((280, wide * len(text) + 60))
     for index, digit in enumerate(text):
         part = row[:, wide * index : wide * index + 280]
@@ -347,7 +347,7 @@ def _diamond(ink: np.ndarray, *, open_by: float) -> None:
 @pytest.mark.parametrize("open_by", [0, 50])
 @pytest.mark.parametrize("around", [_circle, _diamond])
 @pytest.mark.parametrize("digit", ["0", "5", "9"])
-def test_what_is_drawn_around_a_digit_is_left_out(digit: str, around: Callable[..., None], open_by: float) -> None:
+def test_a_shape_drawn_around_a_digit_is_left_out(digit: str, around: Callable[..., None], open_by: float) -> None:
     ink = np.pad(_row(digit)[:, :280], 30)
     around(ink[30:-30, 30:-30], open_by=open_by)
     (found,) = find_digits(_on_paper(ink)).digits
@@ -377,7 +377,7 @@ def test_a_table_gives_the_digits_of_its_fields_row_by_row(thick: int) -> None:
         assert _alike(normalise(digit, recipe=RECIPES["mnist"]), drawn) > 0.9
 
 
-def test_a_bold_bar_at_the_edge_is_no_digit_and_the_way_out_is_said() -> None:
+def test_a_bold_bar_at_the_edge_is_not_a_digit_and_the_reason_gives_advice() -> None:
     photo = np.full((400, 500), 230, np.uint8)
     photo[60:340, :45] = 40
     found = find_digits(photo, name="one.png")

@@ -1,4 +1,4 @@
-"""The steps that a photo goes through, each on a few dozen pixels: levels, paper, contrast, what is ink, and what is cut out."""
+"""The steps of finding digits in a photo, on a few dozen pixels: levels, paper, contrast, ink, and cutting out."""
 
 from functools import partial
 
@@ -67,7 +67,7 @@ def test_ink_has_fewer_corners_than_paper_or_runs_from_side_to_side(
     np.testing.assert_array_equal(_ink_of(~upper), ~upper if swapped else upper)  # whichever level is the lighter
 
 
-def test_a_level_spans_the_picture_where_one_piece_reaches_all_sides() -> None:
+def test_a_level_spans_the_picture_if_one_piece_reaches_all_sides() -> None:
     cross = [(0, 28, 40, 32), (18, 0, 22, 60)]
     assert _spans(_mask(*cross))
     assert not _spans(_mask(cross[0]))
@@ -76,11 +76,11 @@ def test_a_level_spans_the_picture_where_one_piece_reaches_all_sides() -> None:
 
 
 @pytest.mark.parametrize(("wide", "found"), [(1, 2), (4, 4), (7, 8), (10, 10)])
-def test_the_thickest_stroke_is_as_wide_as_it_is_deep_twice(wide: int, found: float) -> None:
-    """To a pixel: depth is counted to the first pixel of paper, with steps of 0.955."""
+def test_the_thickest_stroke_is_twice_as_wide_as_it_is_deep(wide: int, found: float) -> None:
+    """Within a pixel: depth is measured to the first pixel of paper, in steps of 0.955."""
     found *= 0.955
     assert _thickness(_mask((5, 5, 35, 5 + wide)) > 0) == pytest.approx(found, abs=0.1)
-    assert _thickness(_mask((0, 0, 40, wide)) > 0) == pytest.approx(found, abs=0.1)  # beyond the edge is paper
+    assert _thickness(_mask((0, 0, 40, wide)) > 0) == pytest.approx(found, abs=0.1)  # the outside counts as paper
 
 
 def test_the_share_of_the_border_counts_all_four_sides() -> None:
@@ -89,7 +89,7 @@ def test_the_share_of_the_border_counts_all_four_sides() -> None:
     assert _border_share(_mask((1, 1, 39, 59)) > 0) == 0
 
 
-def test_colours_are_joined_in_the_direction_in_which_they_differ_and_not_in_that_of_their_light() -> None:
+def test_colours_are_projected_onto_the_direction_in_which_they_differ() -> None:
     level = np.full((20, 30, 3), 5.0, np.float32)
     level[5:15, 5:20] = (5.5, 4.5, 5.0)  # as light as the rest
     along = _principal(level)
@@ -97,13 +97,13 @@ def test_colours_are_joined_in_the_direction_in_which_they_differ_and_not_in_tha
     assert abs(float(along[10, 10] - along[0, 0])) == pytest.approx(0.5**0.5, abs=1e-5)
 
 
-def test_otsu_parts_two_values_whatever_they_are() -> None:
+def test_otsus_threshold_separates_two_values_whatever_they_are() -> None:
     values = np.where(_mask((5, 5, 20, 20)) > 0, 3.5, -1.25)
     np.testing.assert_array_equal(_above_otsu(values), values > 0)
     assert not _above_otsu(np.full((4, 4), 7.0)).any()
 
 
-def test_two_levels_in_falling_light_are_told_apart_and_rare_or_faint_ones_are_none() -> None:
+def test_two_levels_in_falling_light_are_separated_unless_one_is_rare_or_faint() -> None:
     rows, columns = np.indices((40, 60))
     where = _mask((10, 10, 30, 24)) > 0
     light = 0.01 * rows - 0.012 * columns
@@ -122,15 +122,15 @@ def test_two_levels_in_falling_light_are_told_apart_and_rare_or_faint_ones_are_n
 
 
 @pytest.mark.parametrize(("wide", "found"), [(21, True), (27, True), (31, False)])
-def test_ink_is_three_times_as_thick_as_the_widest_paper_beside_it_at_most(wide: int, found: bool) -> None:
-    """Bars with 9 pixels of paper at both sides and between them; a sheet between a scanner's strips is thicker."""
+def test_ink_is_at_most_three_times_as_thick_as_the_widest_paper_next_to_it(wide: int, found: bool) -> None:
+    """Bars with 9 pixels of paper on both sides and between them; a sheet between a scanner's strips is thicker."""
     picture = np.full((120, 27 + 2 * wide), 200.0)
     picture[:, 9 : 9 + wide] = picture[:, 18 + wide : 18 + 2 * wide] = 40.0
     level = np.log(picture + 12).astype(np.float32)[..., None]
     assert (paper_of_two_levels(level) is not None) is found
 
 
-def test_ink_differs_from_paper_by_a_seventh_of_the_light_at_least() -> None:
+def test_ink_differs_from_paper_by_at_least_a_seventh_of_the_light() -> None:
     quiet = measure_contrast(np.full((60, 60, 1), 150, np.float32))
     assert quiet.least == 0.14
     ink = np.full((60, 60, 1), 150, np.float32)
@@ -147,12 +147,10 @@ def test_ink_that_reaches_an_edge_crowds_the_paper(box: tuple[int, int, int, int
     assert is_crowded(_mask(box) > 0, 5)
 
 
-def test_ink_crowds_the_paper_where_it_is_more_than_two_fifths_of_a_neighbourhood() -> None:
+def test_ink_crowds_the_paper_if_it_is_more_than_two_fifths_of_a_neighbourhood() -> None:
     ink = _mask((10, 20, 30, 24)) > 0  # a stroke of 4 pixels
-    assert [is_crowded(ink, reach) for reach in (9, 11)] == [
-        True,
-        False,
-    ]  # 4/9 and 4/11 of a window that it runs through
+    # It covers 4/9 and 4/11 of a window that it runs through.
+    assert [is_crowded(ink, reach) for reach in (9, 11)] == [True, False]
 
 
 # -- paper and contrast ------------------------------------------------------------------------------------------------
@@ -169,14 +167,14 @@ def test_ink_crowds_the_paper_where_it_is_more_than_two_fifths_of_a_neighbourhoo
         ((4, 6), (4, 6), 3),
     ],
 )
-def test_paper_is_estimated_at_a_few_pixels_in_neighbourhoods_of_half_the_shorter_side(
+def test_paper_is_estimated_at_low_resolution_in_neighbourhoods_of_half_the_shorter_side(
     shape: tuple[int, int], small: tuple[int, int], reach: int
 ) -> None:
     level, found = _reduced(np.zeros((*shape, 3), np.float32))
     assert (level.shape, found) == ((*small, 3), reach)
 
 
-def test_the_paper_is_the_median_around_so_that_thin_ink_leaves_no_trace_and_a_shadow_keeps_its_edge() -> None:
+def test_the_papers_level_ignores_thin_ink_and_keeps_the_edge_of_a_shadow() -> None:
     level = np.full((60, 80, 1), 5.0, np.float32)
     level[:, 40:] = 4.0  # a shadow
     plain = level.copy()
@@ -200,7 +198,7 @@ def test_the_direction_of_ink_points_from_paper_to_ink() -> None:
     np.testing.assert_array_equal(_direction(weak), [1, 0])
 
 
-def test_a_picture_whose_ink_crowds_the_paper_has_the_paper_of_the_whole_and_another_has_none() -> None:
+def test_flat_contrast_is_measured_only_if_ink_crowds_the_paper() -> None:
     crowded = np.where(_mask((0, 30, 80, 50), shape=(80, 120)) > 0, 40.0, 200.0).astype(np.float32)[..., None]
     found = measure_flat_contrast(crowded)
     assert found is not None
@@ -213,7 +211,7 @@ def test_a_picture_whose_ink_crowds_the_paper_has_the_paper_of_the_whole_and_ano
     assert measure_flat_contrast(apart) is None
 
 
-# -- what is ink -------------------------------------------------------------------------------------------------------
+# -- ink ---------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -228,32 +226,35 @@ def test_a_picture_whose_ink_crowds_the_paper_has_the_paper_of_the_whole_and_ano
         ((1, 4000), (1, 1280)),
     ],
 )
-def test_a_picture_is_worked_on_at_400_to_1280_pixels(shape: tuple[int, int], found: tuple[int, int]) -> None:
+def test_a_pictures_longer_side_is_resized_to_400_to_1280_pixels(
+    shape: tuple[int, int], found: tuple[int, int]
+) -> None:
     for colours in (np.zeros(shape, np.uint8), np.zeros((*shape, 3), np.uint8)):
         worked = _at_work_size(colours)
         assert worked.shape == (*found, 3 if colours.ndim == 3 else 1)
         assert worked.dtype == np.float32
 
 
-def test_the_usual_contrast_is_that_of_the_strongest_tenth() -> None:
+def test_the_usual_contrast_is_the_90th_percentile() -> None:
     ink = np.arange(101, dtype=np.float32)[None]
     assert _usual(ink, ink >= 0) == pytest.approx(90)
     assert _usual(ink, ink <= 10) == pytest.approx(9)
     assert _usual(ink, ink < 0) == 0.0
 
 
-def test_whatever_has_fifteen_hundredths_of_the_inks_contrast_may_be_a_line() -> None:
+def test_pixels_with_15_percent_of_the_inks_contrast_may_belong_to_a_line() -> None:
     ink = np.zeros((20, 30), np.float32)
     ink[5:15, 5:9] = 2.0
     ink[5:15, 20] = 0.31
     ink[5:15, 22] = 0.29
     found = _faint_mask(Contrast(ink, 0.1))
     np.testing.assert_array_equal(found, np.where(ink > 0.3, 255, 0))
-    np.testing.assert_array_equal(_faint_mask(Contrast(ink, 0.5)), np.where(ink > 0.5, 255, 0))  # noise hides the line
+    # Noise above the line's contrast hides the line.
+    np.testing.assert_array_equal(_faint_mask(Contrast(ink, 0.5)), np.where(ink > 0.5, 255, 0))
     assert not _faint_mask(Contrast(np.zeros((5, 5), np.float32), 0.1)).any()
 
 
-def test_a_piece_is_within_the_sheet_where_more_than_two_pixels_are_between_it_and_each_edge() -> None:
+def test_a_piece_is_within_the_sheet_if_it_is_more_than_two_pixels_away_from_each_edge() -> None:
     within = (3, 3, 36, 10)
     for edge in ((2, 20, 12, 30), (20, 20, 38, 30), (12, 50, 20, 58)):
         mask = _mask(within, edge)
@@ -264,11 +265,11 @@ def test_a_piece_is_within_the_sheet_where_more_than_two_pixels_are_between_it_a
     assert not _inner(_mask()).any()
 
 
-def test_ink_is_what_hangs_together_with_its_strongest_pixels() -> None:
+def test_pale_pixels_are_ink_only_if_they_are_connected_to_strong_ones() -> None:
     ink = np.zeros((40, 60), np.float32)
     ink[10:30, 10:14] = 1.0  # a stroke
     ink[10:30, 14:18] = 0.4  # its pale side
-    ink[10:30, 18:20] = 0.3  # a shadow beside it
+    ink[10:30, 18:20] = 0.3  # a shadow next to it
     ink[10:30, 40:44] = 0.5  # pale, and nowhere strong
     ink[10:30, 56:60] = 1.0  # at the edge
     mask = np.where(ink > 0, 255, 0).astype(np.uint8)
@@ -278,7 +279,7 @@ def test_ink_is_what_hangs_together_with_its_strongest_pixels() -> None:
     np.testing.assert_array_equal(_as_strong_as(_mask((12, 10, 28, 18)), ink, 1.0), _mask((12, 10, 28, 18)))
 
 
-def test_ink_is_measured_by_the_strongest_there_is_where_that_leaves_any() -> None:
+def test_ink_is_compared_with_the_strongest_ink_overall_if_that_leaves_any() -> None:
     ink = np.zeros((40, 60), np.float32)
     ink[:, 55:] = 2.0
     ink[10:30, 10:14] = 1.5
@@ -286,7 +287,7 @@ def test_ink_is_measured_by_the_strongest_there_is_where_that_leaves_any() -> No
     np.testing.assert_array_equal(_inked(np.where(ink > 0, 255, 0).astype(np.uint8), ink), _mask((10, 10, 30, 14)))
 
 
-def test_pencil_beside_a_dark_strip_at_the_edge_is_measured_by_itself() -> None:
+def test_pencil_next_to_a_dark_strip_at_the_edge_is_measured_without_the_strip() -> None:
     ink = np.zeros((40, 60), np.float32)
     ink[:, 50:] = 3.0
     ink[10:30, 10:14] = 1.0
@@ -297,13 +298,13 @@ def test_pencil_beside_a_dark_strip_at_the_edge_is_measured_by_itself() -> None:
 
 
 @pytest.mark.parametrize(("wide", "found"), [(1, 1), (3, 3), (5, 5), (9, 9)])
-def test_strokes_are_as_wide_as_their_middle_is_deep(wide: int, found: float) -> None:
+def test_the_usual_stroke_width_comes_from_the_depth_of_the_centre_lines(wide: int, found: float) -> None:
     assert stroke_of(_mask((3, 5, 37, 5 + wide))) == pytest.approx(found, abs=0.5)
     assert stroke_of(_mask((3, 5, 37, 5 + wide), (3, 30, 37, 30 + wide))) == pytest.approx(found, abs=0.5)
     assert stroke_of(_mask()) == 1.0
 
 
-# -- what is cut out ---------------------------------------------------------------------------------------------------
+# -- cutting out -------------------------------------------------------------------------------------------------------
 
 
 def _one(mask: np.ndarray, box: tuple[int, int, int, int]) -> Pieces:
@@ -311,7 +312,7 @@ def _one(mask: np.ndarray, box: tuple[int, int, int, int]) -> Pieces:
 
 
 @pytest.mark.parametrize(("box", "side"), [((10, 20, 30, 26), 32), ((10, 20, 16, 50), 46)])
-def test_a_digit_is_cut_out_with_paper_of_a_fifth_and_two_pixels_in_the_middle_of_a_square(
+def test_a_digit_is_cut_out_on_a_square_with_a_margin_of_a_fifth_and_two_pixels(
     box: tuple[int, int, int, int], side: int
 ) -> None:
     mask = _mask(box)
@@ -325,7 +326,7 @@ def test_a_digit_is_cut_out_with_paper_of_a_fifth_and_two_pixels_in_the_middle_o
     np.testing.assert_array_equal(digit.ink, wanted)
 
 
-def test_the_rim_of_a_stroke_stays_soft_and_what_is_beside_it_is_left_out() -> None:
+def test_the_edge_of_a_stroke_stays_soft_and_other_pieces_are_left_out() -> None:
     """Full at eight tenths of the stroke's contrast, paper at three tenths."""
     box = (10, 20, 30, 30)
     mask = _mask((10, 20, 30, 26), (10, 29, 30, 30))
@@ -342,7 +343,7 @@ def test_the_rim_of_a_stroke_stays_soft_and_what_is_beside_it_is_left_out() -> N
 
 
 def _blot(soft: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mask and the contrast (0.8 inside) of a disc of 40 pixels whose edge is blurred by so many."""
+    """Return the mask and the contrast (0.8 inside) of a disc 40 pixels wide whose edge is blurred by `soft` pixels."""
     mask = cv2.circle(np.zeros((100, 100), np.uint8), (50, 50), 20, 255, -1)
     ink = 0.8 * mask.astype(np.float32) / 255
     return mask, cv2.GaussianBlur(ink, (0, 0), soft) if soft else ink
@@ -355,11 +356,11 @@ def test_a_soft_blot_is_a_shadow_and_a_sharp_one_is_ink(soft: float, surrounding
     box = (int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
     pieces = _one(mask, box)
     assert _is_surrounding(pieces, 0, ink, enlarged=False) is surrounding
-    assert not _is_surrounding(pieces, 0, ink, enlarged=True)  # enlarging softens everything
+    assert not _is_surrounding(pieces, 0, ink, enlarged=True)  # enlarging softens all edges
     assert not _is_surrounding(pieces, 0, 3 * ink, enlarged=False)  # darker than any shadow
 
 
-def test_a_frame_is_nothing_written_however_dark() -> None:
+def test_a_frame_is_not_writing_however_dark_it_is() -> None:
     mask = cv2.rectangle(np.zeros((100, 100), np.uint8), (20, 20), (79, 79), 255, 3)
     box = (19, 19, 81, 81)
     for strength in (0.5, 3.0):

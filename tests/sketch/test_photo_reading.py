@@ -1,4 +1,4 @@
-"""Digits that touch are cut apart where a network is unsure of the whole and sure of the parts; others stay as they are."""
+"""Digits that touch are cut apart if a network is unsure of the whole and sure of the parts; others stay whole."""
 
 from dataclasses import replace
 
@@ -24,7 +24,7 @@ RECIPE = RECIPES["mnist"]
 
 
 class _Templates(nn.Module):
-    """Answers by the cosine to one picture of each digit."""
+    """Answers by the cosine similarity to one picture of each digit."""
 
     def __init__(self, pictures: np.ndarray) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ def _alike(one: Sketch, other: Sketch) -> float:
 
 
 @pytest.mark.parametrize("pair", ["35", "38", "42"])
-def test_a_cut_gives_back_the_two_digits_that_werepushed_together(pair: str) -> None:
+def test_a_cut_recovers_the_two_digits_that_were_pushed_together(pair: str) -> None:
     whole = Sketch(pushed_together(pair), "photo")
     cuts = find_cuts(whole)
     for left, right in cuts:
@@ -64,7 +64,7 @@ def test_a_cut_gives_back_the_two_digits_that_werepushed_together(pair: str) -> 
     assert max(min(map(_alike, cut, (draw_digit(digit, HAND) for digit in pair))) for cut in cuts) > 0.9
 
 
-def test_what_is_too_narrow_or_empty_is_not_cut() -> None:
+def test_narrow_and_empty_drawings_are_not_cut() -> None:
     assert find_cuts(draw_digit("1", HAND)) == []
     assert find_cuts(Sketch(np.zeros((60, 60), np.uint8), "photo")) == []
 
@@ -86,7 +86,7 @@ def test_digits_that_touch_are_read_one_by_one(digits: str, reader: Reader) -> N
 
 
 @pytest.mark.parametrize("order", ["47|2", "2|47"])
-def test_of_two_parts_the_unsure_one_is_cut_again_at_its_place(order: str, reader: Reader) -> None:
+def test_the_unsure_one_of_two_parts_is_cut_again_in_its_position(order: str, reader: Reader) -> None:
     sketches = (
         Sketch(pushed_together(part), "photo") if len(part) > 1 else draw_digit(part, HAND) for part in order.split("|")
     )
@@ -96,8 +96,8 @@ def test_of_two_parts_the_unsure_one_is_cut_again_at_its_place(order: str, reade
     longer = _cut_again(reader, way)
     assert longer
     assert {"".join(answer.label for answer in each.answers) for each in longer} == {order.replace("|", "")}
-    kept = order.replace("|", "").index("2")
-    assert all(each.parts[kept] is (other if order.endswith("2") else one) for each in longer)
+    uncut = order.replace("|", "").index("2")
+    assert all(each.parts[uncut] is (other if order.endswith("2") else one) for each in longer)
 
 
 def test_each_digit_is_announced_by_its_number_before_it_is_read(reader: Reader) -> None:
@@ -108,7 +108,7 @@ def test_each_digit_is_announced_by_its_number_before_it_is_read(reader: Reader)
     assert announced == [1, 2, 3]
 
 
-def test_what_is_crossed_out_is_not_cut_apart(reader: Reader) -> None:
+def test_a_crossed_out_digit_is_not_cut_apart(reader: Reader) -> None:
     ink = np.pad(crop("0"), 60)
     middle = len(ink) // 2
     ink[middle - 4 : middle + 4, 25:-25] = 255
@@ -117,7 +117,7 @@ def test_what_is_crossed_out_is_not_cut_apart(reader: Reader) -> None:
     assert digit.answers[1].verdict.reasons == (CROSSED_OUT,)
 
 
-def test_where_much_is_found_nothing_is_cut_apart(reader: Reader) -> None:
+def test_nothing_is_cut_apart_if_there_are_many_digits_or_readers(reader: Reader) -> None:
     found = find_digits(255 - pushed_together("35"))
     many = replace(found, digits=found.digits * 9, boxes=found.boxes * 9)
     assert [len(read_photo(each, [reader], split=True)) for each in (found, many)] == [2, 9]
@@ -134,7 +134,7 @@ def test_parts_that_are_unsure_do_not_make_the_other_digits_of_a_photo_unsure(re
     assert read == [("0", False), ("3", True), ("5", True), ("7", False), ("4", False)]
 
 
-def test_each_part_has_its_place_on_the_sheet(reader: Reader) -> None:
+def test_each_part_has_its_own_box_on_the_sheet(reader: Reader) -> None:
     one, two = read_photo(find_digits(255 - pushed_together("35")), [reader], split=True)
     assert one.box[3] <= two.box[1] + 20
     assert one.box[1] < 60
@@ -146,15 +146,15 @@ def test_single_digits_stay_whole(reader: Reader) -> None:
         assert _read(np.pad(crop(digit), 60), reader) == [(digit, False)]
 
 
-def test_most_readers_decide_and_the_others_answer_the_parts_too(reader: Reader) -> None:
+def test_the_majority_of_readers_decides_and_all_readers_answer_the_parts(reader: Reader) -> None:
     ink = pushed_together("35")
-    certain = replace(reader, rule=UnsureRule(probability=0.0, entropy=99.0))  # never unsure, so for the whole
+    certain = replace(reader, rule=UnsureRule(probability=0.0, entropy=99.0))  # never unsure, so it votes for the whole
     for readers, count in (([reader, certain, reader], 2), ([certain, reader], 1), ([certain], 1)):
         digits = read_photo(find_digits(255 - ink), readers, split=True)
         assert [len(digit.answers) for digit in digits] == [len(readers)] * count
 
 
-def test_a_whole_that_is_sure_is_doubted_where_it_is_as_easily_read_as_two(reader: Reader) -> None:
+def test_a_sure_whole_is_doubted_if_it_reads_as_easily_as_two_digits(reader: Reader) -> None:
     looks = reader.rule.looks
     assert looks is not None
     ink = pushed_together("35")
@@ -166,7 +166,7 @@ def test_a_whole_that_is_sure_is_doubted_where_it_is_as_easily_read_as_two(reade
         assert doubted is unsure
 
 
-def test_a_sure_cut_raises_the_doubt_and_not_a_likelier_one_with_a_part_that_is_no_digit(reader: Reader) -> None:
+def test_only_a_cut_with_sure_parts_raises_doubt_about_the_whole(reader: Reader) -> None:
     whole = draw_digit("4", HAND)
     sure, unsure = (
         Answer(_likeliest(p), tuple(POLYLINES), Verdict(bool(r), r)) for p, r in ((0.995, ()), (1.0, ("a dot",)))
@@ -181,7 +181,7 @@ def test_a_sure_cut_raises_the_doubt_and_not_a_likelier_one_with_a_part_that_is_
 
 
 def _likeliest(probability: float) -> np.ndarray:
-    """Return ten probabilities of which the one of 4 is the highest."""
+    """Return ten probabilities, the highest for the digit 4."""
     rest = np.full(10, (1 - probability) / 9)
     rest[4] = probability
     return rest

@@ -1,4 +1,4 @@
-"""Strokes laid onto the canvas: places in pixels, known beforehand."""
+"""Strokes placed on the canvas: positions in pixels, known in advance."""
 
 import math
 
@@ -17,7 +17,7 @@ def _placed(hand: Hand) -> list[tuple[float, float]]:
     return [(round(x, 6), round(y, 6)) for x, y in stroke.points]
 
 
-def test_the_longer_side_is_the_hands_height_around_its_middle() -> None:
+def test_the_longer_side_is_the_hands_height_around_its_centre() -> None:
     assert _placed(Hand(height=80)) == [(130, 100), (150, 100), (150, 180), (130, 180)]
     assert _placed(Hand(height=80, middle=(100.0, 90.0))) == [(90, 50), (110, 50), (110, 130), (90, 130)]
 
@@ -29,7 +29,7 @@ def test_a_slant_leans_to_the_right_and_a_turn_goes_clockwise() -> None:
     assert both == [(180, 150), (180, 170), (100, 130), (100, 110)]
 
 
-def test_a_drawing_stays_on_the_canvas_with_its_pen_or_is_in_the_middle_where_it_does_not_fit() -> None:
+def test_a_drawing_stays_on_the_canvas_or_is_centred_if_it_does_not_fit() -> None:
     hand = Hand(pen=20, height=80, middle=(0.0, 280.0))
     assert _placed(hand) == [(10, 190), (30, 190), (30, 270), (10, 270)]
     assert _placed(Hand(pen=20, height=80, middle=(280.0, 0.0))) == [(250, 10), (270, 10), (270, 90), (250, 90)]
@@ -38,16 +38,16 @@ def test_a_drawing_stays_on_the_canvas_with_its_pen_or_is_in_the_middle_where_it
 
 
 @pytest.mark.parametrize(("pen", "width"), [(0.1, MIN_BRUSH), (12.5, 12.5), (500, MAX_BRUSH)])
-def test_a_pen_is_one_that_the_pad_has(pen: float, width: float) -> None:
+def test_pen_widths_are_limited_to_those_of_the_pad(pen: float, width: float) -> None:
     assert {stroke.width for stroke in place_strokes(BOX + BOX, Hand(pen=pen, height=50))} == {width}
 
 
-def test_a_point_alone_is_placed_in_the_middle() -> None:
+def test_a_single_point_is_placed_in_the_centre() -> None:
     (stroke,) = place_strokes([[(3.0, 4.0)]], Hand())
     assert stroke.points == ((140.0, 140.0),)
 
 
-def test_a_hand_is_one_that_people_have_and_fits_the_canvas() -> None:
+def test_random_hands_are_plausible_and_fit_the_canvas() -> None:
     random = np.random.default_rng(0)
     hands = [random_hand(random) for _ in range(300)]
     degrees = [math.degrees(math.atan(hand.slant)) for hand in hands]
@@ -67,6 +67,6 @@ def test_a_hand_is_one_that_people_have_and_fits_the_canvas() -> None:
     assert min(hand.middle[1] for hand in hands) < 80
 
 
-def test_an_unknown_digit_is_named() -> None:
+def test_an_unknown_digit_is_refused_by_name() -> None:
     with pytest.raises(InputError, match="There is no polyline for 'x': choose one of 0, 1, 2"):
         draw_digit("x")

@@ -1,4 +1,4 @@
-"""What is no digit by its outline: frames, triangles, blots and rules, whatever a network says of them."""
+"""Outlines that are not digits: frames, triangles, blots and lines, whatever a network answers to them."""
 
 import math
 
@@ -41,20 +41,20 @@ def test_a_frame_is_never_sure(size: tuple[float, float], pen: float) -> None:
 
 
 @pytest.mark.parametrize("turn", [0.1, 0.4, 0.8])
-def test_a_frame_that_is_turned_is_a_frame_and_a_triangle_is_none(turn: float) -> None:
+def test_a_rotated_frame_is_a_frame_and_a_triangle_is_not(turn: float) -> None:
     assert shape_reason(_picture(_polygon(4, turn=turn)), Shape()) == "it is a frame"
     assert shape_reason(_picture(_polygon(3, turn=turn)), Shape()) == "it is a triangle"
 
 
-def test_a_blot_and_a_rule_are_no_digits() -> None:
+def test_blots_and_lines_are_not_digits() -> None:
     blot = sketch_from_strokes([Stroke(((140, 140), (142, 140)), 80)])
     assert shape_reason(_picture(blot), Shape()) == "it is a blot"
-    rule = sketch_from_strokes([Stroke(((30, 140), (250, 140)), 12)])
-    assert (shape_reason(_picture(rule), Shape()) or "").startswith("it is a line, wider")
+    line = sketch_from_strokes([Stroke(((30, 140), (250, 140)), 12)])
+    assert (shape_reason(_picture(line), Shape()) or "").startswith("it is a line, wider")
     assert shape_reason(np.zeros((28, 28), np.uint8), Shape()) is None
 
 
-def test_the_measures_of_an_ellipse_are_known() -> None:
+def test_the_measures_of_an_ellipse_agree_with_geometry() -> None:
     shape = measure_shape(_picture(_polygon(60, pen=8)))
     assert shape is not None
     assert shape.rectangle == pytest.approx(math.pi / 4, abs=0.03)
@@ -77,7 +77,7 @@ def test_limits_are_learned_from_the_data_and_never_stricter_than_the_defaults()
     assert learn_limits(ones) == Shape()
 
 
-def test_a_frame_is_known_by_its_ink_at_any_size() -> None:
+def test_a_frame_is_recognised_by_its_ink_at_any_size() -> None:
     ink = np.zeros((300, 400), np.uint8)
     ink[20:280, 30:370] = 1
     ink[40:260, 50:350] = 0
@@ -86,7 +86,7 @@ def test_a_frame_is_known_by_its_ink_at_any_size() -> None:
 
 
 def _answers(text: str) -> list[Answer]:
-    """Return one answer for each mark: ! is sure, ? is not."""
+    """Return one answer for each mark: ! is sure, ? is unsure."""
     return [Answer(SURE, tuple("0123456789"), Verdict(m == "?", ("why",) if m == "?" else ())) for m in text]
 
 
@@ -94,21 +94,21 @@ def _answers(text: str) -> list[Answer]:
     ("marks", "then"),
     [("", ""), ("!", "!"), ("?", "?"), ("!?", "!?"), ("!!?", "???"), ("!!!!?", "!!!!?"), ("!!!!!!!!??", "??????????")],
 )
-def test_where_much_is_no_digit_nothing_is_sure(marks: str, then: str) -> None:
+def test_no_answer_is_sure_if_many_of_several_are_unsure(marks: str, then: str) -> None:
     judged = doubt_crowd(_answers(marks))
     assert "".join("?" if a.verdict.unsure else "!" for a in judged) == then
     assert all(a.verdict.reasons for a in judged if a.verdict.unsure)
 
 
 def _stroke(lean: float, *, pen: float = 14, length: float = 180) -> np.ndarray:
-    """Return the picture of a straight stroke that leans by so many degrees, to the right for positive ones."""
+    """Return the picture of a straight stroke that leans by `lean` degrees, to the right if positive."""
     across, down = math.sin(math.radians(lean)) * length / 2, math.cos(math.radians(lean)) * length / 2
     return _picture(sketch_from_strokes([Stroke(((140 - across, 140 + down), (140 + across, 140 - down)), pen)]))
 
 
 @pytest.mark.parametrize("pen", [6, 14, 20])
 @pytest.mark.parametrize("lean", [55, 65, 80, -55, -65, -80])
-def test_a_diagonal_rule_leans_further_than_any_one(lean: float, pen: float) -> None:
+def test_a_diagonal_line_leans_further_than_any_handwritten_one(lean: float, pen: float) -> None:
     picture = _stroke(lean, pen=pen)
     verdict = assess_answer(SURE, rule=UnsureRule(), image=picture)
     assert verdict.unsure
@@ -132,7 +132,7 @@ def test_data_that_leans_further_widens_the_limit() -> None:
 
 
 @pytest.mark.parametrize("digit", [digit for digit in POLYLINES if digit != "1"])
-def test_only_one_long_stroke_leans(digit: str) -> None:
+def test_only_a_single_long_stroke_has_a_lean(digit: str) -> None:
     shape = measure_shape(_picture(draw_digit(digit)))
     assert shape is not None
     assert shape.lean == 0

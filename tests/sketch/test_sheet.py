@@ -1,4 +1,4 @@
-"""The sheet on its table and the contrast of its ink: known corners, known sizes, and what is taken for no sheet."""
+"""Finding the sheet on its table and the contrast of its ink: known corners and sizes, and what is not a sheet."""
 
 import cv2
 import numpy as np
@@ -30,7 +30,7 @@ def _table(box: tuple[int, int, int, int], *, paper: float = 220.0, table: float
 
 @pytest.mark.parametrize(("paper", "table"), [(220.0, 60.0), (60.0, 220.0)])
 @pytest.mark.parametrize("size", [240, 480, 960])
-def test_a_sheets_corners_are_found_at_every_size_clockwise_from_the_left_upper_one(
+def test_a_sheets_corners_are_found_at_every_size_clockwise_from_the_upper_left(
     paper: float, table: float, size: int
 ) -> None:
     box = tuple(size * share // 24 for share in (4, 6, 18, 21))
@@ -41,7 +41,7 @@ def test_a_sheets_corners_are_found_at_every_size_clockwise_from_the_left_upper_
     np.testing.assert_allclose(corners, expected, atol=size / 60)
 
 
-def test_a_cut_sheet_has_its_own_size_and_nothing_of_the_table() -> None:
+def test_a_sheet_cut_out_has_its_own_size_and_nothing_of_the_table() -> None:
     cut = cut_sheet(_table((80, 120, 360, 420)))
     assert cut.shape == (pytest.approx(280, abs=6), pytest.approx(300, abs=6), 1)
     assert float(cut.min()) > 215
@@ -58,11 +58,13 @@ def test_a_cut_sheet_has_its_own_size_and_nothing_of_the_table() -> None:
         (0, 100, 480, 380),  # table at two sides only
     ],
 )
-def test_what_is_too_small_too_long_or_ends_at_the_pictures_edge_is_no_sheet(box: tuple[int, int, int, int]) -> None:
+def test_regions_that_are_too_small_too_long_or_at_the_pictures_edge_are_not_sheets(
+    box: tuple[int, int, int, int],
+) -> None:
     assert find_sheet(_table(box)) is None
 
 
-def test_a_sheet_differs_from_its_table_by_two_dozen_grey_levels_and_is_filled() -> None:
+def test_a_sheet_differs_from_its_table_by_24_grey_levels_and_is_filled() -> None:
     box = (80, 120, 360, 420)
     assert find_sheet(_table(box, paper=125, table=100)) is not None
     assert find_sheet(_table(box, paper=122, table=100)) is None
@@ -71,14 +73,14 @@ def test_a_sheet_differs_from_its_table_by_two_dozen_grey_levels_and_is_filled()
     assert find_sheet(hollow) is None
 
 
-def test_corners_are_ordered_however_they_come() -> None:
+def test_corners_are_ordered_clockwise_whatever_their_order() -> None:
     square = [(10.0, 20.0), (90.0, 25.0), (95.0, 80.0), (5.0, 85.0)]
     for order in ((0, 1, 2, 3), (2, 0, 3, 1), (3, 2, 1, 0)):
         assert _clockwise(np.array([square[at] for at in order])).tolist() == [list(corner) for corner in square]
 
 
 @pytest.mark.parametrize("sides", [3, 4, 5])
-def test_a_sheet_without_four_corners_has_those_of_the_smallest_rectangle_around_it(sides: int) -> None:
+def test_a_sheet_without_four_corners_gets_those_of_the_smallest_rectangle_around_it(sides: int) -> None:
     turns = np.pi / 4 + 2 * np.pi * np.arange(sides) / sides
     hull = np.rint(100 + 80 * np.column_stack((np.cos(turns), np.sin(turns)))).astype(np.int32)[:, None]
     box = cv2.minAreaRect(hull)
@@ -106,7 +108,7 @@ def test_a_piece_touches_each_of_the_four_edges(box: tuple[int, int, int, int], 
 
 
 @pytest.mark.parametrize(("paper", "ink"), [(200.0, 88.0), (88.0, 200.0), (50.0, 19.0)])
-def test_ink_is_as_strong_as_the_logarithm_of_its_light_whatever_the_paper(paper: float, ink: float) -> None:
+def test_the_contrast_of_ink_is_its_log_ratio_to_the_paper_for_any_paper(paper: float, ink: float) -> None:
     picture = np.full((200, 200, 1), paper, np.float32)
     picture[90:110, 60:140] = ink
     found = measure_contrast(picture)
@@ -116,7 +118,7 @@ def test_ink_is_as_strong_as_the_logarithm_of_its_light_whatever_the_paper(paper
     assert found.least == pytest.approx(MIN_CONTRAST)
 
 
-def test_noise_raises_the_least_that_counts_as_ink() -> None:
+def test_noise_raises_the_least_contrast_that_counts_as_ink() -> None:
     noise = np.random.default_rng(0).normal(0, 30, (200, 200, 1)).astype(np.float32)
     found = measure_contrast(np.full((200, 200, 1), 150, np.float32) + noise)
     quiet = measure_contrast(np.full((200, 200, 1), 150, np.float32) + noise / 100)
@@ -124,7 +126,7 @@ def test_noise_raises_the_least_that_counts_as_ink() -> None:
     assert 0.3 < found.least < 1.0
 
 
-def test_of_colours_the_direction_in_which_ink_differs_most_counts() -> None:
+def test_the_contrast_of_colours_is_measured_along_the_direction_of_most_difference() -> None:
     """Red ink on white paper is as light as the paper in one channel of three."""
     picture = np.full((200, 200, 3), 230, np.float32)
     picture[90:110, 60:140] = (230, 40, 40)
@@ -133,7 +135,7 @@ def test_of_colours_the_direction_in_which_ink_differs_most_counts() -> None:
     assert float(np.median(found.ink[95:105, 70:130])) == pytest.approx(expected, rel=0.03)
 
 
-def test_something_is_near_within_its_reach_on_every_side() -> None:
+def test_removed_ink_is_near_within_the_reach_on_every_side() -> None:
     erased = np.zeros((60, 80), np.uint8)
     erased[30, 40] = 255
     near = [(40, 30), (36, 30), (44, 30), (40, 26), (40, 34), (43.6, 33.6)]
@@ -157,7 +159,7 @@ def test_something_is_near_within_its_reach_on_every_side() -> None:
         ((50, 7, 50, 92), False),
     ],
 )
-def test_a_line_runs_off_the_sheet_where_an_end_is_near_its_edge(ends: tuple[int, int, int, int], off: bool) -> None:
+def test_a_line_runs_off_the_sheet_if_an_end_is_near_its_edge(ends: tuple[int, int, int, int], off: bool) -> None:
     assert _runs_off(Line(*ends), (100, 200)) is off
 
 
@@ -168,7 +170,7 @@ def test_a_line_has_length_and_direction() -> None:
 
 
 def _strokes(leans: list[float]) -> Pieces:
-    """Return straight strokes of 60 × 3 pixels side by side, each leaning by so many degrees to the right of the vertical."""
+    """Return straight strokes of 60 × 3 pixels side by side. leans: degrees to the right of the vertical."""
     mask = np.zeros((100, 80 * len(leans)), np.uint8)
     for place, lean in enumerate(leans):
         middle, reach = (80 * place + 40, 50), 30
@@ -181,7 +183,7 @@ def _strokes(leans: list[float]) -> Pieces:
 @pytest.mark.parametrize(
     ("leans", "left"),
     [
-        ([40, 40, 40], 0),  # three that lean alike are ruled lines
+        ([40, 40, 40], 0),  # three with the same lean are ruled lines
         ([40, 40], 2),
         ([40, 40, -40], 3),
         ([40, 40, 40, 0], 1),
@@ -200,7 +202,7 @@ def test_three_straight_strokes_that_lean_alike_are_hatching(leans: list[float],
 @pytest.mark.parametrize("several", [False, True])
 @pytest.mark.parametrize(("wide", "found"), [(3, 4), (5, 6), (9, 10), (13, 13), (31, _WIDEST)])
 def test_lines_are_as_wide_as_their_ink(wide: int, found: int, several: bool) -> None:
-    """To a pixel: the distance transform measures from the first pixel beside the ink."""
+    """Within a pixel: the distance transform measures from the first pixel next to the ink."""
     mask = np.zeros((120, 200), np.uint8)
     mask[60 - wide // 2 : 61 + wide // 2] = 255
     line = Line(0, 60, 199, 60)
@@ -208,7 +210,7 @@ def test_lines_are_as_wide_as_their_ink(wide: int, found: int, several: bool) ->
     assert _width_along([Line(0, 5, 199, 5)], _depth(mask)) == 3  # where there is no ink
 
 
-def test_of_many_lines_the_longest_are_drawn_right_across_the_sheet() -> None:
+def test_the_longest_of_many_lines_are_extended_across_the_sheet() -> None:
     rows = [20 + 6 * at for at in range(_MAX_FITTED + 1)]
     thin = np.zeros((rows[-1] + 20, 100), np.uint8)
     thin[rows, 10:60] = 255

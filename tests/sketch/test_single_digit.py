@@ -1,4 +1,4 @@
-"""A single digit that reaches the edge of its picture, told from what runs off it."""
+"""A single digit that reaches the edge of its picture is distinguished from other ink that runs off it."""
 
 from collections.abc import Callable
 
@@ -17,12 +17,12 @@ def _seven(mask: np.ndarray) -> None:
     cv2.polylines(mask, [np.array([[0, 4], [56, 4], [24, 79]], np.int32)], False, 255, 7)
 
 
-def _upright(mask: np.ndarray) -> None:
+def _vertical(mask: np.ndarray) -> None:
     mask[:, 24:37] = 255
     mask[:4, 24:27] = mask[:4, 34:37] = mask[-4:, 24:27] = mask[-4:, 34:37] = 0  # its ends are rounded off
 
 
-def _lying(mask: np.ndarray) -> None:
+def _horizontal(mask: np.ndarray) -> None:
     mask[35:46] = 255
 
 
@@ -67,8 +67,8 @@ def _blob(mask: np.ndarray) -> None:
     [
         (_ring, True),
         (_seven, True),
-        (_upright, True),
-        (_lying, False),
+        (_vertical, True),
+        (_horizontal, False),
         (_short, False),
         (_plus, False),
         (_tee, False),  # three flat ends
@@ -80,7 +80,7 @@ def _blob(mask: np.ndarray) -> None:
     ],
     ids=lambda each: getattr(each, "__name__", str(each)),
 )
-def test_one_digit_that_fills_its_picture_is_told_from_what_runs_off_it(
+def test_a_digit_that_fills_its_picture_is_distinguished_from_ink_that_runs_off_it(
     draw: Callable[[np.ndarray], None], single: bool
 ) -> None:
     mask = np.zeros((80, 60), np.uint8)
@@ -89,7 +89,7 @@ def test_one_digit_that_fills_its_picture_is_told_from_what_runs_off_it(
     assert not is_single(np.pad(mask, 12))  # nothing reaches the edge
 
 
-def test_a_bare_strip_along_a_whole_side_is_no_part_of_a_digit() -> None:
+def test_a_strip_along_a_whole_side_is_not_part_of_a_digit() -> None:
     digit = cv2.ellipse(np.zeros((80, 60), np.uint8), (32, 40), (18, 30), 0, 0, 360, 1, 7)
     for turns in range(4):
         strip = np.rot90(digit, turns).copy()
@@ -100,13 +100,13 @@ def test_a_bare_strip_along_a_whole_side_is_no_part_of_a_digit() -> None:
         assert not _has_strip(strip)
 
 
-def _bare(shape: tuple[int, int], start: tuple[int, int], end: tuple[int, int], thick: int) -> np.ndarray:
-    """Return a stroke with round ends."""
+def _stroke(shape: tuple[int, int], start: tuple[int, int], end: tuple[int, int], thick: int) -> np.ndarray:
+    """Return a mask with one stroke, which has round ends."""
     return cv2.line(np.zeros(shape, np.uint8), start, end, 255, thick)
 
 
 @pytest.mark.parametrize(("wide", "single"), [(8, False), (9, True), (12, True)])
-def test_a_bare_upright_stroke_is_a_one_where_it_is_no_thinner_than_a_twelfth(wide: int, single: bool) -> None:
+def test_an_upright_stroke_is_a_one_if_it_is_no_thinner_than_a_twelfth(wide: int, single: bool) -> None:
     mask = np.zeros((100, 60), np.uint8)
     mask[:, 20 : 20 + wide] = 255
     mask[[0, 0, -1, -1], [20, 19 + wide, 20, 19 + wide]] = 0  # ends that are narrower than the stroke
@@ -114,14 +114,14 @@ def test_a_bare_upright_stroke_is_a_one_where_it_is_no_thinner_than_a_twelfth(wi
 
 
 @pytest.mark.parametrize(("across", "single"), [(75, True), (84, True), (90, False), (-84, True), (-90, False)])
-def test_a_bare_stroke_from_top_to_bottom_leans_by_45_degrees_at_most(across: int, single: bool) -> None:
+def test_a_stroke_from_top_to_bottom_is_a_one_if_it_leans_by_at_most_45_degrees(across: int, single: bool) -> None:
     left = 20 if across > 0 else 180
-    assert is_single(_bare((100, 200), (left, 7), (left + across, 92), 11)) is single
+    assert is_single(_stroke((100, 200), (left, 7), (left + across, 92), 11)) is single
 
 
 @pytest.mark.parametrize(("wide", "single"), [(150, True), (180, True), (190, False)])
-def test_a_bare_stroke_that_leans_further_fills_four_fifths_of_its_picture(wide: int, single: bool) -> None:
-    assert is_single(_bare((100, wide), (9, 9), (140, 90), 15)) is single
+def test_a_stroke_that_leans_further_is_a_one_if_it_fills_four_fifths_of_its_picture(wide: int, single: bool) -> None:
+    assert is_single(_stroke((100, wide), (9, 9), (140, 90), 15)) is single
 
 
 @pytest.mark.parametrize(("size", "single"), [(31, False), (33, True)])

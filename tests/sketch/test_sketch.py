@@ -1,4 +1,4 @@
-"""Both pads' messages become the same ink, and no message can do harm."""
+"""The messages of both pads become the same ink, and invalid messages are refused."""
 
 import io
 import json
@@ -49,7 +49,7 @@ def test_points_outside_the_canvas_are_cut_off_and_nothing_else() -> None:
     assert ink[140, 160] == 0
 
 
-def test_strokes_survive_the_way_to_the_page_and_back() -> None:
+def test_strokes_survive_the_round_trip_to_the_page() -> None:
     strokes = draw_digit("5", Hand(pen=12.0)).strokes
     again = parse_strokes(dump_strokes(strokes))
     assert [stroke.width for stroke in again] == [12.0]
@@ -72,13 +72,13 @@ def test_strokes_survive_the_way_to_the_page_and_back() -> None:
         ("[" + " " * 400_000 + "]", "more than a pad sends"),
     ],
 )
-def test_what_no_pad_sends_is_refused(text: str, message: str) -> None:
+def test_messages_that_no_pad_sends_are_refused(text: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         parse_strokes(text)
 
 
 @given(st.text(max_size=200))
-def test_any_text_is_strokes_or_a_typed_error(text: str) -> None:
+def test_any_text_gives_strokes_or_a_typed_error(text: str) -> None:
     try:
         assert isinstance(parse_strokes(text), tuple)
     except InputError as error:
@@ -103,12 +103,12 @@ def _canvas(size: tuple[int, int], format: str) -> bytes:
 
 
 @pytest.mark.parametrize("format", ["JPEG", "GIF", "TIFF", "WEBP"])
-def test_a_canvas_is_a_png_whatever_else_the_machine_could_read(format: str) -> None:
+def test_a_canvas_must_be_a_png_even_if_pillow_reads_the_format(format: str) -> None:
     with pytest.raises(InputError, match="cannot be read"):
         sketch_from_png(_canvas((8, 8), format))
 
 
-def test_a_canvas_has_a_largest_side() -> None:
+def test_a_canvas_above_the_size_limit_is_refused() -> None:
     assert sketch_from_png(_canvas((3, MAX_SIDE), "PNG")).ink.shape == (MAX_SIDE, 3)
     with pytest.raises(InputError, match=f"larger than {MAX_SIDE} pixels"):
         sketch_from_png(_canvas((MAX_SIDE + 1, 3), "PNG"))
@@ -155,7 +155,7 @@ def test_the_limits_of_strokes_and_points_hold_for_all_strokes_together() -> Non
         assert parse_strokes(f"[[{width},1,1]]")[0].width == width
 
 
-def test_downloads_hold_each_drawing_under_its_label_and_mnists_two_files(tmp_path: Path) -> None:
+def test_downloads_have_each_drawing_under_its_label_or_mnists_two_files(tmp_path: Path) -> None:
     drawings, labels = [draw_digit("3"), draw_digit("8"), draw_digit("1")], [3, 8, 1]
     pngs = [
         (f"id{n}", label, encode_ink(d)) for n, (d, label) in enumerate(zip(drawings, ("3", "a/b", ""), strict=True))
@@ -173,7 +173,7 @@ def test_downloads_hold_each_drawing_under_its_label_and_mnists_two_files(tmp_pa
 
 
 @pytest.mark.parametrize("size", [(MAX_SIDE + 1, 3), (3, MAX_SIDE + 1)])
-def test_a_saved_drawing_is_small_in_both_directions(size: tuple[int, int]) -> None:
+def test_a_saved_drawing_above_the_size_limit_in_either_direction_is_refused(size: tuple[int, int]) -> None:
     out = io.BytesIO()
     Image.new("L", size).save(out, format="PNG")
     with pytest.raises(InputError, match=f"larger than {MAX_SIDE} pixels"):
@@ -183,12 +183,12 @@ def test_a_saved_drawing_is_small_in_both_directions(size: tuple[int, int]) -> N
     assert decode_ink(out.getvalue()).ink.shape == (3, MAX_SIDE)
 
 
-def test_a_zip_of_drawings_has_rows_as_rows_and_each_label_with_its_drawing() -> None:
-    """EMNIST's files have rows and columns exchanged: ours must not."""
-    lying, standing = np.zeros((60, 60), np.uint8), np.zeros((60, 60), np.uint8)
-    lying[28:32, 10:50] = standing[10:50, 28:32] = 255
+def test_a_zip_of_drawings_is_not_transposed_and_keeps_labels_with_their_drawings() -> None:
+    """EMNIST's files have rows and columns exchanged; these must not."""
+    horizontal, vertical = np.zeros((60, 60), np.uint8), np.zeros((60, 60), np.uint8)
+    horizontal[28:32, 10:50] = vertical[10:50, 28:32] = 255
     packed = zipfile.ZipFile(
-        io.BytesIO(zip_idx([Sketch(lying, "a"), Sketch(standing, "b")], [7, 1], recipe=RECIPES["mnist"]))
+        io.BytesIO(zip_idx([Sketch(horizontal, "a"), Sketch(vertical, "b")], [7, 1], recipe=RECIPES["mnist"]))
     )
     images = np.frombuffer(packed.read("sketches-images-idx3-ubyte")[16:], np.uint8).reshape(2, 28, 28)
     labels = np.frombuffer(packed.read("sketches-labels-idx1-ubyte")[8:], np.uint8)

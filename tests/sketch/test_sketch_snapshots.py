@@ -1,4 +1,4 @@
-"""Drawings of a few strokes, in numbers: what is measured of them, the picture that each data set's network gets, and what is said."""
+"""Drawings of a few strokes in numbers: their measures, and the picture that each data set's network gets."""
 
 import math
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ def sums(picture: np.ndarray) -> str:
 
 
 @pytest.mark.parametrize("name", ["seven", "leaning", "hair", "fat", "corner"])
-def test_what_the_network_gets_of_a_drawing(name: str) -> None:
+def test_the_networks_input_for_a_drawing(name: str) -> None:
     drawn = sketch(name)
     found = measure(drawn)
     assert found is not None
@@ -72,7 +72,7 @@ def _place(picture: np.ndarray) -> tuple[int, ...]:
     )
 
 
-def test_what_the_outline_of_a_drawing_says() -> None:
+def test_the_measures_of_a_drawings_outline() -> None:
     lines = []
     for name in DRAWINGS:
         picture = normalise(sketch(name), recipe=RECIPES["mnist"])
@@ -119,7 +119,7 @@ REFUSED = [
 ]
 
 
-def test_what_no_pad_sends_is_refused_and_what_one_sends_comes_back() -> None:
+def test_invalid_messages_are_refused_and_valid_ones_survive_a_round_trip() -> None:
     for text in REFUSED:
         with pytest.raises(InputError, match=r"(clear it and draw again|clear the pad( and draw again)?)\.$"):
             parse_strokes(text)

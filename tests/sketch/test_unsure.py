@@ -1,4 +1,4 @@
-"""When to say "unsure": by limits learned on test pictures, and by the drawing's own shape."""
+"""When an answer is unsure: by limits learned on test pictures, and by the drawing's own shape."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def test_uniform_probabilities_have_the_entropy_log_k() -> None:
     assert compute_entropy(np.array([[1.0, 0.0]]))[0] == pytest.approx(0.0, abs=1e-9)
 
 
-def test_limits_keep_the_asked_share_of_right_answers_sure() -> None:
+def test_learned_limits_leave_the_intended_share_of_correct_answers_sure() -> None:
     random = np.random.default_rng(0)
     logits = random.normal(0, 1, (4000, 10))
     labels = random.integers(0, 10, 4000)
@@ -46,14 +46,14 @@ def test_limits_keep_the_asked_share_of_right_answers_sure() -> None:
     assert assess_answer(flat, rule=rule).unsure
 
 
-def test_a_network_that_is_always_certain_still_lets_drawings_be_read() -> None:
+def test_the_limits_of_an_always_certain_network_stay_loose_enough_for_drawings() -> None:
     rows = np.eye(10)[np.arange(100) % 10]
     rule = learn_rule(rows, np.arange(100) % 10, np.full((100, 28, 28), 30, dtype=np.uint8))
     assert rule.probability <= 0.9
     assert rule.entropy >= 0.35
 
 
-def test_too_few_right_answers_teach_nothing() -> None:
+def test_too_few_correct_answers_leave_the_default_limits() -> None:
     rule = learn_rule(np.full((50, 2), 0.5), np.ones(50, dtype=int), np.full((50, 28, 28), 51, dtype=np.uint8))
     assert (rule.probability, rule.entropy) == (UnsureRule().probability, UnsureRule().entropy)
     assert rule.ink == pytest.approx((0.14, 0.23))
@@ -67,13 +67,15 @@ def test_too_few_right_answers_teach_nothing() -> None:
         ((Stroke(((140.0, 140.0), (143.0, 141.0)), 20.0),), "only a dot"),
     ],
 )
-def test_blank_and_dots_are_unsure_whatever_the_network_says(strokes: tuple[Stroke, ...], reason: str) -> None:
+def test_blank_drawings_and_dots_are_unsure_whatever_the_network_answers(
+    strokes: tuple[Stroke, ...], reason: str
+) -> None:
     verdict = assess_answer(SURE, rule=RULE, sketch=sketch_from_strokes(strokes))
     assert verdict.unsure
     assert reason in verdict.reasons[0]
 
 
-def test_a_scribble_has_too_much_ink() -> None:
+def test_a_picture_with_too_much_or_too_little_ink_is_unsure() -> None:
     image = np.full((28, 28), 130, dtype=np.uint8)
     assert "more ink" in assess_answer(SURE, rule=RULE, sketch=draw_digit("8"), image=image).reasons[0]
     assert "less ink" in assess_answer(SURE, rule=RULE, image=np.zeros((28, 28), dtype=np.uint8)).reasons[0]
@@ -88,7 +90,7 @@ def test_a_tangle_has_a_longer_outline_than_any_digit() -> None:
     assert not assess_answer(SURE, rule=UnsureRule(probability=0.6, outline=400.0), image=stripes).unsure
 
 
-def test_what_is_like_no_training_picture_is_not_believed() -> None:
+def test_a_picture_unlike_any_training_picture_is_unsure() -> None:
     rule = UnsureRule(probability=0.6, familiar=Familiar(np.eye(3)[:2], least=0.9))
     assert not assess_answer(SURE, rule=rule, features_D=np.array([0.0, 5.0, 0.1])).unsure
     assert (
@@ -97,7 +99,7 @@ def test_what_is_like_no_training_picture_is_not_believed() -> None:
     assert assess_answer(SURE, rule=rule, features_D=np.zeros(3)).unsure
 
 
-def test_the_features_are_the_last_linear_layers_input_and_no_hook_stays(halves: Loaded) -> None:
+def test_the_features_are_the_last_linear_layers_input_and_no_hook_remains(halves: Loaded) -> None:
     image = np.zeros((1, 28, 28), dtype=np.uint8)
     image[0, 3, 5] = 255
     features = compute_features(halves, image)
@@ -110,7 +112,7 @@ def test_a_network_without_linear_layer_has_no_features() -> None:
         compute_features(Loaded(nn.Flatten()), np.zeros((1, 28, 28), np.uint8))
 
 
-def test_a_clear_digit_is_believed_and_nan_is_not() -> None:
+def test_a_clear_digit_is_sure_and_nan_is_not() -> None:
     image = np.full((28, 28), 30, dtype=np.uint8)
     assert assess_answer(SURE, rule=RULE, sketch=draw_digit("8"), image=image) == Verdict(False, ())
     assert assess_answer(np.array([np.nan, 0.5]), rule=RULE).unsure
@@ -134,7 +136,7 @@ def test_a_clear_digit_is_believed_and_nan_is_not() -> None:
         ([0.596, 0.4, 0.004], RULE, "the best answer has only 59.6 % (usual: at least 60.0 %)"),
     ],
 )
-def test_limits_are_said_as_shares_with_the_digits_that_tell_them_apart(
+def test_limits_are_reported_as_shares_with_enough_digits_to_distinguish_them(
     probabilities: list[float], limits: UnsureRule, reason: str
 ) -> None:
     assert assess_answer(np.array(probabilities), rule=limits).reasons == (reason,)
@@ -154,14 +156,14 @@ def _answer(*shares: float, unsure: bool = False, names: tuple[str, ...] = ("a",
     return Answer(np.array(shares), names, Verdict(unsure, ("why",) if unsure else ()))
 
 
-def test_the_ensemble_averages_and_is_unsure_with_half_of_its_networks() -> None:
+def test_the_ensemble_averages_and_is_unsure_if_half_of_its_networks_are() -> None:
     together = average([_answer(0.9, 0.1), _answer(0.3, 0.7, unsure=True), _answer(0.6, 0.4)])
     assert together is not None
     assert together.probabilities == pytest.approx([0.6, 0.4])
     assert not together.verdict.unsure
     half = average([_answer(0.9, 0.1), _answer(0.8, 0.2, unsure=True)])
     assert half is not None
-    assert half.verdict == Verdict(True, ("1 of 2 networks is unsure",))  # not the reason of one of them
+    assert half.verdict == Verdict(True, ("1 of 2 networks is unsure",))  # without the reason of the one network
     both = average([_answer(0.9, 0.1, unsure=True)] * 2)
     assert both is not None
     assert both.verdict.reasons == ("both networks are unsure",)
@@ -178,7 +180,7 @@ def test_networks_that_are_sure_of_different_answers_are_unsure_together() -> No
     assert together.verdict.reasons == ("the networks disagree: on average their best answer has only 33 %",)
 
 
-def test_without_centring_a_network_that_looks_at_places_answers_otherwise(halves: Loaded) -> None:
+def test_without_centring_a_position_dependent_network_answers_differently(halves: Loaded) -> None:
     ink = np.zeros((280, 280), dtype=np.uint8)
     ink[40:240, 40:60] = 255  # a long stem on the left
     ink[40:60, 40:240] = 255  # and an arm to the right
@@ -197,7 +199,7 @@ def test_a_picture_with_less_ink_than_any_of_the_data_set_is_unsure() -> None:
     assert not assess_answer(SURE, rule=UnsureRule(probability=0.6, entropy=0.8, ink=(0.004, 0.4)), image=image).unsure
 
 
-def test_the_likeliest_are_named_first_and_equals_in_class_order() -> None:
+def test_the_likeliest_classes_come_first_and_ties_in_class_order() -> None:
     names = ("a", "b", "c", "d")
     equal = _answer(0.1, 0.4, 0.1, 0.4, names=names)
     assert equal.top() == (("b", 0.4), ("d", 0.4), ("a", 0.1))
@@ -216,18 +218,16 @@ def test_the_likeliest_are_named_first_and_equals_in_class_order() -> None:
         (60_000, "224", 200),
     ],
 )
-def test_a_network_that_is_slow_learns_its_limits_on_fewer_pictures(
-    parameters: int, input_size: str, images: int
-) -> None:
+def test_a_slow_network_learns_its_limits_on_fewer_pictures(parameters: int, input_size: str, images: int) -> None:
     assert rule_images(parameters, input_size) == images
 
 
 def test_without_a_step_the_answer_is_that_to_the_picture_made_without_it(halves: Loaded) -> None:
     sketch, recipe = draw_digit("7"), RECIPES["mnist"]
     some = frozenset({"crop", "scale", "centre"})
-    told = compare_steps(halves, sketch, recipe=recipe, steps=some)
-    assert list(told) == ["crop", "scale", "centre"]
-    for step, (label, probability) in told.items():
+    answers = compare_steps(halves, sketch, recipe=recipe, steps=some)
+    assert list(answers) == ["crop", "scale", "centre"]
+    for step, (label, probability) in answers.items():
         picture = normalise(sketch, recipe=recipe, steps=some - {step})
         (shares,) = compute_probabilities(halves, picture[None])
         assert (label, probability) == (halves.class_names[shares.argmax()], pytest.approx(shares.max()))
