@@ -4,9 +4,11 @@ Only the start of a file is read; of a gzip file, the start of its content too. 
 "FILE is …".
 """
 
+import codecs
 import gzip
 import io
 import math
+import re
 import struct
 import zipfile
 import zlib
@@ -15,7 +17,7 @@ from pathlib import Path
 
 IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 GZIP_MAGIC = b"\x1f\x8b"
-_START = 64 << 10  # bytes; a line of 785 numbers has at most 4 KB
+START = 64 << 10  # bytes; a line of 785 numbers has at most 4 KB, or 8 KB in UTF-16
 _MAGIC: tuple[tuple[bytes, str, str], ...] = (
     (b"\x93NUMPY", "npy", "a NumPy array (.npy)"),
     (b"BZh", "bzip2", "a bzip2 file"),
@@ -32,6 +34,9 @@ _MAGIC: tuple[tuple[bytes, str, str], ...] = (
     (b"\x80\x04", "pickle", "a Python pickle"),
     (b"\x80\x05", "pickle", "a Python pickle"),
 )
+_EIGHT_BIT = "latin-1"  # stands for every 8-bit encoding: it decodes any bytes, and ASCII ones to themselves
+_EIGHT_BIT_KINDS = ("csv", "table", "html")  # kinds of which only words, not numbers, may be decoded wrongly
+_CONTROL_CHARACTERS = re.compile(rb"[\0-\x08\x0b\x0c\x0e-\x1f]")  # all but tab and line ends: the file is not text
 INDEX_NAMES = ("", "id", "index", "unnamed: 0")  # names of a column that counts the rows
 _LABELLED = (785, 65, 257)  # numbers of columns for a label and a square of pixels
 PACKED = frozenset({"zip", "gzip", "bzip2", "xz", "7z"})
@@ -49,7 +54,7 @@ class FileKind:
 def recognise(path: Path) -> FileKind:
     """Return the kind of a file. Raises `OSError` if it cannot be read."""
     with path.open("rb") as stream:
-        start = stream.read(_START)
+        start = stream.read(START)
         if start.startswith(b"PK\x03\x04"):
             return _zip(path)
         if start.startswith(GZIP_MAGIC):
@@ -84,7 +89,7 @@ def _idx(start: bytes) -> FileKind:
 def _inside(start: bytes) -> str:
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(start)) as stream:
-            return recognise_bytes(stream.read(_START)).words
+            return recognise_bytes(stream.read(START)).words
     except EOFError:  # only the start of the file was read
         return _inside_part(start)
     except (OSError, zlib.error):
@@ -93,7 +98,7 @@ def _inside(start: bytes) -> str:
 
 def _inside_part(start: bytes) -> str:
     try:
-        return recognise_bytes(zlib.decompressobj(wbits=31).decompress(start, _START)).words
+        return recognise_bytes(zlib.decompressobj(wbits=31).decompress(start, START)).words
     except zlib.error:
         return "damaged data"
 
@@ -110,16 +115,39 @@ def _zip(path: Path) -> FileKind:
     return FileKind("zip", f"a ZIP archive of {len(names):,} files")
 
 
-def _text(start: bytes) -> FileKind | None:
+def text_encoding(start: bytes) -> str:
+    """Return the encoding of a text that starts with these bytes, as Python and pandas name it.
+
+    UTF-8 with or without a byte order mark, UTF-16 with one (Excel's "Unicode Text"), else an 8-bit encoding.
+    """
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
     try:
-        text = start.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        if error.start < len(start) - 4:  # more than a character truncated at the end
-            return None
-        text = start[: error.start].decode("utf-8-sig")
-    if "\0" in text:
+        _decode(start, "utf-8-sig")
+    except UnicodeDecodeError:
+        return _EIGHT_BIT
+    return "utf-8-sig"
+
+
+def _decode(start: bytes, encoding: str) -> str:
+    """Return the text without a character that is cut off at the end. Raises `UnicodeDecodeError`."""
+    return codecs.getincrementaldecoder(encoding)().decode(start)
+
+
+def _text(start: bytes) -> FileKind | None:
+    encoding = text_encoding(start)
+    if encoding == _EIGHT_BIT and _CONTROL_CHARACTERS.search(start):
         return None
-    line = next(iter(text.strip().splitlines()), "")
+    try:
+        text = _decode(start, encoding)
+    except UnicodeDecodeError:
+        return None
+    found = None if "\0" in text else _kind_of_text(text)
+    return None if found and encoding == _EIGHT_BIT and found.kind not in _EIGHT_BIT_KINDS else found
+
+
+def _kind_of_text(text: str) -> FileKind:
+    line = re.split("[\r\n]", text.strip(), maxsplit=1)[0]
     if line[:1] == "<":
         return FileKind("html", "a web page, not data: the server answered the download with a page")
     columns = line.split(separator_of(line))

@@ -1,6 +1,7 @@
 """Tables of labels and pixels with one image per row.
 
-Users' files vary: any separator, the label in the first or last column, with or without an index column.
+Users' files vary: any separator, the label in the first or last column, with or without an index column, in UTF-8,
+UTF-16 or an 8-bit encoding. Names of columns are only compared with ASCII words, so it does not matter which 8-bit one.
 """
 
 import csv
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lab.data.recognise import INDEX_NAMES, is_number, separator_of
+from lab.data.recognise import INDEX_NAMES, START, is_number, separator_of, text_encoding
 from lab.errors import InputError
 
 _LABELS = ("label", "class", "target", "digit", "y")
@@ -22,12 +23,14 @@ def read_table(path: Path) -> tuple[np.ndarray, np.ndarray]:
     The label is the column with a known name, else the first column, or the last one if only that can be digits.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
+        with path.open("rb") as binary:
+            encoding = text_encoding(binary.read(START))
+        with path.open(encoding=encoding, newline="") as stream:
             line = next(filter(str.strip, stream), "")
         mark = separator_of(line)
         first = [cell.strip().lower() for cell in next(csv.reader([line], delimiter=mark))]
         headed = not all(map(is_number, first))
-        table = _read_numbers(path, mark, headed=headed)
+        table = _read_numbers(path, mark, encoding=encoding, headed=headed)
     except (ValueError, OverflowError, OSError) as error:  # pandas' parser errors are ValueErrors
         raise InputError(f"{path} cannot be read as a table of numbers ({error}): look at its rows.") from error
     if not len(table):
@@ -45,11 +48,11 @@ def read_table(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return np.delete(table, place, axis=1).reshape(-1, side, side), table[:, place]
 
 
-def _read_numbers(path: Path, mark: str, *, headed: bool) -> np.ndarray:
+def _read_numbers(path: Path, mark: str, *, encoding: str, headed: bool) -> np.ndarray:
     """Return a table's numbers float64 (rows, columns), trying a decimal comma if a decimal point fails."""
 
     def read(decimal: str) -> np.ndarray:
-        frame = pd.read_csv(path, header=0 if headed else None, encoding="utf-8-sig", sep=mark, decimal=decimal)
+        frame = pd.read_csv(path, header=0 if headed else None, encoding=encoding, sep=mark, decimal=decimal)
         return frame.to_numpy(dtype=np.float64)
 
     try:

@@ -115,7 +115,7 @@ def trace_network(network: nn.Module, *, input_shape: tuple[int, ...]) -> Traced
             inputs=tuple(node.id for node in inputs),
             output_shape=recorder.shapes[item.name],
             params=sum(p.numel() for p in layer.parameters()) if layer is not None else 0,
-            field=_field(item, layer, kind, inputs),
+            field=_field(item, layer, kind, inputs, recorder.shapes[item.name]),
         )
     return TracedNetwork(tuple(nodes.values()), graph)
 
@@ -137,10 +137,12 @@ def _kind(item: fx.Node, layer: nn.Module | None) -> LayerKind:
     return kind_of_function(getattr(item.target, "__name__", str(item.target)))
 
 
-def _field(item: fx.Node, layer: nn.Module | None, kind: LayerKind, inputs: list[GraphNode]) -> ReceptiveField | None:
+def _field(
+    item: fx.Node, layer: nn.Module | None, kind: LayerKind, inputs: list[GraphNode], shape: tuple[int, ...]
+) -> ReceptiveField | None:
     if item.op == "placeholder":
-        return ReceptiveField()
+        return ReceptiveField.of_image(shape[-1])
     if layer is not None:
-        return field_after(inputs[0].field, layer, input_shape=inputs[0].output_shape)
+        return field_after(inputs[0].field, layer, output_shape=shape)
     joins = kind.family == "join" or kind.is_activation
     return union([node.field for node in inputs]) if joins else None

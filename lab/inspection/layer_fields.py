@@ -1,6 +1,6 @@
 """Receptive-field rules, one for each kind of layer; `lab.inspection.layer_kinds` assigns them.
 
-Each rule takes (field before, layer, shape of the layer's input (B, C, H, W)) and returns the field after the layer. It
+Each rule takes (field before, layer, side of the layer's output in values) and returns the field after the layer. It
 returns None if a value depends on the whole image or the layer's settings differ between rows and columns.
 """
 
@@ -8,7 +8,6 @@ from typing import cast
 
 from torch import nn
 
-from lab.architectures.speedrun import Crop
 from lab.inspection.receptive_field import (
     ReceptiveField,
     interpolated,
@@ -21,95 +20,96 @@ from lab.inspection.receptive_field import (
 _CHANNELS = (1, -3)  # the channel dimension of (B, C, H, W), as a softmax may name it
 
 
-def same(field: ReceptiveField, _layer: nn.Module, _shape: tuple[int, ...]) -> ReceptiveField:
+def same(field: ReceptiveField, _layer: nn.Module, _side: int) -> ReceptiveField:
     """Each value depends on the one input value at the same position."""
     return field
 
 
-def whole_image(_field: ReceptiveField, _layer: nn.Module, _shape: tuple[int, ...]) -> None:
+def whole_image(_field: ReceptiveField, _layer: nn.Module, _side: int) -> None:
     """Each value depends on all input values."""
     return
 
 
-def convolution(field: ReceptiveField, layer: nn.Module, _shape: tuple[int, ...]) -> ReceptiveField | None:
+def convolution(field: ReceptiveField, layer: nn.Module, side: int) -> ReceptiveField | None:
     """A window of the kernel's size slides over the padded map."""
     padding = one_side(tuple(padding_before(cast(nn.Conv2d, layer), axis=axis) for axis in (0, 1)))
     settings = _square(layer, "kernel_size", "stride", "dilation")
     if settings is None or padding is None:
         return None
     kernel, stride, dilation = settings
-    return sliding(field, kernel=kernel, stride=stride, padding=padding, dilation=dilation)
+    return sliding(field, side=side, kernel=kernel, stride=stride, padding=padding, dilation=dilation)
 
 
-def transposed_convolution(field: ReceptiveField, layer: nn.Module, _shape: tuple[int, ...]) -> ReceptiveField | None:
+def transposed_convolution(field: ReceptiveField, layer: nn.Module, side: int) -> ReceptiveField | None:
     """Each input value is spread over a window of the kernel's size."""
     settings = _square(layer, "kernel_size", "stride", "padding", "dilation")
     if settings is None:
         return None
     kernel, stride, padding, dilation = settings
-    return transposed(field, kernel=kernel, stride=stride, padding=padding, dilation=dilation)
+    return transposed(field, side=side, kernel=kernel, stride=stride, padding=padding, dilation=dilation)
 
 
-def max_pooling(field: ReceptiveField, layer: nn.Module, _shape: tuple[int, ...]) -> ReceptiveField | None:
+def max_pooling(field: ReceptiveField, layer: nn.Module, side: int) -> ReceptiveField | None:
     """A window slides over the padded map."""
     settings = _square(layer, "kernel_size", "stride", "padding", "dilation")
     if settings is None:
         return None
     kernel, stride, padding, dilation = settings
-    return sliding(field, kernel=kernel, stride=stride, padding=padding, dilation=dilation)
+    return sliding(field, side=side, kernel=kernel, stride=stride, padding=padding, dilation=dilation)
 
 
-def average_pooling(field: ReceptiveField, layer: nn.Module, _shape: tuple[int, ...]) -> ReceptiveField | None:
+def average_pooling(field: ReceptiveField, layer: nn.Module, side: int) -> ReceptiveField | None:
     """A window slides over the padded map; average pooling has no dilation."""
     settings = _square(layer, "kernel_size", "stride", "padding")
     if settings is None:
         return None
     kernel, stride, padding = settings
-    return sliding(field, kernel=kernel, stride=stride, padding=padding)
+    return sliding(field, side=side, kernel=kernel, stride=stride, padding=padding)
 
 
-def adaptive_pooling(field: ReceptiveField, layer: nn.Module, shape: tuple[int, ...]) -> ReceptiveField | None:
+def adaptive_pooling(field: ReceptiveField, layer: nn.Module, side: int) -> ReceptiveField | None:
     """The map is divided into one window for each output value."""
     pool = cast(nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d, layer)
-    side = one_side(pool.output_size)
-    return None if side is None else pooled_to(field, side=shape[-1], to_side=side)
+    return None if one_side(pool.output_size) is None else pooled_to(field, side=side)
 
 
-def over_channels(field: ReceptiveField, layer: nn.Module, _shape: tuple[int, ...]) -> ReceptiveField | None:
+def over_channels(field: ReceptiveField, layer: nn.Module, _side: int) -> ReceptiveField | None:
     """A softmax over channels depends on one position only; over rows or columns it depends on all of them."""
     dimension = cast(nn.Softmax, layer).dim
     return field if dimension is None or dimension in _CHANNELS else None
 
 
-def upsampling(field: ReceptiveField, layer: nn.Module, shape: tuple[int, ...]) -> ReceptiveField | None:
+def upsampling(field: ReceptiveField, layer: nn.Module, side: int) -> ReceptiveField | None:
     """Rows are repeated or interpolated; the windows are regular only for integer factors without aligned corners."""
     upsample = cast(nn.Upsample, layer)
     scale = upsample.scale_factor if upsample.size is None else None
-    side = one_side(upsample.size) if upsample.size is not None else None
-    factor = side / shape[-1] if side is not None else scale[0] if isinstance(scale, tuple) else scale
+    to_side = one_side(upsample.size) if upsample.size is not None else None
+    factor = to_side / field.side if to_side is not None else scale[0] if isinstance(scale, tuple) else scale
     if factor is None or factor != int(factor) or (isinstance(scale, tuple) and len(set(scale)) > 1):
         return None
     if upsample.mode in ("nearest", "nearest-exact"):
-        return repeated(field, factor=int(factor))
+        return repeated(field, side=side, factor=int(factor))
     return (
-        interpolated(field, factor=int(factor)) if upsample.mode == "bilinear" and not upsample.align_corners else None
+        interpolated(field, side=side, factor=int(factor))
+        if upsample.mode == "bilinear" and not upsample.align_corners
+        else None
     )
 
 
-def zero_padding(field: ReceptiveField, layer: nn.Module, _shape: tuple[int, ...]) -> ReceptiveField | None:
+def zero_padding(field: ReceptiveField, layer: nn.Module, side: int) -> ReceptiveField | None:
     """Rows of zeros are added before the first."""
     left, _, top, _ = cast(nn.ZeroPad2d, layer).padding
-    return sliding(field, padding=top) if left == top else None
+    return sliding(field, side=side, padding=top) if left == top else None
 
 
-def resized(_field: ReceptiveField, _layer: nn.Module, _shape: tuple[int, ...]) -> ReceptiveField:
+def resized(_field: ReceptiveField, _layer: nn.Module, side: int) -> ReceptiveField:
     """Receptive fields are measured in pixels of the resized image, so the field starts again."""
-    return ReceptiveField()
+    return ReceptiveField.of_image(side)
 
 
-def cropped(field: ReceptiveField, layer: nn.Module, shape: tuple[int, ...]) -> ReceptiveField:
+def cropped(field: ReceptiveField, _layer: nn.Module, side: int) -> ReceptiveField:
     """The centre of the map is cut out."""
-    return sliding(field, padding=-((shape[-1] - cast(Crop, layer).size) // 2))
+    return sliding(field, side=side, padding=-((field.side - side) // 2))
 
 
 def padding_before(conv: nn.Conv2d, *, axis: int) -> int:

@@ -16,7 +16,7 @@ from lab.architectures.speedrun import Crop
 from lab.inspection import layer_fields as fields
 from lab.inspection.receptive_field import ReceptiveField
 
-FieldRule: TypeAlias = Callable[[ReceptiveField, nn.Module, tuple[int, ...]], ReceptiveField | None]
+FieldRule: TypeAlias = Callable[[ReceptiveField, nn.Module, int], ReceptiveField | None]
 FAMILIES = ("input", "convolution", "linear", "pooling", "join", "other")
 """Families determine the colour of a graph's boxes; a collapsed block of layers has the family "block"."""
 
@@ -26,7 +26,7 @@ class LayerKind:
     """One row.
 
     name: the layer's class, or the function that joins branches. label: the word shown in the graph. family: one of
-    `FAMILIES`. field: maps (field, layer, input shape) to the field after the layer, None if a value depends on the
+    `FAMILIES`. field: maps (field, layer, side of its output) to the field after the layer, None if a value depends on the
     whole image. folds: drawn in the box of the layer before it. makes_maps: Grad-CAM may read its output.
     follows_maps: if it follows such a layer, Grad-CAM reads after it instead. has_kernels: its weights are windows that
     slide over the maps. prepares_input: its output is still the image. passes_on: in evaluation mode it outputs its
@@ -197,12 +197,12 @@ def unknown_kind(name: str) -> LayerKind:
 
 
 def field_after(
-    field: ReceptiveField | None, layer: nn.Module, *, input_shape: tuple[int, ...]
+    field: ReceptiveField | None, layer: nn.Module, *, output_shape: tuple[int, ...]
 ) -> ReceptiveField | None:
-    """Return the field after a layer with input (B, C, H, W); None if values depend on the whole image.
+    """Return the field after a layer with output (B, C, H, W); None if values depend on the whole image.
 
     A linear layer mixes all pixels, so there is no field after `Flatten`.
     """
-    if field is None or len(input_shape) != 4:
+    if field is None or len(output_shape) != 4:
         return None
-    return kind_of(layer).field(field, layer, input_shape)
+    return kind_of(layer).field(field, layer, output_shape[-1])

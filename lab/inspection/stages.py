@@ -205,10 +205,10 @@ def input_rows(traced: TracedNetwork, network: nn.Module, stage: Stage) -> Rows 
     first = nodes[stage.box.nodes[0]]
     before = nodes[first.inputs[0]].output_shape
     layers = dict(network.named_modules())
-    field: ReceptiveField | None = ReceptiveField()
+    field: ReceptiveField | None = ReceptiveField.of_image(before[-1])
     if first.name in layers:
-        field = field_after(field, layers[first.name], input_shape=before)
-    return _rows(field, stage, side=before[-1])
+        field = field_after(field, layers[first.name], output_shape=first.output_shape)
+    return None if field is None else field.inside
 
 
 def image_rows(traced: TracedNetwork, stage: Stage, image: Stage) -> Rows | None:
@@ -219,11 +219,4 @@ def image_rows(traced: TracedNetwork, stage: Stage, image: Stage) -> Rows | None
     if field is None or start is None or not stage.is_maps:
         return None
     cut = start.window(0)[0]  # rows of the network's input that are not drawn
-    moved = ReceptiveField(tuple((first - cut, last - cut) for first, last in field.windows), field.period)
-    return _rows(moved, stage, side=image.box.shape[-1])
-
-
-def _rows(field: ReceptiveField | None, stage: Stage, *, side: int) -> Rows | None:
-    if field is None:
-        return None
-    return tuple(field.pixels(row, image_size=side) for row in range(stage.box.shape[-1]))
+    return tuple((first - cut, last - cut) for first, last in field.inside)

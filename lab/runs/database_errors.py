@@ -10,7 +10,8 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from lab.errors import LabError, ReadOnlyError, StoreBusyError, StoreError, StoreUnreachableError
 
-_LOCKED = ("locked", "could not obtain lock", "lock timeout", "could not serialize")
+_LOCKED = ("locked", "lock timeout")  # SQLite's words; a server's are in its own language
+_LOCKED_STATES = ("55P03", "40001")  # lock_not_available, serialization_failure
 _DEADLOCK = "40P01"  # deadlock_detected
 # Definite answers of Postgres, for which waiting does not help. All other failures to connect are temporary.
 _REFUSED = (
@@ -33,7 +34,7 @@ _UNABLE = ("53", "58", "25006", "57014")
 def explain_refusal(error: Exception, *, where: str, busy_s: float, writes: bool) -> LabError:
     """Convert a driver's error into one of ours: value, rule, way out.
 
-    where: the store's address without its password. busy_s: how long a lock was waited for, seconds. writes: whether
+    where: the store's file, or its address without the password. busy_s: how long a lock was waited for, seconds. writes: whether
     the operation was a write.
     """
     undone = "nothing was written" if writes else "it could not be read"
@@ -59,10 +60,10 @@ def explain_refusal(error: Exception, *, where: str, busy_s: float, writes: bool
         return StoreBusyError(
             f"Another process and this one waited for each other in the run store {where}, so {undone}: try again."
         )
-    if any(word in low for word in _LOCKED):
+    if _sqlstate(error) in _LOCKED_STATES or any(word in low for word in _LOCKED):
         return StoreBusyError(
             f"The run store was held by another process for more than {busy_s:g} s, so {undone}: "
-            f"try again, and look for a stopped process that holds {where}."
+            f"try again. If that does not help, a suspended process has {where} open: continue it, or end it."
         )
     if "disk i/o" in low:  # a file size limit or a failing disk: SQLite does not distinguish them
         return StoreError(

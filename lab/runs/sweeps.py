@@ -158,21 +158,19 @@ class StoredSweeps:
                 measured[record.id] = _at_epochs(record, epochs, curves.get(record.number, {}))
         return measured
 
-    def find_result(self, run: str, epoch: int) -> tuple[RunRecord | None, float | None]:
-        """Return a run and its last test accuracy up to the end of an epoch; None for what is unreadable or missing."""
+    def find_test_accuracy(self, run: RunRecord, epoch: int) -> float | None:
+        """Return a run's last test accuracy up to the end of an epoch, None without one."""
+        if not run.steps_per_epoch:
+            return None
+        measured = (
+            select(points.c.value)
+            .join(series_names, series_names.c.number == points.c.series)
+            .where(points.c.run == run.number, series_names.c.name == TEST_ACCURACY.id)
+            .where(points.c.step <= epoch * run.steps_per_epoch)
+            .order_by(points.c.step.desc())
+        )
         with self.context.database.read() as connection:
-            row = connection.execute(select(*RAW).where(runs.c.id == run)).one_or_none()
-            record = None if row is None else listed_record(row, moment=self.context.moment(connection))
-            if record is None or record.problem or not record.steps_per_epoch:
-                return None, None
-            measured = (
-                select(points.c.value)
-                .join(series_names, series_names.c.number == points.c.series)
-                .where(points.c.run == record.number, series_names.c.name == TEST_ACCURACY.id)
-                .where(points.c.step <= epoch * record.steps_per_epoch)
-                .order_by(points.c.step.desc())
-            )
-            return record, connection.execute(measured.limit(1)).scalar_one_or_none()
+            return connection.execute(measured.limit(1)).scalar_one_or_none()
 
     def due(self, *, slots: int = SLOTS, jobs: Mapping[str, int] | None = None) -> tuple[str, ...]:
         """Return the ids of the running sweeps that need attention: fewer than `slots` runs are queued or in training.

@@ -144,9 +144,13 @@ class Sweeps:
         trial = best_trial(record.asked, trials)
         if trial is None or trial.last is None:
             return None
+        try:
+            run = self._store.runs.get(trial.run, deleted=True)
+        except (RunNotFoundError, UnreadableRunError):
+            return Best(trial, trial.last)
         ended = record.state in (SweepState.FINISHED, SweepState.STOPPED)
-        run, test = self._store.sweeps.find_result(trial.run, trial.last.epoch)
-        return Best(trial, trial.last, test if ended else None, run)
+        test = self._store.sweeps.find_test_accuracy(run, trial.last.epoch) if ended else None
+        return Best(trial, trial.last, test, run)
 
     def is_over_budget(self, run: str) -> bool:
         """Return whether the sweep that a run is charged to has used up its minutes of computing."""

@@ -150,7 +150,7 @@ def _enlarged(
     side = picture.pixels.shape[-1]
     seen = None
     if field is not None:
-        seen = (*field.pixels(row, image_size=read_side), *field.pixels(column, image_size=read_side))
+        seen = (*field.pixels(row), *field.pixels(column))
     strongest = f"strongest value, {values[row, column]:.2f} at row {row}, column {column}"
     note = f"the frame is the receptive field of the {strongest}" if seen else f"the {strongest}, depends on all pixels"
     placed = _placed(values, field, side=side, read_side=read_side)

@@ -111,6 +111,25 @@ def test_any_line_endings_and_leading_empty_lines_are_accepted(tmp_path: Path, e
     assert (pictures.reshape(2, -1).tolist(), labels.tolist()) == ([list(range(64))] * 2, [3, 7])
 
 
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1", "cp1252", "mac-roman"])
+def test_tables_that_spreadsheets_export_are_read_in_their_encodings(tmp_path: Path, encoding: str, mark: str) -> None:
+    """The names of two columns are not ASCII; one has a byte that some encodings take for the end of a line."""
+    path = tmp_path / "table.csv"
+    rows = [["label", "größe", "Ö", *["p"] * 62], *([n, *range(64)] for n in (3, 7))]
+    path.write_text("\n".join(mark.join(map(str, row)) for row in rows), encoding=encoding)
+    assert recognise_bytes(path.read_bytes()).words == "a table of a label and 64 pixels per row (8×8)"
+    pictures, labels = read_table(path)
+    assert (pictures.reshape(2, -1).tolist(), labels.tolist()) == ([list(range(64))] * 2, [3, 7])
+
+
+def test_a_cell_that_is_no_number_is_refused_in_an_eight_bit_encoding_too(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_bytes("label,a,b,c,d\n3,1,2,3,é\n".encode("latin-1"))
+    with pytest.raises(InputError, match="cannot be read as a table of numbers"):
+        read_table(path)
+
+
 @pytest.mark.parametrize(
     ("columns", "words"),
     [

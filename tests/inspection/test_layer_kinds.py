@@ -17,11 +17,12 @@ from lab.inspection.layer_kinds import FAMILIES, LAYER_KINDS, field_after, kind_
 from lab.inspection.layout import draw
 from lab.inspection.observe import feature_maps, list_layers
 from lab.inspection.picture import boxes
-from lab.inspection.receptive_field import ReceptiveField
+from lab.inspection.receptive_field import ReceptiveField, sliding
 from lab.inspection.summary import summarize
 
-STEM = ReceptiveField(((-1, 3),), 2)  # of a 5×5 convolution with stride 2 and padding 1
 SIDE = 12  # rows of the input map of a layer under test
+IMAGE = 2 * (SIDE - 1) + 3  # rows of the image
+STEM = sliding(ReceptiveField.of_image(IMAGE), side=SIDE, kernel=5, stride=2, padding=1)
 
 # a layer, and by arithmetic the size and stride of its field after one of size 5 with stride 2
 BY_ARITHMETIC: list[tuple[nn.Module, tuple[int, int | None] | None]] = [
@@ -92,11 +93,17 @@ def name_of(value: object) -> str:
     return repr(value) if isinstance(value, nn.Module) else ""
 
 
+def after_stem(layer: nn.Module) -> ReceptiveField | None:
+    with torch.no_grad():
+        shape = layer.eval()(torch.zeros(1, 4, SIDE, SIDE)).shape
+    return field_after(STEM, layer, output_shape=tuple(shape))
+
+
 @pytest.mark.parametrize(("layer", "expected"), BY_ARITHMETIC, ids=name_of)
 def test_the_receptive_field_of_a_layer_agrees_with_arithmetic(
     layer: nn.Module, expected: tuple[int, int | None] | None
 ) -> None:
-    field = field_after(STEM, layer, input_shape=(1, 4, SIDE, SIDE))
+    field = after_stem(layer)
     assert (None if field is None else (field.size, field.stride)) == expected
 
 
@@ -126,29 +133,25 @@ GRADIENTS = [
 @pytest.mark.parametrize("layer", GRADIENTS, ids=name_of)
 def test_windows_are_exactly_where_gradients_reach(layer: nn.Module) -> None:
     stem = through(nn.Conv2d(1, 4, 5, stride=2, padding=1))
-    side = 2 * (SIDE - 1) + 3
-    x = torch.rand(1, 1, side, side).requires_grad_()
+    x = torch.rand(1, 1, IMAGE, IMAGE).requires_grad_()
     maps = through(layer)(stem(x))
-    field = field_after(STEM, layer, input_shape=(1, 4, SIDE, SIDE))
+    field = after_stem(layer)
     assert field is not None
-    rows = maps.shape[2]
-    for row in range(rows):
+    assert field.side == maps.shape[2]
+    for row in range(field.side):
         (gradient,) = torch.autograd.grad(maps[0, 0, row].sum(), x, retain_graph=True, allow_unused=True)
         reached = gradient[0, 0].abs().sum(1).nonzero().flatten().tolist()
-        first, last = field.pixels(row, image_size=side)
-        assert all(first <= pixel <= last for pixel in reached), row
-        if rows // 4 <= row < rows - rows // 4:  # nearer to the edge a part of the window is padding
-            assert (reached[0], reached[-1]) == (first, last), row
+        assert ((reached[0], reached[-1]) if reached else (0, -1)) == field.pixels(row), row
 
 
 def test_fields_compose_across_upsampling() -> None:
     """Downsampling and upsampling by 2 gives the same positions: rows 2i and 2i + 1 depend on pixels 2i and 2i + 1."""
-    field: ReceptiveField | None = ReceptiveField()
-    for layer, side in ((nn.MaxPool2d(2), 28), (nn.Upsample(scale_factor=2), 14)):
-        field = field_after(field, layer, input_shape=(1, 1, side, side))
+    field: ReceptiveField | None = ReceptiveField.of_image(28)
+    for layer, side in ((nn.MaxPool2d(2), 14), (nn.Upsample(scale_factor=2), 28)):
+        field = field_after(field, layer, output_shape=(1, 1, side, side))
     assert field is not None
-    assert [field.pixels(row, image_size=28) for row in (0, 1, 2, 27)] == [(0, 1), (0, 1), (2, 3), (26, 27)]
-    again = field_after(field, nn.AvgPool2d(2), input_shape=(1, 1, 28, 28))
+    assert [field.pixels(row) for row in (0, 1, 2, 27)] == [(0, 1), (0, 1), (2, 3), (26, 27)]
+    again = field_after(field, nn.AvgPool2d(2), output_shape=(1, 1, 14, 14))
     assert again is not None
     assert (again.size, again.stride) == (2, 2)
 

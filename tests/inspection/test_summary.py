@@ -10,7 +10,7 @@ from torch import nn
 from lab.architectures.build import build_network
 from lab.architectures.registry import list_architectures
 from lab.inspection.graph import trace_graph
-from lab.inspection.receptive_field import ReceptiveField, union
+from lab.inspection.receptive_field import ReceptiveField, sliding, union
 from lab.inspection.summary import Summary, summarize
 from tests.every_network import EVERY_NETWORK
 
@@ -151,7 +151,7 @@ def test_a_receptive_field_is_exactly_where_gradients_reach(id: str) -> None:
         handle.remove()
     seen = gradient[0, 0].abs().sum(0).nonzero().flatten()
     assert deepest.field is not None
-    assert (int(seen.min()), int(seen.max())) == deepest.field.pixels(1, image_size=side)
+    assert (int(seen.min()), int(seen.max())) == deepest.field.pixels(1)
 
 
 def test_a_layer_that_runs_twice_has_a_row_and_a_field_for_each_time() -> None:
@@ -171,8 +171,8 @@ def test_a_layer_that_runs_twice_has_a_row_and_a_field_for_each_time() -> None:
 
 
 def test_a_field_is_clipped_at_the_edge_of_the_image() -> None:
-    assert ReceptiveField(((-2, 2),), 1).pixels(0, image_size=28) == (0, 2)
-    assert ReceptiveField(((-2, 2),), 1).pixels(27, image_size=28) == (25, 27)
+    field = sliding(ReceptiveField.of_image(28), side=28, kernel=5, padding=2)
+    assert (field.window(0), field.pixels(0), field.pixels(27)) == ((-2, 2), (0, 2), (25, 27))
 
 
 def test_summarising_leaves_the_network_and_the_random_state_unchanged() -> None:
@@ -211,16 +211,18 @@ def test_the_memory_of_a_batch_is_that_of_input_outputs_and_parameters() -> None
 
 
 def test_windows_have_a_middle_even_if_they_repeat() -> None:
-    field = ReceptiveField(((-1, 3), (0, 5)), 4)
+    field = ReceptiveField(((-1, 3), (0, 5)), 4, ())
     assert [field.middle(row) for row in range(4)] == [1.0, 2.5, 5.0, 6.5]
     assert (field.size, field.stride) == (6, None)
-    assert ReceptiveField(((0, 2), (2, 4)), 4).stride == 2
-    assert ReceptiveField(((0, 2), (2, 5)), 4).stride is None
-    assert [field.pixels(row, image_size=6) for row in (0, 1, 2)] == [(0, 3), (0, 5), (3, 5)]
+    assert ReceptiveField(((0, 2), (2, 4)), 4, ()).stride == 2
+    assert ReceptiveField(((0, 2), (2, 5)), 4, ()).stride is None
 
 
-def test_branches_with_different_strides_have_no_common_field() -> None:
-    one, two, wide = ReceptiveField(((0, 2),), 1), ReceptiveField(((0, 2),), 2), ReceptiveField(((-1, 3), (0, 4)), 2)
+def test_branches_that_move_on_at_different_speeds_have_no_field_together() -> None:
+    one = ReceptiveField(((0, 2),), 1, ((0, 2), (1, 3)))
+    two = ReceptiveField(((0, 2),), 2, ((0, 2), (2, 3)))
+    wide = ReceptiveField(((-1, 3), (0, 4)), 2, ((0, 3), (0, 3)))
     assert (union([one, two]), union([one, None]), union([])) == (None, None, None)
-    assert union([one, wide]) == ReceptiveField(((-1, 3), (0, 4)), 2)
+    assert union([one, ReceptiveField(((0, 2),), 1, ((0, 2),))]) is None  # a map of another side
+    assert union([one, wide]) == ReceptiveField(((-1, 3), (0, 4)), 2, ((0, 3), (0, 3)))
     assert union([one]) == one

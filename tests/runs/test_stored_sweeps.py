@@ -214,8 +214,8 @@ def test_a_trial_that_diverged_is_measured_as_such(store: RunStore, me: Owner) -
 def test_the_test_accuracy_of_an_epoch_is_the_newest_up_to_its_end(store: RunStore, me: Owner) -> None:
     _of_sweep(store, SPEC)
     run = _trained(store, me, steps=[10, 19, 21], losses=[0.5, 0.4, 0.3])
-    assert [store.sweeps.find_result(run, epoch)[1] for epoch in (0, 1, 2, 3)] == [None, 0.1, 0.19, 0.21]
-    assert store.sweeps.find_result("nowhere", 1) == (None, None)
+    record = store.runs.get(run)
+    assert [store.sweeps.find_test_accuracy(record, epoch) for epoch in (0, 1, 2, 3)] == [None, 0.1, 0.19, 0.21]
 
 
 def test_a_trial_on_its_way_counts_the_epoch_under_way_and_one_paused_between_two_rungs_is_held(

@@ -7,12 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 
 from lab.errors import ConfigError, SweepStateError
+from lab.runs.owner import Owner
 from lab.runs.sweeps import SweepChange
 from lab.service.lab import Lab
 from lab.sweeps.records import SweepState
 from lab.sweeps.space import read_space
+from tests.runs.runs_data import series
 from tests.sweeps.sweep_runs import asked
 from tests.sweeps.test_changes import RECORD
 from tests.sweeps.test_halving import trial
@@ -120,3 +123,23 @@ def test_the_best_trial_comes_with_what_was_measured_last(lab: Lab) -> None:
     assert best is not None
     assert (best.trial, best.measured, best.test_accuracy) == (trials[1], trials[1].values[-1], None)
     assert lab.sweeps._best(RECORD, [trial(1)]) is None
+
+
+def test_the_test_accuracy_of_the_best_trial_is_read_only_once_the_sweep_has_ended(lab: Lab) -> None:
+    run = lab.store.leases.claim(
+        slot="cpu", owner=Owner.of_this_process(), run=lab.sweeps.create(asked()).trials[0].run
+    )
+    assert run is not None
+    tested = {"test/accuracy": series("test/accuracy", [10], [0.75])}
+    lab.store.points.append(run.id, run.lease, tested, progress={"step": 10, "steps_per_epoch": 10})
+    read: list[str] = []
+    event.listen(lab.store.database.engine, "before_cursor_execute", lambda *values: read.append(values[2]))
+    found = {}
+    for state in (SweepState.RUNNING, SweepState.PAUSED, SweepState.STOPPED, SweepState.FINISHED):
+        read.clear()
+        best = lab.sweeps._best(replace(RECORD, state=state), [trial(1, 0.5, run=run.id)])
+        assert best is not None
+        assert best.run is not None
+        found[state.value] = (best.test_accuracy, any("FROM points" in statement for statement in read))
+    no, yes = (None, False), (0.75, True)
+    assert found == {"running": no, "paused": no, "stopped": yes, "finished": yes}

@@ -43,7 +43,7 @@ def test_a_map_that_is_read_from_all_of_the_image_is_stretched_over_it() -> None
 
 def test_a_value_lies_over_the_pixels_it_is_centred_on_and_nothing_where_no_value_is() -> None:
     """Convolutions of 3 with stride 1 leave the rim of a 4×4 image without a value."""
-    field = ReceptiveField(((0, 2),), 1)
+    field = ReceptiveField(((0, 2),), 1, ((0, 2), (1, 3)))
     values = np.array([[1.0, 2.0], [3.0, 4.0]])
     placed = _placed(values, field, side=4, read_side=4)
     assert placed.tolist() == [[0, 0, 0, 0], [0, 1, 2, 0], [0, 3, 4, 0], [0, 0, 0, 0]]
