@@ -138,16 +138,16 @@ def test_undo_redo_and_clear_change_the_answer(server: Server, runs: tuple[str, 
     page = _open(visitor, server, runs[0])
     _draw(page, "4")
     becomes(page, lambda: _answer(page, 0), ["4"])
-    whole = _ink(page)
+    full = _ink(page)
     click(page.get_by_role("button", name="Undo"))
-    until(page, lambda: 0 < _ink(page) < whole, "the first stroke alone")
+    until(page, lambda: 0 < _ink(page) < full, "the first stroke alone")
     click(page.get_by_role("button", name="Redo"))
-    until(page, lambda: _ink(page) == whole, "the second stroke back")
+    until(page, lambda: _ink(page) == full, "the second stroke back")
     click(page.get_by_role("button", name="Clear", exact=True))
     until(page, lambda: _ink(page) == 0, "an empty pad")
     page.keyboard.press("Tab")
     press_key(page.locator(_PAD), "Control+z")
-    until(page, lambda: _ink(page) == whole, "the drawing back after Ctrl+Z")
+    until(page, lambda: _ink(page) == full, "the drawing back after Ctrl+Z")
 
 
 def test_two_networks_answer_side_by_side_and_are_both_in_the_address(

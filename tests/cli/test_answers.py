@@ -38,7 +38,13 @@ SPEC = read_spec(
     }
 )
 RECORD = SweepRecord(
-    id="abcdef012345", number=3, name="rates", spec=SPEC, state=SweepState.PAUSED, reason="by hand", created_at=86_400.0
+    id="abcdef012345",
+    number=3,
+    name="rates",
+    spec=SPEC,
+    state=SweepState.PAUSED,
+    reason="by request",
+    created_at=86_400.0,
 )
 MEASURED = (Measured(1, 0.75, 0.625), Measured(2, 0.5, 0.8125))
 TRIALS = (
@@ -54,7 +60,7 @@ TRIALS = (
         seconds=61.0,
         epochs=2,
     ),
-    TrialRecord(number=2, run="", params={"lr": 0.5}, state=TrialState.FAILED, decision="failed: no room", epochs=0),
+    TrialRecord(number=2, run="", params={"lr": 0.5}, state=TrialState.FAILED, decision="failed: no memory", epochs=0),
 )
 VIEW = SweepView(RECORD, TRIALS, Counts(1, 2, 3, 4, 5, 6), seconds=122.0, epochs=7, best=Best(TRIALS[0], MEASURED[1]))
 UNREADABLE = replace(RECORD, spec=None, name="", problem="Sweep abcdef012345 is damaged.", reason="Sweep … is damaged.")
@@ -65,7 +71,7 @@ def test_the_json_of_a_sweep_has_each_value_under_its_own_key() -> None:
         "sweep": "abcdef012345",
         "name": "rates",
         "state": "paused",
-        "reason": "by hand",
+        "reason": "by request",
         "counts": {"finished": 1, "paused": 2, "failed": 3, "running": 4, "queued": 5, "cached": 6},
         "epochs_spent": 7,
         "seconds_spent": 122.0,
@@ -91,7 +97,7 @@ def test_the_json_of_a_sweep_has_each_value_under_its_own_key() -> None:
                 "run": None,
                 "settings": {"lr": 0.5},
                 "rung": 0,
-                "decision": "failed: no room",
+                "decision": "failed: no memory",
                 "state": "failed",
                 "source": "suggested",
                 "epochs": 0,
@@ -107,7 +113,7 @@ def test_the_json_of_a_sweep_has_each_value_under_its_own_key() -> None:
         "sweep": "abcdef012345",
         "name": "rates",
         "state": "paused",
-        "reason": "by hand",
+        "reason": "by request",
         "method": "random",
         "trials": 8,
         "minutes": 2.5,
@@ -125,7 +131,7 @@ def test_the_text_of_a_sweep_has_counts_cost_best_and_trials(capsys: pytest.Capt
     sweep._print_view(VIEW)
     text = capsys.readouterr().out
     first, counts, cost, best, *rows = text.splitlines()
-    assert first == "abcdef012345  rates  paused  by hand"
+    assert first == "abcdef012345  rates  paused  by request"
     assert counts == "1 finished, 2 paused, 4 running, 5 queued, 3 failed, 6 cached"
     assert cost == "7 epochs and 2 min 02 s of computing"
     assert best == "Best: trial 1, validation loss 0.5000, accuracy 81.25 % after epoch 2, its last so far"
@@ -140,7 +146,7 @@ def test_the_text_of_a_sweep_has_counts_cost_best_and_trials(capsys: pytest.Capt
         "paused",
         "paused after epoch 2",
     ]
-    assert [word.strip() for word in two] == ["2", "lr=0.5", "failed", "failed: no room"]
+    assert [word.strip() for word in two] == ["2", "lr=0.5", "failed", "failed: no memory"]
     of = replace(run(epochs=4), saved=HeadlineResult(epoch=1, which="best", saved=True))
     tested = Best(replace(TRIALS[0], state=TrialState.FINISHED), MEASURED[1], 0.9375, of)
     sweep._print_view(replace(VIEW, best=tested, counts=Counts(0, 0, 0, 0, 0, 0)))
@@ -151,7 +157,7 @@ def test_the_text_of_a_sweep_has_counts_cost_best_and_trials(capsys: pytest.Capt
     sweep._print_view(replace(VIEW, sweep=UNREADABLE))
     assert len(_lines(capsys)) == 1
     sweep._print_short(VIEW, False)
-    assert capsys.readouterr().out == "Sweep abcdef012345 is paused with 2 trials: by hand.\n"
+    assert capsys.readouterr().out == "Sweep abcdef012345 is paused with 2 trials: by request.\n"
     sweep._print_short(VIEW, True)
     assert json.loads(capsys.readouterr().out) == {"sweep": "abcdef012345", "trials": 8, "state": "paused"}
 

@@ -372,7 +372,9 @@ def test_the_log_of_a_run_is_printed_and_a_missing_one_is_reported(
 
 def test_only_a_joined_hosts_row_decides_whether_it_is_alive_and_which_slots_it_has() -> None:
     worker = WorkerRecord(Owner("far", 1, "1"), "far-cpu-1", "cpu", engine=2, slots=2)
-    row = HostRecord("far", HostState.DRAINING, "by hand", engine=3, slots=(("far-cpu-0", "cpu"), ("far-cpu-1", "cpu")))
+    row = HostRecord(
+        "far", HostState.DRAINING, "by request", engine=3, slots=(("far-cpu-0", "cpu"), ("far-cpu-1", "cpu"))
+    )
 
     def shown(workers: list[WorkerRecord], record: HostRecord | None) -> tuple[Any, ...]:
         view = _other_host("far", workers, record)
