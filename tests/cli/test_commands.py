@@ -363,7 +363,7 @@ def test_ctrl_c_returns_the_run_unchanged_if_it_has_just_ended(
     assert _stop(lab, stale, Console(quiet=True)) == run
 
 
-def test_a_python_without_the_packages_is_told_how_to_activate_the_environment() -> None:
+def test_a_python_without_the_packages_prints_how_to_activate_the_environment() -> None:
     """`-S` leaves site-packages out, as the system's Python does, which many new users try first."""
     done = subprocess.run([sys.executable, "-S", "-m", "lab", "runs"], cwd=CHECKOUT, capture_output=True, text=True)
     assert done.returncode == 1

@@ -43,7 +43,7 @@ def write(app: AppTest, format: str) -> AppTest:
 
 
 @pytest.mark.parametrize("format", ["csv", "markdown", "safetensors", "tensorboard", "bundle"])
-def test_a_format_writes_its_file(open_panel: Open, run: RunRecord, format: str) -> None:
+def test_an_export_offers_a_download_with_the_id_of_its_run(open_panel: Open, run: RunRecord, format: str) -> None:
     app = write(open_panel(run), format)
     labels = [element.proto.label for element in app.get("download_button")]
     assert labels

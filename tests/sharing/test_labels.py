@@ -4,7 +4,7 @@ from lab.sharing.comparison import comparison_table, run_labels
 from tests.charts.charts_data import run
 
 
-def test_runs_are_named_by_the_settings_that_differ() -> None:
+def test_runs_are_labelled_by_the_settings_that_differ() -> None:
     assert run_labels([run(1, lr=0.05, optimizer="sgd"), run(2, lr=0.001)]) == ["lr 0.05, SGD", "lr 0.001, Adam"]
     assert run_labels([run(1, seed=0), run(2, seed=7)]) == ["seed 0", "seed 7"]
     assert run_labels([run(1, arch="mlp"), run(2)]) == ["mlp", "lenet5"]
