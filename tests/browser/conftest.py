@@ -1,7 +1,7 @@
-"""A real server for the browser tests; the Chromium comes from `tests/conftest.py`.
+"""Real servers for the browser tests; the Chromium comes from `tests/conftest.py`.
 
-Each server has a free port and a home of its own with no data but the built-in digits. A wait ends as soon as its state is
-there; where the page shows a traceback, or its server has ended, it fails at once instead of after its whole limit.
+Each server has a free port and its own home with no data but the built-in digits. A wait ends as soon as its condition
+holds. It fails at once, before its time limit, if the page shows a traceback or its server has exited.
 """
 
 import os
@@ -44,18 +44,18 @@ READY = (
     '[data-testid="stApp"][data-test-script-state="notRunning"][data-test-connection-state="CONNECTED"]'
 )
 START_S = 120.0
-PATIENCE_S = 300.0  # for any state to come about: the limit of a wait for a state, which ends as soon as it is there
-expect.set_options(timeout=PATIENCE_S * 1000)
+WAIT_LIMIT_S = 300.0  # time limit of every wait, which ends as soon as its condition holds
+expect.set_options(timeout=WAIT_LIMIT_S * 1000)
 PAD = "[data-pad]"  # the drawing surface
 _SIZE: ViewportSize = {"width": 1440, "height": 900}
-_QUIET = 8  # looks, 50 ms apart, at which nothing has changed: a page sends what a click asks for a moment later
-_PAUSE = 3  # looks of the pause in which a click cannot be lost; pages that refresh themselves have no long ones
-# Streamlit asks for these beside a deep link before it knows its own root.
+_QUIET_POLLS = 8  # polls, 50 ms apart, without a change: a page sends the request of a click a moment after it
+_PAUSE_POLLS = 3  # polls of a pause in which no click is lost; pages that refresh themselves have no longer pauses
+# Streamlit requests these next to a deep link before it knows its own root.
 _HARMLESS = ("/_stcore/health", "/_stcore/host-config")
-# Marks a page whose server has not answered its last message: until it does, Streamlit shows the state before it.
-_ASKED = """window.WebSocket = class extends WebSocket {
-  constructor(...words) {
-    super(...words);
+# Marks a page whose server has not answered its last message: until then, Streamlit shows the previous state.
+_MARK_UNANSWERED = """window.WebSocket = class extends WebSocket {
+  constructor(...options) {
+    super(...options);
     const answered = () => delete document.documentElement.dataset.unanswered;
     this.addEventListener("message", answered);
     this.addEventListener("close", answered);
@@ -65,42 +65,45 @@ _ASKED = """window.WebSocket = class extends WebSocket {
     super.send(data);
   }
 };"""
-# Reports what no test ever waits for: a traceback on the page.
-_SHOWN = "The page shows a traceback: "
-_WATCH = f"""new MutationObserver(() => {{
+# Reports a traceback on the page, which no test expects.
+_TRACEBACK = "The page shows a traceback: "
+_REPORT_TRACEBACKS = f"""new MutationObserver(() => {{
   const shown = document.querySelector('[data-testid="stException"]:not([data-reported])');
   if (shown) {{
     shown.dataset.reported = "1";
-    console.error({_SHOWN!r} + shown.innerText);
+    console.error({_TRACEBACK!r} + shown.innerText);
   }}
 }}).observe(document, {{ childList: true, subtree: true }});"""
 
 
 @dataclass(frozen=True)
 class Server:
-    """A running lab; `vacancy`, while it is held, is the lock of a supervisor, so that the server starts none."""
+    """A running lab.
+
+    supervisor_lock: held by the test for a lab without a worker, so that the server starts no supervisor.
+    """
 
     url: str
     home: Path
     process: subprocess.Popen[bytes]
-    vacancy: FileLock | None = None
+    supervisor_lock: FileLock | None = None
 
     def stop(self) -> None:
-        """End the server and the supervisor and worker it started."""
+        """Stop the server and the supervisor and worker it started."""
         self.process.terminate()
         self.process.wait(timeout=120)
-        if self.vacancy is not None:
-            self.vacancy.release()
+        if self.supervisor_lock is not None:
+            self.supervisor_lock.release()
         end_workers(self.home)
 
 
 def start_server(
     home: Path, *options: str, environment: Mapping[str, str] | None = None, worker: bool = True
 ) -> Server:
-    """Start `streamlit run app.py` on a free port with a home of its own, and wait until it answers.
+    """Start `streamlit run app.py` on a free port with the given home, and wait until it responds.
 
-    options: further words of the command. environment: variables beside the usual ones. worker: whether the lab may train;
-    without, it opens sooner, and what is queued stays queued.
+    options: further arguments of the command. environment: variables in addition to the usual ones. worker: whether the
+    lab trains; without a worker, it opens sooner and queued runs stay queued.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -108,10 +111,10 @@ def start_server(
     variables = {name: value for name, value in os.environ.items() if not name.startswith("LAB_")}
     variables |= {"LAB_HOME": str(home), "LAB_DEVICE": "cpu", "OMP_NUM_THREADS": "1", **(environment or {})}
     home.mkdir(parents=True, exist_ok=True)
-    vacancy = None
+    supervisor_lock = None
     if not worker:
-        vacancy = FileLock(lock_path(Settings.from_env({"LAB_HOME": str(home)})))
-        vacancy.acquire(timeout=0)
+        supervisor_lock = FileLock(lock_path(Settings.from_env({"LAB_HOME": str(home)})))
+        supervisor_lock.acquire(timeout=0)
     with (home / "server.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port), *options],
@@ -121,7 +124,7 @@ def start_server(
             stdout=log,
             stderr=subprocess.STDOUT,
         )
-    server = Server(f"http://127.0.0.1:{port}", home, process, vacancy)
+    server = Server(f"http://127.0.0.1:{port}", home, process, supervisor_lock)
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline and process.poll() is None:
         try:
@@ -136,15 +139,15 @@ def start_server(
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Return one lab for all tests that do not need a fresh one."""
+    """One lab for all tests that do not need a new one."""
     running = start_server(tmp_path_factory.mktemp("lab") / "home")
     yield running
     running.stop()
 
 
 @pytest.fixture(scope="session")
-def still_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Return one lab without a worker, for all tests that write their runs themselves."""
+def idle_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One lab without a worker, for all tests that write their runs themselves."""
     running = start_server(tmp_path_factory.mktemp("still") / "home", worker=False)
     yield running
     running.stop()
@@ -152,16 +155,16 @@ def still_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture
 def fresh_server(tmp_path: Path) -> Iterator[Server]:
-    """Return a lab that nobody has visited yet."""
+    """A new lab, in which no page has been opened yet."""
     running = start_server(tmp_path / "home")
     yield running
     running.stop()
 
 
 def train_in(server: Server, **settings: Any) -> str:
-    """Train two epochs of LeNet-5 on the built-in digits, or what `settings` say, in a server's lab; return the run's id.
+    """Train LeNet-5 for two epochs on the digits, changed by `settings`, in a server's lab, and return the run's id.
 
-    In this process, which has torch already; a command of its own would import it once more.
+    It trains in this process, which has already imported torch; a separate command would import it again.
     """
     import torch
 
@@ -177,49 +180,50 @@ def train_in(server: Server, **settings: Any) -> str:
 
 
 def until(page: Page, condition: Callable[[], object], what: str) -> None:
-    """Wait until something holds; `what` says in the failure what did not come about."""
-    deadline = time.monotonic() + PATIENCE_S
+    """Wait until a condition holds; `what` describes it in the failure message."""
+    deadline = time.monotonic() + WAIT_LIMIT_S
     while not condition():
-        assert time.monotonic() < deadline, f"after {PATIENCE_S:g} s not yet: {what}"
+        assert time.monotonic() < deadline, f"not reached within {WAIT_LIMIT_S:g} s: {what}"
         page.wait_for_timeout(50)
 
 
-def becomes(page: Page, read: Callable[[], object], wanted: object) -> None:
-    """Wait until what is read off a page equals `wanted`: charts and the address change after the words beside them."""
-    deadline = time.monotonic() + PATIENCE_S
-    while (seen := read()) != wanted and time.monotonic() < deadline:
+def becomes(page: Page, read: Callable[[], object], expected: object) -> None:
+    """Wait until a value read off a page equals `expected`: charts and the address change later than nearby texts."""
+    deadline = time.monotonic() + WAIT_LIMIT_S
+    while (found := read()) != expected and time.monotonic() < deadline:
         page.wait_for_timeout(50)
-    assert seen == wanted
+    assert found == expected
 
 
-def settle(page: Page, *, looks: int = _QUIET) -> None:
-    """Wait until no script runs, nor begins to while we look at the page, however long the server takes to begin."""
+def settle(page: Page, *, polls: int = _QUIET_POLLS) -> None:
+    """Wait until no script runs or starts for so many polls, however long the server takes to start one."""
     quiet = 0
 
     def still() -> bool:
         nonlocal quiet
         quiet = quiet + 1 if page.locator(READY).count() else 0
-        return quiet > looks
+        return quiet > polls
 
     until(page, still, "a page whose script has ended")
 
 
 def click(locator: Locator, *, position: Position | None = None) -> None:
-    """Click where no script is redrawing the page: what is taken off it between press and release gets no click.
+    """Click while no script is redrawing the page: an element that is removed between press and release gets no click.
 
-    position: where on the element, in pixels from its upper left corner; its middle where there is none.
+    position: where on the element, in pixels from its upper left corner; by default its middle.
     """
     locator.wait_for()
-    if locator.page.get_by_test_id("stApp").count():  # else a page that Streamlit has no part in
-        settle(locator.page, looks=_PAUSE)
+    if locator.page.get_by_test_id("stApp").count():  # otherwise the page is not Streamlit's
+        settle(locator.page, polls=_PAUSE_POLLS)
     _scroll_to(locator)
     locator.click(position=position)
 
 
 def _scroll_to(locator: Locator) -> None:
-    """Turn the wheel where an element is out of sight that a browser cannot scroll to.
+    """Scroll to an element, with the mouse wheel if the browser cannot.
 
-    A popover keeps beside its button: what loads late above that moves both, and the popover itself lies in nothing that scrolls.
+    A popover stays next to its button: content that loads late above the button moves both, and the popover itself is
+    in no element that scrolls.
     """
     locator.scroll_into_view_if_needed()
     box, window = locator.bounding_box(), locator.page.viewport_size
@@ -228,37 +232,39 @@ def _scroll_to(locator: Locator) -> None:
 
 
 def press_key(locator: Locator, key: str) -> None:
-    """Focus an element and press a key on it where no script is redrawing the page: a redraw may take the focus away."""
+    """Focus an element and press a key on it while no script is redrawing the page, which may move the focus."""
     locator.wait_for()
-    settle(locator.page, looks=_PAUSE)
+    settle(locator.page, polls=_PAUSE_POLLS)
     locator.press(key)
 
 
 def type_into(field: Locator, text: str) -> None:
-    """Put a text into a field where no script is redrawing the page, and wait until the page has taken it."""
+    """Type a text into a field while no script is redrawing the page, and wait until the page has processed it."""
     field.wait_for()
-    settle(field.page, looks=_PAUSE)
+    settle(field.page, polls=_PAUSE_POLLS)
     field.fill(text)
     field.press("Enter")
     settle(field.page)
 
 
 def at_rest(locator: Locator) -> dict[str, float]:
-    """Wait until an element is no longer moved by what comes beside it, and return its place."""
+    """Wait until other elements no longer move this one, and return its bounding box."""
     seen: list[object] = []
 
     def rests() -> bool:
         seen.append(locator.bounding_box())
-        return len(seen) > _QUIET and seen[-1] is not None and all(box == seen[-1] for box in seen[-_QUIET:])
+        return (
+            len(seen) > _QUIET_POLLS and seen[-1] is not None and all(box == seen[-1] for box in seen[-_QUIET_POLLS:])
+        )
 
-    until(locator.page, rests, "an element that stays where it is")
+    until(locator.page, rests, "an element that no longer moves")
     box = locator.bounding_box()
     assert box is not None
     return dict(box)
 
 
 def draw_digit(page: Page, digit: str) -> None:
-    """Draw a digit on the pad with the mouse, once it takes strokes."""
+    """Draw a digit on the pad with the mouse, as soon as it accepts strokes."""
     page.wait_for_selector(PAD)
     pad = page.locator(PAD)
     pad.scroll_into_view_if_needed()
@@ -275,47 +281,47 @@ def draw_digit(page: Page, digit: str) -> None:
 
 @dataclass
 class Visitor:
-    """One tab, which remembers what its console complained about."""
+    """One tab, with the errors of its console."""
 
     page: Page
-    complaints: list[str]
+    errors: list[str]
 
     def open(self, url: str) -> None:
-        """Go to an address and wait until Streamlit has drawn it."""
+        """Go to an address and wait until Streamlit has drawn the page."""
         self.page.goto(url)
         self.settle()
 
     def settle(self) -> None:
-        """Wait until no script runs, nor begins to."""
+        """Wait until no script runs or starts."""
         settle(self.page)
 
     def press(self, name: str) -> None:
-        """Press a button by its words."""
+        """Press the first button with this text."""
         click(self.page.get_by_role("button", name=name, exact=False).first)
 
 
 def open_context(browser: Browser, **options: Any) -> BrowserContext:
-    """Return a window of its own, whose every wait has the limit of those that end as soon as what they wait for is there."""
+    """Return a separate browser context, whose waits have the time limit `WAIT_LIMIT_S`."""
     context = browser.new_context(**options)
-    context.set_default_timeout(PATIENCE_S * 1000)
+    context.set_default_timeout(WAIT_LIMIT_S * 1000)
     return context
 
 
 @pytest.fixture(scope="session")
 def window(browser: Browser) -> Iterator[BrowserContext]:
-    """Return the window of all tabs: they share its cache and process, so that Streamlit's scripts are compiled once."""
+    """The context of all tabs: they share its cache and process, so that Streamlit's scripts are compiled once."""
     context = open_context(browser, viewport=_SIZE, reduced_motion="reduce")
-    first = context.new_page()  # stays open, and the process with it; to a browser all ports of a host are one site
+    first = context.new_page()  # stays open, and with it the process: all ports of a host are one site to a browser
     first.route("**/*", lambda route: route.fulfill(body="", content_type="text/html"))
     first.goto("http://127.0.0.1/")
-    context.add_init_script(_ASKED)
-    context.add_init_script(_WATCH)
+    context.add_init_script(_MARK_UNANSWERED)
+    context.add_init_script(_REPORT_TRACEBACKS)
     yield context
     context.close()
 
 
 def _forget(context: BrowserContext, page: Page) -> None:
-    """Take what a test left in the browser out of it: cookies, permissions, and what its pages stored."""
+    """Delete what a test left in the browser: cookies, permissions and stored data of its pages."""
     context.clear_cookies()
     context.clear_permissions()
     session = context.new_cdp_session(page)
@@ -327,33 +333,33 @@ def _forget(context: BrowserContext, page: Page) -> None:
 
 @pytest.fixture
 def visitor(window: BrowserContext) -> Iterator[Visitor]:
-    """Return a fresh tab; an error in its console that is not known to be harmless fails the test.
+    """A new tab; an error in its console that is not known to be harmless fails the test.
 
-    A traceback on the page, or the end of its server, closes the tab, which ends whatever the test waits for.
+    If the page shows a traceback or its server exits, the tab is closed, which ends any wait of the test.
     """
     page = window.new_page()
-    complaints: list[str] = []
+    errors: list[str] = []
 
-    def note(message: ConsoleMessage) -> None:
-        place = message.location.get("url", "")
-        if message.type == "error" and not place.endswith(_HARMLESS):
-            complaints.append(f"{message.text} ({place})")
-        if message.text.startswith(_SHOWN):
+    def record(message: ConsoleMessage) -> None:
+        url = message.location.get("url", "")
+        if message.type == "error" and not url.endswith(_HARMLESS):
+            errors.append(f"{message.text} ({url})")
+        if message.text.startswith(_TRACEBACK):
             page.close()
 
     def check_server(connection: WebSocket) -> None:
-        place = urlsplit(connection.url)
+        url = urlsplit(connection.url)
         try:
-            socket.create_connection((place.hostname, place.port), timeout=60).close()
+            socket.create_connection((url.hostname, url.port), timeout=60).close()
         except OSError as error:
-            complaints.append(f"{place.netloc} has ended: {error}")
+            errors.append(f"{url.netloc} has exited: {error}")
             page.close()
 
-    page.on("console", note)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", record)
+    page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("websocket", lambda connection: connection.on("close", check_server))
-    yield Visitor(page, complaints)
+    yield Visitor(page, errors)
     if not page.is_closed():
         _forget(window, page)
         page.close()
-    assert complaints == []
+    assert errors == []

@@ -1,4 +1,4 @@
-"""axe-core on every view in both themes: contrast, headings, names and roles; only Streamlit's own faults are let pass."""
+"""axe-core on every view in both themes: contrast, headings, names and roles, except in Streamlit's own elements."""
 
 import json
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import Server, Visitor, becomes, train_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
-# What is Streamlit's own, by rule and selector, and why it is not ours to mend.
+# Findings in Streamlit's own elements, by rule and selector, and their cause.
 STREAMLITS_OWN = {
     ("list", '[data-testid="stSidebarNav"]'): "st.navigation puts the items of a section below a <div>",
     ("listitem", '[data-testid="stSidebarNav"]'): "st.navigation puts the items of a section below a <div>",
@@ -26,17 +26,17 @@ _RUN_AXE = """async () => {
     id, impact, html, target, message: [...any, ...all, ...none].map(({ message }) => message).join("; "),
   })));
 }"""
-_OURS = ("serious", "critical")
-_TOO = ("heading-order", "label-content-name-mismatch")  # of these the less serious ones count as well
+_SERIOUS = ("serious", "critical")
+_ALL_IMPACTS = ("heading-order", "label-content-name-mismatch")  # rules of which less serious findings count as well
 
 
 @pytest.fixture(scope="module")
-def runs(still_server: Server) -> tuple[str, str]:
-    """Two finished runs of different settings."""
-    return train_in(still_server, lr=0.0031), train_in(still_server, lr=0.0013)
+def runs(idle_server: Server) -> tuple[str, str]:
+    """Two finished runs with different settings."""
+    return train_in(idle_server, lr=0.0031), train_in(idle_server, lr=0.0013)
 
 
-# view: address, and an element that is there once the view is drawn
+# view: address, and an element that exists once the view is drawn
 _VIEWS = {
     "home": ("/", "text=Data sets"),
     "form": ("/train", "text=Mult-adds"),
@@ -63,18 +63,18 @@ _VIEWS = {
     "wrong": ("/inside?run=0123", '[data-testid="stAlert"]'),
     "nowhere": ("/nosuchpage", "h1"),
 }
-_ALWAYS = ("home", "form", "run", "curves", "network", "answers")  # the others are for `make test-slow`
+_ALWAYS = ("home", "form", "run", "curves", "network", "answers")  # `make test-slow` checks the others
 
 
 def _findings(page: Page) -> list[str]:
-    """Return what axe-core finds on the page, but for what is Streamlit's own."""
+    """Return axe-core's findings on the page, except for those in Streamlit's own elements."""
     if not page.evaluate("'axe' in window"):
         page.evaluate(AXE_SCRIPT)
     found: list[dict[str, Any]] = page.evaluate(_RUN_AXE)
     return [
         f"{each['id']}: {each['message']} {each['html'][:200]}"
         for each in found
-        if (each["impact"] in _OURS or each["id"] in _TOO) and not _streamlits_own(page, each)
+        if (each["impact"] in _SERIOUS or each["id"] in _ALL_IMPACTS) and not _streamlits_own(page, each)
     ]
 
 
@@ -90,18 +90,18 @@ def _streamlits_own(page: Page, found: dict[str, Any]) -> bool:
 @pytest.fixture
 def page(visitor: Visitor) -> Iterator[Page]:
     yield visitor.page
-    visitor.complaints[:] = [each for each in visitor.complaints if "/nosuchpage" not in each]
+    visitor.errors[:] = [each for each in visitor.errors if "/nosuchpage" not in each]
 
 
 @pytest.mark.parametrize(
     "view", [pytest.param(view, marks=() if view in _ALWAYS else pytest.mark.slow) for view in _VIEWS]
 )
 def test_a_view_has_no_serious_findings_in_either_theme(
-    still_server: Server, runs: tuple[str, str], visitor: Visitor, page: Page, view: str
+    idle_server: Server, runs: tuple[str, str], visitor: Visitor, page: Page, view: str
 ) -> None:
     address, drawn = _VIEWS[view]
     page.emulate_media(color_scheme="light")
-    page.goto(still_server.url + address.format(*runs))
+    page.goto(idle_server.url + address.format(*runs))
     page.wait_for_selector(drawn)
     for theme in ("light", "dark"):
         page.emulate_media(color_scheme=theme)

@@ -1,4 +1,4 @@
-"""The navigation and addresses in a real Chromium: the open page's own link, mistyped addresses, a change of the theme."""
+"""Navigation and addresses in a real Chromium: links to the open page, unknown addresses, reloads, theme changes."""
 
 import urllib.error
 import urllib.request
@@ -12,14 +12,14 @@ pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 
 @pytest.fixture(scope="module")
-def server(still_server: Server) -> Server:
-    """Return a lab in which nothing trains."""
-    return still_server
+def server(idle_server: Server) -> Server:
+    """A lab in which nothing trains."""
+    return idle_server
 
 
 @pytest.fixture(scope="module")
 def run(server: Server) -> str:
-    """Return the id of a finished run."""
+    """The id of a finished run."""
     return train_in(server, seed=4711)
 
 
@@ -45,7 +45,7 @@ def test_train_in_the_navigation_leads_from_a_run_to_the_form(server: Server, ru
     ("page", "address"),
     [("Runs", "/runs?q=state:finished&sort=name"), ("Train", "/train?run=nobody"), ("Inside", "/inside?run=nobody")],
 )
-def test_the_link_of_the_open_page_leads_to_its_start(
+def test_the_navigation_link_of_the_open_page_leads_to_its_start(
     server: Server, run: str, visitor: Visitor, page: str, address: str
 ) -> None:
     visitor.open(server.url + address)
@@ -56,19 +56,19 @@ def test_the_link_of_the_open_page_leads_to_its_start(
     expect(visitor.page.get_by_text("There is no run")).to_have_count(0)
 
 
-def test_an_address_without_a_page_is_a_404_with_links(server: Server, visitor: Visitor) -> None:
+def test_an_unknown_address_is_a_404_with_links(server: Server, visitor: Visitor) -> None:
     for path, hint in (("/nosuchpage", ""), ("/trian", "Did you mean Train?"), ("/runs/x", "Did you mean Runs?")):
         visitor.page.goto(server.url + path)
         expect(visitor.page.get_by_role("heading", name="Page not found")).to_be_visible()
         expect(visitor.page.get_by_text(f"ConvLab has no page {path}.")).to_contain_text(hint)
     click(visitor.page.get_by_role("navigation").get_by_role("link", name="Runs"))
     expect(visitor.page.get_by_role("heading", level=1, name="Runs")).to_be_visible()
-    visitor.complaints[:] = [line for line in visitor.complaints if "404" not in line]
+    visitor.errors[:] = [line for line in visitor.errors if "404" not in line]
     with pytest.raises(urllib.error.HTTPError, match="404"):
         urllib.request.urlopen(f"{server.url}/nosuchpage", timeout=60)
 
 
-def test_a_mistyped_run_shows_no_other_one_on_any_page(server: Server, run: str, visitor: Visitor) -> None:
+def test_a_mistyped_run_id_shows_no_other_run_on_any_page(server: Server, run: str, visitor: Visitor) -> None:
     wrong = run[:-1] + "x"
     for page in ("train", "inside", "draw"):
         visitor.open(f"{server.url}/{page}?run={wrong}")
@@ -77,7 +77,7 @@ def test_a_mistyped_run_shows_no_other_one_on_any_page(server: Server, run: str,
         becomes(visitor.page, lambda: _search(visitor), f"/{page}?run={wrong}")
 
 
-def test_the_page_is_drawn_anew_when_the_system_turns_dark(server: Server, visitor: Visitor) -> None:
+def test_the_page_is_redrawn_when_the_system_switches_to_the_dark_theme(server: Server, visitor: Visitor) -> None:
     page = visitor.page
     page.emulate_media(color_scheme="light")
     visitor.open(f"{server.url}/")
@@ -103,7 +103,7 @@ def test_the_link_to_a_view_is_copied_with_the_keyboard(server: Server, run: str
     expect(visitor.page.get_by_role("button", name="Link to this view")).to_be_focused()
 
 
-def test_back_leads_at_once_to_what_was_shown_before(server: Server, visitor: Visitor) -> None:
+def test_the_back_button_returns_to_the_previous_view(server: Server, visitor: Visitor) -> None:
     visitor.open(f"{server.url}/runs")
     click(visitor.page.get_by_text("Reports", exact=True))
     report = visitor.page.get_by_role("heading", name="Seven networks from LeNet to GoogLeNet")

@@ -1,4 +1,4 @@
-"""Our own components in a bare page: what Streamlit may do to them at any moment loses nothing and doubles nothing."""
+"""The drawing pad in an empty page: renders, cleanups and removals by Streamlit neither lose nor duplicate strokes."""
 
 import json
 from collections.abc import Iterator
@@ -14,10 +14,10 @@ _COMPONENTS = Path(__file__).parents[2] / "pages" / "components"
 _ORIGIN = "http://lab.test"
 _MOUNT = """async ([html, css, js]) => {
   const module = await import(js);
-  window.told = [];
+  window.sent = [];
   window.render = (data) => {
     const parentElement = document.querySelector("#place");
-    window.cleanUp = module.default({ data, parentElement, setStateValue: (_, text) => told.push(text) });
+    window.cleanUp = module.default({ data, parentElement, setStateValue: (_, text) => sent.push(text) });
   };
   document.body.innerHTML = `<style>${css}</style><div id="place" style="width:300px">${html}</div>`;
 }"""
@@ -33,7 +33,7 @@ def _serve(route: Route) -> None:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """Return a page that holds nothing but the drawing pad."""
+    """A page that contains only the drawing pad."""
     context = open_context(browser)
     page = context.new_page()
     page.route(f"{_ORIGIN}/**", _serve)
@@ -58,29 +58,29 @@ def _stroke(page: Page, y: float) -> None:
 
 
 def _strokes(page: Page) -> int:
-    message = page.evaluate("told.at(-1)")
+    message = page.evaluate("sent.at(-1)")
     return len(json.loads(message)["strokes"])
 
 
-def test_the_pad_outlives_the_clean_up_of_a_call_that_newer_data_overtook(page: Page) -> None:
+def test_the_pad_survives_the_cleanup_of_a_render_call_that_newer_data_superseded(page: Page) -> None:
     _render(page)
-    page.evaluate("cleanUp()")  # Streamlit does this while the first import of the script is still under way
+    page.evaluate("cleanUp()")  # Streamlit may do this while the script is being imported for the first time
     _stroke(page, 80)
-    _render(page, answered=1)  # the first answer comes
+    _render(page, answered=1)  # the first answer arrives
     _stroke(page, 160)
     expect(page.get_by_role("button", name="Undo")).to_be_enabled()
     becomes(page, lambda: _strokes(page), 2)
-    sent = "told.map((text) => JSON.parse(text).seq)"  # each number once: no two pads are listening on one canvas
-    becomes(page, lambda: page.evaluate(f"{sent}.every((seq, k, all) => !k || all[k - 1] < seq)"), True)
+    numbers = "sent.map((text) => JSON.parse(text).seq)"  # each once: only one pad handles the events of the canvas
+    becomes(page, lambda: page.evaluate(f"{numbers}.every((seq, k, all) => !k || all[k - 1] < seq)"), True)
     page.get_by_role("button", name="Undo").click()
     becomes(page, lambda: _strokes(page), 1)
     expect(page.get_by_role("button", name="Redo")).to_be_enabled()
 
 
-def test_a_pad_that_was_taken_out_is_let_go_and_comes_back_with_the_drawing_of_the_server(page: Page) -> None:
+def test_a_pad_that_is_removed_and_added_again_restores_the_servers_drawing(page: Page) -> None:
     _render(page)
     _stroke(page, 80)
-    drawn = json.dumps(json.loads(page.evaluate("told.at(-1)"))["strokes"])
+    drawn = json.dumps(json.loads(page.evaluate("sent.at(-1)"))["strokes"])
     page.evaluate(
         """() => {
           const place = document.querySelector("#place");
@@ -90,7 +90,7 @@ def test_a_pad_that_was_taken_out_is_let_go_and_comes_back_with_the_drawing_of_t
         }"""
     )
     _render(page, answered=1, ink=drawn)
-    page.get_by_role("button", name="Undo").click()  # its history came back with it
+    page.get_by_role("button", name="Undo").click()  # its undo history is restored
     becomes(page, lambda: _strokes(page), 0)
     expect(page.get_by_role("button", name="Undo")).to_be_disabled()
     page.get_by_role("button", name="Redo").click()

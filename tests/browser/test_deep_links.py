@@ -1,4 +1,4 @@
-"""Every page, opened by its deep link, stands in its frame: also on a server that nobody has visited yet."""
+"""Every page opens by its deep link together with the navigation, also as the first page of a new server."""
 
 import re
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ _TITLES = {spec.name: spec.title for spec in list_pages()}
 
 @pytest.fixture
 def cold_server(tmp_path: Path) -> Iterator[Server]:
-    """Return a lab that nobody has visited yet, without a worker beside it."""
+    """A new lab without a worker, in which no page has been opened yet."""
     running = start_server(tmp_path / "home", worker=False)
     yield running
     running.stop()
@@ -34,19 +34,21 @@ def _check_frame(server: Server, visitor: Visitor, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(_TITLES))
-def test_a_deep_link_opens_its_page_in_the_frame(still_server: Server, visitor: Visitor, name: str) -> None:
-    _check_frame(still_server, visitor, name)
+def test_a_deep_link_opens_its_page_with_the_navigation(idle_server: Server, visitor: Visitor, name: str) -> None:
+    _check_frame(idle_server, visitor, name)
 
 
-# `tests/web/test_web_imports.py` imports each page in a process of its own; the heaviest one is looked at cold in the browser.
+# `tests/web/test_web_imports.py` covers the imports of every page; here only the page with most imports is opened cold.
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=() if name == "inside" else pytest.mark.slow) for name in sorted(_TITLES)]
 )
-def test_a_cold_deep_link_opens_its_page_in_the_frame(cold_server: Server, visitor: Visitor, name: str) -> None:
+def test_a_deep_link_on_a_new_server_opens_its_page_with_the_navigation(
+    cold_server: Server, visitor: Visitor, name: str
+) -> None:
     _check_frame(cold_server, visitor, name)
 
 
-def test_a_deep_link_to_a_run_that_is_not_there_is_one_sentence(still_server: Server, visitor: Visitor) -> None:
-    visitor.open(f"{still_server.url}/train?run=nobody")
+def test_a_deep_link_to_an_unknown_run_shows_one_sentence(idle_server: Server, visitor: Visitor) -> None:
+    visitor.open(f"{idle_server.url}/train?run=nobody")
     expect(visitor.page.get_by_text("There is no run 'nobody'")).to_be_visible()
     expect(visitor.page.get_by_role("button", name="Train").first).to_be_visible()

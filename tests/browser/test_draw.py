@@ -1,4 +1,4 @@
-"""Drawing in a real Chromium: mouse and finger, both pads, several networks, keeping, photos, and nothing trained yet."""
+"""The Draw page in a real Chromium: mouse and touch, both pads, several networks, saved drawings, photos, no runs."""
 
 import base64
 import io
@@ -31,14 +31,14 @@ _CANVAS = "canvas.dc-canvas.upper-canvas"
 
 
 @pytest.fixture(scope="module")
-def server(still_server: Server) -> Server:
-    """Return a lab in which nothing trains beside the drawing."""
-    return still_server
+def server(idle_server: Server) -> Server:
+    """A lab in which nothing trains while the tests draw."""
+    return idle_server
 
 
 @pytest.fixture(scope="module")
 def runs(server: Server) -> tuple[str, str]:
-    """Two networks that read digits: LeNet-5 and a small one."""
+    """The runs of two networks that recognise digits: LeNet-5 and a small one."""
     settings = {"batch_size": 32, "lr": 0.003, "schedule": "one-cycle", "augment": "light"}
     return (
         train_in(server, arch="lenet5", epochs=12, **settings),
@@ -70,12 +70,12 @@ def _labels(page: Page) -> list[str]:
 
 
 def _answer(page: Page, before: int) -> list[str]:
-    """Wait for the answer to the whole drawing, other than with `before` ink; return the cards' labels."""
+    """Wait for the answer to the whole drawing, whose ink differs from `before`; return the cards' labels."""
     until(page, lambda: _ink(page) != before, "an answer to the drawing")
     if page.locator(".pad").count():
         until(page, lambda: _answered(page) == page.locator(".pad").get_attribute("data-sent"), "the last answer")
         return _labels(page)
-    settle(page)  # the standard canvas numbers nothing
+    settle(page)  # the standard canvas does not number its answers
     return _labels(page)
 
 
@@ -91,9 +91,7 @@ def _open(visitor: Visitor, server: Server, *chosen: str) -> Page:
 
 
 @pytest.mark.long
-def test_the_pad_stays_where_it_is_while_answers_come_in(
-    server: Server, runs: tuple[str, str], visitor: Visitor
-) -> None:
+def test_the_pad_does_not_move_while_answers_arrive(server: Server, runs: tuple[str, str], visitor: Visitor) -> None:
     page = _open(visitor, server, runs[0])
     page.locator(_PAD).first.scroll_into_view_if_needed()
     expect(page.locator(".cl-line")).to_be_visible()
@@ -121,7 +119,7 @@ def test_the_pad_stays_where_it_is_while_answers_come_in(
 @pytest.mark.parametrize(
     ("digits", "least"), [("04579", 4), pytest.param("0123456789", 8, marks=pytest.mark.slow)], ids=["five", "ten"]
 )
-def test_drawn_digits_are_read_while_the_mouse_draws_them(
+def test_digits_drawn_with_the_mouse_are_recognised(
     server: Server, runs: tuple[str, str], visitor: Visitor, digits: str, least: int
 ) -> None:
     page = _open(visitor, server, runs[0])
@@ -132,7 +130,7 @@ def test_drawn_digits_are_read_while_the_mouse_draws_them(
         until(page, lambda: int(_answered(page) or 0) > 0, "the number of an answer")
         click(page.get_by_role("button", name="Clear", exact=True))
         until(page, lambda: _ink(page) == 0, "an empty pad")
-    assert sum(said == digit for digit, said in read.items()) >= least, read
+    assert sum(label == digit for digit, label in read.items()) >= least, read
 
 
 @pytest.mark.long
@@ -140,19 +138,19 @@ def test_undo_redo_and_clear_change_the_answer(server: Server, runs: tuple[str, 
     page = _open(visitor, server, runs[0])
     _draw(page, "4")
     becomes(page, lambda: _answer(page, 0), ["4"])
-    whole = _ink(page)
+    full = _ink(page)
     click(page.get_by_role("button", name="Undo"))
-    until(page, lambda: 0 < _ink(page) < whole, "the first stroke alone")
+    until(page, lambda: 0 < _ink(page) < full, "the first stroke alone")
     click(page.get_by_role("button", name="Redo"))
-    until(page, lambda: _ink(page) == whole, "the second stroke back")
+    until(page, lambda: _ink(page) == full, "the second stroke back")
     click(page.get_by_role("button", name="Clear", exact=True))
     until(page, lambda: _ink(page) == 0, "an empty pad")
     page.keyboard.press("Tab")
     press_key(page.locator(_PAD), "Control+z")
-    until(page, lambda: _ink(page) == whole, "the drawing back after Ctrl+Z")
+    until(page, lambda: _ink(page) == full, "the drawing back after Ctrl+Z")
 
 
-def test_two_networks_answer_side_by_side_and_the_link_carries_them(
+def test_two_networks_answer_side_by_side_and_are_both_in_the_address(
     server: Server, runs: tuple[str, str], visitor: Visitor
 ) -> None:
     page = _open(visitor, server, *runs)
@@ -164,7 +162,7 @@ def test_two_networks_answer_side_by_side_and_the_link_carries_them(
 
 
 @pytest.mark.long
-def test_the_pictures_of_the_steps_and_the_layers_follow_the_drawing(
+def test_the_images_of_preprocessing_and_layers_follow_the_drawing(
     server: Server, runs: tuple[str, str], visitor: Visitor
 ) -> None:
     page = _open(visitor, server, runs[0])
@@ -187,7 +185,9 @@ def test_the_pictures_of_the_steps_and_the_layers_follow_the_drawing(
         page.wait_for_selector(picture)
 
 
-def test_dots_are_unsure_and_an_empty_pad_says_nothing(server: Server, runs: tuple[str, str], visitor: Visitor) -> None:
+def test_a_dot_is_marked_unsure_and_an_empty_pad_shows_no_answer(
+    server: Server, runs: tuple[str, str], visitor: Visitor
+) -> None:
     page = _open(visitor, server, runs[0])
     expect(page.locator(".cl-line")).to_contain_text("answer as you draw")
     click(page.locator(_PAD))
@@ -197,7 +197,7 @@ def test_dots_are_unsure_and_an_empty_pad_says_nothing(server: Server, runs: tup
 
 
 @pytest.mark.long
-def test_the_drawing_survives_a_page_switch_and_the_standard_canvas_reads_the_same(
+def test_the_drawing_survives_a_page_switch_and_the_standard_canvas_is_read_too(
     server: Server, runs: tuple[str, str], visitor: Visitor
 ) -> None:
     page = _open(visitor, server, runs[0])
@@ -221,9 +221,7 @@ def test_the_drawing_survives_a_page_switch_and_the_standard_canvas_reads_the_sa
 
 
 @pytest.mark.long
-def test_kept_drawings_become_a_test_set_that_can_be_deleted(
-    server: Server, runs: tuple[str, str], visitor: Visitor
-) -> None:
+def test_saved_drawings_are_listed_and_can_be_deleted(server: Server, runs: tuple[str, str], visitor: Visitor) -> None:
     page = _open(visitor, server, *runs)
     for digit in ("6", "1"):
         _draw(page, digit)
@@ -247,7 +245,9 @@ def test_kept_drawings_become_a_test_set_that_can_be_deleted(
 
 
 @pytest.mark.long
-def test_the_guess_game_asks_counts_and_goes_on(server: Server, runs: tuple[str, str], visitor: Visitor) -> None:
+def test_the_guess_game_asks_for_a_digit_counts_rounds_and_can_be_stopped(
+    server: Server, runs: tuple[str, str], visitor: Visitor
+) -> None:
     page = _open(visitor, server, *runs)
     click(page.get_by_role("radio", name="Guess game").or_(page.get_by_role("button", name="Guess game")).first)
     click(page.get_by_role("button", name="Start"))
@@ -261,7 +261,7 @@ def test_the_guess_game_asks_counts_and_goes_on(server: Server, runs: tuple[str,
     page.get_by_text("Round 2 of 10").wait_for()
     until(page, lambda: _ink(page) == 0, "an empty pad for the next digit")
     click(page.get_by_role("button", name="Stop"))
-    page.get_by_text("of 1 round", exact=False).first.wait_for()  # what was played is shown
+    page.get_by_text("of 1 round", exact=False).first.wait_for()  # the rounds so far are shown
     page.get_by_role("button", name="Play again").wait_for()
 
 
@@ -296,15 +296,13 @@ def _ordered(boxes: Locator) -> bool:
     return all(one and two and one["x"] < two["x"] for one, two in itertools.pairwise(places))
 
 
-def test_photos_are_read_digit_by_digit_the_one_that_came_last(
-    server: Server, runs: tuple[str, str], visitor: Visitor
-) -> None:
+def test_the_most_recent_photo_is_read_digit_by_digit(server: Server, runs: tuple[str, str], visitor: Visitor) -> None:
     page = _open(visitor, server, runs[0])
     click(page.get_by_role("radio", name="Photo").or_(page.get_by_role("button", name="Photo")).first)
-    for give, text in ((_upload, "205"), (_paste, "320"), (_upload, "203")):
-        give(page, _sheet(text))
+    for send, text in ((_upload, "205"), (_paste, "320"), (_upload, "203")):
+        send(page, _sheet(text))
         page.get_by_text(f"reads {text}").wait_for()
-        labels = page.locator(".cl-boxes b")  # one box a digit, in the order in which they are read
+        labels = page.locator(".cl-boxes b")  # one box per digit, in the order in which they are read
         until(
             page,
             lambda labels=labels, text=text: [b.rstrip("?") for b in labels.all_inner_texts()] == list(text),
@@ -340,20 +338,24 @@ def _hide_examples(server: Server) -> None:
     open_lab(server.home).hide_examples(True)
 
 
-def test_with_no_run_the_page_offers_to_train_one_and_says_how_long_it_takes(
+def test_without_a_run_the_page_offers_to_train_one_with_its_estimated_duration(
     fresh_server: Server, visitor: Visitor
 ) -> None:
     _hide_examples(fresh_server)
     visitor.open(f"{fresh_server.url}/draw")
     page = visitor.page
     page.get_by_role("button", name="Train a LeNet on digits").wait_for()
-    expect(page.get_by_text("on this machine", exact=False).first).to_contain_text("Takes ")  # once torch is imported
+    expect(page.get_by_text("on this machine", exact=False).first).to_contain_text(
+        "Takes "
+    )  # as soon as torch is imported
     visitor.press("Train a LeNet on digits")
     page.get_by_text("Training LeNet-5").first.wait_for()
 
 
 @pytest.mark.slow
-def test_the_trained_network_is_there_to_read_when_its_training_ends(fresh_server: Server, visitor: Visitor) -> None:
+def test_a_network_trained_from_the_draw_page_reads_drawings_when_it_is_finished(
+    fresh_server: Server, visitor: Visitor
+) -> None:
     _hide_examples(fresh_server)
     visitor.open(f"{fresh_server.url}/draw")
     visitor.press("Train a LeNet on digits")

@@ -1,4 +1,4 @@
-"""A run leaves the lab by the Runs page as a report that opens without a network, and as a bundle that comes back in."""
+"""The Runs page exports a run as a report, which opens offline, and as a bundle, which can be imported again."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from tests.browser.conftest import Server, Visitor, click, open_context, settle,
 pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 
-def _take_away(page: Page, format: str) -> Download:
+def _export(page: Page, format: str) -> Download:
     click(page.get_by_role("button", name="Export"))
     click(page.get_by_role("combobox", name="Format"))
     click(page.get_by_role("option", name=format))
@@ -24,25 +24,25 @@ def _take_away(page: Page, format: str) -> Download:
     return download.value
 
 
-def test_a_run_leaves_as_a_report_and_as_a_bundle_and_comes_back_in(
-    still_server: Server, visitor: Visitor, browser: Browser, tmp_path: Path
+def test_a_run_is_exported_as_a_report_and_a_bundle_and_imported_again(
+    idle_server: Server, visitor: Visitor, browser: Browser, tmp_path: Path
 ) -> None:
-    run = train_in(still_server, lr=0.002, name="traveller")
+    run = train_in(idle_server, lr=0.002, name="exported")
     page = visitor.page
-    visitor.open(f"{still_server.url}/runs?q=traveller&runs={run}")
+    visitor.open(f"{idle_server.url}/runs?q=exported&runs={run}")
     report, bundle = tmp_path / "report.html", tmp_path / "bundle.zip"
-    _take_away(page, "Report (one HTML file)").save_as(report)
-    _take_away(page, "Bundle (.zip)").save_as(bundle)
+    _export(page, "Report (one HTML file)").save_as(report)
+    _export(page, "Bundle (.zip)").save_as(bundle)
 
     offline = open_context(browser, offline=True)
-    paper = offline.new_page()
-    said: list[str] = []
-    paper.on("console", lambda message: said.append(message.text))
-    paper.on("pageerror", lambda error: said.append(str(error)))
-    paper.goto(report.as_uri())
-    paper.wait_for_selector(".js-plotly-plot .legend")
-    assert paper.title() == "traveller – ConvLab"
-    assert said == []
+    report_page = offline.new_page()
+    messages: list[str] = []
+    report_page.on("console", lambda message: messages.append(message.text))
+    report_page.on("pageerror", lambda error: messages.append(str(error)))
+    report_page.goto(report.as_uri())
+    report_page.wait_for_selector(".js-plotly-plot .legend")
+    assert report_page.title() == "exported – ConvLab"
+    assert messages == []
     offline.close()
 
     click(page.get_by_role("button", name="Import"))
@@ -50,4 +50,4 @@ def test_a_run_leaves_as_a_report_and_as_a_bundle_and_comes_back_in(
     settle(page)
     click(page.get_by_role("button", name="Import the bundle"))
     page.get_by_text("Imported 1 run").wait_for()
-    page.get_by_text("2 runs").first.wait_for()  # both are called traveller
+    page.get_by_text("2 runs").first.wait_for()  # both have the same name

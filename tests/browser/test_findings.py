@@ -1,4 +1,4 @@
-"""Findings in a real browser: what is found while a run trains appears, changes and goes, and the curves stay in place."""
+"""Findings in a real browser: those of a running run appear, change and vanish, and the curves stay in place."""
 
 import numpy as np
 import pytest
@@ -23,14 +23,14 @@ def _top(visitor: Visitor) -> float:
     return box["y"]
 
 
-def test_findings_come_change_and_go_without_moving_the_curves_and_an_outcome_replaces_the_green_badge(
-    still_server: Server, visitor: Visitor
+def test_findings_appear_and_vanish_without_moving_the_curves_and_the_outcome_is_the_badge(
+    idle_server: Server, visitor: Visitor
 ) -> None:
-    bench = Bench(Lab(Settings.from_env({"LAB_HOME": str(still_server.home)})))
+    bench = Bench(Lab(Settings.from_env({"LAB_HOME": str(idle_server.home)})))
     run = bench.start(DIGITS_CONFIG.replace(seed=103))
     bench.write(run, series("batch/loss", np.full(40, 2.3)), series("batch/accuracy", np.full(40, 0.1)))
     page = visitor.page
-    visitor.open(f"{still_server.url}/train?run={run.id}")
+    visitor.open(f"{idle_server.url}/train?run={run.id}")
     expect(page.locator(".cl-newest")).to_contain_text("40 points")
     top = _top(visitor)
     for finding in (RISEN, HIGHER):

@@ -1,4 +1,4 @@
-"""A newcomer's first minute in a real Chromium: no data set, nothing trained, and everything alive all the same."""
+"""A new user's first minute in a real Chromium: without data sets or runs, every page works on the examples."""
 
 from collections.abc import Iterator
 
@@ -13,14 +13,14 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture(scope="module")
 def new_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Return a lab of these tests' own, in which nothing is ever trained."""
+    """A separate lab, in which nothing is ever trained."""
     running = start_server(tmp_path_factory.mktemp("new") / "home", worker=False)
     yield running
     running.stop()
 
 
-def test_nothing_invites_to_draw_before_the_pad_takes_strokes(new_lab: Server, visitor: Visitor) -> None:
-    """Its script may come late: on a slow machine a drawing made before would be lost."""
+def test_the_hint_to_draw_is_hidden_until_the_pad_accepts_strokes(new_lab: Server, visitor: Visitor) -> None:
+    """Its script may load late on a slow machine, and a drawing made before that would be lost."""
     page = visitor.page
     held: list[Route] = []
     page.route("**/pad/pad.js*", lambda route: held.append(route))
@@ -40,12 +40,10 @@ def _maps(page: Page) -> list[str | None]:
     return [picture.get_attribute("src") for picture in page.locator(".cl-flow img").all()]
 
 
-def test_a_digit_drawn_on_a_fresh_home_is_read_without_a_click_and_lights_up_the_maps(
-    new_lab: Server, visitor: Visitor
-) -> None:
+def test_a_digit_drawn_on_home_is_read_at_once_and_updates_the_feature_maps(new_lab: Server, visitor: Visitor) -> None:
     page = visitor.page
     visitor.open(new_lab.url)
-    expect(page.locator(".cl-pale")).to_have_count(1)  # a digit that nobody has drawn, pale and without an answer
+    expect(page.locator(".cl-pale")).to_have_count(1)  # the sample digit, pale and without an answer
     expect(page.locator(".cl-flow img")).to_have_count(5)
     sample = _maps(page)
     expect(page.locator("[data-answer]")).to_have_count(0)
@@ -82,7 +80,7 @@ def test_a_first_visit_shows_a_digit_being_drawn_and_classified_until_the_user_d
     expect(page.locator(".pad.demo")).to_have_count(0)
 
 
-def test_the_drawing_goes_along_to_draw_where_an_example_reads_it(new_lab: Server, visitor: Visitor) -> None:
+def test_the_drawing_on_home_is_taken_to_draw_where_an_example_reads_it(new_lab: Server, visitor: Visitor) -> None:
     page = visitor.page
     visitor.open(new_lab.url)
     draw_digit(page, "2")
@@ -90,7 +88,7 @@ def test_the_drawing_goes_along_to_draw_where_an_example_reads_it(new_lab: Serve
     click(page.get_by_role("link", name="Continue with this drawing"))
     page.wait_for_selector('.cl-line[data-answer="2"]')
     expect(page.locator(".cl-card")).to_have_count(1)
-    click(page.get_by_role("button", name="Undo", exact=True))  # its strokes came along one by one
+    click(page.get_by_role("button", name="Undo", exact=True))  # the strokes can be undone one by one
     expect(page.locator(".cl-line[data-answer]")).to_have_count(0)
     click(page.get_by_role("button", name="Redo", exact=True))
     page.wait_for_selector('.cl-line[data-answer="2"]')
@@ -136,7 +134,7 @@ def test_a_sample_digit_is_drawn_and_read(new_lab: Server, visitor: Visitor) -> 
 def test_the_pages_work_on_the_examples(new_lab: Server, visitor: Visitor) -> None:
     page = visitor.page
     visitor.open(f"{new_lab.url}/runs")
-    page.wait_for_selector(".js-plotly-plot")  # the examples are compared before anything is chosen
+    page.wait_for_selector(".js-plotly-plot")  # the examples are compared until runs are chosen
     click(page.get_by_role("button", name="Compare", exact=True).first)
     until(page, lambda: f"runs={EXAMPLES[0].id}" in page.url, "the example in the address")
     visitor.open(f"{new_lab.url}/inside?run={EXAMPLES[0].id}&view=answers")
@@ -150,7 +148,7 @@ def test_the_pages_work_on_the_examples(new_lab: Server, visitor: Visitor) -> No
 
 
 @pytest.mark.long
-def test_one_switch_takes_the_examples_off_every_page(new_lab: Server, visitor: Visitor) -> None:
+def test_one_switch_hides_the_examples_on_every_page(new_lab: Server, visitor: Visitor) -> None:
     page = visitor.page
     visitor.open(f"{new_lab.url}/runs")
     click(page.get_by_text("Show examples"))

@@ -1,4 +1,4 @@
-"""Continue a run from one of its epochs with another learning rate, on its page, and find the way back in the tree."""
+"""A run is forked on its page: it continues from an epoch with another learning rate, and the tree links both."""
 
 import re
 import time
@@ -10,17 +10,17 @@ from lab.config import RunConfig
 from lab.runs.records import RunRecord
 from lab.service.lab import Lab
 from lab.settings import Settings
-from tests.browser.conftest import PATIENCE_S, Server, Visitor, becomes, click, type_into
+from tests.browser.conftest import WAIT_LIMIT_S, Server, Visitor, becomes, click, type_into
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
-_GREY = """() => [...(document.querySelector('[data-chart=loss] .cl-plot')?.data ?? [])]
+_PARENT_CURVES = """() => [...(document.querySelector('[data-chart=loss] .cl-plot')?.data ?? [])]
     .filter(({ kind, x }) => kind === 'before' && x.length).map(({ line, x }) => [line.color, Math.max(...x)])"""
-_OWN = """() => Math.min(...[...document.querySelector('[data-chart=loss] .cl-plot').data]
+_OWN_START = """() => Math.min(...[...document.querySelector('[data-chart=loss] .cl-plot').data]
     .find(({ kind }) => kind === 'smooth').x)"""
 
 
 def _ended(lab: Lab, run: str) -> RunRecord:
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + WAIT_LIMIT_S
     while not lab.store.runs.get(run).state.over and time.monotonic() < deadline:
         time.sleep(0.1)
     return lab.store.runs.get(run)
@@ -28,7 +28,9 @@ def _ended(lab: Lab, run: str) -> RunRecord:
 
 def test_a_run_is_continued_from_an_epoch_with_another_learning_rate(server: Server, visitor: Visitor) -> None:
     lab, page = Lab(Settings.from_env({"LAB_HOME": str(server.home)})), visitor.page
-    config = RunConfig(dataset="digits", epochs=3, train_limit=400, batch_size=36)  # 360 to train on: 10 steps an epoch
+    config = RunConfig(
+        dataset="digits", epochs=3, train_limit=400, batch_size=36
+    )  # 360 training images, 10 steps per epoch
     parent = lab.submissions.submit(lab.validation.resolve(config), name="to be forked").run
     lab.workers.ensure()
     assert _ended(lab, parent.id).state == "finished"
@@ -52,8 +54,8 @@ def test_a_run_is_continued_from_an_epoch_with_another_learning_rate(server: Ser
     assert (fork.state, fork.config.lr, fork.config.fork_of, fork.config.fork_epoch) == ("finished", 0.01, parent.id, 2)
     assert fork.environment.fork_state == "recomputed"
     visitor.open(f"{server.url}/train?run={fork.id}")
-    becomes(page, lambda: page.evaluate(_GREY), [["#8792a0", 20]] * 3)  # of training, validation and test
-    becomes(page, lambda: page.evaluate(_OWN), 20)
+    becomes(page, lambda: page.evaluate(_PARENT_CURVES), [["#8792a0", 20]] * 3)  # training, validation and test
+    becomes(page, lambda: page.evaluate(_OWN_START), 20)
 
     click(page.get_by_text("From run to run: what was changed"))
     visitor.settle()

@@ -1,4 +1,4 @@
-"""Links that people kept from earlier releases open the view that they opened then."""
+"""Links of earlier releases still open their views."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,14 +15,16 @@ pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 @pytest.fixture
 def golden(release: str, tmp_path: Path) -> Iterator[Server]:
-    """Return a lab on the release's store; without a worker, so that what is queued there stays so."""
+    """A lab on the release's store, without a worker, so that its queued run stays queued."""
     running = start_server(unpack_home(release, tmp_path / "home"), worker=False)
     yield running
     running.stop()
 
 
 @pytest.mark.parametrize("release", RELEASES)
-def test_a_link_of_a_release_to_each_page_opens_its_view(release: str, golden: Server, visitor: Visitor) -> None:
+def test_a_link_of_an_earlier_release_to_each_page_opens_its_view(
+    release: str, golden: Server, visitor: Visitor
+) -> None:
     """Without a browser, `tests/web/test_web_golden_links.py` opens every link."""
     links = read(release, "links.json")
     last_of_each_page = {urlsplit(link["address"]).path: link for link in links}
@@ -32,5 +34,5 @@ def test_a_link_of_a_release_to_each_page_opens_its_view(release: str, golden: S
         shown = main.get_by_text(link["shows"], exact=False).or_(visitor.page.get_by_alt_text(link["shows"]))
         expect(shown.first, f"{link['address']} shows {link['shows']!r}").to_be_attached()
         errors = main.get_by_test_id("stAlertContentError")
-        becomes(visitor.page, errors.all_inner_texts, [])  # a failure quotes the error
+        becomes(visitor.page, errors.all_inner_texts, [])  # the failure message quotes the error
         expect(main.get_by_text("The address", exact=False), link["address"]).to_have_count(0)

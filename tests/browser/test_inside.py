@@ -1,4 +1,4 @@
-"""A student looks inside a run on digits: scrubs through the epochs, follows a mistake into the feature maps."""
+"""The Inside page on a run on digits: moving through the epochs, and from an error to its feature maps."""
 
 import re
 
@@ -11,14 +11,14 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def server(still_server: Server) -> Server:
-    """Return a lab in which nothing trains."""
-    return still_server
+def server(idle_server: Server) -> Server:
+    """A lab in which nothing trains."""
+    return idle_server
 
 
 @pytest.fixture(scope="module")
 def run(server: Server) -> str:
-    """Return the id of a run of four epochs."""
+    """The id of a run of four epochs."""
     return train_in(server, epochs=4, seed=5)
 
 
@@ -35,8 +35,8 @@ def _slider(visitor: Visitor) -> Locator:
 def _go_to_epoch(visitor: Visitor, epoch: int) -> None:
     """Move the slider and wait until the page shows that epoch."""
     _slider(visitor).fill(str(epoch))
-    words = "before training" if epoch == 0 else f"after epoch {epoch}"
-    visitor.page.get_by_text(re.compile(words)).first.wait_for()
+    text = "before training" if epoch == 0 else f"after epoch {epoch}"
+    visitor.page.get_by_text(re.compile(text)).first.wait_for()
 
 
 def _open_view(visitor: Visitor, name: str) -> None:
@@ -44,7 +44,7 @@ def _open_view(visitor: Visitor, name: str) -> None:
     visitor.settle()
 
 
-def test_from_training_to_the_epochs_to_a_mistake_to_its_feature_maps(
+def test_inside_leads_from_a_run_through_its_epochs_to_an_error_and_its_feature_maps(
     server: Server, run: str, visitor: Visitor
 ) -> None:
     page = visitor.page
@@ -93,7 +93,7 @@ def test_from_training_to_the_epochs_to_a_mistake_to_its_feature_maps(
 
 
 @pytest.mark.long
-def test_a_map_of_the_whole_network_is_clicked_down_to_one_convolution(
+def test_a_click_on_a_feature_map_leads_to_the_convolution_that_computes_one_value(
     server: Server, run: str, visitor: Visitor
 ) -> None:
     page = visitor.page
@@ -127,7 +127,7 @@ def test_a_map_of_the_whole_network_is_clicked_down_to_one_convolution(
 
 
 @pytest.mark.long
-def test_an_answer_is_clicked_down_to_its_terms_which_a_reload_shows_again(
+def test_a_click_on_a_class_shows_the_terms_of_its_logit_and_a_reload_shows_them_again(
     server: Server, run: str, visitor: Visitor
 ) -> None:
     page = visitor.page
@@ -151,7 +151,7 @@ def test_an_answer_is_clicked_down_to_its_terms_which_a_reload_shows_again(
     expect(page.get_by_role("group", name="Terms of the sum, by map of pool2").get_by_role("img")).to_have_count(16)
 
 
-def test_a_box_of_the_graph_tells_its_numbers_and_a_block_opens(server: Server, visitor: Visitor) -> None:
+def test_a_layer_of_the_graph_shows_its_details_and_a_block_can_be_opened(server: Server, visitor: Visitor) -> None:
     page = visitor.page
     visitor.open(f"{server.url}/architecture?arch=googlenet&view=graph")
     block = page.get_by_role("button", name=re.compile("^inception4a, .*14 steps"))

@@ -1,4 +1,4 @@
-"""Pages while the store is away say so, those that were opened meanwhile too, and go on by themselves once it answers."""
+"""Pages report an outage of the store, also if they are opened during it, and recover by themselves afterwards."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ def postgres() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture
-def fresh_still_server(tmp_path: Path) -> Iterator[Server]:
+def new_idle_server(tmp_path: Path) -> Iterator[Server]:
     running = start_server(tmp_path / "home", worker=False)
     yield running
     running.stop()
@@ -36,7 +36,7 @@ def lab(postgres: PostgresServer, tmp_path: Path) -> Iterator[Server]:
     running.stop()
 
 
-def test_a_page_opened_during_an_outage_is_drawn_once_the_store_answers(
+def test_a_page_opened_during_an_outage_is_drawn_once_the_store_responds(
     postgres: PostgresServer, lab: Server, visitor: Visitor
 ) -> None:
     postgres.stop()
@@ -48,12 +48,14 @@ def test_a_page_opened_during_an_outage_is_drawn_once_the_store_answers(
     expect(away).to_have_count(0)
 
 
-def test_a_page_that_refreshes_itself_says_that_a_file_is_locked(fresh_still_server: Server, visitor: Visitor) -> None:
-    lab = open_lab(fresh_still_server.home)
+def test_a_page_that_refreshes_itself_reports_a_locked_store_until_it_is_released(
+    new_idle_server: Server, visitor: Visitor
+) -> None:
+    lab = open_lab(new_idle_server.home)
     lab.submissions.submit(lab.validation.resolve(RunConfig(dataset="digits")), name="waits")
-    visitor.open(f"{fresh_still_server.url}/runs")  # it looks every few seconds whether the run has begun
+    visitor.open(f"{new_idle_server.url}/runs")  # it checks every few seconds whether the run has started
     locked = visitor.page.get_by_text("The run store was held by another process")
-    with closing(sqlite3.connect(fresh_still_server.home / "lab.db", isolation_level=None, timeout=60)) as other:
+    with closing(sqlite3.connect(new_idle_server.home / "lab.db", isolation_level=None, timeout=60)) as other:
         other.execute("BEGIN EXCLUSIVE")
         expect(locked).to_be_visible()
     expect(locked).to_have_count(0)

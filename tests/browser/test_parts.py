@@ -1,4 +1,4 @@
-"""The pages' other components in a bare page: what they show follows their data, and the keyboard keeps its place."""
+"""The components other than the pad, each in an empty page: they follow their data and keep the keyboard focus."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -40,10 +40,10 @@ _MOUNT = """async ([html, css, js, shadow]) => {
   document.body.replaceChildren(place);
   window.place = shadow ? place.attachShadow({ mode: "open" }) : place;
   window.place.innerHTML = `<style>${css}</style>${html}`;
-  window.told = [];
-  const tell = (name, value) => told.push([name, value]);
+  window.sent = [];
+  const send = (name, value) => sent.push([name, value]);
   window.render = (data) =>
-    module.default({ data, parentElement: window.place, setTriggerValue: tell, setStateValue: tell });
+    module.default({ data, parentElement: window.place, setTriggerValue: send, setStateValue: send });
 }"""
 _CONTRASTS = """() => {
   const context = Object.assign(document.createElement("canvas"), { width: 1, height: 1 }).getContext("2d");
@@ -66,11 +66,13 @@ Mount = Callable[..., Page]
 
 @pytest.fixture
 def mount(browser: Browser) -> Iterator[Mount]:
-    """Return what puts a component into an empty page of a colour theme; `answers` are served below /api."""
+    """A function that puts a component into an empty page with a colour theme; `answers` are served below /api."""
     context = open_context(browser)
     page = context.new_page()
 
-    def put(*parts: str, theme: dict[str, str] = _LIGHT, shadow: bool = True, answers: list[Any] | None = None) -> Page:
+    def mount_parts(
+        *parts: str, theme: dict[str, str] = _LIGHT, shadow: bool = True, answers: list[Any] | None = None
+    ) -> Page:
         def serve(route: Route) -> None:
             if route.request.url.endswith("plotly.min.js"):
                 route.fulfill(path=PLOTLY_JS, content_type="text/javascript")
@@ -96,7 +98,7 @@ def mount(browser: Browser) -> Iterator[Mount]:
         page.evaluate(_MOUNT, [*texts.values(), shadow])
         return page
 
-    yield put
+    yield mount_parts
     context.close()
 
 
@@ -119,7 +121,7 @@ def _heads(page: Page) -> list[str]:
     return found
 
 
-def test_the_matrix_takes_the_names_of_another_data_set_with_as_many_classes(mount: Mount) -> None:
+def test_the_matrix_updates_its_class_names_for_a_data_set_with_as_many_classes(mount: Mount) -> None:
     page = mount("shared/base.css", "matrix/matrix.css", "matrix/matrix.js")
     page.evaluate("data => render(data)", _matrix(["0", "1"], [[9, 1], [2, 8]]))
     page.evaluate("data => render(data)", _matrix(["Coat", "Bag"], [[7, 3], [0, 10]]))
@@ -127,7 +129,7 @@ def test_the_matrix_takes_the_names_of_another_data_set_with_as_many_classes(mou
     expect(page.locator("td button").first).to_have_attribute("aria-label", re.compile("^truth Coat"))
 
 
-def test_a_class_with_one_mistake_in_a_thousand_is_not_all_right(mount: Mount) -> None:
+def test_a_rate_just_below_100_percent_is_not_rounded_to_100(mount: Mount) -> None:
     page = mount("shared/base.css", "matrix/matrix.css", "matrix/matrix.js")
     page.evaluate("data => render(data)", _matrix(["0", "1"], [[999, 1], [0, 5]]) | {"as_rates": True})
     cells = page.locator("td button")
@@ -136,7 +138,7 @@ def test_a_class_with_one_mistake_in_a_thousand_is_not_all_right(mount: Mount) -
 
 
 @pytest.mark.parametrize("theme", [_LIGHT, _DARK], ids=["light", "dark"])
-def test_every_number_of_the_matrix_can_be_read_against_its_colour(mount: Mount, theme: dict[str, str]) -> None:
+def test_every_number_of_the_matrix_has_enough_contrast_with_its_colour(mount: Mount, theme: dict[str, str]) -> None:
     page = mount("shared/base.css", "matrix/matrix.css", "matrix/matrix.js", theme=theme)
     page.evaluate("style => (place.host.style.color = style)", theme["text-color"])
     page.evaluate("data => render(data)", _matrix(["0", "1", "2"], [[50, 50, 0], [1, 99, 0], [0, 0, 100]]))
@@ -172,7 +174,7 @@ def _focused(page: Page) -> str:
     return found
 
 
-def test_the_table_of_layers_keeps_the_keyboards_place_when_it_folds_and_sorts(mount: Mount) -> None:
+def test_the_table_of_layers_keeps_the_keyboard_focus_when_it_folds_and_sorts(mount: Mount) -> None:
     page = mount("shared/base.css", "layers/layers.css", "layers/layers.js")
     rows = [_row("body", 0, leaf=False), _row("body.conv", 1, leaf=True), _row("head", 0, leaf=False)]
     page.evaluate("data => render(data)", {"rows": rows, "network": "n", "folded": [], "selected": []})
@@ -184,7 +186,7 @@ def test_the_table_of_layers_keeps_the_keyboards_place_when_it_folds_and_sorts(m
     becomes(page, lambda: _focused(page), "Parameters ▾")
 
 
-def test_the_table_of_layers_goes_to_a_chosen_row_once_and_not_at_every_rerun(mount: Mount) -> None:
+def test_the_table_of_layers_scrolls_to_a_selected_row_once_and_not_at_every_rerun(mount: Mount) -> None:
     page = mount("shared/base.css", "layers/layers.css", "layers/layers.js")
     page.evaluate(
         "place.append(Object.assign(document.createElement('style'), { textContent: '.wrap { height: 200px }' }))"
@@ -201,25 +203,26 @@ def test_the_table_of_layers_goes_to_a_chosen_row_once_and_not_at_every_rerun(mo
 
 def _picture(*names: str) -> dict[str, Any]:
     boxes = "".join(
-        f'<g class="box" data-name="{name}" role="button" tabindex="0" aria-label="{name}"><rect width="9" height="9"/></g>'
+        f'<g class="box" data-name="{name}" role="button" tabindex="0" aria-label="{name}">'
+        '<rect width="9" height="9"/></g>'
         for name in names
     )
     return {"svg": f"<svg>{boxes}</svg>", "digest": " ".join(names), "network": "n", "end": False}
 
 
-def test_the_graph_keeps_the_keyboards_place_and_steps_into_a_block_that_opens(mount: Mount) -> None:
+def test_the_graph_keeps_the_keyboard_focus_and_moves_it_into_an_opened_block(mount: Mount) -> None:
     page = mount("shared/base.css", "graph/graph.css", "graph/graph.js")
     page.evaluate("data => render(data)", _picture("stem", "layer1", "layer2"))
     page.get_by_role("button", name="layer1").focus()
     page.keyboard.press("Enter")
-    becomes(page, lambda: page.evaluate("told"), [["pick", "layer1"]])
+    becomes(page, lambda: page.evaluate("sent"), [["pick", "layer1"]])
     page.evaluate("data => render(data)", _picture("stem", "layer1.conv", "layer1.relu", "layer2"))
     becomes(page, lambda: _focused(page), "layer1.conv")
     page.evaluate("data => render(data)", _picture("stem", "layer1.conv", "layer1.relu", "layer2", "head"))
     becomes(page, lambda: _focused(page), "layer1.conv")
 
 
-def test_a_graph_that_becomes_wider_shrinks_and_keeps_its_middle_in_view(mount: Mount) -> None:
+def test_a_graph_that_becomes_wider_is_scaled_down_and_stays_centred(mount: Mount) -> None:
     page = mount("shared/base.css", "graph/graph.css", "graph/graph.js")
 
     def draw(width: int) -> None:
@@ -228,7 +231,7 @@ def test_a_graph_that_becomes_wider_shrinks_and_keeps_its_middle_in_view(mount: 
         page.evaluate("data => render(data)", data)
 
     def shown() -> list[float]:
-        """Return how wide the picture is, and how far its middle is from the view's."""
+        """Return the width of the graph and the distance of its centre from that of the view, in pixels."""
         return list(
             page.evaluate(
                 """() => { const view = place.querySelector(".view"), [box, own] = [view, view.querySelector("svg")]
@@ -237,16 +240,16 @@ def test_a_graph_that_becomes_wider_shrinks_and_keeps_its_middle_in_view(mount: 
             )
         )
 
-    wide = page.evaluate("document.documentElement.clientWidth")
+    window = page.evaluate("document.documentElement.clientWidth")
     draw(200)
     becomes(page, shown, [200, 0])
-    draw(4 * wide)
-    becomes(page, lambda: [round(shown()[0]), shown()[1] <= 1], [round(3.2 * wide), True])
+    draw(4 * window)
+    becomes(page, lambda: [round(shown()[0]), shown()[1] <= 1], [round(3.2 * window), True])
     draw(200)
     becomes(page, shown, [200, 0])
 
 
-_NEWS = live_payload(
+_UPDATE = live_payload(
     {
         "batch/loss": Series(
             "batch/loss", np.array([10, 20, 30]), np.array([1.0, np.nan, 0.5]), np.array([1.0, 2.0, 3.0])
@@ -275,7 +278,7 @@ _LIVE = (
 
 
 def _live(mount: Mount) -> Page:
-    page = mount(*_LIVE, shadow=False, answers=[_NEWS])
+    page = mount(*_LIVE, shadow=False, answers=[_UPDATE])
     data = {
         "run": "r",
         "state": "finished",
@@ -286,7 +289,7 @@ def _live(mount: Mount) -> Page:
         "device": "cpu",
         "epochs": 3,
         "constant": True,
-        "facts": _NEWS["facts"],
+        "facts": _UPDATE["facts"],
         **chart_data(),
         "plotly": "/assets/plotly.min.js",
     }
@@ -295,12 +298,12 @@ def _live(mount: Mount) -> Page:
     return page
 
 
-def test_a_cross_names_its_step_on_every_axis(mount: Mount) -> None:
+def test_the_mark_of_a_nan_has_its_step_on_every_x_axis(mount: Mount) -> None:
     page = _live(mount)
     page.locator("select[name=x]").select_option("epoch")
-    odd = "place.querySelector('[data-chart=loss] .cl-plot').data.find((trace) => trace.kind === 'nonFinite')"
-    page.wait_for_function(f"{odd}.x[0] === 2")
-    trace = f"(({{ customdata, text, hovertemplate }}) => [customdata, text, hovertemplate])({odd})"
+    marks = "place.querySelector('[data-chart=loss] .cl-plot').data.find((trace) => trace.kind === 'nonFinite')"
+    page.wait_for_function(f"{marks}.x[0] === 2")
+    trace = f"(({{ customdata, text, hovertemplate }}) => [customdata, text, hovertemplate])({marks})"
     becomes(page, lambda: page.evaluate(trace), [[20], ["NaN"], "%{text}<extra>step %{customdata}</extra>"])
 
 
@@ -328,7 +331,7 @@ def _plot(mount: Mount) -> Page:
 
 @pytest.mark.parametrize("chart", [_plot, _live], ids=["plot", "live"])
 @pytest.mark.parametrize(("button", "begins"), [("Save as SVG", b"<svg"), ("Save as PNG", b"\x89PNG")])
-def test_a_chart_is_saved_as_it_is_asked_for(
+def test_a_chart_is_saved_in_the_requested_format(
     mount: Mount, chart: Callable[[Mount], Page], button: str, begins: bytes
 ) -> None:
     page = chart(mount)
@@ -339,7 +342,7 @@ def test_a_chart_is_saved_as_it_is_asked_for(
     assert download.value.suggested_filename == f"{'loss' if chart is _plot else 'r-loss'}.{button[-3:].lower()}"
 
 
-def test_a_chart_keeps_its_zoom_until_its_axes_mean_something_else(mount: Mount) -> None:
+def test_a_chart_keeps_its_zoom_until_the_meaning_of_its_axes_changes(mount: Mount) -> None:
     page = _plot(mount)
     span = "place.querySelector('.js-plotly-plot').layout.xaxis.range"
     page.mouse.move(300, 150)
@@ -356,14 +359,15 @@ def test_a_chart_keeps_its_zoom_until_its_axes_mean_something_else(mount: Mount)
 
 
 @pytest.mark.parametrize("chart", [_plot, _live], ids=["plot", "live"])
-def test_a_chart_fills_its_place_when_that_changes_without_the_window(
+def test_a_chart_fills_its_container_when_only_the_container_is_resized(
     mount: Mount, chart: Callable[[Mount], Page]
 ) -> None:
     page = chart(mount)
     page.evaluate("document.body.style.width = '900px'")
     page.wait_for_function("place.querySelector('.js-plotly-plot').clientWidth <= 900")
     page.wait_for_function(
-        "(plot => plot.querySelector('.main-svg').clientWidth === plot.clientWidth)(place.querySelector('.js-plotly-plot'))"
+        "(plot => plot.querySelector('.main-svg').clientWidth === plot.clientWidth)"
+        "(place.querySelector('.js-plotly-plot'))"
     )
 
 
@@ -384,7 +388,7 @@ def _map(method: str) -> dict[str, Any]:
     }
 
 
-def test_a_lasso_stays_over_epochs_and_goes_with_its_map(mount: Mount) -> None:
+def test_a_lasso_selection_survives_a_change_of_epoch_and_is_cleared_for_another_map(mount: Mount) -> None:
     page = mount("shared/base.css", "scatter/scatter.css", "scatter/scatter.js", shadow=False)
     page.evaluate("data => render(data)", _map("run pca"))
     page.wait_for_selector(".nsewdrag")
@@ -397,8 +401,8 @@ def test_a_lasso_stays_over_epochs_and_goes_with_its_map(mount: Mount) -> None:
     for x, y in ((width, 5), (width, height), (5, height), (5, 5)):
         page.mouse.move(left + x, top + y, steps=8)
     page.mouse.up()
-    page.wait_for_function("told.length > 0")
-    becomes(page, lambda: page.evaluate("told.at(-1)"), ["caught", [0]])
+    page.wait_for_function("sent.length > 0")
+    becomes(page, lambda: page.evaluate("sent.at(-1)"), ["caught", [0]])
     page.evaluate("data => render(data)", _map("run pca"))
     becomes(page, lambda: page.evaluate(caught), [1, 0])
     page.evaluate("data => render(data)", _map("run tsne"))

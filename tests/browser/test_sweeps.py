@@ -1,4 +1,4 @@
-"""A sweep from the form to its best trial: it pauses and promotes, is narrowed, and its link opens the same picture."""
+"""A sweep from the form to its best trial: trials pause and are promoted, the space is narrowed, the link is copied."""
 
 import re
 
@@ -13,14 +13,16 @@ from tests.browser.conftest import Server, Visitor, click, until
 pytestmark = pytest.mark.browser
 
 
-def test_a_sweep_of_eight_is_made_watched_narrowed_and_its_best_trial_opened(server: Server, visitor: Visitor) -> None:
+def test_a_sweep_of_eight_is_created_watched_and_narrowed_and_its_best_trial_opened(
+    server: Server, visitor: Visitor
+) -> None:
     page = visitor.page
     page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=server.url)
     visitor.open(f"{server.url}/sweeps")
     _enter(visitor, "Name", "browser sweep")
     _enter(visitor, "Trials", "8")
     _enter(visitor, "Values, separated by commas", "64, 128")
-    page.get_by_text("8 trials", exact=True).wait_for()  # the ladder
+    page.get_by_text("8 trials", exact=True).wait_for()  # the first rung of the ladder
     visitor.press("Start the sweep")
 
     page.get_by_role("heading", name="browser sweep").wait_for()
@@ -46,7 +48,7 @@ def test_a_sweep_of_eight_is_made_watched_narrowed_and_its_best_trial_opened(ser
     _enter(visitor, "Learning rate to", "0.01")
     _enter(visitor, "More trials", "1")
     visitor.press("Continue with these")
-    expect(page.get_by_role("button", name="Continue with these")).to_be_hidden()  # the box has closed
+    expect(page.get_by_role("button", name="Continue with these")).to_be_hidden()  # the dialog is closed
     page.get_by_text("9 of 9").wait_for()
     until(page, lambda: lab.sweeps.show(sweep.id).sweep.state is SweepState.FINISHED, "a sweep that has ended again")
     ended = lab.sweeps.show(sweep.id)
@@ -60,7 +62,7 @@ def test_a_sweep_of_eight_is_made_watched_narrowed_and_its_best_trial_opened(ser
 
 
 def _enter(visitor: Visitor, label: str, text: str) -> None:
-    """Type into the field with this label, and leave it."""
+    """Fill in the field with this label and leave it with Tab."""
     field = visitor.page.get_by_label(label, exact=True).first
     field.fill(text)
     field.press("Tab")

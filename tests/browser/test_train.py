@@ -1,4 +1,4 @@
-"""A student trains on the built-in digits: press, watch, leave, come back, ask again."""
+"""The Train page on the built-in digits: start a run, watch it, leave the page, return, and train again."""
 
 import json
 import re
@@ -21,8 +21,8 @@ _LIVE = ".cl-live[data-points]"
 
 
 @pytest.fixture(autouse=True)
-def nothing_left_in_training(server: Server) -> Iterator[None]:
-    """Stop what a test left in training: the next one's run would wait for it."""
+def stop_all_runs(server: Server) -> Iterator[None]:
+    """Stop the runs that a test left unfinished, because the run of the next test would wait for them."""
     yield
     Lab(Settings.from_env({"LAB_HOME": str(server.home)})).store.queue.stop_all()
 
@@ -32,7 +32,7 @@ def _points(visitor: Visitor) -> int:
 
 
 def _wait(visitor: Visitor, condition: str) -> None:
-    """Wait for a JavaScript condition; wait_for_function would need eval, which the lab's policy forbids."""
+    """Wait for a JavaScript condition; wait_for_function needs eval, which the Content-Security-Policy forbids."""
     until(visitor.page, lambda: visitor.page.evaluate(condition), condition)
 
 
@@ -51,7 +51,7 @@ def _plot_range(visitor: Visitor, chart: str = "loss") -> Any:
     return visitor.page.evaluate(f"document.querySelector('[data-chart={chart}] .cl-plot').layout.xaxis.range")
 
 
-def test_pressing_train_shows_curves_that_outlive_page_switch_and_reload_and_come_from_the_cache_next_time(
+def test_train_shows_curves_that_survive_page_switch_and_reload_and_uses_the_cache_next_time(
     server: Server, visitor: Visitor
 ) -> None:
     page = visitor.page
@@ -83,7 +83,7 @@ def test_pressing_train_shows_curves_that_outlive_page_switch_and_reload_and_com
     assert _run_in_address(visitor) == run
 
 
-def test_network_and_experiment_are_chosen_by_their_pictures_with_the_keyboard_too(
+def test_network_and_experiment_are_chosen_by_their_images_and_with_the_keyboard(
     server: Server, visitor: Visitor
 ) -> None:
     page = visitor.page
@@ -108,7 +108,7 @@ def test_network_and_experiment_are_chosen_by_their_pictures_with_the_keyboard_t
 def test_zoom_survives_new_points_a_rerun_and_a_change_of_theme(server: Server, visitor: Visitor) -> None:
     page = visitor.page
     visitor.open(f"{server.url}/train")
-    _set_number(visitor, "Epochs", "1000")  # it ends by Stop; after longer trainings the page asks first
+    _set_number(visitor, "Epochs", "1000")  # ended by Stop; for a longer training, the page would ask for confirmation
     _set_number(visitor, "Batch size", "16")
     visitor.press("Train")
     _run_in_address(visitor)
@@ -139,22 +139,22 @@ def test_zoom_survives_new_points_a_rerun_and_a_change_of_theme(server: Server, 
     expect(page.locator(".stMarkdownBadge", has_text="stopped").first).to_be_visible()
 
 
-def test_a_long_run_is_thinned_grows_in_place_and_says_where_there_is_no_number(
-    still_server: Server, visitor: Visitor
+def test_a_long_run_is_thinned_updates_its_chart_in_place_and_reports_nan_values(
+    idle_server: Server, visitor: Visitor
 ) -> None:
-    bench = Bench(Lab(Settings.from_env({"LAB_HOME": str(still_server.home)})))
+    bench = Bench(Lab(Settings.from_env({"LAB_HOME": str(idle_server.home)})))
     run = bench.start(DIGITS_CONFIG.replace(seed=101))
     losses = np.linspace(2.3, 0.1, 7000)
     losses[5000:5010] = np.nan
     bench.write(run, series("batch/loss", losses), series("batch/accuracy", 1 - losses / 2.5))
-    visitor.open(f"{still_server.url}/train?run={run.id}")
-    words = visitor.page.locator(".cl-newest")
-    expect(words).to_contain_text("of 7,000 points shown")
+    visitor.open(f"{idle_server.url}/train?run={run.id}")
+    newest = visitor.page.locator(".cl-newest")
+    expect(newest).to_contain_text("of 7,000 points shown")
     until(visitor.page, lambda: 0 < _points(visitor) <= 2010, "at most 2,010 points")
     expect(visitor.page.locator(".cl-note")).to_contain_text("The loss is NaN at step 5,001")
     visitor.page.evaluate("document.querySelector('[data-chart=loss] .cl-plot').mark = 'the same element'")
     bench.write(run, series("batch/loss", np.full(500, 0.1), first=7001))
-    expect(words).to_contain_text("of 7,500 points shown")
+    expect(newest).to_contain_text("of 7,500 points shown")
     chart = "document.querySelector('[data-chart=loss] .cl-plot')"
     becomes(visitor.page, lambda: visitor.page.evaluate(f"{chart}.mark"), "the same element")
     drawn = f"{chart}.data[0].x.length"
@@ -176,10 +176,10 @@ def _loss_axis(visitor: Visitor) -> list[float]:
     return list(found)
 
 
-def test_a_diverged_run_leaves_the_chart_with_a_mark_and_a_switch_shows_all_of_it(
-    still_server: Server, visitor: Visitor
+def test_a_diverged_loss_leaves_the_chart_with_a_mark_and_a_switch_shows_the_full_range(
+    idle_server: Server, visitor: Visitor
 ) -> None:
-    bench = Bench(Lab(Settings.from_env({"LAB_HOME": str(still_server.home)})))
+    bench = Bench(Lab(Settings.from_env({"LAB_HOME": str(idle_server.home)})))
     run = bench.start(DIGITS_CONFIG.replace(seed=102))
     loss = np.concatenate([np.linspace(2.3, 2.0, 120), np.full(80, 2.5e12)])
     start = [
@@ -187,10 +187,10 @@ def test_a_diverged_run_leaves_the_chart_with_a_mark_and_a_switch_shows_all_of_i
         for name, values in (("val/loss", [2.31, 2.0]), ("val/accuracy", [0.102, 0.3]))
     ]
     bench.write(run, series("batch/loss", loss), series("batch/accuracy", np.full(200, 0.69)), *start)
-    visitor.open(f"{still_server.url}/train?run={run.id}")
+    visitor.open(f"{idle_server.url}/train?run={run.id}")
     remarks = visitor.page.locator(".cl-remarks")
     expect(remarks).to_have_text("The batch loss leaves the chart at step 121 and reaches 2.5T.")
-    # With a margin below 0, where a loss that guesses and one that learns begin alike.
+    # The axis has a margin below 0 and ends a little above the loss of guessing, at which any run begins.
     until(visitor.page, lambda: -0.3 < _loss_axis(visitor)[0] < 0, "an axis from a little below 0")
     until(visitor.page, lambda: 2.3 < _loss_axis(visitor)[1] < 3.0, "an axis to a little above the first loss")
     axis = _loss_axis(visitor)
@@ -208,25 +208,25 @@ def test_a_diverged_run_leaves_the_chart_with_a_mark_and_a_switch_shows_all_of_i
     becomes(visitor.page, lambda: _trace(visitor, "accuracy", "validation")["x"], [100])
     becomes(visitor.page, lambda: [_trace(visitor, "accuracy", "training")[axis][0] for axis in "xy"], [1, 0.69])
 
-    sound = np.full(50, 2.0)
-    bench.write(run, series("batch/loss", sound, first=201))
+    finite = np.full(50, 2.0)
+    bench.write(run, series("batch/loss", finite, first=201))
     expect(visitor.page.locator(".cl-newest")).to_contain_text("Step 250: batch loss 2,")
-    becomes(visitor.page, lambda: _loss_axis(visitor), pytest.approx(axis))  # it stays while points arrive
+    becomes(visitor.page, lambda: _loss_axis(visitor), pytest.approx(axis))  # unchanged while points arrive
     bench.finish(run)
 
 
 @pytest.mark.long
-def test_a_schedule_is_a_curve_and_points_of_an_older_release_are_dots_with_a_note(
-    still_server: Server, visitor: Visitor
+def test_a_schedule_is_a_curve_and_rates_of_an_older_release_are_dots_with_a_note(
+    idle_server: Server, visitor: Visitor
 ) -> None:
-    bench = Bench(Lab(Settings.from_env({"LAB_HOME": str(still_server.home)})))
+    bench = Bench(Lab(Settings.from_env({"LAB_HOME": str(idle_server.home)})))
     config = DIGITS_CONFIG.replace(schedule="one-cycle", lr=0.5)
     run = bench.start(config)
     loss, rates = np.full(40, 1.0), np.concatenate([np.linspace(0.02, 0.5, 12), np.linspace(0.5, 0.01, 28)])
     bench.write(run, series("batch/loss", loss), series("lr", rates))
     bench.finish(run)
-    visitor.open(f"{still_server.url}/train?run={run.id}")
-    expect(visitor.page.locator(".cl-newest")).to_contain_text("Step 40")  # written after the charts
+    visitor.open(f"{idle_server.url}/train?run={run.id}")
+    expect(visitor.page.locator(".cl-newest")).to_contain_text("Step 40")  # it is updated after the charts
     expect(visitor.page.locator("[data-chart=lr]")).to_be_visible()
     curve = _trace(visitor, "lr", "learning rate")
     assert (curve["mode"], len(curve["x"]), max(curve["y"])) == ("lines", 40, 0.5)
@@ -240,14 +240,14 @@ def test_a_schedule_is_a_curve_and_points_of_an_older_release_are_dots_with_a_no
     old = bench.start(config.replace(seed=1))
     bench.write(old, series("batch/loss", loss), series("lr", np.array([0.3, 0.01]), first=20, every=20))
     bench.finish(old)
-    visitor.open(f"{still_server.url}/train?run={old.id}")
+    visitor.open(f"{idle_server.url}/train?run={old.id}")
     expect(visitor.page.locator(".cl-newest")).to_contain_text("Step 40")
     expect(visitor.page.locator(".cl-remarks")).to_contain_text("recorded once per epoch")
     assert _trace(visitor, "lr", "learning rate")["mode"] == "markers"
 
 
 @pytest.mark.long
-def test_form_values_survive_a_page_switch_in_the_browser_too(server: Server, visitor: Visitor) -> None:
+def test_form_values_survive_a_page_switch_in_the_browser(server: Server, visitor: Visitor) -> None:
     page = visitor.page
     visitor.open(f"{server.url}/train")
     _set_number(visitor, "Epochs", "23")
@@ -260,9 +260,7 @@ def test_form_values_survive_a_page_switch_in_the_browser_too(server: Server, vi
 
 
 @pytest.mark.long
-def test_the_charts_have_names_and_the_newest_values_stand_beside_them_as_text(
-    server: Server, visitor: Visitor
-) -> None:
+def test_the_charts_have_accessible_names_and_the_latest_values_as_text(server: Server, visitor: Visitor) -> None:
     visitor.open(f"{server.url}/train")
     _set_number(visitor, "Epochs", "2")
     visitor.press("Train")
@@ -271,19 +269,19 @@ def test_the_charts_have_names_and_the_newest_values_stand_beside_them_as_text(
         expect(
             visitor.page.get_by_role("figure", name=re.compile(f"Line chart of the {chart} by step"))
         ).to_be_visible()
-    expect(visitor.page.locator("[data-chart=lr]")).to_be_hidden()  # a rate that never changes is a number
+    expect(visitor.page.locator("[data-chart=lr]")).to_be_hidden()  # a constant learning rate is shown as a number
     expect(visitor.page.locator(".cl-facts > div", has_text="Learning rate").locator("dd")).to_have_text("0.001")
     expect(visitor.page.get_by_role("progressbar", name="Training progress")).to_be_visible()
 
 
 @pytest.mark.parametrize("path", ["/", "/healthz", "/api/runs/x/points", "/static/js/none.js", "/_stcore/health"])
-def test_a_foreign_host_header_gets_nothing_from_the_real_server(server: Server, path: str) -> None:
+def test_a_request_with_a_foreign_host_header_is_refused_by_the_server(server: Server, path: str) -> None:
     request = urllib.request.Request(server.url + path, headers={"Host": "evil.example"})
     with pytest.raises(urllib.error.HTTPError, match="403"):
         urllib.request.urlopen(request, timeout=60)
 
 
-def test_the_real_server_answers_on_its_routes(server: Server) -> None:
+def test_the_server_responds_on_its_own_routes(server: Server) -> None:
     with urllib.request.urlopen(f"{server.url}/healthz", timeout=60) as answer:
         assert json.load(answer)["ok"] is True
         assert "script-src" in answer.headers["Content-Security-Policy"]

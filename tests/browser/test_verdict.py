@@ -1,4 +1,4 @@
-"""Is one setting better? Two runs are filled up to five seeds each, judged, and their networks compared image by image."""
+"""Is one setting better? Two runs get five seeds each and a verdict; their networks are compared image by image."""
 
 import pytest
 from playwright.sync_api import expect
@@ -10,7 +10,7 @@ _DOTS = """[...document.querySelectorAll('.js-plotly-plot')].at(-1)
   ?.data.filter((trace) => trace.mode === 'markers').map((trace) => trace.y.length)"""
 
 
-def test_two_runs_are_repeated_with_seeds_and_judged(server: Server, visitor: Visitor) -> None:
+def test_two_runs_are_repeated_with_more_seeds_and_get_a_verdict(server: Server, visitor: Visitor) -> None:
     page = visitor.page
     small = {"train_limit": 200, "epochs": 1}
     poor, good = train_in(server, lr=1e-5, **small), train_in(server, lr=4e-3, **small)
@@ -28,12 +28,14 @@ def test_two_runs_are_repeated_with_seeds_and_judged(server: Server, visitor: Vi
     expect(page.get_by_text("Of 359 test images")).to_be_visible()
 
 
-def test_a_runs_page_repeats_it_and_shows_the_curves_of_all_seeds(still_server: Server, visitor: Visitor) -> None:
+def test_a_run_is_repeated_from_its_page_and_the_curves_of_all_seeds_are_shown(
+    idle_server: Server, visitor: Visitor
+) -> None:
     page = visitor.page
-    first = train_in(still_server, lr=0.0027, seed=0)
+    first = train_in(idle_server, lr=0.0027, seed=0)
     for seed in (1, 2):
-        train_in(still_server, lr=0.0027, seed=seed)
-    visitor.open(f"{still_server.url}/train?run={first}")
+        train_in(idle_server, lr=0.0027, seed=seed)
+    visitor.open(f"{idle_server.url}/train?run={first}")
     visitor.press("More")
     click(page.get_by_text("Repeat", exact=True))
     visitor.press("Train 2 more runs")

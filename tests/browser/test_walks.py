@@ -1,4 +1,4 @@
-"""Walks through a lab in which nothing is trained: what survives a reload, the keyboard alone, and a phone."""
+"""Whole tasks in a lab without a worker: across a reload, with the keyboard alone, and on a phone."""
 
 from collections.abc import Callable, Iterator
 
@@ -10,20 +10,20 @@ from tests.browser.conftest import PAD, Server, Visitor, click, draw_digit, star
 
 pytestmark = pytest.mark.browser
 _PHONE = {"width": 390, "height": 844}
-_TABS = 60  # presses of Tab after which what is looked for should have been reached
-_LABEL = (
+_TABS = 60  # presses of Tab within which any element must be reached
+_LABELS = (
     "[...document.querySelectorAll('.js-plotly-plot')].map(plot => plot.querySelectorAll('.hoverlayer .legend').length)"
 )
 
-# Whether the lines of parallel axes go downwards: then their last place is below the first.
-_ALONG = (
+# Whether the lines of parallel axes go downwards: then their last position is below the first.
+_DOWNWARDS = (
     "[...document.querySelectorAll('.js-plotly-plot')].filter(plot => plot.data).map(plot => plot.data[0].y.at(-1) < 0)"
 )
 
 
 @pytest.fixture(scope="module")
-def walked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Return a lab with the examples and no worker: what is asked for waits."""
+def examples_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A lab with the examples and without a worker, so that requested runs stay queued."""
     running = start_server(tmp_path_factory.mktemp("walked") / "home", worker=False)
     yield running
     running.stop()
@@ -38,24 +38,26 @@ def _tab_to(page: Page, reached: Callable[[], bool]) -> None:
 
 
 def _focused(page: Page) -> str:
-    """Return the words of what has the focus, through the roots of components."""
+    """Return the label or text of the focused element, also inside the shadow roots of components."""
     return str(
         page.evaluate(
-            "() => { let at = document.activeElement; while (at?.shadowRoot?.activeElement) at = at.shadowRoot.activeElement;"
-            " return at?.hasAttribute?.('data-pad') ? 'pad' : (at?.getAttribute?.('aria-label') || at?.innerText || '').trim(); }"
+            "() => { let at = document.activeElement;"
+            " while (at?.shadowRoot?.activeElement) at = at.shadowRoot.activeElement;"
+            " return at?.hasAttribute?.('data-pad') ? 'pad'"
+            " : (at?.getAttribute?.('aria-label') || at?.innerText || '').trim(); }"
         )
     )
 
 
-def _in_sight(page: Page, place: Locator) -> bool:
-    box, window = place.bounding_box(), page.viewport_size
+def _is_visible(page: Page, element: Locator) -> bool:
+    box, window = element.bounding_box(), page.viewport_size
     assert window is not None
     return box is not None and box["y"] >= 0 and box["y"] + box["height"] <= window["height"]
 
 
-def test_a_drawing_survives_a_reload_with_what_can_be_undone(walked: Server, visitor: Visitor) -> None:
+def test_a_drawing_and_its_undo_history_survive_a_reload(examples_server: Server, visitor: Visitor) -> None:
     page = visitor.page
-    visitor.open(f"{walked.url}/draw?view=Why")
+    visitor.open(f"{examples_server.url}/draw?view=Why")
     page.wait_for_selector(PAD)
     draw_digit(page, "7")
     page.wait_for_selector('[data-answer="7"]')
@@ -70,9 +72,9 @@ def test_a_drawing_survives_a_reload_with_what_can_be_undone(walked: Server, vis
     page.wait_for_selector('[data-answer="7"]')
 
 
-def test_a_run_is_asked_for_and_stopped_with_the_keyboard_alone(walked: Server, visitor: Visitor) -> None:
+def test_a_run_is_started_and_stopped_with_the_keyboard_alone(examples_server: Server, visitor: Visitor) -> None:
     page = visitor.page
-    visitor.open(f"{walked.url}/train?dataset=digits&epochs=7")
+    visitor.open(f"{examples_server.url}/train?dataset=digits&epochs=7")
     page.get_by_role("button", name="Train", exact=True).wait_for()
     _tab_to(
         page,
@@ -87,9 +89,11 @@ def test_a_run_is_asked_for_and_stopped_with_the_keyboard_alone(walked: Server, 
     expect(page.locator(".stMarkdownBadge", has_text="stopped").first).to_be_visible()
 
 
-def test_a_digit_is_drawn_and_cleared_on_draw_with_the_keyboard_alone(walked: Server, visitor: Visitor) -> None:
+def test_a_digit_is_drawn_and_cleared_on_the_draw_page_with_the_keyboard_alone(
+    examples_server: Server, visitor: Visitor
+) -> None:
     page = visitor.page
-    visitor.open(f"{walked.url}/draw")
+    visitor.open(f"{examples_server.url}/draw")
     page.wait_for_selector(PAD)
     _tab_to(page, lambda: _focused(page) == "pad")
     for _ in range(8):
@@ -104,25 +108,27 @@ def test_a_digit_is_drawn_and_cleared_on_draw_with_the_keyboard_alone(walked: Se
     expect(page.locator("[data-answer]")).to_have_count(0)
 
 
-def test_on_a_phone_train_is_in_reach_and_the_tools_stand_beside_the_pad(walked: Server, visitor: Visitor) -> None:
+def test_on_a_phone_the_train_button_and_the_tools_of_the_pad_are_visible(
+    examples_server: Server, visitor: Visitor
+) -> None:
     page = visitor.page
     page.set_viewport_size(_PHONE)
-    visitor.open(f"{walked.url}/train?dataset=digits")
+    visitor.open(f"{examples_server.url}/train?dataset=digits")
     button = page.get_by_role("button", name="Train", exact=True)
     button.wait_for()
     visitor.settle()
-    until(page, lambda: _in_sight(page, button), "Train in sight")
+    until(page, lambda: _is_visible(page, button), "Train in sight")
     page.get_by_text("Device and engine").scroll_into_view_if_needed()
-    until(page, lambda: _in_sight(page, button), "Train in sight")
-    visitor.open(f"{walked.url}/draw")
+    until(page, lambda: _is_visible(page, button), "Train in sight")
+    visitor.open(f"{examples_server.url}/draw")
     page.wait_for_selector(PAD)
     visitor.settle()
     page.locator(PAD).scroll_into_view_if_needed()
     for name in ("Undo", "Clear"):
         until(
             page,
-            lambda name=name: _in_sight(page, page.get_by_role("button", name=name, exact=True)),
-            f"{name} beside the pad",
+            lambda name=name: _is_visible(page, page.get_by_role("button", name=name, exact=True)),
+            f"{name} next to the pad",
         )
     until(
         page,
@@ -132,32 +138,32 @@ def test_on_a_phone_train_is_in_reach_and_the_tools_stand_beside_the_pad(walked:
 
 
 @pytest.mark.long
-def test_on_a_phone_a_run_shows_its_results_at_once_and_parallel_axes_lie_below_each_other(
-    walked: Server, visitor: Visitor
+def test_on_a_phone_results_need_no_scrolling_and_parallel_axes_are_horizontal(
+    examples_server: Server, visitor: Visitor
 ) -> None:
     page = visitor.page
     page.set_viewport_size(_PHONE)
-    visitor.open(f"{walked.url}/train?run={EXAMPLES[0].id}")
+    visitor.open(f"{examples_server.url}/train?run={EXAMPLES[0].id}")
     page.locator(".cl-facts dd").first.wait_for()
-    until(page, lambda: _in_sight(page, page.locator(".cl-facts")), "the results without scrolling")
+    until(page, lambda: _is_visible(page, page.locator(".cl-facts")), "the results without scrolling")
     visitor.press("More")
     expect(page.get_by_role("button", name="New training")).to_be_visible()
-    # These two differ in so little that their axes have room in a window of 1440 pixels.
-    visitor.open(f"{walked.url}/runs?runs={EXAMPLES[1].id}.{EXAMPLES[2].id}&look=parallel")
-    until(page, lambda: page.evaluate(_ALONG) == [True], "axes from left to right")
+    # These two differ in so few settings that their axes fit into a window of 1440 pixels.
+    visitor.open(f"{examples_server.url}/runs?runs={EXAMPLES[1].id}.{EXAMPLES[2].id}&look=parallel")
+    until(page, lambda: page.evaluate(_DOWNWARDS) == [True], "axes from left to right")
     page.set_viewport_size({"width": 1440, "height": 900})
-    until(page, lambda: page.evaluate(_ALONG) == [False], "upright axes")
+    until(page, lambda: page.evaluate(_DOWNWARDS) == [False], "upright axes")
 
 
 @pytest.mark.long
-def test_resting_on_one_chart_marks_the_same_step_in_the_other(walked: Server, visitor: Visitor) -> None:
+def test_hovering_over_one_chart_marks_the_same_step_in_the_other(examples_server: Server, visitor: Visitor) -> None:
     page = visitor.page
-    visitor.open(f"{walked.url}/runs?runs=example-drawings.example-overfit")
+    visitor.open(f"{examples_server.url}/runs?runs=example-drawings.example-overfit")
     page.wait_for_selector(".js-plotly-plot .legend")
     visitor.settle()
     chart = page.locator(".js-plotly-plot .nsewdrag").first
     chart.scroll_into_view_if_needed()
     chart.hover()
-    until(page, lambda: page.evaluate(_LABEL) == [1, 1], "a label in both charts")
+    until(page, lambda: page.evaluate(_LABELS) == [1, 1], "a label in both charts")
     page.mouse.move(2, 2)
-    until(page, lambda: page.evaluate(_LABEL) == [0, 0], "no label")
+    until(page, lambda: page.evaluate(_LABELS) == [0, 0], "no label")

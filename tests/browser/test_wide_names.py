@@ -1,4 +1,4 @@
-"""Names without a space in 200 letters wrap or are cut: no page grows wider than its window."""
+"""Names of 200 letters without a space wrap or are truncated: no page becomes wider than its window."""
 
 import time
 
@@ -24,8 +24,8 @@ def _fits(visitor: Visitor, width: int) -> bool:
 
 @pytest.mark.long
 @pytest.mark.browser
-def test_unbroken_names_do_not_widen_a_page(still_server: Server, visitor: Visitor) -> None:
-    lab = Lab(Settings.from_env({"LAB_HOME": str(still_server.home)}))
+def test_unbroken_names_do_not_widen_a_page(idle_server: Server, visitor: Visitor) -> None:
+    lab = Lab(Settings.from_env({"LAB_HOME": str(idle_server.home)}))
     curve = Series("batch/loss", np.arange(1, 9), np.linspace(2.0, 1.0, 8), np.linspace(0.1, 0.8, 8))
     now = time.time()
     runs = lab.store.imports.insert(
@@ -63,7 +63,7 @@ def test_unbroken_names_do_not_widen_a_page(still_server: Server, visitor: Visit
             "draw",
         ):
             visitor.page.set_viewport_size({"width": 390, "height": 900})
-            visitor.open(f"{still_server.url}/{address}")
+            visitor.open(f"{idle_server.url}/{address}")
             for width in (390, 1440):
                 visitor.page.set_viewport_size({"width": width, "height": 900})
                 visitor.settle()

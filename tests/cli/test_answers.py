@@ -1,4 +1,4 @@
-"""What the commands print of records whose values all differ: every key and every column has its own."""
+"""What the commands print of records whose values all differ, so that no key or column can have another's value."""
 
 import json
 from dataclasses import replace
@@ -38,7 +38,13 @@ SPEC = read_spec(
     }
 )
 RECORD = SweepRecord(
-    id="abcdef012345", number=3, name="rates", spec=SPEC, state=SweepState.PAUSED, reason="by hand", created_at=86_400.0
+    id="abcdef012345",
+    number=3,
+    name="rates",
+    spec=SPEC,
+    state=SweepState.PAUSED,
+    reason="by request",
+    created_at=86_400.0,
 )
 MEASURED = (Measured(1, 0.75, 0.625), Measured(2, 0.5, 0.8125))
 TRIALS = (
@@ -54,18 +60,18 @@ TRIALS = (
         seconds=61.0,
         epochs=2,
     ),
-    TrialRecord(number=2, run="", params={"lr": 0.5}, state=TrialState.FAILED, decision="failed: no room", epochs=0),
+    TrialRecord(number=2, run="", params={"lr": 0.5}, state=TrialState.FAILED, decision="failed: no memory", epochs=0),
 )
 VIEW = SweepView(RECORD, TRIALS, Counts(1, 2, 3, 4, 5, 6), seconds=122.0, epochs=7, best=Best(TRIALS[0], MEASURED[1]))
-LOST = replace(RECORD, spec=None, name="", problem="Sweep abcdef012345 is damaged.", reason="Sweep … is damaged.")
+UNREADABLE = replace(RECORD, spec=None, name="", problem="Sweep abcdef012345 is damaged.", reason="Sweep … is damaged.")
 
 
-def test_a_sweep_in_json_has_each_value_under_its_own_key() -> None:
+def test_the_json_of_a_sweep_has_each_value_under_its_own_key() -> None:
     assert sweep.as_dict(VIEW) == {
         "sweep": "abcdef012345",
         "name": "rates",
         "state": "paused",
-        "reason": "by hand",
+        "reason": "by request",
         "counts": {"finished": 1, "paused": 2, "failed": 3, "running": 4, "queued": 5, "cached": 6},
         "epochs_spent": 7,
         "seconds_spent": 122.0,
@@ -91,7 +97,7 @@ def test_a_sweep_in_json_has_each_value_under_its_own_key() -> None:
                 "run": None,
                 "settings": {"lr": 0.5},
                 "rung": 0,
-                "decision": "failed: no room",
+                "decision": "failed: no memory",
                 "state": "failed",
                 "source": "suggested",
                 "epochs": 0,
@@ -107,25 +113,25 @@ def test_a_sweep_in_json_has_each_value_under_its_own_key() -> None:
         "sweep": "abcdef012345",
         "name": "rates",
         "state": "paused",
-        "reason": "by hand",
+        "reason": "by request",
         "method": "random",
         "trials": 8,
         "minutes": 2.5,
         "created_at": 86_400.0,
     }
-    assert sweep.listed(LOST) == {"sweep": "abcdef012345", "state": "unreadable", "problem": LOST.problem}
+    assert sweep.listed(UNREADABLE) == {"sweep": "abcdef012345", "state": "unreadable", "problem": UNREADABLE.problem}
 
 
 def _lines(capsys: pytest.CaptureFixture[str]) -> list[list[str]]:
-    """Return the printed lines in words."""
+    """Return the printed lines, split into words."""
     return [line.split() for line in capsys.readouterr().out.splitlines()]
 
 
-def test_a_sweep_for_people_has_counts_cost_best_and_trials(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_text_of_a_sweep_has_counts_cost_best_and_trials(capsys: pytest.CaptureFixture[str]) -> None:
     sweep._print_view(VIEW)
     text = capsys.readouterr().out
     first, counts, cost, best, *rows = text.splitlines()
-    assert first == "abcdef012345  rates  paused  by hand"
+    assert first == "abcdef012345  rates  paused  by request"
     assert counts == "1 finished, 2 paused, 4 running, 5 queued, 3 failed, 6 cached"
     assert cost == "7 epochs and 2 min 02 s of computing"
     assert best == "Best: trial 1, validation loss 0.5000, accuracy 81.25 % after epoch 2, its last so far"
@@ -140,7 +146,7 @@ def test_a_sweep_for_people_has_counts_cost_best_and_trials(capsys: pytest.Captu
         "paused",
         "paused after epoch 2",
     ]
-    assert [word.strip() for word in two] == ["2", "lr=0.5", "failed", "failed: no room"]
+    assert [word.strip() for word in two] == ["2", "lr=0.5", "failed", "failed: no memory"]
     of = replace(run(epochs=4), saved=HeadlineResult(epoch=1, which="best", saved=True))
     tested = Best(replace(TRIALS[0], state=TrialState.FINISHED), MEASURED[1], 0.9375, of)
     sweep._print_view(replace(VIEW, best=tested, counts=Counts(0, 0, 0, 0, 0, 0)))
@@ -148,10 +154,10 @@ def test_a_sweep_for_people_has_counts_cost_best_and_trials(capsys: pytest.Captu
     assert lines[1] == "no trials"
     assert lines[3].endswith("after epoch 2, its last; 93.75 % on the test set")
     assert lines[4] == "Trials are compared after their last epoch; the run's own page shows epoch 1 of 4 (best)."
-    sweep._print_view(replace(VIEW, sweep=LOST))
+    sweep._print_view(replace(VIEW, sweep=UNREADABLE))
     assert len(_lines(capsys)) == 1
     sweep._print_short(VIEW, False)
-    assert capsys.readouterr().out == "Sweep abcdef012345 is paused with 2 trials: by hand.\n"
+    assert capsys.readouterr().out == "Sweep abcdef012345 is paused with 2 trials: by request.\n"
     sweep._print_short(VIEW, True)
     assert json.loads(capsys.readouterr().out) == {"sweep": "abcdef012345", "trials": 8, "state": "paused"}
 
@@ -167,14 +173,14 @@ RUN = replace(
     priority=-2,
     tags=("a", "b"),
     note="a note",
-    notices=("told",),
+    notices=("a notice",),
     device="cuda:1",
     findings=(Finding("overfitting", "warning", "It overfits.", {"patience": 2}),),
     saved=HeadlineResult(30, 3, "best", test_accuracy=0.75, saved=True),
 )
 
 
-def test_a_run_in_json_has_each_value_under_its_own_key() -> None:
+def test_the_json_of_a_run_has_each_value_under_its_own_key() -> None:
     assert as_listed(RUN) == as_dict(RUN)
     found = as_dict(RUN)
     headline, findings = found.pop("headline"), found.pop("findings")
@@ -198,7 +204,7 @@ def test_a_run_in_json_has_each_value_under_its_own_key() -> None:
         "priority": -2,
         "tags": ["a", "b"],
         "note": "a note",
-        "notices": ["told"],
+        "notices": ["a notice"],
         "summary": {"final_epoch": 4, "test_accuracy": 0.5},
     }
     assert (headline["epoch"], headline["step"], headline["which"], headline["test_accuracy"]) == (3, 30, "best", 0.75)
@@ -212,7 +218,7 @@ def _queued(number: int, **more: Any) -> RunRecord:
     return replace(run(number, name=f"run {number}", state=RunState.QUEUED, epochs=number), **more)
 
 
-def test_the_queue_counts_places_among_all_that_wait_also_where_one_owner_is_shown(
+def test_places_in_the_queue_count_all_queued_runs_even_if_one_owner_is_shown(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     runs = [
@@ -231,7 +237,9 @@ def test_the_queue_counts_places_among_all_that_wait_also_where_one_owner_is_sho
     assert row[8:10] == ["ann", "-1"]
 
 
-def test_hosts_have_a_line_for_each_slot_and_what_waits_its_reason(capsys: pytest.CaptureFixture[str]) -> None:
+def test_hosts_have_a_line_for_each_slot_and_queued_runs_their_reason_for_waiting(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     slots = (SlotView("cuda:0", "cuda", "aaaa", True), SlotView("cpu #2", "cpu", None, False))
     hosts = (HostView("far", True, 3, slots, here=False, state=HostState.DRAINING, reason="it was asked to"),)
     view = MachinesView(hosts, (Waiting(_queued(5), "behind 1 run"),))
@@ -262,7 +270,7 @@ def test_hosts_have_a_line_for_each_slot_and_what_waits_its_reason(capsys: pytes
     assert not [line for line in _lines(capsys) if "waiting" in line]
 
 
-def test_the_presets_in_json_are_those_of_the_registry(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_json_of_presets_matches_the_registry(capsys: pytest.CaptureFixture[str]) -> None:
     main(["presets", "--json"])
     found = {entry.pop("id"): entry for entry in json.loads(capsys.readouterr().out)["presets"]}
     assert list(found) == [preset.id for preset in list_presets()]
@@ -277,17 +285,17 @@ def test_the_presets_in_json_are_those_of_the_registry(capsys: pytest.CaptureFix
         }
 
 
-def test_an_ended_run_is_told_with_its_findings_and_its_accuracy_and_one_in_training_without(
+def test_train_prints_findings_of_ended_runs_and_the_accuracy_of_finished_ones(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     train._print_run(RUN, cached=True)
-    said = capsys.readouterr().out
-    assert said.startswith(f"Run {RUN.id} is finished")
-    assert said.splitlines()[0].endswith(": because")
-    assert "It was trained on" in said
-    assert "--no-cache trains it again." in said
-    assert "It overfits." in said
-    assert "75.00 %" in said.partition("Accuracy: ")[2]
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"Run {RUN.id} is finished")
+    assert printed.splitlines()[0].endswith(": because")
+    assert "It was trained on" in printed
+    assert "--no-cache trains it again." in printed
+    assert "It overfits." in printed
+    assert "75.00 %" in printed.partition("Accuracy: ")[2]
     train._print_run(RUN, cached=False)
     assert "It was trained on" not in capsys.readouterr().out
     for state, words in ((RunState.RUNNING, "is training"), (RunState.QUEUED, "is queued")):
@@ -299,14 +307,14 @@ def test_an_ended_run_is_told_with_its_findings_and_its_accuracy_and_one_in_trai
     assert "Accuracy" not in stopped
 
 
-def test_each_outage_of_the_store_is_told_once_when_it_begins_and_once_when_it_is_over(
+def test_each_outage_of_the_store_is_reported_once_at_its_start_and_once_at_its_end(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lab = Lab(Settings.from_env({"LAB_HOME": str(tmp_path)}))
     waiting = replace(RUN, state=RunState.QUEUED)
     away = StoreBusyError("The store is away.")
-    told: list[StoreBusyError | RunRecord] = [away, away, waiting, waiting, away, waiting, RUN]
-    answers = iter(told)
+    results: list[StoreBusyError | RunRecord] = [away, away, waiting, waiting, away, waiting, RUN]
+    answers = iter(results)
     started: list[float] = []
 
     def get(_: str) -> RunRecord:
@@ -322,23 +330,23 @@ def test_each_outage_of_the_store_is_told_once_when_it_begins_and_once_when_it_i
     again = "the store answers again after 0 s"
     lines = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("Note:")]
     assert lines == ["The store is away.", again, "The store is away.", again]
-    assert len(started) == 1  # a worker is looked after every some seconds, not at every look
+    assert len(started) == 1  # the worker is checked every few seconds, not at every poll
 
 
-def test_workers_that_do_not_last_are_told_once_with_the_place_of_their_reasons(
+def test_a_worker_that_keeps_exiting_is_reported_once_with_the_path_of_its_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lab, said = Lab(Settings.from_env({"LAB_HOME": str(tmp_path)})), list[str]()
-    starting = Starting(lab, said.append)
-    started = iter([True, False, True, True])  # nothing was started where there is no work
+    lab, messages = Lab(Settings.from_env({"LAB_HOME": str(tmp_path)})), list[str]()
+    starting = Starting(lab, messages.append)
+    started = iter([True, False, True, True])  # False: there was no work, so nothing was started
     monkeypatch.setattr(lab.workers, "ensure", lambda: next(started))
-    counts = [(starting.ensure(), len(said))[1] for _ in range(4)]
+    counts = [(starting.ensure(), len(messages))[1] for _ in range(4)]
     assert counts == [0, 0, 1, 1]
     log = tmp_path / "logs" / "worker.log"
-    assert said == [f"The background worker exited and was restarted; see {log} for why."]
+    assert messages == [f"The background worker exited and was restarted; see {log} for why."]
 
 
-def test_the_table_of_networks_has_what_the_json_has(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_of_networks_matches_its_json(capsys: pytest.CaptureFixture[str]) -> None:
     main(["architectures", "--json"])
     known = json.loads(capsys.readouterr().out)["architectures"]
     main(["architectures"])

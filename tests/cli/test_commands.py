@@ -1,4 +1,4 @@
-"""The command line end to end: a real worker trains, scripts read strict JSON, wrong use is one sentence and exit code 2."""
+"""The CLI end to end: a real worker trains, output is strict JSON, a usage error is one sentence and exit code 2."""
 
 import json
 import stat
@@ -39,8 +39,8 @@ def _strict(text: str) -> Any:
     return json.loads(text, parse_constant=refuse)
 
 
-def test_train_answers_with_what_scripts_rely_on(trained: dict[str, Any]) -> None:
-    wanted = {
+def test_the_json_of_train_has_the_keys_that_scripts_rely_on(trained: dict[str, Any]) -> None:
+    expected = {
         "run",
         "state",
         "cached",
@@ -51,20 +51,22 @@ def test_train_answers_with_what_scripts_rely_on(trained: dict[str, Any]) -> Non
         "seconds",
         "images_per_second",
     }
-    assert wanted <= trained.keys()
+    assert expected <= trained.keys()
     assert (trained["state"], trained["epochs"]) == ("finished", 2)
     assert trained["test_accuracy"] > 0.6
     assert trained["images_per_second"] > 0
 
 
-def test_asking_again_returns_the_finished_run_at_once(command_line: CommandLine, trained: dict[str, Any]) -> None:
+def test_training_the_same_configuration_again_returns_the_finished_run(
+    command_line: CommandLine, trained: dict[str, Any]
+) -> None:
     code, out, _ = command_line("train", "--arch", "lenet5", "--dataset", "digits", "--epochs", "2", "--json")
     again = _strict(out)
     assert code == 0
     assert (again["run"], again["cached"]) == (trained["run"], True)
 
 
-def test_fork_goes_on_from_a_saved_epoch(command_line: CommandLine, trained: dict[str, Any]) -> None:
+def test_fork_continues_from_a_saved_epoch(command_line: CommandLine, trained: dict[str, Any]) -> None:
     code, out, err = command_line("fork", trained["run"], "--epoch", "1", "--json")
     same = _strict(out)
     assert (code, err, same["state"], same["cached"]) == (0, "", "finished", False)
@@ -102,7 +104,7 @@ def test_more_epochs_continue_the_shorter_run(command_line: CommandLine, trained
     assert len(losses) == 3
 
 
-def test_show_gives_configuration_metrics_checkpoints_and_on_request_every_step(
+def test_show_has_configuration_metrics_checkpoints_and_on_request_every_step(
     command_line: CommandLine, trained: dict[str, Any]
 ) -> None:
     plain = _strict(command_line("show", trained["run"], "--json")[1])
@@ -115,7 +117,7 @@ def test_show_gives_configuration_metrics_checkpoints_and_on_request_every_step(
     assert len(steps) == plain["summary"]["step"]
 
 
-def test_runs_lists_the_examples_instead_of_ones_own_when_asked(
+def test_runs_lists_the_examples_instead_of_the_users_runs_on_request(
     command_line: CommandLine, trained: dict[str, Any]
 ) -> None:
     listed = _strict(command_line("runs", "--examples", "--sort", "name", "--json")[1])
@@ -141,7 +143,7 @@ def test_predict_reads_a_picture_of_the_test_set(
     assert sum(reading["probabilities"]) == pytest.approx(1)
 
 
-def test_predict_names_the_files_it_cannot_read_answers_the_others_and_leaves_with_one(
+def test_predict_reports_unreadable_files_reads_the_others_and_exits_with_one(
     command_line: CommandLine, trained: dict[str, Any], tmp_path: Path
 ) -> None:
     good, bad, blank, gone = (tmp_path / name for name in ("good.png", "bad.png", "blank.png", "gone.png"))
@@ -162,9 +164,7 @@ def test_predict_names_the_files_it_cannot_read_answers_the_others_and_leaves_wi
     assert "There is no ink in" in out
 
 
-def test_predict_splits_a_row_of_digits_and_leaves_with_zero(
-    command_line: CommandLine, trained: dict[str, Any]
-) -> None:
+def test_predict_splits_a_row_of_digits_and_exits_with_zero(command_line: CommandLine, trained: dict[str, Any]) -> None:
     row = CHECKOUT / "tests" / "cases" / "pictures" / "row-2026.png"
     code, out, _ = command_line("predict", trained["run"], str(row), "--sketch", "--json")
     (record,) = _strict(out)["predictions"]
@@ -173,7 +173,7 @@ def test_predict_splits_a_row_of_digits_and_leaves_with_zero(
     assert "4 digits" in command_line("predict", trained["run"], str(row), "--sketch")[1]
 
 
-def test_evaluate_all_epochs_agrees_with_what_training_recorded(
+def test_evaluate_of_all_epochs_agrees_with_the_metrics_of_the_training(
     command_line: CommandLine, trained: dict[str, Any]
 ) -> None:
     reports = _strict(command_line("evaluate", trained["run"], "--all-epochs", "--json")[1])["epochs"]
@@ -186,11 +186,11 @@ def test_evaluate_all_epochs_agrees_with_what_training_recorded(
     losses = [row["val/loss"] for row in rows if row["step"] in {report["step"] for report in reports}]
     lines = command_line("evaluate", trained["run"], "--all-epochs")[1].splitlines()
     assert [line.endswith("lowest validation loss") for line in lines] == [loss == min(losses) for loss in losses]
-    for line, report in zip(lines, reports, strict=True):  # not "loss": a run may have minimised another one
+    for line, report in zip(lines, reports, strict=True):  # not "loss": the training loss may have been another one
         assert f"test  cross-entropy {format_loss(report['loss'])}" in line
 
 
-def test_inspect_writes_the_maps_and_says_what_it_saw(
+def test_inspect_writes_the_feature_maps_and_reports_each_channel(
     command_line: CommandLine, trained: dict[str, Any], tmp_path: Path
 ) -> None:
     out = tmp_path / "new folder" / "maps.png"
@@ -204,7 +204,7 @@ def test_inspect_writes_the_maps_and_says_what_it_saw(
         assert picture.width > 6 * 28
 
 
-def test_summary_counts_lenet5_as_the_report_does(command_line: CommandLine) -> None:
+def test_summary_counts_lenet5_like_the_report(command_line: CommandLine) -> None:
     found = _strict(command_line("summary", "lenet5", "--batch-size", "64", "--json")[1])
     assert found["total_params"] == found["trainable_params"] == 61_706
     assert round(found["total_mult_adds"] / 1e6, 2) == 27.07
@@ -228,13 +228,13 @@ def test_every_setting_has_a_flag() -> None:
     assert [spec.flag for spec in FIELDS.values() if spec.flag not in flags] == []
 
 
-def test_every_command_with_something_to_say_takes_json() -> None:
+def test_every_command_with_output_has_a_json_flag() -> None:
     commands: dict[str, click.Command] = {}
     for name, command in cli.load_all().items():
         if isinstance(command, click.Group):
             commands |= {f"{name} {own}": below for own, below in command.commands.items()}
             if not command.invoke_without_command:
-                continue  # by itself it prints its help
+                continue  # without a subcommand it prints its help
         commands[name] = command
     without = [
         name for name, command in commands.items() if "--json" not in {o for p in command.params for o in p.opts}
@@ -265,13 +265,14 @@ def test_every_command_with_something_to_say_takes_json() -> None:
         (("predict", "first", "nowhere.png"), "cannot be read"),
         (
             ("nonsense",),
-            "There is no command 'nonsense'. Choose one of: architectures, compare, datasets, delete, doctor, evaluate, export,",
+            "There is no command 'nonsense'. "
+            "Choose one of: architectures, compare, datasets, delete, doctor, evaluate, export,",
         ),
         (("trian",), "There is no command 'trian'. Did you mean 'train'?"),
         (("sweep", "shwo"), "There is no command 'shwo'. Did you mean 'show'?"),
     ],
 )
-def test_wrong_use_is_one_sentence_and_exit_code_two(
+def test_a_usage_error_is_one_sentence_and_exit_code_two(
     command_line: CommandLine, trained: dict[str, Any], words: tuple[str, ...], sentence: str
 ) -> None:
     code, out, err = command_line(*words)
@@ -281,25 +282,25 @@ def test_wrong_use_is_one_sentence_and_exit_code_two(
     assert "Traceback" not in err
 
 
-def test_with_json_an_error_is_json_too(command_line: CommandLine) -> None:
+def test_with_json_an_error_is_printed_as_json(command_line: CommandLine) -> None:
     code, out, _ = command_line("train", "--lr", "nan", "--json")
     assert code == 2
     assert "above 0" in _strict(out)["error"]
 
 
-def test_a_data_set_that_is_not_here_names_the_way_out(command_line: CommandLine) -> None:
+def test_training_on_a_data_set_that_is_not_downloaded_suggests_the_digits(command_line: CommandLine) -> None:
     code, _, err = command_line("train", "--dataset", "mnist")
     assert code == 1
     assert "digits" in err
 
 
-def test_a_read_only_lab_trains_nothing(command_line: CommandLine) -> None:
+def test_a_read_only_lab_refuses_train(command_line: CommandLine) -> None:
     code, _, err = command_line("--read-only", "train", "--dataset", "digits", "--epochs", "9")
     assert code == 1
     assert "LAB_READ_ONLY" in err
 
 
-def test_a_home_that_cannot_be_made_is_one_sentence(command_line: CommandLine, tmp_path: Path) -> None:
+def test_a_home_that_cannot_be_created_is_reported_in_one_sentence(command_line: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for command in ("runs", "doctor"):
         code, _, err = command_line("--home", str(tmp_path / "file" / "home"), command)
@@ -307,14 +308,14 @@ def test_a_home_that_cannot_be_made_is_one_sentence(command_line: CommandLine, t
         assert "set LAB_HOME to a folder that can be written" in err
 
 
-def test_every_variable_has_a_flag(command_line: CommandLine, tmp_path: Path) -> None:
+def test_every_environment_variable_has_a_flag(command_line: CommandLine, tmp_path: Path) -> None:
     variables = set(Settings.from_env({}).environment())
     assert {f"LAB_{parameter.name.upper()}" for parameter in cli.params if parameter.name} >= variables
     found = _strict(command_line("--home", str(tmp_path), "--device", "abacus", "doctor", "--json")[1])
     assert [p for p in found["problems"] if "The device 'abacus' is not on this machine" in p]
 
 
-def test_the_worker_makes_a_home_that_is_its_owners_alone(
+def test_the_worker_creates_a_home_that_only_its_owner_can_access(
     command_line: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process, "IDLE_S", 0.1)
@@ -324,7 +325,7 @@ def test_the_worker_makes_a_home_that_is_its_owners_alone(
 
 
 def test_a_second_worker_is_refused(command_line: CommandLine, tmp_path: Path) -> None:
-    """The first one holds the lock of a home of its own; the one of the other tests may have ended for want of work."""
+    """The lock is that of a separate home, because the worker of the other tests may have exited when it was idle."""
     settings = Settings.from_env({"LAB_HOME": str(tmp_path / "other")})
     settings.make_home()
     with FileLock(lock_path(settings)):
@@ -333,27 +334,27 @@ def test_a_second_worker_is_refused(command_line: CommandLine, tmp_path: Path) -
     assert "already running" in err
 
 
-def test_the_doctor_finds_nothing_wrong(command_line: CommandLine) -> None:
+def test_the_doctor_finds_no_problems_in_an_intact_lab(command_line: CommandLine) -> None:
     code, out, _ = command_line("doctor", "--json")
     found = _strict(out)
     assert (code, found["problems"]) == (0, [])
     assert "digits" in found["datasets"]
 
 
-def test_tags_come_and_go_and_a_deleted_run_can_be_brought_back(
+def test_tags_can_be_added_and_removed_and_a_deleted_run_can_be_restored(
     command_line: CommandLine, trained: dict[str, Any]
 ) -> None:
     run = trained["run"]
     before = set(_strict(command_line("show", run, "--json")[1])["tags"])
-    assert set(_strict(command_line("tag", run, "kept", "liked", "--json")[1])["tags"]) - before == {"kept", "liked"}
-    assert set(_strict(command_line("tag", run, "liked", "--remove", "--json")[1])["tags"]) - before == {"kept"}
+    assert set(_strict(command_line("tag", run, "good", "liked", "--json")[1])["tags"]) - before == {"good", "liked"}
+    assert set(_strict(command_line("tag", run, "liked", "--remove", "--json")[1])["tags"]) - before == {"good"}
     assert command_line("delete", run)[0] == 0
     assert command_line("show", run)[0] == 2
     assert command_line("delete", run, "--undo")[0] == 0
     assert command_line("show", run)[0] == 0
 
 
-def test_a_run_that_ends_while_ctrl_c_is_pressed_has_ended(
+def test_ctrl_c_returns_the_run_unchanged_if_it_has_just_ended(
     command_line: CommandLine, trained: dict[str, Any], home: Path
 ) -> None:
     lab = Lab(Settings.from_env({"LAB_HOME": str(home)}))
@@ -362,8 +363,8 @@ def test_a_run_that_ends_while_ctrl_c_is_pressed_has_ended(
     assert _stop(lab, stale, Console(quiet=True)) == run
 
 
-def test_a_python_without_the_packages_is_answered_with_where_they_are() -> None:
-    """`-S` leaves site-packages out, as the system's Python does: a newcomer types `python -m lab` there first."""
+def test_a_python_without_the_packages_prints_how_to_activate_the_environment() -> None:
+    """`-S` leaves site-packages out, as the system's Python does, which many new users try first."""
     done = subprocess.run([sys.executable, "-S", "-m", "lab", "runs"], cwd=CHECKOUT, capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stdout == ""

@@ -1,4 +1,4 @@
-"""`compare` with a verdict: its fixed keys, its sentences, McNemar's test of two networks, and what it refuses."""
+"""`compare` with a verdict: its fixed keys, its text, McNemar's test of two networks, and what it refuses."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ KEYS = ["verdict", "difference", "low", "high", "n_a", "n_b", "p", "test"]
 
 
 def _sides(home: Path, n: int, **settings: object) -> tuple[list[str], list[str]]:
-    """Return the words for n runs on either side, the first without `settings` and the second with them."""
+    """Return the arguments for n runs on each side; side A has lr 0.002, side B has `settings`."""
     store = Lab(Settings.from_env({"LAB_HOME": str(home)})).store
     a, b = seeded(store, LOW[:n], lr=0.002), seeded(store, HIGH[:n], **settings)
     return [word for run in a for word in ("--a", run.id)], [word for run in b for word in ("--b", run.id)]
@@ -32,7 +32,7 @@ def test_the_verdict_has_its_fixed_keys(command_line: CommandLine, tmp_path: Pat
     assert (code, out) == (0, answer["text"] + "\n")
 
 
-def test_few_runs_are_an_answer_and_no_failure(command_line: CommandLine, tmp_path: Path) -> None:
+def test_too_few_runs_are_a_verdict_and_not_an_error(command_line: CommandLine, tmp_path: Path) -> None:
     a, b = _sides(tmp_path, 2, lr=0.02)
     code, out, _ = command_line("--home", str(tmp_path), "compare", *a, *b, "--verdict", "--json")
     answer = json.loads(out)
@@ -57,7 +57,9 @@ def test_runs_without_sides_are_compared_by_their_settings(command_line: Command
     ]
 
 
-def test_mcnemars_test_reads_the_answers_of_both_networks(command_line: CommandLine, trained: dict[str, Any]) -> None:
+def test_mcnemars_test_compares_the_predictions_of_both_networks(
+    command_line: CommandLine, trained: dict[str, Any]
+) -> None:
     train = ("train", "--arch", "lenet5", "--dataset", "digits", "--epochs", "1", "--lr", "0.00001", "--json")
     weak = json.loads(command_line(*train)[1])
     code, out, err = command_line("compare", weak["run"], trained["run"], "--mcnemar", "--json")

@@ -1,4 +1,4 @@
-"""Commands that change a run or wait for it, with runs that a test trains by hand: exit codes, answers and how long they wait."""
+"""Commands that change a run or wait for it: exit codes, output and waiting. The tests act as the runs' worker."""
 
 import json
 import re
@@ -35,7 +35,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
 
 @pytest.fixture
 def call(lab: Lab, capsys: pytest.CaptureFixture[str]) -> CommandLine:
-    """Run a command line and return (exit code, standard output, standard error)."""
+    """A function that runs a command and returns (exit code, standard output, standard error)."""
     return partial(run_command, capsys)
 
 
@@ -46,10 +46,10 @@ def _claim(lab: Lab) -> RunRecord:
     return run
 
 
-def _end_while_waited_for(
+def _end_while_waiting(
     monkeypatch: pytest.MonkeyPatch, module: ModuleType, lab: Lab, run: RunRecord, state: RunState
 ) -> None:
-    """Let the run end as a worker would end it while a command waits for that."""
+    """End the run, as a worker would, while a command waits for it."""
 
     def sleep(_seconds: float) -> None:
         lab.store.leases.finish(run.id, run.lease, state=state)
@@ -67,17 +67,17 @@ def _end_while_waited_for(
         (RunState.INTERRUPTED, 1),
     ],
 )
-def test_train_that_waits_leaves_with_zero_only_where_its_run_has_finished(
+def test_train_exits_with_zero_only_if_the_run_it_waits_for_has_finished(
     lab: Lab, call: CommandLine, monkeypatch: pytest.MonkeyPatch, end: RunState, code: int
 ) -> None:
     run = _claim(lab)
-    _end_while_waited_for(monkeypatch, train, lab, run, end)
-    left, out, _ = call("train", "--dataset", "digits", "--epochs", "2", "--json")
+    _end_while_waiting(monkeypatch, train, lab, run, end)
+    exit_code, out, _ = call("train", "--dataset", "digits", "--epochs", "2", "--json")
     answer = json.loads(out)
-    assert (left, answer["run"], answer["state"], answer["cached"]) == (code, run.id, end.value, True)
+    assert (exit_code, answer["run"], answer["state"], answer["cached"]) == (code, run.id, end.value, True)
 
 
-def test_a_run_of_a_preset_has_the_presets_name_and_tag_unless_it_is_given_others(lab: Lab, call: CommandLine) -> None:
+def test_a_run_of_a_preset_has_the_presets_name_and_tag_unless_flags_set_others(lab: Lab, call: CommandLine) -> None:
     try:
         for words in ((), ("--name", "mine", "--tag", "one", "--tag", "two", "--seed", "1")):
             code, out, _ = call("train", "--preset", "lenet5-digits", "--epochs", "9000", "--detach", "--json", *words)
@@ -89,17 +89,17 @@ def test_a_run_of_a_preset_has_the_presets_name_and_tag_unless_it_is_given_other
 
 
 @pytest.mark.parametrize(("command", "state"), [("stop", RunState.STOPPED), ("pause", RunState.PAUSED)])
-def test_stop_and_pause_wait_for_a_worker_that_lives_and_say_what_became_of_the_run(
+def test_stop_and_pause_wait_for_a_live_worker_and_report_the_state_of_the_run(
     lab: Lab, call: CommandLine, monkeypatch: pytest.MonkeyPatch, command: str, state: RunState
 ) -> None:
     run = _claim(lab)
-    _end_while_waited_for(monkeypatch, control, lab, run, state)
+    _end_while_waiting(monkeypatch, control, lab, run, state)
     code, out, _ = call(command, run.id)
     assert (code, out) == (0, f"Run {run.id} is {state.value}.\n")
 
 
 @pytest.mark.parametrize("command", ["stop", "pause"])
-def test_a_worker_that_does_not_answer_is_not_waited_for(
+def test_stop_and_pause_do_not_wait_for_a_worker_that_does_not_respond(
     lab: Lab, call: CommandLine, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     lab.submissions.submit(lab.validation.resolve(CONFIG))
@@ -119,7 +119,7 @@ def test_a_worker_that_does_not_answer_is_not_waited_for(
     assert "not responding" in call("queue")[1]
 
 
-def test_delete_says_what_it_did_and_how_it_is_taken_back(lab: Lab, call: CommandLine) -> None:
+def test_delete_reports_what_it_did_and_how_to_undo_it(lab: Lab, call: CommandLine) -> None:
     run = _claim(lab)
     lab.store.leases.finish(run.id, run.lease, state=RunState.FINISHED)
     assert json.loads(call("delete", run.id, "--json")[1]) == {"run": run.id, "deleted": True}
@@ -132,7 +132,7 @@ def test_delete_says_what_it_did_and_how_it_is_taken_back(lab: Lab, call: Comman
     assert [one.id for one in lab.store.runs.list()] == [run.id]
 
 
-def test_a_flag_is_stronger_than_the_variable_of_its_name(
+def test_a_flag_overrides_its_environment_variable(
     lab: Lab, call: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _claim(lab)
@@ -147,7 +147,7 @@ def test_a_flag_is_stronger_than_the_variable_of_its_name(
 @pytest.mark.parametrize(
     ("extra", "words"), [(0, "cannot be read as a picture"), (1, "has more than 10,485,760 bytes")]
 )
-def test_a_file_of_more_than_ten_mebibytes_is_no_picture(
+def test_predict_refuses_a_file_of_more_than_ten_mebibytes(
     command_line: CommandLine, trained: dict[str, Any], tmp_path: Path, extra: int, words: str
 ) -> None:
     path = tmp_path / "large.png"
@@ -158,29 +158,32 @@ def test_a_file_of_more_than_ten_mebibytes_is_no_picture(
     assert words in err
 
 
-def _found(label: str, *shares: float, reasons: tuple[str, ...] = ()) -> dict[str, Any]:
+def _prediction(label: str, *shares: float, reasons: tuple[str, ...] = ()) -> dict[str, Any]:
     return {"label": label, "probabilities": list(shares), "unsure": bool(reasons), "reasons": list(reasons)}
 
 
 @pytest.mark.parametrize(
     ("answer", "row"),
     [
-        (_found("7", 0.1, 0.9), ("7", "90.00 %", "")),
-        (_found("7", 0.4, 0.6, reasons=("why", "how")), ("7", "60.00 %", "unsure; why; how")),
-        ({**_found("7", 0.1, 0.9), "digits": [_found("7", 0.1, 0.9)]}, ("7", "90.00 %", "")),
+        (_prediction("7", 0.1, 0.9), ("7", "90.00 %", "")),
+        (_prediction("7", 0.4, 0.6, reasons=("why", "how")), ("7", "60.00 %", "unsure; why; how")),
+        ({**_prediction("7", 0.1, 0.9), "digits": [_prediction("7", 0.1, 0.9)]}, ("7", "90.00 %", "")),
         (
-            {**_found("71"), "digits": [_found("7", 0.1, 0.9), _found("1", 0.8, 0.2)]},
-            ("71", "80.00 %", "2 digits"),  # the least likely one's
+            {**_prediction("71"), "digits": [_prediction("7", 0.1, 0.9), _prediction("1", 0.8, 0.2)]},
+            ("71", "80.00 %", "2 digits"),  # the lowest confidence of the digits
         ),
         (
-            {**_found("718", reasons=("why",)), "digits": [_found(digit, 0.3, 0.7) for digit in "718"]},
+            {**_prediction("718", reasons=("why",)), "digits": [_prediction(digit, 0.3, 0.7) for digit in "718"]},
             ("718", "70.00 %", "3 digits; unsure; why"),
         ),
-        ({**_found(""), "label": None, "digits": [], "reason": "There is no ink."}, ("–", "–", "There is no ink.")),
-        ({**_found(""), "label": None, "error": "It cannot be read."}, ("–", "–", "It cannot be read.")),
+        (
+            {**_prediction(""), "label": None, "digits": [], "reason": "There is no ink."},
+            ("–", "–", "There is no ink."),
+        ),
+        ({**_prediction(""), "label": None, "error": "It cannot be read."}, ("–", "–", "It cannot be read.")),
     ],
 )
-def test_a_line_of_predict_has_the_least_sure_digit_and_why_it_is_unsure(
+def test_a_line_of_predict_has_the_lowest_confidence_and_the_reasons_for_doubt(
     answer: dict[str, Any], row: tuple[str, ...]
 ) -> None:
     assert _row({"image": "x.png", **answer}) == ("x.png", *row)

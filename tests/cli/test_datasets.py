@@ -1,4 +1,4 @@
-"""`datasets` looks into the files it lists, and makes a data set of a file."""
+"""`datasets` checks the files it lists, and imports a file as a data set."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,9 @@ def _states(command_line: CommandLine, root: Path) -> dict[str, Any]:
     return {entry["id"]: entry["state"] for entry in json.loads(out)["datasets"]}
 
 
-def test_a_damaged_and_a_wrong_file_are_told_from_a_whole_one(command_line: CommandLine, tmp_path: Path) -> None:
+def test_datasets_distinguishes_present_damaged_wrong_and_incomplete_files(
+    command_line: CommandLine, tmp_path: Path
+) -> None:
     raw = tmp_path / "MNIST" / "raw"
     raw.mkdir(parents=True)
     images, labels = np.arange(20 * 784).reshape(20, 28, 28).astype(np.uint8), (np.arange(20) % 10).astype(np.uint8)
@@ -44,7 +46,7 @@ def test_a_damaged_and_a_wrong_file_are_told_from_a_whole_one(command_line: Comm
     assert _states(command_line, tmp_path)["mnist"] == "incomplete"
 
 
-def test_a_table_is_offered_imported_and_trained_on(command_line: CommandLine, tmp_path: Path) -> None:
+def test_a_csv_table_is_found_imported_and_trained_on(command_line: CommandLine, tmp_path: Path) -> None:
     rows = ["label," + ",".join(f"pixel{n}" for n in range(784))]
     rows += [",".join(map(str, [n % 10, *([0] * 28), *[(n % 10) * 20 + 10] * 728, *([0] * 28)])) for n in range(60)]
     (tmp_path / "train.csv").write_text("\n".join(rows), encoding="utf-8")

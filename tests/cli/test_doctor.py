@@ -1,4 +1,4 @@
-"""The doctor writes where the lab writes: it finds a full disk, a damaged run and a drawing that rotted."""
+"""The doctor writes where the lab writes: it finds a full disk, a damaged run and a damaged drawing."""
 
 import json
 import platform
@@ -40,9 +40,9 @@ def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _doctor(capsys: pytest.CaptureFixture[str], *flags: str) -> tuple[int, dict[str, Any]]:
-    with pytest.raises(SystemExit, match=r"^[01]$") as leave:
+    with pytest.raises(SystemExit, match=r"^[01]$") as exited:
         main([*flags, "doctor", "--json"])
-    return int(str(leave.value)), json.loads(capsys.readouterr().out)
+    return int(str(exited.value)), json.loads(capsys.readouterr().out)
 
 
 def _lab(home: Path, **more: str) -> Lab:
@@ -70,7 +70,7 @@ def test_a_full_disk_is_found(small_disk: Path, capsys: pytest.CaptureFixture[st
 
 
 @pytest.mark.parametrize("which", ["LAB_ARTIFACTS", "LAB_DATABASE"])
-def test_a_full_disk_is_found_wherever_it_is(
+def test_a_full_disk_is_found_under_artifacts_and_database(
     small_disk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], which: str
 ) -> None:
     place = str(small_disk) if which == "LAB_ARTIFACTS" else f"sqlite:///{small_disk}/lab.db"
@@ -83,7 +83,7 @@ def test_a_full_disk_is_found_wherever_it_is(
     assert any("No space left on device" in problem for problem in found["problems"])
 
 
-def test_a_disk_that_is_nearly_full_is_told(small_disk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_nearly_full_disk_is_reported(small_disk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, found = _doctor(capsys, "--home", str(small_disk / "home"))
     assert code == 1
     (problem,) = found["problems"]  # one, though home, database and artifacts are all on this disk
@@ -95,7 +95,7 @@ def test_a_disk_that_is_nearly_full_is_told(small_disk: Path, capsys: pytest.Cap
     assert "free disk space" in problem
 
 
-def test_a_read_only_lab_is_examined_without_a_write(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_doctor_writes_nothing_in_a_read_only_lab(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _lab(tmp_path).store.runs.count() == 0
     before = sorted(tmp_path.rglob("*"))
     assert _doctor(capsys, "--home", str(tmp_path), "--read-only")[1]["problems"] == []
@@ -116,16 +116,16 @@ def test_a_damaged_run_and_a_damaged_drawing_are_found(tmp_path: Path, capsys: p
     assert "1 saved drawings are damaged" in drawings
 
 
-def test_a_check_leaves_nothing_behind(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_doctor_leaves_no_files_behind(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lab = _lab(tmp_path)
-    lab.artifacts.write("kept/one", b"weights")
+    lab.artifacts.write("saved/one", b"weights")
     for _ in range(2):
         assert _doctor(capsys, "--home", str(tmp_path))[1]["problems"] == []
         assert [path.name for path in Path(lab.settings.artifacts).rglob("*") if path.is_file()] == ["one"]
         assert [path.name for path in tmp_path.iterdir() if ".doctor" in path.name] == []
 
 
-def test_the_doctor_names_versions_places_and_what_there_is(tmp_path: Path) -> None:
+def test_the_doctor_reports_versions_paths_and_contents(tmp_path: Path) -> None:
     found = examine(_lab(tmp_path / "home", LAB_DATA=str(tmp_path / "data")))
     assert found["packages"] == {name: metadata.version(name) for name in PACKAGES}
     assert found["packages"].keys() >= {"torch", "streamlit", "plotly", "sqlalchemy"}

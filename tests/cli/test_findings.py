@@ -1,4 +1,4 @@
-"""Findings in the command line: the outcome in every list, and a command that trains again with the remedy."""
+"""Findings in the CLI: the outcome in lists, and a command that trains again with the remedy."""
 
 import json
 import shlex
@@ -25,14 +25,14 @@ CONFIG = RunConfig(dataset="digits", optimizer="rmsprop", lr=0.03, arch="lenet-b
 def stuck(home: object, command_line: CommandLine) -> Iterator[RunRecord]:
     lab = Lab(Settings.from_env({"LAB_HOME": str(home)}))
     run = lab.store.queue.submit(CONFIG, fingerprint="stuck", family="", name="stuck")[0]
-    held = lab.store.leases.claim(slot="elsewhere", owner=Owner.of_this_process())
-    assert held is not None
-    assert held.id == run.id
-    yield lab.store.leases.finish(run.id, held.lease, state=RunState.FINISHED, findings=(STUCK,))
+    claimed = lab.store.leases.claim(slot="elsewhere", owner=Owner.of_this_process())
+    assert claimed is not None
+    assert claimed.id == run.id
+    yield lab.store.leases.finish(run.id, claimed.lease, state=RunState.FINISHED, findings=(STUCK,))
     lab.store.removal.delete(run.id)
 
 
-def test_lists_say_what_became_of_a_run(command_line: CommandLine, stuck: RunRecord) -> None:
+def test_lists_and_show_print_the_outcome_of_a_run(command_line: CommandLine, stuck: RunRecord) -> None:
     assert "no better than guessing" in command_line("runs")[1]
     code, out, _ = command_line("show", "stuck")
     assert code == 0
@@ -43,7 +43,7 @@ def test_lists_say_what_became_of_a_run(command_line: CommandLine, stuck: RunRec
     assert command_line("runs", "--filter", "outcome:guessing name:stuck", "--json")[1].count('"run"') == 1
 
 
-def test_json_gains_keys_and_changes_none(command_line: CommandLine, stuck: RunRecord) -> None:
+def test_findings_add_keys_to_the_json_and_keep_the_others(command_line: CommandLine, stuck: RunRecord) -> None:
     answer = json.loads(command_line("show", "stuck", "--json")[1])
     assert (answer["state"], answer["outcome"]) == ("finished", "no better than guessing")
     assert answer["findings"] == [STUCK.as_dict()]
@@ -59,7 +59,7 @@ def test_json_gains_keys_and_changes_none(command_line: CommandLine, stuck: RunR
         RunConfig(arch="wide-cnn", arch_options={"hidden": [128]}),
     ],
 )
-def test_the_flags_of_a_remedy_are_read_back_as_the_configuration_they_stand_for(config: RunConfig) -> None:
+def test_the_flags_of_a_remedy_are_parsed_into_its_configuration(config: RunConfig) -> None:
     @click.command()
     @config_options
     def read(**flags: object) -> RunConfig:
@@ -70,6 +70,6 @@ def test_the_flags_of_a_remedy_are_read_back_as_the_configuration_they_stand_for
         assert read.main(words, standalone_mode=False) == config.replace(**remedy)
 
 
-def test_a_remedy_that_is_the_default_is_written_out_all_the_same(stuck: RunRecord) -> None:
+def test_a_remedy_equal_to_the_default_is_still_printed(stuck: RunRecord) -> None:
     lines = list(finding_lines(stuck))
     assert lines[1].endswith("--lr 0.001")

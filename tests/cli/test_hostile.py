@@ -1,4 +1,4 @@
-"""What careless hands and strange machines do to the command line: one sentence, the right exit code, nothing lost."""
+"""The CLI with invalid input and unusual environments: one sentence, the right exit code, nothing lost."""
 
 import io
 import json
@@ -30,7 +30,7 @@ from tests.cli.conftest import CommandLine
 FULL = Path("/dev/full")
 
 
-def _shell_command(*words: str) -> list[str]:
+def _lab_command(*words: str) -> list[str]:
     return [sys.executable, "-m", "lab", *words]
 
 
@@ -54,7 +54,7 @@ def _shell_command(*words: str) -> list[str]:
     ],
     ids=lambda part: " ".join(part)[:40] if isinstance(part, tuple) else "",
 )
-def test_wrong_words_are_wrong_use(
+def test_invalid_arguments_are_usage_errors(
     command_line: CommandLine, trained: dict[str, Any], words: tuple[str, ...], sentence: str
 ) -> None:
     code, out, err = command_line(*words, "--json")
@@ -65,7 +65,7 @@ def test_wrong_words_are_wrong_use(
 
 
 @pytest.mark.parametrize("words", [("datasets", "--import"), ("import",)], ids=" ".join)
-def test_a_pipe_and_a_device_in_the_place_of_a_file_are_refused_not_waited_for(
+def test_a_pipe_or_device_instead_of_a_file_is_refused_without_waiting(
     command_line: CommandLine, tmp_path: Path, words: tuple[str, ...]
 ) -> None:
     pipe = tmp_path / "train.csv"
@@ -77,7 +77,7 @@ def test_a_pipe_and_a_device_in_the_place_of_a_file_are_refused_not_waited_for(
         assert f"{place} cannot be read ({why}): give the path of a " in err
 
 
-def test_a_sweep_is_read_from_a_pipe_and_never_without_an_end(tmp_path: Path) -> None:
+def test_a_sweep_spec_is_read_from_a_pipe_and_its_length_is_limited(tmp_path: Path) -> None:
     pipe = tmp_path / "spec"
     os.mkfifo(pipe)
     writer = threading.Thread(target=lambda: pipe.write_text('{"trials": 3}', encoding="utf-8"))
@@ -102,7 +102,7 @@ def test_without_a_command_the_help_is_shown(command_line: CommandLine) -> None:
     assert err.startswith("Usage: ")
 
 
-def test_one_width_is_a_list_of_one(command_line: CommandLine) -> None:
+def test_a_single_width_is_read_as_a_list(command_line: CommandLine) -> None:
     one, other = (
         json.loads(command_line("summary", "wide-cnn", "--arch-option", f"widths={text}", "--json")[1])["total_params"]
         for text in ("8", "8,")
@@ -110,18 +110,18 @@ def test_one_width_is_a_list_of_one(command_line: CommandLine) -> None:
     assert one == other
 
 
-def test_a_presets_network_options_stay_beside_those_that_are_given_and_go_with_its_network() -> None:
+def test_options_of_a_preset_are_combined_with_given_ones_and_dropped_with_its_network() -> None:
     widths = get_preset("b-small-lr-0.01").config().arch_options
-    kept = build_config("b-small-lr-0.01", {"arch_options": ["hidden=64,"]})
-    assert kept.arch_options == {**widths, "hidden": [64]}
+    combined = build_config("b-small-lr-0.01", {"arch_options": ["hidden=64,"]})
+    assert combined.arch_options == {**widths, "hidden": [64]}
     assert build_config("b-small-lr-0.01", {"arch": "lenet5"}).arch_options == {}
 
 
-def test_a_near_miss_among_the_members_of_an_enum_is_its_value() -> None:
+def test_a_near_miss_among_enum_members_is_suggested_by_value() -> None:
     assert near_miss("finishd", RunState) == "Did you mean 'finished'?"
 
 
-def test_json_is_ascii_whatever_the_names_are(command_line: CommandLine, trained: dict[str, Any]) -> None:
+def test_json_is_ascii_whatever_the_names(command_line: CommandLine, trained: dict[str, Any]) -> None:
     command_line("tag", "first", "語 🙂")
     code, out, _ = command_line("show", "first", "--json")
     assert code == 0
@@ -130,7 +130,7 @@ def test_json_is_ascii_whatever_the_names_are(command_line: CommandLine, trained
     command_line("tag", "first", "語 🙂", "--remove")
 
 
-def test_a_wide_table_is_not_folded_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wide_table_is_not_wrapped_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     print_table([f"setting number {n}" for n in range(60)], [[f"065a8ffb{n:04d}" for n in range(60)]])
     assert capsys.readouterr().out.splitlines()[1].split() == [f"065a8ffb{n:04d}" for n in range(60)]
 
@@ -140,7 +140,7 @@ def test_a_name_of_the_greatest_length_is_written(tmp_path: Path) -> None:
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"one"]
 
 
-def test_the_time_left_is_to_be_read_in_eighty_columns(
+def test_the_remaining_time_fits_into_eighty_columns(
     command_line: CommandLine, trained: dict[str, Any], home: Path
 ) -> None:
     run = Lab(Settings.from_env({"LAB_HOME": str(home)})).store.runs.get(trained["run"])
@@ -149,24 +149,24 @@ def test_the_time_left_is_to_be_read_in_eighty_columns(
     bar = build_bar(console)
     task = bar.add_task("queued", total=1, left="")
     _show(bar, task, replace(run, config=run.config.replace(epochs=9999), progress=progress))
-    with console.capture() as said:
+    with console.capture() as printed:
         console.print(bar.get_renderable())
-    assert "12 min 05 s left" in said.get()
+    assert "12 min 05 s left" in printed.get()
 
 
-def test_a_pipe_takes_an_export_and_stays_a_pipe(tmp_path: Path) -> None:
+def test_an_export_to_a_pipe_is_written_into_it(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    heard: list[bytes] = []
-    reader = threading.Thread(target=lambda: heard.append(pipe.read_bytes()))
+    received: list[bytes] = []
+    reader = threading.Thread(target=lambda: received.append(pipe.read_bytes()))
     reader.start()
     write_file(pipe, b"maps")
     reader.join()
-    assert heard == [b"maps"]
+    assert received == [b"maps"]
     assert pipe.is_fifo()
 
 
-def test_a_file_behind_a_link_is_replaced_and_the_link_stays(tmp_path: Path) -> None:
+def test_the_target_of_a_symbolic_link_is_replaced_and_the_link_stays(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "new folder" / "file")
     write_file(tmp_path / "link", b"one")
     write_file(tmp_path / "link", b"two")
@@ -177,24 +177,24 @@ def test_a_file_behind_a_link_is_replaced_and_the_link_stays(tmp_path: Path) -> 
 
 @pytest.mark.long
 @pytest.mark.skipif(not FULL.is_char_device(), reason="this system has no /dev/full")
-def test_a_full_disk_behind_the_output_is_said() -> None:
+def test_a_full_disk_behind_standard_output_is_reported() -> None:
     for words, code in ((("presets",), 1), (("presets", "--json"), 1), (("summary", "nope", "--json"), 2)):
         with FULL.open("w") as full:
-            done = subprocess.run(_shell_command(*words), cwd=CHECKOUT, stdout=full, stderr=subprocess.PIPE, text=True)
+            done = subprocess.run(_lab_command(*words), cwd=CHECKOUT, stdout=full, stderr=subprocess.PIPE, text=True)
         assert (done.returncode, done.stderr.count("\n")) == (code, 1), done.stderr
         assert done.stderr.startswith("Error: ")
 
 
-def test_a_terminal_without_dashes_gets_their_numbers() -> None:
+def test_characters_that_the_output_encoding_lacks_are_printed_as_escapes() -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
-    done = subprocess.run(_shell_command("presets"), cwd=CHECKOUT, env=environment, capture_output=True, text=True)
+    done = subprocess.run(_lab_command("presets"), cwd=CHECKOUT, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert r"\u2013" in done.stdout
 
 
-def test_a_reader_that_leaves_early_ends_the_command_quietly() -> None:
+def test_a_closed_output_pipe_ends_the_command_quietly() -> None:
     with subprocess.Popen(
-        _shell_command("presets", "--json"), cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        _lab_command("presets", "--json"), cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
@@ -203,17 +203,17 @@ def test_a_reader_that_leaves_early_ends_the_command_quietly() -> None:
     assert process.returncode == 1
 
 
-def test_a_folder_that_cannot_be_used_is_one_sentence(
+def test_a_home_whose_lock_is_a_folder_is_reported_in_one_sentence(
     command_line: CommandLine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    (tmp_path / "supervisor.lock").mkdir()  # where the lock's file belongs; rights would not stop a superuser
+    (tmp_path / "supervisor.lock").mkdir()  # instead of a file; missing permissions would not stop a superuser
     code, out, err = command_line("--home", str(tmp_path), "worker", "--json")
     assert code == 1
     assert json.loads(out)["error"].startswith("The operating system reported an error (Is a directory")
     assert err.count("\n") == 1
 
 
-def test_ctrl_c_while_the_answer_is_computed_is_said_in_json_too(
+def test_ctrl_c_during_a_computation_is_reported_in_json_too(
     command_line: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def press(_: str) -> None:
@@ -226,7 +226,7 @@ def test_ctrl_c_while_the_answer_is_computed_is_said_in_json_too(
     assert err.strip() == "Error: The command was interrupted before it finished."
 
 
-_PRESSED = """
+_INTERRUPT_ON_IMPORT = """
 import os, signal, sys
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell starts with it ignored
@@ -243,14 +243,14 @@ main()
 
 
 @pytest.mark.parametrize("module", ["lab.settings", "click", "sqlalchemy"])
-def test_ctrl_c_while_the_first_modules_are_imported_ends_without_a_word(module: str, tmp_path: Path) -> None:
-    words = [sys.executable, "-c", _PRESSED.replace("MODULE", module), "runs"]
+def test_ctrl_c_during_the_first_imports_exits_without_output(module: str, tmp_path: Path) -> None:
+    words = [sys.executable, "-c", _INTERRUPT_ON_IMPORT.replace("MODULE", module), "runs"]
     environment = {**os.environ, "LAB_HOME": str(tmp_path)}
     done = subprocess.run(words, capture_output=True, text=True, env=environment, cwd=CHECKOUT)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
-def test_ctrl_c_while_the_bar_is_drawn_stops_the_run(
+def test_ctrl_c_while_the_progress_bar_is_drawn_stops_the_run(
     command_line: CommandLine, trained: dict[str, Any], home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lab = Lab(Settings.from_env({"LAB_HOME": str(home)}))
@@ -266,7 +266,7 @@ def test_ctrl_c_while_the_bar_is_drawn_stops_the_run(
     assert follow(lab, lab.store.runs.resolve("long"), quiet=True).state is RunState.STOPPED
 
 
-def test_a_read_only_lab_makes_no_home(command_line: CommandLine, tmp_path: Path) -> None:
+def test_a_read_only_lab_creates_no_home(command_line: CommandLine, tmp_path: Path) -> None:
     home = tmp_path / "none"
     for command in ("runs", "doctor"):
         code, _, err = command_line("--read-only", "--home", str(home), command)
@@ -275,14 +275,14 @@ def test_a_read_only_lab_makes_no_home(command_line: CommandLine, tmp_path: Path
     assert not home.exists()
 
 
-def test_paths_of_a_user_that_there_is_not_are_paths(
+def test_a_path_with_the_home_of_an_unknown_user_is_used_literally(
     command_line: CommandLine, trained: dict[str, Any], tmp_path: Path
 ) -> None:
     assert "~nobody here/x.png cannot be read" in command_line("predict", "first", "~nobody here/x.png")[2]
     assert "~nobody here/x.zip cannot be read" in command_line("import", "~nobody here/x.zip")[2]
 
 
-def test_the_doctor_keeps_the_stores_password_to_itself(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_the_doctor_hides_the_password_of_the_store(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     database = "postgresql+psycopg://me:secret@127.0.0.1:1/lab"
     with pytest.raises(SystemExit, match="1"):
         main(["--home", str(tmp_path), "--database", database, "doctor", "--json"])

@@ -1,4 +1,4 @@
-"""What `evaluate`, `inspect`, `predict` and `summary` answer is what the network gives, whatever the number of epochs."""
+"""`evaluate`, `inspect` and `summary` report what the network computes, whatever the number of epochs."""
 
 import json
 import shutil
@@ -37,7 +37,7 @@ def _answer(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
     return answer
 
 
-def test_all_epochs_are_a_list_also_where_there_is_one(
+def test_evaluate_of_all_epochs_returns_a_list_even_for_one_epoch(
     lab: Lab, trained: tuple[Lab, RunRecord], capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = trained[1]
@@ -49,7 +49,7 @@ def test_all_epochs_are_a_list_also_where_there_is_one(
     assert alone["accuracy"] == pytest.approx(run.headline.test_accuracy)
 
 
-def test_what_is_inspected_is_what_the_network_makes_of_the_image(
+def test_inspect_reports_the_probabilities_and_feature_maps_of_the_network(
     lab: Lab, trained: tuple[Lab, RunRecord], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     out, run = tmp_path / "maps.png", trained[1]
@@ -73,14 +73,14 @@ def test_what_is_inspected_is_what_the_network_makes_of_the_image(
         assert own.tobytes() != whole
 
 
-def test_a_summary_counts_an_image_and_the_batch(capsys: pytest.CaptureFixture[str]) -> None:
+def test_summary_counts_mult_adds_per_image_and_per_batch(capsys: pytest.CaptureFixture[str]) -> None:
     found = _answer(capsys, "summary", "lenet5", "--batch-size", "64")
     assert found["batch_size"] == 64
     assert found["total_mult_adds"] == 64 * found["mult_adds_per_image"]
     assert round(found["mult_adds_per_image"] / 1e3) == 423
 
 
-def test_a_disk_on_which_everything_lies_is_named_once(
+def test_a_disk_that_holds_home_and_artifacts_is_reported_once(
     lab: Lab, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free = shutil.disk_usage(lab.settings.home).free

@@ -1,4 +1,4 @@
-"""The command line imports what a command needs, and no more."""
+"""A command imports only the packages it needs."""
 
 import subprocess
 import sys
@@ -17,12 +17,12 @@ _LIGHT = (("--help",), ("runs",), ("runs", "--help"), ("train", "--help"), ("exp
 
 @pytest.fixture(scope="module")
 def heavy(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, ...], str]:
-    """Which heavy packages are loaded after each of these commands, run in turn by one interpreter."""
+    """The heavy packages that are loaded after each of these commands, which one interpreter runs in turn."""
     code = (
         "import sys; from lab.cli.app import main\n"
         f"for words in {_LIGHT!r}:\n"
         "    try: main(list(words))\n"
-        "    except SystemExit as end: assert not end.code, (words, end.code)\n"
+        "    except SystemExit as exited: assert not exited.code, (words, exited.code)\n"
         f"    print('heavy:', sorted(set({HEAVY!r}) & set(sys.modules)))"
     )
     done = subprocess.run(
@@ -37,13 +37,13 @@ def heavy(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, ...], str
 
 
 @pytest.mark.parametrize("words", _LIGHT, ids=" ".join)
-def test_help_and_lists_open_without_torch_and_plotly(
+def test_help_and_lists_do_not_import_torch_or_plotly(
     words: tuple[str, ...], heavy: dict[tuple[str, ...], str]
 ) -> None:
     assert heavy[words] == "heavy: []"
 
 
-def test_every_command_of_the_table_is_there_and_says_what_its_help_says() -> None:
+def test_every_command_of_the_table_exists_and_has_the_summary_of_its_help() -> None:
     commands = cli.load_all()
     assert set(commands) == {command.name for command in COMMANDS}
     for command in COMMANDS:
@@ -52,5 +52,5 @@ def test_every_command_of_the_table_is_there_and_says_what_its_help_says() -> No
         assert first.startswith(command.summary.removesuffix(".")), command.name
 
 
-def test_an_unknown_command_is_none() -> None:
+def test_get_command_returns_none_for_an_unknown_command() -> None:
     assert cli.get_command(None, "no-such-command") is None

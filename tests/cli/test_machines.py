@@ -1,4 +1,4 @@
-"""`machines` on the command line: hosts, slots, what runs where, and why the others wait."""
+"""The `machines` commands: hosts, slots, which run trains where, and why the others wait."""
 
 import gzip
 import json
@@ -31,7 +31,7 @@ HERE = socket.gethostname()
 
 @pytest.fixture
 def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
-    """Return a lab of two slots with four queued runs; nobody works on them."""
+    """Return a lab with two slots and four queued runs, but no worker."""
     environment = {"LAB_HOME": str(tmp_path), "LAB_DEVICE": "cpu", "LAB_SLOTS": "2"}
     for name in ("LAB_DATA", "LAB_DATABASE", "LAB_ARTIFACTS", "LAB_READ_ONLY"):
         monkeypatch.delenv(name, raising=False)
@@ -47,7 +47,7 @@ def _announce(lab: Lab, owner: Owner, slot: str, *, engine: int = 1) -> None:
     lab.store.workers.announce(WorkerRecord(owner, slot, "cpu", engine=engine, slots=2))
 
 
-def test_without_a_worker_the_slots_are_empty_and_everything_waits_for_one(
+def test_without_a_worker_all_slots_are_empty_and_all_runs_wait_for_one(
     lab: Lab, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, out, _ = run_command(capsys, "machines", "--json")
@@ -61,9 +61,7 @@ def test_without_a_worker_the_slots_are_empty_and_everything_waits_for_one(
     assert all(entry["why"].startswith("no worker is alive on any host: ") for entry in answer["waiting"])
 
 
-def test_slots_say_what_they_train_and_the_queue_how_many_are_before(
-    lab: Lab, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_slots_show_their_run_and_queued_runs_how_many_are_ahead(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
     me = Owner.of_this_process()
     _announce(lab, me, "cpu")
     a, b, c, d = lab.store.queue.list()
@@ -73,8 +71,8 @@ def test_slots_say_what_they_train_and_the_queue_how_many_are_before(
     _announce(lab, me, "cpu #2")
     answer = json.loads(run_command(capsys, "machines", "--json")[1])
     assert [slot["run"] for slot in answer["hosts"][0]["slots"]] == [a.id, None]
-    whys = {entry["run"]: entry["why"] for entry in answer["waiting"]}
-    assert whys == {b.id: "a worker takes it within a second", c.id: "behind 2 runs", d.id: "behind 3 runs"}
+    reasons = {entry["run"]: entry["why"] for entry in answer["waiting"]}
+    assert reasons == {b.id: "a worker takes it within a second", c.id: "behind 2 runs", d.id: "behind 3 runs"}
     lab.store.leases.claim(slot="cpu #2", owner=me)
     answer = json.loads(run_command(capsys, "machines", "--json")[1])
     assert answer["hosts"][0]["alive"] is True
@@ -87,21 +85,23 @@ def test_slots_say_what_they_train_and_the_queue_how_many_are_before(
     assert "behind 3 runs" in table
 
 
-def test_a_run_that_others_pass_says_who_and_why(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_that_others_overtake_shows_whose_runs_are_ahead_and_why(
+    lab: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
     me = Owner.of_this_process()
     lab.store.queue.stop_all()
     _announce(lab, me, "cpu")
     _announce(lab, me, "cpu #2")
 
-    def ask(name: str, owner: str, priority: int = 0) -> str:
+    def submit(name: str, owner: str, priority: int = 0) -> str:
         config = lab.validation.resolve(RunConfig(dataset="digits", seed=100 + ord(name)))
         return lab.submissions.submit(config, name=name, owner=owner, priority=priority).run.id
 
-    ids = {name: ask(name, "eve") for name in "ab"}
+    ids = {name: submit(name, "eve") for name in "ab"}
     for slot in ("cpu", "cpu #2"):
         lab.store.leases.claim(slot=slot, owner=me)
-    ids |= {name: ask(name, owner) for name, owner in [("m", "eve"), ("n", "eve"), ("x", "ann"), ("y", "ann")]}
-    ids["p"] = ask("p", "", 5)
+    ids |= {name: submit(name, owner) for name, owner in [("m", "eve"), ("n", "eve"), ("x", "ann"), ("y", "ann")]}
+    ids["p"] = submit("p", "", 5)
     waiting = json.loads(run_command(capsys, "machines", "--json")[1])["waiting"]
     assert {entry["run"]: entry["why"] for entry in waiting} == {
         ids["p"]: "behind 2 runs",
@@ -124,7 +124,7 @@ def test_a_run_that_others_pass_says_who_and_why(lab: Lab, capsys: pytest.Captur
         ("ann bob eve", 0, "behind 3 runs whose owners were served longer ago"),
     ],
 )
-def test_the_reasons_for_waiting_in_words(lab: Lab, before: str, busy: int, words: str) -> None:
+def test_the_reason_for_waiting_describes_the_runs_ahead(lab: Lab, before: str, busy: int, words: str) -> None:
     (run, *_) = lab.store.queue.list()
     others = [
         replace(run, owner=owner, priority=int(priority or 0), queued_at=run.queued_at + 1)
@@ -134,7 +134,7 @@ def test_the_reasons_for_waiting_in_words(lab: Lab, before: str, busy: int, word
 
 
 FREE, BUSY, EMPTY = (SlotView("cpu", "cpu", run, alive) for run, alive in ((None, True), ("x", True), (None, False)))
-GOING = replace(BUSY, run=None, surplus=True)
+SURPLUS = replace(BUSY, run=None, surplus=True)
 OF_A_JOB = replace(FREE, job="Slurm job 7")
 
 
@@ -143,14 +143,14 @@ def _host(*slots: SlotView, here: bool = False, **more: Any) -> HostView:
     return HostView("here" if here else "far", more.pop("alive", alive), 1, slots, here=here, name="far", **more)
 
 
-# Hosts, and what the queued runs then wait for, the first of them or all.
+# Hosts, and the reasons for which the first queued runs then wait.
 _WAITING: list[tuple[list[HostView], list[str]]] = [
     ([_host(FREE, EMPTY, here=True)], [SOON, STARTING, "behind 2 runs", "behind 3 runs"]),
     ([_host(BUSY, FREE, here=True)], [SOON, "behind 2 runs", "behind 3 runs", "behind 4 runs"]),
     ([_host(FREE, here=True), _host(EMPTY, joined=True, alive=True)], [SOON, STARTING, "behind 2 runs"]),
     ([_host(FREE, here=True), _host(EMPTY, joined=True)], [SOON, "behind 1 run", "behind 2 runs"]),
     ([_host(FREE, here=True), _host(EMPTY)], [SOON, "behind 1 run"]),
-    ([_host(GOING, here=True), _host(FREE)], [SOON, "behind 1 run"]),
+    ([_host(SURPLUS, here=True), _host(FREE)], [SOON, "behind 1 run"]),
     ([_host(OF_A_JOB, here=True), _host(FREE)], [SOON, "behind 1 run"]),
     ([_host(FREE, here=True), _host(FREE, FREE, state=HostState.DRAINING)], [SOON, "behind 1 run"]),
     ([_host(FREE, here=True, state=HostState.DRAINING)], [ALL_DRAINED, ALL_DRAINED]),
@@ -160,22 +160,22 @@ _WAITING: list[tuple[list[HostView], list[str]]] = [
 ]
 
 
-def test_a_run_waits_for_the_slots_that_can_take_it(lab: Lab) -> None:
+def test_a_run_waits_only_for_slots_that_can_claim_it(lab: Lab) -> None:
     queued = lab.store.queue.list()
-    for hosts, whys in _WAITING:
-        assert [entry.why for entry in lab.machines._waiting(queued, hosts)][: len(whys)] == whys, hosts
+    for hosts, reasons in _WAITING:
+        assert [entry.why for entry in lab.machines._waiting(queued, hosts)][: len(reasons)] == reasons, hosts
 
 
 _ABSENT, _KMNIST = "is not on this machine: fetch it, or the run will fail", "its data set, Kuzushiji-MNIST, "
-# Hosts, and why a run waits whose data set is not on this machine.
-_WHERE: list[tuple[list[HostView], str]] = [
+# Hosts, and the reason for which a run waits if its data set is not on this machine.
+_ABSENCES: list[tuple[list[HostView], str]] = [
     (
         [_host(FREE, here=True)],
         "its data set, Kuzushiji-MNIST, is not on this machine: fetch it, or the run will fail",
     ),
     ([_host(EMPTY, here=True), _host(FREE)], ""),
     ([_host(FREE, here=True), _host(BUSY)], "its data set, Kuzushiji-MNIST, is only on far so far"),
-    ([_host(FREE, here=True), _host(GOING)], "its data set, Kuzushiji-MNIST, is only on far so far"),
+    ([_host(FREE, here=True), _host(SURPLUS)], "its data set, Kuzushiji-MNIST, is only on far so far"),
     (
         [_host(FREE, here=True), _host(EMPTY)],
         "its data set, Kuzushiji-MNIST, is not on this machine: fetch it, or the run will fail",
@@ -189,12 +189,12 @@ _WHERE: list[tuple[list[HostView], str]] = [
 ]
 
 
-def test_where_the_data_set_of_a_run_is(lab: Lab) -> None:
-    for hosts, why in _WHERE:
+def test_a_run_waits_for_its_data_set_with_the_machines_that_have_it(lab: Lab) -> None:
+    for hosts, why in _ABSENCES:
         assert lab.machines._absence("kmnist", hosts) == why, hosts
 
 
-def test_another_host_is_listed_behind_this_one_and_may_have_a_data_set_that_is_not_here(
+def test_another_host_is_listed_after_this_one_and_may_have_a_data_set_that_this_one_lacks(
     lab: Lab, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lab.store.queue.stop_all()
@@ -209,13 +209,13 @@ def test_another_host_is_listed_behind_this_one_and_may_have_a_data_set_that_is_
     assert "data set" not in answer["waiting"][0]["why"]
 
 
-def test_two_containers_of_one_name_are_told_apart(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_containers_with_the_same_name_are_listed_separately(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
     _announce(lab, Owner(host=f"{HERE} pid:[1]", pid=1, pid_start="x"), "cpu")
     hosts = [host["host"] for host in json.loads(run_command(capsys, "machines", "--json")[1])["hosts"]]
     assert hosts == [Owner.of_this_process().host, f"{HERE} pid:[1]"]
 
 
-def test_a_worker_of_a_slot_that_is_gone_is_listed_until_its_run_has_ended(
+def test_a_worker_of_a_removed_slot_is_listed_until_its_run_has_ended(
     lab: Lab, capsys: pytest.CaptureFixture[str]
 ) -> None:
     me = Owner.of_this_process()
@@ -230,7 +230,7 @@ def test_a_worker_of_a_slot_that_is_gone_is_listed_until_its_run_has_ended(
     assert len(slots) == 2
 
 
-def test_the_flag_sets_the_slots_of_one_call(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_slots_flag_applies_to_one_call(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
     answer = json.loads(run_command(capsys, "--slots", "3", "machines", "--json")[1])
     assert [slot["slot"] for slot in answer["hosts"][0]["slots"]] == ["cpu", "cpu #2", "cpu #3"]
     code, _, err = run_command(capsys, "--slots", "none", "machines")
@@ -238,7 +238,9 @@ def test_the_flag_sets_the_slots_of_one_call(lab: Lab, capsys: pytest.CaptureFix
     assert "LAB_SLOTS is 'none'" in err
 
 
-def test_a_lab_on_sqlite_gives_no_token_and_says_how_to_move(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_lab_on_sqlite_makes_no_token_and_names_the_steps_to_postgres(
+    lab: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
     code, out, err = run_command(capsys, "machines", "token", "--json")
     assert code == 2
     assert json.loads(out)["error"].startswith(
@@ -269,7 +271,7 @@ def test_addresses_that_no_other_machine_can_reach_are_refused(
     assert sentence in err
 
 
-def test_a_token_has_the_addresses_that_are_given_and_one_probe_for_all(lab: Lab) -> None:
+def test_a_token_has_the_given_addresses_and_all_tokens_share_one_probe(lab: Lab) -> None:
     database, place = "postgresql+psycopg://lab@db.example/lab", "s3://bucket/lab"
     token = JoinToken.decode(lab.machines.make_token(database=database, artifacts=place))
     assert (token.database, token.artifacts) == (database, place)
@@ -281,7 +283,7 @@ def test_a_token_has_the_addresses_that_are_given_and_one_probe_for_all(lab: Lab
     assert lab.store.hosts.release() == Release.of_this_machine()
 
 
-def test_a_machine_of_the_labs_own_is_refused_and_so_is_another_place(
+def test_joining_is_refused_on_the_labs_own_machine_and_with_unreachable_artifacts(
     lab: Lab, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     place = f"file://{tmp_path / 'shared'}"
@@ -303,7 +305,7 @@ def test_a_machine_of_the_labs_own_is_refused_and_so_is_another_place(
     assert "The token is incomplete or altered" in err
 
 
-def test_a_drained_host_is_listed_so_and_its_runs_wait(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_drained_host_is_listed_as_draining_and_its_runs_wait(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
     answer = json.loads(run_command(capsys, "machines", "drain", HERE, "--json")[1])
     assert answer["hosts"][0]["state"] == "draining"
     assert {entry["why"].partition(":")[0] for entry in answer["waiting"]} == {"every machine is drained"}
@@ -340,7 +342,9 @@ def test_a_refused_machine_is_listed_with_the_reason(lab: Lab, capsys: pytest.Ca
     assert "far: This machine's ConvLab has engine 2" in run_command(capsys, "machines")[1].replace("\n", " ")
 
 
-def test_a_run_whose_data_set_only_one_machine_has_says_which(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_whose_data_set_only_one_machine_has_names_that_machine(
+    lab: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
     lab.store.queue.stop_all()
     dataset = write_local_dataset(
         IMPORTED, get_dataset_spec("digits").reader.read(()), recipe=MNIST, root=lab.settings.data
@@ -353,7 +357,9 @@ def test_a_run_whose_data_set_only_one_machine_has_says_which(lab: Lab, capsys: 
     assert entry["why"] == f"its data set, Imported digits, is only on {HERE} so far"
 
 
-def test_the_log_of_a_run_is_printed_and_its_absence_said(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_log_of_a_run_is_printed_and_a_missing_one_is_reported(
+    lab: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = lab.store.queue.list()[0]
     code, _, err = run_command(capsys, "machines", "log", run.id)
     assert code == 2
@@ -364,9 +370,11 @@ def test_the_log_of_a_run_is_printed_and_its_absence_said(lab: Lab, capsys: pyte
     assert answer == {"run": run.id, "host": "far pid:[1]", "lines": ["first", "second"]}
 
 
-def test_only_of_a_host_that_joined_the_row_says_whether_it_is_there_and_with_which_slots() -> None:
+def test_only_a_joined_hosts_row_decides_whether_it_is_alive_and_which_slots_it_has() -> None:
     worker = WorkerRecord(Owner("far", 1, "1"), "far-cpu-1", "cpu", engine=2, slots=2)
-    row = HostRecord("far", HostState.DRAINING, "by hand", engine=3, slots=(("far-cpu-0", "cpu"), ("far-cpu-1", "cpu")))
+    row = HostRecord(
+        "far", HostState.DRAINING, "by request", engine=3, slots=(("far-cpu-0", "cpu"), ("far-cpu-1", "cpu"))
+    )
 
     def shown(workers: list[WorkerRecord], record: HostRecord | None) -> tuple[Any, ...]:
         view = _other_host("far", workers, record)
@@ -382,7 +390,7 @@ def test_only_of_a_host_that_joined_the_row_says_whether_it_is_there_and_with_wh
     assert shown([worker], replace(joined, alive=False)) == (True, 3, both, HostState.DRAINING, True)
 
 
-def test_a_machine_is_shown_whole_with_its_slots_those_that_are_gone_and_the_jobs_of_engines(lab: Lab) -> None:
+def test_a_machine_is_shown_with_its_slots_surplus_slots_and_slots_of_jobs(lab: Lab) -> None:
     me = Owner.of_this_process()
     (lab.settings.home / "executors.toml").write_text("[slurm]\n")
     config = RunConfig(dataset="digits")
@@ -429,7 +437,7 @@ def test_a_machine_is_shown_whole_with_its_slots_those_that_are_gone_and_the_job
     assert [(entry.run.id, entry.job) for entry in shown.waiting][-1] == (bound[1].id, "")
 
 
-def test_a_machine_that_joins_never_changes_the_tables_of_an_older_lab(tmp_path: Path) -> None:
+def test_joining_a_lab_of_an_older_release_does_not_migrate_its_store(tmp_path: Path) -> None:
     old = tmp_path / "old.db"
     old.write_bytes(gzip.decompress((Path(__file__).parents[1] / "runs/stores/schema-3.db.gz").read_bytes()))
     before = old.read_bytes()
@@ -439,7 +447,7 @@ def test_a_machine_that_joins_never_changes_the_tables_of_an_older_lab(tmp_path:
     assert old.read_bytes() == before
 
 
-def test_a_machine_joins_with_its_release_and_slots_and_works_in_a_folder_of_its_own(tmp_path: Path) -> None:
+def test_a_machine_joins_with_its_release_and_slots_and_works_in_its_own_folder(tmp_path: Path) -> None:
     lab = Lab(Settings.from_env({"LAB_HOME": str(tmp_path / "lab")}))
     lab.store.hosts.set_release(Release.of_this_machine(), host="the lab's own")
     probe, _ = lab.artifacts.write(PROBE, b"32 random bytes")
@@ -456,8 +464,7 @@ def test_a_machine_joins_with_its_release_and_slots_and_works_in_a_folder_of_its
     assert Release(found.engine, found.torch) == Release.of_this_machine()
     assert (found.joined, found.state, found.slots) == (True, HostState.ACTIVE, (("cpu", "cpu"), ("cpu #2", "cpu")))
     assert found.boot == boot_of(Owner.of_this_process().pid_start)
-    assert [path.name for path in Path(token.artifacts, "joining").iterdir()] == [
-        "probe"
-    ]  # nothing of the trial is left
+    left = [path.name for path in Path(token.artifacts, "joining").iterdir()]
+    assert left == ["probe"]  # the file written to test access is deleted
     with pytest.raises(JoinRefusedError, match="The lab's saved files cannot be read and written from here"):
         join(here, replace(token, probe="ab" * 32).encode())

@@ -1,4 +1,4 @@
-"""Flags and words of the command line as values: what a text is read as, what is inherited, and what is refused."""
+"""Flags and options as values: how texts are parsed, which values are inherited, and what is refused."""
 
 import re
 from typing import Any
@@ -13,7 +13,7 @@ from lab.presets import get_preset
 
 
 @pytest.mark.parametrize(
-    ("text", "read"),
+    ("text", "parsed"),
     [
         ("widths=32,128", ("widths", [32, 128])),
         ("widths=32,", ("widths", [32])),
@@ -26,31 +26,33 @@ from lab.presets import get_preset
         ("norm=", ("norm", "")),
     ],
 )
-def test_an_option_of_a_network_is_the_narrowest_kind_that_its_text_can_be(text: str, read: tuple[str, Any]) -> None:
+def test_the_value_of_a_network_option_gets_the_narrowest_type_that_fits_its_text(
+    text: str, parsed: tuple[str, Any]
+) -> None:
     found = parse_option(text)
-    assert found == read
-    assert type(found[1]) is type(read[1])
+    assert found == parsed
+    assert type(found[1]) is type(parsed[1])
 
 
 @pytest.mark.parametrize("text", ["widths", "=3", ""])
-def test_an_option_without_name_or_sign_is_refused(text: str) -> None:
+def test_an_option_without_name_or_equals_sign_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="must look like NAME=VALUE"):
         parse_option(text)
 
 
 @pytest.mark.parametrize(
-    ("text", "read"),
+    ("text", "parsed"),
     [
         ("lr=0.01", ("lr", 0.01, False)),
         (" batch-size =32", ("batch_size", 32, False)),
         ("nesterov=true", ("nesterov", True, False)),
-        ("init_from=12", ("init_from", "12", False)),  # an id of digits stays a text
+        ("init_from=12", ("init_from", "12", False)),  # an id of digits stays a string
         ("dropout=0.5", ("dropout", 0.5, True)),
         ("widths=6,16", ("widths", [6, 16], True)),
     ],
 )
-def test_a_change_is_of_a_setting_or_of_an_option_of_the_network(text: str, read: tuple[str, Any, bool]) -> None:
-    assert parse_setting(text) == read
+def test_a_change_names_a_setting_or_an_option_of_the_network(text: str, parsed: tuple[str, Any, bool]) -> None:
+    assert parse_setting(text) == parsed
 
 
 @pytest.mark.parametrize(
@@ -61,12 +63,12 @@ def test_a_change_is_of_a_setting_or_of_an_option_of_the_network(text: str, read
         ("schedul=step", "No setting and no option of a network is called 'schedul'. Did you mean 'schedule'?"),
     ],
 )
-def test_a_change_of_neither_is_refused(text: str, words: str) -> None:
+def test_a_change_of_an_unknown_setting_is_refused(text: str, words: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(words)):
         parse_setting(text)
 
 
-def test_a_fork_keeps_the_options_that_are_not_changed() -> None:
+def test_a_fork_inherits_the_options_that_are_not_changed() -> None:
     before = {"dropout": 0.5, "width": 6}
     assert _changes(("lr=0.1",), before=before) == {"lr": 0.1}
     assert _changes(("lr=0.1", "dropout=0.25"), before=before) == {
@@ -78,7 +80,7 @@ def test_a_fork_keeps_the_options_that_are_not_changed() -> None:
             _changes((f"{name}=1",), before=before)
 
 
-def test_flags_change_a_preset_whose_options_stay_with_its_own_network_only() -> None:
+def test_flags_change_a_preset_and_its_options_apply_only_to_its_own_network() -> None:
     preset = get_preset("b-small-lr-0.01").config()
     same = build_config("b-small-lr-0.01", {"batch_size": 8, "epochs": None, "arch_options": ()})
     assert same == preset.replace(batch_size=8)

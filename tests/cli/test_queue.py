@@ -1,4 +1,4 @@
-"""`queue` on the command line: the order in which runs are taken, moves, and a stop of everything."""
+"""The `queue` commands: the order in which runs are claimed, moves, priorities, and stopping all runs."""
 
 import io
 import json
@@ -18,7 +18,7 @@ from tests.cli.conftest import run_command
 
 @pytest.fixture
 def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
-    """Return a lab with one run in training and four that wait; nobody works on them."""
+    """Return a lab with one claimed and four queued runs, but no worker."""
     monkeypatch.setenv("LAB_HOME", str(tmp_path))
     for name in ("LAB_DATA", "LAB_DATABASE", "LAB_ARTIFACTS", "LAB_READ_ONLY"):
         monkeypatch.delenv(name, raising=False)
@@ -29,7 +29,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     return lab
 
 
-def test_the_queue_lists_what_trains_then_what_waits(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_queue_lists_running_runs_before_queued_ones(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run_command(capsys, "queue", "--json")
     answer = json.loads(out)["queue"]
     assert code == 0
@@ -52,7 +52,9 @@ def test_a_run_is_moved_by_its_name(lab: Lab, capsys: pytest.CaptureFixture[str]
     assert "".join(run.name for run in lab.store.queue.list()) == "a" + after
 
 
-def test_what_trains_cannot_be_moved_and_a_wrong_place_is_named(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_running_run_cannot_be_moved_and_an_invalid_place_is_named(
+    lab: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
     code, _, err = run_command(capsys, "queue", "move", "a", "up")
     assert code == 1
     assert "is running, so it has no place in the queue" in err
@@ -61,12 +63,12 @@ def test_what_trains_cannot_be_moved_and_a_wrong_place_is_named(lab: Lab, capsys
     assert "'sideways' is not one of" in err
 
 
-def test_stop_all_stops_everything_and_asks_where_a_person_asks(
+def test_stop_all_stops_all_runs_and_asks_for_confirmation_without_json(
     lab: Lab, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
     assert "Stop 5 runs? [y/N]: " in run_command(capsys, "queue", "stop-all")[1]
-    monkeypatch.setattr(sys, "stdin", io.StringIO(""))  # nobody answers
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))  # end of input instead of an answer
     assert run_command(capsys, "queue", "stop-all")[0] == 1
     assert len(lab.store.queue.list()) == 5
     code, out, _ = run_command(capsys, "queue", "stop-all", "--json")
@@ -76,7 +78,7 @@ def test_stop_all_stops_everything_and_asks_where_a_person_asks(
     assert "0 runs stopped" in run_command(capsys, "queue", "stop-all", "--yes")[1]
 
 
-def test_a_read_only_lab_lists_the_queue_and_leaves_it(
+def test_a_read_only_lab_lists_the_queue_and_refuses_changes(
     lab: Lab, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LAB_READ_ONLY", "1")
@@ -87,10 +89,10 @@ def test_a_read_only_lab_lists_the_queue_and_leaves_it(
         assert "This lab is read-only" in err
 
 
-def test_owners_take_turns_and_the_list_says_whose_a_run_is(
+def test_owners_take_turns_and_the_queue_shows_the_owner_of_each_run(
     lab: Lab, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Workers, "ensure", lambda _workers: None)  # nobody works on them
+    monkeypatch.setattr(Workers, "ensure", lambda _workers: None)  # start no worker
     train = ("train", "--dataset", "digits", "--detach", "--json")
     assert run_command(capsys, *train, "--seed", "1", "--name", "x", "--owner", "ann")[0] == 0
     assert run_command(capsys, "--owner", "bob", *train, "--seed", "2", "--name", "y", "--priority", "2")[0] == 0
@@ -115,7 +117,7 @@ def test_owners_take_turns_and_the_list_says_whose_a_run_is(
     assert "bob" in run_command(capsys, "queue")[1]
 
 
-def test_a_wrong_priority_or_owner_is_named(
+def test_an_invalid_priority_or_owner_is_refused(
     lab: Lab, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code, _, err = run_command(capsys, "queue", "priority", "b", "1001")

@@ -1,4 +1,4 @@
-"""`repeat`: other seeds of one setting, trained by the real worker; what is there is not trained again."""
+"""`repeat`: other seeds of a configuration, trained by a real worker; existing runs are not trained again."""
 
 import json
 from typing import Any
@@ -10,7 +10,7 @@ from tests.cli.conftest import CommandLine
 pytestmark = pytest.mark.long
 
 
-def test_a_setting_is_filled_up_to_its_seeds_once(command_line: CommandLine) -> None:
+def test_repeat_adds_only_the_missing_seeds_and_folds(command_line: CommandLine) -> None:
     words = ("train", "--arch", "lenet5", "--dataset", "digits", "--epochs", "1", "--seed", "1", "--json")
     first: dict[str, Any] = json.loads(command_line(*words, "--name", "base", "--tag", "t")[1])
     code, out, err = command_line("repeat", first["run"], "--seeds", "3", "--json")

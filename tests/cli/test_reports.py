@@ -1,4 +1,4 @@
-"""`runs --filter` and `report-table`, on runs that were put into the store by hand."""
+"""`runs --filter` and `report-table`, on runs that the test writes into the store."""
 
 import json
 from pathlib import Path
@@ -49,14 +49,16 @@ def test_runs_are_searched_and_sorted_as_on_the_page(lab: Lab, capsys: pytest.Ca
     assert [run["name"] for run in answer["runs"]] == ["lenet 0", "lenet 1"]
 
 
-def test_a_search_that_cannot_be_read_is_wrong_use(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_search_is_a_usage_error(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
     code, answer, err = _command_line(capsys, "runs", "--filter", "archh:lenet5")
     assert code == 2
     assert answer["error"] == "The search has no key 'archh'. Did you mean 'arch'?"
     assert answer["error"] in err
 
 
-def test_a_reports_table_has_reported_and_measured_side_by_side(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_of_a_report_has_reported_and_measured_values_side_by_side(
+    lab: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
     _, answer, _ = _command_line(capsys, "report-table", "d")
     lenet, alexnet, *_ = answer["experiments"]
     assert lenet["reported"]["test_accuracy"] == 0.9748
@@ -69,7 +71,7 @@ def test_a_reports_table_has_reported_and_measured_side_by_side(lab: Lab, capsys
     assert alexnet["runs"] == []
 
 
-def test_the_table_is_also_for_people(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_of_a_report_is_printed_as_text(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
     main(["report-table", "D"])
     first = capsys.readouterr().out.splitlines()[1]
     assert first.split() == [
@@ -89,15 +91,13 @@ def test_the_table_is_also_for_people(lab: Lab, capsys: pytest.CaptureFixture[st
     ]
 
 
-def test_a_report_that_there_is_not_is_wrong_use(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_report_is_a_usage_error(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
     code, answer, _ = _command_line(capsys, "report-table", "Z")
     assert code == 2
     assert answer["error"].startswith("There is no report 'Z'. Choose one of: A, B")
 
 
-def test_a_list_says_how_many_runs_there_are_beside_those_it_shows(
-    lab: Lab, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_limited_list_of_runs_has_the_total_number_of_matches(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
     count = lab.store.runs.count()
     assert count > 1
     _, answer, _ = _command_line(capsys, "runs", "--limit", "1")
@@ -105,7 +105,7 @@ def test_a_list_says_how_many_runs_there_are_beside_those_it_shows(
     assert _command_line(capsys, "runs", "--filter", "name:nobody")[:2] == (0, {"runs": [], "total": 0})
 
 
-def test_epochs_are_listed_in_step_order_whatever_was_measured_in_each() -> None:
+def test_epochs_are_listed_in_step_order_whichever_metrics_each_has() -> None:
     def series(name: str, *steps: int) -> Series:
         at = np.array(steps)
         return Series(name, at, at / 1000, at * 0.1)

@@ -1,4 +1,4 @@
-"""`serve`: which command starts the server, what it prints and opens, and what it refuses."""
+"""`serve`: the address that it prints and opens, the hosts that it allows, and what it refuses."""
 
 import json
 import os
@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 START_S = 120
 
 
-def test_the_lab_is_printed_and_opened_and_ends_at_once(tmp_path: Path) -> None:
+def test_serve_prints_and_opens_the_address_and_exits_on_ctrl_c(tmp_path: Path) -> None:
     opened = tmp_path / "opened"
     browser = tmp_path / "browser"
     browser.write_text(f'#!/bin/sh\necho "$1" >> {shlex.quote(str(opened))}\n', encoding="utf-8")
@@ -33,7 +33,7 @@ def test_the_lab_is_printed_and_opened_and_ends_at_once(tmp_path: Path) -> None:
     words = ["--home", str(tmp_path / "home"), "serve", "--host", "0.0.0.0", "--port", "0", "--json"]
     with subprocess.Popen(
         [sys.executable, "-m", "lab", *words],
-        cwd=tmp_path,  # any folder: the server's settings are the checkout's
+        cwd=tmp_path,  # any folder will do: the server reads the settings of the checkout
         env=environment | {"PYTHONPATH": str(ROOT)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -43,17 +43,17 @@ def test_the_lab_is_printed_and_opened_and_ends_at_once(tmp_path: Path) -> None:
         assert server.stdout is not None
         assert server.stderr is not None
         try:
-            said = json.loads(server.stdout.readline())
-            _until(lambda: opened.exists() and opened.read_text(encoding="utf-8") == f"{said['here']}\n")
-            assert _status(said["here"] + "/healthz") == 200
-            assert _status(said["here"] + "/healthz", Host="evil.example") == 403
-            assert f"http://{socket.gethostname()}:{said['here'].rsplit(':', 1)[1]}" in said["others"]
+            printed = json.loads(server.stdout.readline())
+            _until(lambda: opened.exists() and opened.read_text(encoding="utf-8") == f"{printed['here']}\n")
+            assert _status(printed["here"] + "/healthz") == 200
+            assert _status(printed["here"] + "/healthz", Host="evil.example") == 403
+            assert f"http://{socket.gethostname()}:{printed['here'].rsplit(':', 1)[1]}" in printed["others"]
         finally:
             server.send_signal(signal.SIGINT)
         assert (server.wait(START_S), server.stdout.read(), server.stderr.read().strip()) == (0, "", "")
 
 
-def test_only_on_every_network_the_machines_own_names_are_allowed() -> None:
+def test_the_machines_own_names_are_allowed_hosts_only_on_a_wildcard_address() -> None:
     assert allowed_hosts("127.0.0.1", ()) == ["localhost", "127.0.0.1"]
     assert allowed_hosts("192.168.0.7", ("lab.example", "localhost")) == [
         "localhost",
@@ -68,7 +68,7 @@ def test_only_on_every_network_the_machines_own_names_are_allowed() -> None:
     assert len(everywhere) == len(set(everywhere))
 
 
-def test_a_port_in_use_is_refused_with_a_way_out(command_line: CommandLine) -> None:
+def test_a_port_in_use_is_refused_with_a_suggestion(command_line: CommandLine) -> None:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         holder.listen()
@@ -90,7 +90,7 @@ def test_an_address_of_another_machine_is_refused(host: str, command_line: Comma
 
 
 def _status(url: str, **headers: str) -> int:
-    """Return the status of one request; it waits until the server answers."""
+    """Return the status code of one request; wait up to `START_S` for the response."""
     try:
         with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=START_S) as answer:
             return int(answer.status)

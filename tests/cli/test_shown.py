@@ -1,4 +1,7 @@
-"""What the commands print for people of one lab, word for word: `tests/golden/cli`, written by `python -m tests.golden.write_shown`."""
+"""The text output of the commands in one lab, compared with `tests/golden/cli`.
+
+`python -m tests.golden.write_shown` writes these files.
+"""
 
 import shutil
 from collections.abc import Iterator
@@ -11,7 +14,7 @@ from tests.golden.shown_lab import shown_lab
 from tests.golden.shown_pages import differences
 
 LINES = [
-    pytest.param(name, line, id=line, marks=pytest.mark.long if name == "files" else ())  # they compute with networks
+    pytest.param(name, line, id=line, marks=pytest.mark.long if name == "files" else ())  # they evaluate networks
     for name, lines in shown_cli.list_lines().items()
     for line in lines
 ]
@@ -19,7 +22,7 @@ LINES = [
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Return the home of the lab that is shown."""
+    """Yield the home of the lab whose output is recorded."""
     home = tmp_path_factory.mktemp("shown") / "home"
     with shown_lab(home):
         shutil.copyfile(home / "lab.db", home.parent / "clean.db")
@@ -27,14 +30,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize(("name", "line"), LINES)
-def test_a_command_prints_what_is_recorded(home: Path, name: str, line: str) -> None:
+def test_a_command_prints_the_recorded_output(home: Path, name: str, line: str) -> None:
     expected = shown_cli.recorded(name)[line]
     found = shown_cli.answer(line, home, clean=home.parent / "clean.db")
     changed = differences(found, expected)
-    assert not changed, "\n".join([*changed, "If this is meant: python -m tests.golden.write_shown"])
+    assert not changed, "\n".join([*changed, "If this is intended: python -m tests.golden.write_shown"])
 
 
-def test_nothing_else_is_recorded() -> None:
+def test_there_are_no_recordings_without_a_command() -> None:
     assert {path.stem: tuple(shown_cli.recorded(path.stem)) for path in shown_cli.FOLDER.iterdir()} == (
         shown_cli.list_lines()
     )

@@ -1,4 +1,4 @@
-"""`sweep` on the command line: the keys that scripts rely on, what is refused, and what a person reads."""
+"""The `sweep` commands: the JSON keys that scripts rely on, the text output, and what is refused."""
 
 import io
 import json
@@ -26,7 +26,7 @@ SPEC: dict[str, Any] = {
 
 @pytest.fixture
 def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
-    """Return a lab of its own, in which no background worker is started: the test works."""
+    """Return a new lab in which no background worker is started; the test does its work."""
     monkeypatch.setenv("LAB_HOME", str(tmp_path / "home"))
     for name in ("LAB_DATA", "LAB_DATABASE", "LAB_ARTIFACTS", "LAB_READ_ONLY"):
         monkeypatch.delenv(name, raising=False)
@@ -40,7 +40,9 @@ def _spec(tmp_path: Path, **changes: Any) -> str:
     return str(path)
 
 
-def test_a_sweep_from_the_command_line_to_its_end(lab: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_sweep_created_by_the_cli_runs_to_its_end_and_is_shown_and_listed(
+    lab: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     code, out, err = run_command(capsys, "sweep", "create", _spec(tmp_path), "--json")
     assert code == 0, err
     made = json.loads(out)
@@ -67,7 +69,7 @@ def test_a_sweep_from_the_command_line_to_its_end(lab: Lab, tmp_path: Path, caps
     assert [one["sweep"] for one in listed] == [made["sweep"]]
 
 
-def test_the_best_is_not_tested_while_the_sweep_runs(
+def test_the_best_trial_has_no_test_accuracy_while_the_sweep_runs(
     lab: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run_command(capsys, "sweep", "create", _spec(tmp_path), "--json")
@@ -79,7 +81,7 @@ def test_the_best_is_not_tested_while_the_sweep_runs(
     assert "test_accuracy" not in shown["best"]
 
 
-def test_a_spec_comes_from_standard_input_and_the_sweep_is_held_and_resumed(
+def test_a_spec_is_read_from_standard_input_and_the_sweep_is_paused_and_resumed(
     lab: Lab, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(SPEC)))
@@ -89,7 +91,7 @@ def test_a_spec_comes_from_standard_input_and_the_sweep_is_held_and_resumed(
         assert (code, json.loads(out)["state"]) == (0, state), err
 
 
-def test_a_worker_is_started_for_a_sweep_that_goes_on_and_for_none_that_is_held(
+def test_a_worker_is_started_only_by_commands_that_let_the_sweep_continue(
     lab: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[Settings] = []
@@ -157,7 +159,7 @@ def test_a_sweep_is_extended_adopts_and_is_exported(
         ),
     ],
 )
-def test_a_wrong_spec_is_a_usage_error_of_one_sentence_and_makes_nothing(
+def test_an_invalid_spec_is_a_usage_error_of_one_sentence_and_creates_no_sweep(
     lab: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, sentence: str
 ) -> None:
     path = tmp_path / "spec.json"
@@ -169,7 +171,9 @@ def test_a_wrong_spec_is_a_usage_error_of_one_sentence_and_makes_nothing(
     assert lab.sweeps.list() == ()
 
 
-def test_a_sweep_that_is_not_there_is_named(lab: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_sweep_or_missing_spec_file_is_named(
+    lab: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for command in ("show", "pause", "resume", "stop"):
         code, _, err = run_command(capsys, "sweep", command, "nowhere")
         assert code == 2

@@ -1,4 +1,4 @@
-"""Nothing that is stored or given can drive the terminal, and no refusal is longer than 300 characters."""
+"""No stored text or argument can control the terminal, and no error message is longer than 300 characters."""
 
 import json
 import re
@@ -23,7 +23,7 @@ def _harmless(*outputs: str) -> bool:
     return all(hidden_character(output, lines=True) is None for output in outputs)
 
 
-def test_stored_texts_do_not_reach_the_terminal_as_they_are(
+def test_stored_texts_reach_the_terminal_only_as_escapes(
     command_line: CommandLine, trained: dict[str, Any], home: Path
 ) -> None:
     lab = Lab(Settings.from_env({"LAB_HOME": str(home)}))
@@ -39,7 +39,7 @@ def test_stored_texts_do_not_reach_the_terminal_as_they_are(
         write_past_checks(lab.store, before.id, name=before.name, note="", reason=before.reason, tags="")
 
 
-def test_file_names_do_not_reach_the_terminal_as_they_are(
+def test_file_names_reach_the_terminal_only_as_escapes(
     command_line: CommandLine, trained: dict[str, Any], tmp_path: Path
 ) -> None:
     path = str(tmp_path / f"a{ATTACK}.png")
@@ -112,7 +112,7 @@ _COMMANDS: tuple[tuple[str, ...], ...] = (
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Work in a folder of the test's own: a word that happens to begin a run's id is exported there."""
+    """Work in the test's own folder, to which a word that happens to be the start of a run's id is exported."""
     monkeypatch.chdir(tmp_path)
 
 
@@ -124,7 +124,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.text(st.characters(exclude_characters="\0"), min_size=1, max_size=40), st.integers(1, 900))
-def test_whatever_is_put_in_the_refusal_is_one_short_sentence(
+def test_an_error_message_is_one_short_sentence_whatever_the_arguments(
     command_line: CommandLine, trained: dict[str, Any], words: tuple[str, ...], text: str, times: int
 ) -> None:
     given_words = [word.replace("{}", (text * times)[:3_000]) for word in words]
@@ -139,7 +139,7 @@ def test_whatever_is_put_in_the_refusal_is_one_short_sentence(
         assert err == "" or re.match(r"Usage: ", err)
 
 
-def test_the_json_says_the_same_sentence(command_line: CommandLine) -> None:
+def test_the_json_has_the_same_error_message(command_line: CommandLine) -> None:
     code, out, err = command_line("train", "--arch", "n" * 5_000, "--json")
     assert code == 2
     assert json.loads(out)["error"] == err.strip().removeprefix("Error: ")

@@ -1,4 +1,4 @@
-"""`verify` finds what has changed by itself, in rows and in files; the supervisor clears away what was deleted."""
+"""`verify` finds corrupted rows and files; the supervisor purges deleted runs and leftover files."""
 
 import json
 import os
@@ -47,12 +47,14 @@ def _delete_long_ago(lab: Lab, run: RunRecord) -> None:
 
 
 def _verify(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict[str, Any]]:
-    with pytest.raises(SystemExit, match=r"^[01]$") as leave:
+    with pytest.raises(SystemExit, match=r"^[01]$") as exited:
         main(["verify", *words, "--json"])
-    return int(str(leave.value)), json.loads(capsys.readouterr().out)
+    return int(str(exited.value)), json.loads(capsys.readouterr().out)
 
 
-def test_a_whole_lab_has_no_problems(lab: Lab, run: RunRecord, capsys: pytest.CaptureFixture[str]) -> None:
+def test_verify_finds_no_problems_in_an_intact_lab(
+    lab: Lab, run: RunRecord, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert _verify(capsys) == (0, {"runs": 1, "problems": []})
 
 
@@ -81,7 +83,7 @@ def test_a_run_whose_row_is_damaged_is_counted_and_named(
     assert answer["problems"][0] in capsys.readouterr().out.splitlines()  # below the table
 
 
-def test_a_damaged_database_file_is_noticed(lab: Lab, run: RunRecord, capsys: pytest.CaptureFixture[str]) -> None:
+def test_verify_detects_a_damaged_database_file(lab: Lab, run: RunRecord, capsys: pytest.CaptureFixture[str]) -> None:
     file = Path(lab.settings.home) / "lab.db"
     data = bytearray(file.read_bytes())
     at = data.index(b"CREATE INDEX runs_family")
@@ -92,11 +94,11 @@ def test_a_damaged_database_file_is_noticed(lab: Lab, run: RunRecord, capsys: py
     assert "error" in answer or answer["problems"]
 
 
-def test_the_supervisor_clears_away_what_a_killed_worker_did_not_list(
+def test_the_supervisor_deletes_old_files_that_a_killed_worker_did_not_list(
     lab: Lab, run: RunRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process, "IDLE_S", 0.1)
-    for path in (f"{run.id}/unlisted", f"{run.id}/young", "stranger/1"):
+    for path in (f"{run.id}/unlisted", f"{run.id}/young", "unrelated/1"):
         lab.artifacts.write(path, b"weights")
     root = Path(lab.settings.artifacts)
     for path in root.rglob("*"):
@@ -104,10 +106,10 @@ def test_the_supervisor_clears_away_what_a_killed_worker_did_not_list(
             os.utime(path, (0, 0))
     assert process.main(lab.settings) == 0
     left = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
-    assert left == sorted([f"{run.id}/1.safetensors", f"{run.id}/young", "stranger/1"])
+    assert left == sorted([f"{run.id}/1.safetensors", f"{run.id}/young", "unrelated/1"])
 
 
-def test_the_supervisor_clears_away_what_was_deleted_a_week_ago(
+def test_the_supervisor_purges_runs_that_were_deleted_a_week_ago(
     lab: Lab, run: RunRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process, "IDLE_S", 0.1)
@@ -127,7 +129,7 @@ def test_the_supervisor_clears_away_what_was_deleted_a_week_ago(
 
 
 @pytest.mark.parametrize("words", [("worker",), ("datasets", "--fetch", "mnist")])
-def test_a_read_only_lab_neither_works_nor_fetches(
+def test_a_read_only_lab_refuses_worker_and_fetch(
     lab: Lab, run: RunRecord, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
 ) -> None:
     _delete_long_ago(lab, run)

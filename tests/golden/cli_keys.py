@@ -1,4 +1,4 @@
-"""The keys of every `--json` answer, recorded once at a release: scripts rely on them, so none may go missing.
+"""The keys in the `--json` output of every command, recorded at a release. Scripts rely on them, so all must remain.
 
 `python -m tests.golden.cli_keys VERSION` records them over that release's golden store.
 """
@@ -13,12 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lab.cli.app import main as command_line
+from lab.cli.app import main as run_command
 from tests.golden.opening import GOLDEN, read, unpack_home
 
 
-def command_lines(ids: dict[str, str], folder: Path) -> dict[str, list[str]]:
-    """Return, by name, the command lines whose answers are compared; they run one after the other in one store."""
+def commands(ids: dict[str, str], folder: Path) -> dict[str, list[str]]:
+    """Return, by name, the arguments of the commands whose output is compared; they run in this order on one store."""
     run, other = ids["finished"], ids["one_cycle"]
     drawing = folder / "drawing.png"
     _write_drawing(drawing)
@@ -66,16 +66,16 @@ def _write_drawing(path: Path) -> None:
     picture.save(path)
 
 
-def answer(words: list[str]) -> Any:
-    """Run one command line in this process and return its JSON."""
+def json_output(arguments: list[str]) -> Any:
+    """Run one command in this process and return its JSON output."""
     out = io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()), contextlib.suppress(SystemExit):
-        command_line([*words, "--json"])
+        run_command([*arguments, "--json"])
     return json.loads(out.getvalue())
 
 
 def key_paths(value: Any, before: str = "") -> Iterator[str]:
-    """Yield the path of every key in a JSON value, such as "runs[].config.lr"; names that are data become "*"."""
+    """Yield the path of every key in a JSON value, such as "runs[].config.lr"."""
     if isinstance(value, list):
         for item in value:
             yield from key_paths(item, f"{before}[]")
@@ -86,17 +86,17 @@ def key_paths(value: Any, before: str = "") -> Iterator[str]:
             yield from key_paths(item, path)
 
 
-def answers(release: str, folder: Path) -> dict[str, list[str]]:
-    """Return the key paths of every command's answer over a fresh copy of the golden store."""
+def list_keys(release: str, folder: Path) -> dict[str, list[str]]:
+    """Return the key paths in every command's output over a new copy of the golden store."""
     home = unpack_home(release, folder / "home")
     os.environ |= {"LAB_HOME": str(home), "LAB_DEVICE": "cpu"}
     for name in ("LAB_DATA", "LAB_DATABASE", "LAB_ARTIFACTS", "LAB_READ_ONLY"):
         os.environ.pop(name, None)
-    lines = command_lines(read(release, "expected.json")["ids"], folder)
-    return {name: sorted(set(key_paths(answer(words)))) for name, words in lines.items()}
+    every = commands(read(release, "expected.json")["ids"], folder)
+    return {name: sorted(set(key_paths(json_output(arguments)))) for name, arguments in every.items()}
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as made:
-        found = answers(sys.argv[1], Path(made))
+    with tempfile.TemporaryDirectory() as temporary:
+        found = list_keys(sys.argv[1], Path(temporary))
     (GOLDEN / sys.argv[1] / "cli_keys.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

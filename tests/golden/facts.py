@@ -1,4 +1,4 @@
-"""What a store says of its runs and sweeps, as JSON values: numbers as hexadecimal floats, so that not a bit is lost."""
+"""A store's facts about its runs and sweeps as JSON values, with floats in hexadecimal so that no bit is lost."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ def _exact(value: Any) -> Any:
 
 
 def run_facts(lab: Lab, id: str) -> dict[str, Any]:
-    """Return what the store says of a run that is not hidden, its curves and its saved weights."""
+    """Return the stored facts of a run that is not deleted, of its curves and its saved weights."""
     run = lab.store.runs.get(id)
     return {
         "id": run.id,
@@ -39,7 +39,7 @@ def run_facts(lab: Lab, id: str) -> dict[str, Any]:
 
 
 def sweep_facts(lab: Lab, id: str) -> dict[str, Any]:
-    """Return what the store says of a sweep: its state, and of each trial where it stands and what was measured."""
+    """Return the stored facts of a sweep: its state, and each trial's state, rung, settings and measured values."""
     view = lab.sweeps.show(id)
     return {
         "name": view.sweep.name,

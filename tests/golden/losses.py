@@ -1,8 +1,8 @@
-"""The first batch losses of every network: what must stay equal to the bit while code is moved and renamed.
+"""The first batch losses of every network, which must stay equal bit for bit when code is refactored.
 
-`python -m tests.golden.losses tests/golden/0.1.0/losses-VENDOR.json` records them (once, with the code of the release they stand
-for, and for processors of each maker in a file of its own). Bits depend on torch, the processor's maker (MKL and oneDNN choose their
-kernels by it), its vector width and the thread count, so these are written beside the numbers.
+`python -m tests.golden.losses tests/golden/0.1.0/losses-VENDOR.json` records them: once, with the code of that release,
+in one file per processor vendor. The bits depend on torch, the processor's vendor (MKL and oneDNN choose their kernels
+by it), its vector width and the thread count, so these conditions are stored with the numbers.
 """
 
 import json
@@ -27,7 +27,7 @@ MNIST = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 
 def conditions() -> dict[str, str]:
-    """Return what the bits depend on beside the code."""
+    """Return the conditions that the bits depend on, in addition to the code."""
     return {
         "torch": torch.__version__,
         "cpu": torch.backends.cpu.get_cpu_capability(),
@@ -37,14 +37,14 @@ def conditions() -> dict[str, str]:
 
 
 def _vendor() -> str:
-    """Return the processor's maker as it calls itself, such as "AuthenticAMD"; "" where only other means would tell."""
+    """Return the processor's vendor id, such as "AuthenticAMD", or "" if /proc/cpuinfo does not have it."""
     path = Path("/proc/cpuinfo")
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("vendor_id")), "")
 
 
 def is_large(arch_id: str) -> bool:
-    """Whether a network takes images so large that 20 steps last longer than a quick test may."""
+    """Whether a network's images are so large that 20 steps take too long for a quick test."""
     size = get_architecture(arch_id).default_input_size
     return size != "native" and int(size) > LARGE_PIXELS
 
@@ -69,7 +69,7 @@ def first_losses(arch_id: str, *, dataset: str, home: Path, data: Path, steps: i
         ).config
         device = torch.device("cpu")
         resident = load_resident(config, root=data, device=device)
-        few = _few_images(resident)  # the evaluations at the end are not asked for: four images are enough
+        few = _few_images(resident)  # the evaluations at the end are not compared: four images are enough
         events = train(config, network=lab.weights.build_initial(config), data=few, device=device)
         found: list[Any] = [value for e in events if isinstance(e, StepMetrics) for value in e.loss.tolist()]
     finally:
@@ -85,7 +85,7 @@ def _few_images(resident: Any) -> Any:
 
 
 def main(target: Path) -> None:
-    """Record every network on the built-in digits, and on MNIST where it is."""
+    """Record every network on the built-in digits, and on MNIST if it is available."""
     home = Path(os.environ.get("TMPDIR", "/tmp")) / "golden-losses"
     found: dict[str, Any] = {"conditions": conditions(), "losses": {}}
     for dataset, data in (("digits", home), ("mnist", MNIST)):
@@ -93,7 +93,7 @@ def main(target: Path) -> None:
             continue
         for arch in list_architectures():
             if dataset == "mnist" and arch.default_input_size not in ("native", "32"):
-                continue  # minutes each, and no other code than on the digits
+                continue  # takes minutes each, and runs the same code as on the digits
             losses = first_losses(arch.id, dataset=dataset, home=home, data=data)
             assert len(losses) == STEPS, (arch.id, len(losses))
             found["losses"][f"{dataset}/{arch.id}"] = losses

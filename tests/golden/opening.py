@@ -1,4 +1,4 @@
-"""Opens the golden files of a release as a user's lab: each test gets a copy of its own."""
+"""Opens the golden files of a release as a user's lab; each test gets its own copy."""
 
 import gzip
 import json
@@ -16,7 +16,7 @@ def read(release: str, name: str) -> Any:
 
 
 def read_sections(path: Path, *, head: str) -> dict[str, list[str]]:
-    """Return the lines of a text by the heading that they stand under, which begins with `head`."""
+    """Return the lines of a text file by their heading. Headings are the lines that start with `head`."""
     found: dict[str, list[str]] = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         if line.startswith(head):
@@ -27,7 +27,7 @@ def read_sections(path: Path, *, head: str) -> dict[str, list[str]]:
 
 
 def unpack_home(release: str, home: Path) -> Path:
-    """Lay the release's store and artifacts down as `LAB_HOME` and return it."""
+    """Unpack the release's store and artifacts into `home` and return it."""
     home.mkdir(parents=True, exist_ok=True)
     (home / "lab.db").write_bytes(gzip.decompress((GOLDEN / release / "lab.db.gz").read_bytes()))
     shutil.copytree(GOLDEN / release / "artifacts", home / "artifacts")

@@ -1,7 +1,7 @@
-"""What a page shows as lines of text: every heading, label, option, cell, help and curve, without what only a browser needs.
+"""A page's content as lines of text: every heading, label, option, cell, help and curve, but no styles or scripts.
 
-One item a line, indented as it is nested. Long rows of numbers are written as their first and last ones and their sum, pictures as
-their size and mean, so that a line says what is shown and another number, word or order makes another line.
+One item per line, indented as it is nested. Long lists of numbers are written as their first and last values and their
+sum, images as their size and mean, so that a change of any number, word or order changes a line.
 """
 
 import base64
@@ -18,8 +18,8 @@ from google.protobuf.json_format import MessageToDict
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-_LONG = 8  # values of a list that are written one by one
-# What every element has, what only a browser uses, and what another release of Streamlit would name otherwise.
+_LONG = 8  # longest list whose values are all written
+# Fields that every element has, that only a browser uses, or whose names depend on the release of Streamlit.
 _UNSEEN = {
     "id",
     "pageScriptHash",
@@ -71,7 +71,7 @@ _FRAME = ("convlab_nav", "convlab_share")  # on every page
 
 
 def page_lines(app: AppTest) -> list[str]:
-    """Return what a page shows, and last the address that it has written."""
+    """Return the lines of a page, followed by the parameters of its address."""
     address = [f"address {name}={text}" for name, text in _address(app).items()]
     return [*_lines(app._tree, 0), *address]
 
@@ -93,7 +93,7 @@ def _lines(node: Any, depth: int) -> Iterator[str]:
 
 
 def _block(block: Any) -> str:
-    """Return the line of a container that shows more than its content, "" for one that only holds it."""
+    """Return the line of a container with visible properties, or "" for one that only holds its content."""
     proto = getattr(block, "proto", None)
     facts = {} if proto is None else MessageToDict(proto)
     arranged = {**facts.pop("flexContainer", {}), **facts.pop(block.type, {})}
@@ -129,7 +129,7 @@ def _words(facts: Mapping[str, Any]) -> str:
 
 
 def _json_lines(value: Any, name: str = "", depth: int = 0) -> Iterator[str]:
-    """Yield a line for each part of what a component gets; of a figure one for each trace and each part of its layout."""
+    """Yield a line for each part of a component's data; for a figure, one for each trace and part of its layout."""
     if name.rpartition(".")[2] in _THEME:
         return
     if isinstance(value, str) and value.startswith('{"'):
@@ -158,7 +158,7 @@ def _plain(cell: Any) -> Any:
 
 
 def _text(value: Any) -> str:
-    """Write a value in one line."""
+    """Return a value as one line."""
     if isinstance(value, dict):
         if "bdata" in value:
             return _text(np.frombuffer(base64.b64decode(value["bdata"]), dtype=value["dtype"]).tolist())
@@ -211,7 +211,7 @@ def _picture(found: re.Match[str]) -> str:
 
 
 def _svg(drawing: str) -> str:
-    """Write a drawing as its words, and what else is in it as a digest."""
+    """Return an SVG as a digest followed by its texts."""
     words = " ".join(re.sub(r"<[^>]*>", " ", drawing).split())
     return f"svg:{_digest(drawing.encode())} {words}"
 

@@ -1,4 +1,4 @@
-"""Command lines whose answers for people are recorded in `tests/golden/cli`: `python -m tests.golden.write_shown` writes them anew."""
+"""Commands whose text output is recorded in `tests/golden/cli` by `python -m tests.golden.write_shown`."""
 
 import contextlib
 import io
@@ -17,7 +17,7 @@ _HEAD = "$ "
 
 
 def list_lines() -> dict[str, tuple[str, ...]]:
-    """Return command lines by the file in which their answers are recorded; each name in braces stands for an id."""
+    """Return command lines by the file in which their output is recorded; each name in braces is replaced by an id."""
     sides = " ".join(f"--{side} {{{name}{seed}}}" for side, name in (("a", "low"), ("b", "high")) for seed in range(5))
     return {
         "runs": (
@@ -164,7 +164,7 @@ def list_lines() -> dict[str, tuple[str, ...]]:
 
 
 def answer(line: str, home: Path, *, clean: Path) -> list[str]:
-    """Return what a command line prints over a fresh copy of the lab, and its exit code.
+    """Return the lines that a command prints over a new copy of the lab, and its exit code.
 
     clean: a copy of the lab's store that nothing writes to.
     """
@@ -184,14 +184,14 @@ def answer(line: str, home: Path, *, clean: Path) -> list[str]:
         try:
             with ids_of(line):
                 main(words)
-        except SystemExit as leave:
-            code = leave.code
+        except SystemExit as exited:
+            code = exited.code
     found = plain(out.getvalue() + err.getvalue(), home).splitlines()
     return [*(line.rstrip() for line in found), f"exit code {code or 0}"]
 
 
 def _words(line: str) -> list[str]:
-    """Split a command line at its blanks, but for those in the name of an id."""
+    """Split a command line at its spaces, except for those in the name of an id."""
     inside = False
     marked = ""
     for letter in line:
@@ -201,12 +201,12 @@ def _words(line: str) -> list[str]:
 
 
 def recorded(name: str) -> dict[str, list[str]]:
-    """Return what is recorded of each command line of a file."""
+    """Return the recorded output of each command line of a file."""
     return read_sections(FOLDER / f"{name}.txt", head=_HEAD)
 
 
 def write_answers(home: Path, *, clean: Path) -> None:
-    """Write what every command line prints."""
+    """Write the output of every command line."""
     FOLDER.mkdir(exist_ok=True)
     for name, lines in list_lines().items():
         text = "".join(f"{one}\n" for line in lines for one in (_HEAD + line, *answer(line, home, clean=clean)))

@@ -1,8 +1,9 @@
-"""A lab with something of everything, the same to the last letter each time: what pages and command line show of it is recorded.
+"""A reproducible lab with records of every kind, whose pages and CLI output are recorded.
 
-It is the golden store of 0.1.0 (small networks with weights, an early stopped, a diverged, a paused and a queued run, drawings) and
-beside them, written by hand: two settings with five seeds each, runs of two experiments of report C, one in training, one that failed,
-a fork, a waiting run of another owner, a sweep between two of its rungs, one that has ended, and workers on two hosts.
+It is the golden store of 0.1.0 (small networks with weights, an early stopped, a diverged, a paused and a queued run,
+drawings) with records that this module writes: two settings with five seeds each, runs of two experiments of report C,
+a running and a failed run, a fork, a queued run of another owner, a sweep between two of its rungs, a finished sweep,
+and workers on two hosts.
 """
 
 import gzip
@@ -43,11 +44,11 @@ NOW = BEGAN + 7 * 3600.0
 _WORKER = Owner("calm pid:[4026531836]", 4242, 1.0)
 _LOW = (0.912, 0.915, 0.918, 0.909, 0.914)
 _HIGH = (0.931, 0.929, 0.934, 0.926, 0.930)
-_STEPS = 8  # of an epoch
+_STEPS = 8  # per epoch
 
 
 class Clock:
-    """Seconds since the epoch that pass only when told to."""
+    """A clock, in seconds since the epoch, that only changes when `now` is set."""
 
     def __init__(self) -> None:
         self.now = BEGAN
@@ -58,7 +59,7 @@ class Clock:
 
 @contextmanager
 def ids_of(name: str) -> Iterator[None]:
-    """Make the ids that are drawn meanwhile those of this name, whatever was made before."""
+    """Derive all ids that are generated in this context from a name, independent of earlier ids."""
     drawn = 0
 
     def token_hex(size: int | None = None) -> str:
@@ -71,7 +72,7 @@ def ids_of(name: str) -> Iterator[None]:
 
 
 def _curves(epochs: int, accuracy: float) -> dict[str, Series]:
-    """Return the points of a run that ends at this accuracy."""
+    """Return the points of a run whose final accuracy is `accuracy`."""
     steps, ends = np.arange(1, epochs * _STEPS + 1), _STEPS * np.arange(1, epochs + 1)
     share = steps / (epochs * _STEPS)
 
@@ -112,8 +113,8 @@ def _summary(epochs: int, accuracy: float, **more: Any) -> dict[str, Any]:
     }
 
 
-class _Author:
-    """Writes runs as a worker would, a minute apart."""
+class _RunWriter:
+    """Writes runs as a worker would, one minute apart."""
 
     def __init__(self, lab: Lab, clock: Clock) -> None:
         self.lab, self.clock = lab, clock
@@ -126,7 +127,7 @@ class _Author:
             return self.lab.store.queue.submit(config, **facts)[0]
 
     def claim(self, *, slot: str = "cpu") -> RunRecord:
-        """Give the run that waits first to a worker."""
+        """Claim the first queued run for a worker."""
         run = self.lab.store.leases.claim(slot=slot, owner=_WORKER)
         assert run is not None
         environment = {
@@ -153,7 +154,7 @@ class _Author:
     def train(
         self, config: RunConfig, name: str, accuracy: float, *, summary: Mapping[str, Any] = {}, **facts: Any
     ) -> str:
-        """Make a run that has ended well, and return its id."""
+        """Write a finished run and return its id."""
         self.queue(config, name, priority=9, **facts)
         run = self.claim()
         self.write(run, config.epochs, accuracy)
@@ -163,42 +164,42 @@ class _Author:
 
 
 def _fill(lab: Lab, clock: Clock) -> dict[str, str]:
-    """Write what the release's store has not, and return ids by what they stand for."""
-    author = _Author(lab, clock)
+    """Write the records that the release's store lacks, and return their ids by name."""
+    writer = _RunWriter(lab, clock)
     ids: dict[str, str] = {}
     digits = RunConfig(arch="lenet-bn", dataset="digits", epochs=3, batch_size=64, device="cpu")
     for side, lr, accuracies in (("low", 0.001, _LOW), ("high", 0.003, _HIGH)):
         for seed, accuracy in enumerate(accuracies):
             config = digits.replace(lr=lr, seed=seed)
-            ids[f"{side}{seed}"] = author.train(config, f"{side} {seed}", accuracy, tags=("seeds",))
+            ids[f"{side}{seed}"] = writer.train(config, f"{side} {seed}", accuracy, tags=("seeds",))
     lab.store.edits.set_note(ids["low0"], "The first of *five*.")
     lab.store.edits.set_pinned(ids["high0"], True)
     for id, accuracy in (("c-basic-cnn", 0.981), ("c-batch-50", 0.979)):
         preset = get_preset(id)
-        ids[id] = author.train(preset.config(), preset.id, accuracy, origin="preset")
-    author.queue(
+        ids[id] = writer.train(preset.config(), preset.id, accuracy, origin="preset")
+    writer.queue(
         digits.replace(fork_of=read(RELEASE, "expected.json")["ids"]["finished"], fork_epoch=1), "went on", priority=9
     )
-    fork = author.claim()
+    fork = writer.claim()
     lab.store.leases.set_environment(
         fork.id, fork.lease, environment={"fork_state": "checkpoint", "torch": "2.11.0"}, device="cpu"
     )
-    author.write(fork, 3, 0.6)
-    over = Finding("overfitting", "warning", "From epoch 2 on the validation loss rises.", {"patience": 2})
-    author.end(fork, summary=_summary(3, 0.596, best_epoch=2), findings=[over])
+    writer.write(fork, 3, 0.6)
+    overfitting = Finding("overfitting", "warning", "From epoch 2 on the validation loss rises.", {"patience": 2})
+    writer.end(fork, summary=_summary(3, 0.596, best_epoch=2), findings=[overfitting])
     ids["fork"] = fork.id
-    author.queue(digits.replace(arch="basic-cnn", lr=0.5, loss="nll", output="logits"), "broke", priority=9)
-    broken = author.claim()
+    writer.queue(digits.replace(arch="basic-cnn", lr=0.5, loss="nll", output="logits"), "broke", priority=9)
+    broken = writer.claim()
     lab.store.leases.add_notice(broken.id, broken.lease, "The store was away for 12 s.")
-    author.end(broken, RunState.FAILED, reason="CUDA is out of memory: lower the batch size.")
+    writer.end(broken, RunState.FAILED, reason="CUDA is out of memory: lower the batch size.")
     ids["failed"] = broken.id
-    _sweep(author, ids, "half way", method="grid", stop_after=5)
-    _sweep(author, ids, "searched", method="grid", stop_after=99, epochs=2)
-    author.queue(digits.replace(epochs=9, seed=7), "under way", owner="ann", priority=9)
-    author.queue(digits.replace(epochs=4, seed=8), "ann's next", owner="ann", priority=-1)
+    _sweep(writer, ids, "half way", method="grid", stop_after=5)
+    _sweep(writer, ids, "searched", method="grid", stop_after=99, epochs=2)
+    writer.queue(digits.replace(epochs=9, seed=7), "under way", owner="ann", priority=9)
+    writer.queue(digits.replace(epochs=4, seed=8), "ann's next", owner="ann", priority=-1)
     clock.now = NOW - 5.0
-    running = author.claim()
-    author.write(running, 4, 0.8, seconds=120.0)
+    running = writer.claim()
+    writer.write(running, 4, 0.8, seconds=120.0)
     ids["running"] = running.id
     clock.now = NOW - 90.0
     quiet = Owner("quiet pid:[4026531836]", 9, 1.0)
@@ -213,9 +214,11 @@ def _fill(lab: Lab, clock: Clock) -> dict[str, str]:
     return ids
 
 
-def _sweep(author: _Author, ids: dict[str, str], name: str, *, method: str, stop_after: int, epochs: int = 4) -> None:
-    """Make a sweep of six trials, and train its trials for so many rounds."""
-    lab = author.lab
+def _sweep(
+    writer: _RunWriter, ids: dict[str, str], name: str, *, method: str, stop_after: int, epochs: int = 4
+) -> None:
+    """Create a sweep of six trials, and train at most `stop_after` parts of its trials."""
+    lab = writer.lab
     base = {"arch": "lenet5", "dataset": "digits", "epochs": epochs, "device": "cpu", "optimizer": "sgd"}
     space = {"lr": {"values": [0.01, 0.03, 0.1]}, "momentum": {"values": [0.0, 0.9]}}
     halving = {"halving": {"factor": 2, "first_epochs": 1}} if epochs > 2 else {"halving": None}
@@ -227,21 +230,21 @@ def _sweep(author: _Author, ids: dict[str, str], name: str, *, method: str, stop
             lab.sweeps.advance(ids[name])
         if not any(run.state is RunState.QUEUED and run.priority == 8 for run in lab.store.queue.list()):
             return
-        author.clock.now += 60.0
-        run = author.claim()
+        writer.clock.now += 60.0
+        run = writer.claim()
         epoch = run.pause_epoch or run.config.epochs
         accuracy = 0.9 - 0.1 * abs(math.log10(run.config.lr / 0.03)) + 0.02 * run.config.momentum
-        author.write(run, epoch, accuracy * (0.8 + 0.05 * epoch), seconds=10.0 * epoch)
+        writer.write(run, epoch, accuracy * (0.8 + 0.05 * epoch), seconds=10.0 * epoch)
         paused = run.pause_epoch is not None
         ended = (
             {"state": RunState.PAUSED, "fulfils": RunRequest.RUN} if paused else {"summary": _summary(epoch, accuracy)}
         )
-        author.end(run, **{"seconds": 10.0 * epoch, **ended})
+        writer.end(run, **{"seconds": 10.0 * epoch, **ended})
     lab.sweeps.pause(ids[name])
 
 
 def write_store(target: Path) -> None:
-    """Write the lab's store, compressed, and ids of runs, sweeps and drawings by what they stand for."""
+    """Write the lab's store, compressed, and the ids of runs, sweeps and drawings by name."""
     with tempfile.TemporaryDirectory() as folder:
         home = unpack_home(RELEASE, Path(folder) / "home")
         clock = Clock()
@@ -257,15 +260,15 @@ def write_store(target: Path) -> None:
 
 
 def list_ids() -> dict[str, str]:
-    """Return ids of runs, sweeps and drawings by what they stand for."""
+    """Return the ids of runs, sweeps and drawings by name."""
     return dict(json.loads((SHOWN / "ids.json").read_text(encoding="utf-8")))
 
 
 @contextmanager
 def shown_lab(home: Path) -> Iterator[pytest.MonkeyPatch]:
-    """Lay the lab down in a new folder, and let pages and command line find it there.
+    """Unpack the lab into a new folder, and let pages and commands use it.
 
-    It is an idle machine named "here" with two cores of one speed, in UTC, at `NOW`, and no worker starts for what is pressed.
+    The machine is idle, is named "here", has two cores of a fixed speed and its time zone is UTC. No worker is started.
     """
     unpack_home(RELEASE, home)
     (home / "lab.db").write_bytes(gzip.decompress((SHOWN / "lab.db.gz").read_bytes()))
@@ -285,6 +288,6 @@ def shown_lab(home: Path) -> Iterator[pytest.MonkeyPatch]:
 
 
 def plain(text: str, home: Path) -> str:
-    """Return text without what differs from machine to machine: folders, the processor, the namespace of processes."""
+    """Return text without the parts that depend on the machine: folders, the processor, the process namespace."""
     text = text.replace(str(home), "HOME").replace(describe_machine("cpu"), "CPU of this machine")
     return re.sub(r"pid:\[\d+\]", "pid:[1]", text)

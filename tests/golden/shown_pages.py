@@ -1,6 +1,7 @@
-"""The views of pages whose text is recorded in `tests/golden/pages`: the first of each page in full, of the others what is different there.
+"""The views of pages whose text is recorded in `tests/golden/pages`.
 
-`python -m tests.golden.write_shown` writes the files anew.
+The first view of each page is recorded in full, the others as differences from it. `python -m tests.golden.write_shown`
+writes the files again.
 """
 
 import difflib
@@ -20,11 +21,11 @@ from tests.web.addresses import open_page
 
 FOLDER = GOLDEN / "pages"
 _HEAD = "## "
-_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:e[-\u2011]?[0-9]+)?")  # also with a hyphen that keeps the line together
+_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:e[-\u2011]?[0-9]+)?")  # also with a non-breaking hyphen
 
 
 def list_views() -> dict[str, tuple[str, ...]]:
-    """Return addresses by the file in which they are recorded; each name in braces stands for an id (`list_ids`)."""
+    """Return addresses by the file that records them; each name in braces is replaced by an id (`list_ids`)."""
     two, seeds = (
         "{finished}.{one_cycle}",
         ".".join(f"{{{side}{seed}}}" for side in ("low", "high") for seed in range(5)),
@@ -107,9 +108,9 @@ def list_views() -> dict[str, tuple[str, ...]]:
 
 
 def fix_lab() -> None:
-    """Open the store of the lab that pages find with a clock that stands, unless it is, and have torch there.
+    """Open the store that pages use with a fixed clock, unless it has one, and import torch.
 
-    Until torch is there, pages show that they wait for it.
+    Before torch is imported, pages only show that they wait for it.
     """
     require_torch()
     lab = get_lab()
@@ -126,12 +127,15 @@ def show(address: str, home: Path) -> list[str]:
 
 
 def recorded(page: str) -> dict[str, list[str]]:
-    """Return what is recorded of each view of a page."""
+    """Return the recorded lines of each view of a page."""
     return read_sections(FOLDER / f"{page}.txt", head=_HEAD)
 
 
 def different(lines: Sequence[str], first: Sequence[str]) -> list[str]:
-    """Return what a view has more (+) and less (-) than the first of its file; of what it lacks the first line and the number."""
+    """Return the lines that a view adds to the first view of its file (+), and those it lacks (-).
+
+    A block of lacking lines is written as its number of lines and its first line.
+    """
     alike: dict[str, list[str]] = {}
     for line in first:
         alike.setdefault(_NUMBER.sub("", line), []).append(line)
@@ -146,10 +150,10 @@ def different(lines: Sequence[str], first: Sequence[str]) -> list[str]:
 
 
 def differences(found: Sequence[str], expected: Sequence[str]) -> list[str]:
-    """Return what of a view is not as it is recorded, [] for nothing.
+    """Return the differences of a view from its recording as a unified diff, [] if there are none.
 
-    Other processors round differently: numbers with a point may differ by 0.2 %, and of those below a millionth, which are what
-    rounding has left of a difference, none is compared.
+    Other processors round differently: numbers with a decimal point may differ by 0.2 %, and numbers below one
+    millionth, which are only rounding errors, are not compared.
     """
     if len(found) == len(expected) and all(map(_alike, found, expected)):
         return []
@@ -174,7 +178,7 @@ def _equal(one: str, other: str) -> bool:
 
 
 def write_pages(home: Path) -> None:
-    """Write what every view shows."""
+    """Write the lines of every view."""
     FOLDER.mkdir(exist_ok=True)
     for page, views in list_views().items():
         text = "".join(f"{line}\n" for line in _file(views, home))

@@ -1,6 +1,6 @@
-"""What presses on pages do to one lab, recorded in `tests/golden/presses.txt`: where they lead, what is said, and what the store then holds.
+"""The effects of button presses, recorded in `tests/golden/presses.txt` by `python -m tests.golden.write_shown`.
 
-`python -m tests.golden.write_shown` writes the file anew.
+They are the address and messages of the page afterwards, and the changes of the store.
 """
 
 import json
@@ -66,26 +66,29 @@ CASES = (
 
 
 def press(case: str, home: Path) -> list[str]:
-    """Open a page of a fresh lab in this folder, press its first buttons with these labels one after the other, and return what came of it."""
+    """Open a page of a new lab in this folder, press the buttons of the case in turn, and return the effects."""
     address, *labels = case.split(" > ")
     with shown_lab(home):
         fix_lab()
-        before = list(_held(get_lab()))
+        before = list(_records(get_lab()))
         parts = urlsplit(address.format(**list_ids()))
         app = open_page(parts.path.strip("/") or "home", **dict(parse_qsl(parts.query)))
         with ids_of(case):
             for label in labels:
-                offered = [button for button in app.button if button.label == label and not button.disabled]
-                if not offered:
+                found = [button for button in app.button if button.label == label and not button.disabled]
+                if not found:
                     return [f"there is no {label!r}: {', '.join(button.label for button in app.button)}"]
-                offered[0].click().run()
-        after = list(_held(get_lab()))
-        gone, new = ([line for line in one if line not in other] for one, other in ((before, after), (after, before)))
-        lines = [*_answer(app), *(f"- {line}" for line in gone), *(f"+ {line}" for line in new)]
+                found[0].click().run()
+        after = list(_records(get_lab()))
+        removed, added = (
+            [line for line in one if line not in other] for one, other in ((before, after), (after, before))
+        )
+        lines = [*_messages(app), *(f"- {line}" for line in removed), *(f"+ {line}" for line in added)]
         return [plain(line, home).rstrip().replace("\n", "⏎") for line in lines]
 
 
-def _answer(app: AppTest) -> Iterator[str]:
+def _messages(app: AppTest) -> Iterator[str]:
+    """Yield the parameters of the address, the messages and the headings of a page."""
     for name, text in app.query_params.items():
         yield f"address {name}={text if isinstance(text, str) else text[0]}"
     for kind in ("exception", "error", "warning", "success", "info", "toast"):
@@ -95,8 +98,8 @@ def _answer(app: AppTest) -> Iterator[str]:
         yield f"heading {each.value}"
 
 
-def _held(lab: Lab) -> Iterator[str]:
-    """Yield a line for each run, sweep, drawing and host."""
+def _records(lab: Lab) -> Iterator[str]:
+    """Yield a line for each run, sweep and host, one for the queue and one for the drawings."""
     for run in lab.store.runs.list(order="number", limit=None):
         facts = {
             "wants": run.requested.value,
@@ -121,17 +124,17 @@ def _held(lab: Lab) -> Iterator[str]:
 
 
 def _spec(sweep: SweepRecord) -> str:
-    """Return what a sweep searches, without the settings that it leaves alone."""
+    """Return the specification of a sweep, without base settings that have their defaults."""
     asked = sweep.asked.as_dict()
     return json.dumps({**asked, "base": sweep.asked.base.changed()}, sort_keys=True)
 
 
 def recorded() -> dict[str, list[str]]:
-    """Return what is recorded of each case."""
+    """Return the recorded effects of each case."""
     return read_sections(FILE, head=_HEAD)
 
 
 def write_presses(folder: Path) -> None:
-    """Write what every press does."""
+    """Write the effects of every case."""
     lines = [line for at, case in enumerate(CASES) for line in (_HEAD + case, *press(case, folder / str(at)))]
     FILE.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

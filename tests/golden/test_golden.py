@@ -1,4 +1,4 @@
-"""What earlier releases wrote opens in this one: store, artifacts, bundle, links and the keys of `--json` answers."""
+"""Files of earlier releases open in this one: store, artifacts and bundle. No key of the `--json` output is missing."""
 
 import threading
 from pathlib import Path
@@ -28,49 +28,49 @@ def lab(release: str, tmp_path: Path) -> Lab:
     return Lab(Settings.from_env({"LAB_HOME": str(unpack_home(release, tmp_path / "home"))}))
 
 
-def test_every_stored_run_says_what_it_said(release: str, lab: Lab) -> None:
+def test_every_stored_run_has_the_recorded_facts(release: str, lab: Lab) -> None:
     expected = read(release, "expected.json")
     lab.store.removal.undelete(expected["ids"]["deleted"])
     for kind, facts in expected["runs"].items():
         found = run_facts(lab, facts["id"])
-        for named in ("series", "summary"):  # to which later releases add
-            found[named] = {name: found[named].get(name) for name in facts[named]}
-        compared = facts.keys() - {"config", "notices"}  # settings: `test_stored_configurations_mean_the_same`
+        for field in ("series", "summary"):  # later releases add entries to these
+            found[field] = {name: found[field].get(name) for name in facts[field]}
+        compared = facts.keys() - {"config", "notices"}  # see `test_stored_configurations_keep_their_settings`
         assert {name: found[name] for name in compared} == {name: facts[name] for name in compared}, kind
 
 
-def test_no_stored_run_is_called_changed(release: str, lab: Lab) -> None:
+def test_every_stored_run_passes_the_integrity_check(release: str, lab: Lab) -> None:
     problems = {run.id: lab.store.integrity.verify(run.id) for run in lab.store.runs.list(limit=None)}
     assert problems == dict.fromkeys(problems, ())
 
 
-def test_stored_configurations_mean_the_same(release: str, lab: Lab) -> None:
+def test_stored_configurations_keep_their_settings(release: str, lab: Lab) -> None:
     for kind, facts in read(release, "expected.json")["runs"].items():
         old = {name: value for name, value in facts["config"].items() if name != "schema"}
         config = lab.store.runs.get(facts["id"], deleted=True).config.as_dict()
         assert {name: config.get(name) for name in old} == old, kind
 
 
-def test_saved_drawings_are_there(release: str, lab: Lab) -> None:
+def test_saved_drawings_are_still_listed(release: str, lab: Lab) -> None:
     found = [[s.id, s.label, s.dataset] for s in lab.store.sketches.list()]
     assert found == read(release, "expected.json")["sketches"]
 
 
 @pytest.mark.parametrize("kind", ["finished", "one_cycle", "second_seed", "early_stopped", "fine_tuned", "queued"])
-def test_asking_for_the_same_settings_finds_the_stored_run(release: str, lab: Lab, kind: str) -> None:
+def test_submitting_the_same_settings_returns_the_stored_run(release: str, lab: Lab, kind: str) -> None:
     facts = read(release, "expected.json")["runs"][kind]
     config = RunConfig.from_dict(facts["config"])
     submission = lab.submissions.submit(lab.validation.resolve(config))
     assert (submission.run.id, submission.cached) == (facts["id"], True)
 
 
-def test_runs_that_differ_in_their_seed_are_still_found_together(release: str, lab: Lab) -> None:
+def test_runs_that_differ_only_in_their_seed_are_still_found_together(release: str, lab: Lab) -> None:
     runs = read(release, "expected.json")["runs"]
     (found,) = lab.store.runs.find_settings([RunConfig.from_dict(runs["finished"]["config"])]).values()
     assert {run.id for run in found} >= {runs["finished"]["id"], runs["second_seed"]["id"]}
 
 
-def test_stored_weights_give_the_same_answers(release: str, lab: Lab) -> None:
+def test_stored_weights_compute_the_recorded_logits(release: str, lab: Lab) -> None:
     expected = read(release, "expected.json")
     image = np.asarray(lab.datasets.load("digits").test_images[:1])
     for kind, logits in expected["logits"].items():
@@ -78,7 +78,7 @@ def test_stored_weights_give_the_same_answers(release: str, lab: Lab) -> None:
         x = torch.from_numpy(image).reshape(1, 1, 28, 28).float() / 255
         with torch.no_grad():
             found = loaded.network((x - loaded.mean) / loaded.std)[0].tolist()
-        # Other processors round differently; another file or another layer order is far away.
+        # Other processors round differently; a wrong file or layer order causes a far larger difference.
         assert found == pytest.approx([float.fromhex(value) for value in logits], rel=1e-4, abs=1e-5), kind
 
 
@@ -88,8 +88,8 @@ def _run_queued(lab: Lab) -> None:
     execute(lab, claimed, ending=threading.Event())
 
 
-def test_a_paused_run_goes_on_from_its_step(release: str, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Until it has taken some more steps: to its end it would train for half a minute."""
+def test_a_paused_run_resumes_from_its_step(release: str, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is paused again after some more steps, because the whole training would take half a minute."""
     facts = read(release, "expected.json")["runs"]["paused"]
     stored = facts["series"]["batch/loss"]["count"]
     lab.submissions.control(read(release, "expected.json")["ids"]["queued"], RunRequest.STOP)
@@ -118,7 +118,7 @@ def test_a_finished_run_is_continued_by_a_longer_one(release: str, lab: Lab) -> 
     assert len(new.value) == len(old.value) * 3 // 2
 
 
-def test_the_bundle_of_the_release_opens(release: str, tmp_path: Path) -> None:
+def test_the_bundle_of_the_release_can_be_imported(release: str, tmp_path: Path) -> None:
     lab = Lab(Settings.from_env({"LAB_HOME": str(tmp_path / "other")}))
     with (GOLDEN / release / "bundle.zip").open("rb") as stream:
         imported = import_bundle(lab, stream)
@@ -132,9 +132,9 @@ def test_the_bundle_of_the_release_opens(release: str, tmp_path: Path) -> None:
         assert [[k.epoch, k.step, k.sha256, k.bytes] for k in lab.weights.list(run.id)] == runs[kind]["weights"]
 
 
-def test_no_key_of_a_json_answer_went_missing(release: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.environ", dict(cli_keys.os.environ))  # the command line's variables end with the test
-    found = cli_keys.answers(release, tmp_path)
+def test_no_key_of_the_json_output_is_missing(release: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.environ", dict(cli_keys.os.environ))  # restored after the test
+    found = cli_keys.list_keys(release, tmp_path)
     old: dict[str, Any] = read(release, "cli_keys.json")
     missing = {name: sorted(set(keys) - set(found.get(name, ()))) for name, keys in old.items()}
     assert missing == {name: [] for name in old}

@@ -1,6 +1,6 @@
-"""Every network still has the first losses that releases recorded: to the bit where processor and torch are the same.
+"""Every network still has the recorded first losses of earlier releases: bit for bit on the same processor and torch.
 
-A release in which no network and no step has changed needs no recording of its own.
+A release that changes no network and no training step needs no new recording.
 """
 
 from pathlib import Path
@@ -12,17 +12,17 @@ from lab.architectures.registry import list_architectures
 from tests.golden import losses
 from tests.golden.opening import GOLDEN, RELEASES, read
 
-_FEW_STEPS = 8  # of the 20 that are recorded: each depends on those before it
+_FEW_STEPS = 8  # of the 20 recorded ones; each depends on those before it
 
 
-# What each release recorded on the processors of each maker.
+# The recordings of all releases, one per processor vendor.
 _RECORDINGS: list[dict[str, Any]] = [
     read(release, path.name) for release in RELEASES for path in sorted((GOLDEN / release).glob("losses-*.json"))
 ]
 
 
 def _cases() -> list[Any]:
-    """Every network on each data set and how many steps; what lasts longer than seconds, or needs MNIST, is marked so."""
+    """Return each network, data set and number of steps; those that are slow or need MNIST are marked."""
     cases = []
     recorded = {key for golden in _RECORDINGS for key in golden["losses"]}
     for dataset in ("digits", "mnist"):
@@ -46,9 +46,9 @@ def test_every_network_of_the_first_release_has_recorded_losses() -> None:
 
 
 @pytest.mark.parametrize(("dataset", "arch", "steps"), _cases())
-def test_the_first_losses_are_those_that_were_recorded(dataset: str, arch: str, steps: int, tmp_path: Path) -> None:
+def test_the_first_losses_match_the_recorded_ones(dataset: str, arch: str, steps: int, tmp_path: Path) -> None:
     if dataset == "mnist" and not losses.MNIST.is_dir():
-        pytest.skip("MNIST is not beside the checkout")
+        pytest.skip(f"MNIST is not in {losses.MNIST}")
     data = losses.MNIST if dataset == "mnist" else tmp_path
     found = losses.first_losses(arch, dataset=dataset, home=tmp_path, data=data, steps=steps)
     assert len(found) == steps
@@ -56,6 +56,6 @@ def test_the_first_losses_are_those_that_were_recorded(dataset: str, arch: str, 
         recorded = golden["losses"].get(f"{dataset}/{arch}", ())[:steps]
         if recorded and golden["conditions"] == losses.conditions():
             assert found == recorded
-        elif recorded:  # another processor or torch rounds differently, and every step carries it further
+        elif recorded:  # another processor or torch rounds differently, and the difference grows with every step
             first, expected = ([float.fromhex(value) for value in some[:3]] for some in (found, recorded))
             assert first == pytest.approx(expected, rel=2e-3)

@@ -1,4 +1,4 @@
-"""Sweeps that earlier releases made: their trials say what they said, and one that was halfway goes on to its end."""
+"""Sweeps of earlier releases: their trials have the recorded facts, and a half-finished one resumes and finishes."""
 
 from pathlib import Path
 
@@ -22,13 +22,13 @@ def lab(release: str, tmp_path: Path) -> Lab:
     return Lab(Settings.from_env({"LAB_HOME": str(unpack_home(release, tmp_path / "home"))}))
 
 
-def test_every_sweep_says_what_it_said(release: str, lab: Lab) -> None:
+def test_every_stored_sweep_has_the_recorded_facts(release: str, lab: Lab) -> None:
     expected = read(release, "expected.json")
     found = {kind: sweep_facts(lab, expected["ids"][kind]) for kind in expected["sweeps"]}
     assert found == expected["sweeps"]
 
 
-def test_a_sweep_that_was_halfway_goes_on_with_what_was_measured(release: str, lab: Lab) -> None:
+def test_a_half_finished_sweep_resumes_with_its_recorded_measurements(release: str, lab: Lab) -> None:
     expected = read(release, "expected.json")
     ids, before = expected["ids"], expected["sweeps"]["sweep_halfway"]["trials"]
     lab.submissions.control(ids["queued"], RunRequest.STOP)

@@ -1,7 +1,7 @@
-"""Writes the golden files of a release: a store with its artifacts, a bundle, links and what each of them must show.
+"""Writes the golden files of a release: a store with its artifacts, a bundle, links and their expected content.
 
-Run once per release, at that release, and never again for it: `python -m tests.golden.write_golden tests/golden/VERSION`.
-The files stand for what users have on their disks; `tests/golden/test_golden.py` opens them with today's code.
+Run it once per release, with the code of that release: `python -m tests.golden.write_golden tests/golden/VERSION`.
+The files represent those on users' disks; `tests/golden/test_golden.py` opens them with the current code.
 """
 
 import gzip
@@ -54,10 +54,10 @@ class _PausingPoints(Points):
     pause_after = 0
 
     def append(self, run: str, lease: int, points: Any, *, progress: Any = None) -> RunRequest:
-        want = super().append(run, lease, points, progress=progress)
+        request = super().append(run, lease, points, progress=progress)
         if self.pause_after and progress and progress.get("step", 0) >= self.pause_after:
             Leases(self.context).request(run, RunRequest.PAUSE)
-        return want
+        return request
 
 
 def _train(lab: Lab, config: RunConfig, **more: Any) -> RunRecord:
@@ -73,14 +73,14 @@ def _start_sweep(lab: Lab, name: str, *, trials: int) -> str:
     base = {**TINY, "val_fraction": 0.2}
     space = {"lr": {"low": 1e-3, "high": 1e-1, "log": True}, "momentum": {"values": [0.0, 0.5, 0.9]}}
     halving = {"factor": 2, "first_epochs": 1}
-    asked = read_spec(
+    spec = read_spec(
         {"name": name, "base": base, "space": space, "method": "random", "trials": trials, "halving": halving}
     )
-    return lab.sweeps.create(asked).sweep.id
+    return lab.sweeps.create(spec).sweep.id
 
 
 def _fill(lab: Lab) -> dict[str, str]:
-    """Make one run of each kind that people have, and return their ids by what they stand for."""
+    """Create one run of each kind that users have, and return their ids by kind."""
     base = RunConfig(**TINY)
     finished = _train(lab, base, name="tiny two epochs", tags=("golden", "tiny"))
     lab.store.edits.set_note(finished.id, "The first run.\nTwo lines.")
@@ -103,7 +103,7 @@ def _fill(lab: Lab) -> dict[str, str]:
     lab.store.removal.delete(deleted.id)
     fork = _train(lab, fork_config(find_fork_point(lab.store, finished, 1), lr=0.01), name="forked")
     searched = _start_sweep(lab, "searched", trials=2)
-    for _ in range(3):  # one trial goes on to its second epoch
+    for _ in range(3):  # one trial continues to its second epoch
         work_one(lab)
     lab.sweeps.advance_due()
     halfway = _start_sweep(lab, "half way", trials=4)
@@ -141,8 +141,8 @@ def _fill(lab: Lab) -> dict[str, str]:
 
 
 def _expected(lab: Lab, ids: dict[str, str]) -> dict[str, Any]:
-    """Return what the store must still say."""
-    lab.store.removal.undelete(ids["deleted"])  # hidden runs have neither points nor files to look at
+    """Return the facts that later releases must still read from the store."""
+    lab.store.removal.undelete(ids["deleted"])  # points and files of deleted runs cannot be read
     runs = {kind: run_facts(lab, id) for kind, id in ids.items() if not kind.startswith(("sketch_", "sweep_"))}
     lab.store.removal.delete(ids["deleted"])
     return {
@@ -154,7 +154,7 @@ def _expected(lab: Lab, ids: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def _answers(lab: Lab, ids: dict[str, str]) -> dict[str, list[str]]:
+def _logits(lab: Lab, ids: dict[str, str]) -> dict[str, list[str]]:
     """Return the logits of each finished run's best weights for the first test image."""
     x = lab.datasets.load("digits").test_images[:1]
     found = {}
@@ -168,7 +168,7 @@ def _answers(lab: Lab, ids: dict[str, str]) -> dict[str, list[str]]:
 
 
 def _links(ids: dict[str, str]) -> list[dict[str, str]]:
-    """Return addresses that people may have kept, and words that the page behind each must show."""
+    """Return addresses that users may have saved, and a text that each of the pages must show."""
     run, other, paused = ids["finished"], ids["one_cycle"], ids["paused"]
     return [
         {"address": "/", "shows": "ConvLab"},
@@ -223,7 +223,7 @@ def main(target: Path) -> None:
         (target / "bundle.zip").write_bytes(bundle)
         (imported,) = import_bundle(lab, io.BytesIO(write_bundle(lab, [lab.store.runs.get(ids["second_seed"])])))
         ids["imported"] = imported.id
-        _write(target / "expected.json", {**_expected(lab, ids), "logits": _answers(lab, ids), "ids": ids})
+        _write(target / "expected.json", {**_expected(lab, ids), "logits": _logits(lab, ids), "ids": ids})
         _write(target / "links.json", _links(ids))
         (database,) = home.glob("*.db")
         lab.store.close()

@@ -1,7 +1,7 @@
-"""Writes down what pages and command line show of one lab: `python -m tests.golden.write_shown`; `--cli`,
-`--pages` or `--presses` only those, `--store` makes the lab itself anew as well.
+"""Writes the recorded text of pages and commands: `python -m tests.golden.write_shown`.
 
-A diff of the written files is what users will see changed. The tests compare (`tests/web/test_web_shown.py`, `tests/cli/test_shown.py`).
+`--cli`, `--pages` or `--presses` writes only those; `--store` also creates the lab itself again. The diff of the files
+shows what changes for users. `tests/web/test_web_shown.py` and `tests/cli/test_shown.py` compare them.
 """
 
 import shutil
@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests import conftest  # noqa: F401  its environment is that of the tests
+from tests import conftest  # noqa: F401  sets the environment of the tests
 from tests.golden import shown_cli, shown_lab, shown_pages, shown_presses
 
 

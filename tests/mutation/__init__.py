@@ -1,1 +1,1 @@
-"""Single faults put into the code one at a time, to see whether a test notices: `python -m tests.mutation`."""
+"""Mutation testing (`python -m tests.mutation`): each fault is put into the code to see whether a test fails."""

@@ -1,8 +1,8 @@
-"""Every small change of a file's behaviour that can be made to one node of it.
+"""Lists all small changes of a file's behaviour that change one node of its syntax tree.
 
-The kinds are those of the usual operators (DeMillo, Lipton & Sayward 1978) and those that faults written by hand have most of: an argument,
-a condition or an assignment left out, two arguments exchanged, a field read for the one beside it. What nobody can observe is left alone:
-annotations, texts for people, the words of errors.
+The kinds of change are the usual mutation operators (DeMillo, Lipton & Sayward 1978) and the most frequent ones of the
+hand-written faults: an argument, a condition or an assignment left out, two arguments exchanged, a field replaced by
+another one. Code without observable behaviour is not changed: annotations, texts for people, error messages.
 """
 
 import ast
@@ -32,24 +32,15 @@ _ARITHMETIC: dict[type[ast.operator], ast.operator] = {
     ast.Mod: ast.FloorDiv(),
 }
 _EXCHANGED = {"min": "max", "max": "min", "any": "all", "all": "any", "sorted": "list", "reversed": "list"}
-_SYMMETRIC = {
-    "min",
-    "max",
-    "isclose",
-    "gcd",
-    "union",
-    "zip_longest",
-    "isinstance",
-    "cast",
-}  # exchanged arguments: the same, or no Python
-_ID = re.compile(
-    r"[a-z0-9][a-z0-9_./-]*"
-)  # a text that the code compares or looks up; words for people have spaces or capitals
+# Functions for which exchanged arguments give the same result, or an error.
+_SYMMETRIC = {"min", "max", "isclose", "gcd", "union", "zip_longest", "isinstance", "cast"}
+# A text that the code compares or looks up; texts for people have spaces or capitals.
+_ID = re.compile(r"[a-z0-9][a-z0-9_./-]*")
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A change of a file: the lines `first` to `last` (from 1) become `new`. kind: what is done, for people."""
+    """A change of a file: the lines `first` to `last` (from 1) become `new`. kind: a description for people."""
 
     path: Path
     kind: str
@@ -80,7 +71,7 @@ def changes_of(path: Path) -> list[Change]:
 
 def _mutants(tree: ast.Module) -> Iterator[tuple[ast.expr | ast.stmt, str, str]]:
     skipped = {id(part) for node in ast.walk(tree) for part in _unseen(node)}
-    beside = _fields_beside(tree)
+    next_fields = _find_next_fields(tree)
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and len(node.body) == 1 and isinstance(node.body[0], ast.Raise):
             yield node.test, "a refusal left out", "False"
@@ -93,12 +84,12 @@ def _mutants(tree: ast.Module) -> Iterator[tuple[ast.expr | ast.stmt, str, str]]
         for kind, new in _mutants_of(node):
             assert isinstance(node, ast.expr | ast.stmt)
             yield node, kind, new
-        if isinstance(node, ast.Attribute) and id(node) in beside:
-            yield node, "the field beside it", ast.unparse(ast.Attribute(node.value, beside[id(node)]))
+        if isinstance(node, ast.Attribute) and id(node) in next_fields:
+            yield node, "the field beside it", ast.unparse(ast.Attribute(node.value, next_fields[id(node)]))
 
 
 def _unseen(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield what is no behaviour: annotations, texts for people, exceptions' words, imports for types only."""
+    """Yield nodes without observable behaviour: annotations, texts for people, error messages, imports."""
     roots: list[ast.AST | None] = []
     if isinstance(node, ast.AnnAssign | ast.arg):
         roots.append(node.annotation)
@@ -113,8 +104,8 @@ def _unseen(node: ast.AST) -> Iterator[ast.AST]:
             yield from ast.walk(root)
 
 
-def _fields_beside(tree: ast.Module) -> dict[int, str]:
-    """Return, for each field that a function reads of a name, the next one that it reads of the same name."""
+def _find_next_fields(tree: ast.Module) -> dict[int, str]:
+    """Return, for each attribute that a function reads from a name, the next one that it reads from the same name."""
     found: dict[int, str] = {}
     for function in ast.walk(tree):
         if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -142,8 +133,8 @@ def _mutants_of(node: ast.AST) -> Iterator[tuple[str, str]]:
             yield "another operator", f"({ast.unparse(ast.BinOp(left, _ARITHMETIC[type(op)], right))})"
             yield "the first operand only", f"({ast.unparse(left)})"
         case ast.BoolOp(op=op, values=[*first, _]):
-            kept = first[0] if len(first) == 1 else ast.BoolOp(op, first)
-            yield "the last condition dropped", f"({ast.unparse(kept)})"
+            rest = first[0] if len(first) == 1 else ast.BoolOp(op, first)
+            yield "the last condition dropped", f"({ast.unparse(rest)})"
             other: ast.boolop = ast.Or() if isinstance(op, ast.And) else ast.And()
             yield "and for or", f"({ast.unparse(ast.BoolOp(other, node.values))})"
         case ast.UnaryOp(op=ast.Not(), operand=operand):
@@ -184,9 +175,9 @@ def _calls(call: ast.Call) -> Iterator[tuple[str, str]]:
         yield "two arguments exchanged", ast.unparse(ast.Call(call.func, [second, first, *rest], call.keywords))
     for left_out in call.keywords:
         if left_out.arg is not None:
-            kept = [one for one in call.keywords if one is not left_out]
+            rest = [one for one in call.keywords if one is not left_out]
             last = left_out is call.keywords[-1]
-            yield f"{'the last' if last else 'an'} argument dropped", ast.unparse(ast.Call(call.func, call.args, kept))
+            yield f"{'the last' if last else 'an'} argument dropped", ast.unparse(ast.Call(call.func, call.args, rest))
 
 
 def _is_text(*nodes: ast.expr) -> bool:

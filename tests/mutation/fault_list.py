@@ -1,4 +1,4 @@
-"""The faults, read from `faults/*.toml`, and the place of each in the code, wherever its file has been moved to."""
+"""The faults, read from `faults/*.toml`, and their places in the code, which are found by text and not by file name."""
 
 import tomllib
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ CODE = ("lab", "pages")
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault: `old` stands once in the code and becomes `new`; `says` is what would go wrong, in a sentence.
+    """One fault: `old`, which is in the code exactly once, becomes `new`; `says` describes the wrong behaviour.
 
-    package: the list it is in, which decides the tests that are run. round: 1 for those written before any test was
-    added for them, 2 for those written afterwards, to measure what the tests find that were not written for them.
+    package: the list it is in, which selects the tests to run. round: 1 for faults written before any test was added
+    for them, 2 for those written afterwards to measure what tests find that were not written for them.
     """
 
     id: str
@@ -25,7 +25,7 @@ class Fault:
 
 
 def read_faults(path: Path | None = None) -> tuple[Fault, ...]:
-    """Return every fault, or those of one file; raises `ValueError` where an id is given twice or a fault changes nothing."""
+    """Return all faults, or those of one file. Raises `ValueError` for duplicate ids and faults that change nothing."""
     found = [
         Fault(**{"package": path.stem, **entry, "old": entry["old"].strip("\n"), "new": entry["new"].strip("\n")})
         for path in ([path] if path else sorted(_FOLDER.glob("*.toml")))
@@ -39,14 +39,14 @@ def read_faults(path: Path | None = None) -> tuple[Fault, ...]:
 
 
 def find_place(root: Path, fault: Fault) -> Path | None:
-    """Return the one file that holds the fault's snippet, once; None where it stands nowhere or more than once."""
+    """Return the file that contains the fault's snippet, or None if it is not in the code exactly once."""
     texts = [(path, path.read_text(encoding="utf-8")) for folder in CODE for path in (root / folder).rglob("*.py")]
     holders = [(path, text.count(fault.old)) for path, text in texts if fault.old in text]
     return holders[0][0] if len(holders) == 1 and holders[0][1] == 1 else None
 
 
-def put_in(path: Path, fault: Fault) -> str:
-    """Write the fault into its file and return what the file was."""
+def insert_fault(path: Path, fault: Fault) -> str:
+    """Write the fault into its file and return the original text of the file."""
     before = path.read_text(encoding="utf-8")
     path.write_text(before.replace(fault.old, fault.new), encoding="utf-8")
     return before

@@ -1,4 +1,7 @@
-"""Tries changes in forks of one pytest process that has collected the tests: each fork exchanges code and runs what reaches it."""
+"""Tries changes in forks of one pytest process that has collected the tests.
+
+Each fork replaces the code of one change and runs the tests that reach it.
+"""
 
 import contextlib
 import functools
@@ -27,16 +30,19 @@ from tests.mutation.live_code import CannotChangeError, LiveCode, Place
 
 FOUND, SURVIVED, CUT_OFF, HUNG = "found", "survived", "cut off", "hung"
 UNREACHED, NOT_TRIED = "no test reaches it", "not tried"
-_RUN_OUT = 3  # exit code of a fork that has used all its time before a test failed
+_OUT_OF_TIME = 3  # exit code of a fork that has used all its time before a test failed
 _MEMORY = 12 * 2**30
 Lines = dict[str, set[int]]  # by file
-_SLACK_S = 1.0  # a test may take this much longer than without the change, and then five times as long
+_SLACK_S = 1.0  # added to five times the time that a test takes without the change
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Seconds. test_cpu_s: tests that take more processor time unchanged are left out; all_cpu_s: of one change's tests together;
-    wall_s: of one test by the clock, which stops one that waits for what never comes."""
+    """Time limits in seconds.
+
+    test_cpu_s: tests that take more processor time without a change are not run. all_cpu_s: processor time of all tests
+    of a change together. wall_s: time of one test by the clock, to stop a test that waits forever.
+    """
 
     test_cpu_s: float = 2.0
     all_cpu_s: float = 8.0
@@ -45,8 +51,11 @@ class Limits:
 
 @dataclass(slots=True)
 class Reached:
-    """What one test did on the unchanged code: the lines it reached by file, its processor seconds without those of the fixtures that
-    it shares with others (shared_s), whether it passed."""
+    """What one test did on the unchanged code.
+
+    lines: the lines it reached, by file. cpu_s: its processor seconds without those of shared fixtures (shared_s).
+    passed: whether it passed.
+    """
 
     lines: dict[str, list[int]] = field(default_factory=dict)
     cpu_s: float = 0.0
@@ -55,13 +64,13 @@ class Reached:
 
     @property
     def alone_s(self) -> float:
-        """Return what the test takes as the first of a process."""
+        """Return the processor seconds that the test takes as the first one of a process."""
         return self.cpu_s + self.shared_s
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one change. by: the test that found it, or why it was not tried."""
+    """The result of one change. by: the test that found it, or the reason why it was not tried."""
 
     result: str
     by: str = ""
@@ -69,29 +78,29 @@ class Outcome:
 
 
 class Runner:
-    """A pytest plugin that takes the place of the loop over the tests."""
+    """A pytest plugin that replaces the loop over the tests."""
 
     def __init__(
         self, modules: Mapping[str, Path], choose: Callable[[], Sequence[Change]], limits: Limits, most: int | None
     ) -> None:
         self._modules, self._choose, self._limits, self._most = modules, choose, limits, most
         self.known: dict[str, Reached] = {}
-        self.imports: list[str] = []  # what the tests import while they run
+        self.imports: list[str] = []  # modules that the tests import while they run
         self.outcomes: list[tuple[Change, Place, Outcome]] = []
-        self.tell: Callable[[Change, Place, Outcome], None] = lambda *_: None
+        self.report: Callable[[Change, Place, Outcome], None] = lambda *_: None
         self.traced: Callable[[], None] = lambda: None
         self._failed = False
         self._lines: Lines = {}
         self._fixtures: dict[pytest.FixtureDef[Any], tuple[Lines, float]] = {}
         self._caches: list[functools._lru_cache_wrapper[object]] = []
-        self._now = mmap.mmap(-1, 4096)  # shared with the forks: the id of the test that runs
+        self._running_test = mmap.mmap(-1, 4096)  # shared with the forks: the id of the running test
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Note a failure, in the fork in which the test ran."""
+        """Record a failure, in the fork that runs the test."""
         self._failed = self._failed or report.failed
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        """Trace the tests that are not known yet, then try every change. True: no other plugin runs them."""
+        """Trace the tests that are not known yet, then try every change. True: no other plugin runs the tests."""
         items = {item.nodeid: item for item in session.items}
         new = [item for name, item in items.items() if name not in self.known]
         self._caches = _find_caches()
@@ -103,7 +112,7 @@ class Runner:
         self._caches = _find_caches()
         live = LiveCode({path: importlib.import_module(name) for name, path in self._modules.items()})
         gc.collect()
-        gc.freeze()  # a fork that never looks at these objects shares their memory
+        gc.freeze()  # forks then share the memory of these objects, which their garbage collection does not visit
         usable = {
             name: known
             for name, known in self.known.items()
@@ -116,13 +125,13 @@ class Runner:
             )
             outcome = self._try(live, change, [(items[name], usable[name].alone_s) for name in names])
             self.outcomes.append((change, place, outcome))
-            self.tell(change, place, outcome)
+            self.report(change, place, outcome)
             if self._most is not None and sum(one.result != NOT_TRIED for _, _, one in self.outcomes) >= self._most:
                 break
         return True
 
     def _trace(self, items: Sequence[pytest.Item]) -> None:
-        """Run the tests once in a fork, and import here what they imported."""
+        """Run the tests once in a fork, and note which modules they imported."""
         files = {str(path) for path in self._modules.values()}
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "reached.json")
@@ -142,15 +151,15 @@ class Runner:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, object, object]:
-        """Note the lines that a fixture reaches: those of one that many tests share belong to each of them."""
+        """Record the lines that a fixture reaches: those of a shared fixture count for each test that uses it."""
         outer, self._lines, began = self._lines, {}, _cpu_s()
         try:
             return (yield)
         finally:
-            mine, took_s = self._lines, _cpu_s() - began
-            self._fixtures[fixturedef] = (mine, took_s)
+            own, took_s = self._lines, _cpu_s() - began
+            self._fixtures[fixturedef] = (own, took_s)
             self._lines = outer
-            _add(outer, mine)
+            _add(outer, own)
 
     def _traced(self, item: pytest.Item, after: pytest.Item | None, files: set[str]) -> Reached:
         def line(frame: types.FrameType, event: str, _: Any) -> Any:
@@ -161,7 +170,7 @@ class Runner:
             return line(frame, event, None) if frame.f_code.co_filename in files else None
 
         self._lines, before = {}, set(self._fixtures)
-        _forget(self._caches)
+        _clear(self._caches)
         threading.settrace(call)
         sys.settrace(call)
         try:
@@ -183,15 +192,15 @@ class Runner:
     def _run(self, item: pytest.Item, after: pytest.Item | None) -> tuple[float, bool]:
         """Run one test; return its processor seconds and whether it passed."""
         self._failed = False
-        name = item.nodeid.encode()[: len(self._now) - 1]
-        self._now[: len(name) + 1] = name + b"\0"
+        name = item.nodeid.encode()[: len(self._running_test) - 1]
+        self._running_test[: len(name) + 1] = name + b"\0"
         began = _cpu_s()
         item.ihook.pytest_runtest_protocol(item=item, nextitem=after)
         return _cpu_s() - began, not self._failed
 
     def _try(self, live: LiveCode, change: Change, tests: Sequence[tuple[pytest.Item, float]]) -> Outcome:
         try:
-            put_in = live.prepare(change)
+            apply = live.prepare(change)
         except CannotChangeError as error:
             return Outcome(NOT_TRIED, str(error))
         if not tests:
@@ -199,12 +208,12 @@ class Runner:
 
         def run() -> int:
             resource.setrlimit(resource.RLIMIT_DATA, (_MEMORY, _MEMORY))
-            put_in()
-            _forget(self._caches)
+            apply()
+            _clear(self._caches)
             took = dict(tests)
             for item, after in _with_next([item for item, _ in tests]):
                 if _cpu_s() > self._limits.all_cpu_s:
-                    return _RUN_OUT
+                    return _OUT_OF_TIME
                 signal.setitimer(signal.ITIMER_PROF, 5 * took[item] + _SLACK_S)
                 signal.setitimer(signal.ITIMER_REAL, self._limits.wall_s)
                 if not self._run(item, after)[1]:
@@ -212,16 +221,16 @@ class Runner:
             return 0
 
         status, cpu_s = _fork(run)
-        results = {0: SURVIVED, _RUN_OUT: CUT_OFF, -signal.SIGALRM: HUNG}
+        results = {0: SURVIVED, _OUT_OF_TIME: CUT_OFF, -signal.SIGALRM: HUNG}
         result = results.get(status, FOUND)
         return Outcome(result, "" if result in (SURVIVED, CUT_OFF) else self._running(), cpu_s)
 
     def _running(self) -> str:
-        return bytes(self._now).partition(b"\0")[0].decode(errors="replace")
+        return bytes(self._running_test).partition(b"\0")[0].decode(errors="replace")
 
 
 def _fork(run: Callable[[], int]) -> tuple[int, float]:
-    """Run it in a fork whose output is thrown away; return its exit code, or minus its signal, and its processor seconds."""
+    """Run a function in a fork without output; return its exit code, or minus its signal, and its processor seconds."""
     sys.stdout.flush()
     pid = os.fork()
     if pid == 0:
@@ -235,7 +244,7 @@ def _fork(run: Callable[[], int]) -> tuple[int, float]:
             os._exit(code)
     _, status, used = os.wait4(pid, 0)
     with contextlib.suppress(ProcessLookupError):
-        os.killpg(pid, signal.SIGKILL)  # what its tests have started and left
+        os.killpg(pid, signal.SIGKILL)  # processes that its tests have left running
     return os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime
 
 
@@ -252,8 +261,8 @@ def _find_caches() -> list["functools._lru_cache_wrapper[object]"]:
     return [one for one in gc.get_objects() if type(one) is functools._lru_cache_wrapper and _is_ours(one)]
 
 
-def _forget(caches: Iterable["functools._lru_cache_wrapper[object]"]) -> None:
-    """Clear what functions have remembered, so that they are called again."""
+def _clear(caches: Iterable["functools._lru_cache_wrapper[object]"]) -> None:
+    """Clear the caches of functions, so that they are called again."""
     for one in caches:
         one.cache_clear()
 
@@ -268,7 +277,7 @@ def _is_ours(one: "functools._lru_cache_wrapper[object]") -> bool:
 
 
 def _import(name: str) -> None:
-    """Import what the traced tests have imported, so that no fork has to; what only a test made is not there and not needed."""
+    """Import a module that the traced tests imported, so that no fork has to; skip modules that a test created."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

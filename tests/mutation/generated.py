@@ -1,11 +1,13 @@
-"""Makes changes of whole modules by the hundred and says which ones no test notices, without starting a process for each.
+"""Tries hundreds of changes of whole modules without starting a process for each, and lists those that no test finds.
 
-`python -m tests.mutation.generated MODULE… [--sample N] [--seed S] [--functions NAME…] [--tests FILE…] [--near] [--long] [--map FILE] [--log FILE]`
+`python -m tests.mutation.generated MODULE… [--sample N] [--seed S] [--functions NAME…] [--tests FILE…] [--near]
+[--long] [--map FILE] [--log FILE]`
 
-One pytest process collects the tests once. A first fork runs each of them with a tracer and writes down which lines of the modules it reaches;
-`--map` keeps that for the next time. Then, for every change, a fork exchanges the code of the changed function (or a constant, or the
-default of an argument), runs the tests that reach it, the quickest first, and ends with the first that fails. Tests that start processes
-of their own see the unchanged code there, and tests of pages and in browsers are left out, so that the rate is a lower bound.
+One pytest process collects the tests once. A first fork runs each of them with a tracer and records which lines of the
+modules it reaches; `--map` saves this for the next call. Then, for every change, a fork replaces the code of the
+changed function (or a constant, or the default of an argument) and runs the tests that reach it, the fastest first,
+until one fails. Processes that a test starts run the unchanged code, and tests of pages and in browsers are not run, so
+the rate is a lower bound.
 """
 
 import argparse
@@ -33,10 +35,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def files_of(modules: Sequence[str], root: Path) -> dict[str, Path]:
-    """Return the files of modules, and of packages with all that is in them, by name; raises `ValueError` where there is none.
+    """Return the files of modules, and of all modules in packages, by name. Raises `ValueError` for an unknown module.
 
-    The `__main__.py` of a package is left out: it acts when it is imported, and only processes of their own run it. So is the `page.py`
-    of a page, a script that Streamlit reads from its file.
+    The `__main__.py` of a package is left out, because it runs on import and only in separate processes. So is the
+    `page.py` of a page, a script that Streamlit executes from its file.
     """
     found: list[Path] = []
     for name in modules:
@@ -56,9 +58,9 @@ def drawn(changes: Sequence[Change], seed: int) -> list[Change]:
     for one in changes:
         place = texts[one.path](one)
         by_statement.setdefault((one.path, place.first, place.last), []).append(one)
-    source = random.Random(seed)
-    chosen = source.sample(sorted(by_statement), len(by_statement))
-    return [source.choice(by_statement[key]) for key in chosen]
+    rng = random.Random(seed)
+    chosen = rng.sample(sorted(by_statement), len(by_statement))
+    return [rng.choice(by_statement[key]) for key in chosen]
 
 
 def _tests_for(files: Sequence[Path], near: bool) -> list[str]:
@@ -68,52 +70,54 @@ def _tests_for(files: Sequence[Path], near: bool) -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
-    """Return 0 where every change that was tried is found. root: the folder of the code, whose modules Python finds there."""
+    """Return 0 if every change that was tried is found. root: the folder from which the code is imported."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutation.generated", description=__doc__)
     parser.add_argument("modules", nargs="+", metavar="MODULE", help="such as lab.training or lab.metrics")
     parser.add_argument(
         "--sample",
         type=int,
         metavar="N",
-        help="try one change each of so many statements, drawn by the seed; all by default",
+        help="try one change in each of N statements, drawn with the seed (default: all changes)",
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--functions", nargs="+", metavar="NAME", help="only these (such as RunConfig.fingerprint)")
-    parser.add_argument("--tests", nargs="+", metavar="FILE", help="run these instead of those chosen")
-    parser.add_argument("--near", action="store_true", help="run only the files that name a changed module")
+    parser.add_argument("--tests", nargs="+", metavar="FILE", help="run these instead of the selected ones")
+    parser.add_argument("--near", action="store_true", help="run only the files that import a changed module")
     parser.add_argument("--long", action="store_true", help="run the long tests, too")
-    parser.add_argument("--map", type=Path, metavar="FILE", help="what the tests reach: read, completed and written")
+    parser.add_argument(
+        "--map", type=Path, metavar="FILE", help="the lines that tests reach: read, completed and written"
+    )
     parser.add_argument("--log", type=Path, metavar="FILE", help="append one line of JSON for each change")
-    asked = parser.parse_args(arguments)
-    modules = files_of(asked.modules, root)
+    parsed = parser.parse_args(arguments)
+    modules = files_of(parsed.modules, root)
     files = list(modules.values())
 
     def choose() -> list[Change]:
         changes = [one for path in files for one in changes_of(path)]
-        if asked.functions:
+        if parsed.functions:
             places = {path: places_of(path.read_text(encoding="utf-8")) for path in files}
-            changes = [one for one in changes if places[one.path](one).function in asked.functions]
-        return changes if asked.sample is None else drawn(changes, asked.seed)
+            changes = [one for one in changes if places[one.path](one).function in parsed.functions]
+        return changes if parsed.sample is None else drawn(changes, parsed.seed)
 
-    def tell(change: Change, place: Place, outcome: Outcome) -> None:
+    def report(change: Change, place: Place, outcome: Outcome) -> None:
         where = f"{change.path.relative_to(root).as_posix()}:{change.first}"
         print(f"{outcome.result:18} {outcome.cpu_s:5.1f} s  {where} {place.function}: {change.kind}", flush=True)
-        if asked.log:
+        if parsed.log:
             entry = {"at": where, "function": place.function, "kind": change.kind, **asdict(outcome), **_lines(change)}
-            with asked.log.open("a", encoding="utf-8") as log:
+            with parsed.log.open("a", encoding="utf-8") as log:
                 log.write(json.dumps(entry) + "\n")
 
     def traced() -> None:
-        if asked.map:
+        if parsed.map:
             known = {name: asdict(one) for name, one in runner.known.items()}
-            asked.map.write_text(json.dumps({"tests": known, "imports": runner.imports}))
+            parsed.map.write_text(json.dumps({"tests": known, "imports": runner.imports}))
 
-    runner = Runner(modules, choose, Limits(), asked.sample)
-    runner.tell, runner.traced = tell, traced
-    if asked.map and asked.map.exists():
-        known = json.loads(asked.map.read_text())
+    runner = Runner(modules, choose, Limits(), parsed.sample)
+    runner.report, runner.traced = report, traced
+    if parsed.map and parsed.map.exists():
+        known = json.loads(parsed.map.read_text())
         runner.known, runner.imports = {name: Reached(**one) for name, one in known["tests"].items()}, known["imports"]
-    tests = asked.tests or _tests_for(files, asked.near)
+    tests = parsed.tests or _tests_for(files, parsed.near)
     folder = tempfile.mkdtemp(prefix="convlab-generated-")
     options = [
         "-q",
@@ -123,7 +127,7 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
         "-p",
         "no:xdist",
         "-m",
-        f"{'' if asked.long else 'not long and '}not slow and not browser and not gpu",
+        f"{'' if parsed.long else 'not long and '}not slow and not browser and not gpu",
     ]
     began = time.monotonic()
     try:
@@ -145,12 +149,11 @@ def _print_summary(runner: Runner, root: Path, took_s: float) -> None:
     print()
     left = [name for name, one in runner.known.items() if not one.passed]
     if left:
-        print(f"tests that fail unchanged, and were left out: {', '.join(left)}")
+        print(f"tests that fail without a change, and were left out: {', '.join(left)}")
     for change, place, outcome in sorted(runner.outcomes, key=lambda one: (str(one[0].path), one[0].first)):
         if outcome.result not in (FOUND, NOT_TRIED):
-            print(
-                f"{outcome.result}: {change.path.relative_to(root).as_posix()}:{change.first} {place.function}, {change.kind}"
-            )
+            where = f"{change.path.relative_to(root).as_posix()}:{change.first} {place.function}"
+            print(f"{outcome.result}: {where}, {change.kind}")
             texts = _lines(change)
             print("".join(f"  - {line}\n" for line in texts["old"].splitlines()), end="")
             print("".join(f"  + {line}\n" for line in texts["new"].splitlines() or [""]), end="")

@@ -1,7 +1,7 @@
-"""Puts a changed file's code into the functions of the running process, so that no module has to be imported again.
+"""Applies a change of a file to the functions of the running process, so that no module has to be imported again.
 
-Functions take new code, the constants of a module and the defaults of arguments new values. What else happens when a module is imported
-(classes, decorators, registries, constants that other constants are made of) cannot be done over and is refused.
+Functions get new code; module constants and default arguments get new values. Other effects of an import (classes,
+decorators, registries, constants computed from other constants) cannot be repeated, and such changes are refused.
 """
 
 import ast
@@ -19,15 +19,15 @@ from tests.mutation.fault_list import CODE
 
 
 class CannotChangeError(Exception):
-    """A change that only importing the module again would make; says why."""
+    """A change that cannot be applied without importing the module again; its message is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a change is. function: the outermost one, with its class, "" outside of all.
+    """The place of a change. function: the outermost one, with its class, or "" outside of functions.
 
-    first, last: the lines of the statement, without those of a body. at_import: it is not in what a function does when called;
-    then any test that reaches the lines `from_` to `to` may see it.
+    first, last: the lines of the statement, without those of its body. at_import: the code runs on import and not when
+    a function is called; then any test that reaches the lines `from_` to `to` may be affected.
     """
 
     file: str
@@ -39,14 +39,14 @@ class Place:
     to: int
 
     def is_reached(self, lines: Mapping[str, Sequence[int]]) -> bool:
-        """Whether a test that reaches these lines, by file and in order, may see the change."""
+        """Whether the change may affect a test that reaches these lines (sorted, by file)."""
         reached = lines.get(self.file, ())
         at = bisect.bisect_left(reached, self.from_)
         return at < len(reached) and reached[at] <= self.to
 
 
 def places_of(text: str, file: str = "") -> Callable[[Change], Place]:
-    """Return what says where a change of this text is."""
+    """Return a function that returns the place of a change of this text."""
     tree = ast.parse(text)
     functions = list(_functions(tree))
     statements = [(*_header(node), node) for node in ast.walk(tree) if isinstance(node, ast.stmt)]
@@ -66,7 +66,7 @@ def places_of(text: str, file: str = "") -> Callable[[Change], Place]:
 
 
 def _header(node: ast.stmt) -> tuple[int, int]:
-    """Return the first and the last line of a statement, of one with a body only those before it."""
+    """Return the first and the last line of a statement; if it has a body, only the lines before the body count."""
     body = getattr(node, "body", None)
     last = node.end_lineno or node.lineno
     return node.lineno, max(node.lineno, body[0].lineno - 1) if body and isinstance(body, list) else last
@@ -83,7 +83,7 @@ def _functions(node: ast.AST, inside: str = "") -> Iterator[tuple[str, ast.Funct
 
 
 class LiveCode:
-    """The functions of some files as this process has them."""
+    """The function objects of some files in this process."""
 
     def __init__(self, modules: Mapping[Path, types.ModuleType]) -> None:
         self._modules = modules
@@ -91,33 +91,35 @@ class LiveCode:
         self._places = {path: places_of(text, str(path)) for path, text in self._texts.items()}
         names = {str(path) for path in modules}
         self._functions: dict[tuple[str, str, int], list[types.FunctionType]] = {}
-        gc.unfreeze()  # pages freeze what there is once torch is imported, and what is frozen is not listed
-        for one in gc.get_objects():  # no isinstance: it asks lazy objects what they are, which imports and warns
+        gc.unfreeze()  # pages freeze all objects once torch is imported, and frozen objects are not listed
+        for one in gc.get_objects():  # no isinstance: it makes lazy objects import their modules, which may warn
             if type(one) is types.FunctionType and one.__code__.co_filename in names:
                 code = one.__code__
                 key = (code.co_filename, code.co_qualname, code.co_firstlineno)
                 self._functions.setdefault(key, []).append(one)
 
     def place(self, change: Change) -> Place:
-        """Return where a change of one of the files is."""
+        """Return the place of a change of one of the files."""
         return self._places[change.path](change)
 
     def prepare(self, change: Change) -> Callable[[], None]:
-        """Return what makes the change in this process; raises `CannotChangeError`."""
+        """Return a function that applies the change in this process. Raises `CannotChangeError`."""
         place = self.place(change)
         try:
             tree = ast.parse(change.source())
             if not place.at_import:
                 return self._new_code(change, tree, place.function)
         except SyntaxError as error:
-            raise CannotChangeError(f"it is no Python: {error.msg}") from error
+            raise CannotChangeError(f"it is not valid Python: {error.msg}") from error
         return self._new_defaults(change, tree, place.function) if place.function else self._new_constant(change, tree)
 
     def _new_code(self, change: Change, tree: ast.Module, function: str) -> Callable[[], None]:
         name = str(change.path)
         old = _codes(compile(self._texts[change.path], name, "exec", dont_inherit=True))
         new = _codes(compile(tree, name, "exec", dont_inherit=True))
-        if [one.co_qualname for one in old] != [one.co_qualname for one in new]:  # a lambda or a loop is gone, or moved
+        if [one.co_qualname for one in old] != [
+            one.co_qualname for one in new
+        ]:  # a lambda or a comprehension is missing or moved
             new_by = {one.co_qualname: one for one in new}
             pairs = [(one, new_by[one.co_qualname]) for one in old if one.co_qualname in new_by]
         else:
@@ -133,11 +135,11 @@ class LiveCode:
         if any(live.__code__.co_freevars != code.co_freevars for live, code in swaps):
             raise CannotChangeError("its function closes over other variables")
 
-        def put_in() -> None:
+        def apply() -> None:
             for live, code in swaps:
                 live.__code__ = code
 
-        return put_in
+        return apply
 
     def _new_defaults(self, change: Change, tree: ast.Module, function: str) -> Callable[[], None]:
         node = dict(_functions(tree))[function]
@@ -155,11 +157,11 @@ class LiveCode:
         made = names[node.name]
         assert isinstance(made, types.FunctionType)
 
-        def put_in() -> None:
+        def apply() -> None:
             for one in live:
                 one.__defaults__, one.__kwdefaults__ = made.__defaults__, made.__kwdefaults__
 
-        return put_in
+        return apply
 
     def _new_constant(self, change: Change, tree: ast.Module) -> Callable[[], None]:
         last = change.first + len(change.new.splitlines()) - 1
@@ -179,11 +181,11 @@ class LiveCode:
             raise CannotChangeError(f"{name} is read at import")
         new = self._run(change.path, node)[name]
 
-        def put_in() -> None:
+        def apply() -> None:
             for one in holders:
                 setattr(one, name, new)
 
-        return put_in
+        return apply
 
     def _run(self, path: Path, node: ast.stmt) -> dict[str, object]:
         names = dict(self._modules[path].__dict__)
@@ -196,13 +198,13 @@ class LiveCode:
 
 
 def _codes(code: types.CodeType) -> list[types.CodeType]:
-    """Return the code objects of functions in this one, in the order in which they are written."""
+    """Return the code objects of the functions in this one, in source order."""
     inner = [one for one in code.co_consts if isinstance(one, types.CodeType)]
     return [found for one in inner for found in ([one] if one.co_flags & inspect.CO_OPTIMIZED else []) + _codes(one)]
 
 
 def _is_read_at_import(module: types.ModuleType, name: str) -> bool:
-    """Whether a module reads a name of its own outside of its functions' bodies (defaults and decorators are outside)."""
+    """Whether a module reads its own name outside of function bodies (defaults and decorators are outside)."""
     path = getattr(module, "__file__", None)
     if not path:
         return True

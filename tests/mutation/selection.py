@@ -1,10 +1,10 @@
-"""Which tests are run for a fault: first those that name the changed module, then the others of its package."""
+"""Selects the tests to run for a fault: first those that import the changed module, then the others of its package."""
 
 from pathlib import Path
 
 from tests.mutation.fault_list import Fault
 
-# By list of faults: folders and files of tests in which its behaviour lives.
+# By list of faults: the folders and files of tests that cover its behaviour.
 _TESTS = {
     "worker": ["tests/worker"],
     "supervisor": ["tests/worker"],
@@ -39,7 +39,7 @@ _TESTS = {
     "executors": ["tests/executors", "tests/worker/test_dispatch.py"],
     "pages": ["tests/web"],
 }
-# They ask for much and say little of a single fault: whole releases, killed processes, thousands of mutants.
+# Expensive tests that rarely find a single fault: whole releases, killed processes, thousands of mutants.
 _SLOW = {"browser", "golden"}
 _LEFT_OUT = {
     "test_kills.py",
@@ -52,17 +52,19 @@ _LEFT_OUT = {
 
 
 def choose_tests(root: Path, fault: Fault, changed: Path, *, near: bool = False) -> list[str]:
-    """Return the test files to run, in order; none of them is needed to be there still.
+    """Return the test files to run, in order; configured files that no longer exist are skipped.
 
-    near: only those that name the changed module, or all of the fault's list where none does.
+    near: only those that import the changed module, or all of the fault's list if none does.
     """
     module = changed.relative_to(root).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__")
     found: list[Path] = []
     for place in map(root.joinpath, _TESTS[fault.package]):
         found += sorted(place.rglob("test_*.py")) if place.is_dir() else [place] if place.is_file() else []
     others = [path for path in (root / "tests").rglob("test_*.py") if path not in found and path.parent.name != "web"]
-    wide = sorted(path for path in others if _names(path, module))
-    nearest = [path for path in found if _names(path, module)] or [path for path in found if _is_of_page(path, module)]
+    wide = sorted(path for path in others if _imports(path, module))
+    nearest = [path for path in found if _imports(path, module)] or [
+        path for path in found if _is_of_page(path, module)
+    ]
     ordered = [*nearest, *(path for path in found if path not in nearest), *wide]
     if near and (nearest or wide):
         ordered = [*nearest, *wide]
@@ -71,12 +73,12 @@ def choose_tests(root: Path, fault: Fault, changed: Path, *, near: bool = False)
 
 
 def _is_of_page(path: Path, module: str) -> bool:
-    """Whether a file is that of a page's own tests, such as `test_web_runs.py` for `pages.runs.table`."""
+    """Whether a file has the tests of a module's page, such as `test_web_runs.py` for `pages.runs.table`."""
     root, _, page = module.partition(".")
     return root == "pages" and page.partition(".")[0] in path.stem.removeprefix("test_web_").split("_")
 
 
-def _names(path: Path, module: str) -> bool:
+def _imports(path: Path, module: str) -> bool:
     text = path.read_text(encoding="utf-8")
     package, _, name = module.rpartition(".")
     return f"{module} import" in text or f"import {module}" in text or f"from {package} import {name}" in text

@@ -1,7 +1,8 @@
-"""Runs the tests that concern one fault in a process of its own, started from one that has the large packages loaded.
+"""Runs the tests for one fault in a separate process, forked from one that has loaded the large packages.
 
-A test is stopped when it has used more processor time, or waited longer, than its limits. That alone says nothing: the machine may be
-busy, or the test long. `tests.mutation` runs it once more on the code without the fault and compares.
+A test is stopped when it exceeds its limit of processor time or of time by the clock. That alone is no evidence,
+because the machine may be busy or the test long: `tests.mutation` runs it again on the code without the fault and
+compares.
 """
 
 import multiprocessing
@@ -16,7 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-# Imported once for all trials; nothing of the lab, whose code changes from one trial to the next.
+# Imported once for all trials; no module of the lab, whose code changes between trials.
 _PRELOADED = [
     "captum.attr",
     "cv2",
@@ -36,15 +37,18 @@ _PRELOADED = [
     "torch._dynamo",
     "torchvision",
 ]
-_RAN = 100  # added to pytest's exit code, so that a trial which could not even begin is told apart
+_RAN = 100  # added to pytest's exit code, to distinguish it from that of a trial that could not start
 _OWN = {"app", "lab", "pages", "tests", "__mp_main__"}
-_LOOK_S = 0.5  # between two looks at a trial
+_POLL_S = 0.5  # between two checks of a trial
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one test, and all tests of a fault together, may take: seconds of processor time with all that they start,
-    and seconds by the clock, which stop a test that waits for what never comes."""
+    """Time limits of one test, and of all tests of a fault together.
+
+    cpu_s: processor seconds, including child processes. wall_s: seconds by the clock, to stop a test that waits
+    forever.
+    """
 
     test_cpu_s: float = 60.0
     test_wall_s: float = 180.0
@@ -53,10 +57,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What came of it. code: pytest's exit code, -1 where it could not be started, None where a limit was passed.
+    """The result of a trial. code: pytest's exit code, -1 if it could not be started, None if a limit was exceeded.
 
-    stopped: the test that ran when its own limit was passed, "" where there was none (or all together took too long).
-    cpu_s, wall_s: what that test had taken; of the whole trial, where none was stopped.
+    stopped: the test that exceeded its own limit, or "". cpu_s, wall_s: the times of that test, or of the whole trial
+    if no test was stopped.
     """
 
     code: int | None
@@ -66,7 +70,7 @@ class Trial:
 
 
 def start_trials() -> "multiprocessing.context.ForkServerContext":
-    """Return the context in which trials are started."""
+    """Return the multiprocessing context that starts trials."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_PRELOADED)
     return context
@@ -81,21 +85,21 @@ def run_tests(
     log: Path,
     options: Sequence[str] = (),
 ) -> Trial:
-    """Run these tests (files, or ids as pytest writes them) of the copy at `root` until the first that fails."""
-    now_at = log.with_suffix(".now")
-    now_at.write_text("", encoding="utf-8")
-    process = context.Process(target=_trial, args=(str(root), list(tests), str(log), str(now_at), list(options)))
+    """Run tests (files or pytest ids) of the copy at `root` until the first failure."""
+    running_file = log.with_suffix(".now")
+    running_file.write_text("", encoding="utf-8")
+    process = context.Process(target=_trial, args=(str(root), list(tests), str(log), str(running_file), list(options)))
     began = time.monotonic()
     process.start()
     assert process.pid is not None
     test, test_began, test_cpu, cpu = "", began, 0.0, 0.0
     stopped: Trial | None = None
     while stopped is None:
-        process.join(_LOOK_S)
+        process.join(_POLL_S)
         if not process.is_alive():
             break
         now, cpu = time.monotonic(), max(cpu, _cpu_s(process.pid))
-        running = now_at.read_text(encoding="utf-8")
+        running = running_file.read_text(encoding="utf-8")
         if running != test:
             test, test_began, test_cpu = running, now, cpu
         took_cpu, took = cpu - test_cpu, now - test_began
@@ -103,7 +107,7 @@ def run_tests(
             stopped = Trial(None, test, took_cpu, took)
         elif cpu > limits.all_cpu_s:
             stopped = Trial(None, "", cpu, now - began)
-    _end_all(process.pid)
+    _kill_all(process.pid)
     process.join()
     code = process.exitcode
     passed = -1 if code is None or code < _RAN else code - _RAN
@@ -111,7 +115,7 @@ def run_tests(
 
 
 def _cpu_s(pid: int) -> float:
-    """Return the processor time of a trial with all that it started, of what has ended too if the trial waited for it."""
+    """Return the processor time of a trial and its child processes, including the reaped ones."""
     total = 0.0
     try:
         trial = psutil.Process(pid)
@@ -120,14 +124,14 @@ def _cpu_s(pid: int) -> float:
         return total
     for one in family:
         try:
-            total += sum(one.cpu_times()[:4])  # own user and system, and those of its children that have ended
+            total += sum(one.cpu_times()[:4])  # user and system time of its own and of its reaped children
         except psutil.NoSuchProcess:
             continue
     return total
 
 
-def _end_all(pid: int) -> None:
-    """End what the trial has started, in whatever session it lives, and the trial itself."""
+def _kill_all(pid: int) -> None:
+    """Kill the trial and all its child processes, also those in other sessions."""
     try:
         trial = psutil.Process(pid)
         family = [*trial.children(recursive=True), trial]
@@ -140,18 +144,18 @@ def _end_all(pid: int) -> None:
             continue
 
 
-class _NowAt:
-    """Writes the id of the test that runs into a file."""
+class _RunningTest:
+    """Writes the id of the running test into a file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
-        """pytest calls it before every test."""
+        """Record the test; pytest calls this before every test."""
         self._path.write_text(nodeid, encoding="utf-8")
 
 
-def _trial(root: str, tests: list[str], log: str, now_at: str, more: list[str]) -> None:
+def _trial(root: str, tests: list[str], log: str, running_file: str, more: list[str]) -> None:
     os.chdir(root)
     with open(log, "wb") as out:
         os.dup2(out.fileno(), 1)
@@ -162,6 +166,6 @@ def _trial(root: str, tests: list[str], log: str, now_at: str, more: list[str]) 
         del sys.modules[name]
     loaded = "ignore:Module already imported:pytest.PytestAssertRewriteWarning"
     options = ["-x", "-q", "-p", "no:cacheprovider", "-W", loaded, "-m", "not slow and not browser and not gpu", *more]
-    code = pytest.main([*options, *tests], plugins=[_NowAt(Path(now_at))])
+    code = pytest.main([*options, *tests], plugins=[_RunningTest(Path(running_file))])
     sys.stdout.flush()
     sys.exit(_RAN + int(code))

@@ -1,4 +1,4 @@
-"""One lab with two finished runs for all tests of this package; one thread, so that busy machines do not slow it down."""
+"""One lab with two finished runs for all tests of this folder; one thread, which is faster on a busy machine."""
 
 from collections.abc import Iterator
 

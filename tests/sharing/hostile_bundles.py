@@ -1,4 +1,4 @@
-"""Bundles that somebody made to do harm, or that the way has damaged: each a name and its bytes, from one honest bundle."""
+"""Malicious and damaged bundles, made from one valid bundle; each is a name and its bytes."""
 
 import gzip
 import hashlib
@@ -23,7 +23,7 @@ CANARY = "convlab-canary"
 
 
 class Bomb:
-    """What a pickle does when somebody loads it."""
+    """An object that runs a shell command when it is unpickled."""
 
     def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
         import os
@@ -37,7 +37,7 @@ def unpack(bundle: bytes) -> Files:
 
 
 def pack(files: Files, *, attributes: dict[str, int] | None = None, packing: int = zipfile.ZIP_STORED) -> bytes:
-    """Return the files as a zip, any name allowed."""
+    """Return the files as a zip, under any names."""
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w") as archive:
         for name, data in files.items():
@@ -50,7 +50,7 @@ def pack(files: Files, *, attributes: dict[str, int] | None = None, packing: int
 
 
 def sealed(files: Files) -> Files:
-    """Return the files with a manifest that fits them, as a careful attacker would."""
+    """Return the files with a manifest that matches them, as a careful attacker would."""
     manifest = json.loads(files["manifest.json"])
     rest = {name: data for name, data in files.items() if name != "manifest.json"}
     manifest["files"] = [
@@ -64,7 +64,7 @@ def weights_of(files: Files) -> str:
 
 
 def every_case(bundle: bytes, *, only: str = "") -> Iterator[tuple[str, bytes]]:
-    """Yield all of them, or one group."""
+    """Yield name and bytes of every case, or of those of one group."""
     for group in (_no_zip, _damaged, _names, _attributes, _structure, _bombs, _pickles, _manifests, _records, _tensors):
         if not only or group.__name__ == f"_{only}":
             for name, data in group(bundle):
@@ -87,14 +87,14 @@ def _no_zip(bundle: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def _damaged(bundle: bytes) -> Iterator[tuple[str, bytes]]:
-    chance = random.Random(5)
+    rng = random.Random(5)
     for _ in range(15):
-        cut = chance.randrange(len(bundle))
+        cut = rng.randrange(len(bundle))
         yield f"cut at {cut}", bundle[:cut]
     for _ in range(40):
-        place = chance.randrange(len(bundle))
+        place = rng.randrange(len(bundle))
         flipped = bytearray(bundle)
-        flipped[place] ^= 1 << chance.randrange(8)
+        flipped[place] ^= 1 << rng.randrange(8)
         yield f"bit of byte {place}", bytes(flipped)
     yield "a byte in front", b"x" + bundle
     yield "a byte behind", bundle + b"x"
@@ -251,10 +251,10 @@ def _pickles(bundle: bytes) -> Iterator[tuple[str, bytes]]:
 
 def _manifests(bundle: bytes) -> Iterator[tuple[str, bytes]]:
     files = unpack(bundle)
-    honest = json.loads(files["manifest.json"])
+    valid = json.loads(files["manifest.json"])
 
     def changed(**fields: Any) -> bytes:
-        return pack({**files, "manifest.json": json.dumps({**honest, **fields}).encode()})
+        return pack({**files, "manifest.json": json.dumps({**valid, **fields}).encode()})
 
     yield "a newer version", changed(version=2)
     yield "version as text", changed(version="1")
@@ -263,8 +263,8 @@ def _manifests(bundle: bytes) -> Iterator[tuple[str, bytes]]:
     yield "no files", changed(files=[])
     yield "files as an object", changed(files={})
     yield "volatile as a list", changed(volatile=[])
-    for field in honest:
-        without = {name: value for name, value in honest.items() if name != field}
+    for field in valid:
+        without = {name: value for name, value in valid.items() if name != field}
         yield f"without {field}", pack({**files, "manifest.json": json.dumps(without).encode()})
     for wrong in (
         {"sha256": "0" * 64},
@@ -276,7 +276,7 @@ def _manifests(bundle: bytes) -> Iterator[tuple[str, bytes]]:
         {"name": 1},
         {"x": 1},
     ):
-        yield f"an entry with {wrong}", changed(files=[{**honest["files"][0], **wrong}, *honest["files"][1:]])
+        yield f"an entry with {wrong}", changed(files=[{**valid["files"][0], **wrong}, *valid["files"][1:]])
     for what, text in {
         "NaN": b'{"a": NaN}',
         "a list": b"[]",
@@ -292,10 +292,10 @@ def _manifests(bundle: bytes) -> Iterator[tuple[str, bytes]]:
 
 def _records(bundle: bytes) -> Iterator[tuple[str, bytes]]:
     files = unpack(bundle)
-    honest = json.loads(files[RUN])
+    valid = json.loads(files[RUN])
 
     def changed(**fields: Any) -> bytes:
-        return pack(sealed({**files, RUN: json.dumps({**honest, **fields}).encode()}))
+        return pack(sealed({**files, RUN: json.dumps({**valid, **fields}).encode()}))
 
     wrong: dict[str, list[Any]] = {
         "name": [None, 5, "a\0b", "x" * 201, " space ", "\ud800", "a\nb"],
@@ -303,19 +303,19 @@ def _records(bundle: bytes) -> Iterator[tuple[str, bytes]]:
             None,
             [],
             {},
-            {**honest["config"], "arch": "../evil"},
-            {**honest["config"], "lr": -1},
-            {**honest["config"], "lr": "x"},
-            {**honest["config"], "more": 1},
-            {**honest["config"], "schema": 99},
-            {**honest["config"], "seed": 10**400},
-            {**honest["config"], "dataset": "imagenet"},
-            {**honest["config"], "arch_options": {"widths": [10**9, 1]}},
-            {**honest["config"], "arch_options": {"__class__": 1}},
-            {**honest["config"], "input_size": "1"},
-            {**honest["config"], "init_from": "../../evil"},
-            {**honest["config"], "epochs": {"$float": "nan"}},
-            {**honest["config"], "arch": "lenet-bn"},
+            {**valid["config"], "arch": "../evil"},
+            {**valid["config"], "lr": -1},
+            {**valid["config"], "lr": "x"},
+            {**valid["config"], "more": 1},
+            {**valid["config"], "schema": 99},
+            {**valid["config"], "seed": 10**400},
+            {**valid["config"], "dataset": "imagenet"},
+            {**valid["config"], "arch_options": {"widths": [10**9, 1]}},
+            {**valid["config"], "arch_options": {"__class__": 1}},
+            {**valid["config"], "input_size": "1"},
+            {**valid["config"], "init_from": "../../evil"},
+            {**valid["config"], "epochs": {"$float": "nan"}},
+            {**valid["config"], "arch": "lenet-bn"},
         ],
         "fingerprint": [None, "", "G" * 64, 5],
         "state": ["running", "queued", "evil", None, ["finished"]],
@@ -353,12 +353,12 @@ def _records(bundle: bytes) -> Iterator[tuple[str, bytes]]:
     for field, values in wrong.items():
         for number, value in enumerate(values):
             yield f"{field} is wrong ({number})", changed(**{field: value})
-    for field in honest:
-        text = json.dumps({name: value for name, value in honest.items() if name != field})
+    for field in valid:
+        text = json.dumps({name: value for name, value in valid.items() if name != field})
         yield f"no {field}", pack(sealed({**files, RUN: text.encode()}))
 
 
-# What took the Runs page away from everybody, or would have.
+# Values that broke the Runs page for every user, or could have.
 _OUT_OF_RANGE: dict[str, list[Any]] = {
     "created_at": [253_402_300_800, 1e300],
     "started_at": [-2e9, 1e12, {"$float": "nan"}],
@@ -448,7 +448,7 @@ def _curves(files: Files) -> Iterator[tuple[str, bytes]]:
     import safetensors.numpy
 
     three = np.arange(3)
-    honest = {"a/b:step": three, "a/b:value": three / 2, "a/b:time_s": three / 2}
+    valid = {"a/b:step": three, "a/b:value": three / 2, "a/b:time_s": three / 2}
     wrong: dict[str, dict[str, Any]] = {
         "steps that fall": {"a/b:step": three[::-1].copy()},
         "steps that stay": {"a/b:step": np.zeros(3, int)},
@@ -462,29 +462,29 @@ def _curves(files: Files) -> Iterator[tuple[str, bytes]]:
         "a picture": {"a/b:value": np.zeros((3, 1))},
     }
     for what, columns in wrong.items():
-        yield what, pack(sealed({**files, POINTS: safetensors.numpy.save({**honest, **columns})}))
+        yield what, pack(sealed({**files, POINTS: safetensors.numpy.save({**valid, **columns})}))
     for what, columns in {
         "an accuracy of 2^60": {"x/accuracy:value": np.array([0.5, 2.0**60, 1.0])},
         "an accuracy below 0": {"x/accuracy:value": np.array([0.5, -0.1, 1.0])},
         "an infinite accuracy": {"x/accuracy:value": np.array([0.5, np.inf, 1.0])},
         "times of 1e300 seconds": {"x/accuracy:time_s": np.full(3, 1e300)},
     }.items():
-        named = {key.replace("a/b", "x/accuracy"): value for key, value in honest.items()}
+        named = {key.replace("a/b", "x/accuracy"): value for key, value in valid.items()}
         yield what, pack(sealed({**files, POINTS: safetensors.numpy.save({**named, **columns})}))
-    yield "columns in another order", pack(sealed({**files, POINTS: _in_another_order(honest)}))
+    yield "columns in another order", pack(sealed({**files, POINTS: _in_another_order(valid)}))
     for name in ("../evil", "A/B", "a/b/c", "", "x" * 70, "<script>", "a b"):
-        renamed = {f"{name}:{key.split(':')[1]}": value for key, value in honest.items()}
+        renamed = {f"{name}:{key.split(':')[1]}": value for key, value in valid.items()}
         yield f"a curve called {name[:20]!r}", pack(sealed({**files, POINTS: safetensors.numpy.save(renamed)}))
-    many = {f"c{n}:{key.split(':')[1]}": value for n in range(65) for key, value in honest.items()}
+    many = {f"c{n}:{key.split(':')[1]}": value for n in range(65) for key, value in valid.items()}
     yield "too many curves", pack(sealed({**files, POINTS: safetensors.numpy.save(many)}))
     yield (
         "an empty curve",
-        pack(sealed({**files, POINTS: safetensors.numpy.save({k: v[:0] for k, v in honest.items()})})),
+        pack(sealed({**files, POINTS: safetensors.numpy.save({k: v[:0] for k, v in valid.items()})})),
     )
 
 
 def _in_another_order(columns: dict[str, np.ndarray]) -> bytes:
-    """Return two curves whose names do not lie in the order of their columns."""
+    """Return two curves whose columns are not stored in the order of their names."""
     import safetensors.numpy
 
     both = {**columns, **{key.replace("a/b", "z"): value for key, value in columns.items()}}

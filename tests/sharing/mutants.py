@@ -1,4 +1,4 @@
-"""Mutants of an honest bundle's record and curves, and of a stored row: every number, text, date and key that may hurt a page."""
+"""Mutants of a valid bundle's record and curves, and of a stored row, with values and keys that could break a page."""
 
 import copy
 import json
@@ -13,7 +13,7 @@ from lab.runs import facts
 from lab.sharing.bundle.layout import COLUMNS
 
 NAN, INF = {"$float": "nan"}, {"$float": "inf"}
-# What a page may be handed in place of any number ...
+# What a page may find instead of a number ...
 NUMBERS: tuple[Any, ...] = (
     0,
     1,
@@ -62,7 +62,7 @@ NUMBERS: tuple[Any, ...] = (
     -2_208_988_800,
     1e-9,
 )
-# ... and in place of any text.
+# ... and instead of a text.
 TEXTS: tuple[Any, ...] = (
     "",
     " ",
@@ -169,24 +169,24 @@ CURVES = (
 )
 
 
-def mutate_record(honest: dict[str, Any], chance: random.Random) -> bytes:
-    """Return the JSON of a record with one to three things changed."""
-    record = copy.deepcopy(honest)
-    for _ in range(chance.randrange(1, 4)):
-        _change_one(record, chance)
+def mutate_record(valid: dict[str, Any], rng: random.Random) -> bytes:
+    """Return the JSON of a record with one to three changes."""
+    record = copy.deepcopy(valid)
+    for _ in range(rng.randrange(1, 4)):
+        _change_one(record, rng)
     return json.dumps(record).encode()
 
 
-def _change_one(record: dict[str, Any], chance: random.Random) -> None:
-    where = chance.random()
+def _change_one(record: dict[str, Any], rng: random.Random) -> None:
+    where = rng.random()
     if where < 0.5:
-        _change_fact(record[chance.choice(FACTS)], chance)
+        _change_fact(record[rng.choice(FACTS)], rng)
     elif where < 0.6:
-        record["notices"] = [chance.choice(TEXTS) for _ in range(chance.randrange(4))]
+        record["notices"] = [rng.choice(TEXTS) for _ in range(rng.randrange(4))]
     elif where < 0.7:
-        _change_setting(record["config"], chance)
+        _change_setting(record["config"], rng)
     else:
-        key = chance.choice(
+        key = rng.choice(
             [
                 "name",
                 "reason",
@@ -202,71 +202,69 @@ def _change_one(record: dict[str, Any], chance: random.Random) -> None:
                 "weights",
             ]
         )
-        record[key] = _another(record.get(key), chance)
+        record[key] = _another(record.get(key), rng)
 
 
-def _change_fact(found: Any, chance: random.Random) -> None:
+def _change_fact(found: Any, rng: random.Random) -> None:
     if not isinstance(found, dict):
         return
-    name = chance.choice([*found, *NAMES])
-    if chance.random() < 0.2:
+    name = rng.choice([*found, *NAMES])
+    if rng.random() < 0.2:
         found.pop(name, None)
     else:
-        found[name] = _another(found.get(name, 0.5), chance)
+        found[name] = _another(found.get(name, 0.5), rng)
 
 
-def _change_setting(config: Any, chance: random.Random) -> None:
+def _change_setting(config: Any, rng: random.Random) -> None:
     if isinstance(config, dict):
-        name = chance.choice(list(config))
-        config[name] = _another(config[name], chance)
+        name = rng.choice(list(config))
+        config[name] = _another(config[name], rng)
 
 
-def _another(value: Any, chance: random.Random) -> Any:
-    """Return a value that may stand in for this one: mostly of its own kind, so that many are accepted."""
-    if chance.random() < 0.1:
-        return chance.choice([*NUMBERS, *TEXTS])
+def _another(value: Any, rng: random.Random) -> Any:
+    """Return a replacement for a value, mostly of the same type, so that many mutants are accepted."""
+    if rng.random() < 0.1:
+        return rng.choice([*NUMBERS, *TEXTS])
     if isinstance(value, str):
-        return chance.choice(TEXTS)
+        return rng.choice(TEXTS)
     if isinstance(value, list):
-        return [chance.choice([*TEXTS, *NUMBERS]) for _ in range(chance.randrange(4))]
-    if isinstance(value, int) and chance.random() < 0.5:
-        return chance.choice([0, 1, 2, 7, 10**6, 2**31, 2**53 - 1, value + 1, max(0, value - 1)])
-    return chance.choice(NUMBERS)
+        return [rng.choice([*TEXTS, *NUMBERS]) for _ in range(rng.randrange(4))]
+    if isinstance(value, int) and rng.random() < 0.5:
+        return rng.choice([0, 1, 2, 7, 10**6, 2**31, 2**53 - 1, value + 1, max(0, value - 1)])
+    return rng.choice(NUMBERS)
 
 
-def mutate_curves(chance: random.Random) -> bytes:
-    """Return a file of curves with odd lengths, steps, values and times, most of them allowed."""
+def mutate_curves(rng: random.Random) -> bytes:
+    """Return a file of curves with unusual lengths, steps, values and times, most of them allowed."""
     arrays: dict[str, np.ndarray] = {}
-    for name in chance.sample(CURVES, chance.randrange(len(CURVES))):
-        count = chance.choice([1, 1, 2, 3, 10, 50])
-        gaps = [chance.choice([1, 1, 1, 2, 1_000, 10**9]) for _ in range(count)]
+    for name in rng.sample(CURVES, rng.randrange(len(CURVES))):
+        count = rng.choice([1, 1, 2, 3, 10, 50])
+        gaps = [rng.choice([1, 1, 1, 2, 1_000, 10**9]) for _ in range(count)]
         odd = (0.0, 1.0, 0.5, -0.0, 5e-324, float("nan"))
         wild = (1e308, -1e308, float("inf"), float("-inf"), 1e-300, 2.0**60, -5.0)
-        allowed = odd if name.endswith("accuracy") and chance.random() < 0.95 else odd + wild
+        allowed = odd if name.endswith("accuracy") and rng.random() < 0.95 else odd + wild
         values = {
-            "step": np.cumsum(gaps) - gaps[0] * chance.randrange(2),
-            "value": np.array([chance.choice(allowed) for _ in range(count)]),
-            "time_s": np.array([chance.choice([0.0, 0.1, 5.0, 1e5, facts.LONGEST_S]) for _ in range(count)]),
+            "step": np.cumsum(gaps) - gaps[0] * rng.randrange(2),
+            "value": np.array([rng.choice(allowed) for _ in range(count)]),
+            "time_s": np.array([rng.choice([0.0, 0.1, 5.0, 1e5, facts.LONGEST_S]) for _ in range(count)]),
         }
         for column, (_, dtype) in COLUMNS.items():
             arrays[f"{name}:{column}"] = np.ascontiguousarray(values[column], dtype=dtype)
     return safetensors.numpy.save(arrays)
 
 
-def stored_values(chance: random.Random) -> Iterator[tuple[str, Any]]:
-    """Yield some columns of a stored row with what an import of an earlier release, or another program, may have left."""
+def stored_values(rng: random.Random) -> Iterator[tuple[str, Any]]:
+    """Yield columns of a stored row with values that an import of an earlier release or another program may leave."""
     numbers = [value for value in NUMBERS if isinstance(value, (int, float)) and not isinstance(value, bool)]
-    for column in chance.sample(["created_at", "started_at", "finished_at", "seconds"], 2):
-        yield column, float(min(max(chance.choice(numbers), -1e300), 1e300))
-    if chance.random() < 0.4:
+    for column in rng.sample(["created_at", "started_at", "finished_at", "seconds"], 2):
+        yield column, float(min(max(rng.choice(numbers), -1e300), 1e300))
+    if rng.random() < 0.4:
         yield (
-            chance.choice(["device", "name", "reason", "note"]),
-            chance.choice(
-                [text for text in TEXTS if isinstance(text, str) and "\0" not in text and "\ud800" not in text]
-            ),
+            rng.choice(["device", "name", "reason", "note"]),
+            rng.choice([text for text in TEXTS if isinstance(text, str) and "\0" not in text and "\ud800" not in text]),
         )
-    for column in chance.sample(["test_accuracy", "val_accuracy", "images_per_second"], 1):
-        yield column, float(min(chance.choice(numbers), 1e300))
+    for column in rng.sample(["test_accuracy", "val_accuracy", "images_per_second"], 1):
+        yield column, float(min(rng.choice(numbers), 1e300))
     names = [
         "step",
         "total_steps",
@@ -280,15 +278,15 @@ def stored_values(chance: random.Random) -> Iterator[tuple[str, Any]]:
         *NAMES,
     ]
     for column in ("summary", "environment", "progress"):
-        if chance.random() < 0.7:
-            made = {chance.choice(names): _plain(_another(0.5, chance)) for _ in range(chance.randrange(1, 8))}
-            yield column, chance.choice([made, made, made, made, made, [], None, "x", 5])
-    if chance.random() < 0.3:
-        yield "notices", [_plain(chance.choice([*TEXTS, *NUMBERS])) for _ in range(3)]
+        if rng.random() < 0.7:
+            made = {rng.choice(names): _plain(_another(0.5, rng)) for _ in range(rng.randrange(1, 8))}
+            yield column, rng.choice([made, made, made, made, made, [], None, "x", 5])
+    if rng.random() < 0.3:
+        yield "notices", [_plain(rng.choice([*TEXTS, *NUMBERS])) for _ in range(3)]
 
 
 def _plain(value: Any) -> Any:
-    """Return what the store's JSON column can hold."""
+    """Return the value as the store's JSON column can hold it."""
     marked = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
     if isinstance(value, dict) and "$float" in value:
         return marked[value["$float"]]

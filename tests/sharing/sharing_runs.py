@@ -25,7 +25,7 @@ SMALL = {
 
 
 def open_lab(home: Path, *, data: Path | None = None) -> Lab:
-    """Return an empty lab of its own."""
+    """Return a new, empty lab."""
     return Lab(
         Settings(
             home=home,
@@ -38,9 +38,9 @@ def open_lab(home: Path, *, data: Path | None = None) -> Lab:
 
 
 def train_run(lab: Lab, *, name: str = "", tags: tuple[str, ...] = (), **changes: Any) -> RunRecord:
-    """Train one run, and return it finished: in this process, or in a worker of the lab that was quicker to take it.
+    """Train one run and return its final record. A worker of the lab that claims it first trains it instead.
 
-    Whatever else is queued there stays so.
+    Other queued runs stay in the queue.
     """
     run = lab.submissions.submit(
         lab.validation.resolve(RunConfig.from_dict({**SMALL, **changes})), name=name, tags=tags

@@ -1,4 +1,4 @@
-"""Bundles: what comes in is what went out, byte for byte; what is not whole and honest is refused with one sentence."""
+"""Bundles: an import restores the exported runs exactly; damaged and malicious ones are refused with one sentence."""
 
 import copy
 import dataclasses
@@ -56,7 +56,7 @@ def bundle(lab: Lab, run: RunRecord) -> bytes:
     return write_bundle(lab, [run])
 
 
-def steady(bundle: bytes) -> tuple[list[str], dict[str, bytes]]:
+def without_volatile(bundle: bytes) -> tuple[list[str], dict[str, bytes]]:
     """Return the names in order and the contents without the volatile fields."""
     files = unpack(bundle)
     manifest = json.loads(files[MANIFEST])
@@ -72,23 +72,23 @@ def same_points(first: dict[str, Series], second: dict[str, Series]) -> bool:
     )
 
 
-def test_a_bundle_comes_in_and_goes_out_again_with_the_same_bytes(
+def test_a_bundle_that_is_imported_and_exported_again_has_the_same_bytes(
     lab: Lab, pair: tuple[RunRecord, RunRecord], other: Lab
 ) -> None:
     sent = write_bundle(lab, pair)
     arrived = import_bundle(other, io.BytesIO(sent))
-    assert steady(write_bundle(other, arrived)) == steady(sent)
+    assert without_volatile(write_bundle(other, arrived)) == without_volatile(sent)
 
 
-def test_the_same_runs_give_the_same_bytes_save_the_volatile_fields(
+def test_the_same_runs_give_the_same_bytes_except_for_the_volatile_fields(
     lab: Lab, pair: tuple[RunRecord, RunRecord]
 ) -> None:
-    assert steady(write_bundle(lab, pair)) == steady(write_bundle(lab, pair))
+    assert without_volatile(write_bundle(lab, pair)) == without_volatile(write_bundle(lab, pair))
     with zipfile.ZipFile(io.BytesIO(write_bundle(lab, pair))) as archive:
         assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
 
 
-def test_a_run_with_more_notices_than_a_bundle_holds_is_sent_with_the_first(
+def test_a_run_with_more_notices_than_a_bundle_holds_is_exported_with_the_first_ones(
     bundle: bytes, other: Lab, tmp_path: Path
 ) -> None:
     (arrived,) = import_bundle(other, io.BytesIO(bundle))
@@ -115,22 +115,20 @@ def test_an_imported_run_is_a_run_like_any_other(lab: Lab, run: RunRecord, bundl
     assert other.store.runs.list(where="origin:imported")[0].id == arrived.id
 
 
-def test_an_imported_run_is_nobodys_answer_because_its_numbers_were_not_computed_here(
-    run: RunRecord, bundle: bytes, other: Lab
-) -> None:
+def test_an_imported_run_is_never_returned_as_a_cached_result(run: RunRecord, bundle: bytes, other: Lab) -> None:
     import_bundle(other, io.BytesIO(bundle))
     submission = other.submissions.submit(other.validation.resolve(RunConfig.from_dict(SMALL)))
     assert not submission.cached
     assert submission.run.state is RunState.QUEUED
 
 
-def test_an_imported_run_that_never_trained_is_what_was_written(other: Lab) -> None:
+def test_an_imported_run_that_never_trained_passes_the_integrity_check(other: Lab) -> None:
     failed = dataclasses.replace(random_run(random.Random(1)), seconds=0.0, state=RunState.FAILED)
     (record,) = other.store.imports.insert([failed])
     assert other.store.integrity.verify(record.id) == ()
 
 
-def test_whose_a_run_was_and_how_it_waited_stays_where_it_is(tmp_path: Path, other: Lab) -> None:
+def test_owner_and_priority_of_a_run_are_not_exported(tmp_path: Path, other: Lab) -> None:
     lab = open_lab(tmp_path / "sender")
     asked = lab.validation.resolve(RunConfig(dataset="digits", seed=77))
     run = lab.submissions.submit(asked, owner="ann the secret", priority=7).run
@@ -141,60 +139,58 @@ def test_whose_a_run_was_and_how_it_waited_stays_where_it_is(tmp_path: Path, oth
     assert (arrived.owner, arrived.priority) == ("", 0)
 
 
-def test_of_more_epochs_than_a_bundle_has_room_for_the_best_and_the_newest_go_along(other: Lab) -> None:
+def test_if_not_all_saved_epochs_fit_a_bundle_has_the_best_and_the_newest(other: Lab) -> None:
     id, epochs = new_id(), MAX_ENTRIES
     other.artifacts.write(f"{id}/7", b"weights")
     sha256, size = other.artifacts.write(f"{id}/{epochs}", b"weights")
-    kept = tuple(SavedFile(id, "weights", n, n, f"{id}/{n}", sha256, size, 0.0) for n in range(1, epochs + 1))
+    saved = tuple(SavedFile(id, "weights", n, n, f"{id}/{n}", sha256, size, 0.0) for n in range(1, epochs + 1))
     loss = Series("val/loss", np.array([7, epochs]), np.array([0.1, 0.2]), np.array([1.0, 2.0]))
-    long = dataclasses.replace(random_run(random.Random(0)), id=id, files=kept, points={"val/loss": loss})
+    long = dataclasses.replace(random_run(random.Random(0)), id=id, files=saved, points={"val/loss": loss})
     files = unpack(write_bundle(other, other.store.imports.insert([long])))
     assert [name for name in files if "weights" in name] == [weights_name(0, 7), weights_name(0, epochs)]
     assert json.loads(files[MANIFEST])[VOLATILE]["weights_left_out"] == epochs - 2
 
 
-def random_run(chance: random.Random) -> EndedRun:
-    """Return a run with every odd number and text that a store can hold."""
+def random_run(rng: random.Random) -> EndedRun:
+    """Return a run with random unusual numbers and texts that a store can hold."""
 
     def number() -> float:
-        return chance.choice([*FLOATS, chance.uniform(-1e6, 1e6), chance.random()])
+        return rng.choice([*FLOATS, rng.uniform(-1e6, 1e6), rng.random()])
 
-    def words(size: int) -> str:
-        return "".join(chance.choice("aé語🙂=<>&\"'\\ {[_$/") for _ in range(chance.randrange(size))).strip()
+    def text(size: int) -> str:
+        return "".join(rng.choice("aé語🙂=<>&\"'\\ {[_$/") for _ in range(rng.randrange(size))).strip()
 
     points = {}
-    for name in ("batch/loss", "val/accuracy", "lr")[: chance.randrange(4)]:
-        steps = np.cumsum(np.array([chance.randrange(1, 9) for _ in range(chance.randrange(1, 30))], dtype=np.int64))
+    for name in ("batch/loss", "val/accuracy", "lr")[: rng.randrange(4)]:
+        steps = np.cumsum(np.array([rng.randrange(1, 9) for _ in range(rng.randrange(1, 30))], dtype=np.int64))
         shares = name.endswith("accuracy")
-        values = np.array(
-            [chance.choice([0.0, 1.0, chance.random(), float("nan")]) if shares else number() for _ in steps]
-        )
-        points[name] = Series(name, steps, values, np.sort(np.abs(np.array([chance.uniform(0, 1e5) for _ in steps]))))
+        values = np.array([rng.choice([0.0, 1.0, rng.random(), float("nan")]) if shares else number() for _ in steps])
+        points[name] = Series(name, steps, values, np.sort(np.abs(np.array([rng.uniform(0, 1e5) for _ in steps]))))
     config = RunConfig(
-        arch=chance.choice(["lenet5", "basic-cnn"]),
-        lr=chance.uniform(1e-6, 1),
-        seed=chance.randrange(2**31 - 1),
-        epochs=chance.randrange(1, 100),
-        val_fraction=chance.uniform(0, 0.9),
+        arch=rng.choice(["lenet5", "basic-cnn"]),
+        lr=rng.uniform(1e-6, 1),
+        seed=rng.randrange(2**31 - 1),
+        epochs=rng.randrange(1, 100),
+        val_fraction=rng.uniform(0, 0.9),
     )
-    started = chance.choice([None, chance.uniform(1e9, 2e9)])
+    started = rng.choice([None, rng.uniform(1e9, 2e9)])
     return EndedRun(
         id=new_id(),
-        name=words(40) or "run",
+        name=text(40) or "run",
         config=config,
-        fingerprint=f"{chance.getrandbits(256):064x}",
-        state=chance.choice([RunState.FINISHED, RunState.STOPPED, RunState.FAILED, RunState.PAUSED]),
-        reason=words(80),
-        created_at=chance.uniform(1e9, 2e9),
+        fingerprint=f"{rng.getrandbits(256):064x}",
+        state=rng.choice([RunState.FINISHED, RunState.STOPPED, RunState.FAILED, RunState.PAUSED]),
+        reason=text(80),
+        created_at=rng.uniform(1e9, 2e9),
         started_at=started,
         finished_at=started,
-        seconds=chance.uniform(0, 1e5),
-        device=chance.choice(["cpu", "cuda:0"]),
-        note=words(300),
-        tags=tuple(sorted({words(20) for _ in range(3)} - {""})),
+        seconds=rng.uniform(0, 1e5),
+        device=rng.choice(["cpu", "cuda:0"]),
+        note=text(300),
+        tags=tuple(sorted({text(20) for _ in range(3)} - {""})),
         summary=RunSummary.from_dict({"test_loss": number(), "outcome": "finished"}),
         environment=RunEnvironment.from_dict({"torch": "2.15", "threads": 2, "normalization": [0.1, 0.3]}),
-        notices=(words(60),),
+        notices=(text(60),),
         points=points,
         files=(),
     )
@@ -205,7 +201,7 @@ def check_round_trips(lab: Lab, other: Lab, count: int) -> None:
         records = lab.store.imports.insert([random_run(random.Random(seed))])
         sent = write_bundle(lab, records)
         arrived = import_bundle(other, io.BytesIO(sent))
-        assert steady(write_bundle(other, arrived)) == steady(sent), f"seed {seed}"
+        assert without_volatile(write_bundle(other, arrived)) == without_volatile(sent), f"seed {seed}"
         assert same_points(other.store.points.read(arrived[0].id), lab.store.points.read(records[0].id)), f"seed {seed}"
 
 
@@ -235,14 +231,14 @@ FORBIDDEN = (
 
 
 class Watcher:
-    """Hears every file opened for writing, folder made, command run or connection opened while `on`."""
+    """Records every file opened for writing, folder created, command run and connection opened while `on`."""
 
     def __init__(self) -> None:
         self.on = False
         self.seen: list[str] = []
-        sys.addaudithook(self._hear)
+        sys.addaudithook(self._record)
 
-    def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
+    def _record(self, event: str, arguments: tuple[Any, ...]) -> None:
         if not self.on:
             return
         writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & 0b11
@@ -257,7 +253,7 @@ WATCHER = Watcher()
 def test_two_hundred_hostile_bundles_are_refused_with_one_sentence_and_nothing_is_written(
     bundle: bytes, other: Lab
 ) -> None:
-    import_bundle(other, io.BytesIO(bundle))  # everything is imported and opened by now
+    import_bundle(other, io.BytesIO(bundle))  # imports all modules and opens the database before events are recorded
     before = (other.store.runs.count(), sorted(Path(other.settings.artifacts).rglob("*")))
     count = 0
     for name, data in every_case(bundle):
@@ -296,7 +292,7 @@ def test_points_are_counted_before_anything_is_written(
     assert other.store.runs.count() == 0
 
 
-def test_records_too_large_to_become_visible_at_once_are_refused(
+def test_records_too_large_for_one_transaction_are_refused(
     bundle: bytes, other: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(read, "MAX_ALL_JSON", 100)
@@ -336,7 +332,7 @@ def test_curves_and_weights_are_read_as_streams(bundle: bytes, other: Lab) -> No
     assert other.artifacts.write_parts("run/whole", iter(parts)) == other.artifacts.write("run/same", b"".join(parts))
 
 
-def test_a_training_beside_an_import_loses_no_write(other: Lab) -> None:
+def test_a_training_run_loses_no_write_during_an_import(other: Lab) -> None:
     data = bundle_of(60_000, 1)
     with training_beside(other) as seen:
         (arrived,) = import_bundle(other, io.BytesIO(data))
@@ -346,7 +342,7 @@ def test_a_training_beside_an_import_loses_no_write(other: Lab) -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "words"),
+    ("field", "value", "message"),
     [
         (
             "summary",
@@ -363,18 +359,18 @@ def test_a_training_beside_an_import_loses_no_write(other: Lab) -> None:
         ("device", "toaster", r"is 'toaster', but it must be the name of a device, such as cpu or cuda:0"),
     ],
 )
-def test_a_fact_that_cannot_be_is_refused_with_its_value_and_its_rule(
-    bundle: bytes, other: Lab, field: str, value: object, words: str
+def test_an_impossible_fact_is_refused_with_its_value_and_its_rule(
+    bundle: bytes, other: Lab, field: str, value: object, message: str
 ) -> None:
     files = unpack(bundle)
     record = json.loads(files[RUN])
     record[field] = {**record[field], **value} if isinstance(value, dict) else value
     changed = pack(sealed({**files, RUN: json.dumps(record).encode()}))
-    with pytest.raises(InputError, match=words + r".*: export it again from the lab it came from\.$"):
+    with pytest.raises(InputError, match=message + r".*: export it again from the lab it came from\.$"):
         import_bundle(other, io.BytesIO(changed))
 
 
-def test_half_a_surrogate_pair_is_refused_wherever_it_stands(bundle: bytes) -> None:
+def test_a_lone_surrogate_is_refused_in_every_field(bundle: bytes) -> None:
     record = json.loads(unpack(bundle)[RUN])
     for path in _paths(record):
         for value in ("\ud800", ["\ud800"], {"\ud800": 1}):
@@ -394,7 +390,7 @@ def _paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize("device", ["toaster", "cuda:99999", "CPU"])
-def test_a_configured_device_that_is_none_is_refused(bundle: bytes, device: str) -> None:
+def test_a_configuration_with_an_invalid_device_is_refused(bundle: bytes, device: str) -> None:
     record = json.loads(unpack(bundle)[RUN])
     record["config"]["device"] = device
     with pytest.raises(InputError, match=f"is '{device}', but it must be the name of a device"):
@@ -407,7 +403,7 @@ def test_a_newer_bundle_is_refused_with_the_advice_to_update(bundle: bytes, othe
         import_bundle(other, io.BytesIO(newer))
 
 
-def test_a_bomb_is_refused_quickly_and_without_room(bundle: bytes, other: Lab) -> None:
+def test_a_zip_bomb_is_refused_quickly_and_with_little_memory(bundle: bytes, other: Lab) -> None:
     bombs = [data for _, data in every_case(bundle, only="bombs")]
     before = psutil.Process().memory_info().rss
     for data in bombs:
@@ -419,21 +415,21 @@ def test_a_bomb_is_refused_quickly_and_without_room(bundle: bytes, other: Lab) -
 
 
 @pytest.mark.slow
-def test_five_thousand_mutated_bundles_are_refused_or_come_in_unchanged(bundle: bytes, other: Lab) -> None:
-    honest = steady(bundle)[1]
-    chance = random.Random(1)
+def test_five_thousand_mutated_bundles_are_refused_or_imported_unchanged(bundle: bytes, other: Lab) -> None:
+    original = without_volatile(bundle)[1]
+    rng = random.Random(1)
     for _ in range(5_000):
         data = bytearray(bundle)
-        for _ in range(chance.randrange(1, 4)):
-            data[chance.randrange(len(data))] = chance.randrange(256)
+        for _ in range(rng.randrange(1, 4)):
+            data[rng.randrange(len(data))] = rng.randrange(256)
         try:
             arrived = import_bundle(other, io.BytesIO(bytes(data)))
         except InputError:
             continue
-        assert steady(write_bundle(other, arrived))[1] == honest
+        assert without_volatile(write_bundle(other, arrived))[1] == original
 
 
-def test_a_bundle_packed_again_by_another_program_still_comes_in(bundle: bytes, other: Lab) -> None:
+def test_a_bundle_repacked_by_another_program_can_be_imported(bundle: bytes, other: Lab) -> None:
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in unpack(bundle).items():
@@ -442,7 +438,9 @@ def test_a_bundle_packed_again_by_another_program_still_comes_in(bundle: bytes, 
     assert arrived.origin == "imported"
 
 
-def test_nothing_stays_if_the_files_cannot_be_saved(bundle: bytes, other: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_import_whose_files_cannot_be_saved_leaves_nothing_behind(
+    bundle: bytes, other: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
     artifacts = other.artifacts
     write, written = type(artifacts).write_parts, []
 
@@ -459,20 +457,20 @@ def test_nothing_stays_if_the_files_cannot_be_saved(bundle: bytes, other: Lab, m
     assert [path for path in Path(other.settings.artifacts).rglob("*") if path.is_file()] == []
 
 
-def test_a_run_that_is_still_going_on_is_no_bundle_yet(other: Lab) -> None:
+def test_a_run_that_has_not_ended_cannot_be_bundled(other: Lab) -> None:
     queued = other.submissions.submit(other.validation.resolve(RunConfig.from_dict(SMALL))).run
     with pytest.raises(InputError, match=r"is queued: wait until it has ended, or stop it\."):
         write_bundle(other, [queued])
 
 
-def test_a_read_only_lab_takes_nothing_in(bundle: bytes, other: Lab) -> None:
+def test_a_read_only_lab_refuses_imports(bundle: bytes, other: Lab) -> None:
     assert other.store.runs.count() == 0
     closed = Lab(dataclasses.replace(other.settings, read_only=True))
     with pytest.raises(ReadOnlyError, match="start it without LAB_READ_ONLY"):
         import_bundle(closed, io.BytesIO(bundle))
 
 
-def test_runs_come_in_all_or_none(tmp_path: Path) -> None:
+def test_an_import_inserts_all_runs_or_none(tmp_path: Path) -> None:
     store = RunStore.open(f"sqlite:///{tmp_path / 'lab.db'}")
     good = random_run(random.Random(1))
     with pytest.raises(StoreError, match=r"UNIQUE|duplicate"):
@@ -481,7 +479,7 @@ def test_runs_come_in_all_or_none(tmp_path: Path) -> None:
     store.close()
 
 
-def test_the_limit_of_points_is_that_of_all_runs_together(
+def test_the_limit_of_points_applies_to_all_runs_of_a_bundle_together(
     lab: Lab, run: RunRecord, other: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     points = sum(one.step.size for one in lab.store.points.read(run.id).values())
@@ -493,8 +491,8 @@ def test_the_limit_of_points_is_that_of_all_runs_together(
     assert len(import_bundle(other, io.BytesIO(twice))) == 2
 
 
-def test_every_value_of_an_imported_run_is_that_of_the_run_it_was(bundle: bytes, run: RunRecord, other: Lab) -> None:
-    (came,) = import_bundle(other, io.BytesIO(bundle))
+def test_an_imported_run_has_every_value_of_the_exported_run(bundle: bytes, run: RunRecord, other: Lab) -> None:
+    (arrived,) = import_bundle(other, io.BytesIO(bundle))
     for name in (
         "name",
         "config",
@@ -506,13 +504,13 @@ def test_every_value_of_an_imported_run_is_that_of_the_run_it_was(bundle: bytes,
         "finished_at",
         "seconds",
     ):
-        assert getattr(came, name) == getattr(run, name), name
+        assert getattr(arrived, name) == getattr(run, name), name
     for name in ("device", "note", "tags", "summary", "environment", "notices", "findings"):
-        assert getattr(came, name) == getattr(run, name), name
-    assert len({came.created_at, came.started_at, came.finished_at}) == 3
-    assert came.headline.as_dict() == run.headline.as_dict()
+        assert getattr(arrived, name) == getattr(run, name), name
+    assert len({arrived.created_at, arrived.started_at, arrived.finished_at}) == 3
+    assert arrived.headline.as_dict() == run.headline.as_dict()
     for where in ("test>0", "val>0", "best_epoch>0"):
-        assert [found.id for found in other.store.runs.list(where=where)] == [came.id]
+        assert [found.id for found in other.store.runs.list(where=where)] == [arrived.id]
 
 
 def _with_curves(bundle: bytes, step: np.ndarray, *, count: int = 1) -> bytes:
@@ -524,7 +522,9 @@ def _with_curves(bundle: bytes, step: np.ndarray, *, count: int = 1) -> bytes:
 @pytest.mark.long
 @pytest.mark.parametrize("place", [1, 8_191, 8_192, 8_193, 19_999])
 @pytest.mark.parametrize("back", [1, 2])
-def test_steps_rise_also_where_a_long_curve_is_read_in_parts(bundle: bytes, other: Lab, place: int, back: int) -> None:
+def test_steps_must_increase_across_the_parts_in_which_a_long_curve_is_read(
+    bundle: bytes, other: Lab, place: int, back: int
+) -> None:
     step = np.arange(1, 20_001)
     assert len(import_bundle(other, io.BytesIO(_with_curves(bundle, step)))) == 1
     step[place:] -= back
@@ -540,7 +540,7 @@ def test_a_run_of_a_bundle_has_at_most_sixty_four_curves(bundle: bytes, other: L
         import_bundle(other, io.BytesIO(_with_curves(bundle, step, count=MAX_SERIES + 1)))
 
 
-def test_one_run_that_still_goes_on_keeps_the_others_from_being_a_bundle(other: Lab, bundle: bytes) -> None:
+def test_runs_cannot_be_bundled_while_one_of_them_has_not_ended(other: Lab, bundle: bytes) -> None:
     (ended,) = import_bundle(other, io.BytesIO(bundle))
     queued = other.submissions.submit(other.validation.resolve(RunConfig.from_dict(SMALL)), name="later").run
     for runs in ([ended, queued], [queued, ended]):
@@ -548,7 +548,9 @@ def test_one_run_that_still_goes_on_keeps_the_others_from_being_a_bundle(other: 
             write_bundle(other, runs)
 
 
-def test_what_no_lab_takes_is_made_fit_when_it_is_exported(bundle: bytes, other: Lab, tmp_path: Path) -> None:
+def test_stored_values_that_an_import_would_refuse_are_corrected_on_export(
+    bundle: bytes, other: Lab, tmp_path: Path
+) -> None:
     (run,) = import_bundle(other, io.BytesIO(bundle))
     write_past_checks(other.store, run.id, created_at=float("inf"), seconds=float("inf"), tags="\nb\na\n a \n")
     third = open_lab(tmp_path / "third")
@@ -557,15 +559,15 @@ def test_what_no_lab_takes_is_made_fit_when_it_is_exported(bundle: bytes, other:
     third.store.close()
 
 
-def _change_unnoticed(data: memoryview, place: int) -> None:
-    """Flip the bits of CRC-32's own polynomial, which leaves that checksum as it was."""
+def _change_without_changing_crc32(data: memoryview, place: int) -> None:
+    """XOR the data at `place` with CRC-32's generator polynomial, which leaves the checksum unchanged."""
     before = zlib.crc32(data)
     for bit, flip in enumerate(f"{0x104C11DB7:b}"):
         data[place + bit // 8] ^= int(flip) << bit % 8
     assert zlib.crc32(data) == before
 
 
-def test_weights_that_change_after_they_were_checked_are_not_kept(
+def test_weights_that_change_after_they_were_checked_are_not_imported(
     bundle: bytes, other: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stream, files = io.BytesIO(bundle), unpack(bundle)
@@ -576,7 +578,7 @@ def test_weights_that_change_after_they_were_checked_are_not_kept(
 
     def write_after_change(self: Any, path: str, parts: Iterable[bytes]) -> tuple[str, int]:
         if changes:
-            _change_unnoticed(stream.getbuffer(), changes.pop())
+            _change_without_changing_crc32(stream.getbuffer(), changes.pop())
         return write(self, path, parts)
 
     monkeypatch.setattr(type(other.artifacts), "write_parts", write_after_change)

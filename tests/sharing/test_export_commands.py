@@ -1,4 +1,4 @@
-"""The command line's `export`, `import` and `compare`, as a script would call them."""
+"""The commands `export`, `import` and `compare`, called as a script would call them."""
 
 import json
 import subprocess
@@ -20,29 +20,32 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def command_line(lab: Lab, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """Call the command line on the lab of these tests (or another home) and return what it printed and its exit code."""
+    """Return a function that runs the CLI on the lab of these tests, or another home.
+
+    It returns standard output, standard error and the exit code.
+    """
     for name, value in lab.settings.environment().items():
         monkeypatch.setenv(name, value)
 
-    def call(*words: str | Path, home: Path | None = None) -> tuple[str, str, int]:
+    def call(*arguments: str | Path, home: Path | None = None) -> tuple[str, str, int]:
         if home is not None:
             for name, value in open_lab(home).settings.environment().items():
                 monkeypatch.setenv(name, value)
         code = 0
         try:
-            main([str(word) for word in words])
-        except SystemExit as leave:
-            code = int(leave.code or 0)
-        said = capsys.readouterr()
-        return said.out, said.err, code
+            main([str(argument) for argument in arguments])
+        except SystemExit as exited:
+            code = int(exited.code or 0)
+        captured = capsys.readouterr()
+        return captured.out, captured.err, code
 
     return call
 
 
-# Written in full by tests of their own; here the way through the command_line counts.
+# The contents have tests of their own; this one checks what the CLI does with them.
 @pytest.mark.parametrize("format", ["csv", "json", "markdown", "latex", "safetensors", "code", "bundle", "tensorboard"])
-def test_export_writes_the_file_and_says_where(command_line, run: RunRecord, format: str, tmp_path: Path) -> None:
-    out = tmp_path / f"new folder/take-away{FORMATS[format].suffix}"
+def test_export_writes_the_file_and_reports_its_path(command_line, run: RunRecord, format: str, tmp_path: Path) -> None:
+    out = tmp_path / f"new folder/export{FORMATS[format].suffix}"
     printed, _, code = command_line("export", run.id, "--format", format, "--out", out, "--json")
     answer = json.loads(printed)
     assert code == 0
@@ -62,7 +65,7 @@ def test_export_writes_the_file_and_says_where(command_line, run: RunRecord, for
         ("csv", ["x.csv"]),
     ],
 )
-def test_a_name_that_ends_in_zip_is_one_zip_of_all_files(
+def test_an_output_path_that_ends_in_zip_gets_one_zip_of_all_files(
     command_line, run: RunRecord, format: str, inside: list[str], tmp_path: Path
 ) -> None:
     command_line("export", run.id, "--format", format, "--out", tmp_path / "x.zip")
@@ -75,18 +78,20 @@ def test_a_name_that_ends_in_zip_is_one_zip_of_all_files(
     assert all(any(name.startswith(start) for name in names) for start in expected), names
 
 
-def test_weights_come_with_their_card_beside_them(command_line, run: RunRecord, tmp_path: Path) -> None:
+def test_weights_are_written_with_their_card_next_to_them(command_line, run: RunRecord, tmp_path: Path) -> None:
     command_line("export", run.name, "--format", "safetensors", "--out", tmp_path / "net.safetensors")
     assert (tmp_path / "net.card.md").read_text(encoding="utf-8").startswith("# first")
 
 
-def test_names_that_differ_behind_a_dot_have_cards_of_their_own(command_line, run: RunRecord, tmp_path: Path) -> None:
+def test_output_names_that_differ_only_after_a_dot_get_separate_cards(
+    command_line, run: RunRecord, tmp_path: Path
+) -> None:
     for name in ("lenet-lr-0.001", "lenet-lr-0.01"):
         command_line("export", run.id, "--format", "safetensors", "--out", tmp_path / name)
     assert {path.name for path in tmp_path.glob("*.card.md")} == {"lenet-lr-0.001.card.md", "lenet-lr-0.01.card.md"}
 
 
-def test_a_bundle_goes_from_one_lab_to_another(command_line, run: RunRecord, tmp_path: Path) -> None:
+def test_an_exported_bundle_is_imported_by_another_lab(command_line, run: RunRecord, tmp_path: Path) -> None:
     command_line("export", run.id, "--format", "bundle", "--out", tmp_path / "runs.zip")
     printed, _, code = command_line("import", tmp_path / "runs.zip", "--json", home=tmp_path / "other")
     assert code == 0
@@ -95,16 +100,16 @@ def test_a_bundle_goes_from_one_lab_to_another(command_line, run: RunRecord, tmp
     assert arrived["summary"]["test_accuracy"] == run.summary.other["test_accuracy"]
 
 
-def test_a_file_that_is_no_bundle_is_refused_in_one_sentence(command_line, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_bundle_is_refused_in_one_sentence(command_line, tmp_path: Path) -> None:
     (tmp_path / "no.zip").write_bytes(b"hello")
-    printed, said, code = command_line("import", tmp_path / "no.zip", "--json")
+    printed, stderr, code = command_line("import", tmp_path / "no.zip", "--json")
     assert code == 2
     assert "it is not a zip file" in json.loads(printed)["error"]
-    assert said.count("\n") == 1
+    assert stderr.count("\n") == 1
     assert command_line("import", tmp_path / "none.zip")[2] == 2
 
 
-def test_compare_shows_what_differs_and_the_results(command_line, pair: tuple[RunRecord, RunRecord]) -> None:
+def test_compare_shows_differing_settings_and_results(command_line, pair: tuple[RunRecord, RunRecord]) -> None:
     printed, _, code = command_line("compare", pair[0].id, pair[1].id, "--json")
     answer = json.loads(printed)
     assert code == 0
@@ -115,19 +120,22 @@ def test_compare_shows_what_differs_and_the_results(command_line, pair: tuple[Ru
     assert "0.01" in command_line("compare", pair[0].id, pair[1].id)[0]
 
 
-def test_a_wrong_format_and_a_place_that_cannot_be_written_are_said(
+def test_an_unknown_format_and_a_path_that_cannot_be_written_are_reported(
     command_line, run: RunRecord, tmp_path: Path
 ) -> None:
     assert "Did you mean 'onnx'" in command_line("export", run.id, "--format", "onx", "--out", tmp_path / "x")[1]
     assert "Is a directory" in command_line("export", run.id, "--format", "csv", "--out", "/")[1]
     (tmp_path / "file").write_text("")
-    _, said, code = command_line("export", run.id, "--format", "csv", "--out", tmp_path / "file" / "x.csv")
+    _, stderr, code = command_line("export", run.id, "--format", "csv", "--out", tmp_path / "file" / "x.csv")
     assert code == 2
-    assert "cannot be written" in said
+    assert "cannot be written" in stderr
 
 
-def test_the_list_of_formats_opens_without_torch_plotly_and_streamlit() -> None:
-    code = "import sys, lab.sharing.formats, lab.cli.commands.sharing; print(sorted({'torch', 'streamlit'} & set(sys.modules)))"
+def test_the_list_of_formats_is_imported_without_torch_plotly_and_streamlit() -> None:
+    code = (
+        "import sys, lab.sharing.formats, lab.cli.commands.sharing; "
+        "print(sorted({'torch', 'plotly', 'streamlit'} & set(sys.modules)))"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -1,4 +1,4 @@
-"""The export panel as Streamlit draws it: every format writes its file, a bundle comes in, errors are sentences."""
+"""The export panel as Streamlit renders it: formats write their files, a bundle is imported, errors are messages."""
 
 import io
 import zipfile
@@ -43,7 +43,7 @@ def write(app: AppTest, format: str) -> AppTest:
 
 
 @pytest.mark.parametrize("format", ["csv", "markdown", "safetensors", "tensorboard", "bundle"])
-def test_a_format_writes_its_file(open_panel: Open, run: RunRecord, format: str) -> None:
+def test_an_export_offers_a_download_with_the_id_of_its_run(open_panel: Open, run: RunRecord, format: str) -> None:
     app = write(open_panel(run), format)
     labels = [element.proto.label for element in app.get("download_button")]
     assert labels
@@ -51,14 +51,16 @@ def test_a_format_writes_its_file(open_panel: Open, run: RunRecord, format: str)
     assert not app.error
 
 
-def test_several_runs_are_offered_only_what_holds_several(open_panel: Open, pair: tuple[RunRecord, RunRecord]) -> None:
+def test_several_runs_are_offered_only_formats_that_hold_several(
+    open_panel: Open, pair: tuple[RunRecord, RunRecord]
+) -> None:
     app = open_panel(*pair)
     assert app.selectbox[0].options == [f.title for f in list_formats() if f.many]
     app = write(app, "latex")
     assert [element.proto.label for element in app.get("download_button")] == ["convlab-2-runs.tex"]
 
 
-def test_an_error_is_shown_as_its_sentence(open_panel: Open, lab: Lab, run: RunRecord) -> None:
+def test_an_export_error_is_shown_as_its_message(open_panel: Open, lab: Lab, run: RunRecord) -> None:
     from lab.config import RunConfig
 
     waiting = lab.submissions.submit(lab.validation.resolve(RunConfig(dataset="digits", seed=54321))).run
@@ -67,7 +69,7 @@ def test_an_error_is_shown_as_its_sentence(open_panel: Open, lab: Lab, run: RunR
     assert "has no saved weights yet" in app.error[0].value.replace("\\", "")
 
 
-def test_a_bundle_is_taken_in(open_panel: Open, lab: Lab, run: RunRecord) -> None:
+def test_an_uploaded_bundle_is_imported(open_panel: Open, lab: Lab, run: RunRecord) -> None:
     app = open_panel()
     app.file_uploader[0].set_value(("runs.zip", write_bundle(lab, [run]), "application/zip")).run()
     before = lab.store.runs.count()
@@ -79,7 +81,7 @@ def test_a_bundle_is_taken_in(open_panel: Open, lab: Lab, run: RunRecord) -> Non
     lab.store.removal.delete(arrived.id)
 
 
-def test_a_file_that_is_no_bundle_is_refused_with_a_sentence(open_panel: Open) -> None:
+def test_an_uploaded_file_that_is_not_a_bundle_is_refused_with_a_message(open_panel: Open) -> None:
     app = open_panel()
     app.file_uploader[0].set_value(("runs.zip", b"hello", "application/zip")).run()
     app.button(key="share-import").click().run()
@@ -87,7 +89,7 @@ def test_a_file_that_is_no_bundle_is_refused_with_a_sentence(open_panel: Open) -
 
 
 @pytest.mark.parametrize("format", ["csv", "safetensors", "tensorboard"])
-def test_file_names_are_plain_whatever_the_runs_are_called(
+def test_file_names_are_plain_whatever_the_names_of_the_runs(
     lab: Lab, pair: tuple[RunRecord, RunRecord], format: str
 ) -> None:
     odd = pair[1]
@@ -111,11 +113,11 @@ def test_file_names_are_plain_whatever_the_runs_are_called(
         ("safetensors", "x.card.md", "text/markdown"),
     ],
 )
-def test_a_file_is_sent_as_what_it_is(format: str, name: str, mime: str) -> None:
+def test_a_file_is_downloaded_with_its_mime_type(format: str, name: str, mime: str) -> None:
     assert _mime(name, FORMATS[format]) == mime
 
 
-def test_several_files_become_one_zip_under_the_names_they_have_and_one_stays_alone() -> None:
+def test_exported_code_becomes_one_zip_and_other_formats_stay_separate_files() -> None:
     files = {"": b"main", "lab/a.py": b"module"}
     (name, data), *rest = downloads(files, FORMATS["code"], "stem").items()
     assert (name, rest) == ("stem-code.zip", [])
@@ -131,7 +133,7 @@ def test_several_files_become_one_zip_under_the_names_they_have_and_one_stays_al
     assert list(downloads({"": b"x"}, FORMATS["csv"], "stem")) == ["stem.csv"]
 
 
-def test_no_two_formats_write_a_file_of_one_name() -> None:
+def test_no_two_formats_write_files_of_the_same_name() -> None:
     names = [
         name for one in FORMATS.values() for name in downloads({"events" if one.folder else "": b"x"}, one, "stem")
     ]

@@ -1,4 +1,4 @@
-"""Every export of the runs of release 0.1.0 as a text: what a reader of the file finds, field by field."""
+"""Snapshots of every export of the runs of release 0.1.0: what a reader of the file finds, field by field."""
 
 import ast
 import io
@@ -51,12 +51,12 @@ def runs_of(old: Lab, *kinds: str) -> list[RunRecord]:
 
 
 @pytest.mark.parametrize("format", ["markdown", "latex", "markdown-settings", "latex-settings"])
-def test_tables_of_runs(old: Lab, format: str) -> None:
+def test_tables_of_runs_match_their_snapshots(old: Lab, format: str) -> None:
     chosen = runs_of(old, "finished", "second_seed", "one_cycle", "diverged", "paused", "fine_tuned")
     check(f"exports/{format}.txt", export_runs(old, chosen, format=format)[""].decode())
 
 
-def test_every_point_in_csv_and_json(old: Lab) -> None:
+def test_points_in_csv_and_json_match_their_snapshot(old: Lab) -> None:
     chosen = runs_of(old, "diverged")
     table = export_runs(old, chosen, format="csv")[""].decode().replace("\r\n", "⏎\n")
     lines = table.split("\n")
@@ -66,7 +66,7 @@ def test_every_point_in_csv_and_json(old: Lab) -> None:
 
 
 def events_of(data: bytes) -> Iterator[Any]:
-    """Read TFRecords: length, its checksum, the record and its checksum."""
+    """Yield the events of TFRecords, each stored as its length, a checksum, the record and another checksum."""
     from tensorboard.compat.proto.event_pb2 import Event
 
     position = 0
@@ -76,7 +76,7 @@ def events_of(data: bytes) -> Iterator[Any]:
         position += 16 + length
 
 
-def test_tensorboard_events(old: Lab) -> None:
+def test_tensorboard_events_match_their_snapshot(old: Lab) -> None:
     from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
     files = export_runs(old, runs_of(old, "finished"), format="tensorboard")
@@ -98,7 +98,7 @@ def test_tensorboard_events(old: Lab) -> None:
     check("exports/events.txt", "\n".join([*lines, *shown[::6], f"{len(shown)} points"]))
 
 
-def test_the_model_card_and_the_facts_in_the_weights(old: Lab) -> None:
+def test_the_model_card_and_the_facts_in_weights_match_their_snapshot(old: Lab) -> None:
     lines = []
     for kind in ("early_stopped", "fine_tuned"):
         files = export_runs(old, runs_of(old, kind), format="safetensors")
@@ -109,13 +109,13 @@ def test_the_model_card_and_the_facts_in_the_weights(old: Lab) -> None:
     check("exports/card.txt", "\n".join(lines))
 
 
-def test_a_bundle_entry_by_entry(old: Lab) -> None:
+def test_the_entries_of_a_bundle_match_their_snapshot(old: Lab) -> None:
     data = export_runs(old, runs_of(old, "diverged", "fine_tuned"), format="bundle")[""]
     lines = []
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         for entry in archive.infolist():
             packed = f"{entry.compress_type} {entry.create_system} {entry.external_attr:o} {entry.date_time}"
-            size = "–" if entry.filename == "manifest.json" else entry.file_size  # it has the time of the export
+            size = "–" if entry.filename == "manifest.json" else entry.file_size  # varies with the time of the export
             lines.append(f"{entry.filename} {size} {packed}")
             if entry.filename == "runs/1/run.json":
                 lines.append(flat(json.loads(archive.read(entry))))
@@ -129,7 +129,7 @@ def test_a_bundle_entry_by_entry(old: Lab) -> None:
 
 
 class _Text(HTMLParser):
-    """What a reader sees of a document, an element a line, with what pictures say; scripts and styles are left out."""
+    """Collects the visible text of a document, one element per line, with alt texts; omits scripts and styles."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -152,7 +152,7 @@ class _Text(HTMLParser):
 
 
 @pytest.mark.parametrize("kinds", [("finished",), ("finished", "diverged")], ids=["one", "two"])
-def test_the_report_as_it_is_read(old: Lab, kinds: tuple[str, ...]) -> None:
+def test_the_text_of_a_report_matches_its_snapshot(old: Lab, kinds: tuple[str, ...]) -> None:
     text = _Text()
     text.feed(export_runs(old, runs_of(old, *kinds), format="html")[""].decode())
     lines = [
@@ -162,18 +162,17 @@ def test_the_report_as_it_is_read(old: Lab, kinds: tuple[str, ...]) -> None:
         for line in text.lines
     ]
     lines = [" · ".join(lines[at : at + 8]) for at in range(0, len(lines), 8)]
-    check(
-        f"exports/report_{len(kinds)}.txt", "\n".join(lines[: 100 if len(kinds) == 1 else 16])
-    )  # one describes each run alike
+    shown = lines[: 100 if len(kinds) == 1 else 16]  # the rest describes each run in the same way
+    check(f"exports/report_{len(kinds)}.txt", "\n".join(shown))
 
 
-def test_the_code_of_a_run(old: Lab) -> None:
+def test_the_code_of_a_run_matches_its_snapshot(old: Lab) -> None:
     files = export_runs(old, runs_of(old, "one_cycle"), format="code")
     script = files[""].decode()
     check("exports/train.txt", "\n".join([script, *sorted(name for name in files if name)]))
 
 
-def test_the_name_of_a_processor_is_a_text_in_the_code_whatever_a_bundle_calls_it(old: Lab) -> None:
+def test_a_processor_name_from_a_bundle_is_only_a_string_literal_in_exported_code(old: Lab) -> None:
     name = 'EPYC"""\nraise SystemExit\n"""{TRAINED_ON}\''
     (run,) = runs_of(old, "one_cycle")
     run = replace(run, environment=replace(run.environment, name=name))
@@ -184,7 +183,7 @@ def test_the_name_of_a_processor_is_a_text_in_the_code_whatever_a_bundle_calls_i
 
 
 @pytest.mark.parametrize("id", ["lenet-bn", "resnet-small", "speedrun-cnn"])
-def test_a_network_as_the_calls_that_build_it(id: str) -> None:
+def test_the_code_of_a_network_matches_its_snapshot(id: str) -> None:
     with torch.device("meta"):
         call = describe(build_network(id))
     assert call is not None
@@ -194,14 +193,14 @@ def test_a_network_as_the_calls_that_build_it(id: str) -> None:
 
 
 class _Odd(nn.Module):
-    """A layer whose argument is not its attribute."""
+    """A layer whose argument is not stored as an attribute."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
         self.double = 2 * size
 
 
-def test_layers_that_cannot_be_written_are_left_to_their_builder() -> None:
+def test_a_network_with_layers_that_cannot_be_written_is_left_to_its_builder() -> None:
     assert describe(nn.Sequential(nn.ReLU(), _Odd(3))) is None
     layers = [nn.MaxPool2d(3, 2, ceil_mode=True), nn.Dropout(), nn.Conv2d(1, 2, (3, 1), padding=(1, 0), bias=False)]
     plain = describe(nn.Sequential(*layers))
@@ -214,12 +213,12 @@ def test_layers_that_cannot_be_written_are_left_to_their_builder() -> None:
     assert [str(layer) for layer in plain.build()] == [str(layer) for layer in layers]
 
 
-def test_every_format_as_menus_show_it() -> None:
+def test_the_list_of_formats_matches_its_snapshot() -> None:
     names = ("id", "title", "help", "suffix", "mime", "many", "folder", "weights", "main")
     check("exports/formats.txt", flat([{name: getattr(one, name) for name in names} for one in list_formats()]))
 
 
-def test_the_trials_of_a_sweep_as_a_table() -> None:
+def test_the_table_of_trials_matches_its_snapshot() -> None:
     spec = read_spec(
         {
             "base": {"dataset": "digits", "epochs": 8},
@@ -245,7 +244,7 @@ def test_the_trials_of_a_sweep_as_a_table() -> None:
     check("exports/trials.txt", trials_csv(spec, "name", trials).decode().replace("\r\n", "⏎\n"))
 
 
-def test_every_special_character_is_shown_as_it_is() -> None:
+def test_escaped_special_characters_match_their_snapshot() -> None:
     special = '\\ { } $ & # % _ ^ ~ < > " | [ ] ± ` * ! : @ a_b www.x.de'
     check("exports/escapes.txt", "\n".join([markdown_text(special), latex_text(special)]))
 
@@ -254,21 +253,21 @@ GROUPS = ("names", "attributes", "structure", "manifests", "records", "tensors")
 
 
 @pytest.mark.parametrize("group", GROUPS)
-def test_what_is_said_of_each_bundle_that_is_refused(old: Lab, group: str) -> None:
+def test_the_refusals_of_hostile_bundles_match_their_snapshots(old: Lab, group: str) -> None:
     bundle = (GOLDEN / RELEASE / "bundle.zip").read_bytes()
-    said_of: dict[str, list[str]] = {}
+    cases: dict[str, list[str]] = {}
     for name, data in every_case(bundle, only=group):
         with pytest.raises(InputError) as caught:
             import_bundle(old, io.BytesIO(data))
-        said = str(caught.value).removeprefix("This is not a bundle that ConvLab can import (")
-        said = re.sub(r"(is damaged|is not strict JSON):.*", r"\1", said)  # in Python's words, which change
-        said = said.removesuffix("): export it again from the lab it came from.")
-        said_of.setdefault(said, []).append(name.removeprefix(f"{group}: ").replace(" is wrong", ""))
-    lines = [f"{said}: {', '.join(names)}".replace("runs/0/", "") for said, names in said_of.items()]
+        message = str(caught.value).removeprefix("This is not a bundle that ConvLab can import (")
+        message = re.sub(r"(is damaged|is not strict JSON):.*", r"\1", message)  # Python's text varies by release
+        message = message.removesuffix("): export it again from the lab it came from.")
+        cases.setdefault(message, []).append(name.removeprefix(f"{group}: ").replace(" is wrong", ""))
+    lines = [f"{message}: {', '.join(names)}".replace("runs/0/", "") for message, names in cases.items()]
     check(f"exports/refused_{group}.txt", "\n".join(lines))
 
 
-def test_what_an_export_refuses(old: Lab) -> None:
+def test_the_refusals_of_exports_match_their_snapshot(old: Lab) -> None:
     pair, live = runs_of(old, "finished", "paused"), runs_of(old, "queued")
     requests = [
         lambda: export_runs(old, [], format="csv"),
@@ -287,7 +286,7 @@ def test_what_an_export_refuses(old: Lab) -> None:
     check("exports/refusals.txt", "\n".join(lines))
 
 
-def test_settings_of_runs_on_several_networks_and_data_sets() -> None:
+def test_tables_and_labels_of_mixed_runs_match_their_snapshot() -> None:
     runs = [
         chart_run(1, seed=1, summary={"test_accuracy": 0.5, "val_accuracy": 0.25, "test_loss": 2.0}, seconds=4000.0),
         chart_run(2, seed=2, summary={"test_accuracy": 0.75, "params": 12_345}, keep_mb=7),

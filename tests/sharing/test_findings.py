@@ -1,4 +1,4 @@
-"""Findings in what runs are shared as: the outcome instead of "finished", the sentence, and none that is stale."""
+"""Findings in exported files: the outcome instead of "finished", the finding's message, and no stale findings."""
 
 import dataclasses
 import io
@@ -18,20 +18,20 @@ from lab.sharing.report.page import write_report
 from tests.sharing.sharing_runs import open_lab, train_run
 
 STALE = (
-    "The validation loss rose from 0.1144 to 0.1667 while the training loss kept falling: the network learns the training "
-    "images by heart. Stop early, add augmentation, dropout or weight decay."
+    "The validation loss rose from 0.1144 to 0.1667 while the training loss kept falling: the network learns the "
+    "training images by heart. Stop early, add augmentation, dropout or weight decay."
 )
 
 
 @pytest.fixture(scope="module")
 def stuck(lab: Lab) -> RunRecord:
-    """A run that was really trained with a rate far too high."""
+    """A run that was trained with a learning rate far too high."""
     run = train_run(lab, name="stuck", lr=1.0, epochs=8, train_limit=0)
     assert run.outcome is not None
     return run
 
 
-def test_tables_report_card_and_metrics_say_what_became_of_a_run(lab: Lab, stuck: RunRecord) -> None:
+def test_tables_report_card_and_metrics_state_the_outcome_of_a_run(lab: Lab, stuck: RunRecord) -> None:
     (finding,) = stuck.findings
     for format in ("markdown", "latex"):
         assert stuck.status in export_runs(lab, [stuck], format=format)[""].decode()
@@ -46,7 +46,7 @@ def test_tables_report_card_and_metrics_say_what_became_of_a_run(lab: Lab, stuck
     assert metrics["findings"][0]["message"] == finding.message
 
 
-def test_an_imported_run_is_judged_from_its_curves(lab: Lab, stuck: RunRecord, tmp_path) -> None:
+def test_the_findings_of_an_imported_run_are_derived_from_its_curves(lab: Lab, stuck: RunRecord, tmp_path) -> None:
     other = open_lab(tmp_path / "other")
     (arrived,) = import_bundle(other, io.BytesIO(write_bundle(lab, [stuck])))
     assert arrived.findings == stuck.findings
@@ -59,9 +59,7 @@ def _as_ended(lab: Lab, run: RunRecord, **changes: object) -> EndedRun:
     return EndedRun(**{**fields, "id": new_id(), "points": lab.store.points.read(run.id), "files": (), **changes})
 
 
-def test_a_bundle_of_the_release_before_with_a_stale_sentence_opens_without_it(
-    lab: Lab, run: RunRecord, tmp_path
-) -> None:
+def test_a_stale_finding_in_a_bundle_of_the_previous_release_is_dropped(lab: Lab, run: RunRecord, tmp_path) -> None:
     sender, other = open_lab(tmp_path / "sender"), open_lab(tmp_path / "other")
     environment = {
         name: value for name, value in run.environment.as_dict().items() if not name.endswith("_largest_class")

@@ -1,4 +1,4 @@
-"""Text with hidden characters that an older lab stored leaves it as escapes, in every format, and does not come back in."""
+"""Hidden characters that an older release stored are exported as escapes in every format, and refused on import."""
 
 import json
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ TEXTS = ("csv", "json", "markdown", "latex", "markdown-settings", "latex-setting
 
 @pytest.fixture
 def attacked(lab: Lab, run: RunRecord) -> Iterator[RunRecord]:
-    """A stored run whose texts are as only another program could have written them."""
+    """A stored run with hidden characters in its texts, which only another program could have written."""
     tags = f"\n{'t' * 50}{ATTACK}\n"
     write_past_checks(lab.store, run.id, name=ATTACK * 10, note=f"{ATTACK}\n{ATTACK}", tags=tags, notices=[ATTACK])
     yield lab.store.runs.get(run.id)
@@ -41,7 +41,7 @@ def test_no_export_holds_hidden_characters(lab: Lab, attacked: RunRecord, format
     assert format in FORMATS
 
 
-def test_a_bundle_takes_them_away_as_escapes_and_another_lab_takes_it_in(
+def test_a_bundle_holds_hidden_characters_as_escapes_and_can_be_imported(
     lab: Lab, attacked: RunRecord, tmp_path: Path
 ) -> None:
     path = tmp_path / "bundle.zip"
@@ -56,7 +56,7 @@ def test_a_bundle_takes_them_away_as_escapes_and_another_lab_takes_it_in(
 
 @pytest.mark.parametrize("field", ["name", "note", "tags", "notices", "reason"])
 @pytest.mark.parametrize("character", ["\x85", "\x9b", "\u202e", "\u2066", "\u200b", "\u2028", "\U000e0041"])
-def test_a_bundle_with_hidden_characters_is_refused_by_name(
+def test_a_bundle_with_a_hidden_character_is_refused_with_its_code_point(
     lab: Lab, run: RunRecord, tmp_path: Path, field: str, character: str
 ) -> None:
     files = unpack(write_bundle(lab, [run]))

@@ -1,4 +1,4 @@
-"""What other programs read: onnxruntime gives PyTorch's answers, TensorBoard shows the curves and the settings."""
+"""Exports in other programs: onnxruntime computes PyTorch's logits, TensorBoard reads the curves and the settings."""
 
 import io
 import json
@@ -37,7 +37,7 @@ def check_onnx(lab: Lab, run: RunRecord) -> None:
 
 
 @pytest.mark.long
-def test_onnx_gives_pytorchs_answers_for_any_number_of_images_and_says_how_to_use_it(lab: Lab, run: RunRecord) -> None:
+def test_onnx_gives_pytorchs_logits_for_any_batch_size_and_has_usage_metadata(lab: Lab, run: RunRecord) -> None:
     import onnx
 
     check_onnx(lab, run)
@@ -53,11 +53,11 @@ def test_onnx_gives_pytorchs_answers_for_any_number_of_images_and_says_how_to_us
 
 @pytest.mark.slow
 @pytest.mark.parametrize("arch", ["lenet-bn", "speedrun-cnn", "resnet-small", "vgg-small", "resnet18-tv"])
-def test_onnx_gives_pytorchs_answers_for_every_kind_of_layer(lab: Lab, arch: str) -> None:
+def test_onnx_gives_pytorchs_logits_for_every_kind_of_layer(lab: Lab, arch: str) -> None:
     check_onnx(lab, train_run(lab, arch=arch, train_limit=64, max_steps=2, epochs=1))
 
 
-def test_an_onnx_file_with_other_answers_is_not_given_away(
+def test_an_onnx_file_with_different_logits_is_not_exported(
     lab: Lab, run: RunRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(onnx_file, "TOLERANCE", -1.0)
@@ -65,8 +65,8 @@ def test_an_onnx_file_with_other_answers_is_not_given_away(
         export_runs(lab, [run], format="onnx")
 
 
-class _Off:
-    """A runtime whose logits differ from the network's by a number."""
+class _DifferingRuntime:
+    """An ONNX runtime whose last logit differs from the network's by a given number."""
 
     def __init__(self, network: torch.nn.Module, by: float) -> None:
         self._network, self._by = network, by
@@ -80,16 +80,18 @@ class _Off:
 
 
 @pytest.mark.parametrize(("by", "fits"), [(9e-5, True), (1.2e-4, False), (-5e-3, False), (math.nan, False)])
-def test_one_logit_may_be_off_by_a_ten_thousandth(lab: Lab, run: RunRecord, by: float, fits: bool) -> None:
+def test_logits_of_an_onnx_file_may_differ_by_at_most_one_ten_thousandth(
+    lab: Lab, run: RunRecord, by: float, fits: bool
+) -> None:
     loaded = lab.weights.load(run.id)
     with nullcontext() if fits else pytest.raises(LabError, match=r"differ from PyTorch's by .*, more than 0\.0001"):
-        onnx_file._compare(loaded, _Off(loaded.network, by))
+        onnx_file._compare(loaded, _DifferingRuntime(loaded.network, by))
 
 
 @pytest.mark.parametrize(
     ("format", "package"), [("onnx", "onnxruntime"), ("tensorboard", "tensorboard.summary.writer.record_writer")]
 )
-def test_a_missing_package_is_one_sentence_with_the_way_out(
+def test_a_missing_package_is_reported_with_the_command_that_installs_it(
     lab: Lab, run: RunRecord, monkeypatch: pytest.MonkeyPatch, format: str, package: str
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
@@ -125,7 +127,7 @@ def test_tensorboard_reads_back_every_point(lab: Lab, pair: tuple[RunRecord, Run
             assert moments == pytest.approx(series.time_s.tolist(), abs=1e-3)
 
 
-def test_tensorboard_knows_the_settings_and_the_results(lab: Lab, run: RunRecord, tmp_path: Path) -> None:
+def test_tensorboard_reads_the_settings_as_hyperparameters(lab: Lab, run: RunRecord, tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
     from tensorboard.plugins.hparams import metadata
 

@@ -1,4 +1,4 @@
-"""A run's record in a bundle: every field has its value in the run, and its rule, by which what is none is refused."""
+"""A run's record in a bundle: every field is read into the run, and has a rule that refuses invalid values."""
 
 import json
 from typing import Any
@@ -26,7 +26,7 @@ RECORD: dict[str, Any] = {
     "tags": ["a", "b"],
     "summary": {"test_accuracy": 0.5, "outcome": "finished", "final_epoch": 2},
     "environment": {"torch": "2.9.1", "cores": 2, "device": "cuda:1"},
-    "notices": ["told"],
+    "notices": ["notice"],
     "weights": [{"step": 10, "epoch": 1, "created_at": 1.5}, {"step": 20, "epoch": 2, "created_at": 2.5}],
 }
 
@@ -41,7 +41,7 @@ def test_a_record_is_read_field_by_field() -> None:
     assert (found.name, found.fingerprint, found.state) == ("mine", "ab" * 32, RunState.STOPPED)
     assert (found.reason, found.note, found.device) == ("two\nlines", "a\nnote", "cuda:1")
     assert (found.created_at, found.started_at, found.finished_at, found.seconds) == (1.0, 2.0, 3.0, 4.0)
-    assert (found.tags, found.notices) == (("a", "b"), ("told",))
+    assert (found.tags, found.notices) == (("a", "b"), ("notice",))
     assert found.summary.as_dict() == RECORD["summary"]
     assert found.environment.as_dict() == RECORD["environment"]
     assert found.weights == (WeightsEntry(10, 1, 1.5), WeightsEntry(20, 2, 2.5))
@@ -49,7 +49,7 @@ def test_a_record_is_read_field_by_field() -> None:
     assert (never.started_at, never.finished_at, never.weights, never.device) == (None, None, (), "")
 
 
-def test_an_end_before_the_start_is_not_believed() -> None:
+def test_an_end_before_the_start_is_dropped() -> None:
     assert _read(finished_at=2.0).finished_at == 2.0
     assert _read(finished_at=1.9).finished_at is None
     assert _read(started_at=None, finished_at=0.5).finished_at == 0.5
@@ -62,7 +62,7 @@ def test_an_end_before_the_start_is_not_believed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "fitting", "unfitting"),
+    ("field", "valid", "invalid"),
     [
         ("name", ["", "x" * 200], [" mine", "x" * 201, "a\nb", "a\u202eb", 3, None]),
         ("reason", ["x" * 2_000], ["x" * 2_001, None]),
@@ -87,7 +87,7 @@ def test_an_end_before_the_start_is_not_believed() -> None:
             [{"normalization": [0.1, 0.3]}, {"name": "x" * 500}],
             [{"torch": "2.9 beta"}, {"cores": 2.0}, {"name": "x" * 501}, None],
         ),
-        ("notices", [["told"] * 200, ["x" * 2_000]], [["told"] * 201, ["x" * 2_001], "told", [3]]),
+        ("notices", [["notice"] * 200, ["x" * 2_000]], [["notice"] * 201, ["x" * 2_001], "notice", [3]]),
         (
             "weights",
             [[{"step": 1, "epoch": 1, "created_at": 0.0}]],
@@ -117,15 +117,17 @@ def test_an_end_before_the_start_is_not_believed() -> None:
         ),
     ],
 )
-def test_each_field_has_its_rule(field: str, fitting: list[Any], unfitting: list[Any]) -> None:
-    for value in fitting:
+def test_each_field_accepts_valid_values_and_refuses_all_others(
+    field: str, valid: list[Any], invalid: list[Any]
+) -> None:
+    for value in valid:
         _read(**{field: value})
-    for value in unfitting:
+    for value in invalid:
         with pytest.raises(InputError, match=r" in r |weights in r|list of weights"):
             _read(**{field: value})
 
 
-def test_no_fact_tells_of_an_epoch_that_its_run_cannot_have() -> None:
+def test_no_fact_may_mention_an_epoch_beyond_those_of_its_run() -> None:
     epochs = RunConfig().epochs
     for fact in ("epoch", "epochs", "best_epoch", "final_epoch"):
         assert _read(summary={fact: epochs}).summary.as_dict() == {fact: epochs}
@@ -135,7 +137,7 @@ def test_no_fact_tells_of_an_epoch_that_its_run_cannot_have() -> None:
         _read(weights=[{"step": 10, "epoch": epochs + 1, "created_at": 1.5}])
 
 
-def test_no_field_is_missing_and_none_is_unknown() -> None:
+def test_missing_and_unknown_fields_are_refused() -> None:
     for field in RECORD:
         without = {name: value for name, value in RECORD.items() if name != field}
         with pytest.raises(InputError, match=f"r lacks '{field}'"):

@@ -1,4 +1,4 @@
-"""The HTML report: opens from disk with the network off and no console error; text of the user's never becomes markup."""
+"""The HTML report: it opens from disk, offline, without console errors; user text never becomes markup."""
 
 import re
 from collections.abc import Iterator
@@ -41,22 +41,22 @@ ATTACKS = (
 
 
 def open_from_disk(browser: Browser, path: Path) -> tuple[Page, list[str]]:
-    """Open a file with the network off; return the page and everything it said, asked for or threw."""
-    said: list[str] = []
+    """Open a file offline; return the page and a list that collects console messages, errors, dialogs and requests."""
+    messages: list[str] = []
     context = browser.new_context(offline=True)
     page = context.new_page()
-    page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
-    page.on("pageerror", lambda error: said.append(f"error: {error}"))
-    page.on("dialog", lambda dialog: said.append(f"dialog: {dialog.message}"))
+    page.on("console", lambda message: messages.append(f"{message.type}: {message.text}"))
+    page.on("pageerror", lambda error: messages.append(f"error: {error}"))
+    page.on("dialog", lambda dialog: messages.append(f"dialog: {dialog.message}"))
     page.on(
         "request",
-        lambda request: None if request.url.startswith(("file:", "data:", "blob:")) else said.append(request.url),
+        lambda request: None if request.url.startswith(("file:", "data:", "blob:")) else messages.append(request.url),
     )
     page.goto(path.as_uri())
     page.wait_for_function(
         "document.querySelectorAll('.js-plotly-plot').length === document.querySelectorAll('.figure').length"
     )
-    return page, said
+    return page, messages
 
 
 @pytest.fixture
@@ -97,8 +97,8 @@ def test_the_report_opens_from_disk_with_the_network_off_and_no_console_error(
 ) -> None:
     path = tmp_path / "report.html"
     path.write_text(write_report(lab, pair), encoding="utf-8")
-    page, said = open_from_disk(browser, path)
-    assert said == []
+    page, messages = open_from_disk(browser, path)
+    assert messages == []
     assert page.locator(".js-plotly-plot").count() >= 3
     assert page.locator("#figure-loss path.js-line").count() >= 4  # raw, smoothed and validation of two runs
     pictures = page.evaluate("[...document.images].map((image) => image.complete && image.naturalWidth > 0)")
@@ -108,17 +108,17 @@ def test_the_report_opens_from_disk_with_the_network_off_and_no_console_error(
         page.locator("#figure-loss").hover()
         page.locator("#figure-loss .modebar-btn[data-title='Download as SVG']").click()
     assert download.value.path().read_text(encoding="utf-8").startswith("<svg")
-    assert said == []
+    assert messages == []
 
 
 @pytest.mark.browser
-def test_no_text_of_the_users_becomes_markup_or_a_request(
+def test_no_user_text_becomes_markup_or_a_request(
     lab: Lab, attacked: list[RunRecord], browser: Browser, tmp_path: Path
 ) -> None:
     path = tmp_path / "report.html"
     path.write_text(write_report(lab, attacked), encoding="utf-8")
-    page, said = open_from_disk(browser, path)
-    assert said == []
+    page, messages = open_from_disk(browser, path)
+    assert messages == []
     assert page.title() == f"{len(attacked)} runs compared – ConvLab"
     headings = page.locator("h2").all_inner_texts()
     assert [attack for attack in ATTACKS if escaped(attack) not in headings] == []
@@ -128,7 +128,7 @@ def test_no_text_of_the_users_becomes_markup_or_a_request(
     )
 
 
-def test_the_policy_names_the_two_scripts_and_allows_nothing_else(lab: Lab, run: RunRecord) -> None:
+def test_the_content_security_policy_allows_the_two_scripts_and_nothing_else(lab: Lab, run: RunRecord) -> None:
     html = write_report(lab, [run], examine_s=0.0)
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', html)
     assert policy is not None
@@ -140,7 +140,7 @@ def test_the_policy_names_the_two_scripts_and_allows_nothing_else(lab: Lab, run:
     assert not re.search(r"<(script|link|img|iframe)[^>]+(src|href)=\"(?!data:)", html)
 
 
-def test_the_report_says_settings_results_and_machine(lab: Lab, run: RunRecord) -> None:
+def test_the_report_shows_settings_results_and_machine(lab: Lab, run: RunRecord) -> None:
     html = write_report(lab, [run])
     assert f"{100 * run.summary.other['test_accuracy']:.2f} %" in html
     assert str(run.environment.torch) in html
@@ -148,7 +148,9 @@ def test_the_report_says_settings_results_and_machine(lab: Lab, run: RunRecord) 
     assert html.count('<th scope="row">') > 40
 
 
-def test_runs_are_named_coloured_and_drawn_apart_and_a_diverged_one_leaves_the_chart(lab: Lab, run: RunRecord) -> None:
+def test_runs_of_a_report_have_their_own_label_and_colour_and_a_diverged_one_leaves_the_chart(
+    lab: Lab, run: RunRecord
+) -> None:
     points = lab.store.points.read(run.id)
     loss = points["batch/loss"]
     wild = {**points, "batch/loss": replace(loss, value=np.where(loss.step > 10, 2.5e12, loss.value))}
@@ -186,7 +188,7 @@ def test_runs_are_named_coloured_and_drawn_apart_and_a_diverged_one_leaves_the_c
     assert "Full range" not in write_report(lab, [run], examine_s=0.0)
 
 
-def test_a_run_without_weights_still_makes_a_report(lab: Lab) -> None:
+def test_a_run_without_weights_has_a_report_without_curves_and_confusion_matrix(lab: Lab) -> None:
     waiting = lab.submissions.submit(lab.validation.resolve(RunConfig(dataset="digits", seed=12345))).run
     html = write_report(lab, [waiting])
     lab.store.removal.delete(waiting.id)
@@ -195,24 +197,24 @@ def test_a_run_without_weights_still_makes_a_report(lab: Lab) -> None:
     assert "Confusion matrix" not in html
 
 
-def test_a_slow_network_is_judged_on_as_many_images_as_time_allows_and_the_report_says_so(
-    lab: Lab, run: RunRecord
-) -> None:
+def test_a_slow_network_is_evaluated_on_as_many_images_as_the_budget_allows(lab: Lab, run: RunRecord) -> None:
     ticks = count()
-    look = examine_run(lab, run, budget_s=1.2, clock=lambda: float(next(ticks)))  # the first 16 images take one second
-    assert look.images == 16
-    assert look.test_images == 359
+    # By this clock, the first 16 images take one second.
+    examined = examine_run(lab, run, budget_s=1.2, clock=lambda: float(next(ticks)))
+    assert examined.images == 16
+    assert examined.test_images == 359
     full = examine_run(lab, run, budget_s=60.0)
     assert full.images == 359
     assert sum(cell.count for row in full.rows for cell in row.cells) == 359
     assert full.accuracy == pytest.approx(run.summary.other["test_accuracy"])
 
 
-def test_pictures_show_the_surest_wrong_answers_first(lab: Lab, run: RunRecord) -> None:
-    look = examine_run(lab, run, budget_s=60.0)
-    sure = [float(re.search(r"\(([\d.]+) % confidence", picture.alt_text)[1]) for picture in look.mistakes]  # type: ignore[index]
-    assert sure == sorted(sure, reverse=True)
-    assert len(look.maps) == 3  # the image and LeNet's two convolutions
+def test_pictures_show_the_most_confident_errors_first(lab: Lab, run: RunRecord) -> None:
+    examined = examine_run(lab, run, budget_s=60.0)
+    texts = [picture.alt_text for picture in examined.mistakes]
+    confidences = [float(re.search(r"\(([\d.]+) % confidence", text)[1]) for text in texts]  # type: ignore[index]
+    assert confidences == sorted(confidences, reverse=True)
+    assert len(examined.maps) == 3  # the image and LeNet's two convolutions
 
 
 @pytest.mark.long
@@ -237,26 +239,26 @@ def test_unbroken_words_of_200_letters_do_not_widen_the_report(
     for runs in (records[:1], records):
         path = tmp_path / "report.html"
         path.write_text(write_report(lab, runs, examine_s=0.0), encoding="utf-8")
-        page, said = open_from_disk(browser, path)
+        page, messages = open_from_disk(browser, path)
         for width in (390, 1440):
             page.set_viewport_size({"width": width, "height": 900})
             fits = "(r => r.scrollWidth <= r.clientWidth)(document.documentElement)"
-            wait_until(partial(page.evaluate, fits))  # Plotly follows the window after a while
-        assert said == []
+            wait_until(partial(page.evaluate, fits))  # Plotly adapts to the window's width with a delay
+        assert messages == []
         page.close()
 
 
 @pytest.mark.parametrize(("budget_s", "images"), [(17.0, 32), (2.0, 17), (1.0, 16), (0.0, 16)])
-def test_time_left_buys_images_at_the_price_of_the_first_ones(
+def test_the_number_of_evaluated_images_follows_from_the_time_of_the_first_ones(
     lab: Lab, run: RunRecord, budget_s: float, images: int
 ) -> None:
     """The first 16 images take 16 seconds of this clock, so each of the others costs one."""
     ticks = iter([0.0, 16.0, 16.0, 16.0, 16.0, 16.0])
-    look = examine_run(lab, run, budget_s=budget_s + 15.0, clock=lambda: next(ticks))
-    assert look.images == images
+    examined = examine_run(lab, run, budget_s=budget_s + 15.0, clock=lambda: next(ticks))
+    assert examined.images == images
 
 
-def test_maps_are_those_of_the_first_the_middle_and_the_last_convolution(lab: Lab) -> None:
+def test_feature_maps_are_those_of_the_first_middle_and_last_convolution(lab: Lab) -> None:
     deep = train_run(lab, arch="conv3-bn", epochs=1, train_limit=64)
     layers = list_convolutions(lab.weights.load(deep.id).network)
     assert len(layers) == 3

@@ -1,4 +1,4 @@
-"""The exported train.py, run in a process of its own without the lab, gives the run's weights and metrics bit for bit."""
+"""The exported train.py, run in a separate process without the lab, reproduces weights and metrics bit for bit."""
 
 import ast
 import io
@@ -113,9 +113,9 @@ FINE_TUNED, DRAWN, MNIST = "fine-tuned from exported weights", "fine-tuned on dr
 # Runs scripts of one folder one after the other, so that torch is imported once; the lab is not on the path.
 DRIVER = """
 import json, runpy, sys
-folder, orders = json.loads(sys.argv[1])
+folder, scripts = json.loads(sys.argv[1])
 sys.path.insert(0, folder)
-for script, out, *more in orders:
+for script, out, *more in scripts:
     sys.argv = [script, "--out", out, *more]
     runpy.run_path(script, run_name="__main__")
 loaded = {name.split(".")[0] for name in sys.modules}
@@ -132,13 +132,13 @@ class Repeated:
 
 
 def repeat(folder: Path, jobs: dict[str, tuple[RunRecord, Files, list[str]]]) -> dict[str, Repeated]:
-    """Run scripts in a fresh process with every warning an error, and return what they wrote."""
-    orders = []
+    """Run scripts in a new process in which warnings are errors, and return the metrics they wrote."""
+    scripts = []
     for number, (_, files, more) in enumerate(jobs.values()):
         script = folder / f"train{number}.py"
         write_files(files, get_format("code"), script)
-        orders.append([str(script), str(folder / str(number)), *more])
-    command = [sys.executable, "-W", "error", "-P", "-c", DRIVER, json.dumps([str(folder), orders])]
+        scripts.append([str(script), str(folder / str(number)), *more])
+    command = [sys.executable, "-W", "error", "-P", "-c", DRIVER, json.dumps([str(folder), scripts])]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.count("They are identical to the run's weights, bit for bit.") == len(jobs), done.stdout
@@ -150,7 +150,7 @@ def repeat(folder: Path, jobs: dict[str, tuple[RunRecord, Files, list[str]]]) ->
 
 @pytest.fixture(scope="module")
 def repeated(lab: Lab, run: RunRecord, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Repeated]:
-    """Every run repeated by one process: plain ones, a fine-tuned one, and one on real MNIST where it is at hand."""
+    """All runs, reproduced by one process: those of `CONFIGS`, two fine-tuned ones, and one on MNIST if available."""
     folder = tmp_path_factory.mktemp("scripts")
     initial = folder / "initial.safetensors"
     initial.write_bytes(export_runs(lab, [run], format="safetensors")[""])
@@ -176,42 +176,42 @@ def assert_same(lab: Lab, found: Repeated) -> None:
     assert found.metrics["weights_sha256"] == weights_digest(portable_state(final.network))
     points = lab.store.points.read(found.run.id)
     for name in ("train/loss", "train/accuracy", "val/loss", "val/accuracy", "test/loss", "test/accuracy"):
-        at_ends = [] if name not in points else points[name].value.tolist()
-        mine = [row[name] for row in found.metrics["epochs"] if name in row]
+        recorded = [] if name not in points else points[name].value.tolist()
+        repeated = [row[name] for row in found.metrics["epochs"] if name in row]
         if name.startswith("train") or not found.run.config.eval_every:
-            assert at_ends[len(at_ends) - len(mine) :] == mine, name
-        assert set(mine) <= set(at_ends), name
+            assert recorded[len(recorded) - len(repeated) :] == repeated, name
+        assert set(repeated) <= set(recorded), name
     assert len(found.metrics["epochs"]) == found.run.summary.epochs
 
 
 @pytest.mark.parametrize("name", [*CONFIGS, FINE_TUNED, DRAWN])
-def test_the_script_repeats_the_run_to_the_last_bit(lab: Lab, repeated: dict[str, Repeated], name: str) -> None:
+def test_the_script_reproduces_the_run_bit_for_bit(lab: Lab, repeated: dict[str, Repeated], name: str) -> None:
     assert_same(lab, repeated[name])
 
 
 @pytest.mark.mnist
-def test_a_run_on_mnist_repeats_to_the_last_bit(lab: Lab, repeated: dict[str, Repeated]) -> None:
+def test_a_run_on_mnist_is_reproduced_bit_for_bit(lab: Lab, repeated: dict[str, Repeated]) -> None:
     if MNIST not in repeated:
         pytest.skip(f"MNIST is not at {DATA}")
     assert_same(open_lab(lab.settings.home, data=DATA), repeated[MNIST])
 
 
-def test_a_run_whose_weights_are_damaged_is_still_written_as_code(lab: Lab) -> None:
-    torn = train_run(lab, **QUICK, lr=3e-3)
-    assert b"EXPECTED =" in write_script(lab, torn)[""]
-    for kept in lab.weights.list(torn.id):
-        (Path(lab.settings.artifacts) / kept.path).write_bytes(b"torn")
-    assert b"EXPECTED =" not in write_script(lab, torn)[""]
+def test_a_run_whose_weights_are_damaged_can_still_be_exported_as_code(lab: Lab) -> None:
+    damaged = train_run(lab, **QUICK, lr=3e-3)
+    assert b"EXPECTED =" in write_script(lab, damaged)[""]
+    for saved in lab.weights.list(damaged.id):
+        (Path(lab.settings.artifacts) / saved.path).write_bytes(b"torn")
+    assert b"EXPECTED =" not in write_script(lab, damaged)[""]
 
 
 @pytest.mark.slow
-def test_scripts_of_large_networks_repeat_their_runs(lab: Lab, tmp_path: Path) -> None:
+def test_scripts_of_large_networks_reproduce_their_runs(lab: Lab, tmp_path: Path) -> None:
     runs = {name: train_run(lab, **{**QUICK, **changes}) for name, changes in LARGE.items()}
     for found in repeat(tmp_path, {name: (run, write_script(lab, run), []) for name, run in runs.items()}).values():
         assert_same(lab, found)
 
 
-def test_exported_code_passes_the_linter_and_never_names_the_lab_as_a_module(repeated: dict[str, Repeated]) -> None:
+def test_exported_code_passes_the_linter_and_never_imports_the_lab(repeated: dict[str, Repeated]) -> None:
     folder = repeated["plain adam"].folder
     assert [name for path in folder.rglob("*.py") for name in imported(path) if name in ("lab", "pages")] == []
     command = ["-m", "ruff", "check", "--isolated", "--select", "E,F,W,I", "--ignore", "E501", "--line-length", "120"]
@@ -220,15 +220,15 @@ def test_exported_code_passes_the_linter_and_never_names_the_lab_as_a_module(rep
 
 
 def imported(path: Path) -> set[str]:
-    """The top-level names that a file imports, wherever in it."""
+    """Return the top-level names that a file imports anywhere, except for the standard library's."""
     nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
     plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     names = plain | {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
     return {name.split(".")[0] for name in names} - sys.stdlib_module_names
 
 
-def test_what_trains_needs_torch_and_numpy_only(lab: Lab, run: RunRecord, tmp_path: Path) -> None:
-    """What reads the data set comes on top: scikit-learn for the built-in digits."""
+def test_exported_training_code_needs_only_torch_and_numpy(lab: Lab, run: RunRecord, tmp_path: Path) -> None:
+    """Only the module that reads the data set needs more: scikit-learn for the built-in digits."""
     write_files(write_script(lab, run), get_format("code"), tmp_path / "train.py")
     modules = sorted((tmp_path / "convlab").rglob("*.py"))
     needs = {str(path.relative_to(tmp_path)): imported(path) - {"convlab"} for path in modules}
@@ -241,7 +241,7 @@ def test_what_trains_needs_torch_and_numpy_only(lab: Lab, run: RunRecord, tmp_pa
     assert "torch, numpy and scikit-learn." in (tmp_path / "train.py").read_text(encoding="utf-8")
 
 
-def test_the_page_offers_one_zip_that_runs_as_it_is(lab: Lab, run: RunRecord, tmp_path: Path) -> None:
+def test_the_zip_that_the_page_offers_runs_without_changes(lab: Lab, run: RunRecord, tmp_path: Path) -> None:
     files = export_runs(lab, [run], format="code")
     ((name, data),) = downloads(files, FORMATS["code"], "first").items()
     assert name == "first-code.zip"
@@ -254,7 +254,7 @@ def test_the_page_offers_one_zip_that_runs_as_it_is(lab: Lab, run: RunRecord, tm
 
 @pytest.mark.parametrize("arch", [a.id for a in list_architectures() if a.default_input_size in ("native", "32")])
 def test_a_plain_network_is_written_layer_by_layer_with_the_same_initial_weights(lab: Lab, arch: str) -> None:
-    copied = {"resnet18-tv", "vgg-small"}  # these draw their weights in another order
+    copied = {"resnet18-tv", "vgg-small"}  # these initialise their weights in another order
     torch.manual_seed(3)
     network = build_network(arch)
     call = describe(network)
@@ -284,11 +284,11 @@ def test_the_script_names_the_settings_that_have_an_effect_and_no_others(lab: La
         "device",
     ):
         assert name not in shown
-    for name in ("compile", "deterministic", "eval_batch_size"):  # of the engine, and as they are by themselves
+    for name in ("compile", "deterministic", "eval_batch_size"):  # settings of the engine at their defaults
         assert name not in shown
 
 
-def test_what_a_script_needs_is_read_from_its_imports() -> None:
+def test_the_packages_that_a_script_needs_are_read_from_its_imports() -> None:
     sources = (
         "import torch\nimport json",
         "from sklearn.datasets import load_digits\nimport numpy as np",
@@ -298,7 +298,7 @@ def test_what_a_script_needs_is_read_from_its_imports() -> None:
     assert required_distributions("import os") == ()
 
 
-def test_modules_come_whole_with_everything_they_import_under_another_name() -> None:
+def test_modules_are_copied_with_all_they_import_under_another_package_name() -> None:
     found = collect_modules("from lab.training import split")
     assert {"lab", "lab.training", "lab.training.split", "lab.errors", "lab.text"} == set(found)
     files = package_files(found)
@@ -312,7 +312,7 @@ def test_modules_come_whole_with_everything_they_import_under_another_name() -> 
     assert files["convlab/training/split.py"].decode() == renamed
 
 
-def test_only_the_name_of_the_package_is_exchanged() -> None:
+def test_only_the_name_of_the_package_is_replaced() -> None:
     source = "from lab.data import idx  # of the lab. `lab.data.idx`, a.lab.x, /lab.db\nfrom lab import y\n"
     assert rename(source) == (
         "from convlab.data import idx  # of the lab. `convlab.data.idx`, a.lab.x, /lab.db\nfrom convlab import y\n"
@@ -328,7 +328,7 @@ def test_every_data_set_has_a_reader_in_exported_code(spec: DatasetSpec) -> None
     ast.parse("\n".join(reader.imports))
 
 
-def test_code_of_a_run_that_did_not_end_by_itself_promises_no_weights_and_says_why(lab: Lab, run: RunRecord) -> None:
+def test_code_of_a_run_that_may_not_be_reproducible_expects_no_weights_and_states_why(lab: Lab, run: RunRecord) -> None:
     finished = write_script(lab, run)[""].decode()
     assert "EXPECTED =" in finished
     assert "this script trains its configuration to the end" not in finished

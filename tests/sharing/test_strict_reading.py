@@ -1,4 +1,4 @@
-"""Limits of what a bundle may say: both ends of each belong to it, and what lies beyond is refused with the rule."""
+"""Limits of a bundle's contents: both ends of every range are allowed, and values outside are refused with the rule."""
 
 import io
 import json
@@ -23,25 +23,25 @@ from lab.sharing.bundle.write import _known
 
 
 @pytest.mark.parametrize("value", [3, 5])
-def test_both_ends_of_a_range_are_inside(value: int) -> None:
+def test_both_ends_of_a_range_are_allowed(value: int) -> None:
     assert whole(3, 5)(value) == value
 
 
 @pytest.mark.parametrize("value", [2, 6, 4.0, True, "4", None])
-def test_what_is_no_whole_number_inside_is_refused(value: object) -> None:
+def test_anything_but_a_whole_number_in_the_range_is_refused(value: object) -> None:
     with pytest.raises(ValueError, match=r"^is not a whole number from 3 to 5$"):
         whole(3, 5)(value)
 
 
-def test_a_list_may_be_as_long_as_is_said_and_each_of_it_is_checked() -> None:
+def test_a_list_has_a_maximum_length_and_each_of_its_items_is_checked() -> None:
     assert items(whole(0, 9), most=2)([4, 9]) == (4, 9)
     assert items(whole(0, 9), most=2)([]) == ()
-    for wrong, words in (([1, 2, 3], "at most 2"), ((1, 2), "at most 2"), ([10], "from 0 to 9")):
-        with pytest.raises(ValueError, match=words):
+    for wrong, message in (([1, 2, 3], "at most 2"), ((1, 2), "at most 2"), ([10], "from 0 to 9")):
+        with pytest.raises(ValueError, match=message):
             items(whole(0, 9), most=2)(wrong)
 
 
-def test_nothing_is_allowed_only_where_it_may_be() -> None:
+def test_null_passes_only_an_optional_check_and_times_must_be_finite_and_not_negative() -> None:
     assert (maybe(whole(0, 9))(None), maybe(whole(0, 9))(3)) == (None, 3)
     with pytest.raises(ValueError, match="whole number"):
         maybe(whole(0, 9))("x")
@@ -51,7 +51,7 @@ def test_nothing_is_allowed_only_where_it_may_be() -> None:
             seconds(wrong)
 
 
-def test_each_field_is_taken_once_and_what_is_left_is_named() -> None:
+def test_each_field_is_read_once_and_an_unknown_field_is_named() -> None:
     fields = Fields({"a": 1, "b": 2}, "here")
     assert fields.take("a", whole(0, 9)) == 1
     with pytest.raises(InputError, match="here lacks 'a'"):
@@ -89,7 +89,7 @@ def test_marked_numbers_are_restored_and_other_objects_are_left_alone() -> None:
     assert read_json(b'{"a": {"$float": "nan"}}', "x.json")["a"] != read_json(b'{"a": {"$float": "nan"}}', "x")["a"]
 
 
-def test_a_detail_is_cut_where_it_would_make_the_sentence_too_long() -> None:
+def test_a_long_detail_is_truncated_in_the_error_message() -> None:
     for length, cut in ((180, False), (181, True)):
         with pytest.raises(InputError) as refused:
             refuse("x" * length)
@@ -100,8 +100,8 @@ def test_a_detail_is_cut_where_it_would_make_the_sentence_too_long() -> None:
 # -- entries -----------------------------------------------------------------------------------------------------------
 
 
-def _entry(**changes: Any) -> zipfile.ZipInfo:
-    """Return an entry as a bundle has them, of 1,000 bytes packed to 10."""
+def _zip_entry(**changes: Any) -> zipfile.ZipInfo:
+    """Return an entry as in a bundle, with 1,000 bytes compressed to 10, except for `changes`."""
     entry = zipfile.ZipInfo("runs/0/run.json")
     plain = {"external_attr": stat.S_IFREG << 16, "compress_type": zipfile.ZIP_DEFLATED}
     for name, value in {**plain, "file_size": 1_000, "compress_size": 10, **changes}.items():
@@ -110,7 +110,7 @@ def _entry(**changes: Any) -> zipfile.ZipInfo:
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "message"),
     [
         ({}, ""),
         ({"external_attr": 0}, ""),
@@ -133,19 +133,21 @@ def _entry(**changes: Any) -> zipfile.ZipInfo:
         ({"file_size": MAX_BYTES + 1, "compress_size": MAX_BYTES + 1}, "grows from 1,073,741,825 to 1,073,741,825"),
     ],
 )
-def test_an_entry_is_a_plain_file_that_grows_no_more_than_a_hundredfold(changes: dict[str, Any], words: str) -> None:
-    if not words:
-        _check_entry(_entry(**changes))
+def test_an_entry_must_be_a_regular_file_with_a_compression_ratio_up_to_100(
+    changes: dict[str, Any], message: str
+) -> None:
+    if not message:
+        _check_entry(_zip_entry(**changes))
         return
-    with pytest.raises(InputError, match=words):
-        _check_entry(_entry(**changes))
+    with pytest.raises(InputError, match=message):
+        _check_entry(_zip_entry(**changes))
 
 
 # -- curves ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("column", "parts", "words"),
+    ("column", "parts", "message"),
     [
         ("step", [[0, 1], [2, 10**12 - 1]], ""),
         ("step", [[0, 10**12]], "the steps of val/loss in c do not increase"),
@@ -157,22 +159,22 @@ def test_an_entry_is_a_plain_file_that_grows_no_more_than_a_hundredfold(changes:
         ("value", [[float("nan"), -1e300]], ""),
     ],
 )
-def test_steps_of_a_bundle_rise_over_all_parts_and_end_somewhere(
-    column: str, parts: list[list[float]], words: str
+def test_steps_must_increase_across_parts_and_steps_and_times_must_be_in_range(
+    column: str, parts: list[list[float]], message: str
 ) -> None:
     arrays = (np.array(part, dtype=np.int64 if column == "step" else np.float64) for part in parts)
-    with nullcontext() if not words else pytest.raises(InputError, match=words):
+    with nullcontext() if not message else pytest.raises(InputError, match=message):
         _check_column(arrays, "val/loss", column, "c")
 
 
 def test_a_file_of_curves_has_at_most_256_mebibytes(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "empty.zip", "w") as empty:
-        archive = Archive(empty, {"c": _entry(file_size=256 * 2**20 + 1)})
+        archive = Archive(empty, {"c": _zip_entry(file_size=256 * 2**20 + 1)})
         with pytest.raises(InputError, match="c has 268,435,457 bytes, more than 268,435,456"):
             check_curves(archive, "c", "0" * 64, most=1)
 
 
-def test_a_time_that_no_clock_can_have_said_leaves_as_zero() -> None:
+def test_a_time_that_is_not_finite_is_exported_as_zero() -> None:
     assert [_known(value) for value in (1.5, float("nan"), float("inf"))] == [1.5, 0.0, 0.0]
 
 
@@ -190,7 +192,7 @@ def test_a_time_that_no_clock_can_have_said_leaves_as_zero() -> None:
         (MAX_HEADER + 1, 2**40, False),
     ],
 )
-def test_a_header_lies_within_its_file_and_its_limit(length: int, size: int, fits: bool) -> None:
+def test_a_header_must_fit_into_its_file_and_the_size_limit(length: int, size: int, fits: bool) -> None:
     start = length.to_bytes(8, "little")
     if fits:
         assert header_bytes(start + b"rest", "w", size=size) == length
@@ -216,7 +218,7 @@ def test_a_header_lies_within_its_file_and_its_limit(length: int, size: int, fit
         ("BOOL", 1),
     ],
 )
-def test_a_tensor_has_the_bytes_of_its_type_and_shape(dtype: str, size: int) -> None:
+def test_a_tensor_must_have_as_many_bytes_as_its_type_and_shape_require(dtype: str, size: int) -> None:
     def header(end: int) -> bytes:
         return json.dumps({"t": {"dtype": dtype, "shape": [3, 2], "data_offsets": [0, end]}}).encode()
 
@@ -227,16 +229,16 @@ def test_a_tensor_has_the_bytes_of_its_type_and_shape(dtype: str, size: int) -> 
 
 
 def _weights(**changes: Any) -> bytes:
-    words = {"format": 1, "kind": "weights", "arch": "lenet5", "step": 20, "epoch": 2, **changes}
+    metadata = {"format": 1, "kind": "weights", "arch": "lenet5", "step": 20, "epoch": 2, **changes}
     tensor = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
-    return json.dumps({"__metadata__": {"convlab": json.dumps(words)}, "t": tensor}).encode()
+    return json.dumps({"__metadata__": {"convlab": json.dumps(metadata)}, "t": tensor}).encode()
 
 
 def _check(header: bytes, expected: dict[str, tuple[str, tuple[int, ...]]]) -> None:
     check_weights(header, "w", body=8, expected=expected, arch="lenet5", step=20, epoch=2)
 
 
-def test_weights_are_those_of_their_network_their_step_and_their_epoch() -> None:
+def test_weights_must_match_their_network_step_and_epoch() -> None:
     right = {"t": ("F32", (2,))}
     _check(_weights(), right)
     for changes in ({"step": 21}, {"epoch": 3}, {"arch": "alexnet"}, {"kind": "checkpoint"}, {"format": 2}):
@@ -247,7 +249,7 @@ def test_weights_are_those_of_their_network_their_step_and_their_epoch() -> None
             _check(_weights(), other)
 
 
-def test_every_fact_has_a_name_that_is_one() -> None:
+def test_every_fact_must_have_a_valid_name() -> None:
     def check(name: str, value: Any) -> Any:
         return (name, value)
 
@@ -261,7 +263,7 @@ def test_every_fact_has_a_name_that_is_one() -> None:
             _facts(check)(many)
 
 
-def test_text_of_a_bundle_is_as_long_as_it_may_be_and_clean() -> None:
+def test_text_of_a_bundle_has_a_maximum_length_and_no_control_characters() -> None:
     assert _text(3)("abc") == "abc"
     for wrong in ("abcd", " ab", "ab ", "a\tb", "a\nb", 3, "\ud800"):
         with pytest.raises(ValueError, match=r"cannot be stored|is not text|trailing spaces"):
@@ -281,15 +283,22 @@ def test_text_of_a_bundle_is_as_long_as_it_may_be_and_clean() -> None:
         ({"start": 11}, False),
         ({"size": 31}, False),
         ({"comment": 1}, False),
-        ({"disk": 1}, True),  # zipfile itself looks at it
+        ({"disk": 1}, True),  # zipfile itself checks it
     ],
     ids=str,
 )
-def test_the_end_of_a_bundle_names_what_lies_before_it(changes: dict[str, int], fits: bool) -> None:
-    """The last 22 bytes of a zip file (APPNOTE 4.3.16): disks, entries on this one and in all, size and start of the directory."""
-    said = {"disk": 0, "here": 2, "everywhere": 2, "size": 30, "start": 10, "comment": 0} | changes
+def test_the_end_record_of_a_bundle_must_match_the_directory_before_it(changes: dict[str, int], fits: bool) -> None:
+    """The end of central directory record (APPNOTE 4.3.16) has 22 bytes.
+
+    Its fields are the disk numbers, the entries on this disk and in all, and the directory's size and start.
+    """
+    fields = {"disk": 0, "here": 2, "everywhere": 2, "size": 30, "start": 10, "comment": 0} | changes
     end = struct.pack(
-        "<4s4H2IH", b"PK\5\6", said["disk"], 0, *(said[k] for k in ("here", "everywhere", "size", "start", "comment"))
+        "<4s4H2IH",
+        b"PK\5\6",
+        fields["disk"],
+        0,
+        *(fields[k] for k in ("here", "everywhere", "size", "start", "comment")),
     )
     stream = io.BytesIO(bytes(10 + 30) + end)
     if fits:

@@ -1,4 +1,4 @@
-"""A sweep as a table: one row a trial, of what was measured last, with the settings of every space it had."""
+"""A sweep as a table: one row per trial with its last values, and a column for each setting of any trial."""
 
 import csv
 import io
@@ -20,7 +20,7 @@ SPEC = read_spec(
 )
 
 
-def test_a_row_has_the_last_values_and_a_dash_for_nothing() -> None:
+def test_a_row_has_the_last_values_and_empty_cells_for_missing_ones() -> None:
     trials = (
         TrialRecord(
             number=1,
@@ -70,7 +70,7 @@ def test_a_row_has_the_last_values_and_a_dash_for_nothing() -> None:
     assert (third[5], third[7]) == ("1", "0.1")
 
 
-def test_each_format_is_found_by_its_name_and_has_its_own_ending() -> None:
+def test_each_format_is_found_by_its_name_and_has_its_own_extension() -> None:
     assert {one: get_sweep_format(one).extension for one in SWEEP_FORMATS} == {"csv": ".csv", "optuna": ".log"}
     with pytest.raises(InputError, match=r"no format 'cvs'. Did you mean 'csv'\?"):
         get_sweep_format("cvs")

@@ -63,7 +63,7 @@ def test_text_that_starts_like_a_formula_is_neutralised(payload: str) -> None:
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\0\r\n"), max_size=40))
-def test_a_csv_cell_comes_back_as_the_text_it_was_save_for_the_apostrophe(text: str) -> None:
+def test_text_survives_a_csv_cell_except_for_an_added_apostrophe(text: str) -> None:
     read = next(csv.reader(io.StringIO(csv_cell(text) + "\r\n"), strict=True))[0]
     assert read in (text, f"'{text}")
     assert not read.lstrip(" ").startswith(("=", "+", "-", "@", "\t"))
@@ -109,7 +109,7 @@ def test_only_the_settings_that_differ_are_listed(pair: tuple[RunRecord, RunReco
 
 
 @pytest.mark.parametrize("table", [comparison_table, settings_table])
-def test_a_setting_that_stands_for_something_else_is_that_word_in_every_table(
+def test_a_value_with_a_special_meaning_is_shown_as_its_word_in_every_table(
     table: Callable[[Sequence[RunRecord]], Table],
 ) -> None:
     made = table([run(1), run(2, train_limit=300, label_smoothing=0.1)])
@@ -141,13 +141,13 @@ def test_latex_shows_text_as_it_is(pair: tuple[RunRecord, RunRecord]) -> None:
     assert latex_text('"--lr" 1---2') == r"\char34{}-{}-lr\char34{} 1-{}-{}-2"
 
 
-def test_ids_and_epochs_that_begin_with_a_digit_are_no_numbers() -> None:
+def test_columns_of_ids_and_epochs_that_begin_with_a_digit_are_not_numeric() -> None:
     columns = ("name", "run", "epoch of the results", "lr", "val_loss")
     rows = (("a", "3fd6", "2 of 2 (best)", 0.1, None), ("b", "c0e5", "1 of 2", 0.2, 0.5))
     assert number_columns(Table(columns, rows)) == [False, False, False, True, True]
 
 
-def test_a_table_of_settings_has_mean_spread_and_number_of_their_seeds() -> None:
+def test_a_table_of_settings_has_mean_spread_and_number_of_seeds() -> None:
     accuracies = {0.001: (0.9831, 0.9843, 0.9852), 0.01: (0.97, 0.98), 0.1: (0.5,)}
     runs = [
         run(seed, seed=seed, lr=lr, seconds=10.0 + seed, summary={"test_accuracy": value, "final_epoch": 5})
@@ -179,17 +179,17 @@ def test_a_table_of_settings_has_mean_spread_and_number_of_their_seeds() -> None
         (0.123456, "0.12346"),
     ],
 )
-def test_a_cell_is_written_for_reading(value: float | None, text: str) -> None:
+def test_numbers_in_cells_are_rounded_and_grouped(value: float | None, text: str) -> None:
     assert shown(value) == text
 
 
-def test_a_column_is_right_aligned_only_where_all_of_it_is_numbers() -> None:
+def test_a_column_is_right_aligned_only_if_all_its_values_are_numbers() -> None:
     table = Table(("text", "numbers", "both", "empty"), (("a", 1, "b", None), ("c", None, 2.5, None)))
     assert write_markdown(table).splitlines()[1] == "| --- | ---: | --- | --- |"
     assert "{lrll}" in write_latex(table)
 
 
-def test_headings_of_metrics_stand_above_their_columns() -> None:
+def test_the_columns_of_metrics_match_their_headings() -> None:
     one = Series("batch/loss", np.array([7]), np.array([0.25]), np.array([99.5]))
     (row,) = csv.DictReader(io.StringIO(metrics_csv([(run(1, name="n"), {"batch/loss": one})])))
     assert (row["step"], row["value"], row["time_s"], row["series"]) == ("7", "0.25", "99.5", "batch/loss")

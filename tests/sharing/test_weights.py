@@ -1,4 +1,4 @@
-"""Weights for other programs: the same bits, readable by PyTorch's safe loader, with a card that says how to use them."""
+"""Weights for other programs: the same bits, readable by PyTorch's safe loader, with a card on how to use them."""
 
 import io
 import json
@@ -17,7 +17,7 @@ from lab.sharing.weights import facts, model_card, portable_state
 from lab.training.checkpoint import weights_digest
 
 
-def test_safetensors_hold_the_best_weights_and_how_to_use_them(lab: Lab, run: RunRecord, tmp_path) -> None:
+def test_safetensors_hold_the_best_weights_with_classes_and_normalization(lab: Lab, run: RunRecord, tmp_path) -> None:
     files = export_runs(lab, [run], format="safetensors")
     loaded = lab.weights.load(run.id)
     state = safetensors.torch.load(files[""])
@@ -34,7 +34,7 @@ def test_safetensors_hold_the_best_weights_and_how_to_use_them(lab: Lab, run: Ru
 
 def test_a_state_dict_is_read_by_the_safe_loader_and_gives_the_same_logits(lab: Lab, run: RunRecord) -> None:
     files = export_runs(lab, [run], format="state-dict")
-    # Elsewhere means elsewhere: the lab itself never unpickles, this test stands for the user's own program.
+    # The lab itself never unpickles; this line acts as the user's own program.
     state = torch.load(io.BytesIO(files[""]), weights_only=True)
     network = build_from_config(run.config).eval()
     network.load_state_dict(state)
@@ -43,7 +43,7 @@ def test_a_state_dict_is_read_by_the_safe_loader_and_gives_the_same_logits(lab: 
         assert torch.equal(network(x_BCHW), lab.weights.load(run.id).network(x_BCHW))
 
 
-def test_the_card_says_data_normalisation_classes_and_accuracy(lab: Lab, run: RunRecord) -> None:
+def test_the_card_states_normalization_classes_and_accuracy(lab: Lab, run: RunRecord) -> None:
     card = export_runs(lab, [run], format="safetensors")[".card.md"].decode()
     mean, std = lab.weights.normalization(run)
     assert f"(pixel / 255 - {mean!r}) / {std!r}" in card
@@ -51,7 +51,7 @@ def test_the_card_says_data_normalisation_classes_and_accuracy(lab: Lab, run: Ru
     assert f"{100 * run.summary.other['test_accuracy']:.2f} %" in card
 
 
-def test_the_digest_tells_apart_what_differs_in_one_bit(lab: Lab, run: RunRecord) -> None:
+def test_weights_that_differ_in_one_bit_have_different_digests(lab: Lab, run: RunRecord) -> None:
     state = portable_state(lab.weights.load(run.id).network)
     before = weights_digest(state)
     name = next(iter(state))
@@ -59,7 +59,7 @@ def test_the_digest_tells_apart_what_differs_in_one_bit(lab: Lab, run: RunRecord
     assert weights_digest(state) != before
 
 
-def test_a_wrong_format_is_answered_with_the_near_miss(lab: Lab, run: RunRecord) -> None:
+def test_an_unknown_format_is_refused_with_the_nearest_name(lab: Lab, run: RunRecord) -> None:
     with pytest.raises(UnknownNameError, match=r"no export format 'jsn'\. Did you mean 'json'\?"):
         export_runs(lab, [run], format="jsn")
 
@@ -70,8 +70,8 @@ def test_a_format_for_one_run_refuses_two(lab: Lab, pair: tuple[RunRecord, RunRe
         export_runs(lab, pair, format=format)
 
 
-def test_the_facts_are_those_of_the_run_and_of_these_weights(lab: Lab, run: RunRecord) -> None:
-    """Compared with the run's own record: 200 images by 32, a tenth held back, are six steps an epoch."""
+def test_the_facts_of_weights_match_the_run_and_the_saved_epoch(lab: Lab, run: RunRecord) -> None:
+    """Known answer: 200 images, a tenth of them for validation, in batches of 32 are six steps per epoch."""
     known = facts(lab.weights.load(run.id))
     assert (known["run"], known["architecture"], known["dataset"]) == (run.id, "lenet5", "digits")
     assert known["epoch"] in (1, 2)
@@ -80,7 +80,7 @@ def test_the_facts_are_those_of_the_run_and_of_these_weights(lab: Lab, run: RunR
     for name in ("val_accuracy", "test_accuracy"):
         curve = lab.store.points.read(run.id)[name.replace("_", "/")]
         assert known[name] == curve.value[curve.step.tolist().index(known["step"])]
-    assert known["val_accuracy"] != known["test_accuracy"], "the case shows nothing if both are equal"
+    assert known["val_accuracy"] != known["test_accuracy"], "equal values could not reveal a mix-up"
 
 
 def test_the_card_names_the_step_of_its_weights(lab: Lab, run: RunRecord) -> None:
@@ -88,7 +88,7 @@ def test_the_card_names_the_step_of_its_weights(lab: Lab, run: RunRecord) -> Non
     assert f"epoch {loaded.epoch} of 2 (best), step {6 * loaded.epoch}." in model_card(loaded)
 
 
-def test_weights_leave_in_torchs_usual_layout(lab: Lab, run: RunRecord) -> None:
+def test_weights_are_exported_in_contiguous_layout(lab: Lab, run: RunRecord) -> None:
     network = lab.weights.load(run.id).network.to(memory_format=torch.channels_last)
     state = portable_state(network)
     assert all(tensor.is_contiguous() for tensor in state.values())

@@ -1,7 +1,7 @@
-"""Known answers of whole objects as texts: what a test compares is a file that people can read, a line for each fact.
+"""Snapshots: known answers for whole objects as readable text files, with one line for each fact.
 
-A test calls `check` with the name of its file under this folder. After a change that is meant, `python -m tests.snapshots` writes all
-files anew; what has changed is then read in the diff before it is committed, because a file says what the code does, not what is right.
+A test calls `check` with the name of its file in this folder. After an intended change, `python -m tests.snapshots`
+writes all files again. Read the diff before you commit it: a snapshot records what the code does, not what is right.
 """
 
 import dataclasses
@@ -17,10 +17,10 @@ import numpy as np
 
 ROOT = Path(__file__).parent
 WRITE = "LAB_WRITE_SNAPSHOTS"  # environment: files are written instead of compared
-_DIGITS = 7  # significant ones of a number: sums in another order differ in later ones
-_MAX = 24  # values of a list that are all written; of a longer one both ends, the number and the sum
+_DIGITS = 7  # significant digits of a number; sums in another order differ in later ones
+_MAX = 24  # longest list whose values are all written; longer ones are written as both ends, length and sum
 _ENDS = 3
-_ROWS = 240  # characters of a list of lists that stands in one line
+_ROWS = 240  # characters of the longest list of lists that is written in one line
 
 
 def check(name: str, text: str) -> None:
@@ -31,15 +31,15 @@ def check(name: str, text: str) -> None:
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     assert path.exists(), f"{name} is missing: run python -m tests.snapshots"
     known = path.read_text(encoding="utf-8").rstrip("\n").split("\n")
-    assert lines == known, "\n".join([f"{name} says otherwise:", *difflib.unified_diff(known, lines, lineterm="", n=0)])
+    assert lines == known, "\n".join([f"{name} differs:", *difflib.unified_diff(known, lines, lineterm="", n=0)])
 
 
 def flat(value: Any, name: str = "") -> str:
-    """Return a nested value as a line for each leaf, such as "layout.title.x = 0"; a list of plain values is one leaf.
+    """Return a nested value with one line for each leaf, such as "layout.title.x = 0".
 
-    The plain leaves of an item of a list stand in one line, such as "data[0]: mode = lines, marker.size = 9".
-
-    Numbers have seven significant digits; of long lists only both ends, the number of values and their sum are written. Fields of dataclasses and named tuples are named; defaults of none and empty ones are there too.
+    A list of plain values is one leaf. The plain leaves of a list item share one line, such as "data[0]: mode = lines,
+    marker.size = 9". Numbers have seven significant digits; long lists are written as both ends, the number of values
+    and their sum. Fields of dataclasses and named tuples are written with their names, even if they are None or empty.
     """
     return "\n".join(_lines(value, name))
 
@@ -84,7 +84,7 @@ def _nested(value: Any) -> bool:
 def _plain(value: Any) -> str:
     if isinstance(value, np.generic):
         value = value.item()
-    if callable(value):  # its address is another one each time
+    if callable(value):  # its repr has an address, which varies
         return str(getattr(value, "__qualname__", type(value).__name__))
     if isinstance(value, Enum):
         return str(value.value)

@@ -1,6 +1,6 @@
-"""Writes the files of this folder anew: `python -m tests.snapshots`. Files that no test asks for any more are removed.
+"""Writes all snapshots again: `python -m tests.snapshots`. Files that no test uses any more are removed.
 
-What pages show, commands print and presses do (`tests.golden.write_shown`) is written as well.
+The recorded texts of pages, commands and button presses (`tests.golden.write_shown`) are written as well.
 """
 
 import os
@@ -12,7 +12,7 @@ from tests.snapshots import ROOT, WRITE
 
 
 def main() -> int:
-    """Run the tests that compare with a file; return pytest's exit code."""
+    """Run the tests that compare with snapshots; return pytest's exit code."""
     for folder in (path for path in ROOT.iterdir() if path.is_dir() and path.name != "__pycache__"):
         shutil.rmtree(folder)
     tests = [
