@@ -62,12 +62,6 @@ def test_the_known_answers_cover_the_registry() -> None:
     assert set(ALL) == set(KNOWN) | {"speedrun-cnn", "pytorch-example"}
 
 
-@pytest.mark.parametrize("id", ALL)
-def test_every_network_gives_logits_for_any_number_of_classes(id: str) -> None:
-    network = on_meta(id, classes=47).eval()
-    assert network(torch.empty(3, 1, 28, 28, device="meta")).shape == (3, 47)
-
-
 @pytest.mark.parametrize("size", ["native", "32", "64", "224"])
 @pytest.mark.parametrize("id", ALL)
 def test_every_input_size_works_or_is_refused_with_the_smallest_that_works(id: str, size: str) -> None:
@@ -116,13 +110,12 @@ def test_small_networks_compute_finite_logits_and_gradients(id: str) -> None:
 
 
 @pytest.mark.parametrize("side", [16, 28, 32])
-def test_images_of_another_size_are_resized_inside(side: int) -> None:
+def test_images_of_another_size_are_resized_to_the_input_size(side: int) -> None:
+    torch.manual_seed(0)
     network = build_network("lenet5", image_size=side).eval()
-    assert network(torch.randn(2, 1, side, side)).shape == (2, 10)
-
-
-def test_colour_images_are_taken_where_asked_for() -> None:
-    assert on_meta("resnet18-tv", channels=3).eval()(torch.empty(2, 3, 28, 28, device="meta")).shape == (2, 10)
+    x_BCHW = torch.randn(2, 1, side, side)
+    resized_BCHW = nn.functional.interpolate(x_BCHW, size=(32, 32), mode="bilinear")
+    torch.testing.assert_close(network(x_BCHW), network(resized_BCHW), rtol=1e-5, atol=1e-6)
 
 
 def test_options_change_the_layers_they_name() -> None:
