@@ -1,4 +1,4 @@
-"""One thread for small networks: on a shared machine more threads wait for each other."""
+"""One thread for small networks: on a busy machine more threads would wait for each other."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Batches of images by the size of the activations, counted by hand."""
+"""Batch sizes for inference, from known sizes of the activations."""
 
 import pytest
 import torch
@@ -9,9 +9,10 @@ from lab.architectures.inference_batches import gradient_batch_size, inference_b
 from lab.architectures.shapes import meta_copy
 
 
-def test_a_batch_holds_as_many_images_as_the_largest_layer_leaves_memory_for() -> None:
+def test_the_batch_size_is_limited_by_the_memory_of_the_largest_layer() -> None:
     network = nn.Sequential(nn.Conv2d(1, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2))
-    # The ReLU takes and gives 64 maps of 224×224: 25.7 MB an image; stored are 64·(224² + 224² + 112²) numbers.
+    # The input and output of the ReLU are 64 maps of 224×224 each: 25.7 MB per image. Activations for gradients are
+    # 64·(224² + 224² + 112²) numbers.
     assert inference_batch_size(network, images=10_000, image_shape=(1, 224, 224)) == 400_000_000 // (
         4 * 128 * 224 * 224
     )
@@ -19,7 +20,7 @@ def test_a_batch_holds_as_many_images_as_the_largest_layer_leaves_memory_for() -
     assert gradient_batch_size(network, images=64, image_shape=(1, 224, 224)) == 400_000_000 // stored
 
 
-def test_small_networks_take_full_batches_and_a_huge_one_takes_one_image() -> None:
+def test_small_networks_get_full_batches_and_a_huge_one_gets_single_images() -> None:
     lenet = build_network("lenet5")
     assert inference_batch_size(lenet, images=10_000, image_shape=(1, 28, 28)) == 250
     assert inference_batch_size(lenet, images=3, image_shape=(1, 28, 28)) == 3
@@ -30,7 +31,7 @@ def test_small_networks_take_full_batches_and_a_huge_one_takes_one_image() -> No
     assert gradient_batch_size(wide, images=50, image_shape=(1, 200, 200)) == 1
 
 
-def test_a_copy_without_memory_has_none_of_the_hooks() -> None:
+def test_a_meta_copy_has_no_hooks() -> None:
     network = build_network("lenet5")
     calls = []
     for layer in network.modules():
@@ -43,14 +44,14 @@ def test_a_copy_without_memory_has_none_of_the_hooks() -> None:
 
 
 @pytest.mark.parametrize("arch", ["lenet5", "resnet18-tv"])
-def test_counting_leaves_the_network_as_it_was(arch: str) -> None:
+def test_computing_the_batch_size_does_not_change_the_network(arch: str) -> None:
     network = build_network(arch).train()
     inference_batch_size(network, images=100, image_shape=(1, 28, 28))
     assert network.training
     assert not any(layer._forward_hooks for layer in network.modules())
 
 
-def test_a_few_images_are_not_counted_and_run_at_once() -> None:
+def test_up_to_eight_images_are_one_batch_without_counting() -> None:
     with torch.device("meta"):
         wide = nn.Conv2d(1, 10_000, 1)
     sizes = [inference_batch_size(wide, images=images, image_shape=(1, 200, 200)) for images in (0, 1, 8, 9)]

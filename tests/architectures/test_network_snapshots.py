@@ -1,6 +1,6 @@
-"""Every network, layer by layer, as a text: settings of each layer, what it is given, its shape, weights and receptive field.
+"""Every network as text: for each layer its settings, inputs, output shape, weights and receptive field.
 
-The totals in the texts are counted by torchinfo, and those of the reports are held to the reports in `test_networks.py`.
+The totals in the texts are counted by torchinfo, and `test_networks.py` compares them with those of the reports.
 """
 
 import pytest
@@ -18,9 +18,9 @@ from tests.snapshots import check, flat
 NETWORKS = [arch.id for arch in list_architectures()]
 
 
-def on_meta(id: str, **asked) -> nn.Module:
+def on_meta(id: str, **arguments) -> nn.Module:
     with torch.device("meta"):
-        return build_network(id, **asked)
+        return build_network(id, **arguments)
 
 
 def another(option: ArchOption) -> object:
@@ -31,7 +31,7 @@ def another(option: ArchOption) -> object:
     return option.default + (3 if option.kind is int else 0.0625)
 
 
-# What decides what a layer computes, with torch's defaults, which are not written.
+# Attributes that determine what a layer computes, with torch's defaults, which are omitted.
 SETTINGS = {
     "in_channels": None,
     "out_channels": None,
@@ -59,7 +59,7 @@ SETTINGS = {
     "track_running_stats": True,
 }
 
-# How the most frequent ones are written.
+# Abbreviations of the most frequent attributes.
 SHORT = {
     "in_channels": "",
     "out_channels": "→",
@@ -73,7 +73,7 @@ SHORT = {
 
 
 def settings(layer: nn.Module) -> str:
-    """Return the class and what differs from torch's defaults, such as "Conv2d 1 →6 k5"."""
+    """Return the class and the settings that differ from torch's defaults, such as "Conv2d 1 →6 k5"."""
     found = {name: getattr(layer, name, default) for name, default in SETTINGS.items()}
     found = {
         name: value[0] if isinstance(value, tuple) and len(set(value)) == 1 else value for name, value in found.items()
@@ -84,14 +84,14 @@ def settings(layer: nn.Module) -> str:
 
 
 def layers_of(network: nn.Module) -> list[str]:
-    """Return a line for each layer and join: name, settings, what is before it, shape, weights, and receptive field."""
+    """Return a line per layer and join: name, settings, inputs, output shape, weights and receptive field."""
     modules = dict(network.named_modules())
     nodes = trace_graph(network, input_shape=(1, 1, 28, 28))
     names = {node.id: node.name for node in nodes}
     lines, last = [], ""
     for node in nodes:
         what = settings(modules[node.name]) if node.name in modules else node.type
-        if node.kind.folds and node.inputs == (last,):  # in the line of what it follows
+        if node.kind.folds and node.inputs == (last,):  # appended to the line of the layer before it
             lines[-1] += f" · {node.name.rpartition('.')[2]} {what}"
         else:
             shape = "×".join(map(str, node.output_shape[1:]))
@@ -103,18 +103,18 @@ def layers_of(network: nn.Module) -> list[str]:
 
 
 def settings_of(network: nn.Module) -> list[str]:
-    """Return a line for each layer, those that run in training only among them, and for each tensor that is never trained."""
+    """Return a line per layer, including those that run only in training, and per tensor that is never trained."""
     lines = [f"{name} | {settings(layer)}" for name, layer in network.named_modules() if not list(layer.children())]
     return [*lines, *(f"{name} | fixed" for name, each in network.named_parameters() if not each.requires_grad)]
 
 
-def changed(id: str, plain: nn.Module, **asked) -> list[str]:
+def changed(id: str, plain: nn.Module, **arguments) -> list[str]:
     known = set(settings_of(plain))
-    return [line for line in settings_of(on_meta(id, **asked)) if line not in known]
+    return [line for line in settings_of(on_meta(id, **arguments)) if line not in known]
 
 
 @pytest.mark.parametrize("id", EVERY_NETWORK)
-def test_the_layers_of_a_network_and_what_each_option_changes(id: str) -> None:
+def test_the_layers_of_a_network_and_the_effect_of_each_option_match_the_snapshot(id: str) -> None:
     arch, plain = get_architecture(id), on_meta(id)
     lines = [flat(facts_of(arch)), "", *layers_of(plain)]
     for option in arch.options:
@@ -131,7 +131,7 @@ def facts_of(arch: Architecture) -> dict[str, object]:
 
 
 def weights_of(id: str) -> str:
-    """Return each tensor's mean and deviation just after the network was built with one seed, and what is always the same in it."""
+    """Return the mean and standard deviation of each tensor of a network built with a fixed seed."""
     torch.manual_seed(7)
     tensors = {name: each.double() for name, each in build_network(id).state_dict().items()}
     return flat(
@@ -140,7 +140,7 @@ def weights_of(id: str) -> str:
 
 
 @pytest.mark.parametrize("id", ["lenet-bn", "resnet-small", "vgg-small", "speedrun-cnn"])
-def test_the_first_weights_of_a_network(id: str) -> None:
+def test_the_initial_weights_of_a_network_match_the_snapshot(id: str) -> None:
     check(f"first_weights/{id}.txt", weights_of(id))
 
 
@@ -163,7 +163,7 @@ WRONG = [
 ]
 
 
-def test_every_value_outside_an_options_range_is_refused_with_its_rule() -> None:
+def test_values_outside_the_range_of_an_option_are_refused_with_its_rule() -> None:
     for id, name, value in WRONG:
         option = get_architecture(id).option(name)
         with pytest.raises(ConfigError, match="but it must be") as caught:
@@ -176,7 +176,7 @@ def test_every_value_outside_an_options_range_is_refused_with_its_rule() -> None
 
 
 @pytest.mark.parametrize("id", NETWORKS)
-def test_the_ends_of_an_options_range_are_inside(id: str) -> None:
+def test_the_limits_of_the_range_of_an_option_are_accepted(id: str) -> None:
     for option in get_architecture(id).options:
         if option.kind is list:
             low, high = option.items

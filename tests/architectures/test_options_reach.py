@@ -1,4 +1,4 @@
-"""What every network of the registry does with what it is given: each option, number of classes and channels reaches its layers."""
+"""Each option and the numbers of classes and channels take effect in the layers of every registered network."""
 
 from collections import Counter
 
@@ -14,10 +14,10 @@ from lab.architectures.spec import ArchOption
 
 ALL = [arch.id for arch in list_architectures()]
 OPTIONS = [(arch.id, option) for arch in list_architectures() for option in arch.options]
-# Options that change no layer but what one of them does.
+# Options that change the behaviour of a layer, but not its representation.
 HIDDEN = {"random_crop"}
 
-# id: layers of each kind by the paper's table; report D's ResNet-18 has no batch norm on its three shortcuts.
+# id: layers of each kind in the table of the paper; report D's ResNet-18 has no batch norm on its three shortcuts.
 # GoogLeNet has 4 poolings between its stages and one in each of its 9 modules (table 1 and figure 2b).
 LAYERS = {
     "lenet5": {"Conv2d": 2, "MaxPool2d": 2, "ReLU": 4, "Linear": 3},
@@ -63,14 +63,14 @@ def test_each_option_changes_the_layers(id: str, option: ArchOption) -> None:
 
 
 @pytest.mark.parametrize("id", [id for id, option in OPTIONS if option.name == "dropout"])
-def test_dropout_is_the_share_of_every_layer_that_drops(id: str) -> None:
+def test_the_dropout_option_is_the_rate_of_every_dropout_layer(id: str) -> None:
     network = on_meta(id, options={"dropout": 0.0625})
     assert {layer.p for layer in network.modules() if isinstance(layer, nn.Dropout | nn.Dropout2d)} == {0.0625}
 
 
 @pytest.mark.parametrize("id", ALL)
-def test_every_network_takes_colours_and_any_number_of_classes(id: str) -> None:
-    large = get_architecture(id).default_input_size == "224"  # on the meta device size costs nothing
+def test_every_network_accepts_colour_images_and_any_number_of_classes(id: str) -> None:
+    large = get_architecture(id).default_input_size == "224"  # on the meta device the size has no cost
     network = on_meta(id, channels=3, classes=7, image_size=40).eval()
     assert network(torch.empty(2, 3, 40, 40, device="meta")).shape == (2, 7)
     first = next(layer for layer in network.modules() if isinstance(layer, nn.Conv2d))
@@ -79,7 +79,7 @@ def test_every_network_takes_colours_and_any_number_of_classes(id: str) -> None:
         assert next(layer.size for layer in network.modules() if isinstance(layer, Resize)) == 224
 
 
-def test_the_auxiliary_classifiers_of_colour_images_have_the_classes_too() -> None:
+def test_auxiliary_classifiers_have_the_number_of_classes() -> None:
     trained = on_meta("googlenet", channels=3, classes=7, options={"aux": True}).train()(
         torch.empty(2, 3, 28, 28, device="meta")
     )
@@ -88,7 +88,7 @@ def test_the_auxiliary_classifiers_of_colour_images_have_the_classes_too() -> No
 
 
 @pytest.mark.parametrize("id", LAYERS)
-def test_the_layers_are_as_many_of_each_kind_as_in_the_paper(id: str) -> None:
+def test_the_number_of_layers_of_each_kind_is_that_of_the_paper(id: str) -> None:
     leaves = Counter(type(layer).__name__ for layer in on_meta(id).modules() if not list(layer.children()))
     for helper in ("Resize", "Flatten", "ModuleDict"):
         del leaves[helper]
@@ -96,18 +96,18 @@ def test_the_layers_are_as_many_of_each_kind_as_in_the_paper(id: str) -> None:
 
 
 @pytest.mark.parametrize("id", ["vgg11", "vgg19", "vgg-small"])
-def test_vgg_pools_to_whole_halves_and_leaves_the_last_odd_line_out(id: str) -> None:
-    """torch's and the paper's pooling: 2×2 with stride 2, nothing beyond the edge."""
+def test_vgg_halves_sizes_rounding_down(id: str) -> None:
+    """As in torch and the paper: pooling of 2×2 with stride 2, and nothing beyond the edge."""
     pools = [layer for layer in on_meta(id).modules() if isinstance(layer, nn.MaxPool2d)]
     assert {(layer.kernel_size, layer.stride, layer.ceil_mode) for layer in pools} == {(2, 2, False)}
 
 
-def test_what_is_made_smaller_is_smoothed_first_and_what_is_made_larger_is_not() -> None:
-    """Every fourth column is 1. At a fourth of the side each value is their mean; a sample between two columns would miss them."""
+def test_images_are_smoothed_when_downscaled_and_not_when_upscaled() -> None:
+    """Every fourth column is 1: at a quarter of the size each value is the mean, which point samples would miss."""
     lines = torch.zeros(1, 1, 32, 32)
     lines[..., ::4] = 1.0
     torch.testing.assert_close(Resize(8)(lines)[..., 2:-2, 2:-2], torch.full((1, 1, 4, 4), 0.25))
     spot = torch.zeros(1, 1, 8, 8)
     spot[..., 4, 4] = 1.0
-    assert Resize(16)(spot).max().item() == 0.75 * 0.75  # a quarter of a pixel off in both directions
+    assert Resize(16)(spot).max().item() == 0.75 * 0.75  # sampled a quarter of a pixel off in both directions
     assert Resize(8)(spot) is spot

@@ -1,4 +1,4 @@
-"""The registry is the only list of names: complete, torch-free, and helpful about wrong ones."""
+"""The registry is the only list of names: complete, without torch, and with suggestions for unknown names."""
 
 import re
 import subprocess
@@ -40,39 +40,39 @@ REPORTS = {
 }
 
 
-def test_every_network_of_the_reports_and_the_speedrun_is_there() -> None:
+def test_every_network_of_the_reports_and_the_speedrun_is_registered() -> None:
     assert {arch.id for arch in list_architectures()} == REPORTS | {"speedrun-cnn", "pytorch-example"}
 
 
-def test_the_registry_opens_without_torch() -> None:
+def test_the_registry_does_not_import_torch() -> None:
     code = "import sys, lab.architectures.registry; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_a_wrong_id_is_answered_with_the_near_miss() -> None:
+def test_an_unknown_id_is_refused_with_the_nearest_one() -> None:
     with pytest.raises(UnknownNameError, match=r"no network 'lenet-5'. Did you mean 'lenet5'\?"):
         get_architecture("lenet-5")
 
 
-def test_an_id_cannot_be_registered_twice_nor_without_description() -> None:
+def test_an_id_cannot_be_registered_twice_or_without_a_description() -> None:
     lenet = get_architecture("lenet5")
     with pytest.raises(ValueError, match="'lenet5' is registered twice"):
         make_registry([lenet, lenet])
-    silent = type(lenet)(**{f: getattr(lenet, f) for f in lenet.__slots__} | {"description": ""})
+    undescribed = type(lenet)(**{f: getattr(lenet, f) for f in lenet.__slots__} | {"description": ""})
     with pytest.raises(ValueError, match="needs a description"):
-        make_registry([silent])
+        make_registry([undescribed])
 
 
 @pytest.mark.parametrize("arch", list_architectures(), ids=lambda a: a.id)
-def test_each_option_accepts_its_own_default(arch) -> None:
+def test_each_option_accepts_its_default(arch) -> None:
     assert check_options(arch, {o.name: o.default for o in arch.options}) == {}
     assert complete_options(arch, {}) == {o.name: o.default for o in arch.options}
 
 
-def test_only_options_that_differ_are_returned_in_one_order() -> None:
+def test_only_options_that_differ_from_their_defaults_are_returned() -> None:
     arch = get_architecture("wide-cnn")
-    given = {"widths": (8, 16), "batch_norm": True, "hidden": [1024, 256]}
-    assert check_options(arch, given) == {"widths": [8, 16]}
+    options = {"widths": (8, 16), "batch_norm": True, "hidden": [1024, 256]}
+    assert check_options(arch, options) == {"widths": [8, 16]}
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,9 @@ def test_only_options_that_differ_are_returned_in_one_order() -> None:
         ("basic-cnn", {"hidden": 0}, "a whole number, at least 1"),
     ],
 )
-def test_a_wrong_option_names_value_rule_and_way_out(arch: str, options: dict, message: str) -> None:
+def test_an_invalid_option_is_refused_with_the_value_the_rule_and_advice(
+    arch: str, options: dict, message: str
+) -> None:
     with pytest.raises(ConfigError, match=message):
         check_options(get_architecture(arch), options)
 
@@ -104,7 +106,7 @@ def test_input_sizes_resolve_to_pixels() -> None:
         resolve_input_size(vgg, "65")
 
 
-def test_a_single_number_and_a_tuple_stand_for_a_list() -> None:
+def test_a_single_number_or_a_tuple_is_accepted_as_a_list() -> None:
     assert check_options(get_architecture("wide-cnn"), {"widths": 7, "hidden": (5, 6)}) == {
         "widths": [7],
         "hidden": [5, 6],
@@ -113,7 +115,7 @@ def test_a_single_number_and_a_tuple_stand_for_a_list() -> None:
         check_options(get_architecture("wide-cnn"), {"widths": True})
 
 
-def test_an_option_of_names_takes_one_of_them() -> None:
+def test_an_option_with_choices_accepts_one_of_them() -> None:
     option = ArchOption("mode", str, "near", "How.", choices=("near", "far"))
     assert (option.rule(), option.check("far", arch="toy"), option.keeps_layers) == ("one of near, far", "far", False)
     for value in ("middle", "", 3, None, ["far"]):
@@ -123,7 +125,7 @@ def test_an_option_of_names_takes_one_of_them() -> None:
 
 @pytest.mark.parametrize("arch", list_architectures(), ids=lambda arch: arch.id)
 def test_a_description_has_no_number_that_its_options_change(arch: Architecture) -> None:
-    told = {int(number) for number in re.findall(r"\d+", arch.description.replace(",", ""))}
+    numbers = {int(number) for number in re.findall(r"\d+", arch.description.replace(",", ""))}
     sizes = [np.atleast_1d(option.default) for option in arch.options if option.kind in (int, list)]
-    assert not told & {int(size) for each in sizes for size in each}
+    assert not numbers & {int(size) for each in sizes for size in each}
     assert not re.search(r"\d (parameters|weights)", arch.description)

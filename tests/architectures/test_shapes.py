@@ -1,4 +1,4 @@
-"""Small networks are looked at with an image that is computed, large ones on the meta device: the shapes are the same."""
+"""Shapes are found with a computed image for small networks, and on the meta device for large ones."""
 
 import subprocess
 import sys
@@ -31,7 +31,7 @@ summarize(network, input_shape=(2, 1, 28, 28))
 late = set(sys.modules) - before
 print(sorted(name for name in late if name.partition(".")[0] in ("torch", "sympy", "mpmath")))
 """
-READS_A_DRAWING = """
+CLASSIFIES_A_DRAWING = """
 import sys, torch
 from lab.architectures.build import build_network
 from lab.architectures.inference_batches import inference_batch_size
@@ -44,7 +44,7 @@ print(sorted({"sympy", "torch._dynamo"} & set(sys.modules)))
 
 
 def _shapes(network: nn.Module, x_BCHW: Tensor) -> list[tuple[str, tuple[int, ...]]]:
-    """Return what each layer gives, in the order they run."""
+    """Return the output shape of each layer, in the order of execution."""
     seen: list[tuple[str, tuple[int, ...]]] = []
 
     def watch(name: str, layer: nn.Module) -> None:
@@ -63,7 +63,7 @@ def _is_computed(probe: nn.Module) -> bool:
 
 
 @pytest.mark.parametrize("arch", EVERY_NETWORK)
-def test_a_computed_image_and_one_on_meta_have_the_same_shapes(arch: str) -> None:
+def test_a_computed_image_and_one_on_the_meta_device_give_the_same_shapes(arch: str) -> None:
     network = build_network(arch)
     probe, x_BCHW = make_probe(network, input_shape=IMAGE)
     on_meta = meta_copy(network).eval()
@@ -74,23 +74,23 @@ def test_a_computed_image_and_one_on_meta_have_the_same_shapes(arch: str) -> Non
     ("arch", "computed"),
     [("lenet5", True), ("basic-cnn", True), *((arch, False) for arch in ("alexnet", "googlenet", "mobilenet"))],
 )
-def test_the_networks_of_the_examples_are_computed_and_large_ones_are_not(arch: str, computed: bool) -> None:
+def test_small_networks_are_computed_and_large_ones_are_not(arch: str, computed: bool) -> None:
     assert _is_computed(make_probe(build_network(arch), input_shape=IMAGE)[0]) is computed
 
 
-def test_a_small_network_reads_a_drawing_without_sympy_and_the_compiler() -> None:
-    """Torch's meta device imports both: 1.7 s and 145 MB."""
-    done = subprocess.run([sys.executable, "-c", READS_A_DRAWING], cwd=ROOT, capture_output=True, text=True)
+def test_a_small_network_classifies_a_drawing_without_importing_sympy_and_dynamo() -> None:
+    """Torch's meta device imports both, which takes 1.7 s and 145 MB."""
+    done = subprocess.run([sys.executable, "-c", CLASSIFIES_A_DRAWING], cwd=ROOT, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
-def test_what_the_meta_device_imports_is_imported_before_a_network_runs_on_it() -> None:
-    """Two threads that import these modules in the middle of a forward pass can each see half of them."""
+def test_imports_of_the_meta_device_are_done_before_a_network_runs_on_it() -> None:
+    """Two threads that import these modules during a forward pass may see them partially initialised."""
     done = subprocess.run([sys.executable, "-c", ON_META], cwd=ROOT, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
-def test_looking_changes_nothing_of_the_network() -> None:
+def test_finding_shapes_does_not_change_the_network() -> None:
     network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Dropout(0.5)).train()
     calls: list[object] = []
     network[0].register_forward_hook(lambda *arguments: calls.append(arguments))
@@ -103,10 +103,10 @@ def test_looking_changes_nothing_of_the_network() -> None:
     assert all(layer.training for layer in network.modules())
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
     assert torch.equal(torch.get_rng_state(), state)
-    assert next(probe.parameters()) is next(network.parameters())  # no memory for a second set of weights
+    assert next(probe.parameters()) is next(network.parameters())  # no memory is used for a second set of weights
 
 
-def test_a_network_that_is_built_without_memory_is_looked_at_without() -> None:
+def test_shapes_of_a_network_on_the_meta_device_are_found_there() -> None:
     with torch.device("meta"):
         features, pool = nn.Conv2d(1, 4, 3), nn.MaxPool2d(2)
         assert output_shape(features, input_shape=IMAGE) == (1, 4, 26, 26)
@@ -114,23 +114,23 @@ def test_a_network_that_is_built_without_memory_is_looked_at_without() -> None:
     assert make_probe(features, input_shape=IMAGE)[1].is_meta
 
 
-def test_the_image_is_where_the_tensors_of_a_network_without_weights_are() -> None:
-    """Its buffers may be on a GPU, where an image of the CPU is refused."""
+def test_the_probe_image_is_on_the_device_of_the_buffers_of_a_network_without_weights() -> None:
+    """Its buffers may be on a GPU, where an image on the CPU is refused."""
     network = nn.BatchNorm2d(1, affine=False)
     assert not list(network.parameters())
     assert make_probe(network.to("meta"), input_shape=IMAGE)[1].is_meta
     assert not make_probe(nn.BatchNorm2d(1, affine=False), input_shape=IMAGE)[1].is_meta
 
 
-def test_a_batch_without_images_would_be_wrong_where_a_layer_does_not_mind() -> None:
-    """Why no empty batch is sent through on the CPU: torch gives back the shape that went in."""
+def test_an_empty_batch_would_give_a_wrong_shape() -> None:
+    """Why no empty batch is used on the CPU: torch returns the input shape unchanged."""
     layer = nn.PixelUnshuffle(2)
     assert output_shape(layer, input_shape=(1, 4, 8, 8)) == (1, 16, 4, 4)
     assert tuple(layer(torch.zeros(0, 4, 8, 8)).shape) == (0, 4, 8, 8)
 
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])
-def test_the_layer_that_cannot_take_its_input_is_named_with_its_side(device: str) -> None:
+def test_the_layer_that_does_not_accept_its_input_is_named_with_the_shape(device: str) -> None:
     with torch.device(device):
         layers = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Conv2d(2, 2, 5))
     with pytest.raises(LayerShapeError, match=r"^features\.1 \(Conv2d\) cannot take 2×4×4\.$") as caught:

@@ -1,4 +1,4 @@
-"""The whitening layer really whitens, stays frozen, and the crop is where it should be."""
+"""The whitening layer whitens and stays frozen, and crops have the expected positions."""
 
 import pytest
 import torch
@@ -10,7 +10,8 @@ from lab.errors import ConfigError
 
 def correlated_images() -> torch.Tensor:
     torch.manual_seed(0)
-    return torch.nn.functional.avg_pool2d(torch.randn(400, 1, 32, 32), 5, 1)  # neighbours share most of their noise
+    # Neighbouring pixels share most of their noise.
+    return torch.nn.functional.avg_pool2d(torch.randn(400, 1, 32, 32), 5, 1)
 
 
 def test_whitening_filters_give_uncorrelated_channels_of_unit_variance() -> None:
@@ -22,7 +23,7 @@ def test_whitening_filters_give_uncorrelated_channels_of_unit_variance() -> None
     assert (covariance - covariance.diagonal().diag()).abs().max() < 1e-3
 
 
-def test_initialising_from_data_fills_filters_and_negatives_and_nothing_trains_them() -> None:
+def test_initialising_from_data_sets_frozen_filters_and_their_negatives() -> None:
     network = build_network("speedrun-cnn")
     network.initialise_from_data(correlated_images())
     weight = network.get_parameter("features.conv1.weight")
@@ -39,18 +40,18 @@ def test_initialising_from_data_draws_no_random_numbers() -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_the_centre_crop_cuts_two_pixels_on_each_side() -> None:
+def test_the_centre_crop_removes_two_pixels_on_each_side() -> None:
     x = torch.arange(28.0).expand(1, 1, 28, 28)
     assert Crop(24, random=True).eval()(x)[0, 0, 0].tolist() == list(range(2, 26))
 
 
-def test_the_random_crop_cuts_each_image_somewhere_else() -> None:
+def test_the_random_crop_has_a_different_position_for_each_image() -> None:
     torch.manual_seed(0)
     x = torch.arange(28.0).expand(200, 1, 28, 28)
-    cut = Crop(24, random=True).train()(x)
-    assert cut.shape == (200, 1, 24, 24)
-    assert set(cut[:, 0, 0, 0].tolist()) == {0, 1, 2, 3, 4}
-    assert (cut[:, 0, 0, -1] - cut[:, 0, 0, 0] == 23).all()
+    cropped = Crop(24, random=True).train()(x)
+    assert cropped.shape == (200, 1, 24, 24)
+    assert set(cropped[:, 0, 0, 0].tolist()) == {0, 1, 2, 3, 4}
+    assert (cropped[:, 0, 0, -1] - cropped[:, 0, 0, 0] == 23).all()
 
 
 def test_an_odd_first_width_is_refused() -> None:

@@ -1,4 +1,7 @@
-"""A CUDA runtime without a GPU (`runtime.c`), with which torch's CUDA build runs every line of the host's side; kernels compute nothing."""
+"""A CUDA runtime without a GPU (`runtime.c`), on which torch's CUDA build runs all its host code.
+
+Kernels compute nothing.
+"""
 
 import importlib.util
 import os
@@ -10,11 +13,11 @@ from pathlib import Path
 import torch
 
 HERE = Path(__file__).parent
-LIBRARY = "libcuda.so.1"  # the driver's name, so that what is linked to the driver finds this library as well
+LIBRARY = "libcuda.so.1"  # the driver's name, so that libraries linked to the driver load this one
 
 
 def missing() -> str:
-    """Return why it cannot be built here; empty where it can."""
+    """Return why the runtime cannot be built here, or "" if it can."""
     if not sys.platform.startswith("linux"):
         return "built on Linux only"
     if not (torch.version.cuda or "").startswith("13."):
@@ -33,7 +36,7 @@ def _headers() -> Path | None:
 
 
 def build(folder: Path) -> Path:
-    """Compile the runtime into a folder and return the library."""
+    """Compile the runtime into a folder; return the library."""
     library = folder / LIBRARY
     headers = [f"-I{HERE}", f"-I{HERE / 'include'}", f"-I{_headers()}"]
     sources = [str(HERE / name) for name in ("runtime.c", "products.c")]
@@ -43,5 +46,5 @@ def build(folder: Path) -> Path:
 
 
 def environment(library: Path) -> dict[str, str]:
-    """Return the environment of a process that has it for its CUDA runtime and driver."""
+    """Return the environment of a process that uses the library as its CUDA runtime and driver."""
     return {**os.environ, "LD_PRELOAD": str(library), "LD_LIBRARY_PATH": str(library.parent), "OMP_NUM_THREADS": "1"}

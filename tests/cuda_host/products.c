@@ -1,4 +1,4 @@
-// cuBLAS without a GPU: every product is one kernel on the handle's stream.
+// cuBLAS without a GPU: every product is one kernel on the stream of the handle.
 #include "runtime.h"
 #include <stdlib.h>
 #include <string.h>

@@ -1,8 +1,9 @@
-// A CUDA runtime without a GPU: memory is the host's, kernels do nothing, streams, events and captures obey CUDA's rules.
+// A CUDA runtime without a GPU: memory is host memory, kernels do nothing, and streams, events and captures follow
+// CUDA's rules.
 //
-// Loaded before libcudart (LD_PRELOAD), it lets torch's CUDA build run every line of its host side: the caching allocator, generators,
-// graphs, autograd's device threads. What a kernel would compute is whatever the memory held. In a capture, calls that CUDA
-// calls unsafe fail and invalidate it, as the runtime's documentation of cudaStreamCaptureMode says.
+// Loaded before libcudart (LD_PRELOAD), it lets torch's CUDA build run all its host code: the caching allocator,
+// generators, graphs and autograd's device threads. The results of kernels are whatever the memory contained. In a
+// capture, calls that CUDA considers unsafe fail and invalidate it, as the documentation of cudaStreamCaptureMode says.
 #define _GNU_SOURCE
 #include "runtime.h"
 #include <dlfcn.h>
@@ -30,7 +31,7 @@ struct CUstream_st {
     int device;
     unsigned flags;
     Capture *capture;
-    unsigned long serial, joined;  // work so far, and how much of it the capture's origin has waited for
+    unsigned long serial, joined;  // work so far, and how much of it the origin of the capture has waited for
 };
 
 struct CUevent_st {
@@ -46,7 +47,7 @@ struct CUgraphExec_st { size_t nodes; size_t launches; };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct CUstream_st legacy;
-static Capture *ongoing;  // one at a time is enough
+static Capture *ongoing;  // one at a time suffices
 static unsigned long long captures;
 static unsigned long long counts[COUNTS];
 static __thread int thread_mode;  // cudaStreamCaptureModeGlobal
@@ -75,7 +76,7 @@ static void invalidate(Capture *c, const char *why) {
     if (why) snprintf(last_unsafe, sizeof last_unsafe, "%s", why);
 }
 
-// Whether the calling thread may make a potentially unsafe call now (documentation of cudaThreadExchangeStreamCaptureMode).
+// Fail if the calling thread may not make a potentially unsafe call now (see cudaThreadExchangeStreamCaptureMode).
 static cudaError_t unsafe(const char *name) {
     Capture *c = ongoing;
     if (!c || thread_mode == cudaStreamCaptureModeRelaxed) return cudaSuccess;
@@ -125,7 +126,7 @@ API void __cudaRegisterFunction(void **h, const char *f, char *d, const char *n,
 API void __cudaRegisterVar(void **h, char *v, char *d, const char *n, int e, size_t s, int c, int g) {}
 API char __cudaInitModule(void **h) { return 1; }
 
-// Memory: reserved address space, so that 80 GB cost nothing until something is copied there.
+// Memory: reserved address space, which costs nothing until something is copied there.
 #define TOTAL (20ull << 30)
 typedef struct Block { void *at; size_t bytes; int device; struct Block *next; } Block;
 static Block *blocks;
@@ -156,7 +157,7 @@ API cudaError_t cudaFree(void *p) {
     if (e || !p) return e;
     pthread_mutex_lock(&lock);
     for (Block **b = &blocks; *b; b = &(*b)->next)
-        if ((*b)->at == p) { Block *gone = *b; munmap(p, gone->bytes); used -= gone->bytes; *b = gone->next; free(gone); break; }
+        if ((*b)->at == p) { Block *freed = *b; munmap(p, freed->bytes); used -= freed->bytes; *b = freed->next; free(freed); break; }
     pthread_mutex_unlock(&lock);
     return cudaSuccess;
 }
@@ -250,7 +251,7 @@ API cudaError_t cudaStreamWaitEvent(cudaStream_t s, cudaEvent_t e, unsigned f) {
     if (from) {
         if (!stream->capture) { stream->capture = from; stream->joined = stream->serial; from->unjoined++; stream->serial++; }
         else if (e->stream != from->origin && e->stream != stream && e->stream->capture == from && e->stream->joined != e->stream->serial && e->serial == e->stream->serial) {
-            e->stream->capture = 0;  // joined; more work there would have to fork anew
+            e->stream->capture = 0;  // joined; more work there would have to fork again
             from->unjoined--;
         }
     }

@@ -1,4 +1,4 @@
-"""What `test_cuda_host` runs in a process of its own, on the runtime without a GPU: prints one JSON line a run.
+"""What `test_cuda_host` runs in separate processes on the runtime without a GPU; prints one JSON line per result.
 
 python -m tests.cuda_host.walk networks|settings|failures|devices|memory|kernels|algorithms|together|benchmark
 """
@@ -42,13 +42,13 @@ CAPTURED_NODES, CAPTURES, INVALIDATED, UNSAFE = 1, 7, 8, 9  # counters of `runti
 Found = dict[str, Any]
 
 
-def answer_for_the_rate() -> None:
-    """Torch's optimizers compare a learning rate with 0 when they are built, and no kernel compares here."""
-    for name, answer in (("__ge__", True), ("__lt__", False)):
-        own = getattr(Tensor, name)
+def replace_comparisons_of_rates() -> None:
+    """Replace comparisons with a learning rate: torch's optimizers compare it with 0, but no kernel computes here."""
+    for name, result in (("__ge__", True), ("__lt__", False)):
+        original = getattr(Tensor, name)
 
-        def compare(self: Tensor, other: Any, own: Any = own, answer: bool = answer) -> Any:
-            return answer if self.is_cuda and self.ndim == 0 and isinstance(other, float) else own(self, other)
+        def compare(self: Tensor, other: Any, original: Any = original, result: bool = result) -> Any:
+            return result if self.is_cuda and self.ndim == 0 and isinstance(other, float) else original(self, other)
 
         setattr(Tensor, name, compare)
 
@@ -62,7 +62,7 @@ def run(
     *,
     device: torch.device = CUDA,
 ) -> Found:
-    """Train, and return what the run says of itself."""
+    """Train, and return what the run reports."""
     found: Found = {"what": what, "notices": []}
     for event in train(config, network=network, data=data, device=device, steps=kind):
         if isinstance(event, Started):
@@ -75,7 +75,7 @@ def run(
 
 
 def networks() -> Iterator[Found]:
-    """Every network, with the algorithms that repeat: torch refuses what does not."""
+    """Every network, with deterministic algorithms: torch refuses others."""
     data = on_gpu(build_data(train=10, val=2, test=4, size=28, classes=10))
     for arch in list_architectures():
         config = RunConfig(arch=arch.id, epochs=1, batch_size=4, val_fraction=0.0, deterministic=True)
@@ -90,14 +90,14 @@ def settings() -> Iterator[Found]:
 
 
 def failures() -> Iterator[Found]:
-    """A step that waits, and one that fails in the capture: the run goes on, dropout and augmentation included."""
+    """A step that waits, and one that fails in the capture: the run continues, with dropout and augmentation."""
     for kind in (ValueNet, LateNet):
         config = RunConfig(**{**BASE, "augment": "light"})  # type: ignore[arg-type]
         yield run(kind.__name__, config, kind(), on_gpu(build_data()))
 
 
 def devices() -> Iterator[Found]:
-    """A run on the second device, while the first is torch's current one: dropout, augmentation, evaluations that are captured."""
+    """A run on the second device while the first is current: dropout, augmentation and captured evaluations."""
     data = on_gpu(build_data(), SECOND)
     config = RunConfig(**{**BASE, "augment": "light", "eval_every": 1, "epochs": 3})  # type: ignore[arg-type]
     yield run("second", config, SmallNet(), data, device=SECOND)
@@ -115,21 +115,21 @@ def devices() -> Iterator[Found]:
     notices = [
         "; ".join(n.message for n in to.changed_conditions(of)) for to in (first, moved) for of in (saved, older)
     ]
-    said = ["device cuda:0 is now cuda:1" in words for words in notices]
-    yield {"what": "resumed", "on the first": notices[:2], "on the second": said[2:]}
+    reported = ["device cuda:0 is now cuda:1" in words for words in notices]
+    yield {"what": "resumed", "on the first": notices[:2], "on the second": reported[2:]}
     captures = count(CAPTURES)
     prepare_device(CUDA)
     prepare_device(CUDA)
     yield {"what": "warm", "captures": count(CAPTURES) - captures, "streams": len(recordings._idle_streams[CUDA])}
-    prepare_device(SECOND)  # a worker of the second slot: what asks for "cuda" gets its GPU
+    prepare_device(SECOND)  # a worker of the second slot: there "cuda" means its GPU
     yield {"what": "worker", "device": torch.ones(1, device=CUDA).device.index, "next": device_of(1, CUDA).index}
 
 
 def memory() -> Iterator[Found]:
-    """Bytes that are allocated after each of three runs, and reserved before and after an evaluation is captured."""
+    """Bytes allocated after each of three runs, and reserved before and after an evaluation is captured."""
     data = on_gpu(build_data(train=512, test=512, size=28, classes=10))
     config = RunConfig(arch="lenet-bn", epochs=1, batch_size=128, val_fraction=0.0, eval_batch_size=256, max_steps=3)
-    gc.disable()  # a run that has ended holds nothing, also before garbage is collected
+    gc.disable()  # a run that has ended holds no memory, even before garbage collection
     allocated = []
     for _ in range(3):
         run("", config, build_network("lenet-bn"), data)
@@ -147,19 +147,19 @@ def memory() -> Iterator[Found]:
     del session
     torch.cuda.set_per_process_memory_fraction(3e9 / torch.cuda.get_device_properties(CUDA).total_memory)
     large = on_gpu(build_data(train=1024, val=8, test=8, size=28, classes=10))
-    crowded = RunConfig(arch="resnet18", epochs=1, batch_size=256, val_fraction=0.0)
-    yield run("too little", crowded, build_network("resnet18"), dataclasses.replace(large))
+    too_large = RunConfig(arch="resnet18", epochs=1, batch_size=256, val_fraction=0.0)
+    yield run("too little", too_large, build_network("resnet18"), dataclasses.replace(large))
 
 
 def count(what: int) -> int:
-    """Return how often something happened so far."""
+    """Return the value of a counter of the runtime."""
     library = ctypes.CDLL(None)
     library.cuda_host_count.restype = ctypes.c_ulonglong
     return int(library.cuda_host_count(what))
 
 
 def kernels() -> Iterator[Found]:
-    """What a captured step has beyond the same step on one batch that never changes."""
+    """The kernels that a captured step has in addition to the same step on one constant batch."""
     data = on_gpu(build_data(train=128, val=2, test=2, size=28, classes=10))
     for precision in ("float32", "bfloat16"):
         config = RunConfig(arch="lenet-bn", batch_size=64, val_fraction=0.0, precision=precision)
@@ -178,8 +178,8 @@ def kernels() -> Iterator[Found]:
         yield {"what": precision, "more": step - (count(CAPTURED_NODES) - before - step)}
 
 
-class NotingNet(SmallNet):
-    """Notes for which batches cuDNN tries its algorithms: training or not, images, tries them."""
+class RecordedNet(SmallNet):
+    """Records for which batches cuDNN benchmarks algorithms: (training, images, whether it benchmarks)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -191,15 +191,15 @@ class NotingNet(SmallNet):
 
 
 def algorithms() -> Iterator[Found]:
-    """Epochs of 90 images in batches of 16, the last of 10; a copy on the meta device has images, and computes none."""
+    """Epochs of 90 images in batches of 16, the last of 10; a copy on the meta device runs too, without computing."""
     for kind in (StepKind.AUTO, StepKind.LAUNCHED):
-        network = NotingNet()
+        network = RecordedNet()
         run("", RunConfig(**BASE), network, on_gpu(build_data()), kind)  # type: ignore[arg-type]
         yield {"what": kind.value, "noted": sorted(network.noted), "after": torch.backends.cudnn.benchmark}
 
 
 def together() -> Iterator[Found]:
-    """Three runs that take turns, captured and launched, twice; streams: that are idle again, once the garbage is collected."""
+    """Three runs that take turns, captured and launched, twice. streams: those idle again after garbage collection."""
     data = on_gpu(build_data())
     config = RunConfig(**{**BASE, "augment": "light"})  # type: ignore[arg-type]
     for what in ("first", "second"):
@@ -213,12 +213,12 @@ def together() -> Iterator[Found]:
 
 
 def benchmark() -> Iterator[Found]:
-    """What the benchmark of a GPU says, of little; its own lines are not JSON. Left out: speedrun, whose whitening looks at values."""
+    """The GPU benchmark at tiny sizes; its own lines are not JSON. Left out: speedrun, whose whitening reads values."""
     gpu.FULL = gpu_sections.TINY
     names = ("steps", "runs", "evaluation", "large", "together")
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "gpu.json"
-        chosen = [word for name in names for word in ("--section", name)]
+        chosen = [argument for name in names for argument in ("--section", name)]
         code = gpu.main([*chosen, "--data", folder, "--out", str(out)])
         sections = json.loads(out.read_text(encoding="utf-8"))["sections"]
     for name, section in sections.items():
@@ -233,8 +233,8 @@ def report(found: Found) -> None:
 
 def main(what: str) -> None:
     warnings.simplefilter("error")
-    torch.backends.cudnn.enabled = False  # it asks the driver itself
-    answer_for_the_rate()
+    torch.backends.cudnn.enabled = False  # cuDNN calls the driver directly
+    replace_comparisons_of_rates()
     walks = (networks, settings, failures, devices, memory, kernels, algorithms, together, benchmark)
     for found in {walk.__name__: walk for walk in walks}[what]():
         report(found)

@@ -1,4 +1,4 @@
-"""Runs that learned: overfitting is a lasting rise and nothing less, and training below validation is explained."""
+"""Runs that learned: overfitting is only a lasting rise, and training below validation is explained."""
 
 from typing import Any
 
@@ -7,9 +7,9 @@ import pytest
 
 from lab.config import RunConfig
 from lab.diagnosis.learning import _width
-from tests.diagnosis.made_curves import LOG_10, codes, epochs, judge
+from tests.diagnosis.synthetic_curves import LOG_10, codes, diagnose, epochs
 
-# The first run of a fresh lab (LeNet-5 on the digits, 15 of 40 epochs): noise of one epoch to the next, and sound.
+# A healthy but noisy run: the first one of a new lab (LeNet-5 on the digits, 15 of 40 epochs).
 DIGITS_VAL = [
     0.6176,
     0.3246,
@@ -47,15 +47,15 @@ DIGITS_TRAIN = [
 
 
 def _overfitted(count: int = 30, *, noise: float = 0.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Return validation and training loss of a run whose validation loss is lowest (0.4) at epoch 8 and doubles."""
+    """Return the validation and training loss of a run whose validation loss is lowest (0.4) at epoch 8, then doubles."""
     epoch = np.arange(1, count + 1)
     validation = np.where(epoch < 8, 0.4 + 0.1 * (8 - epoch), 0.4 + 0.4 * (epoch - 8) / (count - 8))
     return validation + noise * np.random.default_rng(seed).normal(size=count), 0.8 * 0.85**epoch
 
 
-def test_a_lasting_rise_is_overfitting_and_its_numbers_are_those_of_the_end() -> None:
+def test_a_lasting_rise_is_overfitting_with_the_means_of_the_last_epochs() -> None:
     validation, training = _overfitted()
-    (finding,) = judge(RunConfig(), epochs(val_loss=validation, train_loss=training))
+    (finding,) = diagnose(RunConfig(), epochs(val_loss=validation, train_loss=training))
     assert (finding.code, finding.severity) == ("overfitting", "warning")
     assert f"is {validation[-5:].mean():.4f} in epochs 26 to 30 (means of 5)" in finding.message
     assert f"was {validation[7:12].mean():.4f} around epoch 10" in finding.message
@@ -77,11 +77,11 @@ def test_a_lasting_rise_is_overfitting_and_its_numbers_are_those_of_the_end() ->
         ({"augment": "sketch"}, {"patience": 5, "restore_best": True}, "Stop early, or "),
     ],
 )
-def test_an_overfitted_run_is_not_told_to_do_what_it_did(
+def test_an_overfitted_run_is_not_advised_to_use_what_it_used_already(
     changes: dict[str, Any], remedy: dict[str, Any], words: str
 ) -> None:
     validation, training = _overfitted()
-    (finding,) = judge(RunConfig(**changes), epochs(val_loss=validation, train_loss=training))
+    (finding,) = diagnose(RunConfig(**changes), epochs(val_loss=validation, train_loss=training))
     assert finding.remedy == remedy
     assert words in finding.message
     assert ("augmentation" in finding.message) == ("augment" not in changes)
@@ -95,13 +95,13 @@ def test_overfitting_is_found_through_noise(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_noise_around_a_loss_that_no_longer_falls_is_not_overfitting(seed: int) -> None:
-    chance = np.random.default_rng(seed)
-    validation = 0.08 + 0.5 * 0.6 ** np.arange(40) + 0.02 * np.abs(chance.normal(size=40))
+    generator = np.random.default_rng(seed)
+    validation = 0.08 + 0.5 * 0.6 ** np.arange(40) + 0.02 * np.abs(generator.normal(size=40))
     for count in range(1, 41):
         assert codes(RunConfig(), epochs(val_loss=validation[:count], train_loss=0.7 ** np.arange(count))) == []
 
 
-def test_a_sound_run_is_not_alarmed_at_after_any_of_its_epochs() -> None:
+def test_a_healthy_run_has_no_findings_after_any_of_its_epochs() -> None:
     for count in range(1, len(DIGITS_VAL) + 1):
         curves = epochs(val_loss=DIGITS_VAL[:count], train_loss=DIGITS_TRAIN[:count])
         assert codes(RunConfig(), curves, ended=False) == [], count
@@ -112,15 +112,15 @@ def test_one_last_epoch_that_is_worse_than_all_others_is_not_overfitting() -> No
     assert codes(RunConfig(), epochs(val_loss=validation, train_loss=np.linspace(1.0, 0.05, 30))) == []
 
 
-def test_a_rise_that_was_made_good_again_is_withdrawn() -> None:
+def test_a_rise_from_which_the_run_recovered_is_not_overfitting() -> None:
     validation, training = _overfitted(20)
     assert codes(RunConfig(), epochs(val_loss=validation, train_loss=training), ended=False) == ["overfitting"]
     recovered = np.concatenate([validation, np.linspace(0.5, 0.2, 10)])
     assert codes(RunConfig(), epochs(val_loss=recovered, train_loss=0.8 * 0.85 ** np.arange(30))) == []
 
 
-def test_a_validation_loss_below_zero_is_compared_by_its_size() -> None:
-    probabilities = RunConfig(loss="nll", output="softmax")  # the loss lies between -1 and 0
+def test_a_negative_validation_loss_is_compared_by_its_magnitude() -> None:
+    probabilities = RunConfig(loss="nll", output="softmax")  # the loss is between -1 and 0
     training = -1 + 0.5 * 0.8 ** np.arange(20)
     shares = {"train_accuracy": [0.9] * 20, "val_accuracy": [0.9] * 20}
     stays = np.concatenate([[-0.5, -0.8], np.full(18, -0.9) + 0.0001 * np.arange(18)])
@@ -136,21 +136,21 @@ def test_a_training_loss_that_rises_as_well_is_not_overfitting() -> None:
 
 def test_training_below_validation_is_explained_by_the_mean_over_the_epoch() -> None:
     curves = epochs(train_loss=[0.5], train_accuracy=[0.85], val_loss=[0.2], val_accuracy=[0.95])
-    (finding,) = judge(RunConfig(), curves)
+    (finding,) = diagnose(RunConfig(), curves)
     assert (finding.code, finding.severity, finding.remedy) == ("training-below-validation", "hint", {})
     assert "In epoch 1 the training accuracy (85.00 %) is below the validation accuracy (95.00 %)" in finding.message
     assert "a mean over the epoch" in finding.message
     assert "dropout" not in finding.message
 
 
-def test_dropout_and_augmentation_are_named_where_they_are_on() -> None:
+def test_dropout_and_augmentation_are_named_if_they_are_used() -> None:
     curves = epochs(train_loss=[0.5], train_accuracy=[0.85], val_loss=[0.2], val_accuracy=[0.95])
     for arch, options, augment, words in (
         ("lenet-bn", {}, "none", ", and dropout made"),
         ("lenet-bn", {"dropout": 0.0}, "light", ", and augmentation made"),
         ("lenet-bn", {}, "sketch", ", and dropout and augmentation made"),
     ):
-        (finding,) = judge(RunConfig(arch=arch, arch_options=options, augment=augment), curves)
+        (finding,) = diagnose(RunConfig(arch=arch, arch_options=options, augment=augment), curves)
         assert words in finding.message
 
 
@@ -159,16 +159,16 @@ def test_equal_accuracies_need_no_explanation() -> None:
     assert codes(RunConfig(), curves) == []
 
 
-def test_a_run_that_ended_far_worse_than_it_was_is_unstable_and_both_epochs_are_named() -> None:
+def test_a_run_that_ended_far_below_its_best_is_unstable_and_both_epochs_are_named() -> None:
     accuracy, loss = [0.8, 0.95, 0.96, 0.7, 0.6, 0.62], [0.7, 0.2, 0.15, 0.9, 1.2, 1.1]
-    (finding,) = judge(
+    (finding,) = diagnose(
         RunConfig(optimizer="sgd", lr=0.2), epochs(train_loss=loss, train_accuracy=accuracy, val_accuracy=accuracy)
     )
     assert (finding.code, finding.remedy) == ("unstable", {"lr": 0.01})
     assert "96.00 % of the validation images were right after epoch 3 and 62.00 % are after epoch 6" in finding.message
     assert "the training loss rose from 0.1500 to 1.1000" in finding.message
-    back = epochs(train_loss=[*loss, 0.1], train_accuracy=[*accuracy, 0.97], val_accuracy=[*accuracy, 0.96])
-    assert codes(RunConfig(optimizer="sgd", lr=0.2), back) == []
+    recovered = epochs(train_loss=[*loss, 0.1], train_accuracy=[*accuracy, 0.97], val_accuracy=[*accuracy, 0.96])
+    assert codes(RunConfig(optimizer="sgd", lr=0.2), recovered) == []
 
 
 def test_a_setback_is_a_tenth_of_accuracy_and_a_tenth_of_the_guessing_level() -> None:
@@ -187,7 +187,7 @@ def test_a_setback_is_a_tenth_of_accuracy_and_a_tenth_of_the_guessing_level() ->
 
 
 @pytest.mark.parametrize(("count", "width"), [(12, 3), (14, 3), (15, 5), (49, 5), (50, 7)])
-def test_overfitting_is_told_over_more_epochs_where_there_are_more(count: int, width: int) -> None:
+def test_overfitting_is_averaged_over_more_epochs_in_longer_runs(count: int, width: int) -> None:
     best = count // 3
     validation = [1.0 - 0.5 * min(n, best) / best + max(0, n - best) * 0.2 for n in range(count)]
     curves = epochs(
@@ -196,28 +196,28 @@ def test_overfitting_is_told_over_more_epochs_where_there_are_more(count: int, w
         val_loss=validation,
         val_accuracy=[0.85] * count,
     )
-    found = [finding.message for finding in judge(RunConfig(), curves) if finding.code == "overfitting"]
+    found = [finding.message for finding in diagnose(RunConfig(), curves) if finding.code == "overfitting"]
     assert [f"(means of {width})" in message for message in found] == [True]
 
 
 @pytest.mark.parametrize(("width", "lowest"), [(3, 4), (3, 6), (5, 9)])
-def test_overfitting_is_told_as_soon_as_as_many_epochs_have_risen_as_are_averaged(width: int, lowest: int) -> None:
-    """The lowest mean is that of `width` epochs from `lowest` (counted from 1) on; as many follow before it is told."""
+def test_overfitting_is_reported_once_as_many_epochs_as_are_averaged_have_risen(width: int, lowest: int) -> None:
+    """The lowest mean is that of `width` epochs from `lowest` (counted from 1); it is reported after as many more."""
     validation = np.concatenate([np.linspace(2.0, 1.0, lowest - 1), np.full(width, 0.5), np.full(30, 2.2)])
-    told = [
+    reported = [
         count
         for count in range(1, 2 * width + lowest + 3)
         if _width(count) == width
         and codes(RunConfig(), epochs(val_loss=validation[:count], train_loss=0.7 ** np.arange(count)))
         == ["overfitting"]
     ]
-    assert told[0] == max(lowest + 2 * width - 1, 15 if width == 5 else 0)
+    assert reported[0] == max(lowest + 2 * width - 1, 15 if width == 5 else 0)
 
 
-@pytest.mark.parametrize(("dip", "told"), [(0.5, False), (0.65, True)])
-def test_every_one_of_the_last_epochs_must_keep_half_of_the_rise(dip: float, told: bool) -> None:
-    """From 0.1 to a mean of about 1.03 over the last seven epochs: half of the rise is at 0.56."""
+@pytest.mark.parametrize(("dip", "reported"), [(0.5, False), (0.65, True)])
+def test_each_of_the_last_epochs_must_be_above_half_of_the_rise(dip: float, reported: bool) -> None:
+    """The loss rises from 0.1 to a mean of about 1.03 over the last seven epochs, so half of the rise is at 0.56."""
     validation = np.concatenate([np.linspace(1.0, 0.2, 10), np.full(7, 0.1), np.full(40, 1.1)])
     validation[-3] = dip
     curves = epochs(val_loss=validation, train_loss=0.9 ** np.arange(len(validation)))
-    assert codes(RunConfig(), curves) == (["overfitting"] if told else [])
+    assert codes(RunConfig(), curves) == (["overfitting"] if reported else [])

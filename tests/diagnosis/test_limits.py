@@ -1,4 +1,4 @@
-"""Where each rule begins to speak: jumps, half-way losses, lasting rises, and accuracies below those of validation."""
+"""The thresholds of each rule: jumps, slow losses, lasting rises, and training accuracies below validation."""
 
 import math
 from typing import Any
@@ -12,7 +12,7 @@ from lab.diagnosis.curves import CurveView, DataFacts, Points, mean_of, moving_m
 from lab.diagnosis.learning import find_overfitting, find_setback, find_slow
 from lab.diagnosis.rules import diagnose_config
 from lab.metrics import Split
-from tests.diagnosis.made_curves import FACTS, LOG_10, PER_EPOCH, batches, codes, epochs, flat, judge
+from tests.diagnosis.synthetic_curves import FACTS, LOG_10, PER_EPOCH, batches, codes, diagnose, epochs, flat
 
 
 def _view(config: RunConfig, curves: dict[str, Points], *, ended: bool = True) -> CurveView:
@@ -28,20 +28,20 @@ def test_means_are_of_full_windows_and_of_finite_values() -> None:
     assert (share(0.9731), share(1.0), share(2.5)) == ("97.31 %", "100.00 %", "2.5000")
 
 
-# -- a loss that jumped ----------------------------------------------------------------------------------------------------
+# -- a loss that jumped ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("rise", "jumped"), [(0.049, False), (0.051, True)])
-def test_a_jump_is_a_rise_of_ten_batches_by_a_twentieth_of_the_guessing_level(rise: float, jumped: bool) -> None:
+def test_a_jump_is_a_rise_of_ten_batches_by_five_percent_of_the_guessing_level(rise: float, jumped: bool) -> None:
     loss = np.full(200, 2.0)
     loss[50:60] += rise * LOG_10
     found = highest_jump(_view(RunConfig(), batches(loss)))
     assert found == (pytest.approx(2.0 + rise * LOG_10) if jumped else None)
 
 
-def test_the_highest_batch_is_named_though_a_single_one_is_no_jump() -> None:
+def test_the_highest_batch_of_a_jump_is_named_but_a_single_batch_is_no_jump() -> None:
     spike = np.full(200, 2.0)
-    spike[54] = 3.0  # a tenth of it in the mean of ten
+    spike[54] = 3.0  # the mean of ten has a tenth of it
     assert highest_jump(_view(RunConfig(), batches(spike))) is None
     spike[50:60] = 2.5
     spike[54] = 9.0
@@ -50,14 +50,14 @@ def test_the_highest_batch_is_named_though_a_single_one_is_no_jump() -> None:
     assert highest_jump(_view(RunConfig(), batches(spike))) == math.inf
 
 
-def test_fewer_than_ten_batches_are_judged_by_their_epochs() -> None:
+def test_with_fewer_than_ten_batches_jumps_are_found_in_epochs() -> None:
     nine = batches([2.0, *[9.0] * 8])
     assert highest_jump(_view(RunConfig(), nine)) is None
     assert highest_jump(_view(RunConfig(), nine | epochs(train_loss=[2.0, 4.0, 3.0]))) == 4.0
     assert highest_jump(_view(RunConfig(), batches([2.0, *[9.0] * 9]))) == 9.0
 
 
-# -- causes ----------------------------------------------------------------------------------------------------------------
+# -- causes ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -72,10 +72,15 @@ def test_fewer_than_ten_batches_are_judged_by_their_epochs() -> None:
         ({"optimizer": "sgd", "lr": 0.005}, flat(LOG_10), "lr-low", {"lr": 0.01}),
         ({"optimizer": "sgd", "lr": 0.01}, flat(LOG_10), "", {"lr": 0.001}),
         ({"optimizer": "sgd", "lr": 0.01}, flat(LOG_10, count=3), "", {"epochs": 20}),
-        ({"optimizer": "sgd", "lr": 0.01}, flat(LOG_10, count=4), "", {"lr": 0.001}),  # 200 steps can be judged by
+        (
+            {"optimizer": "sgd", "lr": 0.01},
+            flat(LOG_10, count=4),
+            "",
+            {"lr": 0.001},
+        ),  # 200 steps are enough for a diagnosis
     ],
 )
-def test_what_did_not_learn_has_the_cause_that_its_settings_and_curve_name(
+def test_a_run_that_did_not_learn_has_one_cause_from_its_settings_and_curves(
     config: dict[str, Any], curves: dict[str, Points], rule: str, remedy: dict[str, Any]
 ) -> None:
     cause = cause_of_no_learning(_view(RunConfig(epochs=6, **config), curves))
@@ -83,7 +88,7 @@ def test_what_did_not_learn_has_the_cause_that_its_settings_and_curve_name(
     assert cause.remedy == pytest.approx(remedy) if "lr" in remedy else cause.remedy == remedy
 
 
-def test_a_loss_that_falls_too_slowly_is_told_a_higher_rate_and_one_that_stands_a_lower_one() -> None:
+def test_a_loss_that_falls_too_slowly_gets_a_higher_rate() -> None:
     falling = np.linspace(2.31, 2.25, 6 * PER_EPOCH)
     slow = cause_of_no_learning(_view(RunConfig(optimizer="sgd", lr=0.01), batches(falling)))
     assert (slow.rule, slow.remedy) == ("lr-low", {"lr": pytest.approx(0.03)})
@@ -105,7 +110,7 @@ def test_a_divergence_has_one_cause(changes: dict[str, Any], remedy: dict[str, A
     assert found == (pytest.approx(remedy) if "lr" in remedy else remedy)
 
 
-def test_an_option_is_asked_for_as_the_network_was_built() -> None:
+def test_options_of_a_network_and_usual_rates_are_those_of_the_configuration() -> None:
     assert option_of(RunConfig(arch="vgg11"), "batch_norm") is False
     assert option_of(RunConfig(arch="vgg11", arch_options={"batch_norm": True}), "batch_norm") is True
     assert option_of(RunConfig(), "batch_norm") is None
@@ -113,24 +118,24 @@ def test_an_option_is_asked_for_as_the_network_was_built() -> None:
     assert rate_range(RunConfig(optimizer="sgd", loss="mse", output="softmax")).usual == 0.1
 
 
-# -- outcomes --------------------------------------------------------------------------------------------------------------
+# -- outcomes ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("times", "diverged"), [(1.99, False), (2.01, True)])
-def test_twice_the_guessing_level_is_far_above_it(times: float, diverged: bool) -> None:
+def test_a_loss_above_twice_the_guessing_level_is_a_divergence(times: float, diverged: bool) -> None:
     loss = [times * LOG_10] * 6
-    wrong = epochs(train_loss=loss, train_accuracy=[0.4] * 6, val_loss=loss, val_accuracy=[0.4] * 6)
-    assert ("diverged" in codes(RunConfig(), wrong)) is diverged
+    curves = epochs(train_loss=loss, train_accuracy=[0.4] * 6, val_loss=loss, val_accuracy=[0.4] * 6)
+    assert ("diverged" in codes(RunConfig(), curves)) is diverged
 
 
 @pytest.mark.parametrize(("accuracy", "diverged"), [(0.5, True), (0.51, False)])
-def test_with_more_than_half_of_the_answers_right_nothing_diverged(accuracy: float, diverged: bool) -> None:
+def test_an_accuracy_above_one_half_is_no_divergence(accuracy: float, diverged: bool) -> None:
     loss = [9.0] * 6
     curves = epochs(train_loss=loss, train_accuracy=[accuracy] * 6, val_loss=loss, val_accuracy=[accuracy] * 6)
     assert ("diverged" in codes(RunConfig(), curves)) is diverged
 
 
-def test_before_its_first_epoch_a_run_is_far_above_guessing_from_two_hundred_steps_on() -> None:
+def test_in_its_first_epoch_a_run_can_diverge_after_two_hundred_steps() -> None:
     def steps(count: int, accuracy: float = 0.1) -> dict[str, Points]:
         return batches([9.0] * count) | {"batch/accuracy": batches([accuracy] * count)["batch/loss"]}
 
@@ -141,22 +146,22 @@ def test_before_its_first_epoch_a_run_is_far_above_guessing_from_two_hundred_ste
 
 
 @pytest.mark.parametrize(("best", "code"), [(0.20, "at-chance"), (0.22, "diverged")])
-def test_what_was_learned_once_is_a_twentieth_above_chance(best: float, code: str) -> None:
-    """Chance on 400 images is 0.1125 + 3 × 0.0158 = 0.1599, so 0.2099 was learned."""
+def test_a_run_had_learned_if_its_best_accuracy_was_five_points_above_chance(best: float, code: str) -> None:
+    """Chance on 400 images is 0.1125 + 3 × 0.0158 = 0.1599, so above 0.2099 something was learned."""
     accuracy = [0.1, best, 0.1, 0.1, 0.1, 0.1]
-    (finding,) = judge(RunConfig(lr=0.02), flat(2.3) | epochs(val_accuracy=accuracy))
+    (finding,) = diagnose(RunConfig(lr=0.02), flat(2.3) | epochs(val_accuracy=accuracy))
     assert finding.code == code
 
 
-@pytest.mark.parametrize(("right", "memorised"), [(0.55, False), (0.58, True)])
-def test_half_way_from_chance_to_all_training_images_right_is_memorising(right: float, memorised: bool) -> None:
-    """Chance on 3,200 images is 0.1291, so half way is 0.5646."""
-    (finding,) = judge(RunConfig(), flat(2.3) | epochs(train_accuracy=[right] * 6))
+@pytest.mark.parametrize(("accuracy", "memorised"), [(0.55, False), (0.58, True)])
+def test_a_training_accuracy_halfway_from_chance_to_one_is_memorising(accuracy: float, memorised: bool) -> None:
+    """Chance on 3,200 images is 0.1291, so halfway is 0.5646."""
+    (finding,) = diagnose(RunConfig(), flat(2.3) | epochs(train_accuracy=[accuracy] * 6))
     assert ("the network only memorised them" in finding.message) is memorised
 
 
 @pytest.mark.parametrize("above", [False, True])
-def test_an_accuracy_at_the_limit_of_chance_is_chance(above: bool) -> None:
+def test_an_accuracy_at_the_limit_of_chance_is_at_chance(above: bool) -> None:
     limits = {split: FACTS.chance(split) for split in (Split.VAL, Split.TEST)}
     accuracies = {
         f"{split}_accuracy": [math.nextafter(limit, 1) if above else limit] * 6 for split, limit in limits.items()
@@ -165,18 +170,18 @@ def test_an_accuracy_at_the_limit_of_chance_is_chance(above: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("steps", "changes", "told"), [(199, {}, False), (200, {}, True), (300, {"warmup_epochs": 1}, False)]
+    ("steps", "changes", "reported"), [(199, {}, False), (200, {}, True), (300, {"warmup_epochs": 1}, False)]
 )
-def test_a_run_that_ended_in_its_first_epoch_is_judged_by_its_batches_if_there_are_enough(
-    steps: int, changes: dict[str, Any], told: bool
+def test_a_run_that_ended_in_its_first_epoch_is_diagnosed_from_enough_batches(
+    steps: int, changes: dict[str, Any], reported: bool
 ) -> None:
     curves = batches([LOG_10] * steps) | {"batch/accuracy": batches([0.1] * steps)["batch/loss"]}
-    assert ("at-chance" in codes(RunConfig(lr=0.01, **changes), curves)) is told
+    assert ("at-chance" in codes(RunConfig(lr=0.01, **changes), curves)) is reported
     assert "at-chance" not in codes(RunConfig(lr=0.01, **changes), batches([LOG_10] * steps))
 
 
-def test_a_loss_that_breaks_off_in_the_first_epoch_is_of_no_epoch() -> None:
-    (finding,) = judge(RunConfig(lr=1.0), batches([2.3, 2.3, math.nan, math.nan]))
+def test_a_loss_that_becomes_nan_in_the_first_epoch_is_reported_without_an_epoch() -> None:
+    (finding,) = diagnose(RunConfig(lr=1.0), batches([2.3, 2.3, math.nan, math.nan]))
     assert "the loss is nan from step 3 on" in finding.message
 
 
@@ -185,51 +190,51 @@ def test_one_split_above_chance_is_enough_to_have_learned(split: str) -> None:
     assert "at-chance" not in codes(RunConfig(), flat(1.0) | epochs(**{f"{split}_accuracy": [0.3] * 6}))
 
 
-# -- learning --------------------------------------------------------------------------------------------------------------
+# -- learning ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("last", "slow"), [(1.16, True), (1.14, False)])
-def test_a_run_is_half_way_while_its_loss_is_above_half_of_its_first(last: float, slow: bool) -> None:
+def test_a_run_is_slow_if_its_loss_is_above_half_of_the_initial_one(last: float, slow: bool) -> None:
     curves = epochs(train_loss=[2.0, 1.5, last]) | batches([2.3] + [1.0] * 249)
     found = find_slow(_view(RunConfig(lr=5e-4), curves))
     assert (found is not None) is slow
-    assert find_slow(_view(RunConfig(lr=5.1e-4), curves)) is None  # not below the usual
+    assert find_slow(_view(RunConfig(lr=5.1e-4), curves)) is None  # not below the usual rate
     assert find_slow(_view(RunConfig(lr=5e-4), epochs(train_loss=[2.0, 1.9]))) is None  # two epochs are too few
     if found is not None:
         assert found.remedy == {"lr": 0.001}
 
 
-@pytest.mark.parametrize(("end", "told"), [(0.479, False), (0.485, True)])
-def test_a_rise_of_a_fifth_is_overfitting(end: float, told: bool) -> None:
-    """Six epochs at 0.4, and a rise to a level that stays: without noise the fifth decides."""
+@pytest.mark.parametrize(("end", "reported"), [(0.479, False), (0.485, True)])
+def test_a_rise_of_twenty_percent_is_overfitting(end: float, reported: bool) -> None:
+    """Six epochs at 0.4, then a rise to a constant level: without noise, a fifth is the threshold."""
     validation = np.concatenate([np.linspace(1.0, 0.5, 5), np.full(7, 0.4), np.full(40, end)])
     curves = epochs(val_loss=validation, train_loss=0.9 ** np.arange(len(validation)))
-    assert (find_overfitting(_view(RunConfig(), curves)) is not None) is told
+    assert (find_overfitting(_view(RunConfig(), curves)) is not None) is reported
 
 
-def test_a_rise_within_the_noise_of_the_epochs_is_none() -> None:
-    """From 0.4 to 0.6, but single epochs lie 0.3 above and below: the error of a difference of means is 0.16."""
-    swings = np.where(np.arange(52) % 2, 0.3, -0.3)
+def test_a_rise_within_the_noise_of_the_epochs_is_not_overfitting() -> None:
+    """From 0.4 to 0.6, with epochs alternately 0.3 above and below: the error of a difference of means is 0.16."""
+    alternating = np.where(np.arange(52) % 2, 0.3, -0.3)
     validation = np.concatenate([np.linspace(1.0, 0.5, 5), np.full(7, 0.4), np.full(40, 0.6)])
     curves = {"train_loss": 0.9 ** np.arange(52)}
     assert find_overfitting(_view(RunConfig(), epochs(val_loss=validation, **curves))) is not None
-    assert find_overfitting(_view(RunConfig(), epochs(val_loss=validation + swings, **curves))) is None
+    assert find_overfitting(_view(RunConfig(), epochs(val_loss=validation + alternating, **curves))) is None
 
 
-def test_overfitting_names_the_accuracy_where_every_epoch_has_one() -> None:
+def test_overfitting_names_the_accuracy_if_every_epoch_has_one() -> None:
     validation = np.concatenate([np.linspace(1.0, 0.5, 5), np.full(7, 0.4), np.full(40, 0.8)])
     curves = {"val_loss": validation, "train_loss": 0.9 ** np.arange(52)}
     accuracy = np.concatenate([np.full(12, 0.9), np.full(40, 0.85)])
-    told = find_overfitting(_view(RunConfig(), epochs(**curves, val_accuracy=accuracy)))
-    assert told is not None
-    assert "(means of 7), the accuracy 90.00 % and 85.00 %, while" in told.message
+    reported = find_overfitting(_view(RunConfig(), epochs(**curves, val_accuracy=accuracy)))
+    assert reported is not None
+    assert "(means of 7), the accuracy 90.00 % and 85.00 %, while" in reported.message
     accuracy[3] = math.nan
-    silent = find_overfitting(_view(RunConfig(), epochs(**curves, val_accuracy=accuracy)))
-    assert silent is not None
-    assert "accuracy" not in silent.message
+    without_accuracy = find_overfitting(_view(RunConfig(), epochs(**curves, val_accuracy=accuracy)))
+    assert without_accuracy is not None
+    assert "accuracy" not in without_accuracy.message
 
 
-def test_a_setback_is_judged_by_the_best_measured_epoch() -> None:
+def test_a_setback_is_measured_from_the_best_measured_epoch() -> None:
     loss, accuracy = [0.5, 0.3, 0.9], [0.9, math.nan, 0.7]
     found = find_setback(_view(RunConfig(lr=0.02), epochs(train_loss=loss, val_accuracy=accuracy)))
     assert found is not None
@@ -238,26 +243,26 @@ def test_a_setback_is_judged_by_the_best_measured_epoch() -> None:
 
 
 @pytest.mark.parametrize(
-    ("images", "training", "validation", "told"),
+    ("images", "training", "validation", "reported"),
     [
         (1_000_000, 0.9449, 0.95, True),  # more than half a per cent
         (1_000_000, 0.9451, 0.95, False),
         (400, 0.927, 0.95, True),  # two standard errors of 0.0109
         (400, 0.929, 0.95, False),
-        (0, 0.51, 0.95, True),  # of one image where their number is not known: 0.4359
+        (0, 0.51, 0.95, True),  # as for one image if their number is unknown: 0.4359
         (0, 0.52, 0.95, False),
     ],
 )
-def test_training_may_be_below_validation_by_half_a_per_cent_or_two_standard_errors(
-    images: int, training: float, validation: float, told: bool
+def test_training_may_be_below_validation_by_half_a_percent_or_two_standard_errors(
+    images: int, training: float, validation: float, reported: bool
 ) -> None:
-    known = {**FACTS.images, "val": images}
-    data = DataFacts(10, {split: count for split, count in known.items() if count}, FACTS.largest)
+    image_counts = {**FACTS.images, "val": images}
+    data = DataFacts(10, {split: count for split, count in image_counts.items() if count}, FACTS.largest)
     curves = epochs(train_loss=[0.2], train_accuracy=[training], val_loss=[0.2], val_accuracy=[validation])
-    assert (codes(RunConfig(), curves, data=data) == ["training-below-validation"]) is told
+    assert (codes(RunConfig(), curves, data=data) == ["training-below-validation"]) is reported
 
 
-# -- settings --------------------------------------------------------------------------------------------------------------
+# -- settings ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -276,7 +281,7 @@ def test_training_may_be_below_validation_by_half_a_per_cent_or_two_standard_err
         ({"schedule": "step"}, "step-late", "hint", {"step_epochs": 1}),
     ],
 )
-def test_each_odd_setting_has_one_finding_with_its_remedy(
+def test_each_unusual_setting_has_one_finding_with_its_remedy(
     changes: dict[str, Any], code: str, severity: str, remedy: dict[str, Any]
 ) -> None:
     (finding,) = diagnose_config(RunConfig(**changes))
@@ -284,15 +289,15 @@ def test_each_odd_setting_has_one_finding_with_its_remedy(
 
 
 @pytest.mark.parametrize(("optimizer", "name"), [("adam", "Adam"), ("sgd", "SGD")])
-def test_a_learning_rate_out_of_range_names_the_optimizer_as_the_form_does(optimizer: str, name: str) -> None:
+def test_a_learning_rate_out_of_range_names_the_optimizer_by_its_title(optimizer: str, name: str) -> None:
     for lr, word in ((5.0, "large"), (1e-7, "small")):
         (finding,) = diagnose_config(RunConfig(optimizer=optimizer, lr=lr))
         assert f" is very {word} for {name}: " in finding.message
 
 
-def test_hints_on_settings_are_not_repeated_beside_the_curves_and_warnings_are() -> None:
-    odd = RunConfig(shuffle=False, normalization="none")
-    assert [finding.code for finding in diagnose_config(odd)] == ["unshuffled", "unnormalised"]
-    assert codes(odd, {}) == ["unshuffled"]
+def test_hints_on_settings_are_not_repeated_in_the_findings_of_a_run_but_warnings_are() -> None:
+    unusual = RunConfig(shuffle=False, normalization="none")
+    assert [finding.code for finding in diagnose_config(unusual)] == ["unshuffled", "unnormalised"]
+    assert codes(unusual, {}) == ["unshuffled"]
     learned = epochs(train_loss=[0.4, 0.3], train_accuracy=[0.9, 0.92], val_accuracy=[0.9, 0.93])
-    assert codes(odd, learned) == ["unshuffled"]
+    assert codes(unusual, learned) == ["unshuffled"]

@@ -1,4 +1,4 @@
-"""Fixtures of the engine's tests; one thread, so that busy machines do not slow them down."""
+"""Fixtures for the tests of the engine, which use one thread, so that a busy machine does not slow them down."""
 
 from collections.abc import Callable, Iterator
 

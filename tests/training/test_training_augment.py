@@ -1,4 +1,4 @@
-"""Augmentation is reproducible, keeps what it must and changes what it says, measured on known pictures."""
+"""Augmentation is reproducible, changes only what it should, and by the configured amount, on known pictures."""
 
 import math
 
@@ -13,7 +13,7 @@ from lab.training.augment import RECIPES, AugmentRecipe, augment_batch, build_au
 
 @pytest.fixture
 def squares() -> Tensor:
-    """256 copies of a white 10×10 square in the middle."""
+    """256 copies of a white 10×10 square in the centre."""
     x = torch.zeros(256, 1, 28, 28)
     x[:, :, 9:19, 9:19] = 1.0
     return x
@@ -24,10 +24,10 @@ def _generator(seed: int = 0) -> torch.Generator:
 
 
 def _centres(x: Tensor) -> Tensor:
-    """Centre of mass of each picture: (B, 2) as (row, column)."""
-    places = torch.arange(28.0)
+    """Return the centre of mass of each picture: (B, 2) as (row, column)."""
+    positions = torch.arange(28.0)
     ink = x.sum((1, 2, 3))
-    return torch.stack(((x.sum((1, 3)) @ places) / ink, (x.sum((1, 2)) @ places) / ink), dim=1)
+    return torch.stack(((x.sum((1, 3)) @ positions) / ink, (x.sum((1, 2)) @ positions) / ink), dim=1)
 
 
 @pytest.mark.parametrize("name", [name for name in AUGMENTS if name != "none"])
@@ -45,30 +45,30 @@ def test_a_preset_depends_on_the_generator_alone_and_stays_in_range(squares: Ten
     assert len({tuple(picture.flatten().tolist()) for picture in first[:20]}) == 20
 
 
-def test_none_is_no_function_and_unknown_names_are_refused() -> None:
+def test_none_gives_no_function_and_unknown_names_are_refused() -> None:
     assert build_augment("none") is None
     with pytest.raises(ConfigError, match="Did you mean 'sketch'"):
         build_augment("scetch")
 
 
-def test_a_recipe_without_amounts_changes_nothing(squares: Tensor) -> None:
+def test_a_recipe_with_zero_amounts_changes_nothing(squares: Tensor) -> None:
     torch.testing.assert_close(augment_batch(squares, _generator(), recipe=AugmentRecipe()), squares)
 
 
-def test_shift_moves_the_centre_by_at_most_the_asked_pixels_in_both_directions(squares: Tensor) -> None:
+def test_shift_moves_the_centre_by_at_most_its_pixels_in_both_directions(squares: Tensor) -> None:
     moved = _centres(augment_batch(squares, _generator(), recipe=AugmentRecipe(shift_px=3.0))) - 13.5
     assert moved.abs().max() <= 3.01
     assert moved.min() < -2.5
     assert moved.max() > 2.5
 
 
-def test_scale_changes_the_area_by_its_square_and_keeps_the_centre(squares: Tensor) -> None:
+def test_scale_changes_the_area_by_its_square_and_not_the_centre(squares: Tensor) -> None:
     scaled = augment_batch(squares, _generator(), recipe=AugmentRecipe(scale=(0.5, 0.5)))
     torch.testing.assert_close(scaled.sum((1, 2, 3)), torch.full((256,), 25.0), rtol=0.06, atol=0)
     torch.testing.assert_close(_centres(scaled), torch.full((256, 2), 13.5), rtol=0, atol=0.01)
 
 
-def test_stretching_changes_the_width_by_its_share_and_not_the_height(squares: Tensor) -> None:
+def test_stretch_changes_the_width_by_its_fraction_and_not_the_height(squares: Tensor) -> None:
     stretched = augment_batch(squares, _generator(), recipe=AugmentRecipe(stretch=0.3))
     wide, tall = stretched[:, 0, 13].sum(1), stretched[:, 0, :, 13].sum(1)
     torch.testing.assert_close(tall, torch.full((256,), 10.0), rtol=0, atol=0.01)
@@ -76,26 +76,26 @@ def test_stretching_changes_the_width_by_its_share_and_not_the_height(squares: T
     torch.testing.assert_close(_centres(stretched), torch.full((256, 2), 13.5), rtol=0, atol=0.01)
 
 
-def test_a_rotation_keeps_ink_and_centre(squares: Tensor) -> None:
-    turned = augment_batch(squares, _generator(), recipe=AugmentRecipe(rotate_deg=30.0))
-    torch.testing.assert_close(turned.sum((1, 2, 3)), torch.full((256,), 100.0), rtol=0.03, atol=0)
-    torch.testing.assert_close(_centres(turned), torch.full((256, 2), 13.5), rtol=0, atol=0.05)
-    assert (turned - squares).abs().amax((1, 2, 3)).max() > 0.5
+def test_a_rotation_preserves_ink_and_centre(squares: Tensor) -> None:
+    rotated = augment_batch(squares, _generator(), recipe=AugmentRecipe(rotate_deg=30.0))
+    torch.testing.assert_close(rotated.sum((1, 2, 3)), torch.full((256,), 100.0), rtol=0.03, atol=0)
+    torch.testing.assert_close(_centres(rotated), torch.full((256, 2), 13.5), rtol=0, atol=0.05)
+    assert (rotated - squares).abs().amax((1, 2, 3)).max() > 0.5
 
 
 def test_shear_slants_a_vertical_line_by_its_tangent() -> None:
     x = torch.zeros(64, 1, 28, 28)
     x[:, :, 4:24, 14] = 1.0
     slanted = augment_batch(x, _generator(), recipe=AugmentRecipe(shear=0.4))
-    places = torch.arange(28.0)
-    top = (slanted[:, 0, 6] @ places) / slanted[:, 0, 6].sum(1)
-    bottom = (slanted[:, 0, 21] @ places) / slanted[:, 0, 21].sum(1)
+    positions = torch.arange(28.0)
+    top = (slanted[:, 0, 6] @ positions) / slanted[:, 0, 6].sum(1)
+    bottom = (slanted[:, 0, 21] @ positions) / slanted[:, 0, 21].sum(1)
     slant = (top - bottom).abs() / 15
     assert slant.max() <= 0.41
     assert slant.max() > 0.35
 
 
-def test_the_pen_grows_and_shrinks_strokes_by_the_asked_width() -> None:
+def test_pen_widens_and_thins_strokes_by_its_width() -> None:
     x = torch.zeros(64, 1, 28, 28)
     x[:, :, 4:24, 12:16] = 1.0  # a stroke 4 pixels wide
     for steps, width in ((2.0, 6.0), (-1.0, 3.0), (-2.0, 2.0)):
@@ -103,21 +103,21 @@ def test_the_pen_grows_and_shrinks_strokes_by_the_asked_width() -> None:
         torch.testing.assert_close(drawn[:, 0, 14].sum(1), torch.full((64,), width), rtol=0, atol=0.26)
 
 
-def test_thinning_never_takes_a_stroke_away() -> None:
+def test_thinning_never_removes_a_stroke() -> None:
     x = torch.zeros(8, 1, 28, 28)
     x[:, :, 4:24, 14] = 1.0  # one pixel wide
     drawn = augment_batch(x, _generator(), recipe=AugmentRecipe(pen=(-2.0, -2.0)))
     assert (drawn.sum((1, 2, 3)) >= 0.35 * 20).all()
 
 
-def test_elastic_displacements_have_the_asked_size(squares: Tensor) -> None:
+def test_elastic_displacements_have_the_configured_size(squares: Tensor) -> None:
     bent = augment_batch(squares, _generator(), recipe=AugmentRecipe(elastic_px=1.0))
     moved = (_centres(bent) - 13.5).abs()
     assert 0.2 < moved.mean() < 1.2
     assert (bent.sum((1, 2, 3)) - 100).abs().mean() < 25
 
 
-def test_erasing_blanks_a_rectangle_in_the_asked_share() -> None:
+def test_erasing_blanks_a_rectangle_in_its_fraction_of_the_pictures() -> None:
     x = torch.ones(2000, 1, 28, 28)
     missing = 784 - augment_batch(x, _generator(), recipe=AugmentRecipe(erase=0.25)).sum((1, 2, 3))
     assert 0.2 < (missing > 0).float().mean() < 0.3
@@ -132,26 +132,26 @@ def test_half_precision_batches_stay_half_precision(squares: Tensor) -> None:
 
 
 def _angles(x: Tensor) -> Tensor:
-    """Direction of each picture's longer axis in degrees from upright, -90 to 90, by its second moments."""
-    places = torch.arange(28.0) - 13.5
+    """Return the direction of each picture's major axis from its second moments: degrees from vertical, -90 to 90."""
+    positions = torch.arange(28.0) - 13.5
     ink = x.sum((1, 2, 3))
-    rows, columns = places[:, None], places[None, :]
+    rows, columns = positions[:, None], positions[None, :]
     xx, yy, xy = ((x[:, 0] * part).sum((1, 2)) / ink for part in (columns**2, rows**2, rows * columns))
     return torch.rad2deg(0.5 * torch.atan2(2 * xy, yy - xx))
 
 
 @pytest.mark.parametrize("degrees", [10.0, 30.0])
-def test_rotation_turns_by_at_most_the_asked_angle_in_both_directions(degrees: float) -> None:
+def test_a_rotation_turns_by_at_most_its_angle_in_both_directions(degrees: float) -> None:
     bars = torch.zeros(256, 1, 28, 28)
     bars[:, :, 4:24, 12:16] = 1.0
-    turned = _angles(augment_batch(bars, _generator(), recipe=AugmentRecipe(rotate_deg=degrees)))
-    assert turned.abs().max() <= degrees + 0.5
-    assert turned.min() < -0.9 * degrees
-    assert turned.max() > 0.9 * degrees
+    rotated = _angles(augment_batch(bars, _generator(), recipe=AugmentRecipe(rotate_deg=degrees)))
+    assert rotated.abs().max() <= degrees + 0.5
+    assert rotated.min() < -0.9 * degrees
+    assert rotated.max() > 0.9 * degrees
 
 
 @pytest.mark.parametrize("name", ["light", "sketch"])
-def test_presets_turn_as_far_as_their_recipe_says(name: str) -> None:
+def test_presets_rotate_by_their_documented_angle(name: str) -> None:
     recipe = RECIPES[name]
     assert recipe is not None
     assert recipe.rotate_deg == {"light": 10.0, "sketch": 15.0}[name]
@@ -161,29 +161,29 @@ def test_shear_slants_by_at_most_its_tangent() -> None:
     bars = torch.zeros(256, 1, 28, 28)
     bars[:, :, 4:24, 12:16] = 1.0
     slanted = _angles(augment_batch(bars, _generator(), recipe=AugmentRecipe(shear=0.35)))
-    most = math.degrees(math.atan(0.35))
-    assert slanted.abs().max() <= most + 1.5
-    assert slanted.abs().max() > 0.8 * most
+    limit = math.degrees(math.atan(0.35))
+    assert slanted.abs().max() <= limit + 1.5
+    assert slanted.abs().max() > 0.8 * limit
 
 
 def test_gain_never_darkens_and_reaches_its_factor(squares: Tensor) -> None:
     grey = squares * 0.25
-    lit = augment_batch(grey, _generator(), recipe=AugmentRecipe(gain=1.8))[:, 0, 14, 14] / 0.25
-    assert lit.min() >= 1.0
-    assert lit.max() <= 1.8 + 1e-5
-    assert lit.max() > 1.7
+    brightened = augment_batch(grey, _generator(), recipe=AugmentRecipe(gain=1.8))[:, 0, 14, 14] / 0.25
+    assert brightened.min() >= 1.0
+    assert brightened.max() <= 1.8 + 1e-5
+    assert brightened.max() > 1.7
 
 
-def test_a_share_of_pictures_loses_a_rectangle_of_two_to_six_pixels_a_side() -> None:
+def test_erasing_affects_its_fraction_of_pictures_by_at_most_seven_pixels_per_side() -> None:
     x = torch.ones(2_000, 1, 28, 28)
     lost = (augment_batch(x, _generator(), recipe=AugmentRecipe(erase=0.1)) == 0).sum((1, 2, 3))
     holed = lost[lost > 0]
     assert 0.07 < len(holed) / len(x) < 0.13
     assert holed.min() >= 1
-    assert holed.max() <= 49  # a rectangle of six pixels covers at most seven places a side
+    assert holed.max() <= 49  # a rectangle of six pixels covers parts of at most seven pixels per side
 
 
-def test_a_gap_is_a_rectangle_of_two_to_six_pixels_a_side_anywhere_in_a_share_of_the_pictures() -> None:
+def test_an_erased_rectangle_has_independent_sides_of_two_to_six_pixels_and_any_position() -> None:
     recipe = AugmentRecipe(erase=0.25)
     erased = augment_batch(torch.ones(4_000, 1, 28, 28), torch.Generator().manual_seed(1), recipe=recipe)[:, 0] == 0
     wide, tall = erased.any(1).sum(1), erased.any(2).sum(1)
@@ -191,11 +191,10 @@ def test_a_gap_is_a_rectangle_of_two_to_six_pixels_a_side_anywhere_in_a_share_of
     assert holes.float().mean() == pytest.approx(0.25, abs=0.03)
     assert torch.equal(erased.sum((1, 2)), wide * tall)  # whole rectangles
     for sides in (wide[holes], tall[holes]):
-        # 2 to 6, all alike: as many whole pixels begin in it, one more or one less by where it begins
+        # 2 to 6, equally likely: the number of pixels that start inside varies by one with the position
         assert sorted(set(sides.tolist())) == [2, 3, 4, 5, 6]
         assert sides.float().mean() == pytest.approx(4.0, abs=0.15)
-    assert 0.1 < (wide == tall)[holes].float().mean() < 0.4, "each side has a length of its own"
-    for places in (erased.any(1).any(0), erased.any(2).any(0)):
-        assert (
-            places.tolist() == [False] + [True] * 27
-        )  # a gap begins behind the first pixel, and may end with the last
+    assert 0.1 < (wide == tall)[holes].float().mean() < 0.4, "the sides have independent lengths"
+    for positions in (erased.any(1).any(0), erased.any(2).any(0)):
+        # A gap starts after the first pixel, and may end with the last.
+        assert positions.tolist() == [False] + [True] * 27

@@ -1,4 +1,4 @@
-"""Order, position and values of batches."""
+"""The order, positions and values of batches."""
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ X, Y = build_data(train=53).train_x, build_data(train=53).train_y
 GENERATOR = torch.Generator()
 
 
-def test_every_epoch_sees_every_image_once_in_its_own_order() -> None:
+def test_every_epoch_has_every_image_once_in_a_different_order() -> None:
     orders = [epoch_order(1000, seed=4, epoch=epoch) for epoch in (1, 2)]
     assert all(torch.equal(order.sort().values, torch.arange(1000)) for order in orders)
     assert not torch.equal(*orders)
@@ -24,12 +24,12 @@ def test_the_order_depends_on_seed_and_epoch_alone() -> None:
     assert torch.equal(epoch_order(5, seed=4, epoch=7, shuffle=False), torch.arange(5))
 
 
-def test_normalising_maps_the_mean_to_zero_and_one_deviation_to_one() -> None:
+def test_normalising_maps_the_mean_to_zero_and_one_standard_deviation_to_one() -> None:
     x = torch.tensor([51, 102], dtype=torch.uint8)  # 0.2 and 0.4
     assert torch.allclose(normalise(x, mean=0.2, std=0.2), torch.tensor([0.0, 1.0]), atol=1e-6)
 
 
-def test_batches_from_the_middle_are_the_tail_of_the_whole_epoch() -> None:
+def test_batches_from_a_later_start_are_the_tail_of_the_whole_epoch() -> None:
     batches = Batches(X, Y, mean=0.2, std=0.3, batch_size=8)
     order = epoch_order(53, seed=0, epoch=1)
     whole = list(batches.iterate(order, 0, GENERATOR))
@@ -43,7 +43,7 @@ def test_batches_from_the_middle_are_the_tail_of_the_whole_epoch() -> None:
         assert all(torch.equal(a[0], b[0]) and torch.equal(a[1], b[1]) for a, b in zip(tail, whole[start:]))
 
 
-def test_augmentation_gets_images_in_the_unit_range_and_is_normalised_after() -> None:
+def test_images_are_augmented_in_the_unit_range_and_normalised_afterwards() -> None:
     seen = []
 
     def brighten(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -57,16 +57,16 @@ def test_augmentation_gets_images_in_the_unit_range_and_is_normalised_after() ->
 
 
 @pytest.mark.parametrize(
-    ("images", "most", "size"),
+    ("images", "limit", "size"),
     [(4000, 64, 64), (3969, 64, 63), (51, 10, 9), (51, 1, 1), (51, 2, 3), (2, 64, 64), (1, 64, 64)],
 )
-def test_a_fitting_batch_size_leaves_no_single_image_over(images: int, most: int, size: int) -> None:
-    assert fitting_batch_size(images, most) == size
+def test_a_fitting_batch_size_leaves_no_batch_of_one_image(images: int, limit: int, size: int) -> None:
+    assert fitting_batch_size(images, limit) == size
 
 
 @pytest.mark.parametrize(
-    ("images", "most", "size"),
+    ("images", "limit", "size"),
     [(100, 10, 10), (101, 10, 9), (101, 100, 99), (3, 2, 3), (9, 1, 1), (4, 3, 2), (7, 3, 4), (13, 4, 5)],
 )
-def test_the_fitting_batch_size_is_the_largest_one_asked_for_if_that_fits(images: int, most: int, size: int) -> None:
-    assert fitting_batch_size(images, most) == size
+def test_the_fitting_batch_size_is_the_requested_one_if_that_fits(images: int, limit: int, size: int) -> None:
+    assert fitting_batch_size(images, limit) == size

@@ -1,4 +1,4 @@
-"""The benchmark for a GPU comes to its end on a CPU, says that it is one, and writes what it prints."""
+"""The GPU benchmark completes on a CPU, reports that it is one, and writes what it prints."""
 
 import json
 import subprocess
@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_every_section_is_printed_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "gpu.json"
     sections = ["steps", "runs", "speedrun", "evaluation", "together"]
-    chosen = [word for name in sections for word in ("--section", name)]
+    chosen = [argument for name in sections for argument in ("--section", name)]
     assert gpu.main([*chosen, "--device", "cpu", "--data", str(tmp_path), "--out", str(out)]) == 0
     printed = capsys.readouterr().out
     found = json.loads(out.read_text())
@@ -43,14 +43,14 @@ def test_every_section_is_printed_and_written(tmp_path: Path, capsys: pytest.Cap
     assert row["engine/limit"] == pytest.approx(row["engine_ms"] / row["limit_ms"])
 
 
-def test_a_section_begins_no_measurement_after_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_section_starts_no_measurement_after_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(gpu_sections.SECTIONS, "steps", gpu_sections.Section(gpu_sections.section_steps, 0.0))
     out = tmp_path / "gpu.json"
     gpu.main(["--section", "steps", "--device", "cpu", "--data", str(tmp_path), "--out", str(out)])
     assert json.loads(out.read_text())["sections"]["steps"]["rows"] == []
 
 
-def test_a_row_is_written_when_it_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_is_written_as_soon_as_it_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "gpu.json"
     written = []
 
@@ -64,7 +64,7 @@ def test_a_row_is_written_when_it_is_measured(tmp_path: Path, monkeypatch: pytes
     assert written == [[{"ms": 0}], [{"ms": 0}, {"ms": 1}]]
 
 
-def test_all_networks_come_in_the_first_precision_before_any_in_the_next(tmp_path: Path) -> None:
+def test_all_networks_are_measured_in_the_first_precision_before_any_in_the_next(tmp_path: Path) -> None:
     bench = gpu_sections.Bench(torch.device("cpu"), tmp_path, "digits", gpu_sections.TINY, deadline=float("inf"))
     found = list(gpu_sections.in_turn(bench, ("a", "b")))
     assert found == [("a", "float32"), ("b", "float32"), ("a", "bfloat16"), ("b", "bfloat16")]
@@ -72,7 +72,7 @@ def test_all_networks_come_in_the_first_precision_before_any_in_the_next(tmp_pat
     assert list(gpu_sections.in_turn(bench, ("a",))) == []
 
 
-def test_a_section_that_fails_keeps_its_rows_and_does_not_cost_the_next_ones(
+def test_a_section_that_fails_keeps_its_rows_and_does_not_prevent_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail(_bench: gpu_sections.Bench) -> Iterator[gpu_sections.Row]:
@@ -92,7 +92,7 @@ def test_a_section_that_fails_keeps_its_rows_and_does_not_cost_the_next_ones(
     assert "no compiler here" in capsys.readouterr().out
 
 
-def test_a_section_that_does_not_end_is_ended(
+def test_a_section_that_does_not_end_is_aborted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def wait(_bench: gpu_sections.Bench) -> Iterator[gpu_sections.Row]:
@@ -108,14 +108,14 @@ def test_a_section_that_does_not_end_is_ended(
     assert "ended after 0.01 s" in found["error"]
 
 
-def test_all_sections_together_take_a_quarter_of_an_hour_at_most() -> None:
+def test_all_sections_together_take_at_most_14_minutes() -> None:
     limits = {name: section.limit_s for name, section in gpu_sections.SECTIONS.items()}
     assert sum(limits.values()) <= 14 * 60
     assert sum(limits[name] for name, section in gpu_sections.SECTIONS.items() if section.default) <= 3 * 60 + 10
-    assert list(limits)[-1] == "report"  # the longest: whatever ends the command earlier loses no other
+    assert list(limits)[-1] == "report"  # the longest: if the command is ended early, no other section is lost
 
 
-ABSENT = (
+MISSING = (
     "streamlit",
     "playwright",
     "plotly",
@@ -130,13 +130,13 @@ ABSENT = (
 
 
 def run_with_torch_alone(code: str) -> "subprocess.CompletedProcess[str]":
-    """Run code in a process in which the packages of the web and of the store cannot be imported."""
-    hidden = f"import sys\nsys.modules.update(dict.fromkeys({ABSENT}))\n"
+    """Run code in a process that cannot import the packages of the web side and of the store."""
+    hidden = f"import sys\nsys.modules.update(dict.fromkeys({MISSING}))\n"
     return subprocess.run([sys.executable, "-c", hidden + code], cwd=ROOT, capture_output=True, text=True)
 
 
 @pytest.mark.long
-def test_it_needs_nothing_of_the_web_and_of_the_store(tmp_path: Path) -> None:
+def test_the_benchmark_needs_no_package_of_the_web_side_or_of_the_store(tmp_path: Path) -> None:
     command = ["--section", "speedrun", "--section", "lab", "--device", "cpu", "--data", str(tmp_path)]
     done = run_with_torch_alone(f"from benchmarks import gpu; sys.exit(gpu.main({command}))")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -144,7 +144,7 @@ def test_it_needs_nothing_of_the_web_and_of_the_store(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_what_needs_a_gpu_is_collected_and_nothing_else_where_only_torch_is_installed() -> None:
+def test_only_tests_that_need_a_gpu_are_collected_if_only_torch_is_installed() -> None:
     done = run_with_torch_alone('import pytest; sys.exit(pytest.main(["-m", "gpu", "--collect-only", "-q"]))')
     assert done.returncode == 0, done.stdout + done.stderr
     tests = [line for line in done.stdout.splitlines() if "::" in line]
@@ -158,12 +158,12 @@ def test_a_launched_row_is_an_error_on_a_gpu_and_expected_elsewhere() -> None:
     assert gpu.not_captured(rows, torch.device("cpu")) == []
 
 
-def test_the_labs_share_is_what_it_adds_to_the_time_around_the_training() -> None:
-    """Alone the data take 1 s beside 10 s of training, in the lab 1.5 s beside 20."""
+def test_the_labs_share_is_the_time_that_it_adds_around_training() -> None:
+    """Data take 1 s in addition to 10 s of training alone, and 1.5 s in addition to 20 s in the lab."""
     assert lab_share(Times(cpu=0.0, wall=21.5, engine=20.0), Times(cpu=0.0, wall=11.0, engine=10.0)) == 0.5 / 20
 
 
-def test_the_limit_takes_steps_on_one_batch() -> None:
+def test_the_step_of_the_limit_updates_the_weights() -> None:
     torch.manual_seed(1)
     network = SmallNet()
     step = build_limit(network, (1, 8, 8), batch=4, lr=0.01, classes=3, device=torch.device("cpu"))

@@ -1,7 +1,7 @@
-"""The step that a CUDA graph captures, launched on a CPU: it must be the launched step to the bit, whatever is trained.
+"""The step that a CUDA graph captures, launched on a CPU: it must equal the launched step bit for bit.
 
-`StepKind.REPEATED` takes exactly the function that is captured on a GPU, warm-up and putting back included, and `Watched` refuses
-what a graph could not hold; what only a GPU can show is in `test_training_gpu.py`.
+`StepKind.REPEATED` takes exactly the function that is captured on a GPU, including the warm-up and restoring the state
+after it, and `Watched` refuses operations that a graph cannot contain. `test_training_gpu.py` tests what needs a GPU.
 """
 
 from collections.abc import Callable
@@ -34,12 +34,12 @@ from tests.training.watched import Watched
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 CLOCKS = ("images_per_second", "memory_mb")
-WAIT_ON_A_CPU = ("rmsprop", "mse")  # torch's RMSprop reads the rate there, and its one_hot checks the classes
+WAIT_ON_A_CPU = ("rmsprop", "mse")  # on a CPU torch's RMSprop reads the rate, and one_hot checks the classes
 BASE = {"arch": "lenet5", "epochs": 2, "batch_size": 16, "seed": 3, "lr": 0.01, "val_fraction": 0.2}
 
 
 def digests(config: RunConfig, network: nn.Module, data: ResidentData, steps: StepKind) -> tuple[Any, ...]:
-    """Return everything that a run reports, and its last checkpoint, as comparable values."""
+    """Return everything that a run reports and its last checkpoint as comparable values."""
     steps_of: dict[int, tuple[float, ...]] = {}
     reported: list[object] = []
     saved = ""
@@ -90,7 +90,7 @@ SETTINGS: dict[str, dict[str, object]] = {
 
 
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS.keys())
-def test_whatever_the_settings_the_step_to_capture_is_the_launched_one(
+def test_with_all_settings_the_step_to_capture_equals_the_launched_one(
     settings: dict[str, object], data: ResidentData
 ) -> None:
     found = []
@@ -111,7 +111,7 @@ def test_whatever_the_settings_the_step_to_capture_is_the_launched_one(
         for arch in list_architectures()
     ],
 )
-def test_every_network_is_trained_the_same(arch: str, tmp_path: Path) -> None:
+def test_every_network_is_trained_identically_by_the_step_to_capture(arch: str, tmp_path: Path) -> None:
     batch = 2 if is_large(arch) else 16
     config = RunConfig(**{**BASE, "arch": arch, "batch_size": batch, "epochs": 1, "max_steps": 3, "val_fraction": 0.0})
     data = load_resident(config.replace(dataset="digits", train_limit=3 * batch), root=tmp_path, device=CPU)
@@ -126,7 +126,7 @@ def test_every_network_is_trained_the_same(arch: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd", "rmsprop", "muon"])
-def test_getting_ready_leaves_no_trace(optimizer: str, data: ResidentData) -> None:
+def test_preparing_the_step_changes_no_state(optimizer: str, data: ResidentData) -> None:
     network = SmallNet()
     config = RunConfig(**{**BASE, "optimizer": optimizer, "augment": "light"})
     session = Session(config, network, data, CPU, steps=StepKind.REPEATED)
@@ -141,21 +141,21 @@ def test_getting_ready_leaves_no_trace(optimizer: str, data: ResidentData) -> No
 
 
 class WaitingNet(LinearNet):
-    """Reads a value once it is trained, which a graph cannot."""
+    """Reads a value on the host in its forward pass, which a graph cannot."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return super().forward(x * (1.0 if x.max().item() else 2.0))
 
 
 class MaskingNet(LinearNet):
-    """Takes the images of a mask, whose number only the device knows."""
+    """Selects images by a mask, whose count only the device knows."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return super().forward(torch.cat([x[x[:, 0, 0, 0] > 0], x])[-len(x) :])
 
 
 @pytest.mark.parametrize(("kind", "name"), [(WaitingNet, "_local_scalar_dense"), (MaskingNet, "index.Tensor")])
-def test_what_waits_for_the_device_is_refused(kind: type[LinearNet], name: str, data: ResidentData) -> None:
+def test_a_step_that_waits_for_the_device_is_refused(kind: type[LinearNet], name: str, data: ResidentData) -> None:
     build = partial(build_steps, kind=StepKind.REPEATED, recording=Watched())
     started = next(train(RunConfig(**BASE), network=kind(), data=data, device=CPU, steps=build))
     assert isinstance(started, Started)
@@ -177,8 +177,8 @@ def test_a_step_whose_tensors_have_moved_is_refused(data: ResidentData) -> None:
         session.steps.step(measure_norm=False)
 
 
-class HungryNet(LinearNet):
-    """Fits into memory only below a number of images, from a given forward pass on."""
+class OutOfMemoryNet(LinearNet):
+    """Runs out of memory on more than `most` images, after `after` forward passes in training."""
 
     def __init__(self, most: int, *, after: int = 0) -> None:
         super().__init__()
@@ -203,32 +203,32 @@ def notices(events: list[Event]) -> list[str]:
 
 
 @pytest.mark.parametrize("after", [0, WARM_UPS], ids=["in the warm-up", "while recording"])
-def test_memory_that_runs_out_halves_the_batch(after: int, data: ResidentData) -> None:
-    network, whole = HungryNet(9, after=after), LinearNet()
+def test_running_out_of_memory_halves_the_batch(after: int, data: ResidentData) -> None:
+    network, whole = OutOfMemoryNet(9, after=after), LinearNet()
     events = run(network, data, batch_size=16)
     run(whole, data, batch_size=16)
     assert notices(events) == ["out-of-memory"]
     assert network.sizes[: after + 1] == [16] * (after + 1)
     assert max(network.sizes[after + 1 :]) == 8
-    recorded, taken = WARM_UPS + 1, 2 * 6  # steps of two parts each: recorded anew as a whole, then two epochs
+    recorded, taken = WARM_UPS + 1, 2 * 6  # steps of two parts each: recorded again with the warm-up, then two epochs
     assert len(network.sizes) == after + 1 + 2 * (recorded + taken)
     torch.testing.assert_close(network[1].weight, whole[1].weight, rtol=1e-5, atol=1e-6)
 
 
-def test_memory_that_runs_out_in_a_launched_step_has_the_step_recorded_anew(data: ResidentData) -> None:
-    """Five batches of 16, the last launched: there the memory runs out, and the next epoch replays two parts."""
-    network, whole = HungryNet(9, after=WARM_UPS + 5), LinearNet()
+def test_running_out_of_memory_in_a_launched_step_records_the_step_again(data: ResidentData) -> None:
+    """Five batches of 16: memory runs out in the last, which is launched, and the next epoch replays two parts."""
+    network, whole = OutOfMemoryNet(9, after=WARM_UPS + 5), LinearNet()
     events = run(network, data.__class__(*_first(data, 80)), batch_size=16)
     run(whole, data.__class__(*_first(data, 80)), batch_size=16)
     assert notices(events) == ["out-of-memory"]
-    tried = WARM_UPS + 7  # the launched step twice: the second time without the recorded step's memory
-    assert network.sizes[:tried] == [16] * tried
-    assert set(network.sizes[tried:]) == {8}
+    attempts = WARM_UPS + 7  # the launched step twice, the second time after the recorded step's memory was freed
+    assert network.sizes[:attempts] == [16] * attempts
+    assert set(network.sizes[attempts:]) == {8}
     torch.testing.assert_close(network[1].weight, whole[1].weight, rtol=1e-5, atol=1e-6)
 
 
-class Holding(Repeat):
-    """Leaves no memory for launched steps while it holds a recorded one; counts both."""
+class CountedRepeat(Repeat):
+    """Marks when it replays and counts its recordings; `LaunchFailsNet` counts its failures here."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -244,10 +244,10 @@ class Holding(Repeat):
         self.replaying = False
 
 
-class CrowdedNet(LinearNet):
-    """Finds no memory for a launched step in training while a step is recorded."""
+class LaunchFailsNet(LinearNet):
+    """Runs out of memory in launched training steps while a recorded step occupies memory."""
 
-    def __init__(self, recording: Holding) -> None:
+    def __init__(self, recording: CountedRepeat) -> None:
         super().__init__()
         self.recording = recording
 
@@ -258,10 +258,10 @@ class CrowdedNet(LinearNet):
         return super().forward(x)
 
 
-def test_a_launched_step_that_finds_no_memory_beside_the_recorded_one_is_given_it(data: ResidentData) -> None:
-    """The batch stays whole, only the first launched step fails once, and each epoch records anew."""
-    recording = Holding()
-    network, whole = CrowdedNet(recording), LinearNet()
+def test_a_launched_step_that_runs_out_of_memory_gets_that_of_the_recorded_step(data: ResidentData) -> None:
+    """The batch is not halved, only the first launched step fails once, and each epoch records the step again."""
+    recording = CountedRepeat()
+    network, whole = LaunchFailsNet(recording), LinearNet()
 
     build = partial(build_steps, kind=StepKind.REPEATED, recording=recording)
     config = RunConfig(**{**BASE, "optimizer": "sgd", "momentum": 0.0, "epochs": 3})
@@ -272,8 +272,8 @@ def test_a_launched_step_that_finds_no_memory_beside_the_recorded_one_is_given_i
     assert weights_digest(network.state_dict()) == weights_digest(whole.state_dict())
 
 
-class Once(Holding):
-    """Records once, and is refused later."""
+class RecordedOnce(CountedRepeat):
+    """Can be recorded only once."""
 
     def record(self, warm_up: Callable[[], None], step: Callable[[], None], *, warm_ups: int = WARM_UPS) -> None:
         if self.recorded:
@@ -281,17 +281,17 @@ class Once(Holding):
         super().record(warm_up, step, warm_ups=warm_ups)
 
 
-def test_a_run_that_cannot_be_recorded_a_second_time_says_that_it_goes_on_launched(data: ResidentData) -> None:
-    recording = Once()
-    network, whole = CrowdedNet(recording), LinearNet()
+def test_a_run_that_cannot_be_recorded_again_continues_launched_with_a_notice(data: ResidentData) -> None:
+    recording = RecordedOnce()
+    network, whole = LaunchFailsNet(recording), LinearNet()
     build = partial(build_steps, kind=StepKind.REPEATED, recording=recording)
     config = RunConfig(**{**BASE, "optimizer": "sgd", "momentum": 0.0, "epochs": 3})
     events = list(train(config, network=network, data=data, device=CPU, steps=build))
     run(whole, data, epochs=3)
     assert notices(events) == ["recorded-anew", "steps-launched"]
-    said = next(e.message for e in events if isinstance(e, Notice) and e.code == "steps-launched")
-    why = "it could not be captured (operation not permitted when stream is capturing)"
-    assert said == f"From now on, steps are launched, because {why}."
+    message = next(e.message for e in events if isinstance(e, Notice) and e.code == "steps-launched")
+    cause = "it could not be captured (operation not permitted when stream is capturing)"
+    assert message == f"From now on, steps are launched, because {cause}."
     assert weights_digest(network.state_dict()) == weights_digest(whole.state_dict())
 
 
@@ -300,13 +300,13 @@ def _first(data: ResidentData, images: int) -> tuple[Any, ...]:
     return (data.train_x[:images], data.train_y[:images], *rest)
 
 
-def test_memory_too_small_for_a_quarter_batch_ends_the_run_before_its_first_step(data: ResidentData) -> None:
+def test_memory_too_small_for_a_quarter_of_a_batch_ends_the_run_before_its_first_step(data: ResidentData) -> None:
     with pytest.raises(TrainingError, match="ran out of memory on batches of 16 images, even in 4 parts: choose"):
-        run(HungryNet(2), data)
+        run(OutOfMemoryNet(2), data)
 
 
 class RefusingNet(SmallNet):
-    """Cannot be recorded: its first forward pass in training fails as an operation does that no graph can hold."""
+    """Cannot be recorded: its first forward pass in training fails like an operation that no graph can contain."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -319,13 +319,13 @@ class RefusingNet(SmallNet):
         return super().forward(x)
 
 
-def test_what_cannot_be_recorded_is_launched_and_the_run_says_why(data: ResidentData) -> None:
+def test_steps_that_cannot_be_recorded_are_launched_and_the_run_has_the_reason(data: ResidentData) -> None:
     torch.manual_seed(1)
     network = RefusingNet()
     events = run(network, data, augment="light")
     assert isinstance(events[0], Started)
-    why = "launched, because it could not be captured (operation not permitted when stream is capturing)"
-    assert events[0].environment["steps"] == why
+    cause = "launched, because it could not be captured (operation not permitted when stream is capturing)"
+    assert events[0].environment["steps"] == cause
     torch.manual_seed(1)
     same = SmallNet()
     config = RunConfig(**{**BASE, "optimizer": "sgd", "momentum": 0.0, "augment": "light"})
@@ -335,7 +335,7 @@ def test_what_cannot_be_recorded_is_launched_and_the_run_says_why(data: Resident
 
 
 class HostNet(LinearNet):
-    """Decides by a value, which a graph cannot."""
+    """Branches on a value on the host, which a graph cannot."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return super().forward(x) if x.sum() > 0 else super().forward(-x)
@@ -355,7 +355,7 @@ def test_every_network_can_be_captured(arch: str) -> None:
     assert reason(network, data) == ""
 
 
-def test_what_cannot_be_captured_is_known_before_the_first_step(data: ResidentData) -> None:
+def test_the_reason_why_steps_cannot_be_captured_is_known_before_the_first_step(data: ResidentData) -> None:
     assert reason(LinearNet(), data) == ""
     assert "reads a value on the host" in reason(HostNet(), data)
     assert "float16 decides on the host" in reason(LinearNet(), data, precision="float16")
@@ -364,13 +364,13 @@ def test_what_cannot_be_captured_is_known_before_the_first_step(data: ResidentDa
     assert reason(LinearNet(), data, device=torch.device("mps")) == "mps has no CUDA graphs"
 
 
-def test_on_a_cpu_the_run_says_launched(data: ResidentData) -> None:
+def test_on_a_cpu_the_environment_names_how_steps_are_taken(data: ResidentData) -> None:
     config = RunConfig(**BASE)
-    for kind, said in (
+    for kind, expected in (
         (StepKind.AUTO, "launched"),
         (StepKind.LAUNCHED, "launched, because this was requested"),
         (StepKind.REPEATED, "repeated"),
     ):
         started = next(train(config, network=SmallNet(), data=data, device=CPU, steps=kind))
         assert isinstance(started, Started)
-        assert started.environment["steps"] == said
+        assert started.environment["steps"] == expected

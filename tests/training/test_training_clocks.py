@@ -1,4 +1,4 @@
-"""Speeds, intervals and limits of the loop under a clock that the test moves: no number depends on the machine."""
+"""Speeds, intervals and limits of the loop, on a fake clock, so that no number depends on the machine."""
 
 from collections.abc import Callable
 
@@ -22,7 +22,7 @@ STEP_S = 0.5
 
 
 class FakeTime:
-    """Stands in for the module `time`: `perf_counter` shows what the test set."""
+    """A fake module `time`: `perf_counter` returns what the test set."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -60,8 +60,8 @@ def run(network: nn.Module, data: ResidentData, settings: RunConfig) -> list[Eve
     return list(train(settings, network=network, data=data, device=CPU))
 
 
-def test_every_epochs_speed_counts_its_own_images(clock: FakeTime, data: ResidentData) -> None:
-    """90 images in 6 steps of half a second are 30 a second, in the first epoch and in the third."""
+def test_the_speed_of_an_epoch_counts_its_own_images(clock: FakeTime, data: ResidentData) -> None:
+    """90 images in 6 steps of half a second are 30 per second, in the first epoch and in the third."""
     events = run(SlowNet(clock), data, config())
     speeds = [e.metrics["images_per_second"] for e in events if isinstance(e, Evaluated) and e.epoch_end]
     assert speeds == pytest.approx([30.0, 30.0, 30.0])
@@ -72,7 +72,7 @@ def test_every_epochs_speed_counts_its_own_images(clock: FakeTime, data: Residen
 
 
 def test_the_clock_stops_while_events_are_handled(clock: FakeTime, data: ResidentData) -> None:
-    """Six steps of half a second; whoever handles a snapshot takes a minute."""
+    """Six steps of half a second; handling a snapshot takes a minute."""
     ended: Event | None = None
     for ended in train(config(epochs=1), network=SlowNet(clock), data=data, device=CPU):
         clock.now += 60.0 if isinstance(ended, Snapshot) else 0.0
@@ -80,17 +80,17 @@ def test_the_clock_stops_while_events_are_handled(clock: FakeTime, data: Residen
     assert ended.time_s == pytest.approx(3.0)
 
 
-def test_of_runs_that_take_turns_each_counts_its_own_seconds(clock: FakeTime, data: ResidentData) -> None:
-    """Six and three steps of half a second, a step of each in turn."""
+def test_runs_that_take_turns_count_their_own_seconds(clock: FakeTime, data: ResidentData) -> None:
+    """Six and three steps of half a second, taken in turn."""
     jobs = [Job(config=config(max_steps=steps), network=SlowNet(clock), data=data) for steps in (6, 3)]
-    began = clock.now
+    started_at = clock.now
     seconds = {n: event.time_s for n, event in train_together(jobs, device=CPU) if isinstance(event, Ended)}
     assert seconds == {0: pytest.approx(3.0), 1: pytest.approx(1.5)}
-    assert clock.now - began == pytest.approx(sum(seconds.values()))
+    assert clock.now - started_at == pytest.approx(sum(seconds.values()))
 
 
 class SlowlyEvaluatedNet(SlowNet):
-    """Evaluating takes three seconds a chunk as well."""
+    """Evaluation takes three seconds per chunk."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if not self.training:
@@ -98,8 +98,8 @@ class SlowlyEvaluatedNet(SlowNet):
         return super().forward(x)
 
 
-def test_the_time_of_evaluations_is_the_runs_and_no_training(clock: FakeTime, data: ResidentData) -> None:
-    """Twelve steps of half a second, and each set evaluated before the first step and after two epochs."""
+def test_the_time_of_evaluations_counts_for_the_run_and_not_for_training(clock: FakeTime, data: ResidentData) -> None:
+    """Twelve steps of half a second, with each set evaluated before the first step and after each of two epochs."""
     ended = run(SlowlyEvaluatedNet(clock), data, config(epochs=2))[-1]
     assert isinstance(ended, Ended)
     numbers = {name: ended.summary[name] for name in ("seconds", "train_seconds", "images_per_second")}
@@ -107,14 +107,14 @@ def test_the_time_of_evaluations_is_the_runs_and_no_training(clock: FakeTime, da
     assert ended.time_s == pytest.approx(24.0)
 
 
-def test_step_times_are_the_engines_own_seconds(clock: FakeTime, data: ResidentData) -> None:
+def test_step_times_are_seconds_of_the_engine(clock: FakeTime, data: ResidentData) -> None:
     times = np.concatenate(
         [e.time_s for e in run(SlowNet(clock), data, config(epochs=1)) if isinstance(e, StepMetrics)]
     )
     assert times.tolist() == pytest.approx([0.5, 1.0, 1.5, 2.0, 2.5, 3.0])
 
 
-def test_the_time_of_event_handlers_is_not_the_runs(clock: FakeTime, data: ResidentData) -> None:
+def test_the_time_of_event_handlers_does_not_count_for_the_run(clock: FakeTime, data: ResidentData) -> None:
     last = 0.0
     for event in train(config(epochs=1), network=SlowNet(clock), data=data, device=CPU):
         clock.now += 100.0
@@ -132,19 +132,19 @@ def _checkpoint_steps(data: ResidentData, clock: FakeTime, *, save_s: float, epo
     return steps
 
 
-def test_a_cheap_checkpoint_is_taken_every_thirty_seconds_inside_an_epoch(clock: FakeTime) -> None:
-    """One epoch of 200 steps of half a second; a save takes a tenth of one."""
+def test_a_cheap_checkpoint_is_saved_every_thirty_seconds_within_an_epoch(clock: FakeTime) -> None:
+    """One epoch of 200 steps of half a second; a save takes a tenth of a second."""
     steps = _checkpoint_steps(build_data(train=3200), clock, save_s=0.1, epochs=1)
     assert steps == [60, 120, 180, 200]
 
 
-def test_an_expensive_checkpoint_waits_fifty_times_what_it_costs(clock: FakeTime) -> None:
+def test_an_expensive_checkpoint_waits_fifty_times_as_long_as_it_takes(clock: FakeTime) -> None:
     steps = _checkpoint_steps(build_data(train=3200), clock, save_s=1.0, epochs=1)
     assert steps == [60, 160, 200]
 
 
-def test_the_first_look_takes_the_first_thousand_images_of_each_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The 1,001st image would change the answer: a linear network on zeros is right about class 0 only."""
+def test_the_first_evaluation_uses_the_first_thousand_images_of_each_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The 1,001st image would change the accuracy: a linear network with zero weights always predicts class 0."""
     data = build_data(train=32, val=1_500, test=1_200)
     assert START_IMAGES == 1_000
     events = run(LinearNet(), data, config(epochs=1))
@@ -154,21 +154,21 @@ def test_the_first_look_takes_the_first_thousand_images_of_each_set(monkeypatch:
     assert first.metrics["test/accuracy"] == pytest.approx((data.test_y[:1_000] == 0).double().mean().item())
     last = [e for e in events if isinstance(e, Evaluated) and e.epoch_end][-1]
     share = last.metrics["test/accuracy"] * 1_200
-    assert share == pytest.approx(round(share), abs=1e-6)  # the end of an epoch takes them all
+    assert share == pytest.approx(round(share), abs=1e-6)  # at the end of an epoch all images are evaluated
 
 
 def test_the_speed_shown_while_training_counts_the_images_since_the_last_report(
     clock: FakeTime, data: ResidentData
 ) -> None:
-    """Each report is of one step: 16 images, or the 10 of the last batch, in half a second."""
+    """Each report covers one step: 16 images, or the 10 of the last batch, in half a second."""
     steps = [event for event in run(SlowNet(clock), data, config(epochs=2)) if isinstance(event, StepMetrics)]
     assert [event.images_per_second for event in steps] == [32.0, 32.0, 32.0, 32.0, 32.0, 20.0] * 2
 
 
-def test_the_time_of_saving_a_checkpoint_is_no_training(
+def test_the_time_of_saving_a_checkpoint_does_not_count_for_training(
     clock: FakeTime, data: ResidentData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Encoding a checkpoint is the handler's work; what the engine itself takes for it must not slow the next step."""
+    """The handler encodes a checkpoint; the time that the engine itself takes must not count for the next step."""
     monkeypatch.setattr(engine, "CHECKPOINT_S", 0.1)
     read = session.Session.checkpoint
 
@@ -187,17 +187,16 @@ def test_the_time_of_saving_a_checkpoint_is_no_training(
 
 
 def _pause_after(steps: int) -> Callable[[], Command]:
-    """A user who pauses when this many questions were answered: one for each set before training, one a step."""
-    asked = iter([Command.RUN] * (steps + 2))
-    return lambda: next(asked, Command.PAUSE)
+    """Return a command that pauses after `steps` steps: polled for each set before training, then before each step."""
+    commands = iter([Command.RUN] * (steps + 2))
+    return lambda: next(commands, Command.PAUSE)
 
 
-def test_training_time_goes_on_after_a_resume(clock: FakeTime, data: ResidentData) -> None:
-    """Eight of twelve steps of half a second, a pause of a minute, and the rest: six seconds in all."""
+def test_training_time_continues_after_a_resume(clock: FakeTime, data: ResidentData) -> None:
+    """Eight of twelve steps of half a second, a pause of a minute, and the rest: six seconds in total."""
     settings = config(epochs=2)
-    first = list(
-        train(settings, network=SlowNet(clock), data=data, device=CPU, command=_pause_after(10))
-    )  # two questions more at the end of the first epoch
+    # Two more polls at the end of the first epoch.
+    first = list(train(settings, network=SlowNet(clock), data=data, device=CPU, command=_pause_after(10)))
     paused = first[-1]
     assert isinstance(paused, Ended)
     assert (paused.outcome, paused.step, paused.time_s) == ("paused", 8, pytest.approx(4.0))

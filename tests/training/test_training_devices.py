@@ -1,4 +1,4 @@
-"""Devices, seeds and what is said about them."""
+"""Devices, seeds and their descriptions."""
 
 import subprocess
 import sys
@@ -19,42 +19,42 @@ from lab.seeding import build_generator, derive_seed
 from lab.training.session import matmul_as_cudnn
 
 
-def test_auto_is_the_best_device_and_a_name_is_itself() -> None:
+def test_auto_resolves_to_the_best_device_and_a_name_to_itself() -> None:
     assert str(resolve_device("auto")) == available_devices()[0]
     assert resolve_device(" CPU ") == torch.device("cpu")
 
 
-def test_an_absent_device_is_answered_with_those_at_hand() -> None:
+def test_a_missing_device_is_refused_with_the_available_ones() -> None:
     with pytest.raises(DeviceError, match=r"'cuda:99' is not on this machine\. (Did you mean|Choose one of)"):
         resolve_device("cuda:99")
     with pytest.raises(DeviceError, match=r"'cpuu' is not on this machine\. Did you mean 'cpu'\?"):
         resolve_device("cpuu")
 
 
-def test_a_device_is_described_with_what_the_bits_depend_on() -> None:
+def test_a_device_is_described_by_the_facts_that_the_bits_depend_on() -> None:
     facts = describe_device(torch.device("cpu"))
     assert facts["threads"] == torch.get_num_threads() == 1
     assert facts["torch"] == torch.__version__
     assert facts["name"]
 
 
-def test_memory_is_this_processs_in_mebibytes() -> None:
+def test_memory_is_that_of_this_process_in_mebibytes() -> None:
     assert 50 < memory_mb(torch.device("cpu")) < 100_000
 
 
-def test_the_peak_of_an_earlier_run_is_forgotten() -> None:
-    """In blocks that `keep_big_blocks` lets glibc hold on to."""
+def test_the_peak_of_an_earlier_run_is_reset() -> None:
+    """With blocks that glibc keeps because of `keep_big_blocks`."""
     keep_big_blocks()
     blocks = [torch.ones(2**20) for _ in range(64)]  # 256 MiB
     del blocks
     before = memory_mb(torch.device("cpu"))
     if not reset_peak_memory(torch.device("cpu")):
-        pytest.skip("this system keeps one peak for the whole process")
+        pytest.skip("this system has one peak for the whole process")
     assert memory_mb(torch.device("cpu")) < before - 200
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc only")
-def test_the_allocator_takes_its_settings() -> None:
+def test_the_allocator_accepts_its_settings() -> None:
     assert keep_big_blocks()
 
 
@@ -65,14 +65,14 @@ def test_a_derived_seed_is_the_same_in_every_process() -> None:
     assert len({derive_seed(seed, "order", epoch) for seed in range(30) for epoch in range(30)}) == 900
 
 
-def test_generators_of_the_same_name_agree_and_of_others_do_not() -> None:
+def test_generators_with_the_same_name_agree_and_others_do_not() -> None:
     draws = [torch.rand(4, generator=build_generator(1, *names)) for names in (("a",), ("a",), ("b",))]
     assert torch.equal(draws[0], draws[1])
     assert not torch.equal(draws[0], draws[2])
 
 
-def test_what_exported_code_needs_of_the_machine_is_there_on_windows_too() -> None:
-    """Its Python has no module `resource`; torch is imported before the platform is called another."""
+def test_the_functions_that_exported_code_needs_work_on_windows_too() -> None:
+    """Python there has no module `resource`; torch is imported before the platform is changed."""
     code = (
         "import sys, torch, numpy; sys.platform = 'win32'; sys.modules['resource'] = None\n"
         "from lab import devices\n"
@@ -83,7 +83,7 @@ def test_what_exported_code_needs_of_the_machine_is_there_on_windows_too() -> No
     assert done.stdout.split() == ["nan", "False"]
 
 
-def test_matrix_products_are_computed_as_convolutions_only_inside() -> None:
+def test_matrix_products_have_the_precision_of_convolutions_only_within_the_context() -> None:
     before = torch.get_float32_matmul_precision()
     with matmul_as_cudnn():
         assert torch.get_float32_matmul_precision() == "high"
@@ -99,7 +99,7 @@ def test_matrix_products_are_computed_as_convolutions_only_inside() -> None:
         (0, True, ("mps", "cpu")),
     ],
 )
-def test_every_device_of_a_machine_has_its_name_the_best_first(
+def test_the_devices_of_a_machine_are_listed_by_name_best_first(
     monkeypatch: pytest.MonkeyPatch, gpus: int, mps: bool, names: tuple[str, ...]
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)

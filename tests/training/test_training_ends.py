@@ -1,4 +1,4 @@
-"""The last event of a training, however it comes to its end: exactly one, with how it ended and where."""
+"""The last event of a training: exactly one `Ended`, with the outcome and the step."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,13 +18,13 @@ ENDLESS = 10**6
 
 
 def _after(polls: int, command: Command) -> Callable[[], Command]:
-    """Return what lets a run go on for so many polls: one before each of its two evaluations, then one before every step."""
+    """Return a command that changes after `polls` polls: one before each of two evaluations and before each step."""
     left = iter([Command.RUN] * polls)
     return lambda: next(left, command)
 
 
 @pytest.mark.parametrize(
-    ("network", "settings", "asked", "outcome", "step", "epoch", "planned"),
+    ("network", "settings", "options", "outcome", "step", "epoch", "planned"),
     [
         (LinearNet, {}, {}, "finished", 6, 2, False),
         (LinearNet, {"max_steps": 4}, {}, "finished", 4, 2, False),
@@ -41,26 +41,26 @@ def _after(polls: int, command: Command) -> Callable[[], Command]:
         (LinearNet, {}, {"command": _after(ENDLESS, Command.STOP)}, "finished", 6, 2, False),
     ],
 )
-def test_a_training_ends_once_and_says_how(
+def test_training_ends_with_exactly_one_event_with_the_outcome_and_the_step(
     data: ResidentData,
     network: Callable[[], nn.Module],
     settings: dict[str, Any],
-    asked: dict[str, Any],
+    options: dict[str, Any],
     outcome: str,
     step: int,
     epoch: int,
     planned: bool,
 ) -> None:
     config = RunConfig(**{"batch_size": 32, "epochs": 2, "device": "cpu", **settings})
-    events = list(train(config, network=network(), data=data, device=CPU, **asked))
+    events = list(train(config, network=network(), data=data, device=CPU, **options))
     assert isinstance(events[0], Started)
     assert [at for at, event in enumerate(events) if isinstance(event, Ended)] == [len(events) - 1]
     ended = events[-1]
     assert isinstance(ended, Ended)
     assert (ended.outcome, ended.step, ended.epoch, ended.planned) == (outcome, step, epoch, planned)
     last = [event for event in events if isinstance(event, Snapshot) and event.kind == "checkpoint"][-1]
-    assert (last.step, last.epoch) == (step, epoch), "what it ended with is saved"
+    assert (last.step, last.epoch) == (step, epoch), "the final state is saved"
     saved = [event.step for event in events if isinstance(event, Snapshot) and event.kind == "weights"]
-    whole = [at for at in (3, 6) if at <= step] or []
-    inside = [step] if outcome in ("stopped", "finished") and step and step not in whole else []
-    assert saved == whole + inside
+    epoch_ends = [at for at in (3, 6) if at <= step] or []
+    inside = [step] if outcome in ("stopped", "finished") and step and step not in epoch_ends else []
+    assert saved == epoch_ends + inside

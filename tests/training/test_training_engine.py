@@ -1,4 +1,4 @@
-"""The loop on small networks whose course is known."""
+"""The training loop on small networks with known results."""
 
 import math
 from collections.abc import Callable
@@ -41,13 +41,13 @@ def epochs_of(events: list[Event]) -> list[Evaluated]:
 
 
 def after(steps: int, command: Command) -> Callable[[], Command]:
-    """A user who gives this command when that many steps are done."""
-    asked = iter([Command.RUN] * (steps + 3))  # three evaluation chunks, or questions, come before the first step
+    """Return a function that gives this command once `steps` + 1 steps are taken, if no epoch has ended."""
+    commands = iter([Command.RUN] * (steps + 3))  # the first two polls precede the evaluations of two sets
 
-    return lambda: next(asked, command)
+    return lambda: next(commands, command)
 
 
-def test_events_come_in_order_and_every_step_is_reported_once(data: ResidentData, small_net: Build) -> None:
+def test_events_are_in_order_and_every_step_is_reported_once(data: ResidentData, small_net: Build) -> None:
     events = run(small_net(), data, config())
     assert isinstance(events[0], Started)
     assert (events[0].total_steps, events[0].steps_per_epoch) == (12, 6)
@@ -68,7 +68,7 @@ def test_the_first_loss_of_zero_weights_is_log_k(data: ResidentData, linear_net:
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_two_sgd_steps_on_a_linear_model_equal_the_closed_form(data: ResidentData, momentum: float) -> None:
-    """Softmax regression: the gradient is X^T (softmax - onehot) / B. One batch holds everything, in file order."""
+    """Softmax regression: the gradient is X^T (softmax - onehot) / B. One batch has all images, in file order."""
     network = LinearNet()
     settings = config(optimizer="sgd", lr=0.05, momentum=momentum, batch_size=90, shuffle=False)
     run(network, data, settings)
@@ -84,7 +84,7 @@ def test_two_sgd_steps_on_a_linear_model_equal_the_closed_form(data: ResidentDat
     assert torch.allclose(network[1].bias.double(), bias, atol=1e-6)
 
 
-def test_epoch_numbers_are_the_means_of_the_steps(data: ResidentData, small_net: Build) -> None:
+def test_the_metrics_of_an_epoch_are_the_means_of_its_steps(data: ResidentData, small_net: Build) -> None:
     events = run(small_net(), data, config(epochs=1))
     _, loss = steps_of(events)
     images = np.array([16, 16, 16, 16, 16, 10])
@@ -102,7 +102,7 @@ def test_epoch_numbers_are_the_means_of_the_steps(data: ResidentData, small_net:
     assert epochs_of(events)[0].metrics.keys() == reported | {"images_per_second", "memory_mb"}
 
 
-def test_the_gradient_norm_is_the_last_steps(data: ResidentData) -> None:
+def test_the_gradient_norm_is_that_of_the_last_step(data: ResidentData) -> None:
     settings = config(optimizer="sgd", momentum=0.0, lr=0.01, batch_size=90, epochs=1, shuffle=False)
     network = LinearNet()
     norm = epochs_of(run(network, data, settings))[0].metrics["grad_norm"]
@@ -119,7 +119,7 @@ def test_clipping_shortens_the_step_to_its_limit(data: ResidentData) -> None:
 
 
 @pytest.mark.parametrize(("patience", "epochs"), [(1, 2), (3, 4)])
-def test_a_loss_that_never_falls_ends_after_patience_epochs_more(
+def test_a_loss_that_never_falls_ends_training_after_patience_epochs(
     data: ResidentData, patience: int, epochs: int
 ) -> None:
     events = run(StuckNet(), data, config(epochs=9, patience=patience))
@@ -129,7 +129,7 @@ def test_a_loss_that_never_falls_ends_after_patience_epochs_more(
     assert events[-1].summary["best_epoch"] == 1
 
 
-def test_a_fall_smaller_than_min_delta_does_not_count(data: ResidentData) -> None:
+def test_a_decrease_smaller_than_min_delta_does_not_count(data: ResidentData) -> None:
     slow = config(epochs=9, patience=2, optimizer="sgd", momentum=0.0, lr=1e-4)
     assert len(epochs_of(run(LinearNet(), data, slow))) == 9
     assert len(epochs_of(run(LinearNet(), data, slow.replace(min_delta=0.1)))) == 3
@@ -145,14 +145,14 @@ def test_restoring_the_best_ends_with_the_lowest_validation_loss(data: ResidentD
             saved[event.epoch] = network[0].weight.detach().clone()
     losses = [e.metrics["val/loss"] for e in epochs_of(events)]
     best = int(np.argmin(losses)) + 1
-    assert best != 6, "the case shows nothing if the last epoch is the best"
+    assert best != 6, "the case proves nothing if the last epoch is the best"
     summary = events[-1].summary
     assert (summary["best_epoch"], summary["final_epoch"]) == (best, best)
     assert summary["val_loss"] == min(losses)
     assert torch.equal(network[0].weight, saved[best])
 
 
-def test_validation_inside_the_epochs_happens_every_n_steps(data: ResidentData, small_net: Build) -> None:
+def test_validation_within_epochs_happens_every_n_steps(data: ResidentData, small_net: Build) -> None:
     events = run(small_net(), data, config(eval_every=4))
     reported = [(e.step, e.epoch_end) for e in events if isinstance(e, Evaluated)]
     assert reported == [(0, False), (4, False), (6, True), (8, False), (12, True)]
@@ -161,13 +161,13 @@ def test_validation_inside_the_epochs_happens_every_n_steps(data: ResidentData, 
 
 
 def test_validating_more_often_does_not_change_the_weights(data: ResidentData, small_net: Build) -> None:
-    often, seldom = small_net(), small_net()
+    often, rarely = small_net(), small_net()
     run(often, data, config(eval_every=1))
-    run(seldom, data, config())
-    assert all(torch.equal(a, b) for a, b in zip(often.state_dict().values(), seldom.state_dict().values()))
+    run(rarely, data, config())
+    assert all(torch.equal(a, b) for a, b in zip(often.state_dict().values(), rarely.state_dict().values()))
 
 
-def test_a_step_limit_ends_inside_an_epoch_which_is_reported_as_one(data: ResidentData, small_net: Build) -> None:
+def test_an_epoch_that_a_step_limit_ends_is_reported_like_a_complete_one(data: ResidentData, small_net: Build) -> None:
     events = run(small_net(), data, config(max_steps=8))
     assert [(e.step, e.epoch) for e in epochs_of(events)] == [(6, 1), (8, 2)]
     assert (events[-1].outcome, events[-1].step) == ("finished", 8)
@@ -175,7 +175,7 @@ def test_a_step_limit_ends_inside_an_epoch_which_is_reported_as_one(data: Reside
     assert events[-1].summary["test_loss"] == epochs_of(events)[-1].metrics["test/loss"]
 
 
-def test_without_a_validation_set_nothing_is_chosen(small_net: Build) -> None:
+def test_without_a_validation_set_the_last_epoch_is_the_best(small_net: Build) -> None:
     events = run(small_net(), build_data(val=0), config(val_fraction=0.0))
     assert "val/loss" not in epochs_of(events)[0].metrics
     assert events[-1].summary["best_epoch"] == events[-1].summary["final_epoch"] == 2
@@ -194,12 +194,12 @@ def test_a_command_is_obeyed_before_the_next_step(
     assert any(isinstance(e, Snapshot) and e.kind == "weights" for e in events) == (command is Command.STOP)
 
 
-@pytest.mark.parametrize("questions", range(18))
-def test_a_run_that_is_cut_names_the_epoch_its_numbers_are_of(
-    data: ResidentData, small_net: Build, questions: int
+@pytest.mark.parametrize("polls", range(18))
+def test_the_summary_of_a_stopped_run_has_the_epoch_of_its_metrics(
+    data: ResidentData, small_net: Build, polls: int
 ) -> None:
-    """Cut before any step, between any two steps, between two sets of an evaluation."""
-    events = run(small_net(), data, config(), command=after(questions - 3, Command.STOP))
+    """Stopped before any step, between any two steps, between two sets of an evaluation."""
+    events = run(small_net(), data, config(), command=after(polls - 3, Command.STOP))
     summary, whole = events[-1].summary, epochs_of(events)
     assert summary.get("final_epoch", 0) == summary.get("best_epoch", 0) == len(whole)
     assert summary.get("test_loss") == (whole[-1].metrics["test/loss"] if whole else None)
@@ -214,8 +214,8 @@ def test_event_handlers_cannot_disturb_the_random_numbers(data: ResidentData, sm
     assert all(torch.equal(a, b) for a, b in zip(quiet.state_dict().values(), disturbed.state_dict().values()))
 
 
-def test_softmax_before_nll_learns_worse_than_the_sound_pair(data: ResidentData) -> None:
-    """The reports' mistake: gradients are multiplied by probabilities, so the loss stays high."""
+def test_softmax_before_nll_learns_worse_than_log_softmax(data: ResidentData) -> None:
+    """A common mistake: gradients are multiplied by probabilities, so the loss stays high."""
     accuracy = {}
     for output in ("softmax", "log-softmax"):
         network = LinearNet()
@@ -227,7 +227,7 @@ def test_softmax_before_nll_learns_worse_than_the_sound_pair(data: ResidentData)
     assert accuracy["log-softmax"] > accuracy["softmax"] + 0.1
 
 
-def test_nan_stays_nan_and_is_never_the_best(data: ResidentData) -> None:
+def test_nan_stays_nan_and_is_never_restored_as_the_best(data: ResidentData) -> None:
     network = LinearNet()
     nn.init.constant_(network[1].bias, math.nan)
     events = run(network, data, config(epochs=2, restore_best=True))
@@ -240,7 +240,7 @@ def test_nan_stays_nan_and_is_never_the_best(data: ResidentData) -> None:
     assert ended.summary["final_epoch"] == 2
 
 
-def test_a_run_that_diverges_ends_with_numbers_that_are_not_finite(data: ResidentData, small_net: Build) -> None:
+def test_a_run_that_diverges_ends_with_metrics_that_are_not_finite(data: ResidentData, small_net: Build) -> None:
     events = run(small_net(), data, config(optimizer="sgd", lr=100.0, loss="nll", output="logits", epochs=8))
     assert not math.isfinite(epochs_of(events)[-1].metrics["train/loss"])
     assert isinstance(events[-1], Ended)
@@ -252,7 +252,7 @@ def test_other_errors_of_torch_keep_their_traceback(data: ResidentData) -> None:
         run(LinearNet(size=9), data, config())
 
 
-def test_missing_training_images_are_reported_before_anything_runs() -> None:
+def test_missing_training_images_are_reported_before_training() -> None:
     with pytest.raises(TrainingError, match="no images to train on"):
         run(LinearNet(), build_data(train=0), config())
 
@@ -267,7 +267,7 @@ class PreparedNet(LinearNet):
         nn.init.constant_(self[1].bias, float(x_BCHW.amax()))
 
 
-def test_initialisation_from_data_gets_normalised_images_once_before_step_one(data: ResidentData) -> None:
+def test_initialisation_from_data_gets_normalised_images_once_before_the_first_step(data: ResidentData) -> None:
     network = PreparedNet()
     settings = config(epochs=1, optimizer="sgd", lr=1e-9)
     events = train(settings, network=network, data=data, device=CPU)
@@ -277,7 +277,7 @@ def test_initialisation_from_data_gets_normalised_images_once_before_step_one(da
     assert network.calls == 1
 
 
-def test_initialisation_takes_the_first_two_thousand_training_images_and_no_others() -> None:
+def test_initialisation_from_data_uses_only_the_first_two_thousand_training_images() -> None:
     seen = []
 
     class Watching(LinearNet):
@@ -292,10 +292,8 @@ def test_initialisation_takes_the_first_two_thousand_training_images_and_no_othe
 
 
 @pytest.mark.parametrize("command", [None, Command.PAUSE, Command.STOP])
-def test_a_network_comes_back_ready_to_be_evaluated(
-    data: ResidentData, small_net: Build, command: Command | None
-) -> None:
-    """With every layer in eval mode, however the run ended: dropout would blur what is shown of it."""
+def test_a_trained_network_is_in_eval_mode(data: ResidentData, small_net: Build, command: Command | None) -> None:
+    """Every layer is in eval mode, however the run ended: dropout would disturb what is shown of the network."""
     network = small_net()
     run(network, data, config(), command=after(3, command or Command.RUN))
     assert not any(module.training for module in network.modules())
@@ -324,7 +322,7 @@ def test_bfloat16_trains_float32_weights(data: ResidentData, small_net: Build) -
     assert losses[-1] < losses[0]
 
 
-def test_the_learning_rate_of_a_schedule_is_recorded_where_it_changes_and_a_constant_one_only_with_its_epoch(
+def test_a_scheduled_learning_rate_is_recorded_where_it_changes_and_a_constant_one_per_epoch(
     data: ResidentData, small_net: Build
 ) -> None:
     settings = config(epochs=2, schedule="one-cycle", lr=0.5)
@@ -339,19 +337,20 @@ def test_the_learning_rate_of_a_schedule_is_recorded_where_it_changes_and_a_cons
 
 def _until_step(data: ResidentData, network: nn.Module, step: int, command: Command, **settings: object) -> list[Event]:
     events: list[Event] = []
-    told = [Command.RUN]
-    for event in train(config(**settings), network=network, data=data, device=CPU, command=lambda: told[-1]):
+    commands = [Command.RUN]
+    for event in train(config(**settings), network=network, data=data, device=CPU, command=lambda: commands[-1]):
         events.append(event)
         if isinstance(event, Evaluated) and event.step >= step:
-            told.append(command)
+            commands.append(command)
     return events
 
 
-def test_a_stop_after_the_best_epoch_names_the_epoch_of_its_numbers(data: ResidentData, small_net: Build) -> None:
-    """Only a run that went to its end is put back to its best: one that was stopped ends with its last whole epoch."""
-    wrong = replace(
-        data, val_y=(data.val_y + 1) % 3
-    )  # what is learned makes the validation loss rise from epoch to epoch
+def test_a_run_stopped_after_its_best_epoch_has_the_metrics_of_its_last_epoch(
+    data: ResidentData, small_net: Build
+) -> None:
+    """Only a finished run is restored to its best epoch; a stopped one ends with its last complete epoch."""
+    # With wrong labels, learning makes the validation loss rise from epoch to epoch.
+    wrong = replace(data, val_y=(data.val_y + 1) % 3)
     events = _until_step(wrong, small_net(), 24, Command.STOP, epochs=9, restore_best=True)
     losses = [event.metrics["val/loss"] for event in epochs_of(events)]
     assert losses == sorted(losses)
@@ -360,7 +359,7 @@ def test_a_stop_after_the_best_epoch_names_the_epoch_of_its_numbers(data: Reside
     assert summary["val_loss"] == losses[-1]
 
 
-def test_only_a_stop_leaves_weights_of_an_unfinished_epoch(data: ResidentData, small_net: Build) -> None:
+def test_only_a_stop_saves_weights_of_an_unfinished_epoch(data: ResidentData, small_net: Build) -> None:
     for command, weights in ((Command.PAUSE, []), (Command.STOP, [4])):
         events = _until_step(data, small_net(), 4, command, eval_every=4)
         assert [e.step for e in events if isinstance(e, Snapshot) and e.kind == "weights"] == weights
@@ -379,32 +378,32 @@ def _first_losses(data: ResidentData, small_net: Build, **settings: object) -> l
 
 
 def test_dropout_depends_on_the_seed(data: ResidentData, small_net: Build) -> None:
-    """Order and weights are the same here: only dropout is left to differ."""
+    """Order and weights are the same, so only dropout can differ."""
     assert _first_losses(data, small_net, seed=1) == _first_losses(data, small_net, seed=1)
     assert _first_losses(data, small_net, seed=1) != _first_losses(data, small_net, seed=2)
 
 
-def test_every_epoch_augments_the_images_anew(data: ResidentData) -> None:
-    """With a rate of almost nothing and no shuffling, augmentation alone makes epochs differ."""
-    still = {"optimizer": "sgd", "lr": 1e-12, "momentum": 0.0, "shuffle": False, "epochs": 2}
+def test_every_epoch_augments_the_images_differently(data: ResidentData) -> None:
+    """With a negligible learning rate and no shuffling, only augmentation makes epochs differ."""
+    unchanging = {"optimizer": "sgd", "lr": 1e-12, "momentum": 0.0, "shuffle": False, "epochs": 2}
     torch.manual_seed(0)
     network = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
     for augment, same in (("none", True), ("light", False)):
-        first, second = epochs_of(run(network, data, config(**still, augment=augment)))
+        first, second = epochs_of(run(network, data, config(**unchanging, augment=augment)))
         assert (first.metrics["train/loss"] == pytest.approx(second.metrics["train/loss"], rel=1e-9)) == same
 
 
 def test_evaluation_has_the_precision_of_the_run(data: ResidentData) -> None:
-    """0.1 as float16 is 0.09998, as bfloat16 0.1001: the logits show which of them the weights were rounded to."""
+    """0.1 is 0.09998 in float16 and 0.1001 in bfloat16, so the logits show to which the weights were rounded."""
     network = LinearNet()
     nn.init.constant_(network[1].bias, 0.1)
-    held = Session(config(precision="float16"), network, data, CPU)
-    logits = held.evaluate("test", before_chunk=lambda: None).logits
+    session = Session(config(precision="float16"), network, data, CPU)
+    logits = session.evaluate("test", before_chunk=lambda: None).logits
     assert logits[0, 0].item() == torch.tensor(0.1).half().item()
 
 
-def _again(measured: Measurement) -> float:
-    """Return the accuracy once more, from logits and labels."""
+def _accuracy_again(measured: Measurement) -> float:
+    """Compute the accuracy again, from logits and labels."""
     assert measured.logits is not None
     assert measured.labels is not None
     assert len(measured.logits) == len(measured.labels) == measured.images
@@ -412,10 +411,12 @@ def _again(measured: Measurement) -> float:
 
 
 def test_a_metric_of_a_split_is_computed_from_the_images_of_that_split(small_net: Build) -> None:
-    """Also where only the first thousand are evaluated: the accuracy computed again is that of the engine."""
+    """Also if only the first thousand are evaluated: the accuracy computed again equals that of the engine."""
     quantity = Quantity("again", "accuracy once more", Unit.SHARE)
     specs = [
-        register_metric(MetricSpec(f"{split}/again", quantity, "Once more.", split, Cadence.EVALUATION, compute=_again))
+        register_metric(
+            MetricSpec(f"{split}/again", quantity, "Once more.", split, Cadence.EVALUATION, compute=_accuracy_again)
+        )
         for split in (Split.VAL, Split.TEST)
     ]
     try:
@@ -430,7 +431,7 @@ def test_a_metric_of_a_split_is_computed_from_the_images_of_that_split(small_net
             assert event.metrics[f"{split}/again"] == pytest.approx(event.metrics[f"{split}/accuracy"])
 
 
-def test_dropout_acts_in_training_in_whatever_mode_the_network_was_handed_in(
+def test_dropout_acts_in_training_whatever_the_initial_mode_of_the_network(
     data: ResidentData, small_net: Build
 ) -> None:
     losses = []
@@ -441,7 +442,7 @@ def test_dropout_acts_in_training_in_whatever_mode_the_network_was_handed_in(
     assert losses[0] == losses[1]
 
 
-def test_the_first_event_counts_the_images_of_each_set(small_net: Build) -> None:
+def test_the_first_event_has_the_number_of_images_of_each_set(small_net: Build) -> None:
     started = run(small_net(), build_data(train=33, val=7, test=5), config(epochs=1))[0]
     assert isinstance(started, Started)
     assert (started.train_images, started.val_images, started.test_images) == (33, 7, 5)
@@ -449,7 +450,7 @@ def test_the_first_event_counts_the_images_of_each_set(small_net: Build) -> None
     assert (started.device, started.params) == ("cpu", 4 * 10 + 8 + 36 * 3 + 3)
 
 
-def test_a_run_that_is_stopped_before_its_first_step_leaves_no_weights(data: ResidentData, small_net: Build) -> None:
+def test_a_run_that_is_stopped_before_its_first_step_saves_no_weights(data: ResidentData, small_net: Build) -> None:
     events = list(train(config(), network=small_net(), data=data, device=CPU, command=lambda: Command.STOP))
     assert [event.kind for event in events if isinstance(event, Snapshot)] == ["checkpoint"]
     assert (events[-1].outcome, events[-1].step) == ("stopped", 0)

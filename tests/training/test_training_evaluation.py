@@ -1,4 +1,4 @@
-"""Evaluation in chunks, without a trace in the network."""
+"""Evaluation in chunks, which leaves the network unchanged."""
 
 import math
 from collections.abc import Callable
@@ -16,7 +16,9 @@ Build = Callable[[], nn.Module]
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 49, 50, 1000])
-def test_chunks_give_what_the_whole_gives(data: ResidentData, small_net: Build, chunk: int) -> None:
+def test_evaluation_in_chunks_gives_the_result_of_the_whole_set(
+    data: ResidentData, small_net: Build, chunk: int
+) -> None:
     network = small_net().eval()
     x = (data.test_x.float() / 255 - data.mean) / data.std
     with torch.no_grad():
@@ -27,7 +29,7 @@ def test_chunks_give_what_the_whole_gives(data: ResidentData, small_net: Build, 
     assert result.accuracy == int((logits.argmax(1) == data.test_y).sum()) / 50
 
 
-def test_the_network_is_left_as_it_was(data: ResidentData, small_net: Build) -> None:
+def test_evaluation_leaves_the_network_unchanged(data: ResidentData, small_net: Build) -> None:
     network = small_net().train()
     network[5].eval()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
@@ -36,14 +38,14 @@ def test_the_network_is_left_as_it_was(data: ResidentData, small_net: Build) -> 
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
 
 
-def test_modes_are_put_back_when_it_is_left_early(data: ResidentData, small_net: Build) -> None:
+def test_training_modes_are_restored_after_an_interruption(data: ResidentData, small_net: Build) -> None:
     network = small_net().train()
 
-    def leave() -> None:
+    def interrupt() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        evaluate(network, data.test_x, data.test_y, mean=0.0, std=1.0, before_chunk=leave)
+        evaluate(network, data.test_x, data.test_y, mean=0.0, std=1.0, before_chunk=interrupt)
     assert all(module.training for module in network.modules())
 
 
@@ -54,15 +56,15 @@ def test_an_empty_set_has_no_loss(small_net: Build) -> None:
     assert math.isnan(result.accuracy)
 
 
-def test_the_logits_can_be_used_with_gradients_afterwards(data: ResidentData, small_net: Build) -> None:
+def test_the_logits_can_be_used_in_later_gradient_computations(data: ResidentData, small_net: Build) -> None:
     logits = evaluate(small_net(), data.test_x, data.test_y, mean=0.0, std=1.0).logits
     scale = torch.ones(3, requires_grad=True)
     (logits * scale).sum().backward()
     assert torch.allclose(scale.grad, logits.sum(0), rtol=1e-4)
 
 
-def test_a_chunk_on_a_gpu_holds_as_many_images_as_their_largest_feature_map_leaves_room_for() -> None:
-    """The convolution of the small net makes 4 maps of 6x6 from 8x8 pixels; MobileNet's widest are 64 of 112x112."""
+def test_the_chunk_size_on_a_gpu_is_limited_by_the_largest_feature_map() -> None:
+    """The small network's convolution has 4 maps of 6x6 for 8x8 pixels; MobileNet's largest maps are 64 of 112x112."""
     network, shape, gpu = SmallNet(), torch.Size([1, 8, 8]), torch.device("cuda")
     hooks = [len(module._forward_hooks) for module in network.modules()]
     forward = Forward(network, 0.0, 1.0)
@@ -79,17 +81,15 @@ def test_a_chunk_on_a_gpu_holds_as_many_images_as_their_largest_feature_map_leav
     assert Forward(huge, 0.0, 1.0).resolve_chunk(0, shape, gpu) == 1
 
 
-def test_before_every_chunk_it_may_be_left(data: ResidentData, small_net: Build) -> None:
-    asked: list[int] = []
+def test_the_callback_is_called_before_every_chunk(data: ResidentData, small_net: Build) -> None:
+    polls: list[int] = []
     evaluate(
-        small_net(), data.test_x, data.test_y, mean=0.0, std=1.0, batch_size=12, before_chunk=lambda: asked.append(1)
+        small_net(), data.test_x, data.test_y, mean=0.0, std=1.0, batch_size=12, before_chunk=lambda: polls.append(1)
     )
-    assert len(asked) == 5  # 50 images
+    assert len(polls) == 5  # 50 images
 
 
-@pytest.mark.parametrize(("asked", "chunk"), [({}, 250), ({"batch_size": 0}, 250), ({"batch_size": 7}, 7)])
-def test_a_processor_evaluates_250_images_at_once_unless_asked_otherwise(
-    data: ResidentData, asked: dict[str, int], chunk: int
-) -> None:
-    found = evaluate(SmallNet(), data.test_x, data.test_y, mean=data.mean, std=data.std, **asked)
+@pytest.mark.parametrize(("options", "chunk"), [({}, 250), ({"batch_size": 0}, 250), ({"batch_size": 7}, 7)])
+def test_a_cpu_evaluates_250_images_at_once_by_default(data: ResidentData, options: dict[str, int], chunk: int) -> None:
+    found = evaluate(SmallNet(), data.test_x, data.test_y, mean=data.mean, std=data.std, **options)
     assert (found.chunk, len(found.logits)) == (chunk, 50)

@@ -1,4 +1,4 @@
-"""The state in which a fork begins, from a state written by hand: where its steps stand, and what it keeps and forgets."""
+"""The initial state of a fork, from a known checkpoint: its step counts, and which state it keeps and drops."""
 
 import math
 from typing import Any
@@ -24,7 +24,7 @@ WEIGHTS = {"w": torch.ones(1)}
 
 
 def _saved(**changes: Any) -> Checkpoint:
-    """Return the state after epoch 3 of 95 images in batches of ten."""
+    """Return the checkpoint after epoch 3 with 95 images in batches of ten."""
     progress = Progress(
         step=30,
         epoch=3,
@@ -44,28 +44,28 @@ def _saved(**changes: Any) -> Checkpoint:
     return Checkpoint(progress=progress, model=WEIGHTS, rng={}, **{**parts, **changes})
 
 
-def _begun(saved: Checkpoint | None = None, **changes: Any) -> Checkpoint:
+def _initial(saved: Checkpoint | None = None, **changes: Any) -> Checkpoint:
     return continue_with(saved or _saved(), before=BASE, config=BASE.replace(**changes), train_images=95)
 
 
-def test_a_fork_that_changes_nothing_has_the_state_as_it_was() -> None:
+def test_a_fork_that_changes_nothing_has_the_state_of_its_parent() -> None:
     saved = _saved()
-    begun = continue_with(
+    initial = continue_with(
         saved, before=BASE.replace(restore_best=True), config=BASE.replace(restore_best=True), train_images=95
     )
-    assert begun == saved
-    assert begun.progress is not saved.progress
+    assert initial == saved
+    assert initial.progress is not saved.progress
 
 
 @pytest.mark.parametrize(("size", "steps"), [(10, 10), (19, 5), (20, 5), (95, 1), (100, 1), (9, 11)])
-def test_steps_count_as_if_the_forks_batches_had_been_there_from_the_start(size: int, steps: int) -> None:
-    progress = _begun(batch_size=size).progress
+def test_steps_are_counted_as_if_the_forks_batch_size_had_been_used_from_the_start(size: int, steps: int) -> None:
+    progress = _initial(batch_size=size).progress
     assert (progress.step, progress.evaluated, progress.closed) == (3 * steps,) * 3
     assert (progress.step_in_epoch, progress.epoch, progress.trained_images) == (steps, 3, 285)
 
 
 @pytest.mark.parametrize(
-    ("changes", "forgotten"),
+    ("changes", "dropped"),
     [
         ({"batch_size": 20}, {"parts"}),
         ({"precision": "float16"}, {"scaler"}),
@@ -73,32 +73,32 @@ def test_steps_count_as_if_the_forks_batches_had_been_there_from_the_start(size:
         ({"batch_size": 20, "precision": "bfloat16"}, {"parts", "scaler"}),
     ],
 )
-def test_the_scaler_goes_with_the_precision_and_the_parts_with_the_batch_size(
-    changes: dict[str, Any], forgotten: set[str]
+def test_the_scaler_is_dropped_with_the_precision_and_the_parts_with_the_batch_size(
+    changes: dict[str, Any], dropped: set[str]
 ) -> None:
     saved = _saved()
-    assert saved.environment.keys() - _begun(saved, **changes).environment.keys() == forgotten
+    assert saved.environment.keys() - _initial(saved, **changes).environment.keys() == dropped
     assert saved.environment.keys() == {"scaler", "parts", "threads"}
 
 
 @pytest.mark.parametrize("changes", [{"loss": "mse", "output": "softmax"}, {"label_smoothing": 0.1}])
-def test_with_another_objective_the_best_and_the_patience_begin_anew(changes: dict[str, Any]) -> None:
-    begun = _begun(restore_best=True, **changes)
-    progress = begun.progress
+def test_with_another_objective_the_best_epoch_and_patience_are_reset(changes: dict[str, Any]) -> None:
+    initial = _initial(restore_best=True, **changes)
+    progress = initial.progress
     assert (progress.best_loss, progress.best_epoch, progress.best) == (math.inf, 0, {})
-    assert (progress.patience_loss, progress.waited, begun.best) == (math.inf, 0, {})
+    assert (progress.patience_loss, progress.waited, initial.best) == (math.inf, 0, {})
     assert not same_objective(BASE, BASE.replace(**changes))
 
 
-def test_the_best_is_kept_where_its_weights_are_or_are_not_needed() -> None:
+def test_the_best_epoch_is_kept_if_its_weights_are_saved_or_not_needed() -> None:
     assert same_objective(BASE, BASE.replace(lr=0.5, optimizer="adam"))
-    kept = _begun(restore_best=True)
-    assert (kept.best, kept.progress.best_epoch, kept.progress.waited) == (WEIGHTS, 2, 1)
-    unneeded = _begun(restore_best=False)
+    needed = _initial(restore_best=True)
+    assert (needed.best, needed.progress.best_epoch, needed.progress.waited) == (WEIGHTS, 2, 1)
+    unneeded = _initial(restore_best=False)
     assert (unneeded.best, unneeded.progress.best_epoch, unneeded.progress.best_loss) == ({}, 2, 0.25)
-    lost = _begun(_saved(best={}), restore_best=True)
+    lost = _initial(_saved(best={}), restore_best=True)
     assert (lost.progress.best_epoch, lost.progress.best_loss, lost.progress.best) == (0, math.inf, {})
-    assert (lost.progress.patience_loss, lost.progress.waited) == (0.3, 1)  # these need no weights
+    assert (lost.progress.patience_loss, lost.progress.waited) == (0.3, 1)  # these do not need weights
 
 
 @pytest.mark.parametrize(
@@ -114,16 +114,14 @@ def test_the_best_is_kept_where_its_weights_are_or_are_not_needed() -> None:
         ({"optimizer": "sgd", "momentum": 0.0}, {"optimizer": "sgd", "momentum": 0.9}, True),
     ],
 )
-def test_moments_are_kept_where_they_are_those_of_the_same_optimizer(
-    before: dict[str, Any], after: dict[str, Any], kept: bool
-) -> None:
-    one, other = BASE.replace(**before), BASE.replace(**after)
-    assert keeps_optimizer_state(one, other) is kept
-    begun = continue_with(_saved(), before=one, config=other, train_images=95)
-    assert bool(begun.optimizer) is kept
+def test_moments_are_kept_for_the_same_optimizer(before: dict[str, Any], after: dict[str, Any], kept: bool) -> None:
+    parent, other = BASE.replace(**before), BASE.replace(**after)
+    assert keeps_optimizer_state(parent, other) is kept
+    initial = continue_with(_saved(), before=parent, config=other, train_images=95)
+    assert bool(initial.optimizer) is kept
 
 
-def test_ends_of_epochs_fall_on_ends_of_epochs_and_others_in_between() -> None:
+def test_ends_of_epochs_move_to_ends_of_epochs_and_other_steps_in_between() -> None:
     steps = np.array([0, 1, 5, 10, 11, 20])
     assert move_step(steps, before=10, now=5).tolist() == [0, 1, 3, 5, 6, 10]
     assert move_step(steps, before=10, now=20).tolist() == [0, 2, 10, 20, 22, 40]
@@ -134,11 +132,11 @@ def _record(loss: float | None, time_s: float) -> EpochRecord:
     return EpochRecord({"train/loss": 1.0} if loss is None else {"val/loss": loss, "val/accuracy": 1 - loss}, time_s)
 
 
-def test_from_weights_alone_best_epoch_and_patience_follow_from_what_was_recorded() -> None:
+def test_from_weights_alone_the_best_epoch_and_patience_follow_from_recorded_metrics() -> None:
     epochs = {at: _record(loss, 10.0 * at) for at, loss in enumerate((0.5, 0.25, 0.24, 0.3, 0.01), 1)}
     config = BASE.replace(min_delta=0.1, seed=7)
-    begun = begin_from_weights(WEIGHTS, epochs, epoch=4, config=config, train_images=95)
-    progress = begun.progress
+    initial = begin_from_weights(WEIGHTS, epochs, epoch=4, config=config, train_images=95)
+    progress = initial.progress
     assert (progress.epoch, progress.step, progress.evaluated, progress.closed, progress.step_in_epoch) == (
         4,
         40,
@@ -154,16 +152,16 @@ def test_from_weights_alone_best_epoch_and_patience_follow_from_what_was_recorde
     )
     assert (progress.patience_loss, progress.waited) == (0.25, 2)
     assert progress.latest == {"val/loss": 0.3, "val/accuracy": 0.7}
-    assert (begun.model, begun.optimizer, begun.best, begun.environment) == (WEIGHTS, {}, {}, {})
+    assert (initial.model, initial.optimizer, initial.best, initial.environment) == (WEIGHTS, {}, {}, {})
 
 
-def test_epochs_without_a_record_or_without_validation_are_passed_over() -> None:
-    begun = begin_from_weights(WEIGHTS, {2: _record(None, 5.0)}, epoch=3, config=BASE, train_images=95)
-    assert (begun.progress.epoch, begun.progress.step, begun.progress.seconds) == (3, 30, 5.0)
-    assert (begun.progress.best_epoch, begun.progress.waited) == (0, 0)
+def test_epochs_without_a_record_or_without_validation_are_skipped() -> None:
+    initial = begin_from_weights(WEIGHTS, {2: _record(None, 5.0)}, epoch=3, config=BASE, train_images=95)
+    assert (initial.progress.epoch, initial.progress.step, initial.progress.seconds) == (3, 30, 5.0)
+    assert (initial.progress.best_epoch, initial.progress.waited) == (0, 0)
 
 
-def test_dropouts_numbers_depend_on_the_seed_and_the_epoch() -> None:
+def test_the_random_numbers_of_dropout_depend_on_the_seed_and_the_epoch() -> None:
     def stream(epoch: int, seed: int) -> bytes:
         config = BASE.replace(seed=seed)
         state = begin_from_weights(WEIGHTS, {}, epoch=epoch, config=config, train_images=95).rng["cpu"]

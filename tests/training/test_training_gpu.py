@@ -1,4 +1,4 @@
-"""What only a GPU can show: the captured step against the launched one, its random streams, resume, pause, memory, fallback.
+"""What needs a GPU: captured steps against launched ones, random streams, resume, pause, memory, fallback.
 
 `make test-gpu` runs these; without a CUDA device they are skipped.
 """
@@ -35,7 +35,7 @@ pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
 ]
 CUDA = torch.device("cuda")
-# 2^-10 is the same number in float32 and float64; deterministic algorithms leave rounding inside kernels only.
+# 2^-10 is exact in float32 and float64; with deterministic algorithms only rounding within kernels remains.
 EXACT = {
     "arch": "lenet5",
     "epochs": 3,
@@ -106,14 +106,14 @@ def assert_a_hundred_steps_agree(tolerance: float, **settings: Any) -> None:
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("arch", [a.id for a in list_architectures()])
-def test_a_hundred_captured_steps_of_every_network_are_the_launched_ones(arch: str, precision: str) -> None:
-    """With algorithms that repeat, which are not tried one after the other either: minutes for all networks."""
+def test_a_hundred_captured_steps_of_every_network_equal_the_launched_ones(arch: str, precision: str) -> None:
+    """With deterministic algorithms, which are not benchmarked either; all networks take minutes."""
     assert_a_hundred_steps_agree(1e-3, arch=arch, precision=precision, deterministic=True)
 
 
 @pytest.mark.parametrize("arch", ["lenet-bn", "resnet-small", "resnet18-tv"])
-def test_a_hundred_captured_steps_are_the_launched_ones_with_the_algorithms_that_are_fastest(arch: str) -> None:
-    """They add in another order each time, which grows from step to step."""
+def test_a_hundred_captured_steps_with_the_fastest_algorithms_equal_the_launched_ones(arch: str) -> None:
+    """They sum in a different order each time, and the differences grow from step to step."""
     assert_a_hundred_steps_agree(0.02, arch=arch)
 
 
@@ -132,8 +132,10 @@ def test_a_hundred_captured_steps_are_the_launched_ones_with_the_algorithms_that
     ],
     ids=str,
 )
-def test_captured_and_launched_steps_draw_the_same_numbers(settings: dict[str, Any], gpu_data: ResidentData) -> None:
-    """Dropout and augmentation: the generators end where they end, and the losses agree to 1 in 1,000."""
+def test_captured_and_launched_steps_draw_the_same_random_numbers(
+    settings: dict[str, Any], gpu_data: ResidentData
+) -> None:
+    """With dropout and augmentation: the generators end in the same state, and the losses agree to 1 in 1,000."""
     config = RunConfig(**{**EXACT, **settings})
     captured, saved = follow(config, small(), gpu_data)
     launched, saved_launched = follow(config, small(), gpu_data, kind=StepKind.LAUNCHED)
@@ -143,7 +145,7 @@ def test_captured_and_launched_steps_draw_the_same_numbers(settings: dict[str, A
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
-def test_getting_ready_leaves_no_trace(gpu_data: ResidentData) -> None:
+def test_preparing_the_step_changes_no_state(gpu_data: ResidentData) -> None:
     network = small()
     session = Session(RunConfig(**{**EXACT, "augment": "light"}), network, gpu_data, CUDA)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
@@ -155,46 +157,48 @@ def test_getting_ready_leaves_no_trace(gpu_data: ResidentData) -> None:
     assert not any(tensor.any() for tensor in session.steps.optimizer.state().values())
 
 
-def pause_after(questions: int) -> Callable[[], Command]:
-    asked = iter([Command.RUN] * questions)
-    return lambda: next(asked, Command.PAUSE)
+def pause_after(polls: int) -> Callable[[], Command]:
+    commands = iter([Command.RUN] * polls)
+    return lambda: next(commands, Command.PAUSE)
 
 
-def test_two_hundred_cuts_give_the_bits_of_a_run_that_never_stopped(gpu_data: ResidentData) -> None:
+def test_two_hundred_paused_runs_have_the_bits_of_an_uninterrupted_one(gpu_data: ResidentData) -> None:
     config = RunConfig(**{**EXACT, "augment": "light", "epochs": 2})
     network = small()
     follow(config, network, gpu_data)
     expected = weights_digest(network.state_dict())
-    for cut in range(200):
-        broken, saved, outcome = small(), b"", "paused"
-        command = pause_after(cut % 17)
+    for number in range(200):
+        resumed, saved, outcome = small(), b"", "paused"
+        command = pause_after(number % 17)
         while outcome == "paused":
-            broken = small()
-            events, saved = follow(config, broken, gpu_data, command=command, resume=saved or None)
+            resumed = small()
+            events, saved = follow(config, resumed, gpu_data, command=command, resume=saved or None)
             assert isinstance(events[-1], Ended)
             outcome, command = events[-1].outcome, lambda: Command.RUN
-        assert weights_digest(broken.state_dict()) == expected, f"differs when cut after {cut % 17} questions"
+        assert weights_digest(resumed.state_dict()) == expected, f"differs when paused after {number % 17} polls"
 
 
-def test_a_launched_run_goes_on_captured_and_says_so(gpu_data: ResidentData) -> None:
+def test_a_launched_run_continues_captured_with_a_notice(gpu_data: ResidentData) -> None:
     config = RunConfig(**EXACT)
-    straight, _ = follow(config, small(), gpu_data, kind=StepKind.LAUNCHED)
+    uninterrupted, _ = follow(config, small(), gpu_data, kind=StepKind.LAUNCHED)
     first, saved = follow(config, small(), gpu_data, kind=StepKind.LAUNCHED, command=pause_after(9))
     rest, _ = follow(config, small(), gpu_data, resume=saved)
     notices = [e.message for e in rest if isinstance(e, Notice)]
     assert len(notices) == 1
     assert "steps launched is now captured" in notices[0]
-    np.testing.assert_allclose(np.concatenate([losses(first), losses(rest)]), losses(straight), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(
+        np.concatenate([losses(first), losses(rest)]), losses(uninterrupted), rtol=1e-3, atol=1e-4
+    )
 
 
-def test_a_pause_comes_at_the_step_it_was_asked_at(gpu_data: ResidentData) -> None:
+def test_a_pause_takes_effect_at_the_step_at_which_it_was_requested(gpu_data: ResidentData) -> None:
     config = RunConfig(**{**EXACT, "epochs": 200})
-    asked = 0
+    polls = 0
 
     def command() -> Command:
-        nonlocal asked
-        asked += 1
-        return Command.PAUSE if asked > 200 else Command.RUN
+        nonlocal polls
+        polls += 1
+        return Command.PAUSE if polls > 200 else Command.RUN
 
     events, _ = follow(config, small(), gpu_data, command=command)
     assert isinstance(events[-1], Ended)
@@ -212,7 +216,7 @@ def three_gigabytes() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("three_gigabytes")
-def test_memory_that_runs_out_halves_the_batch_and_the_step_is_captured_anew() -> None:
+def test_running_out_of_memory_halves_the_batch_and_captures_the_step_again() -> None:
     data = on_gpu(build_data(train=1024, val=8, test=8, size=28, classes=10))
     config = RunConfig(arch="resnet18", epochs=1, batch_size=256, val_fraction=0.0)
     events, _ = follow(config, build_network("resnet18"), data)
@@ -226,7 +230,7 @@ def test_memory_that_runs_out_halves_the_batch_and_the_step_is_captured_anew() -
 
 
 class ValueNet(SmallNet):
-    """Asks for a value, which only a GPU's tensors refuse while they are captured."""
+    """Reads a value on the host, which fails only during the capture on a GPU."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.training and x.is_cuda:
@@ -235,7 +239,7 @@ class ValueNet(SmallNet):
 
 
 class LateNet(SmallNet):
-    """Does what is refused only while it is captured."""
+    """Synchronises only during the capture, which fails."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if x.is_cuda and torch.cuda.is_current_stream_capturing():
@@ -244,7 +248,7 @@ class LateNet(SmallNet):
 
 
 @pytest.mark.parametrize("kind", [ValueNet, LateNet])
-def test_what_cannot_be_captured_is_launched_with_its_reason_and_trains_as_ever(
+def test_steps_that_cannot_be_captured_are_launched_with_the_reason_and_the_same_losses(
     kind: type[SmallNet], gpu_data: ResidentData
 ) -> None:
     config = RunConfig(**EXACT)
@@ -255,7 +259,7 @@ def test_what_cannot_be_captured_is_launched_with_its_reason_and_trains_as_ever(
     np.testing.assert_allclose(losses(events), losses(same), rtol=1e-3, atol=1e-4)
 
 
-def test_float16_is_launched_with_its_reason(gpu_data: ResidentData) -> None:
+def test_float16_is_launched_with_the_reason(gpu_data: ResidentData) -> None:
     events, _ = follow(RunConfig(**{**EXACT, "precision": "float16"}), small(), gpu_data)
     assert how(events) == "launched, because float16 decides on the host whether a step is skipped"
 
@@ -268,7 +272,7 @@ def test_evaluating_at_224_pixels_takes_a_few_gigabytes() -> None:
     assert torch.cuda.max_memory_allocated(CUDA) < 8 * GB
 
 
-def test_captured_evaluations_are_the_launched_ones_and_hold_no_memory_of_their_own(gpu_data: ResidentData) -> None:
+def test_captured_evaluations_equal_launched_ones_and_share_the_memory_of_the_step(gpu_data: ResidentData) -> None:
     config = RunConfig(**{**EXACT, "eval_batch_size": 12})
     with process_settings(config, CUDA):
         session = Session(config, small(), gpu_data, CUDA)
@@ -296,18 +300,18 @@ def test_captured_evaluations_are_the_launched_ones_and_hold_no_memory_of_their_
         torch.testing.assert_close(evaluation.logits, expected.logits, rtol=1e-4, atol=1e-5)
 
 
-def test_steps_after_captured_evaluations_are_those_without(gpu_data: ResidentData) -> None:
-    """The graphs share a pool: whatever an evaluation leaves there must not reach a step."""
+def test_captured_evaluations_do_not_change_later_steps(gpu_data: ResidentData) -> None:
+    """The graphs share a memory pool: what an evaluation leaves there must not affect a step."""
     often = RunConfig(**{**EXACT, "eval_every": 1, "epochs": 4})
     captured, _ = follow(often, small(), gpu_data)
-    seldom, _ = follow(often.replace(eval_every=0), small(), gpu_data)
+    rarely, _ = follow(often.replace(eval_every=0), small(), gpu_data)
     assert how(captured) == "captured"
-    np.testing.assert_array_equal(losses(captured), losses(seldom))
+    np.testing.assert_array_equal(losses(captured), losses(rarely))
     assert [e.code for e in captured if isinstance(e, Notice)] == []
 
 
-def test_runs_that_take_turns_have_the_bits_that_they_have_alone(gpu_data: ResidentData) -> None:
-    """Dropout and augmentation on streams of their own; four captured, two launched."""
+def test_runs_that_take_turns_have_the_same_bits_as_alone(gpu_data: ResidentData) -> None:
+    """With dropout and augmentation on separate streams; four captured, two launched."""
     configs = [RunConfig(**{**EXACT, "augment": "light", "seed": seed, "epochs": 1 + seed % 3}) for seed in range(6)]
     kinds = [StepKind.AUTO] * 4 + [StepKind.LAUNCHED] * 2
     alone = []
@@ -322,7 +326,7 @@ def test_runs_that_take_turns_have_the_bits_that_they_have_alone(gpu_data: Resid
     assert [weights_digest(job.network.state_dict()) for job in jobs] == alone
 
 
-def test_the_flags_of_a_process_hold_until_the_last_run_has_ended(gpu_data: ResidentData) -> None:
+def test_process_settings_apply_until_the_last_run_has_ended(gpu_data: ResidentData) -> None:
     jobs = [Job(config=RunConfig(**{**EXACT, "max_steps": steps}), network=small(), data=gpu_data) for steps in (9, 2)]
     seen = []
     for _, event in train_together(jobs, device=CUDA):
@@ -332,7 +336,7 @@ def test_the_flags_of_a_process_hold_until_the_last_run_has_ended(gpu_data: Resi
     assert torch.get_float32_matmul_precision() == "highest"
 
 
-def test_matrix_products_are_computed_as_convolutions_are(gpu_data: ResidentData) -> None:
+def test_matrix_products_have_the_precision_of_convolutions(gpu_data: ResidentData) -> None:
     events, _ = follow(RunConfig(**EXACT), LinearNet(), gpu_data)
     assert isinstance(events[0], Started)
     assert events[0].environment["matmul"] == "high"

@@ -1,4 +1,4 @@
-"""The faster view computes what the network computes, with the network's own tensors."""
+"""The faster view computes the same as the network, with the network's own tensors."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ from lab.training.layout import build_view
 SMALL = ("lenet5", "lenet-bn", "basic-cnn", "conv2-fc2", "vgg-small", "resnet-small", "speedrun-cnn")
 
 
-def test_relu_and_pool_change_places_only_in_the_view() -> None:
+def test_relu_and_pool_are_swapped_only_in_the_view() -> None:
     network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten())
     view = build_view(network)
     assert [type(m).__name__ for m in view] == ["Conv2d", "MaxPool2d", "ReLU", "QuickFlatten"]
@@ -22,18 +22,18 @@ def test_relu_and_pool_change_places_only_in_the_view() -> None:
     assert not network[1].inplace
 
 
-def test_a_pool_that_returns_indices_stays_where_it_is() -> None:
+def test_a_pool_that_returns_indices_is_not_moved() -> None:
     network = nn.Sequential(nn.ReLU(), nn.MaxPool2d(2, return_indices=True))
     assert isinstance(build_view(network)[0], nn.ReLU)
 
 
 @pytest.mark.parametrize("arch", SMALL)
-def test_outputs_and_gradients_are_the_networks(arch: str) -> None:
+def test_outputs_and_gradients_of_the_view_equal_the_networks(arch: str) -> None:
     torch.manual_seed(0)
     network = build_network(arch).to(memory_format=torch.channels_last)
     for module in network.modules():
         if isinstance(module, nn.Dropout):
-            module.p = 0.0  # its random numbers are others; see below
+            module.p = 0.0  # it draws other random numbers; see below
     view = build_view(network)
     x = to_channels_last(torch.randn(6, 1, 28, 28))
     results = []
@@ -46,18 +46,18 @@ def test_outputs_and_gradients_are_the_networks(arch: str) -> None:
         results.append((logits.detach(), [p.grad.clone() for p in network.parameters() if p.grad is not None]))
     (logits, gradients), (view_logits, view_gradients) = results
     assert torch.allclose(logits, view_logits, rtol=1e-5, atol=1e-6)
-    for mine, other in zip(gradients, view_gradients, strict=True):
-        assert torch.allclose(mine, other, rtol=1e-4, atol=1e-5 * float(mine.abs().max()))
+    for own, other in zip(gradients, view_gradients, strict=True):
+        assert torch.allclose(own, other, rtol=1e-4, atol=1e-5 * float(own.abs().max()))
 
 
-def test_the_views_state_is_the_networks_by_name_and_by_storage() -> None:
+def test_the_state_of_the_view_has_the_names_and_the_storage_of_the_network() -> None:
     network = build_network("lenet-bn")
-    mine, other = network.state_dict(), build_view(network).state_dict()
-    assert mine.keys() == other.keys()
-    assert all(mine[name].data_ptr() == other[name].data_ptr() for name in mine)
+    own, other = network.state_dict(), build_view(network).state_dict()
+    assert own.keys() == other.keys()
+    assert all(own[name].data_ptr() == other[name].data_ptr() for name in own)
 
 
-def test_one_channel_images_make_the_whole_network_run_in_nhwc() -> None:
+def test_images_with_one_channel_make_the_whole_network_run_in_nhwc() -> None:
     conv = nn.Conv2d(1, 4, 3).to(memory_format=torch.channels_last)
     x = torch.randn(2, 1, 8, 8)
     assert torch.equal(to_channels_last(x), x)
@@ -77,7 +77,7 @@ def test_dropout_drops_its_share_and_keeps_the_mean(p: float, shape: tuple[int, 
     assert torch.equal(torch.autograd.grad(y.sum(), x)[0], y.detach())
 
 
-def test_dropout_repeats_itself_with_the_seed_and_rests_in_eval_mode() -> None:
+def test_dropout_depends_on_the_seed_and_is_the_identity_in_eval_mode() -> None:
     x = torch.randn(30, 40)
     masks = []
     for seed in (1, 1, 2):
@@ -90,27 +90,27 @@ def test_dropout_repeats_itself_with_the_seed_and_rests_in_eval_mode() -> None:
 
 
 @pytest.mark.parametrize(("side", "size"), [(28, 32), (28, 224), (28, 28), (28, 20), (8, 31)])
-def test_resizing_by_matrices_is_torchs_bilinear_resize(side: int, size: int) -> None:
+def test_resizing_by_matrices_equals_torchs_bilinear_resize(side: int, size: int) -> None:
     x = torch.randn(3, 1, side, side)
     assert torch.allclose(QuickResize(size)(x), Resize(size)(x), atol=2e-6)
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_flattening_keeps_torchs_order_and_hands_the_gradient_back_in_the_layout_of_the_images(
+def test_flattening_has_torchs_order_and_a_gradient_in_the_memory_format_of_the_images(
     layout: torch.memory_format,
 ) -> None:
     images = torch.randn(5, 3, 4, 6).contiguous(memory_format=layout).requires_grad_()
-    slope = torch.randn(5, 72)
+    weights = torch.randn(5, 72)
     flat = QuickFlatten()(images)
     assert torch.equal(flat, images.flatten(1))
-    (gradient,) = torch.autograd.grad((flat * slope).sum(), images)
-    assert torch.equal(gradient, slope.reshape(5, 3, 4, 6))
+    (gradient,) = torch.autograd.grad((flat * weights).sum(), images)
+    assert torch.equal(gradient, weights.reshape(5, 3, 4, 6))
     assert gradient.is_contiguous(memory_format=layout)
     assert torch.equal(QuickFlatten(2)(images), images.flatten(2))
 
 
-def test_making_pictures_smaller_smooths_them() -> None:
-    """One bright pixel in each block of four by four lies between the points that are sampled: its light must not vanish."""
+def test_downscaling_smooths_the_images() -> None:
+    """One bright pixel per 4x4 block lies between the sampled points: its brightness must not vanish."""
     x = torch.zeros(1, 1, 32, 32)
     x[..., ::4, ::4] = 1.0
     small = QuickResize(8)(x)

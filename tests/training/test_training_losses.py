@@ -1,4 +1,4 @@
-"""Losses at logits whose loss is known."""
+"""Losses of logits with a known loss."""
 
 import math
 
@@ -21,13 +21,13 @@ def test_uniform_logits_give_log_k(loss: str, output: str, classes: int) -> None
     assert value.item() == pytest.approx(math.log(classes), rel=1e-6)
 
 
-def test_nll_on_raw_logits_is_minus_the_right_logit_and_has_no_floor() -> None:
+def test_nll_on_raw_logits_is_minus_the_correct_logit_and_unbounded_below() -> None:
     logits = torch.zeros(4, 10)
     logits[torch.arange(4), LABELS] = 1e6
     assert build_loss(RunConfig(loss="nll", output="logits"))(logits, LABELS).item() == -1e6
 
 
-def test_softmax_then_nll_cannot_fall_below_minus_one() -> None:
+def test_softmax_then_nll_is_at_least_minus_one() -> None:
     logits = torch.zeros(4, 10)
     loss = build_loss(RunConfig(loss="nll", output="softmax"))
     assert loss(logits, LABELS).item() == pytest.approx(-0.1)
@@ -40,7 +40,7 @@ def test_mse_is_the_mean_over_all_entries_of_the_one_hot_difference() -> None:
     assert loss(torch.zeros(4, 10), LABELS).item() == pytest.approx((0.9**2 + 9 * 0.1**2) / 10)
 
 
-def test_label_smoothing_moves_its_share_to_all_classes() -> None:
+def test_label_smoothing_distributes_its_fraction_over_all_classes() -> None:
     logits = torch.zeros(4, 10)
     logits[torch.arange(4), LABELS] = 2.0
     plain = math.log(math.exp(2.0) + 9) - 2.0
@@ -49,7 +49,7 @@ def test_label_smoothing_moves_its_share_to_all_classes() -> None:
     assert smoothed == pytest.approx(0.9 * plain + 0.1 * spread, rel=1e-6)
 
 
-def test_each_auxiliary_classifier_counts_three_tenths() -> None:
+def test_each_auxiliary_classifier_has_weight_0_3() -> None:
     def loss(logits: Tensor, labels: Tensor) -> Tensor:
         return logits.sum()
 

@@ -1,4 +1,4 @@
-"""Too little memory, and batches too small to be trained on: what is tried again, what is said, what it costs."""
+"""Too little memory, and batches too small for training: what is retried, what is reported, and the results."""
 
 from pathlib import Path
 
@@ -34,24 +34,24 @@ def run(network: nn.Module, data: ResidentData, settings: RunConfig) -> list[Eve
     return list(train(settings, network=network, data=data, device=CPU))
 
 
-class HungryNet(LinearNet):
-    """Fits into memory only below a number of images, as a large network on a small card."""
+class OutOfMemoryNet(LinearNet):
+    """Runs out of memory on more than `most` images, as a large network does on a small GPU."""
 
     def __init__(self, most: int, *, training: bool = True) -> None:
         super().__init__()
-        self.most, self.hungry_in_training = most, training
+        self.most, self.fails_in_training = most, training
         self.sizes: list[int] = []
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if self.training is self.hungry_in_training:
+        if self.training is self.fails_in_training:
             self.sizes.append(len(x))
             if len(x) > self.most:
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
         return super().forward(x)
 
 
-class HungrySGD(torch.optim.SGD):
-    """Finds no room for its state, as Adam and Muon on their first step."""
+class OutOfMemorySGD(torch.optim.SGD):
+    """Runs out of memory for its state, as Adam and Muon may in their first step."""
 
     def step(self, closure: object = None) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
@@ -62,8 +62,8 @@ def steps_of(events: list[Event]) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("most", "notices"), [(90, 0), (45, 1), (23, 2)])
-def test_parts_of_a_batch_add_up_to_the_whole(data: ResidentData, most: int, notices: int) -> None:
-    whole, parts = LinearNet(), HungryNet(most)
+def test_parts_of_a_batch_sum_to_the_whole_batch(data: ResidentData, most: int, notices: int) -> None:
+    whole, parts = LinearNet(), OutOfMemoryNet(most)
     settings = config(optimizer="sgd", lr=0.1, batch_size=90)
     whole_events, events = run(whole, data, settings), run(parts, data, settings)
     reported = [e for e in events if isinstance(e, Notice) and e.code == "out-of-memory"]
@@ -73,11 +73,11 @@ def test_parts_of_a_batch_add_up_to_the_whole(data: ResidentData, most: int, not
     assert np.allclose(steps_of(whole_events), steps_of(events), atol=1e-6)
 
 
-def test_memory_too_small_for_a_quarter_batch_ends_the_run_with_a_way_out(data: ResidentData) -> None:
+def test_memory_too_small_for_a_quarter_of_a_batch_ends_the_run_with_advice(data: ResidentData) -> None:
     with pytest.raises(TrainingError, match="ran out of memory on batches of 16 images, even in 4 parts: choose"):
-        run(HungryNet(2), data, config())
+        run(OutOfMemoryNet(2), data, config())
     with pytest.raises(TrainingError, match="ran out of memory on batches of 2 images: choose"):
-        run(HungryNet(1), data, config(batch_size=2))
+        run(OutOfMemoryNet(1), data, config(batch_size=2))
 
 
 def build_stepper(network: nn.Module, *parts: torch.optim.Optimizer) -> Stepper:
@@ -86,17 +86,17 @@ def build_stepper(network: nn.Module, *parts: torch.optim.Optimizer) -> Stepper:
 
 
 @pytest.mark.parametrize(("images", "sizes"), [(90, [23, 23, 22, 22]), (6, [2, 2, 2]), (5, [3, 2]), (3, [3]), (1, [1])])
-def test_a_batch_is_never_cut_down_to_a_single_image(data: ResidentData, images: int, sizes: list[int]) -> None:
-    network = HungryNet(90)
+def test_a_batch_is_never_split_into_single_images(data: ResidentData, images: int, sizes: list[int]) -> None:
+    network = OutOfMemoryNet(90)
     stepper = build_stepper(network, torch.optim.SGD(network.parameters(), lr=0.1))
     stepper.parts = 4
     stepper.step(data.train_x[:images].float(), data.train_y[:images])
     assert network.sizes == sizes
 
 
-def test_no_step_is_taken_twice_when_the_optimizer_finds_no_room(data: ResidentData) -> None:
+def test_no_update_is_applied_twice_if_the_optimizer_runs_out_of_memory(data: ResidentData) -> None:
     network = LinearNet()
-    parts = torch.optim.SGD([network[1].weight], lr=0.1), HungrySGD([network[1].bias], lr=0.1)
+    parts = torch.optim.SGD([network[1].weight], lr=0.1), OutOfMemorySGD([network[1].bias], lr=0.1)
     with pytest.raises(TrainingError, match=r"out of memory in the optimizer's step.*choose SGD without momentum"):
         build_stepper(network, *parts).step(data.train_x.float(), data.train_y)
     once = LinearNet()
@@ -105,27 +105,27 @@ def test_no_step_is_taken_twice_when_the_optimizer_finds_no_room(data: ResidentD
     assert torch.equal(network[1].weight, once[1].weight)
 
 
-def test_an_evaluation_that_does_not_fit_goes_on_in_smaller_chunks_with_the_same_numbers(data: ResidentData) -> None:
-    whole, hungry = LinearNet(), HungryNet(12, training=False)
+def test_an_evaluation_that_does_not_fit_continues_in_smaller_chunks_with_the_same_logits(data: ResidentData) -> None:
+    whole, limited = LinearNet(), OutOfMemoryNet(12, training=False)
     torch.nn.init.normal_(whole[1].weight)
-    hungry.load_state_dict(whole.state_dict())
+    limited.load_state_dict(whole.state_dict())
     expected = evaluate(whole, data.test_x, data.test_y, mean=data.mean, std=data.std)
-    result = evaluate(hungry, data.test_x, data.test_y, mean=data.mean, std=data.std)
-    assert hungry.sizes == [50, 25, 12, 12, 12, 12, 2]
+    result = evaluate(limited, data.test_x, data.test_y, mean=data.mean, std=data.std)
+    assert limited.sizes == [50, 25, 12, 12, 12, 12, 2]
     assert result.chunk == 12
     assert torch.allclose(result.logits, expected.logits, atol=1e-6)
     assert result.accuracy == expected.accuracy
 
 
-def test_a_chunk_size_that_fitted_is_used_from_then_on(data: ResidentData) -> None:
-    network = HungryNet(20, training=False)
+def test_a_chunk_size_that_fits_is_used_from_then_on(data: ResidentData) -> None:
+    network = OutOfMemoryNet(20, training=False)
     run(network, data, config(eval_batch_size=40))
     assert [size for size in network.sizes if size > 20] == [40]
 
 
-def test_a_single_image_that_does_not_fit_ends_the_evaluation_with_a_way_out(data: ResidentData) -> None:
+def test_a_single_image_that_does_not_fit_ends_the_evaluation_with_advice(data: ResidentData) -> None:
     with pytest.raises(TrainingError, match="when evaluating a single image: choose a smaller input size"):
-        evaluate(HungryNet(0, training=False), data.test_x, data.test_y, mean=0.0, std=1.0)
+        evaluate(OutOfMemoryNet(0, training=False), data.test_x, data.test_y, mean=0.0, std=1.0)
 
 
 @pytest.mark.parametrize(
@@ -135,9 +135,9 @@ def test_a_single_image_that_does_not_fit_ends_the_evaluation_with_a_way_out(dat
         (9, 1, r"Every batch has one image.*choose another batch size, such as 3\."),
         (1, 4, "has one image.*raise train_limit or lower val_fraction"),
     ],
-    ids=["one left over", "batches of one", "one in all"],
+    ids=["one left over", "batches of one", "one in total"],
 )
-def test_a_batch_of_one_image_that_batch_norm_cannot_use_is_named_before_the_first_step(
+def test_a_batch_of_one_image_for_batch_norm_is_refused_before_the_first_step(
     tmp_path: Path, images: int, batch: int, message: str
 ) -> None:
     settings = RunConfig(
@@ -157,7 +157,7 @@ def test_a_run_that_ends_before_the_batch_of_one_image_is_not_refused(tmp_path: 
     assert (session.total_steps, session.steps_per_epoch) == (2, 3)
 
 
-def test_trying_a_batch_of_one_image_leaves_no_trace() -> None:
+def test_checking_a_batch_of_one_image_changes_no_state() -> None:
     data, network = build_data(train=33), SmallNet()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     Session(config(), network, data, CPU)
@@ -168,8 +168,8 @@ def test_trying_a_batch_of_one_image_leaves_no_trace() -> None:
     assert [e.step for e in run(network, data, config(epochs=1)) if isinstance(e, StepMetrics)][-1][-1] == 3
 
 
-def test_parts_of_unequal_size_weigh_as_many_images_as_they_have(data: ResidentData) -> None:
-    """A batch of 10 in three parts of 4, 3 and 3: the gradient is that of the whole batch."""
+def test_parts_of_unequal_size_are_weighted_by_their_images(data: ResidentData) -> None:
+    """For a batch of 10 in three parts of 4, 3 and 3, the gradient equals that of the whole batch."""
     gradients = []
     for parts in (1, 3):
         network = LinearNet()
@@ -185,8 +185,8 @@ def test_parts_of_unequal_size_weigh_as_many_images_as_they_have(data: ResidentD
     torch.testing.assert_close(gradients[0][1], gradients[1][1], rtol=1e-5, atol=1e-7)
 
 
-class BrieflyHungryNet(LinearNet):
-    """Finds no room at these of its calls."""
+class BrieflyOutOfMemoryNet(LinearNet):
+    """Runs out of memory in the calls with these numbers."""
 
     def __init__(self, *failures: int) -> None:
         super().__init__()
@@ -200,18 +200,18 @@ class BrieflyHungryNet(LinearNet):
 
 
 @pytest.mark.parametrize(("parts", "failures", "after"), [(1, (1,), 2), (2, (2,), 4), (1, (1, 3), 4)])
-def test_what_an_attempt_that_failed_has_added_up_is_not_counted(
+def test_gradients_accumulated_by_a_failed_attempt_are_discarded(
     data: ResidentData, parts: int, failures: tuple[int, ...], after: int
 ) -> None:
-    """The second part finds no room after the first has left its gradient."""
+    """The second part runs out of memory after the first part has accumulated its gradient."""
     x, y = data.train_x[:12].float() / 255, data.train_y[:12]
-    whole, hungry = LinearNet(), BrieflyHungryNet(*failures)
-    for network, cut in ((whole, 1), (hungry, parts)):
+    whole, limited = LinearNet(), BrieflyOutOfMemoryNet(*failures)
+    for network, cut in ((whole, 1), (limited, parts)):
         stepper = build_stepper(network, torch.optim.SGD(network.parameters(), lr=0.1))
         stepper.parts = cut
         stepper.step(x, y)
     assert stepper.parts == after
-    torch.testing.assert_close(hungry[1].weight, whole[1].weight, rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(limited[1].weight, whole[1].weight, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize(
@@ -226,5 +226,5 @@ def test_what_an_attempt_that_failed_has_added_up_is_not_counted(
         ("operation not permitted when stream is capturing", False),
     ],
 )
-def test_an_allocation_that_failed_is_known_by_its_words(text: str, memory: bool) -> None:
+def test_a_failed_allocation_is_recognised_by_its_message(text: str, memory: bool) -> None:
     assert is_out_of_memory(RuntimeError(text)) is memory

@@ -1,4 +1,4 @@
-"""What only Apple's GPUs would show, read off the code: nothing there asks CUDA, and nothing asks for float64.
+"""What only Apple GPUs would show, checked in the source: no code for them uses CUDA or float64.
 
 No test here runs on such a device.
 """
@@ -14,13 +14,13 @@ from lab.devices import to_double
 from lab.training.optimizers import build_rate
 
 LAB = Path(__file__).resolve().parents[2] / "lab"
-ANSWERED_ANYWHERE = ("is_available", "device_count")
-# Whole modules whose objects exist for a CUDA device only, which those who build them have asked for.
+ALLOWED_ANYWHERE = ("is_available", "device_count")
+# Modules whose objects exist only for a CUDA device, which the code that creates them has checked.
 CUDA_ONLY = ("training/recordings.py",)
 
 
 def sources(*words: str) -> Iterator[tuple[str, ast.Module]]:
-    """Yield the lab's modules that hold one of these words."""
+    """Yield the lab's modules that contain one of these words."""
     for path in sorted(LAB.rglob("*.py")):
         text = path.read_text(encoding="utf-8")
         if any(word in text for word in words):
@@ -28,55 +28,55 @@ def sources(*words: str) -> Iterator[tuple[str, ast.Module]]:
 
 
 def is_torch(node: ast.expr, name: str) -> bool:
-    """Whether it is `torch.<name>`."""
+    """Return whether the node is `torch.<name>`."""
     return isinstance(node, ast.Attribute) and node.attr == name and ast.unparse(node.value) == "torch"
 
 
-def asks(condition: ast.expr, device: str) -> bool:
+def checks(condition: ast.expr, device: str) -> bool:
     return f".type == '{device}'" in ast.unparse(condition) or f"torch.{device}.is_available" in ast.unparse(condition)
 
 
-def leaves(statement: ast.AST, device: str) -> bool:
-    """Whether it is an `if` that returns for every other device."""
+def returns_early(statement: ast.AST, device: str) -> bool:
+    """Return whether the statement is an `if` that returns for every other device."""
     if not isinstance(statement, ast.If) or not isinstance(statement.body[-1], ast.Return):
         return False
     return ast.unparse(statement.test).endswith(f".type != '{device}'")
 
 
 def unguarded(tree: ast.AST, device: str) -> Iterator[int]:
-    """Yield the lines with something of `torch.cuda` or `torch.mps` where no `if` around or before asked for that device.
+    """Yield the lines that use `torch.cuda` or `torch.mps` without an enclosing or preceding check of the device.
 
-    A class named after the device is built only where somebody asked.
+    Classes named after the device are skipped, because they are created only after a check.
     """
     if isinstance(tree, ast.ClassDef) and tree.name.lstrip("_").lower().startswith(device):
         return
     if isinstance(tree, ast.Attribute) and is_torch(tree.value, device):
-        if tree.attr not in ANSWERED_ANYWHERE:
+        if tree.attr not in ALLOWED_ANYWHERE:
             yield tree.lineno
         return
     safe = list[ast.AST]()
-    if isinstance(tree, ast.If | ast.IfExp) and asks(tree.test, device):
+    if isinstance(tree, ast.If | ast.IfExp) and checks(tree.test, device):
         safe = tree.body if isinstance(tree.body, list) else [tree.body]
     for child in ast.iter_child_nodes(tree):
         if child not in safe:
             yield from unguarded(child, device)
-        if leaves(child, device):
+        if returns_early(child, device):
             return
 
 
-def test_only_a_device_of_that_kind_is_asked_something() -> None:
-    wrong = [
+def test_functions_of_a_device_are_called_only_after_a_check_of_the_device() -> None:
+    errors = [
         f"lab/{name}:{line} uses torch.{device}"
         for name, tree in sources("torch.cuda", "torch.mps")
         for device in ("cuda", "mps")
         if not (device == "cuda" and name in CUDA_ONLY)
         for line in unguarded(tree, device)
     ]
-    assert not wrong
+    assert not errors
 
 
-def test_the_rule_finds_what_was_not_asked_for() -> None:
-    guarded = """
+def test_the_check_finds_unguarded_calls() -> None:
+    guarded_code = """
 def f(device):
     torch.cuda.is_available()
     if device.type == "cuda":
@@ -91,7 +91,7 @@ def g(device):
 
 h = torch.cuda.memory_allocated() if device.type == "cuda" else 0
 """
-    bare = """
+    unguarded_code = """
 def f(device):
     torch.cuda.synchronize()
     if device.type == "cuda":
@@ -99,14 +99,14 @@ def f(device):
     else:
         torch.cuda.empty_cache()
 """
-    assert [*unguarded(ast.parse(guarded), "cuda"), *unguarded(ast.parse(guarded), "mps")] == []
-    assert list(unguarded(ast.parse(bare), "cuda")) == [3, 7]
-    assert list(unguarded(ast.parse(bare), "mps")) == [5]
+    assert [*unguarded(ast.parse(guarded_code), "cuda"), *unguarded(ast.parse(guarded_code), "mps")] == []
+    assert list(unguarded(ast.parse(unguarded_code), "cuda")) == [3, 7]
+    assert list(unguarded(ast.parse(unguarded_code), "mps")) == [5]
 
 
 def test_numbers_become_float64_on_the_cpu_only() -> None:
-    """MPS has no such format. What pages compute (inspection, drawings) lies on the CPU always."""
-    wrong = []
+    """MPS has no float64. What pages compute (inspection, drawings) is always on the CPU."""
+    errors = []
     for name, tree in sources(".double"):
         if not name.startswith(("training/", "architectures/")):
             continue
@@ -116,17 +116,17 @@ def test_numbers_become_float64_on_the_cpu_only() -> None:
                 and node.attr == "double"
                 and not ast.unparse(node.value).endswith(".cpu()")
             ):
-                wrong.append(f"lab/{name}:{node.lineno}")
-    assert not wrong
+                errors.append(f"lab/{name}:{node.lineno}")
+    assert not errors
 
 
-def test_a_rate_on_the_device_is_float64_on_a_cpu_only() -> None:
+def test_a_learning_rate_on_the_device_is_float64_on_the_cpu_only() -> None:
     config = RunConfig(arch="lenet5", lr=0.1)
     assert build_rate(config, torch.device("cpu")).dtype is torch.float64
     assert build_rate(config, torch.device("meta")).dtype is torch.float32
 
 
-def test_doubles_are_the_same_numbers() -> None:
+def test_conversion_to_double_preserves_the_values() -> None:
     x = torch.tensor([0.1, 2.0**-24, 3e38])
     assert to_double(x).dtype is torch.float64
     assert torch.equal(to_double(x).float(), x)

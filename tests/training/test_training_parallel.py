@@ -1,4 +1,4 @@
-"""What several devices do together, by known answers in one process: shares, batch norm, dropout and a team of one."""
+"""Training on several devices, tested in one process: shares, batch norm, dropout and a team of one."""
 
 import copy
 from collections.abc import Iterator
@@ -26,8 +26,8 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture
-def alone(tmp_path: Path) -> Iterator[Team]:
-    """A team of one: what it adds up over its members is its own."""
+def team_of_one(tmp_path: Path) -> Iterator[Team]:
+    """A team of one rank: sums over its members are its own values."""
     yield join_team(0, 1, tmp_path / "meeting", CPU)
     leave_team()
 
@@ -42,11 +42,11 @@ def alone(tmp_path: Path) -> Iterator[Team]:
         (5, 1, [(0, 5)]),
     ],
 )
-def test_shares_are_as_even_as_can_be_the_larger_ones_first(
+def test_shares_differ_by_at_most_one_image_the_larger_ones_first(
     images: int, size: int, shares: list[tuple[int, int]]
 ) -> None:
     found = [Team(rank, size, None).share(images) for rank in range(size)]
-    assert [(one.start, one.stop) for one in found] == shares
+    assert [(share.start, share.stop) for share in found] == shares
 
 
 @pytest.mark.parametrize(
@@ -57,27 +57,27 @@ def test_shares_are_as_even_as_can_be_the_larger_ones_first(
         nn.BatchNorm2d(3, affine=False, eps=0.1),
         nn.BatchNorm2d(3, track_running_stats=False),
     ],
-    ids=["usual", "mean of all", "plain", "no averages"],
+    ids=["default", "cumulative average", "not affine", "no running averages"],
 )
-def test_batch_norm_of_one_device_is_torchs(alone: Team, norm: nn.BatchNorm2d) -> None:
+def test_batch_norm_on_one_device_equals_torchs(team_of_one: Team, norm: nn.BatchNorm2d) -> None:
     own, shared = copy.deepcopy(norm), copy.deepcopy(norm)
     synchronise_batch_norm(shared)
     assert type(shared) is not type(own)
     generator = torch.Generator().manual_seed(1)
     for _ in range(2):
         x = 3 + 2 * torch.randn(5, 3, 4, 4, generator=generator)
-        given = [x.clone().requires_grad_(), x.clone().requires_grad_()]
+        inputs = [x.clone().requires_grad_(), x.clone().requires_grad_()]
         weight = torch.randn(x.shape, generator=generator)
-        outputs = [module(one) for module, one in zip((own, shared), given)]
+        outputs = [module(images) for module, images in zip((own, shared), inputs)]
         torch.testing.assert_close(outputs[1], outputs[0], rtol=1e-5, atol=1e-5)
         for output in outputs:
             torch.autograd.backward((output * weight).sum())
-        torch.testing.assert_close(given[1].grad, given[0].grad, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(inputs[1].grad, inputs[0].grad, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(shared.state_dict(), own.state_dict(), rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(shared.eval()(x), own.eval()(x), rtol=1e-5, atol=1e-5)
 
 
-def test_batch_norm_of_vectors_is_torchs_too(alone: Team) -> None:
+def test_batch_norm_of_vectors_equals_torchs(team_of_one: Team) -> None:
     own, shared = nn.BatchNorm1d(4), nn.BatchNorm1d(4)
     synchronise_batch_norm(shared)
     x = torch.randn(6, 4, generator=torch.Generator().manual_seed(2))
@@ -86,7 +86,7 @@ def test_batch_norm_of_vectors_is_torchs_too(alone: Team) -> None:
 
 
 @pytest.mark.parametrize("kind", [nn.Dropout, QuickDropout, nn.Dropout2d])
-def test_every_rank_has_its_rows_of_the_mask_that_one_device_would_draw(kind: type[nn.Module]) -> None:
+def test_every_rank_has_its_rows_of_the_dropout_mask_that_one_device_would_draw(kind: type[nn.Module]) -> None:
     x = torch.ones(7, 4, 3, 3)
     whole = kind(0.5)
     torch.manual_seed(3)
@@ -109,28 +109,28 @@ def _steps(team: Team | None, network: nn.Module, data: ResidentData, **settings
     return ParallelSteps(team, config, network, network, batches, Generators(CPU), CPU)
 
 
-def test_a_team_of_one_takes_the_steps_of_one_device(alone: Team, data: ResidentData) -> None:
+def test_a_team_of_one_takes_the_steps_of_one_device(team_of_one: Team, data: ResidentData) -> None:
     network = SmallNet()
     seen = []
-    for team in (None, alone):
-        mine = copy.deepcopy(network)
-        steps = _steps(team, mine, data)
+    for team in (None, team_of_one):
+        copied = copy.deepcopy(network)
+        steps = _steps(team, copied, data)
         torch.manual_seed(4)
         steps.prepare()
-        for first in (0, 1):  # an epoch, and one from its second batch on
+        for first in (0, 1):  # an epoch, and one that starts at its second batch
             steps.begin(torch.arange(90).flip(0), first=first, rates=np.array([0.05, 0.1, 0.02])[first:])
             for number in range(first, 3):
                 steps.step(measure_norm=number == 2)
         norm = steps.gradient_norm()
         assert norm is not None
-        seen.append((steps.drain(), norm, mine.state_dict()))
+        seen.append((steps.drain(), norm, copied.state_dict()))
         assert steps.notices() == []
-    (one, norm_one, weights_one), (many, norm_many, weights_many) = seen
-    assert many.images.tolist() == one.images.tolist() == [32, 32, 26, 32, 26]
-    assert many.correct.tolist() == one.correct.tolist()
-    assert many.loss.tolist() == pytest.approx(one.loss.tolist(), rel=1e-4)
-    assert norm_many == pytest.approx(norm_one, rel=1e-3)
-    torch.testing.assert_close(weights_many, weights_one, rtol=1e-3, atol=1e-5)
+    (single, norm_single, weights_single), (many, norm_many, weights_many) = seen
+    assert many.images.tolist() == single.images.tolist() == [32, 32, 26, 32, 26]
+    assert many.correct.tolist() == single.correct.tolist()
+    assert many.loss.tolist() == pytest.approx(single.loss.tolist(), rel=1e-4)
+    assert norm_many == pytest.approx(norm_single, rel=1e-3)
+    torch.testing.assert_close(weights_many, weights_single, rtol=1e-3, atol=1e-5)
 
 
 def test_a_batch_with_fewer_images_than_devices_is_refused_before_the_first_step(data: ResidentData) -> None:

@@ -1,4 +1,4 @@
-"""The counters of a run by known answers: sums, the best epoch, patience, and which epoch the newest numbers are of."""
+"""The counters of a run: sums, the best epoch, patience, and the epoch of the newest metrics."""
 
 import math
 
@@ -9,19 +9,19 @@ from lab.training.progress import Progress
 from lab.training.recordings import WARM_UPS, Repeat, first_cause, first_line
 
 
-def test_sums_are_of_images_and_do_not_depend_on_the_grouping() -> None:
+def test_sums_are_weighted_by_images_and_do_not_depend_on_the_grouping() -> None:
     loss, right, images = np.array([2.0, 1.0, 0.5]), np.array([1, 3, 2]), np.array([4, 4, 2])
     whole, parts = Progress(), Progress()
     whole.add_steps(loss, right, images)
-    for one in range(3):
-        parts.add_steps(*(values[one : one + 1] for values in (loss, right, images)))
+    for step in range(3):
+        parts.add_steps(*(values[step : step + 1] for values in (loss, right, images)))
     assert whole == parts or math.isnan(whole.grad_norm)
     for progress in (whole, parts):
         sums = (progress.loss_sum, progress.right, progress.seen, progress.trained_images)
         assert sums == (2.0 * 4 + 1.0 * 4 + 0.5 * 2, 6, 10, 10)
 
 
-def test_a_new_epoch_begins_with_empty_sums_and_the_images_of_the_run_stay() -> None:
+def test_a_new_epoch_resets_the_sums_but_not_the_images_of_the_run() -> None:
     progress = Progress(epoch=3, step_in_epoch=7, train_seconds=9.0, epoch_seconds=2.0)
     progress.add_steps(np.array([2.0]), np.array([1]), np.array([4]))
     progress.open_epoch()
@@ -31,11 +31,11 @@ def test_a_new_epoch_begins_with_empty_sums_and_the_images_of_the_run_stay() -> 
 
 
 @pytest.mark.parametrize(("closed", "epoch"), [(-1, 0), (0, 0), (1, 1), (10, 1), (11, 2), (20, 2)])
-def test_the_newest_closed_epoch_counts_from_one_and_a_cut_one_counts(closed: int, epoch: int) -> None:
+def test_the_newest_closed_epoch_counts_from_one_and_includes_an_incomplete_one(closed: int, epoch: int) -> None:
     assert Progress(closed=closed).closed_epoch(10) == epoch
 
 
-def test_the_best_epoch_has_the_lowest_loss_and_patience_waits_for_a_fall_of_min_delta() -> None:
+def test_the_best_epoch_has_the_lowest_loss_and_patience_needs_a_decrease_of_min_delta() -> None:
     progress = Progress()
     seen = []
     for loss in (1.0, 0.75, 0.5, 0.49, 0.5, math.nan, 0.24):
@@ -44,10 +44,10 @@ def test_the_best_epoch_has_the_lowest_loss_and_patience_waits_for_a_fall_of_min
         seen.append((best, progress.best_epoch, progress.patience_loss, progress.waited))
     assert seen == [
         (True, 1, 1.0, 0),
-        (True, 2, 1.0, 1),  # lower by exactly min_delta is not below it
+        (True, 2, 1.0, 1),  # a decrease of exactly min_delta does not count
         (True, 3, 0.5, 0),
         (True, 4, 0.5, 1),
-        (False, 4, 0.5, 2),  # as low as what patience compares with, and not the lowest
+        (False, 4, 0.5, 2),  # equal to the loss that patience compares with, but not the lowest
         (False, 4, 0.5, 3),
         (True, 7, 0.24, 0),
     ]
@@ -55,7 +55,7 @@ def test_the_best_epoch_has_the_lowest_loss_and_patience_waits_for_a_fall_of_min
     assert not progress.note_validation(0.24, min_delta=0.0)
 
 
-def test_a_step_that_is_launched_anew_is_warmed_up_recorded_and_taken() -> None:
+def test_a_repeated_step_is_warmed_up_recorded_and_replayed() -> None:
     taken: list[str] = []
     repeat = Repeat()
     repeat.record(lambda: taken.append("warm"), lambda: taken.append("step"))
@@ -65,7 +65,7 @@ def test_a_step_that_is_launched_anew_is_warmed_up_recorded_and_taken() -> None:
     assert taken[WARM_UPS:] == ["step"] * 3
 
 
-def test_of_an_error_the_first_line_and_of_a_failed_capture_the_steps_own_error_is_said() -> None:
+def test_a_failed_capture_is_reported_by_the_first_line_of_the_error_of_the_step() -> None:
     step, end = RuntimeError("no memory\nTry less."), RuntimeError("capture failed")
     end.__context__ = step
     assert first_cause(end) is step

@@ -1,4 +1,4 @@
-"""What the ranks of a run say to each other, by two ranks that are threads of one process: the steps are those of one device."""
+"""The messages between the ranks of a run, with two threads as ranks: the steps equal those of one device."""
 
 import copy
 import threading
@@ -20,20 +20,20 @@ from lab.training.team import Team
 from tests.training.training_nets import SmallNet
 
 CPU = torch.device("cpu")
-LIMIT_S = 60.0  # a rank that waits for a message that never comes fails then
+LIMIT_S = 60.0  # a rank that waits for a message fails after this time
 CONFIG = RunConfig(
     optimizer="sgd", lr=0.05, schedule="cosine", batch_size=32, epochs=2, grad_clip=1.0, device="cpu", devices=2
 )
 
 
 class Ranks:
-    """Threads that exchange tensors as processes do: a stand-in for `torch.distributed`. said: what rank 0 ordered."""
+    """A fake `torch.distributed` of threads that exchange tensors as processes do. commands: those of rank 0."""
 
     def __init__(self, size: int) -> None:
         self._barrier = threading.Barrier(size, timeout=LIMIT_S)
         self._held: list[Any] = [None] * size
         self._own = threading.local()
-        self.said: list[list[int]] = []
+        self.commands: list[list[int]] = []
 
     def enter(self, rank: int) -> None:
         """Make this thread a rank."""
@@ -50,7 +50,7 @@ class Ranks:
         every = self._exchange(tensor)
         tensor.copy_(every[src])
         if self._own.rank == src:
-            self.said.append(tensor.tolist())
+            self.commands.append(tensor.tolist())
 
     def broadcast_object_list(self, objects: list[Any], *, src: int, group: object) -> None:
         objects[:] = self._exchange(objects)[src]
@@ -61,21 +61,21 @@ class Ranks:
 
 @pytest.fixture
 def ranks(monkeypatch: pytest.MonkeyPatch) -> Ranks:
-    made = Ranks(2)
-    monkeypatch.setattr(parallel, "dist", made)
-    monkeypatch.setattr(whole_batch, "dist", made)
-    return made
+    fake = Ranks(2)
+    monkeypatch.setattr(parallel, "dist", fake)
+    monkeypatch.setattr(whole_batch, "dist", fake)
+    return fake
 
 
 def _network(seed: int) -> nn.Module:
     torch.manual_seed(seed)
-    return SmallNet(dropout=0.0)  # both threads would draw from the one generator
+    return SmallNet(dropout=0.0)  # both threads would draw from the same generator
 
 
 def _train(
     network: nn.Module, data: ResidentData, steps: StepKind | StepsBuilder, **more: Any
 ) -> tuple[Ended, list[float], Checkpoint]:
-    """Train and return the end, the losses and the newest checkpoint."""
+    """Train, and return the last event, the losses and the newest checkpoint."""
     losses: list[float] = []
     ended, saved = None, None
     for event in train(CONFIG, network=network, data=data, device=CPU, steps=steps, **more):
@@ -94,7 +94,7 @@ def _train(
 def _together(
     ranks: Ranks, network: nn.Module, data: ResidentData, **more: Any
 ) -> tuple[Ended, list[float], Checkpoint, nn.Module]:
-    """Train on two ranks; the second begins with other weights. Return what rank 0 has, and the second's network."""
+    """Train on two ranks, the second with other initial weights; return the result of rank 0 and the second network."""
     built: list[ParallelSteps] = []
 
     def build(*arguments: Any) -> ParallelSteps:
@@ -121,28 +121,28 @@ def _together(
     return (*found, second)
 
 
-def test_two_ranks_take_the_steps_of_one_device_and_are_equal_afterwards(ranks: Ranks, data: ResidentData) -> None:
-    alone, network = _network(1), _network(1)
-    _, losses, _ = _train(alone, data, StepKind.LAUNCHED)
+def test_two_ranks_take_the_steps_of_one_device_and_end_with_equal_weights(ranks: Ranks, data: ResidentData) -> None:
+    single, network = _network(1), _network(1)
+    _, losses, _ = _train(single, data, StepKind.LAUNCHED)
     ended, found, _, second = _together(ranks, network, data)
     assert (ended.outcome, ended.step) == ("finished", 6)
     assert found == pytest.approx(losses, rel=1e-3)
     for name, tensor in network.state_dict().items():
-        torch.testing.assert_close(tensor, alone.state_dict()[name], rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(tensor, single.state_dict()[name], rtol=1e-3, atol=1e-4)
         assert torch.equal(tensor, second.state_dict()[name]), name
     begin, step, measured, end = [0, 0], [1, 0], [1, 1], [2, 0]
-    assert ranks.said == [begin, step, step, measured, begin, step, step, measured, end]
+    assert ranks.commands == [begin, step, step, measured, begin, step, step, measured, end]
 
 
-def test_ranks_that_go_on_have_the_state_of_the_checkpoint(ranks: Ranks, data: ResidentData) -> None:
-    whole, network = _network(1), _network(1)
-    _, losses, _, _ = _together(ranks, whole, data)
+def test_ranks_that_resume_have_the_state_of_the_checkpoint(ranks: Ranks, data: ResidentData) -> None:
+    uninterrupted, network = _network(1), _network(1)
+    _, losses, _, _ = _together(ranks, uninterrupted, data)
     paused, first, saved, _ = _together(ranks, network, data, pause_epoch=1)
     assert (paused.outcome, paused.step, paused.planned) == ("paused", 3, True)
     resumed = _network(5)
     ended, rest, _, second = _together(ranks, resumed, data, resume=saved)
     assert (ended.outcome, ended.step) == ("finished", 6)
     assert first + rest == losses
-    for name, tensor in whole.state_dict().items():
+    for name, tensor in uninterrupted.state_dict().items():
         assert torch.equal(tensor, resumed.state_dict()[name]), name
         assert torch.equal(tensor, second.state_dict()[name]), name

@@ -1,4 +1,4 @@
-"""A run that was cut anywhere and resumed equals one that never stopped, bit for bit: SHA-256 of everything."""
+"""A run that was paused or killed anywhere and resumed equals an uninterrupted one bit for bit, by SHA-256."""
 
 import dataclasses
 import hashlib
@@ -25,7 +25,13 @@ from lab.training.step_choice import StepKind
 from tests.training.training_nets import LinearNet, SmallNet
 
 CPU = torch.device("cpu")
-NOT_BITS = ("images_per_second", "memory_mb", "seconds", "train_seconds", "epoch_seconds")  # clocks, not results
+NOT_BITS = (
+    "images_per_second",
+    "memory_mb",
+    "seconds",
+    "train_seconds",
+    "epoch_seconds",
+)  # measured times and memory, not results
 Table = dict[tuple[str, int], float]
 
 FULL = RunConfig(
@@ -48,7 +54,7 @@ FULL = RunConfig(
 
 
 class Follower:
-    """Handles the events of a run, saves its last checkpoint and its metrics, and can leave like a killed process."""
+    """Handles the events of a run, saving its last checkpoint and its metrics, and resumes it from there."""
 
     def __init__(self, config: RunConfig, data: ResidentData, *, steps: StepKind = StepKind.AUTO) -> None:
         self.config, self.data, self.steps = config, data, steps
@@ -85,7 +91,7 @@ class Follower:
             self.outcome = event.outcome
 
     def digest(self, network: nn.Module) -> str:
-        """SHA-256 of final weights, the whole last checkpoint (clocks left out) and the metric table."""
+        """Return the SHA-256 of the final weights, the last checkpoint (without times) and the metrics."""
         assert self.checkpoint is not None
         saved = decode_checkpoint(self.checkpoint)
         sha = hashlib.sha256()
@@ -106,10 +112,10 @@ def flush_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "FLUSH_S", 0.0)
 
 
-def pause_at(question: int) -> Callable[[], Command]:
-    """A user who pauses when asked for this time: before a step or between two chunks of an evaluation."""
-    asked = iter([Command.RUN] * question)
-    return lambda: next(asked, Command.PAUSE)
+def pause_at(poll: int) -> Callable[[], Command]:
+    """Return a command that pauses after `poll` polls: before a step or between two chunks of an evaluation."""
+    commands = iter([Command.RUN] * poll)
+    return lambda: next(commands, Command.PAUSE)
 
 
 VARIANTS = {
@@ -122,52 +128,52 @@ VARIANTS = {
 
 @pytest.mark.parametrize("steps", [StepKind.LAUNCHED, StepKind.REPEATED])
 @pytest.mark.parametrize("config", VARIANTS.values(), ids=VARIANTS.keys())
-def test_a_chain_of_pauses_gives_the_bits_of_a_run_that_never_stopped(
+def test_a_run_with_many_pauses_has_the_bits_of_an_uninterrupted_one(
     config: RunConfig, steps: StepKind, data: ResidentData
 ) -> None:
-    straight = Follower(config, data)
-    expected = straight.digest(straight.follow())
+    uninterrupted = Follower(config, data)
+    expected = uninterrupted.digest(uninterrupted.follow())
     for stride in (1, 2, 5, 11):
-        broken = Follower(config, data, steps=steps)
+        resumed = Follower(config, data, steps=steps)
         pauses = 0
-        while broken.outcome in ("", "paused"):
-            network = broken.follow(pause_at(stride + 2))  # two questions may be an evaluation's
+        while resumed.outcome in ("", "paused"):
+            network = resumed.follow(pause_at(stride + 2))  # two polls may be those of an evaluation
             pauses += 1
         assert pauses > 2
-        assert broken.digest(network) == expected, f"differs when paused every {stride} questions"
-        assert not broken.notices
+        assert resumed.digest(network) == expected, f"differs when paused every {stride} polls"
+        assert not resumed.notices
 
 
 def test_a_killed_run_continues_from_its_last_checkpoint_with_the_same_bits(
     data: ResidentData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed: the consumer just stops. Steps after the checkpoint are reported twice, with equal numbers."""
+    """Killed: the consumer stops handling events. Steps after the checkpoint are reported twice, with equal metrics."""
     monkeypatch.setattr(engine, "CHECKPOINT_S", 0.0)
     monkeypatch.setattr(engine, "CHECKPOINT_SHARE", 0.0)  # a checkpoint after every step
-    straight = Follower(FULL, data)
-    expected = straight.digest(straight.follow())
-    for events_until_death in (3, 8, 20, 33):
+    uninterrupted = Follower(FULL, data)
+    expected = uninterrupted.digest(uninterrupted.follow())
+    for events_until_kill in (3, 8, 20, 33):
         killed = Follower(FULL, data)
         torch.manual_seed(1)
         for i, event in enumerate(train(FULL, network=SmallNet(), data=data, device=CPU)):
-            if i == events_until_death:
+            if i == events_until_kill:
                 break
             killed.note(event)
         assert killed.digest(killed.follow()) == expected
 
 
-def test_more_epochs_continue_a_finished_run_as_if_it_had_been_that_long(data: ResidentData) -> None:
+def test_a_finished_run_continued_for_more_epochs_equals_one_of_that_length(data: ResidentData) -> None:
     long = FULL.replace(schedule="constant", warmup_epochs=0.0, epochs=5, patience=0)
-    straight = Follower(long, data)
-    expected = straight.digest(straight.follow())
-    grown = Follower(long.replace(epochs=2), data)
-    grown.follow()
-    assert grown.outcome == "finished"
-    grown.config = long
-    assert grown.digest(grown.follow()) == expected
+    uninterrupted = Follower(long, data)
+    expected = uninterrupted.digest(uninterrupted.follow())
+    extended = Follower(long.replace(epochs=2), data)
+    extended.follow()
+    assert extended.outcome == "finished"
+    extended.config = long
+    assert extended.digest(extended.follow()) == expected
 
 
-def test_a_run_that_stopped_early_stays_stopped_when_more_epochs_are_asked_for(data: ResidentData) -> None:
+def test_a_run_that_stopped_early_stays_stopped_when_more_epochs_are_requested(data: ResidentData) -> None:
     config = FULL.replace(schedule="constant", warmup_epochs=0.0, lr=1e-6, patience=1, min_delta=0.5)
     follower = Follower(config, data)
     follower.follow()
@@ -179,7 +185,7 @@ def test_a_run_that_stopped_early_stays_stopped_when_more_epochs_are_asked_for(d
     assert len(follower.table) == steps
 
 
-def test_another_number_of_threads_is_reported_at_resume(data: ResidentData) -> None:
+def test_another_number_of_threads_is_reported_on_resume(data: ResidentData) -> None:
     follower = Follower(FULL, data)
     follower.follow(pause_at(6))
     torch.set_num_threads(2)
@@ -188,7 +194,7 @@ def test_another_number_of_threads_is_reported_at_resume(data: ResidentData) -> 
     assert "threads 1 is now 2" in follower.notices[0].message
 
 
-def test_another_memory_layout_is_reported_where_the_checkpoint_records_its_own(data: ResidentData) -> None:
+def test_another_memory_layout_is_reported_if_the_checkpoint_records_its_own(data: ResidentData) -> None:
     follower = Follower(FULL, data)
     follower.follow(pause_at(6))
     assert follower.checkpoint is not None
@@ -224,13 +230,13 @@ def cuts(data: bytes) -> Iterator[bytes]:
     yield b"\x00" * 64
 
 
-def test_a_damaged_checkpoint_is_named_as_such(data: ResidentData) -> None:
+def test_a_damaged_checkpoint_is_reported_as_damaged(data: ResidentData) -> None:
     follower = Follower(FULL, data)
     follower.follow(pause_at(6))
     assert follower.checkpoint is not None
-    for broken in cuts(follower.checkpoint):
+    for resumed in cuts(follower.checkpoint):
         with pytest.raises(ArtifactError, match="damaged or not a ConvLab file"):
-            decode_checkpoint(broken)
+            decode_checkpoint(resumed)
     with pytest.raises(ArtifactError, match="is 'weights', but a checkpoint is needed"):
         decode_checkpoint(encode_weights(weights_of(SmallNet())))
 
@@ -239,40 +245,40 @@ def test_weights_load_from_saved_weights_and_from_a_checkpoint(data: ResidentDat
     follower = Follower(FULL.replace(restore_best=False), data)
     network = follower.follow()
     assert follower.checkpoint is not None
-    for kept in (encode_weights(weights_of(network, epoch=4)), follower.checkpoint):
+    for saved in (encode_weights(weights_of(network, epoch=4)), follower.checkpoint):
         other = SmallNet()
-        load_weights(other, kept)
+        load_weights(other, saved)
         assert all(torch.equal(a, b) for a, b in zip(network.state_dict().values(), other.state_dict().values()))
 
 
-def test_progress_survives_as_exact_text_with_nan_and_infinity() -> None:
+def test_progress_is_saved_exactly_with_nan_and_infinity() -> None:
     progress = Progress(loss_sum=0.1 + 0.2, best_loss=float("inf"), latest={"val/loss": float("nan"), "lr": 5e-324})
     data = encode_checkpoint(Checkpoint(progress, {"w": torch.zeros(1)}, {}, {}, {}, {}))
-    back = decode_checkpoint(data).progress
-    assert back.as_dict() == progress.as_dict()
-    assert back.loss_sum == 0.1 + 0.2
-    assert back.latest["val/loss"] != back.latest["val/loss"]
+    decoded = decode_checkpoint(data).progress
+    assert decoded.as_dict() == progress.as_dict()
+    assert decoded.loss_sum == 0.1 + 0.2
+    assert decoded.latest["val/loss"] != decoded.latest["val/loss"]
 
 
-def test_the_best_weights_outlive_a_pause_after_their_epoch(data: ResidentData) -> None:
-    """The validation labels are wrong, so that learning makes the validation loss rise: the first epoch stays the best."""
+def test_the_best_weights_survive_a_pause_after_their_epoch(data: ResidentData) -> None:
+    """With wrong validation labels, learning makes the validation loss rise, so the first epoch stays the best."""
     wrong = dataclasses.replace(data, val_y=(data.val_y + 1) % 3)
     config = FULL.replace(epochs=6, patience=0, eval_every=0, schedule="constant", warmup_epochs=0.0)
-    straight = Follower(config, wrong)
-    expected = straight.follow()
-    losses = {step: value for (name, step), value in straight.table.items() if name == "val/loss" and step}
+    uninterrupted = Follower(config, wrong)
+    expected = uninterrupted.follow()
+    losses = {step: value for (name, step), value in uninterrupted.table.items() if name == "val/loss" and step}
     assert min(losses, key=lambda step: losses[step]) == 6  # the end of the first epoch
-    broken = Follower(config, wrong)
-    broken.follow(pause_at(30))
-    assert broken.outcome == "paused"
-    assert broken.checkpoint is not None
-    assert 12 < decode_checkpoint(broken.checkpoint).progress.step < 36
-    network = broken.follow()
+    resumed = Follower(config, wrong)
+    resumed.follow(pause_at(30))
+    assert resumed.outcome == "paused"
+    assert resumed.checkpoint is not None
+    assert 12 < decode_checkpoint(resumed.checkpoint).progress.step < 36
+    network = resumed.follow()
     assert all(torch.equal(a, b) for a, b in zip(expected.state_dict().values(), network.state_dict().values()))
 
 
-class NarrowNet(LinearNet):
-    """Finds no room for more than ten images at once while it is trained."""
+class LimitedNet(LinearNet):
+    """Runs out of memory on more than ten images in training."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -285,16 +291,16 @@ class NarrowNet(LinearNet):
         return super().forward(x)
 
 
-def test_a_run_that_had_to_halve_its_batches_goes_on_with_the_halves(data: ResidentData) -> None:
+def test_a_run_that_had_to_halve_its_batches_resumes_with_the_halves(data: ResidentData) -> None:
     config = FULL.replace(augment="none", eval_every=0, patience=0, restore_best=False)
     torch.manual_seed(1)
-    first = NarrowNet()
+    first = LimitedNet()
     events = list(train(config, network=first, data=data, device=CPU, command=pause_at(12)))
     saved = [encode(event.state()) for event in events if isinstance(event, Snapshot) and event.kind == "checkpoint"][
         -1
     ]
     assert first.failures == [16]
-    second = NarrowNet()
+    second = LimitedNet()
     rest = list(train(config, network=second, data=data, device=CPU, resume=decode_checkpoint(saved)))
     assert second.failures == []
     assert [event for event in rest if isinstance(event, Notice)] == []
@@ -314,7 +320,7 @@ def test_a_checkpoint_of_a_newer_format_is_refused(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("shape", [(1, 3), (2, 1), (1, 1), (3, 2)])
-def test_weights_of_another_shape_are_refused_even_where_torch_would_spread_them(shape: tuple[int, int]) -> None:
+def test_weights_of_another_shape_are_refused_even_if_torch_would_broadcast_them(shape: tuple[int, int]) -> None:
     network = nn.Linear(3, 2, bias=False)
     before = network.weight.detach().clone()
     other = nn.Linear(1, 1, bias=False)
@@ -331,63 +337,63 @@ class PreparedNet(LinearNet):
         nn.init.constant_(self[1].bias, float(x_BCHW.amax()))
 
 
-def _cut(config: RunConfig, data: ResidentData, network: nn.Module, question: int) -> Checkpoint:
-    """Return the checkpoint of a run that was paused at this question."""
-    events = train(config, network=network, data=data, device=CPU, command=pause_at(question))
+def _cut(config: RunConfig, data: ResidentData, network: nn.Module, poll: int) -> Checkpoint:
+    """Return the checkpoint of a run that was paused at this poll."""
+    events = train(config, network=network, data=data, device=CPU, command=pause_at(poll))
     saved = [encode(event.state()) for event in events if isinstance(event, Snapshot) and event.kind == "checkpoint"]
     return decode_checkpoint(saved[-1])
 
 
-def test_weights_are_set_from_the_data_before_the_first_step_only(data: ResidentData) -> None:
+def test_weights_are_initialised_from_the_data_only_before_the_first_step(data: ResidentData) -> None:
     config = FULL.replace(optimizer="sgd", augment="none", schedule="constant", warmup_epochs=0.0)
-    straight, broken = PreparedNet(), PreparedNet()
-    list(train(config, network=straight, data=data, device=CPU))
+    uninterrupted, resumed = PreparedNet(), PreparedNet()
+    list(train(config, network=uninterrupted, data=data, device=CPU))
     saved = _cut(config, data, PreparedNet(), 10)
-    list(train(config, network=broken, data=data, device=CPU, resume=saved))
-    assert torch.equal(straight[1].bias, broken[1].bias)
+    list(train(config, network=resumed, data=data, device=CPU, resume=saved))
+    assert torch.equal(uninterrupted[1].bias, resumed[1].bias)
 
 
-def test_on_another_device_an_epoch_goes_on_with_augmentation_of_its_own(data: ResidentData) -> None:
-    """A generator's state cannot be taken to another kind of device: the epoch's own generator begins anew."""
+def test_on_another_device_the_augmentation_of_an_epoch_starts_again_from_its_seed(data: ResidentData) -> None:
+    """A generator's state cannot be moved to another kind of device, so the generator of the epoch is seeded again."""
     saved = _cut(FULL, data, SmallNet(), 16)
     assert saved.progress.epoch == 2
     elsewhere = dataclasses.replace(saved, environment={**saved.environment, "device": "cuda:0"})
-    held = Session(FULL, SmallNet(), data, CPU)
-    held.restore(elsewhere)
-    notices = held.changed_conditions(elsewhere)
+    session = Session(FULL, SmallNet(), data, CPU)
+    session.restore(elsewhere)
+    notices = session.changed_conditions(elsewhere)
     assert [notice.code for notice in notices] == ["not-bit-exact"]
     assert "device cuda:0 is now cpu" in notices[0].message
     for epoch, same in ((2, True), (0, False), (1, False)):
         fresh = Generators(CPU)
         fresh.seed_epoch(FULL.seed, epoch)
-        assert torch.equal(held.generators.augment.get_state(), fresh.augment.get_state()) == same
-    here = Session(FULL, SmallNet(), data, CPU)
-    here.restore(saved)
-    assert here.changed_conditions(saved) == []
-    assert torch.equal(here.generators.augment.get_state(), saved.rng["augment"])
+        assert torch.equal(session.generators.augment.get_state(), fresh.augment.get_state()) == same
+    same_device = Session(FULL, SmallNet(), data, CPU)
+    same_device.restore(saved)
+    assert same_device.changed_conditions(saved) == []
+    assert torch.equal(same_device.generators.augment.get_state(), saved.rng["augment"])
 
 
-def test_the_same_gpu_is_no_other_device_with_or_without_its_number(
+def test_a_gpu_with_and_without_its_index_is_the_same_device(
     data: ResidentData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    held = Session(FULL, SmallNet(), data, CPU)
+    session = Session(FULL, SmallNet(), data, CPU)
     saved = _cut(FULL, data, SmallNet(), 16)
     assert saved.environment["device"] == "cpu"
-    held.device = torch.device("cuda:1")
+    session.device = torch.device("cuda:1")
     facts = {"total_memory": 0, "name": saved.environment["name"]}
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(**facts))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    for current, words in ((1, []), (0, ["device cuda:0 is now cuda:1"])):
+    for current, changes in ((1, []), (0, ["device cuda:0 is now cuda:1"])):
         monkeypatch.setattr(torch.cuda, "current_device", lambda current=current: current)
         gpu = dataclasses.replace(saved, environment={**saved.environment, "device": "cuda"})
-        found = [notice.message.partition("(")[2].partition(")")[0] for notice in held.changed_conditions(gpu)]
-        assert found == words
-        held.device = torch.device("cuda")
-        assert held.checkpoint().environment["device"] == f"cuda:{current}"
-        held.device = torch.device("cuda:1")
+        found = [notice.message.partition("(")[2].partition(")")[0] for notice in session.changed_conditions(gpu)]
+        assert found == changes
+        session.device = torch.device("cuda")
+        assert session.checkpoint().environment["device"] == f"cuda:{current}"
+        session.device = torch.device("cuda:1")
 
 
-def test_weights_of_more_layers_than_the_network_has_are_refused() -> None:
+def test_weights_with_more_or_fewer_layers_than_the_network_are_refused() -> None:
     small, large = nn.Sequential(nn.Linear(3, 2)), nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 2))
     for network, other, name in ((small, large, "1.bias"), (large, small, "1.bias")):
         before = {key: tensor.clone() for key, tensor in network.state_dict().items()}
@@ -396,12 +402,12 @@ def test_weights_of_more_layers_than_the_network_has_are_refused() -> None:
         assert all(torch.equal(tensor, before[key]) for key, tensor in network.state_dict().items())
 
 
-def test_weights_of_other_sizes_are_refused_with_the_first_of_their_names() -> None:
+def test_weights_of_other_sizes_are_refused_with_the_name_of_the_first() -> None:
     with pytest.raises(ArtifactError, match=r"belong to another network: '0.bias' does not match \(2 of 2 tensors\)"):
         copy_state(nn.Sequential(nn.Linear(3, 2)), nn.Sequential(nn.Linear(3, 5)).state_dict())
 
 
-def test_a_digest_of_weights_tells_names_shapes_formats_and_bits_apart() -> None:
+def test_a_digest_of_weights_depends_on_names_shapes_formats_and_bits() -> None:
     plain = {"a": torch.zeros(4), "b": torch.ones(2)}
     others = [
         {"a": torch.zeros(2, 2), "b": torch.ones(2)},
@@ -412,15 +418,15 @@ def test_a_digest_of_weights_tells_names_shapes_formats_and_bits_apart() -> None
     ]
     digests = [weights_digest(state) for state in (plain, *others)]
     assert len(set(digests)) == 6
-    assert weights_digest({"a": torch.zeros(8)[::2], "b": torch.ones(2)}) == digests[0]  # however it lies in memory
+    assert weights_digest({"a": torch.zeros(8)[::2], "b": torch.ones(2)}) == digests[0]  # whatever its memory layout
 
 
-def test_a_run_that_goes_on_with_steps_taken_otherwise_says_so(data: ResidentData) -> None:
-    straight, broken = Follower(FULL, data), Follower(FULL, data)
-    expected = straight.digest(straight.follow())
-    broken.follow(pause_at(12))
-    broken.steps = StepKind.REPEATED
-    assert broken.digest(broken.follow()) == expected
-    (notice,) = broken.notices
+def test_a_run_that_resumes_with_another_kind_of_steps_reports_it(data: ResidentData) -> None:
+    uninterrupted, resumed = Follower(FULL, data), Follower(FULL, data)
+    expected = uninterrupted.digest(uninterrupted.follow())
+    resumed.follow(pause_at(12))
+    resumed.steps = StepKind.REPEATED
+    assert resumed.digest(resumed.follow()) == expected
+    (notice,) = resumed.notices
     assert notice.code == "not-bit-exact"
     assert "(steps launched is now repeated)" in notice.message

@@ -1,4 +1,4 @@
-"""Which test images are watched, and that what is reported of them is what the network answers."""
+"""Which test images are sampled, and that the reported predictions are those of the network."""
 
 import numpy as np
 import pytest
@@ -13,14 +13,14 @@ from lab.training.samples import MAX_SAMPLES, START_IMAGES, sample_answers, samp
 from tests.training.training_nets import LinearNet, build_data
 
 
-def test_the_first_image_of_each_class_is_watched_in_the_order_of_the_classes() -> None:
+def test_the_first_image_of_each_class_is_sampled_in_the_order_of_the_classes() -> None:
     assert sample_images(np.array([2, 0, 2, 1, 0])) == (1, 3, 0)
     assert sample_images(np.arange(26)) == tuple(range(MAX_SAMPLES))
     assert MAX_SAMPLES == 10
     assert sample_images(np.array([], dtype=np.int64)) == ()
 
 
-def test_only_images_that_are_evaluated_before_training_are_watched() -> None:
+def test_only_images_that_are_evaluated_before_training_are_sampled() -> None:
     labels = np.zeros(START_IMAGES + 1, dtype=np.int64)
     labels[-1] = 1
     assert sample_images(labels) == (0,)
@@ -28,20 +28,20 @@ def test_only_images_that_are_evaluated_before_training_are_watched() -> None:
     assert sample_images(labels) == (0, START_IMAGES - 1)
 
 
-def test_an_answer_is_the_likeliest_class_and_its_softmax() -> None:
+def test_an_answer_is_the_most_probable_class_and_its_probability() -> None:
     logits = np.log(np.array([[0.7, 0.2, 0.1], [0.2, 0.5, 0.3]]))
     assert sample_answers(logits, np.array([1, 0])) == ((1, pytest.approx(0.5)), (0, pytest.approx(0.7)))
-    huge = np.array([[1000.0, 1000.0 + np.log(2)]])  # its exponential is none, and four digits are enough
+    huge = np.array([[1000.0, 1000.0 + np.log(2)]])  # its exponential overflows, and four digits suffice
     assert sample_answers(huge, np.array([0])) == ((1, 0.6667),)
     assert sample_answers(np.array([[0.0, 12.0], [0.0, 800.0]]), np.array([1, 0])) == ((1, 1.0), (1, 0.9999))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_outputs_that_are_no_numbers_are_no_answers(value: float) -> None:
+def test_outputs_that_are_not_finite_give_no_answers(value: float) -> None:
     assert sample_answers(np.array([[value, 0.0]]), np.array([0])) == ()
 
 
-def test_each_evaluation_of_the_test_set_reports_what_the_network_answers_then() -> None:
+def test_each_evaluation_of_the_test_set_reports_the_current_predictions() -> None:
     data, network = build_data(train=64, test=40), LinearNet()
     seen = []
     config = RunConfig(epochs=2, batch_size=16, optimizer="sgd", lr=0.01)

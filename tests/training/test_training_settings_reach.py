@@ -1,4 +1,4 @@
-"""Every hyperparameter reaches the place where it acts: two steps with a closed form for each optimizer setting."""
+"""Every hyperparameter takes effect: steps with a closed form for each optimizer setting."""
 
 import math
 
@@ -20,7 +20,7 @@ CPU = torch.device("cpu")
 
 
 def weights_after(gradients: list[float], **settings: object) -> list[float]:
-    """Return a weight that starts at 2, after each of these gradients."""
+    """Return the values of a weight that starts at 2, after each of these gradients."""
     network = nn.Linear(1, 1, bias=False)
     nn.init.constant_(network.weight, 2.0)
     optimizer = build_optimizer(RunConfig(**settings), network)
@@ -33,11 +33,11 @@ def weights_after(gradients: list[float], **settings: object) -> list[float]:
     return found
 
 
-def adam_by_hand(gradients: list[float], *, lr: float, beta1: float, beta2: float, decay: float = 0.0) -> list[float]:
-    """Adam as Kingma & Ba 2015, algorithm 1; decay: L2 penalty added to the gradient."""
+def expected_adam(gradients: list[float], *, lr: float, beta1: float, beta2: float, decay: float = 0.0) -> list[float]:
+    """Return the same for Adam as in Kingma & Ba 2015, algorithm 1; decay: L2 penalty added to the gradient."""
     weight, first, second, found = 2.0, 0.0, 0.0, []
-    for step, given in enumerate(gradients, 1):
-        gradient = given + decay * weight
+    for step, value in enumerate(gradients, 1):
+        gradient = value + decay * weight
         first = beta1 * first + (1 - beta1) * gradient
         second = beta2 * second + (1 - beta2) * gradient**2
         weight -= lr * (first / (1 - beta1**step)) / (math.sqrt(second / (1 - beta2**step)) + 1e-8)
@@ -49,18 +49,18 @@ GRADIENTS = [3.0, -1.0, 0.5, 4.0]
 
 
 @pytest.mark.parametrize(("beta1", "beta2"), [(0.9, 0.999), (0.5, 0.999), (0.9, 0.8), (0.0, 0.5)])
-def test_both_betas_of_adam_act_as_in_its_paper(beta1: float, beta2: float) -> None:
+def test_both_betas_of_adam_act_as_in_the_paper(beta1: float, beta2: float) -> None:
     found = weights_after(GRADIENTS, optimizer="adam", lr=0.1, beta1=beta1, beta2=beta2)
-    assert found == pytest.approx(adam_by_hand(GRADIENTS, lr=0.1, beta1=beta1, beta2=beta2), rel=1e-5)
+    assert found == pytest.approx(expected_adam(GRADIENTS, lr=0.1, beta1=beta1, beta2=beta2), rel=1e-5)
 
 
 def test_weight_decay_of_adam_is_part_of_the_gradient() -> None:
     found = weights_after(GRADIENTS, optimizer="adam", lr=0.1, weight_decay=0.3)
-    assert found == pytest.approx(adam_by_hand(GRADIENTS, lr=0.1, beta1=0.9, beta2=0.999, decay=0.3), rel=1e-5)
+    assert found == pytest.approx(expected_adam(GRADIENTS, lr=0.1, beta1=0.9, beta2=0.999, decay=0.3), rel=1e-5)
 
 
 @pytest.mark.parametrize(("beta1", "beta2"), [(0.9, 0.999), (0.3, 0.7)])
-def test_adamw_decays_the_weight_and_takes_adams_step(beta1: float, beta2: float) -> None:
+def test_adamw_decays_the_weight_and_then_takes_the_step_of_adam(beta1: float, beta2: float) -> None:
     weight, first, second, expected = 2.0, 0.0, 0.0, []
     for step, gradient in enumerate(GRADIENTS, 1):
         weight *= 1 - 0.1 * 0.4
@@ -75,8 +75,8 @@ def test_adamw_decays_the_weight_and_takes_adams_step(beta1: float, beta2: float
 @pytest.mark.parametrize("decay", [0.0, 0.2])
 def test_rmsprop_with_momentum_and_decay_has_its_closed_form(momentum: float, decay: float) -> None:
     weight, square, speed, expected = 2.0, 0.0, 0.0, []
-    for given in GRADIENTS:
-        gradient = given + decay * weight
+    for value in GRADIENTS:
+        gradient = value + decay * weight
         square = 0.99 * square + 0.01 * gradient**2
         speed = momentum * speed + gradient / (math.sqrt(square) + 1e-8)
         weight -= 0.01 * speed
@@ -95,7 +95,7 @@ def test_momentum_of_sgd_is_not_dampened_over_many_steps() -> None:
 
 
 def test_muons_momentum_and_decay_act_on_hidden_weights() -> None:
-    """One 1x1 hidden matrix: its orthogonalised update is a sign times a known size, whatever the gradient."""
+    """The orthogonalised update of a 1x1 hidden matrix is a sign times a known size, whatever the gradient."""
     network = nn.Sequential(nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False))
     nn.init.constant_(network[0].weight, 2.0)
     optimizer = build_optimizer(RunConfig(optimizer="muon", lr=0.1, momentum=0.9, weight_decay=0.5), network)
@@ -109,7 +109,7 @@ def test_muons_momentum_and_decay_act_on_hidden_weights() -> None:
     assert 0.2 * 0.6 < update < 0.2 * 1.3  # singular values end near 1 (test_training_optimizers), scaled by 0.2
 
 
-def test_the_rate_of_a_step_reaches_every_part_of_the_optimizer() -> None:
+def test_the_learning_rate_of_a_step_is_set_in_every_part_of_the_optimizer() -> None:
     network = nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 3))
     optimizer = build_optimizer(RunConfig(optimizer="muon", lr=0.1), network)
     optimizer.set_lr(0.025)
@@ -125,23 +125,23 @@ def test_the_rate_of_a_step_reaches_every_part_of_the_optimizer() -> None:
     ],
     ids=["step", "warm-up", "cosine"],
 )
-def test_each_update_of_a_run_takes_its_own_rate_of_the_schedule(
+def test_each_update_of_a_run_uses_the_rate_of_its_step(
     data: ResidentData, settings: dict[str, object], rates: list[float]
 ) -> None:
-    """Nine updates of a linear network, done again by hand."""
+    """Nine updates of a linear network, computed again explicitly."""
     plain = {"optimizer": "sgd", "momentum": 0.0, "lr": 0.5, "batch_size": 30, "epochs": 3, "shuffle": False}
-    network, twin = LinearNet(), LinearNet()
+    network, reference = LinearNet(), LinearNet()
     for _ in train(RunConfig(**plain, **settings), network=network, data=data, device=CPU):
         pass
     x_BCHW = (data.train_x / 255 - data.mean) / data.std
     for step, rate in enumerate(rates):
         batch = slice(30 * (step % 3), 30 * (step % 3) + 30)
-        loss = nn.functional.cross_entropy(twin(x_BCHW[batch]), data.train_y[batch])
+        loss = nn.functional.cross_entropy(reference(x_BCHW[batch]), data.train_y[batch])
         for parameter, gradient in zip(
-            twin.parameters(), torch.autograd.grad(loss, list(twin.parameters())), strict=True
+            reference.parameters(), torch.autograd.grad(loss, list(reference.parameters())), strict=True
         ):
             parameter.data -= rate * gradient
-    for found, expected in zip(network.parameters(), twin.parameters(), strict=True):
+    for found, expected in zip(network.parameters(), reference.parameters(), strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
 
 
@@ -151,10 +151,8 @@ def _stepper(network: nn.Module, **settings: object) -> Stepper:
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
-def test_gradients_are_measured_and_clipped_at_their_true_size_in_every_precision(
-    data: ResidentData, precision: str
-) -> None:
-    """In float16 the loss is scaled by 65,536 before the backward pass; neither the norm nor the clip may see that."""
+def test_gradients_are_measured_and_clipped_unscaled_in_every_precision(data: ResidentData, precision: str) -> None:
+    """In float16 the loss is scaled by 65,536 before the backward pass, which must not affect the norm or clipping."""
     x, y = (data.train_x.float() / 255 - data.mean) / data.std, data.train_y
     exact = LinearNet()
     loss = nn.functional.cross_entropy(exact(x), y)
@@ -167,7 +165,7 @@ def test_gradients_are_measured_and_clipped_at_their_true_size_in_every_precisio
     assert moved == pytest.approx(0.01, rel=0.02)
 
 
-def test_a_gradient_below_the_limit_is_used_as_it_is(data: ResidentData) -> None:
+def test_a_gradient_below_the_limit_is_not_clipped(data: ResidentData) -> None:
     x, y = (data.train_x.float() / 255 - data.mean) / data.std, data.train_y
     clipped, free = LinearNet(), LinearNet()
     for network, limit in ((clipped, 1e6), (free, 0.0)):
@@ -182,37 +180,37 @@ def _epochs(data: ResidentData, **settings: object) -> list[Evaluated]:
 
 
 def test_an_epochs_learning_rate_is_that_of_its_last_step(data: ResidentData) -> None:
-    """Six steps an epoch. A step schedule that divides by ten every epoch: each epoch shows its own rate, not the next."""
+    """With a schedule that divides the rate by ten every epoch, each epoch reports its own rate, not the next."""
     found = [e.metrics["lr"] for e in _epochs(data, epochs=3, lr=0.1, schedule="step", step_epochs=1, gamma=0.1)]
     assert found == pytest.approx([0.1, 0.01, 0.001])
 
 
-def test_the_rate_of_a_cosine_and_of_a_warm_up_is_the_last_steps(data: ResidentData) -> None:
+def test_an_epochs_rate_in_a_cosine_and_a_warm_up_is_that_of_its_last_step(data: ResidentData) -> None:
     cosine = [e.metrics["lr"] for e in _epochs(data, epochs=2, lr=0.1, schedule="cosine")]
     assert cosine == pytest.approx([0.1 * 0.5 * (1 + math.cos(math.pi * step / 12)) for step in (5, 11)])
     warm = [e.metrics["lr"] for e in _epochs(data, epochs=3, lr=0.1, warmup_epochs=2.0)]
     assert warm == pytest.approx([0.05, 0.1, 0.1])
 
 
-def test_one_cycle_ends_far_below_where_it_began(data: ResidentData) -> None:
+def test_one_cycle_ends_far_below_its_initial_rate(data: ResidentData) -> None:
     epochs = _epochs(data, epochs=5, lr=0.1, schedule="one-cycle")
     assert epochs[-1].metrics["lr"] == pytest.approx(0.1 / 25 / 1e4)
     assert max(e.metrics["lr"] for e in epochs) < 0.1 + 1e-12
 
 
-def test_batch_size_and_training_limit_decide_how_many_images_a_step_sees(data: ResidentData) -> None:
+def test_the_batch_size_determines_the_images_of_each_step(data: ResidentData) -> None:
     config = RunConfig(batch_size=32, epochs=1, val_fraction=0.2)
     events = list(train(config, network=LinearNet(), data=data, device=CPU))
     steps = np.concatenate([e.step for e in events if isinstance(e, StepMetrics)])
     accuracy = np.concatenate([e.accuracy for e in events if isinstance(e, StepMetrics)])
     assert steps.tolist() == [1, 2, 3]
-    images = [32, 32, 26]  # of 90; the last batch is the rest, and its share is of its own size
+    images = [32, 32, 26]  # of 90; the last batch is smaller, and its accuracy is relative to its own size
     for share, count in zip(accuracy, images):
         assert share * count == pytest.approx(round(share * count), abs=1e-9)
 
 
-def test_muon_looks_ahead_along_its_momentum() -> None:
-    """A gradient of 1, then one of -0.5: the momentum still points up (0.04), what lies ahead points down (-0.014)."""
+def test_muon_applies_nesterov_momentum() -> None:
+    """After gradients of 1 and -0.5 the momentum is still positive (0.04), but the look-ahead is negative (-0.014)."""
     network = nn.Sequential(nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False))
     nn.init.constant_(network[0].weight, 2.0)
     muon = build_optimizer(RunConfig(optimizer="muon", lr=0.1, momentum=0.9), network).parts[1]

@@ -1,4 +1,4 @@
-"""The split keeps classes' shares, uses every image once and is the same on every machine."""
+"""The split is stratified, uses every image once and is the same on every machine."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ from lab.training.split import fold_split, stratified_split
     fraction=st.floats(0.0, 0.9),
     seed=st.integers(0, 2**31 - 1),
 )
-def test_every_image_is_used_once_and_every_class_keeps_its_share(
+def test_every_image_is_used_once_and_classes_keep_their_proportions(
     labels: list[int], fraction: float, seed: int
 ) -> None:
     array = np.array(labels)
@@ -29,25 +29,25 @@ def test_every_image_is_used_once_and_every_class_keeps_its_share(
         assert abs((array[val] == label).sum() - exact) < 1
 
 
-def test_the_count_is_the_rounded_share() -> None:
+def test_the_number_of_validation_images_is_the_rounded_fraction() -> None:
     labels = np.arange(1000) % 7
     assert len(stratified_split(labels, fraction=0.2, seed=3)[1]) == 200
     assert len(stratified_split(labels, fraction=0.0001, seed=3)[1]) == 1
     assert len(stratified_split(labels, fraction=0.0, seed=3)[1]) == 0
 
 
-def test_the_seed_decides_the_split() -> None:
+def test_the_seed_determines_the_split() -> None:
     labels = np.repeat(np.arange(3), 4)
     assert stratified_split(labels, fraction=0.25, seed=5)[1].tolist() == [0, 7, 10]
     assert stratified_split(labels, fraction=0.25, seed=6)[1].tolist() != [0, 7, 10]
 
 
-def test_a_split_that_leaves_nothing_to_train_on_is_refused() -> None:
+def test_a_split_without_training_images_is_refused() -> None:
     with pytest.raises(ConfigError, match="leaves none to train on"):
         stratified_split(np.array([3]), fraction=0.5, seed=0)
 
 
-def test_the_last_image_is_left_to_train_on_and_as_many_folds_as_images_are_the_most() -> None:
+def test_one_training_image_is_left_and_there_are_at_most_as_many_folds_as_images() -> None:
     train, val = stratified_split(np.array([3, 4]), fraction=0.5, seed=0)
     assert (len(train), len(val)) == (1, 1)
     for fold in (1, 2, 3):
@@ -59,13 +59,13 @@ def test_the_last_image_is_left_to_train_on_and_as_many_folds_as_images_are_the_
 
 
 @pytest.mark.parametrize("fraction", [float("nan"), -0.1, 1.0])
-def test_a_share_outside_its_range_is_refused(fraction: float) -> None:
+def test_a_fraction_outside_its_range_is_refused(fraction: float) -> None:
     with pytest.raises(ConfigError, match="at least 0 and below 1"):
         stratified_split(np.arange(10), fraction=fraction, seed=0)
 
 
-def test_the_classes_with_the_largest_remainders_get_the_images_left_over() -> None:
-    """Of 5, 3 and 2 images a half is 2.5, 1.5 and 1: five are wanted, and the extra one goes to the first of equals."""
+def test_the_classes_with_the_largest_remainders_get_the_remaining_images() -> None:
+    """Half of 5, 3 and 2 images is 2.5, 1.5 and 1: of five, the remaining one goes to the first of the tied classes."""
     _, val = stratified_split(np.repeat([0, 1, 2], [5, 3, 2]), fraction=0.5, seed=0)
     assert np.bincount(np.repeat([0, 1, 2], [5, 3, 2])[val]).tolist() == [3, 1, 1]
     labels = np.repeat([0, 1, 2], [13, 18, 9])  # a quarter is 3.25, 4.5 and 2.25
@@ -74,14 +74,14 @@ def test_the_classes_with_the_largest_remainders_get_the_images_left_over() -> N
 
 
 def _resident(**changes: object) -> ResidentData:
-    """40 training images, each of one grey that is its number, and 8 test images."""
+    """Return 40 training images, each of uniform grey equal to its index, and 8 test images."""
     images = np.repeat(np.arange(40, dtype=np.uint8), 4).reshape(40, 2, 2)
     train, test = (images, np.arange(40) % 4), (images[:8] + 100, np.arange(8) % 4)
     config = RunConfig(**changes)
     return build_resident(config, train=train, test=test, mean=0.25, std=0.5, classes=4, device=torch.device("cpu"))
 
 
-def test_the_run_has_the_split_of_its_seed_and_every_image_its_label() -> None:
+def test_a_run_has_the_split_of_its_seed_and_every_image_its_label() -> None:
     for seed in (0, 3):
         data = _resident(val_fraction=0.25, seed=seed)
         train, val = stratified_split(np.arange(40) % 4, fraction=0.25, seed=seed)
@@ -104,7 +104,7 @@ def test_a_limit_takes_the_first_images_before_the_split() -> None:
     assert (len(data.train_y), len(data.val_y), len(data.test_y)) == (5, 5, 8)
 
 
-def test_the_share_of_the_largest_class_is_known_of_every_part_with_images() -> None:
+def test_the_fraction_of_the_largest_class_is_known_for_every_nonempty_split() -> None:
     data = _resident(val_fraction=0.0, train_limit=10)
     assert data.largest_classes() == {"train": 0.3, "test": 0.25}
     assert _resident(val_fraction=0.2).largest_classes() == {"train": 0.25, "val": 0.25, "test": 0.25}
@@ -116,7 +116,7 @@ def test_the_share_of_the_largest_class_is_known_of_every_part_with_images() -> 
     folds=st.integers(2, 20),
     seed=st.integers(0, 2**31 - 1),
 )
-def test_every_image_is_held_out_by_one_fold_and_folds_and_classes_are_even(
+def test_every_image_is_held_out_by_one_fold_and_folds_are_balanced_overall_and_by_class(
     labels: list[int], folds: int, seed: int
 ) -> None:
     array = np.array(labels)
@@ -131,7 +131,7 @@ def test_every_image_is_held_out_by_one_fold_and_folds_and_classes_are_even(
         assert np.ptp([(array[val] == label).sum() for _, val in parts]) <= 1
 
 
-def test_the_seed_decides_the_folds() -> None:
+def test_the_seed_determines_the_folds() -> None:
     labels = np.repeat(np.arange(3), 4)
     folds = [fold_split(labels, folds=3, fold=fold, seed=5)[1].tolist() for fold in (1, 2, 3)]
     assert folds == [[0, 3, 6, 11], [1, 5, 7, 9], [2, 4, 8, 10]]

@@ -1,4 +1,4 @@
-"""Evaluation as a recording: on a CPU the function that a GPU captures is launched, and must give the launched bits."""
+"""Recorded evaluation: on a CPU the function that a GPU captures is launched, and must give the same bits."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ from tests.training.training_nets import LinearNet, SmallNet
 
 
 class Counting(Repeat):
-    """Counts what is recorded and replayed."""
+    """Counts recordings and replays."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,8 +30,8 @@ class Counting(Repeat):
         super().replay()
 
 
-def run_on() -> None:
-    """Nobody asked for a pause."""
+def do_nothing() -> None:
+    """Do nothing before a chunk: no pause was requested."""
 
 
 def build(
@@ -54,7 +54,7 @@ def test_replayed_chunks_give_the_launched_bits_whatever_the_weights(
     network, recording = SmallNet().train(), Counting()
     recorded, launched = build(network, data, recording, precision), build(network, data, None, precision)
     for evaluation in range(3):
-        one, other = (kind.evaluate(chunk, before_chunk=run_on) for kind in (recorded, launched))
+        one, other = (kind.evaluate(chunk, before_chunk=do_nothing) for kind in (recorded, launched))
         assert same(one, other)
         assert one.chunk == other.chunk == chunk
         assert recording.replayed == evaluation * whole
@@ -65,66 +65,66 @@ def test_replayed_chunks_give_the_launched_bits_whatever_the_weights(
     assert recording.recorded == 1
 
 
-def test_the_first_images_alone_are_launched_and_warm_nothing_up(data: ResidentData) -> None:
+def test_evaluations_of_the_first_images_are_launched_and_do_not_count_as_warm_up(data: ResidentData) -> None:
     recording = Counting()
     evaluation, launched = build(SmallNet(), data, recording), build(SmallNet(), data, None)
     for _ in range(2):
-        assert len(evaluation.evaluate(0, limit=20, before_chunk=run_on).logits) == 20
-    evaluation.evaluate(0, before_chunk=run_on)
+        assert len(evaluation.evaluate(0, limit=20, before_chunk=do_nothing).logits) == 20
+    evaluation.evaluate(0, before_chunk=do_nothing)
     assert recording.recorded == 0
-    evaluation.evaluate(0, before_chunk=run_on)
+    evaluation.evaluate(0, before_chunk=do_nothing)
     assert recording.recorded == recording.replayed == 1
-    assert len(evaluation.evaluate(0, limit=20, before_chunk=run_on).logits) == 20
-    assert launched.evaluate(0, limit=20, before_chunk=run_on).chunk == 250
+    assert len(evaluation.evaluate(0, limit=20, before_chunk=do_nothing).logits) == 20
+    assert launched.evaluate(0, limit=20, before_chunk=do_nothing).chunk == 250
 
 
-def test_the_first_evaluations_are_launched_for_a_recording_costs_as_much_as_some_of_them(data: ResidentData) -> None:
+def test_the_first_evaluations_are_launched_because_recording_costs_as_much_as_some(data: ResidentData) -> None:
     recording = Counting()
     forward, objective = Forward(SmallNet(), data.mean, data.std), nn.functional.cross_entropy
     evaluation = RepeatedEvaluation("test", forward, data.test_x, data.test_y, objective, lambda: recording)
     for _ in range(LAUNCHED_FIRST):
-        evaluation.evaluate(50, before_chunk=run_on)
+        evaluation.evaluate(50, before_chunk=do_nothing)
     assert recording.recorded == 0
     for _ in range(2):
-        evaluation.evaluate(50, before_chunk=run_on)
+        evaluation.evaluate(50, before_chunk=do_nothing)
     assert (recording.recorded, recording.replayed) == (1, 2)
 
 
-def test_an_evaluation_that_was_left_is_taken_from_its_beginning(data: ResidentData) -> None:
+def test_an_interrupted_evaluation_starts_again_from_its_first_chunk(data: ResidentData) -> None:
     network = SmallNet()
     evaluation = build(network, data, Repeat())
-    expected = evaluation.evaluate(10, before_chunk=run_on)
-    asked = iter([None, None])
+    expected = evaluation.evaluate(10, before_chunk=do_nothing)
+    chunks = iter([None, None])
 
-    def leave() -> None:
-        if next(asked, StopIteration) is StopIteration:
+    def interrupt() -> None:
+        if next(chunks, StopIteration) is StopIteration:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        evaluation.evaluate(10, before_chunk=leave)
+        evaluation.evaluate(10, before_chunk=interrupt)
     assert network.training
-    assert same(evaluation.evaluate(10, before_chunk=run_on), expected)
+    assert same(evaluation.evaluate(10, before_chunk=do_nothing), expected)
 
 
-def test_what_is_freed_with_the_step_is_recorded_anew(data: ResidentData) -> None:
+def test_an_evaluation_freed_with_the_step_is_recorded_again(data: ResidentData) -> None:
     step = Repeat()
     network = SmallNet()
     forward = Forward(network, data.mean, data.std)
     evaluation = RepeatedEvaluation(
         "test", forward, data.test_x, data.test_y, nn.functional.cross_entropy, step.dependent, launched_first=1
     )
-    expected = evaluation.evaluate(10, before_chunk=run_on)
-    evaluation.evaluate(10, before_chunk=run_on)
+    expected = evaluation.evaluate(10, before_chunk=do_nothing)
+    evaluation.evaluate(10, before_chunk=do_nothing)
     (first,) = step._dependents
     assert first.ready
     step.free()
     assert not first.ready
-    assert same(evaluation.evaluate(10, before_chunk=run_on), expected)
+    assert same(evaluation.evaluate(10, before_chunk=do_nothing), expected)
     assert [other.ready for other in step._dependents] == [True]
 
 
 class FailingNet(LinearNet):
-    """Fails once in eval mode, as an operation does that no graph can hold, or for want of memory."""
+    """Fails once in eval mode, like an operation that no graph can contain, or for lack of memory."""
 
     def __init__(self, message: str, *, after: int) -> None:
         super().__init__()
@@ -138,33 +138,35 @@ class FailingNet(LinearNet):
 
 
 @pytest.mark.parametrize(
-    ("message", "said"),
+    ("message", "reason"),
     [
         ("operation not permitted when stream is capturing\nmore", "operation not permitted when stream is capturing"),
         ("CUDA out of memory. Tried to allocate 2.00 GiB.", "memory ran out"),
     ],
 )
-def test_what_cannot_be_recorded_is_launched_and_says_why_once(message: str, said: str, data: ResidentData) -> None:
+def test_evaluations_that_cannot_be_recorded_are_launched_with_one_notice_of_the_reason(
+    message: str, reason: str, data: ResidentData
+) -> None:
     recording = Counting()
     evaluation = build(FailingNet(message, after=7), data, recording)
-    found = [evaluation.evaluate(10, before_chunk=run_on) for _ in range(3)]
+    found = [evaluation.evaluate(10, before_chunk=do_nothing) for _ in range(3)]
     assert same(found[0], found[1])
     assert same(found[0], found[2])
     assert recording.recorded == 1
     (notice,) = evaluation.notices
     assert notice.code == "evaluation-launched"
-    expected = f"Evaluations on the test images are launched, because they could not be captured ({said})."
+    expected = f"Evaluations on the test images are launched, because they could not be captured ({reason})."
     assert notice.message == expected
 
 
-def test_chunks_that_would_hold_much_memory_are_launched(data: ResidentData, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The small net's convolution makes 4 maps of 6x6, float32."""
+def test_chunks_that_need_much_memory_are_launched(data: ResidentData, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The convolution of the small network has 4 maps of 6x6 in float32."""
     monkeypatch.setattr(static_evaluation, "MAX_RECORDED_BYTES", 10 * 4 * 4 * 6 * 6)
     recording = Counting()
     evaluation = build(SmallNet(), data, recording)
     recorded = []
     for chunk in (10, 10, 11, 9):
-        evaluation.evaluate(chunk, before_chunk=run_on)
+        evaluation.evaluate(chunk, before_chunk=do_nothing)
         recorded.append(recording.recorded)
     assert recorded == [0, 1, 1, 2]
     assert evaluation.notices == []

@@ -1,4 +1,4 @@
-"""The contract of `Steps`, which every way of taking steps has to fulfil."""
+"""The contract of `Steps`, which every implementation must fulfil."""
 
 import math
 from collections.abc import Callable
@@ -27,9 +27,9 @@ def build(request: pytest.FixtureRequest) -> Build:
     def steps(network: LinearNet, data: ResidentData, **settings: object) -> Steps:
         config = RunConfig(**{"optimizer": "sgd", "momentum": 0.0, "lr": 0.0001, "batch_size": 32, **settings})
         batches = Batches(data.train_x, data.train_y, mean=data.mean, std=data.std, batch_size=config.batch_size)
-        made = build_steps(config, network, network, batches, Generators(CPU), CPU, kind=request.param)
-        made.prepare()
-        return made
+        built = build_steps(config, network, network, batches, Generators(CPU), CPU, kind=request.param)
+        built.prepare()
+        return built
 
     return steps
 
@@ -38,8 +38,8 @@ def begin(steps: Steps, *, first: int = 0, batches: int = 3) -> None:
     steps.begin(torch.arange(90), first=first, rates=np.full(batches - first, 0.0001))
 
 
-def test_results_come_once_with_one_entry_a_step(build: Build, data: ResidentData) -> None:
-    """From zero weights the first loss is log 3 and class 0 is predicted; the last batch has the 26 images left."""
+def test_results_are_drained_once_with_one_entry_per_step(build: Build, data: ResidentData) -> None:
+    """With zero weights the first loss is log 3 and class 0 is predicted; the last batch has 26 images."""
     steps = build(LinearNet(), data)
     begin(steps)
     for _ in range(3):
@@ -53,7 +53,7 @@ def test_results_come_once_with_one_entry_a_step(build: Build, data: ResidentDat
     assert steps.drain().images.tolist() == [32]
 
 
-def test_an_epoch_can_begin_in_the_middle(build: Build, data: ResidentData) -> None:
+def test_an_epoch_can_start_at_a_later_batch(build: Build, data: ResidentData) -> None:
     steps = build(LinearNet(), data)
     begin(steps, first=2)
     steps.step(measure_norm=False)
@@ -85,7 +85,7 @@ def test_the_gradient_norm_is_measured_on_request_only(build: Build, data: Resid
     assert steps.gradient_norm() == pytest.approx(expected.item(), rel=1e-5)
 
 
-def test_the_scale_of_float16_goes_into_a_checkpoint_and_comes_back(build: Build, data: ResidentData) -> None:
+def test_the_loss_scale_of_float16_is_saved_and_restored(build: Build, data: ResidentData) -> None:
     steps = build(LinearNet(), data, precision="float16")
     assert steps.state() == {"parts": 1, "scaler": {**steps.state()["scaler"], "scale": 65536.0}}
     steps.load_state({"parts": 2, "scaler": {**steps.state()["scaler"], "scale": 1024.0}})
@@ -94,13 +94,13 @@ def test_the_scale_of_float16_goes_into_a_checkpoint_and_comes_back(build: Build
     fresh.load_state({})
     assert fresh.state() == {"parts": 1, "scaler": {}}
     scale = steps.state()["scaler"]
-    fresh.load_state({"parts": 2, "scaler": scale})  # of a run in float16, which has no meaning in float32
+    fresh.load_state({"parts": 2, "scaler": scale})  # of a run in float16, which is ignored in float32
     assert fresh.state() == {"parts": 2, "scaler": {}}
-    steps.load_state({"parts": 1, "scaler": {}})  # and the other way round: the scale stays
+    steps.load_state({"parts": 1, "scaler": {}})  # and vice versa: the scale does not change
     assert steps.state() == {"parts": 1, "scaler": scale}
 
 
-def test_steps_say_how_they_are_taken_and_why() -> None:
+def test_steps_report_how_they_are_taken_and_why() -> None:
     data = build_data()
 
     def how(kind: StepKind) -> str:
@@ -109,14 +109,14 @@ def test_steps_say_how_they_are_taken_and_why() -> None:
         return build_steps(RunConfig(), network, network, batches, Generators(CPU), CPU, kind=kind).how
 
     assert [how(kind) for kind in (StepKind.AUTO, StepKind.LAUNCHED, StepKind.REPEATED)] == [
-        "launched",  # on a CPU nobody expects anything else
+        "launched",  # on a CPU this is expected, and needs no reason
         "launched, because this was requested",
         "repeated",
     ]
 
 
 @pytest.mark.parametrize("saved", ["cpu", "augment"])
-def test_generators_go_on_where_they_were(saved: str) -> None:
+def test_generators_continue_from_a_saved_state(saved: str) -> None:
     generators = Generators(CPU)
     generators.seed_epoch(3, 1)
     torch.manual_seed(7)
@@ -135,7 +135,7 @@ def test_generators_go_on_where_they_were(saved: str) -> None:
     assert (again == first[0], other == again) == ((True, False) if saved == "augment" else (False, False))
 
 
-def test_what_is_done_between_steps_is_recorded_beside_the_step_and_freed_with_it() -> None:
+def test_a_dependent_recording_is_separate_from_the_step_and_freed_with_it() -> None:
     data = build_data()
     batches = Batches(data.train_x, data.train_y, mean=data.mean, std=data.std, batch_size=32)
     network, recording = LinearNet(), Repeat()
@@ -143,20 +143,20 @@ def test_what_is_done_between_steps_is_recorded_beside_the_step_and_freed_with_i
     steps = build_steps(RunConfig(), network, network, batches, Generators(CPU), CPU, kind=kind, recording=recording)
     assert steps.new_recording() is None, "nothing is recorded yet"
     steps.prepare()
-    beside = steps.new_recording()
-    assert beside is not None
-    assert beside is not recording
-    assert (recording.ready, beside.ready) == (True, False)
-    beside.record(lambda: None, lambda: None)
-    assert beside.ready
+    dependent = steps.new_recording()
+    assert dependent is not None
+    assert dependent is not recording
+    assert (recording.ready, dependent.ready) == (True, False)
+    dependent.record(lambda: None, lambda: None)
+    assert dependent.ready
     recording.free()
-    assert not beside.ready
+    assert not dependent.ready
     launched = build_steps(RunConfig(), network, network, batches, Generators(CPU), CPU, kind=StepKind.LAUNCHED)
     launched.prepare()
     assert launched.new_recording() is None
 
 
-def test_whole_batches_and_their_parts_are_compiled_and_no_other_size(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_whole_batches_and_their_parts_are_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     compiled = []
 
     def fake_compile(network: torch.nn.Module, *, dynamic: bool) -> Callable[[torch.Tensor], torch.Tensor]:

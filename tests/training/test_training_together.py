@@ -1,4 +1,4 @@
-"""Several runs in one process, a step of each in turn: each has the bits that it has alone."""
+"""Several runs in one process that take steps in turn: each has the same bits as alone."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -22,7 +22,7 @@ BASE = RunConfig(arch="lenet5", epochs=2, batch_size=16, lr=0.01, val_fraction=0
 
 
 class Digest:
-    """What a run reports, as comparable values; the number of steps a report holds depends on the clock."""
+    """What a run reports, as comparable values independent of the number of steps per report."""
 
     def __init__(self) -> None:
         self.found: list[Any] = []
@@ -53,9 +53,9 @@ def small(seed: int) -> SmallNet:
     return SmallNet()
 
 
-def pause_after(questions: int) -> Callable[[], Command]:
-    asked = iter([Command.RUN] * questions)
-    return lambda: next(asked, Command.PAUSE)
+def pause_after(polls: int) -> Callable[[], Command]:
+    commands = iter([Command.RUN] * polls)
+    return lambda: next(commands, Command.PAUSE)
 
 
 def follow(events: Iterable[tuple[int, Event]], count: int) -> list[tuple[Any, ...]]:
@@ -66,8 +66,8 @@ def follow(events: Iterable[tuple[int, Event]], count: int) -> list[tuple[Any, .
 
 
 @pytest.mark.parametrize("steps", [StepKind.LAUNCHED, StepKind.REPEATED])
-def test_every_run_has_the_bits_that_it_has_alone(steps: StepKind, data: ResidentData) -> None:
-    """Other seeds, lengths, learning rates and evaluations, and one that is paused on the way; dropout and augmentation."""
+def test_every_run_has_the_same_bits_as_alone(steps: StepKind, data: ResidentData) -> None:
+    """With different seeds, lengths, schedules and evaluations, one paused run, dropout and augmentation."""
     changes: list[dict[str, Any]] = [
         {"seed": 1},
         {"seed": 2, "epochs": 1, "eval_every": 2},
@@ -75,12 +75,12 @@ def test_every_run_has_the_bits_that_it_has_alone(steps: StepKind, data: Residen
         {"seed": 4, "augment": "sketch"},
     ]
     configs = [BASE.replace(**values) for values in changes]
-    commands = [3 * len(configs) if config.seed == 4 else 10_000 for config in configs]
+    polls = [3 * len(configs) if config.seed == 4 else 10_000 for config in configs]
 
     def jobs() -> list[Job]:
         return [
-            Job(config=config, network=small(config.seed), data=data, command=pause_after(asked), steps=steps)
-            for config, asked in zip(configs, commands)
+            Job(config=config, network=small(config.seed), data=data, command=pause_after(count), steps=steps)
+            for config, count in zip(configs, polls)
         ]
 
     alone = [follow(((0, event) for event in _alone(job)), 1)[0] for job in jobs()]
@@ -95,8 +95,8 @@ def _alone(job: Job) -> Iterable[Event]:
     return train(job.config, network=job.network, data=job.data, device=CPU, command=job.command, steps=job.steps)
 
 
-class NotingNet(SmallNet):
-    """Notes when it is trained."""
+class RecordedNet(SmallNet):
+    """Records when it is trained."""
 
     def __init__(self, number: int, taken: list[int]) -> None:
         super().__init__()
@@ -108,17 +108,17 @@ class NotingNet(SmallNet):
         return super().forward(x)
 
 
-def test_the_runs_take_their_steps_in_turn(data: ResidentData) -> None:
+def test_runs_take_their_steps_in_turn(data: ResidentData) -> None:
     taken: list[int] = []
     configs = [BASE.replace(max_steps=steps, val_fraction=0.0) for steps in (3, 1, 5)]
-    jobs = [Job(config=config, network=NotingNet(n, taken), data=data) for n, config in enumerate(configs)]
+    jobs = [Job(config=config, network=RecordedNet(n, taken), data=data) for n, config in enumerate(configs)]
     list(train_together(jobs, device=CPU))
     assert taken == [0, 1, 2, 0, 2, 0, 2, 2, 2]
 
 
-def test_who_leaves_ends_all(data: ResidentData) -> None:
+def test_closing_the_iterator_ends_all_runs(data: ResidentData) -> None:
     taken: list[int] = []
-    jobs = [Job(config=BASE, network=NotingNet(n, taken), data=data) for n in range(2)]
+    jobs = [Job(config=BASE, network=RecordedNet(n, taken), data=data) for n in range(2)]
     events = train_together(jobs, device=CPU)
     assert isinstance(next(events)[1], Started)
     events.close()
@@ -126,14 +126,14 @@ def test_who_leaves_ends_all(data: ResidentData) -> None:
     assert list(train_together([], device=CPU)) == []
 
 
-def test_what_holds_for_a_process_must_be_equal(data: ResidentData) -> None:
+def test_settings_of_the_process_must_agree(data: ResidentData) -> None:
     configs = (BASE, BASE.replace(deterministic=True))
     jobs = [Job(config=config, network=small(1), data=data) for config in configs]
     with pytest.raises(TrainingError, match=r"must agree on deterministic: choose one value for all\."):
         next(train_together(jobs, device=CPU))
 
 
-def test_only_who_asks_for_turns_gets_them(data: ResidentData) -> None:
+def test_turn_events_are_emitted_only_on_request(data: ResidentData) -> None:
     config = BASE.replace(max_steps=4)
     for turns in (False, True):
         events = list(train(config, network=small(1), data=data, device=CPU, turns=turns))

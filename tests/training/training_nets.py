@@ -1,4 +1,4 @@
-"""Small data and small networks for the engine's tests."""
+"""Small data sets and networks for the tests of the engine."""
 
 import torch
 from torch import nn
@@ -7,7 +7,7 @@ from lab.training.data import ResidentData
 
 
 def build_data(train: int = 90, val: int = 40, test: int = 50, *, size: int = 8, classes: int = 3) -> ResidentData:
-    """Images of noise with one bright row that tells the class."""
+    """Return images of noise with one bright row, whose position is the class."""
     generator = torch.Generator().manual_seed(5)
 
     def part(count: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -36,7 +36,7 @@ class SmallNet(nn.Sequential):
 
 
 class LinearNet(nn.Sequential):
-    """Logits are linear in the pixels, from zero weights."""
+    """Logits are linear in the pixels, with zero initial weights."""
 
     def __init__(self, classes: int = 3, size: int = 8) -> None:
         super().__init__(nn.Flatten(), nn.Linear(size * size, classes))

@@ -1,6 +1,6 @@
-"""A recording for tests: it launches the step anew as `Repeat` does, and refuses what no CUDA graph could hold.
+"""A recording for tests: it launches the step again like `Repeat`, and refuses what no CUDA graph can contain.
 
-A graph cannot wait for the device, and reads and writes the places it was captured with.
+A graph cannot wait for the device, and it reads and writes the addresses with which it was captured.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from lab.training.recordings import WARM_UPS, Repeat
 from lab.training.static_evaluation import StaticChunks
 from lab.training.steps import CapturedSteps
 
-# Operators whose result, or whose result's shape, the host reads off a GPU.
+# Operators whose result, or the shape of it, the host reads from a GPU.
 WAITING = (
     "_local_scalar_dense",
     "is_nonzero",
@@ -33,7 +33,7 @@ WAITING = (
 
 
 class RefusingToWait(TorchDispatchMode):
-    """Raises where an operator would wait for a GPU, and where one takes its numbers from the host."""
+    """Raises an error if an operator would wait for a GPU or takes values from the host."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = func.name().removeprefix("aten::").partition(".")[0]
@@ -49,16 +49,16 @@ def is_mask(index: object) -> bool:
 
 
 class Watched(Repeat):
-    """Refuses a step that waits, and one whose tensors are no longer where they were when it was recorded.
+    """Refuses a step that waits for the device, and one whose tensors have moved since it was recorded.
 
-    waiting: allow it to wait.
+    waiting: whether the step may wait.
     """
 
     def __init__(self, *, waiting: bool = False) -> None:
         super().__init__()
         self._mode = contextlib.nullcontext if waiting else RefusingToWait
         self.replays = 0
-        self._places: dict[str, int] = {}
+        self._addresses: dict[str, int] = {}
         self._tensors: Callable[[], Mapping[str, Tensor]] = dict
 
     def dependent(self) -> "Watched":
@@ -72,20 +72,20 @@ class Watched(Repeat):
 
         super().record(warm_up, watched, warm_ups=warm_ups)
         self._tensors = tensors_of(step.__self__)  # type: ignore[attr-defined]  # a step is a method
-        self._places = self._now()
+        self._addresses = self._current_addresses()
 
-    def _now(self) -> dict[str, int]:
+    def _current_addresses(self) -> dict[str, int]:
         return {name: tensor.data_ptr() for name, tensor in self._tensors().items()}
 
     def replay(self) -> None:
-        assert self._now() == self._places
+        assert self._current_addresses() == self._addresses
         super().replay()
-        assert self._now() == self._places
+        assert self._current_addresses() == self._addresses
         self.replays += 1
 
 
 def tensors_of(owner: object) -> Callable[[], Mapping[str, Tensor]]:
-    """Return what finds the tensors that outlive a step and that it reads or writes."""
+    """Return a function that finds the persistent tensors that a step reads or writes."""
     if isinstance(owner, CapturedSteps):
         step, state = owner._step, owner._state
         uploaded = {"plan": step._plan_2SB, "rates": step._rates_S, "batches": step._batches_S}

@@ -13,7 +13,7 @@ _NETWORKS: tuple[tuple[str, dict[str, Any]], ...] = (
 
 
 def random_config(draw: random.Random) -> RunConfig:
-    """Return a small run with settings that carry state from epoch to epoch: moments, generators, averages, patience."""
+    """Return a small configuration with settings that carry state across epochs: moments, generators, patience."""
     arch, options = draw.choice(_NETWORKS)
     return RunConfig(
         arch=arch,

@@ -1,4 +1,4 @@
-"""What a supervisor clears away when it starts, and what it leaves alone."""
+"""What a supervisor cleans up when it starts, and what it leaves in place."""
 
 import os
 import time
@@ -32,42 +32,42 @@ def _file(lab: Lab, name: str, *, age_s: float) -> Path:
 
 
 def _store_in(lab: Lab, *, days: float) -> RunStore:
-    """Open the lab's store as it will be in so many days."""
+    """Open the lab's store with a clock that is `days` ahead."""
     return RunStore.open(lab.settings.database, clock=lambda: time.time() + days * DAY_S)
 
 
-def test_a_deleted_run_can_be_brought_back_for_a_week(lab: Lab) -> None:
+def test_a_deleted_run_can_be_restored_for_a_week(lab: Lab) -> None:
     run = train(lab).id
     folder = Path(lab.settings.artifacts, run)
     lab.store.removal.delete(run)
     assert PURGE_AFTER_S == 7 * DAY_S
     clean_up(lab.settings, lab.store)
-    for days, there in ((6.9, True), (7.1, False)):
+    for days, restorable in ((6.9, True), (7.1, False)):
         later = _store_in(lab, days=days)
         clean_up(lab.settings, later)
         later.close()
-        assert (lab.store.runs.count() == 0, folder.exists() and any(folder.iterdir())) == (True, there)
+        assert (lab.store.runs.count() == 0, folder.exists() and any(folder.iterdir())) == (True, restorable)
     with pytest.raises(RunNotFoundError, match="There is no run"):
         lab.store.runs.get(run, deleted=True)
 
 
-def test_files_of_writers_that_were_killed_are_removed_and_no_others(lab: Lab) -> None:
+def test_only_files_left_by_killed_writers_are_removed(lab: Lab) -> None:
     run = train(lab)
     assert run.state is RunState.FINISHED
     saved = {file.path for file in lab.store.files.list(run.id)}
-    held = run.finished_at or 0.0
-    torn = _file(lab, f"{run.id}/.weights-1{TEMPORARY}", age_s=2 * 3600)
+    finished_at = run.finished_at or 0.0
+    partial = _file(lab, f"{run.id}/.weights-1{TEMPORARY}", age_s=2 * 3600)
     writing = _file(lab, f"{run.id}/.weights-2{TEMPORARY}", age_s=60)
     orphan = _file(lab, f"{run.id}/weights-000000009-1.safetensors", age_s=0)
     young = _file(lab, f"{run.id}/weights-000000010-1.safetensors", age_s=0)
-    strange = _file(lab, "of-another-store/weights-1.safetensors", age_s=2 * 3600)
-    os.utime(orphan, (held - 2 * 3600,) * 2)
+    foreign = _file(lab, "of-another-store/weights-1.safetensors", age_s=2 * 3600)
+    os.utime(orphan, (finished_at - 2 * 3600,) * 2)
     clean_up(lab.settings, lab.store)
-    assert [path.exists() for path in (torn, writing, orphan, young, strange)] == [False, True, False, True, True]
+    assert [path.exists() for path in (partial, writing, orphan, young, foreign)] == [False, True, False, True, True]
     assert all(Path(lab.settings.artifacts, path).exists() for path in saved)
 
 
-def test_what_cannot_be_cleared_away_is_said_and_stops_nobody(lab: Lab, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_cleanup_that_fails_is_postponed_and_logged(lab: Lab, capfd: pytest.CaptureFixture[str]) -> None:
     run = train(lab).id
     lab.store.removal.delete(run)
     later = RunStore.open(lab.settings.database, read_only=True)

@@ -1,4 +1,4 @@
-"""A full disk ends a run loudly within seconds, loses no acknowledged row, and Resume goes on once there is room."""
+"""A full disk fails a run with its reason and loses no acknowledged row; once there is space, Resume finishes it."""
 
 import shutil
 import subprocess
@@ -21,15 +21,15 @@ CONFIG = RunConfig(arch="lenet5", dataset="digits", epochs=4, batch_size=32)
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    place = tmp_path / "disk"
-    place.mkdir()
-    made = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(place)], capture_output=True, text=True, check=False
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)], capture_output=True, text=True, check=False
     )
-    if made.returncode:
-        pytest.skip(f"a small disk cannot be mounted here: {made.stderr.strip()}")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
+    if mounted.returncode:
+        pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.strip()}")
+    yield disk
+    subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
 def _work(home: Path) -> None:
@@ -43,7 +43,7 @@ def _fill(disk: Path, *, leave: int) -> Path:
     return filler
 
 
-@pytest.mark.parametrize("leave", [600_000, 40_000], ids=["no room for weights", "no room for points"])
+@pytest.mark.parametrize("leave", [600_000, 40_000], ids=["no space for weights", "no space for points"])
 def test_a_full_disk_fails_the_run_with_its_reason_and_resume_finishes_it(small_disk: Path, leave: int) -> None:
     home = small_disk / "home"
     lab = Lab(Settings.from_env({"LAB_HOME": str(home)}))
@@ -67,7 +67,7 @@ def test_a_full_disk_fails_the_run_with_its_reason_and_resume_finishes_it(small_
 
 
 def _hold_reserve(lab: Lab) -> None:
-    """A worker holds its disk reserve when it starts; here one has started before the disk filled up."""
+    """Start a worker once, because a worker reserves disk space when it starts: here before the disk fills up."""
     lab.store.leases.request(lab.store.runs.list()[0].id, RunRequest.PAUSE)
     _work(lab.settings.home)
     lab.store.leases.request(lab.store.runs.list()[0].id, RunRequest.RUN)

@@ -1,4 +1,4 @@
-"""Jobs at an engine, which here is a table that the test turns: what is submitted, when, and what ends a job."""
+"""Jobs at an engine, here a fake one controlled by the test: what is submitted, when, and what ends a job."""
 
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -19,33 +19,33 @@ from tests.worker.worker_runs import SMALL, open_lab
 
 
 class Engine:
-    """An engine that runs nothing: `said` is what it answers for each job."""
+    """An engine that runs nothing. statuses: what it reports for each job. polls: how often it was asked for them."""
 
     starts_again = False
 
     def __init__(self) -> None:
-        self.said: dict[str, JobStatus] = {}
+        self.statuses: dict[str, JobStatus] = {}
         self.submitted: list[Job] = []
         self.cancelled: list[str] = []
-        self.questions = 0
-        self.room = 10
+        self.polls = 0
+        self.max_jobs = 10
         self.refuses = ""
         self.output: dict[str, str] = {}
 
     def capacity(self) -> int:
-        return self.room
+        return self.max_jobs
 
     def submit(self, job: Job) -> str:
         if self.refuses:
             raise ExecutorError(self.refuses)
         self.submitted.append(job)
         handle = str(len(self.submitted))
-        self.said[handle] = JobStatus(JobState.PENDING, "PENDING, Resources")
+        self.statuses[handle] = JobStatus(JobState.PENDING, "PENDING, Resources")
         return handle
 
     def states(self, handles: Sequence[str]) -> Mapping[str, JobStatus]:
-        self.questions += 1
-        return {handle: self.said[handle] for handle in handles}
+        self.polls += 1
+        return {handle: self.statuses[handle] for handle in handles}
 
     def cancel(self, handle: str) -> None:
         self.cancelled.append(handle)
@@ -88,7 +88,7 @@ def _why(lab: Lab) -> list[str]:
     return list(lab.machines.jobs.why(lab.store.queue.list(), supervised=True).values())
 
 
-def test_a_queued_run_is_submitted_once_and_no_slot_of_this_host_is_wanted_for_it(
+def test_a_run_bound_to_an_engine_is_submitted_once_and_needs_no_slot_of_this_host(
     lab: Lab, engine: Engine, dispatcher: Dispatcher
 ) -> None:
     run = _submit(lab)
@@ -105,16 +105,20 @@ def test_a_queued_run_is_submitted_once_and_no_slot_of_this_host_is_wanted_for_i
     assert _why(lab) == ["submitted to Slurm as job 1: PENDING, Resources"]
 
 
-def test_a_run_in_training_keeps_its_place_at_the_engine(lab: Lab, engine: Engine, dispatcher: Dispatcher) -> None:
-    engine.room = 1
+def test_a_job_counts_against_the_engines_capacity_while_its_run_trains(
+    lab: Lab, engine: Engine, dispatcher: Dispatcher
+) -> None:
+    engine.max_jobs = 1
     first, _ = _submit(lab, 0), _submit(lab, 1)
     dispatcher.step()
     _claim(lab, first.id)
     assert _why(lab)[1] == "is submitted to Slurm once it has room: 1 job of this lab is open"
 
 
-def test_no_more_is_submitted_than_there_is_room_for(lab: Lab, engine: Engine, dispatcher: Dispatcher) -> None:
-    engine.room = 2
+def test_no_more_jobs_are_submitted_than_the_engine_has_capacity_for(
+    lab: Lab, engine: Engine, dispatcher: Dispatcher
+) -> None:
+    engine.max_jobs = 2
     runs = [_submit(lab, seed) for seed in range(3)]
     dispatcher.step()
     dispatcher.step()
@@ -127,31 +131,33 @@ def test_no_more_is_submitted_than_there_is_room_for(lab: Lab, engine: Engine, d
     assert len(engine.submitted) == 3
 
 
-def test_while_the_lease_is_held_the_engine_is_not_even_asked(lab: Lab, engine: Engine, dispatcher: Dispatcher) -> None:
+def test_the_engine_is_not_polled_while_the_lease_of_the_run_is_held(
+    lab: Lab, engine: Engine, dispatcher: Dispatcher
+) -> None:
     run = _submit(lab)
     dispatcher.step()
     claimed = _claim(lab, run.id)
-    engine.said["1"] = JobStatus(JobState.ENDED, "NODE_FAIL")  # which is wrong
-    before = engine.questions
+    engine.statuses["1"] = JobStatus(JobState.ENDED, "NODE_FAIL")  # a wrong status
+    before = engine.polls
     dispatcher.step()
-    assert engine.questions == before
+    assert engine.polls == before
     assert len(engine.submitted) == 1
     lab.store.leases.finish(run.id, claimed.lease, state=RunState.FINISHED)
     dispatcher.step()
     assert lab.store.jobs.list(run.id)[0].words == "NODE_FAIL"
-    assert engine.cancelled == []  # it is over
+    assert engine.cancelled == []  # it has ended already
     dispatcher.step()
     assert not dispatcher.busy
     assert not has_work(lab.store, lab.settings)
 
 
-def test_a_job_that_ended_without_its_run_is_followed_by_another_until_that_is_makes_no_progress(
+def test_a_job_that_ended_before_its_run_is_replaced_until_jobs_in_a_row_make_no_progress(
     lab: Lab, engine: Engine, dispatcher: Dispatcher
 ) -> None:
     run = _submit(lab)
     for number in range(MAX_WITHOUT_PROGRESS):
         dispatcher.step()
-        engine.said[str(number + 1)] = JobStatus(JobState.ENDED, "FAILED, NonZeroExitCode")
+        engine.statuses[str(number + 1)] = JobStatus(JobState.ENDED, "FAILED, NonZeroExitCode")
         dispatcher.step()
     dispatcher.step()
     held = lab.store.runs.get(run.id)
@@ -162,64 +168,63 @@ def test_a_job_that_ended_without_its_run_is_followed_by_another_until_that_is_m
     assert engine.submitted[-1].id == f"lab-{run.id}-{MAX_WITHOUT_PROGRESS + 1}"
 
 
-def test_a_run_whose_jobs_were_in_vain_keeps_no_other_run_from_its_job(
+def test_a_run_paused_after_failed_jobs_does_not_block_other_runs(
     lab: Lab, engine: Engine, dispatcher: Dispatcher
 ) -> None:
-    engine.room = 1
-    vain, other = _submit(lab, 0), _submit(lab, 1)
+    engine.max_jobs = 1
+    failing, other = _submit(lab, 0), _submit(lab, 1)
     for number in range(MAX_WITHOUT_PROGRESS):
         dispatcher.step()
-        engine.said[str(number + 1)] = JobStatus(JobState.ENDED, "FAILED")
+        engine.statuses[str(number + 1)] = JobStatus(JobState.ENDED, "FAILED")
         dispatcher.step()
     dispatcher.step()
-    assert lab.store.runs.get(vain.id).state is RunState.PAUSED
+    assert lab.store.runs.get(failing.id).state is RunState.PAUSED
     assert [job.id for job in engine.submitted] == [
-        *(f"lab-{vain.id}-{number}" for number in range(1, MAX_WITHOUT_PROGRESS + 1)),
+        *(f"lab-{failing.id}-{number}" for number in range(1, MAX_WITHOUT_PROGRESS + 1)),
         f"lab-{other.id}-1",
     ]
 
 
-def test_the_end_of_what_a_job_wrote_that_took_no_run_is_in_the_supervisors_log(
+def test_the_last_output_of_a_job_that_claimed_no_run_is_in_the_supervisors_log(
     lab: Lab, engine: Engine, dispatcher: Dispatcher, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    taken, left = _submit(lab, 1), _submit(lab, 2)
+    claimed, unclaimed = _submit(lab, 1), _submit(lab, 2)
     dispatcher.step()
     engine.output = {"1": "of the run that was trained", "2": "\n".join(f"line {number}" for number in range(20))}
-    lab.store.leases.finish(taken.id, _claim(lab, taken.id).lease, state=RunState.FINISHED)
-    engine.said = {handle: JobStatus(JobState.ENDED, "FAILED, NonZeroExitCode") for handle in ("1", "2")}
+    lab.store.leases.finish(claimed.id, _claim(lab, claimed.id).lease, state=RunState.FINISHED)
+    engine.statuses = {handle: JobStatus(JobState.ENDED, "FAILED, NonZeroExitCode") for handle in ("1", "2")}
     dispatcher.step()
     written = [line.split(": ", 1)[1] for line in capfd.readouterr().err.splitlines() if ": job " in line]
     over = [
-        f"job {at} of run {run.id} is over at Slurm: FAILED, NonZeroExitCode" for at, run in ((1, taken), (2, left))
+        f"job {at} of run {run.id} is over at Slurm: FAILED, NonZeroExitCode"
+        for at, run in ((1, claimed), (2, unclaimed))
     ]
     assert written == [*over, *(f"job 2: line {number}" for number in range(10, 20))]
 
 
-def test_a_job_that_is_queued_again_by_its_engine_is_waited_for(
-    lab: Lab, engine: Engine, dispatcher: Dispatcher
-) -> None:
+def test_a_job_that_its_engine_requeued_is_waited_for(lab: Lab, engine: Engine, dispatcher: Dispatcher) -> None:
     run = _submit(lab)
     dispatcher.step()
     claimed = _claim(lab, run.id)
     lab.store.leases.finish(run.id, claimed.lease, state=RunState.PAUSED, fulfils=RunRequest.PAUSE)
-    engine.said["1"] = JobStatus(JobState.PENDING, "PENDING, BeginTime")
+    engine.statuses["1"] = JobStatus(JobState.PENDING, "PENDING, BeginTime")
     dispatcher.step()
     assert _why(lab) == ["submitted to Slurm as job 1: PENDING, BeginTime"]
     assert (len(engine.submitted), engine.cancelled) == (1, [])
 
 
 @pytest.mark.parametrize("starts_again", [False, True])
-def test_a_job_whose_worker_was_lost_is_followed_by_another_whatever_its_engine_says(
+def test_a_job_whose_worker_was_lost_is_replaced_whatever_its_engine_reports(
     lab: Lab, engine: Engine, dispatcher: Dispatcher, starts_again: bool
 ) -> None:
-    """Unless the engine starts the same job again, as Slurm does."""
+    """Unless the engine restarts the same job, as Slurm does."""
     engine.starts_again = starts_again
     run = _submit(lab)
     dispatcher.step()
     worker = subprocess.Popen(["sleep", "600"])
     owner = Owner(this_host(), worker.pid, process_start(worker.pid) or "")
     assert lab.store.leases.claim(slot=f"lab-{run.id}-1", owner=owner, run=run.id, executor="slurm") is not None
-    engine.said["1"] = JobStatus(JobState.RUNNING, "RUNNING")
+    engine.statuses["1"] = JobStatus(JobState.RUNNING, "RUNNING")
     for _ in range(2):
         dispatcher.step()
     assert len(engine.submitted) == 1
@@ -234,13 +239,13 @@ def test_a_job_whose_worker_was_lost_is_followed_by_another_whatever_its_engine_
         assert lab.store.jobs.list(run.id)[1].words == "its worker was lost"
 
 
-def test_a_worker_whose_run_has_ended_is_left_to_end_by_itself(
+def test_a_worker_whose_run_has_ended_may_exit_before_its_job_is_cancelled(
     lab: Lab, engine: Engine, dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = _submit(lab)
     dispatcher.step()
     lab.store.leases.finish(run.id, _claim(lab, run.id).lease, state=RunState.FINISHED)
-    engine.said["1"] = JobStatus(JobState.RUNNING, "RUNNING")
+    engine.statuses["1"] = JobStatus(JobState.RUNNING, "RUNNING")
     dispatcher.step()
     assert engine.cancelled == []
     monkeypatch.setattr(module, "LEAVE_S", 0.0)
@@ -249,20 +254,24 @@ def test_a_worker_whose_run_has_ended_is_left_to_end_by_itself(
     assert lab.store.jobs.count(["slurm"]) == 0
 
 
-def test_a_run_that_is_moved_leaves_its_job(lab: Lab, engine: Engine, dispatcher: Dispatcher) -> None:
+def test_the_job_of_a_run_that_was_moved_to_local_slots_is_cancelled(
+    lab: Lab, engine: Engine, dispatcher: Dispatcher
+) -> None:
     run = _submit(lab)
     dispatcher.step()
     assert lab.submissions.control(run.id, RunRequest.RUN, executor="local").executor == ""
-    engine.said["1"] = JobStatus(JobState.RUNNING, "RUNNING")
+    engine.statuses["1"] = JobStatus(JobState.RUNNING, "RUNNING")
     dispatcher.step()
     assert engine.cancelled == ["1"]
     assert lab.store.runs.get(run.id).state is RunState.QUEUED
     assert count_needed(lab.store) == 1
-    # Asked for once more at the engine, the run that waits is moved there again.
+    # Submitting it at the engine again moves the waiting run back there.
     assert _submit(lab).executor == "slurm"
 
 
-def test_a_refusal_is_shown_and_the_same_job_asked_for_again(lab: Lab, engine: Engine, dispatcher: Dispatcher) -> None:
+def test_a_refused_submission_is_shown_and_the_same_job_submitted_again(
+    lab: Lab, engine: Engine, dispatcher: Dispatcher
+) -> None:
     run = _submit(lab)
     engine.refuses = "sbatch did not respond within 10 s."
     dispatcher.step()
@@ -275,20 +284,20 @@ def test_a_refusal_is_shown_and_the_same_job_asked_for_again(lab: Lab, engine: E
     assert engine.cancelled == ["1"]
 
 
-def test_a_job_that_was_started_though_the_answer_was_lost_is_found_by_its_name(
+def test_a_job_that_started_although_the_response_was_lost_is_found_by_its_name(
     lab: Lab, engine: Engine, dispatcher: Dispatcher
 ) -> None:
     engine.refuses = "Ray does not respond (timed out)."
     run = _submit(lab)
     dispatcher.step()
-    _claim(lab, run.id)  # its worker lives all the same
+    _claim(lab, run.id)  # its worker is running nevertheless
     engine.refuses = ""
     dispatcher.step()
     (job,) = lab.store.jobs.list(run.id)
     assert (job.id, job.handle, job.closed_at) == (f"lab-{run.id}-1", "1", None)
 
 
-def test_without_the_engine_a_run_waits_and_nobody_is_kept_alive_for_it(
+def test_a_run_of_a_removed_engine_waits_and_keeps_no_supervisor_alive(
     lab: Lab, engine: Engine, dispatcher: Dispatcher
 ) -> None:
     run = _submit(lab)
@@ -305,21 +314,21 @@ def test_without_the_engine_a_run_waits_and_nobody_is_kept_alive_for_it(
     assert "is not valid TOML" in _why(lab)[0]
 
 
-def test_where_a_run_is_trained_is_none_of_its_settings(lab: Lab, engine: Engine) -> None:
+def test_the_executor_of_a_run_is_not_part_of_its_settings(lab: Lab, engine: Engine) -> None:
     run = _submit(lab)
     resolved = lab.validation.resolve(SMALL)
     assert lab.submissions.find_answer(resolved) is not None
     assert lab.submissions.submit(resolved).run.id == run.id
-    assert lab.submissions.submit(resolved).run.executor == "slurm"  # without a choice it stays where it is
+    assert lab.submissions.submit(resolved).run.executor == "slurm"  # without an executor it stays where it is
 
 
-def test_a_sweep_has_as_many_trials_at_an_engine_as_that_takes_jobs(
+def test_a_sweep_has_as_many_trials_at_an_engine_as_the_engine_takes_jobs(
     lab: Lab, engine: Engine, dispatcher: Dispatcher
 ) -> None:
     (lab.settings.home / "executors.toml").write_text("[slurm]\njobs = 3\n")
     base = {**SMALL.as_dict(), "val_fraction": 0.2}
-    asked = {"base": base, "space": {"lr": {"low": 1e-4, "high": 1e-1, "log": True}}, "method": "random", "trials": 5}
-    view = lab.sweeps.create(read_spec({**asked, "on": "slurm"}))
+    spec = {"base": base, "space": {"lr": {"low": 1e-4, "high": 1e-1, "log": True}}, "method": "random", "trials": 5}
+    view = lab.sweeps.create(read_spec({**spec, "on": "slurm"}))
     assert [run.executor for run in lab.store.queue.list()] == ["slurm"] * 3
     assert view.sweep.asked.as_dict()["on"] == "slurm"
     assert lab.sweeps.advance_due() == 0
@@ -328,8 +337,8 @@ def test_a_sweep_has_as_many_trials_at_an_engine_as_that_takes_jobs(
     lab.store.leases.finish(run, _claim(lab, run).lease, state=RunState.FAILED)
     assert lab.sweeps.advance_due() == 1
     assert len(lab.store.queue.list()) == 3
-    local = lab.sweeps.create(read_spec({**asked, "name": "local"}))
+    local = lab.sweeps.create(read_spec({**spec, "name": "local"}))
     assert "on" not in local.sweep.asked.as_dict()
     assert [run.executor for run in lab.store.queue.list()].count("") == 1
     with pytest.raises(ConfigError, match="This lab has no Ray"):
-        lab.sweeps.create(read_spec({**asked, "on": "ray"}))
+        lab.sweeps.create(read_spec({**spec, "on": "ray"}))

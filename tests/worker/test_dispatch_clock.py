@@ -1,4 +1,4 @@
-"""When an engine is asked, asked again and no longer waited for, to the second, and what becomes of a supervisor's duties with it."""
+"""The intervals and timeouts of the dispatcher, to the second, and what happens if its thread ends."""
 
 import threading
 from pathlib import Path
@@ -16,11 +16,11 @@ from tests.runs.conftest import Clock
 from tests.worker.test_dispatch import Engine, _claim, _submit
 from tests.worker.worker_runs import Passing, Pauses, open_lab
 
-RUNS, OVER = JobStatus(JobState.RUNNING, "RUNNING"), JobStatus(JobState.ENDED, "COMPLETED")
+RUNNING, COMPLETED = JobStatus(JobState.RUNNING, "RUNNING"), JobStatus(JobState.ENDED, "COMPLETED")
 
 
 class Times:
-    """The clock of the process and that of the store, which pass together."""
+    """The clock of the process and that of the store, advanced together."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.process, self.store = Passing(), Clock()
@@ -61,16 +61,16 @@ def _after(dispatcher: Dispatcher, times: Times, seconds: float) -> None:
     dispatcher.step()
 
 
-def test_an_engine_is_asked_for_its_jobs_every_five_seconds(
+def test_an_engine_is_polled_for_its_jobs_every_five_seconds(
     lab: Lab, engine: Engine, dispatcher: Dispatcher, times: Times
 ) -> None:
     _submit(lab)
     dispatcher.step()
-    asked = []
+    polls = []
     for _ in range(21):
         _after(dispatcher, times, 0.5)
-        asked.append(engine.questions)
-    assert asked == [1] * 10 + [2] * 10 + [3]
+        polls.append(engine.polls)
+    assert polls == [1] * 10 + [2] * 10 + [3]
 
 
 def test_an_engine_that_refused_is_tried_again_after_fifteen_seconds(
@@ -86,11 +86,11 @@ def test_an_engine_that_refused_is_tried_again_after_fifteen_seconds(
     assert capfd.readouterr().err.count("Slurm: no such partition") == 1
 
 
-def test_a_job_that_was_left_without_its_handle_is_submitted_again_after_a_minute(
+def test_a_job_stored_without_a_handle_is_submitted_again_after_a_minute(
     lab: Lab, engine: Engine, dispatcher: Dispatcher, times: Times
 ) -> None:
     run = _submit(lab)
-    assert lab.store.jobs.open(run.id, "slurm") is not None  # by a supervisor that is killed now
+    assert lab.store.jobs.open(run.id, "slurm") is not None  # by a supervisor that was killed then
     for seconds, submitted in ((0.0, 0), (60.0, 0), (0.1, 1)):
         _after(dispatcher, times, seconds)
         assert len(engine.submitted) == submitted
@@ -107,12 +107,12 @@ def test_a_job_that_was_left_before_the_clock_was_set_back_is_submitted_again_at
     assert [job.id for job in engine.submitted] == [f"lab-{run.id}-1"]
 
 
-def test_a_job_that_runs_for_ten_minutes_without_its_run_is_ended(
+def test_a_job_that_runs_ten_minutes_without_claiming_its_run_is_cancelled(
     lab: Lab, engine: Engine, dispatcher: Dispatcher, times: Times
 ) -> None:
     run = _submit(lab)
     dispatcher.step()
-    engine.said["1"] = RUNS
+    engine.statuses["1"] = RUNNING
     for seconds, cancelled in ((5.0, []), (600.0, []), (5.0, ["1"])):
         _after(dispatcher, times, seconds)
         assert engine.cancelled == cancelled
@@ -122,22 +122,22 @@ def test_a_job_that_runs_for_ten_minutes_without_its_run_is_ended(
     assert [job.id for job in engine.submitted] == [f"lab-{run.id}-1", f"lab-{run.id}-2"]
 
 
-@pytest.mark.parametrize("status", [RUNS, JobStatus(JobState.PENDING, "PENDING")])
-def test_a_worker_whose_run_has_ended_has_thirty_seconds_and_one_that_never_began_none(
+@pytest.mark.parametrize("status", [RUNNING, JobStatus(JobState.PENDING, "PENDING")])
+def test_after_its_run_ended_a_running_job_has_thirty_seconds_and_a_pending_one_none(
     lab: Lab, engine: Engine, dispatcher: Dispatcher, times: Times, status: JobStatus
 ) -> None:
     run = _submit(lab)
     dispatcher.step()
     lab.store.leases.finish(run.id, _claim(lab, run.id).lease, state=RunState.FINISHED)
-    engine.said["1"] = status
+    engine.statuses["1"] = status
     cancelled = []
     for _ in range(8):
         _after(dispatcher, times, 5.0)
         cancelled.append(len(engine.cancelled))
-    assert cancelled == ([0] * 7 + [1] if status is RUNS else [1] * 8)
+    assert cancelled == ([0] * 7 + [1] if status is RUNNING else [1] * 8)
     (job,) = lab.store.jobs.list(run.id)
     assert (job.state, job.words) == (JobState.ENDED, "ended, because its run no longer needs it")
-    assert dispatcher.busy is (status is RUNS)  # as of its last step, which found the job
+    assert dispatcher.busy is (status is RUNNING)  # as of its last step, which still found the job
     _after(dispatcher, times, 5.0)
     assert not dispatcher.busy
 
@@ -145,7 +145,7 @@ def test_a_worker_whose_run_has_ended_has_thirty_seconds_and_one_that_never_bega
 def _jobs_end(lab: Lab, engine: Engine, dispatcher: Dispatcher, times: Times, run: RunRecord, ends: int) -> None:
     for _ in range(ends):
         _after(dispatcher, times, 5.0)
-        engine.said[str(len(engine.submitted))] = OVER
+        engine.statuses[str(len(engine.submitted))] = COMPLETED
         _after(dispatcher, times, 5.0)
 
 
@@ -164,7 +164,7 @@ def test_three_jobs_in_a_row_without_a_step_pause_their_run(
     )
 
 
-def test_of_the_output_of_a_job_that_left_its_run_waiting_the_last_ten_lines_are_logged(
+def test_the_last_ten_output_lines_of_a_job_that_left_its_run_queued_are_logged(
     lab: Lab, engine: Engine, dispatcher: Dispatcher, times: Times, capfd: pytest.CaptureFixture[str]
 ) -> None:
     run = _submit(lab)
@@ -177,7 +177,7 @@ def test_of_the_output_of_a_job_that_left_its_run_waiting_the_last_ten_lines_are
 @pytest.mark.parametrize(
     "error", [None, ConfigError("executors.toml is wrong"), ExecutorError("the engine is away"), KeyError("a bug")]
 )
-def test_what_looks_after_jobs_says_an_error_once_and_keeps_no_supervisor_alive_when_it_has_ended(
+def test_the_dispatcher_logs_an_error_once_and_is_not_busy_after_its_loop_ended(
     lab: Lab, dispatcher: Dispatcher, capfd: pytest.CaptureFixture[str], error: Exception | None
 ) -> None:
     dispatcher.busy = True
@@ -195,12 +195,12 @@ def test_what_looks_after_jobs_says_an_error_once_and_keeps_no_supervisor_alive_
         dispatcher.run(pauses)
     assert pauses.taken == [1.0] * (1 if isinstance(error, KeyError) else 4)
     assert not dispatcher.busy
-    said = capfd.readouterr().err
-    assert said.count(str(error)) == int(error is not None and not isinstance(error, KeyError))
+    logged = capfd.readouterr().err
+    assert logged.count(str(error)) == int(error is not None and not isinstance(error, KeyError))
 
 
-def test_ending_is_asked_for_before_each_step(dispatcher: Dispatcher) -> None:
+def test_the_end_is_checked_for_before_each_step(dispatcher: Dispatcher) -> None:
     ending = threading.Event()
     ending.set()
-    dispatcher.step = lambda: pytest.fail("it was asked to end")  # type: ignore[method-assign]
+    dispatcher.step = lambda: pytest.fail("a step after the end was requested")  # type: ignore[method-assign]
     dispatcher.run(ending)

@@ -1,4 +1,4 @@
-"""A place of saved files that is away: a training waits for it, a long outage pauses the run, and its bits stay the same."""
+"""Outages of the saved files: training waits, a long outage pauses the run, and its weights stay bit-identical."""
 
 import threading
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ TWO = SMALL.replace(epochs=2)
 
 @pytest.fixture
 def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
-    """A lab whose saved files lie in an object store, and whose workers ask again at once."""
+    """A lab whose saved files are in an object store, and whose workers retry at once."""
     monkeypatch.setattr(outage, "RETRY_S", 0.001)
     AwayFileSystem.reset()
     yield open_lab(tmp_path / "away", LAB_ARTIFACTS="away://lab/files")
@@ -32,7 +32,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """The digests of the weights of the same run in a folder."""
+    """The digests of the weights of the same run with its files in a folder."""
     lab = open_lab(tmp_path_factory.mktemp("undisturbed"))
     return _weights(lab, train(lab, TWO))
 
@@ -48,7 +48,7 @@ def _train(lab: Lab, config: RunConfig = TWO, *, wait_s: float) -> RunRecord:
     return lab.store.runs.get(run.id)
 
 
-def test_a_short_outage_is_waited_for(lab: Lab, undisturbed: list[str]) -> None:
+def test_training_waits_during_a_short_outage(lab: Lab, undisturbed: list[str]) -> None:
     AwayFileSystem.after, AwayFileSystem.refuse = 1, {"write": 3}
     done = _train(lab, wait_s=60.0)
     assert (done.state, done.reason, done.attempts) == (RunState.FINISHED, "", 1)
@@ -61,7 +61,7 @@ def test_a_short_outage_is_waited_for(lab: Lab, undisturbed: list[str]) -> None:
 def test_a_long_outage_pauses_the_run_with_its_reason_and_resume_gives_the_same_result(
     lab: Lab, undisturbed: list[str], written: int
 ) -> None:
-    """Also where only the last files are missing: no run has finished whose weights are not saved."""
+    """Also if only the last files are missing: no run finishes before its weights are saved."""
     AwayFileSystem.after, AwayFileSystem.refuse = written, {"write": -1}
     paused = _train(lab, wait_s=0.05)
     assert paused.state is RunState.PAUSED
@@ -76,10 +76,10 @@ def test_a_long_outage_pauses_the_run_with_its_reason_and_resume_gives_the_same_
     assert _weights(lab, resumed) == undisturbed
     assert lab.store.integrity.verify(resumed.id) == ()
     listed = {f"/lab/files/{file.path}" for file in lab.store.files.list(resumed.id)}
-    assert set(AwayFileSystem.store) == listed  # and nothing beside it
+    assert set(AwayFileSystem.store) == listed  # and nothing else
 
 
-def test_a_run_that_begins_during_an_outage_waits_for_its_checkpoint_and_is_paused_after_a_long_one(
+def test_a_run_resumed_during_an_outage_waits_for_its_checkpoint_and_pauses_if_it_is_long(
     lab: Lab, undisturbed: list[str]
 ) -> None:
     AwayFileSystem.after, AwayFileSystem.refuse = 2, {"write": -1}
@@ -112,10 +112,10 @@ def test_a_worker_that_is_asked_to_end_during_an_outage_does_not_wait(lab: Lab) 
     run, ending = claim(lab), threading.Event()
 
     class Ending(AwayFileSystem):
-        def _ask(self, operation: str) -> None:
+        def _begin(self, operation: str) -> None:
             if operation == "write":
                 ending.set()
-            super()._ask(operation)
+            super()._begin(operation)
 
     vars(lab)["artifacts"] = ArtifactStore("away://lab/files")
     lab.artifacts._files = Ending()
@@ -124,12 +124,12 @@ def test_a_worker_that_is_asked_to_end_during_an_outage_does_not_wait(lab: Lab) 
     assert lab.store.runs.get(run.id).state is RunState.INTERRUPTED
 
 
-def test_what_an_object_store_answers_is_no_outage(lab: Lab) -> None:
+def test_a_missing_object_is_not_an_outage(lab: Lab) -> None:
     saved = lab.store.files.list(_train(lab, wait_s=60.0).id)[0]
     lab.artifacts.delete([saved.path])
-    with pytest.raises(ArtifactError, match="cannot be read") as absent:
+    with pytest.raises(ArtifactError, match="cannot be read") as missing:
         lab.artifacts.read(saved)
-    assert not isinstance(absent.value, ArtifactsUnreachableError)
+    assert not isinstance(missing.value, ArtifactsUnreachableError)
     AwayFileSystem.refuse = {"read": 1}
     with pytest.raises(
         ArtifactsUnreachableError, match=r"\(Could not connect to the endpoint URL\): away://lab/files does"

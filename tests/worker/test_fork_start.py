@@ -1,4 +1,4 @@
-"""Where a fork's curves end and how its steps are counted, and which checkpoints are those of a whole epoch."""
+"""Where a fork's curves end, how its steps are counted, and which checkpoints belong to a complete epoch."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,24 +27,24 @@ def _curve(steps: Sequence[int]) -> Series:
 
 
 @pytest.mark.parametrize(
-    ("steps", "last", "before", "now", "moved", "kept"),
+    ("steps", "last", "before", "now", "moved", "sources"),
     [
         ([0, 1, 2, 3, 4, 5], 4, 2, 2, [0, 1, 2, 3, 4], [0, 1, 2, 3, 4]),
         ([0, 2, 5], 4, 2, 2, [0, 2], [0, 2]),
         ([1, 2, 3, 4, 5], 4, 2, 4, [2, 4, 6, 8], [1, 2, 3, 4]),
-        ([0, 1, 2, 3, 4, 5], 4, 2, 1, [0, 1, 2], [0, 2, 4]),  # the last of those that fall together
+        ([0, 1, 2, 3, 4, 5], 4, 2, 1, [0, 1, 2], [0, 2, 4]),  # the last of the steps that coincide
         ([1, 2, 3], 3, 3, 2, [1, 2], [1, 3]),
         ([5, 6], 4, 2, 4, [], []),
         ([], 4, 2, 4, [], []),
     ],
 )
-def test_a_curve_is_taken_up_to_the_epoch_in_the_steps_of_the_fork(
-    steps: list[int], last: int, before: int, now: int, moved: list[int], kept: list[int]
+def test_a_curve_is_copied_up_to_the_epoch_in_the_steps_of_the_fork(
+    steps: list[int], last: int, before: int, now: int, moved: list[int], sources: list[int]
 ) -> None:
     found = _moved(_curve(steps), last=last, before=before, now=now)
     assert found.step.tolist() == moved
-    assert found.value.tolist() == [step / 10 for step in kept]
-    assert found.time_s.tolist() == [step * 2.0 for step in kept]
+    assert found.value.tolist() == [step / 10 for step in sources]
+    assert found.time_s.tolist() == [step * 2.0 for step in sources]
     assert found.name == "batch/loss"
 
 
@@ -53,39 +53,41 @@ def test_a_curve_is_taken_up_to_the_epoch_in_the_steps_of_the_fork(
     [
         (Progress(step=20, epoch=2, step_in_epoch=10, closed=20), 2, True),
         (Progress(step=20, epoch=2, step_in_epoch=10, closed=20), 1, False),
-        (Progress(step=20, epoch=2, step_in_epoch=10, closed=10), 2, False),  # its metrics are not taken yet
+        (Progress(step=20, epoch=2, step_in_epoch=10, closed=10), 2, False),  # its metrics are not computed yet
         (Progress(step=15, epoch=2, step_in_epoch=5, closed=10), 2, False),
-        (Progress(step=20, epoch=3, step_in_epoch=0, closed=20), 3, False),  # before the first step of the third
+        (Progress(step=20, epoch=3, step_in_epoch=0, closed=20), 3, False),  # before the first step of epoch 3
         (Progress(step=20, epoch=3, step_in_epoch=0, closed=20), 2, False),
     ],
 )
-def test_a_checkpoint_is_that_of_an_epoch_once_its_end_is_done(progress: Progress, epoch: int, after: bool) -> None:
+def test_a_checkpoint_belongs_to_an_epoch_once_its_metrics_are_computed(
+    progress: Progress, epoch: int, after: bool
+) -> None:
     assert _is_after(Checkpoint(progress, {}, {}, {}, {}, {}), epoch) is after
 
 
-def test_recomputing_begins_at_the_end_of_the_shorter_run_that_was_continued_and_of_no_other(tmp_path: Path) -> None:
+def test_recomputing_starts_at_the_end_of_the_continued_shorter_run_and_of_no_other(tmp_path: Path) -> None:
     lab = open_lab(tmp_path)
     shorter = train(lab, SMALL.replace(epochs=2))
-    looks_ahead = SMALL.replace(schedule="one-cycle")
-    lab.submissions.submit(lab.validation.resolve(looks_ahead))
+    one_cycle = SMALL.replace(schedule="one-cycle")
+    lab.submissions.submit(lab.validation.resolve(one_cycle))
     alone = work_off(lab)
     assert alone.family == ""
 
-    def begins_after(epoch: int, parent: str = shorter.id, family: str = shorter.family) -> int | None:
+    def starts_after(epoch: int, parent: str = shorter.id, family: str = shorter.family) -> int | None:
         run = replace(shorter, id="ffff", parent=parent, family=family)
         recorder = RunRecorder(lab.store, lab.artifacts, run)
         start = ForkStart(lab, run, recorder, torch.device("cpu"), lambda: Command.RUN, Outage())
         begin = start._earlier_state(run, epoch)
         return begin.progress.epoch if begin else None
 
-    assert [begins_after(epoch) for epoch in (1, 2, 3)] == [None, 2, 2]
-    assert [begins_after(3, parent=parent) for parent in ("", "00000000")] == [None, None]
-    assert [begins_after(3, family=family) for family in ("", "another")] == [None, None]
-    assert begins_after(3, parent=alone.id, family="") is None  # fine-tuned: it began with the weights alone
+    assert [starts_after(epoch) for epoch in (1, 2, 3)] == [None, 2, 2]
+    assert [starts_after(3, parent=parent) for parent in ("", "00000000")] == [None, None]
+    assert [starts_after(3, family=family) for family in ("", "another")] == [None, None]
+    assert starts_after(3, parent=alone.id, family="") is None  # fine-tuned: it started with the weights alone
 
 
 def _start(lab: Lab, parent: RunRecord, **changes: object) -> tuple[ForkStart, RunRecord, ForkPoint]:
-    """Claim a fork after the parent's first epoch and return what begins it."""
+    """Claim a fork after the parent's first epoch; return its `ForkStart`, the run and the fork point."""
     point = find_fork_point(lab.store, parent, 1)
     lab.submissions.submit(lab.validation.resolve(fork_config(point, **changes)))
     run = claim(lab)
@@ -93,7 +95,7 @@ def _start(lab: Lab, parent: RunRecord, **changes: object) -> tuple[ForkStart, R
     return ForkStart(lab, run, recorder, torch.device("cpu"), lambda: Command.RUN, Outage()), run, point
 
 
-def test_what_cannot_be_made_again_begins_with_the_saved_weights_and_what_was_recorded(tmp_path: Path) -> None:
+def test_epochs_that_cannot_be_recomputed_are_replaced_by_saved_weights_and_metrics(tmp_path: Path) -> None:
     lab = open_lab(tmp_path)
     parent = train(lab, SMALL.replace(epochs=2, val_fraction=0.25))
     start, _, point = _start(lab, parent)
@@ -117,7 +119,7 @@ def test_what_cannot_be_made_again_begins_with_the_saved_weights_and_what_was_re
     assert progress.best_loss == records[1].metrics["val/loss"]
 
 
-def test_a_fork_that_restores_its_best_epoch_takes_the_weights_of_the_other_runs(tmp_path: Path) -> None:
+def test_a_fork_that_restores_its_best_epoch_loads_the_weights_of_its_parent(tmp_path: Path) -> None:
     lab = open_lab(tmp_path)
     parent = train(lab, SMALL.replace(epochs=2, val_fraction=0.25))
     own = lab.weights.load(parent.id, epoch=1).network.state_dict()

@@ -1,4 +1,4 @@
-"""The heartbeat: renewed long before a lease runs out, and the end of a training whose lease is gone."""
+"""The heartbeat: it renews a lease long before it expires, and ends a training whose lease was lost."""
 
 import threading
 from pathlib import Path
@@ -30,19 +30,17 @@ def run(lab: Lab) -> RunRecord:
     return claim(lab)
 
 
-def _until_commanded(beat: Heartbeat) -> Command:
+def _wait_for_command(beat: Heartbeat) -> Command:
     wait_until(lambda: beat.command() is not Command.RUN)
     return beat.command()
 
 
-def test_a_run_that_was_given_away_is_trained_no_further(
-    lab: Lab, run: RunRecord, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_training_stops_when_the_run_lost_its_lease(lab: Lab, run: RunRecord, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heartbeat, "REQUEST_POLL_S", 0.01)
     monkeypatch.setattr(heartbeat, "RENEW_S", 0.05)
     with Heartbeat(lab, run, threading.Event()) as beat:
         lab.store.leases.finish(run.id, run.lease, state=RunState.INTERRUPTED)  # as a supervisor elsewhere would
-        assert _until_commanded(beat) is Command.STOP
+        assert _wait_for_command(beat) is Command.STOP
         assert beat.lost
 
 
@@ -54,10 +52,10 @@ def test_a_request_is_read_between_two_renewals(
     monkeypatch.setattr(heartbeat, "RENEW_S", 3600.0)
     with Heartbeat(lab, run, threading.Event()) as beat:
         lab.submissions.control(run.id, request_)
-        assert _until_commanded(beat) is command
+        assert _wait_for_command(beat) is command
 
 
-def test_the_runs_in_training_are_counted_with_a_renewal(
+def test_the_runs_in_training_are_counted_at_a_renewal(
     lab: Lab, run: RunRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(heartbeat, "REQUEST_POLL_S", 0.001)
@@ -69,7 +67,7 @@ def test_the_runs_in_training_are_counted_with_a_renewal(
 
 
 class _Renewals(Leases):
-    """Notes when the lease is renewed, by the clock of the test."""
+    """Records when the lease is renewed, by the clock of the test."""
 
     at: list[float]
     clock: SimpleNamespace
@@ -79,15 +77,15 @@ class _Renewals(Leases):
         return super().heartbeat(run, lease)
 
 
-def test_a_lease_is_renewed_several_times_before_it_would_run_out(
+def test_a_lease_is_renewed_several_times_before_it_would_expire(
     lab: Lab, run: RunRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Under a clock in which every look at the requests takes half a second."""
+    """With a clock on which every poll of the request takes half a second."""
     leases = _Renewals(lab.store.context)
     leases.at, leases.clock = [], SimpleNamespace(now=0.0)
 
     def monotonic() -> float:
-        leases.clock.now += 0.25  # read twice where a renewal is due
+        leases.clock.now += 0.25  # read twice if a renewal is due
         return float(leases.clock.now)
 
     monkeypatch.setattr(lab.store, "leases", leases)
@@ -101,7 +99,7 @@ def test_a_lease_is_renewed_several_times_before_it_would_run_out(
     assert min(gaps) >= RENEW_S  # and no more often: each renewal is a transaction
 
 
-def test_a_stop_is_read_at_the_next_look_a_fraction_of_a_second_later(lab: Lab, run: RunRecord) -> None:
+def test_a_stop_request_is_read_at_the_next_poll_within_half_a_second(lab: Lab, run: RunRecord) -> None:
     """With the intervals of a real worker."""
     pauses = Pauses(2)
     beat = Heartbeat(lab, run, threading.Event(), _done=pauses)

@@ -1,4 +1,4 @@
-"""What the worker's loop does with requests, devices, seeds and histories, each with a known answer."""
+"""How the worker's loop handles requests, devices, seeds and histories, each with a known answer."""
 
 import os
 import sqlite3
@@ -25,7 +25,7 @@ from tests.waiting import LIMIT_S, wait_until
 from tests.worker.worker_runs import SMALL, Passing, Pauses, between_steps, claim, open_lab, train, work_off
 
 
-def test_a_stop_goes_before_a_pause_and_the_end_of_the_worker_is_a_pause(tmp_path: Path) -> None:
+def test_a_stop_takes_precedence_over_a_pause_and_the_end_of_the_worker_is_a_pause(tmp_path: Path) -> None:
     lab = open_lab(tmp_path)
     lab.submissions.submit(lab.validation.resolve(SMALL))
     ending = threading.Event()
@@ -38,11 +38,11 @@ def test_a_stop_goes_before_a_pause_and_the_end_of_the_worker_is_a_pause(tmp_pat
     assert beat.command() is Command.STOP
     beat.requested = RunRequest.RUN
     assert beat.command() is Command.PAUSE
-    beat.lost = True  # somebody else has the run now: nothing more of it may be written
+    beat.lost = True  # another worker has the run now: this one may write nothing more
     assert beat.command() is Command.STOP
 
 
-def test_a_store_that_is_away_too_long_pauses_the_run_and_that_is_remembered(tmp_path: Path) -> None:
+def test_a_store_that_is_unreachable_for_too_long_pauses_the_run_as_timed_out(tmp_path: Path) -> None:
     lab = open_lab(tmp_path)
     lab.submissions.submit(lab.validation.resolve(SMALL))
     outage = Outage(limit_s=0.0)
@@ -54,7 +54,7 @@ def test_a_store_that_is_away_too_long_pauses_the_run_and_that_is_remembered(tmp
     assert beat.command() is Command.RUN
 
 
-def test_a_run_whose_worker_is_told_to_end_is_interrupted_with_that_reason(tmp_path: Path) -> None:
+def test_a_run_whose_worker_is_asked_to_end_is_interrupted_with_that_reason(tmp_path: Path) -> None:
     lab = open_lab(tmp_path)
     lab.submissions.submit(lab.validation.resolve(SMALL))
     run, ending = claim(lab), threading.Event()
@@ -64,7 +64,7 @@ def test_a_run_whose_worker_is_told_to_end_is_interrupted_with_that_reason(tmp_p
     assert (record.state, "asked to end" in record.reason) == (RunState.INTERRUPTED, True)
 
 
-def test_a_pause_asked_for_while_the_worker_is_told_to_end_is_a_pause(tmp_path: Path) -> None:
+def test_a_run_is_paused_if_a_pause_is_requested_while_its_worker_is_asked_to_end(tmp_path: Path) -> None:
     lab = open_lab(tmp_path)
     lab.submissions.submit(lab.validation.resolve(SMALL))
     run, ending = claim(lab), threading.Event()
@@ -89,7 +89,7 @@ def test_the_initial_weights_come_from_the_seed(tmp_path: Path) -> None:
     assert _first_loss(lab, first.id) == _first_loss(lab, again.id) != _first_loss(lab, other.id)
 
 
-def test_the_device_of_a_run_goes_before_the_labs(tmp_path: Path) -> None:
+def test_the_device_of_a_run_takes_precedence_over_the_labs(tmp_path: Path) -> None:
     lab, elsewhere = open_lab(tmp_path), open_lab(tmp_path, LAB_DEVICE="cuda:77")
     lab.submissions.submit(lab.validation.resolve(SMALL))
     assert work_off(elsewhere).state is RunState.FINISHED
@@ -106,10 +106,10 @@ def test_a_run_takes_no_history_from_a_parent_of_another_family(tmp_path: Path) 
     assert run.state is RunState.FINISHED
     weights = lab.store.files.list(run.id, kind=WEIGHTS)
     assert [file.epoch for file in weights] == [1, 2]
-    assert all(file.path.startswith(run.id) for file in weights)  # none is shared with the parent
+    assert all(file.path.startswith(run.id) for file in weights)  # none belongs to the parent
 
 
-def test_a_worker_stays_after_a_run_that_was_longer_than_its_idle_time(
+def test_a_worker_keeps_waiting_after_a_run_that_was_longer_than_its_idle_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lab, clock = open_lab(tmp_path), Passing()
@@ -123,21 +123,21 @@ def test_a_worker_stays_after_a_run_that_was_longer_than_its_idle_time(
     monkeypatch.setattr(loop, "time", clock)
     waited = clock.wait
 
-    def ask_again(timeout: float | None = None) -> bool:
-        """Nothing is queued when the first run has ended; while the worker waits, something is."""
+    def queue_and_wait(timeout: float | None = None) -> bool:
+        """Nothing is queued when the first run ends; the second run is queued while the worker waits."""
         if lab.store.runs.get(runs[1]).state is RunState.PAUSED:
             lab.store.leases.request(runs[1], RunRequest.RUN)
         return waited(timeout)
 
-    monkeypatch.setattr(clock, "wait", ask_again)
+    monkeypatch.setattr(clock, "wait", queue_and_wait)
     work(lab, ending=clock, idle_s=1.0)
     assert [lab.store.runs.get(run).state for run in runs] == [RunState.FINISHED] * 2
 
 
-def test_a_worker_that_had_no_processor_for_longer_than_its_idle_time_looks_once_more_before_it_leaves(
+def test_a_worker_suspended_for_longer_than_its_idle_time_polls_once_more_before_it_exits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As in a machine that slept: otherwise a run queued meanwhile waits until torch is imported once more."""
+    """As on a machine that was asleep: otherwise a run queued meanwhile would wait until torch is imported again."""
     lab, clock = open_lab(tmp_path), Passing()
     run = lab.submissions.submit(lab.validation.resolve(SMALL)).run.id
     monkeypatch.setattr(loop, "time", clock)
@@ -146,7 +146,7 @@ def test_a_worker_that_had_no_processor_for_longer_than_its_idle_time_looks_once
     assert lab.store.runs.get(run).state is RunState.FINISHED
 
 
-def test_a_supervisor_that_cannot_stay_alive_is_started_more_and_more_rarely(
+def test_a_supervisor_that_keeps_exiting_is_restarted_with_growing_delays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
@@ -155,12 +155,12 @@ def test_a_supervisor_that_cannot_stay_alive_is_started_more_and_more_rarely(
     assert pauses.taken == [2, 4, 8, 16, 32, 60, 60, 60]
 
 
-def test_a_store_that_fails_is_said_once_in_the_log(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_error_of_the_store_is_logged_once(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     lab = open_lab(tmp_path)
     lab.submissions.submit(lab.validation.resolve(SMALL))
     run = claim(lab)
     with closing(sqlite3.connect(os.fspath(tmp_path / "lab.db"))) as database, database:
-        database.execute("ALTER TABLE runs RENAME TO gone")
+        database.execute("ALTER TABLE runs RENAME TO missing")
     pauses = Pauses(6)
     Heartbeat(lab, run, threading.Event(), _done=pauses)._beat()
     assert len(pauses.taken) == 6
@@ -174,7 +174,7 @@ def test_a_worker_holds_its_disk_reserve_again_before_the_next_run(tmp_path: Pat
     worker.start()
     try:
         wait_until(lambda: reserve_path(lab.settings.home).exists())
-        release_reserve(lab.settings.home)  # as a run does whose failure found no room
+        release_reserve(lab.settings.home)  # as after a failure that could not be stored on a full disk
         run = lab.submissions.submit(lab.validation.resolve(SMALL.replace(epochs=1))).run.id
         wait_until(lambda: lab.store.runs.get(run).state is RunState.FINISHED)
     finally:

@@ -1,6 +1,6 @@
-"""A store that is away, busy or unreachable: a run waits for it, a long outage pauses it, and nothing acknowledged is lost.
+"""Outages of the store: a run waits, a long outage pauses it, and nothing acknowledged is lost.
 
-The Postgres server is real; it is killed and started again in the middle of trainings.
+The Postgres server is real; it is killed and started again while runs are in training.
 """
 
 import json
@@ -58,20 +58,20 @@ def lab(server: PostgresServer, tmp_path: Path) -> Iterator[Lab]:
 
 @dataclass
 class _Training:
-    """A run that trains in a thread. beat: its heartbeat. acknowledged: the steps that were stored before the outage."""
+    """A run in training in a thread. beat: its heartbeat. acknowledged: the steps stored before the outage."""
 
     thread: threading.Thread
     beat: Heartbeat
     acknowledged: list[int]
 
     def wait(self) -> None:
-        """Wait for its end."""
+        """Wait until the training has ended."""
         self.thread.join(LIMIT_S)
         assert not self.thread.is_alive()
 
 
 def _train(monkeypatch: pytest.MonkeyPatch, lab: Lab, act: Callable[[], object], *, wait_s: float) -> _Training:
-    """Train a new run in a thread, act between two of its steps once 40 are stored, and return it then."""
+    """Train a new run in a thread, call `act` between two steps once 40 are stored, and return the training then."""
     lab.submissions.submit(lab.validation.resolve(LONG))
     run = claim(lab)
     at: list[tuple[Heartbeat, list[int]]] = []
@@ -96,26 +96,27 @@ def _steps(lab: Lab, run: RunRecord) -> list[int]:
 
 
 def _weights(lab: Lab, run: RunRecord) -> list[str]:
-    return [kept.sha256 for kept in lab.weights.list(run.id)]
+    return [file.sha256 for file in lab.weights.list(run.id)]
 
 
 def _refuse_writes(lab: Lab, *, refuse: bool) -> None:
-    """Have the database take no writes, as a standby does after a failover, or take them again."""
+    """Make the database refuse writes, as a standby does after a failover, or accept them again."""
     name = lab.store.database.url.database
     engine = create_engine(lab.store.database.url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
     with engine.connect() as connection:
         connection.exec_driver_sql("SET default_transaction_read_only = off")
         connection.exec_driver_sql(f"ALTER DATABASE {name} SET default_transaction_read_only = {refuse}")
         connection.exec_driver_sql(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
 
 
-_GUEST = "guest"  # a superuser, as the tests are otherwise, has no limit
+_GUEST = "guest"  # the tests otherwise connect as a superuser, which has no limit
 
 
 def _limit_connections(lab: Lab, *, limit: int) -> None:
-    """Allow the guest so many connections, -1 for any number, and end those that it has: what a full server answers too."""
+    """Limit the guest to `limit` connections, -1 for no limit, and close its open ones, as on a full server."""
     engine = create_engine(lab.store.database.url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
     with engine.connect() as connection:
         connection.exec_driver_sql(f"ALTER ROLE {_GUEST} CONNECTION LIMIT {limit}")
@@ -123,7 +124,7 @@ def _limit_connections(lab: Lab, *, limit: int) -> None:
 
 
 def _lab_of_a_guest(lab: Lab, home: Path) -> Lab:
-    """The same lab as a user who is no superuser opens it."""
+    """Return the same lab, opened by a user who is not a superuser."""
     with lab.store.database.write() as connection:
         connection.exec_driver_sql(f"CREATE ROLE {_GUEST} LOGIN IN ROLE pg_read_all_data, pg_write_all_data")
         connection.exec_driver_sql("GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO " + _GUEST)
@@ -132,7 +133,7 @@ def _lab_of_a_guest(lab: Lab, home: Path) -> Lab:
 
 
 @pytest.mark.parametrize("how", ["kill", "stop", "read-only", "too many connections"])
-def test_a_short_outage_of_postgres_is_survived_by_a_training(
+def test_training_survives_a_short_outage_of_postgres(
     lab: Lab, server: PostgresServer, monkeypatch: pytest.MonkeyPatch, how: str, tmp_path: Path
 ) -> None:
     begin, end = {
@@ -141,15 +142,15 @@ def test_a_short_outage_of_postgres_is_survived_by_a_training(
         "read-only": (partial(_refuse_writes, lab, refuse=True), partial(_refuse_writes, lab, refuse=False)),
         "too many connections": (partial(_limit_connections, lab, limit=0), partial(_limit_connections, lab, limit=-1)),
     }[how]
-    trains = _lab_of_a_guest(lab, tmp_path / "guest") if how == "too many connections" else lab
-    training = _train(monkeypatch, trains, begin, wait_s=3_600.0)
+    training_lab = _lab_of_a_guest(lab, tmp_path / "guest") if how == "too many connections" else lab
+    training = _train(monkeypatch, training_lab, begin, wait_s=3_600.0)
     wait_until(lambda: training.beat.outage.longest_s > 0.5)
     if how == "too many connections":
         with pytest.raises(
             StoreUnreachableError,
             match=r"too many connections for role.*: close other connections to it, or raise its limit, and try again",
         ):
-            trains.store.runs.list()
+            training_lab.store.runs.list()
     end()
     training.wait()
     done = run = lab.store.runs.get(training.beat.run.id)
@@ -157,11 +158,11 @@ def test_a_short_outage_of_postgres_is_survived_by_a_training(
     assert set(training.acknowledged) <= set(_steps(lab, run))
     assert _steps(lab, run) == list(range(1, done.summary.step + 1))
     assert lab.store.integrity.verify(run.id) == ()
-    trains.store.close()
+    training_lab.store.close()
 
 
-def _impatient_lab(home: Path) -> Lab:
-    """A lab on SQLite whose writes wait half a second for another process."""
+def _lab_with_short_timeout(home: Path) -> Lab:
+    """Return a lab on SQLite whose writes wait at most half a second for another process."""
     lab = open_lab(home)
     vars(lab)["store"] = RunStore.open(lab.settings.database, busy_s=0.5)
     return lab
@@ -177,10 +178,10 @@ def _hold_lock(lab: Lab) -> Callable[[], None]:
 def test_a_long_outage_pauses_the_run_with_its_reason_and_resume_gives_the_same_result(
     backend: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lab = request.getfixturevalue("lab") if backend == "postgres" else _impatient_lab(tmp_path)
+    lab = request.getfixturevalue("lab") if backend == "postgres" else _lab_with_short_timeout(tmp_path)
     restore: list[Callable[[], None]] = []
 
-    def take_away() -> None:
+    def begin_outage() -> None:
         if backend == "postgres":
             server = request.getfixturevalue("server")
             server.stop()
@@ -188,7 +189,7 @@ def test_a_long_outage_pauses_the_run_with_its_reason_and_resume_gives_the_same_
         else:
             restore.append(_hold_lock(lab))
 
-    training = _train(monkeypatch, lab, take_away, wait_s=1.0)
+    training = _train(monkeypatch, lab, begin_outage, wait_s=1.0)
     wait_until(lambda: training.beat.timed_out)
     time.sleep(0.5)
     assert training.thread.is_alive()
@@ -198,7 +199,7 @@ def test_a_long_outage_pauses_the_run_with_its_reason_and_resume_gives_the_same_
     assert paused.state is RunState.PAUSED
     assert paused.reason.startswith("The run store was unreachable for ")
     assert f"paused at step {paused.summary.step:,}: resume continues from there" in paused.reason
-    assert [kept.step for kept in lab.store.files.list(run.id, kind=CHECKPOINT)] == [paused.summary.step]
+    assert [file.step for file in lab.store.files.list(run.id, kind=CHECKPOINT)] == [paused.summary.step]
     assert _steps(lab, run) == list(range(1, paused.summary.step + 1))
     assert set(training.acknowledged) <= set(_steps(lab, run))
     lab.submissions.control(run.id, RunRequest.RUN)
@@ -208,17 +209,17 @@ def test_a_long_outage_pauses_the_run_with_its_reason_and_resume_gives_the_same_
     assert _weights(lab, resumed) == _weights(lab, work_off(lab))
 
 
-def test_a_run_that_was_given_away_during_the_outage_is_not_written_to(
+def test_a_run_that_lost_its_lease_during_the_outage_is_not_written_to(
     lab: Lab, server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def give_away() -> None:
-        with lab.store.database.write() as connection:  # as another host's supervisor does with an expired lease
+    def mark_interrupted() -> None:
+        with lab.store.database.write() as connection:  # as the supervisor of another host does if a lease has expired
             (running,) = lab.store.runs.list()
             row = sound_row(connection, running.id, lock=True)
             change_row(connection, row, state=RunState.INTERRUPTED, lease=running.lease + 1)
         server.stop()
 
-    training = _train(monkeypatch, lab, give_away, wait_s=3_600.0)
+    training = _train(monkeypatch, lab, mark_interrupted, wait_s=3_600.0)
     run = training.beat.run
     server.start()
     training.wait()
@@ -227,9 +228,7 @@ def test_a_run_that_was_given_away_during_the_outage_is_not_written_to(
     assert lab.store.integrity.verify(run.id) == ()
 
 
-def test_a_worker_that_waits_for_postgres_takes_the_run_that_is_queued_afterwards(
-    lab: Lab, server: PostgresServer
-) -> None:
+def test_a_worker_that_waited_for_postgres_trains_the_queued_run(lab: Lab, server: PostgresServer) -> None:
     lab.submissions.submit(lab.validation.resolve(SMALL))
     server.stop()
     ending = threading.Event()
@@ -244,7 +243,7 @@ def test_a_worker_that_waits_for_postgres_takes_the_run_that_is_queued_afterward
     assert not worker.is_alive()
 
 
-def test_a_claim_whose_answer_was_lost_is_queued_again(lab: Lab) -> None:
+def test_a_run_whose_claim_got_no_response_is_queued_again(lab: Lab) -> None:
     lab.submissions.submit(lab.validation.resolve(SMALL))
     run = claim(lab)
     assert lab.store.leases.claim(slot="cpu", owner=Owner.of_this_process()) is None
@@ -254,7 +253,7 @@ def test_a_claim_whose_answer_was_lost_is_queued_again(lab: Lab) -> None:
     assert again.lease > run.lease
 
 
-def test_the_worker_of_one_run_waits_for_a_row_that_somebody_edits(lab: Lab) -> None:
+def test_the_worker_of_one_run_waits_for_a_locked_row(lab: Lab) -> None:
     run = lab.submissions.submit(lab.validation.resolve(SMALL)).run.id
 
     class EndsTheEdit(threading.Event):
@@ -270,7 +269,7 @@ def test_the_worker_of_one_run_waits_for_a_row_that_somebody_edits(lab: Lab) -> 
     assert lab.store.runs.get(run).state is RunState.FINISHED
 
 
-def test_a_supervisor_without_a_worker_does_not_wait_for_ever(
+def test_a_supervisor_without_a_worker_does_not_wait_forever(
     lab: Lab, server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process, "IDLE_S", 0.1)
@@ -285,26 +284,26 @@ def test_a_supervisor_without_a_worker_does_not_wait_for_ever(
 
 
 @pytest.mark.slow
-def test_sixty_seconds_without_postgres_are_survived_by_supervisor_worker_and_training(
+def test_supervisor_worker_and_training_survive_sixty_seconds_without_postgres(
     lab: Lab, server: PostgresServer
 ) -> None:
     run = lab.submissions.submit(lab.validation.resolve(LONG.replace(epochs=200, keep_mb=1))).run.id
     assert lab.workers.ensure()
     wait_until(lambda: int(lab.store.runs.get(run).progress.step or 0) > 100)
-    card = (lab.settings.home / "supervisor.json").read_text()
+    pid_file = (lab.settings.home / "supervisor.json").read_text()
     acknowledged = lab.store.points.read(run)["batch/loss"].step.tolist()
     server.kill()
     time.sleep(60.0)
     server.start()
     wait_until(lambda: lab.store.points.read(run)["batch/loss"].step[-1] > acknowledged[-1] + 100)
-    going = lab.store.runs.get(run)
-    assert (going.state, going.attempts) == (RunState.RUNNING, 1)
+    record = lab.store.runs.get(run)
+    assert (record.state, record.attempts) == (RunState.RUNNING, 1)
     lab.submissions.control(run, RunRequest.STOP)
     wait_until(lambda: lab.store.runs.get(run).state is RunState.STOPPED)
     steps = lab.store.points.read(run)["batch/loss"].step.tolist()
     assert steps == list(range(1, len(steps) + 1))
     assert set(acknowledged) <= set(steps)
-    assert (lab.settings.home / "supervisor.json").read_text() == card
+    assert (lab.settings.home / "supervisor.json").read_text() == pid_file
     assert lab.store.integrity.verify(run) == ()
-    os.kill(int(json.loads(card)["pid"]), signal.SIGTERM)
+    os.kill(int(json.loads(pid_file)["pid"]), signal.SIGTERM)
     wait_until(lambda: not is_running(lab.settings))

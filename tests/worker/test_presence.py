@@ -1,4 +1,4 @@
-"""How often a worker that waits looks for a run, by how many the store says wait beside it."""
+"""How often a waiting worker polls for a run, depending on how many workers wait."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +20,7 @@ def store(tmp_path: Path) -> Iterator[RunStore]:
     opened.close()
 
 
-def _wait_beside(store: RunStore, count: int) -> None:
+def _add_waiting_workers(store: RunStore, count: int) -> None:
     with store.database.write() as connection:
         now = store.context.moment(connection).now
         row = {"host": "far", "pid": 1, "pid_start": "x", "device": "cpu", "engine": 1, "slots": 1, "seen_at": now}
@@ -28,18 +28,18 @@ def _wait_beside(store: RunStore, count: int) -> None:
 
 
 @pytest.mark.parametrize(("others", "least_s", "most_s"), [(0, 0.3, 0.3), (8, 0.3, 0.3), (899, 15.0, 45.0)])
-def test_a_worker_looks_the_more_seldom_the_more_of_them_wait(
+def test_a_worker_polls_less_often_the_more_workers_wait(
     store: RunStore, others: int, least_s: float, most_s: float
 ) -> None:
     if others:
-        _wait_beside(store, others)
+        _add_waiting_workers(store, others)
     presence = Presence(store, WorkerRecord(Owner.of_this_process(), "cpu", "cpu", 1, 1))
     presence.renew()
     assert least_s <= presence.look_again_s(0.3) <= most_s
 
 
-def test_workers_that_began_at_once_do_not_look_at_once(store: RunStore) -> None:
-    _wait_beside(store, 899)
+def test_workers_that_started_together_do_not_poll_together(store: RunStore) -> None:
+    _add_waiting_workers(store, 899)
     presence = Presence(store, WorkerRecord(Owner.of_this_process(), "cpu", "cpu", 1, 1))
     presence.renew()
     assert len({presence.look_again_s(0.3) for _ in range(5)}) > 1

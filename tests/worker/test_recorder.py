@@ -1,4 +1,4 @@
-"""What is kept of a run's events, told by hand: points before what follows them, and nothing of a future it left."""
+"""What the recorder stores of events: points before the files that follow them, and nothing after a resumed step."""
 
 import math
 import sqlite3
@@ -36,14 +36,14 @@ LOG_10 = math.log(10)
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Lab:
-    """A lab whose store loses patience quickly."""
+    """A lab whose store has a short busy timeout."""
     lab = open_lab(tmp_path)
     vars(lab)["store"] = RunStore.open(lab.settings.database, busy_s=0.4)
     return lab
 
 
 def _begin(lab: Lab, *, step: int = 0, outage: Outage | None = None) -> tuple[RunRecord, RunRecorder]:
-    """Claim the run that is queued (a new one if none is) and tell its start."""
+    """Claim the queued run (a new one if none is queued) and record its start."""
     if not lab.store.queue.count_queued():
         lab.submissions.submit(lab.validation.resolve(CONFIG))
     run = claim(lab)
@@ -72,7 +72,7 @@ def _steps(first: int, last: int) -> StepMetrics:
 
 
 def _epoch(recorder: RunRecorder, epoch: int, *, loss: float | None = None, step: int = 0, size: int = 100) -> None:
-    """Tell the end of an epoch of 20 steps: its steps, validation and weights."""
+    """Record an epoch of 20 steps: its steps, validation and weights."""
     step = step or epoch * 20
     recorder.record(_steps(step - 19, step))
     if loss is not None:
@@ -97,7 +97,7 @@ def _files(lab: Lab) -> list[str]:
 
 
 def _hold(lab: Lab, seconds: float | None) -> sqlite3.Connection:
-    """Hold the store's write lock as a stopped process does, for so long or until it is closed."""
+    """Hold the store's write lock, as a stopped process does, for `seconds` or until it is closed."""
     holder = sqlite3.connect(lab.settings.home / "lab.db", isolation_level=None, check_same_thread=False)
     holder.execute("BEGIN IMMEDIATE")
     if seconds is not None:
@@ -105,21 +105,21 @@ def _hold(lab: Lab, seconds: float | None) -> sqlite3.Connection:
     return holder
 
 
-@pytest.mark.parametrize("what", ["the end", "a checkpoint"])
-def test_nothing_overtakes_points_that_wait_for_a_busy_store(lab: Lab, what: str) -> None:
+@pytest.mark.parametrize("later", ["the end", "a checkpoint"])
+def test_nothing_is_stored_before_points_that_wait_for_a_busy_store(lab: Lab, later: str) -> None:
     run, recorder = _begin(lab)
     recorder.record(_steps(1, 20))
-    _hold(lab, 0.6)  # the points give up once, at 0.4 s; what comes after them would not
-    if what == "the end":
+    _hold(lab, 0.6)  # storing the points fails once, at 0.4 s; a later operation would succeed
+    if later == "the end":
         recorder.finish(_ended("finished", 20), state=RunState.FINISHED, reason="")
     else:
         recorder.record(_checkpoint(20))
-        assert [kept.step for kept in lab.store.files.list(run.id)] == [20]
+        assert [file.step for file in lab.store.files.list(run.id)] == [20]
     assert lab.store.points.read(run.id)["batch/loss"].step.tolist() == list(range(1, 21))
     assert lab.store.integrity.verify(run.id) == ()
 
 
-def test_a_store_that_stays_busy_until_the_worker_ends_ends_no_run_without_its_points(lab: Lab) -> None:
+def test_a_run_whose_points_a_busy_store_refuses_until_its_worker_ends_is_not_finished(lab: Lab) -> None:
     ending = threading.Event()
     run, recorder = _begin(lab, outage=Outage(limit_s=0.2, ending=ending))
     recorder.record(_steps(1, 20))
@@ -131,14 +131,14 @@ def test_a_store_that_stays_busy_until_the_worker_ends_ends_no_run_without_its_p
     assert lab.store.runs.get(run.id).state is RunState.RUNNING
 
 
-def test_a_resumed_run_leaves_the_future_it_went_back_from(lab: Lab) -> None:
+def test_a_resumed_run_drops_what_was_recorded_after_its_checkpoint(lab: Lab) -> None:
     run, recorder = _begin(lab)
     _epoch(recorder, 1, loss=0.5)
     recorder.record(_checkpoint(20))
     _epoch(recorder, 2, loss=0.4)
     lab.store.leases.finish(run.id, run.lease, state=RunState.INTERRUPTED)
     lab.submissions.control(run.id, RunRequest.RUN)
-    assert lab.store.points.read(run.id)["batch/loss"].step[-1] == 40  # until it goes on, all is there
+    assert lab.store.points.read(run.id)["batch/loss"].step[-1] == 40  # everything is there until the run continues
     assert lab.weights.find(run.id).step == 40
     run, recorder = _begin(lab, step=20)
     assert lab.store.points.read(run.id)["batch/loss"].step[-1] == 20
@@ -150,27 +150,27 @@ def test_a_resumed_run_leaves_the_future_it_went_back_from(lab: Lab) -> None:
     assert lab.weights.find(run.id).step == 20
 
 
-def test_an_epoch_that_was_stopped_and_went_on_has_one_set_of_weights(lab: Lab) -> None:
+def test_an_epoch_that_was_stopped_and_resumed_has_one_set_of_weights(lab: Lab) -> None:
     run, recorder = _begin(lab)
     _epoch(recorder, 1, loss=0.5)
     recorder.record(Snapshot(WEIGHTS, 30, 2, lambda: _weights(2, 4)))
     recorder.finish(_ended("stopped", 30), state=RunState.STOPPED, reason="")
-    assert [kept.step for kept in lab.weights.list(run.id)] == [20, 30]
+    assert [file.step for file in lab.weights.list(run.id)] == [20, 30]
     lab.submissions.control(run.id, RunRequest.RUN)
     _, recorder = _begin(lab, step=30)
     _epoch(recorder, 2, loss=0.4)
-    assert [(kept.step, kept.epoch) for kept in lab.weights.list(run.id)] == [(20, 1), (40, 2)]
+    assert [(file.step, file.epoch) for file in lab.weights.list(run.id)] == [(20, 1), (40, 2)]
     assert _files(lab) == ["weights-000000020", "weights-000000040"]
 
 
-@pytest.mark.parametrize(("loss", "kept"), [([0.1, 0.3, 0.2, 0.4], [1, 4]), ([None] * 4, [3, 4])])
-def test_within_its_budget_a_run_keeps_the_best_weights_it_knows_and_the_newest(
-    lab: Lab, loss: list[float | None], kept: list[int]
+@pytest.mark.parametrize(("loss", "epochs"), [([0.1, 0.3, 0.2, 0.4], [1, 4]), ([None] * 4, [3, 4])])
+def test_within_its_disk_budget_a_run_keeps_the_best_known_and_the_newest_weights(
+    lab: Lab, loss: list[float | None], epochs: list[int]
 ) -> None:
     run, recorder = _begin(lab)
     for epoch, value in enumerate(loss, 1):
         _epoch(recorder, epoch, loss=value, size=400_000)
-    assert [file.epoch for file in lab.weights.list(run.id)] == kept
+    assert [file.epoch for file in lab.weights.list(run.id)] == epochs
     assert "never the best or the newest" in lab.store.runs.get(run.id).notices[-1]
 
 
@@ -183,7 +183,7 @@ def _validated(recorder: RunRecorder, epoch: int, loss: float, training: float) 
     recorder.record(Evaluated(epoch * 20, epoch, 1.0, metrics, epoch_end=True))
 
 
-def test_findings_are_judged_anew_at_every_epoch_and_withdrawn_when_they_are_no_longer_true(lab: Lab) -> None:
+def test_findings_are_computed_again_at_every_epoch_and_removed_if_no_longer_true(lab: Lab) -> None:
     run, recorder = _begin(lab)
     losses = [1.0, 0.5, 0.4, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
     for epoch, loss in enumerate(losses, 1):
@@ -200,7 +200,7 @@ def test_findings_are_judged_anew_at_every_epoch_and_withdrawn_when_they_are_no_
     assert lab.store.integrity.verify(run.id) == ()
 
 
-def test_the_findings_of_the_end_have_the_numbers_of_the_end(lab: Lab) -> None:
+def test_the_final_findings_have_the_final_numbers(lab: Lab) -> None:
     run, recorder = _begin(lab)
     recorder.record(_steps(1, 250))
     recorder.finish(_ended("paused", 250), state=RunState.PAUSED, reason="")
@@ -215,7 +215,7 @@ def test_the_findings_of_the_end_have_the_numbers_of_the_end(lab: Lab) -> None:
     assert lab.store.integrity.verify(run.id) == ()
 
 
-def test_a_run_that_goes_back_takes_back_what_was_said_of_the_epochs_it_left(lab: Lab) -> None:
+def test_a_run_resumed_from_an_earlier_step_drops_the_findings_of_later_steps(lab: Lab) -> None:
     run, recorder = _begin(lab)
     recorder.record(_checkpoint(0))
     recorder.record(_steps(1, 20))
@@ -227,7 +227,7 @@ def test_a_run_that_goes_back_takes_back_what_was_said_of_the_epochs_it_left(lab
     assert _codes(lab, run) == []
 
 
-def test_findings_that_a_busy_store_refused_are_written_the_next_time(lab: Lab) -> None:
+def test_findings_that_a_busy_store_refused_are_stored_the_next_time(lab: Lab) -> None:
     run, recorder = _begin(lab)
     recorder.record(_steps(1, 250))
     holder = _hold(lab, None)
@@ -238,7 +238,7 @@ def test_findings_that_a_busy_store_refused_are_written_the_next_time(lab: Lab) 
     assert _codes(lab, run) == ["at-chance"]
 
 
-def test_resume_pressed_while_a_pause_is_written_down_goes_on(lab: Lab) -> None:
+def test_a_resume_requested_before_a_pause_is_stored_queues_the_run(lab: Lab) -> None:
     run, recorder = _begin(lab)
     lab.submissions.control(run.id, RunRequest.PAUSE)
     recorder.record(_steps(1, 20))
@@ -262,11 +262,13 @@ def test_a_recorded_learning_rate_is_stored_at_its_steps_and_a_resume_continues_
     assert series.step.tolist() == [1, 5, 12, 20, 24]
     assert series.value.tolist() == [0.1, 0.3, 0.2, 0.15, 0.05]
     assert series.time_s.tolist() == pytest.approx([0.1, 0.5, 1.2, 1.0, 2.4])
-    assert [row["step"] for row in epoch_rows(lab.store.points.read(run.id))] == []  # rates alone are no evaluation
+    assert [
+        row["step"] for row in epoch_rows(lab.store.points.read(run.id))
+    ] == []  # learning rates alone are not an evaluation
 
 
 class _Clock:
-    """A clock that only moves when it is told to; the time of day stays real."""
+    """A clock that only the test advances."""
 
     def __init__(self) -> None:
         self.now = 1_000.0
@@ -278,7 +280,7 @@ class _Clock:
         return 0.0
 
 
-def test_the_time_left_after_a_resume_is_told_by_the_steps_of_this_attempt(
+def test_the_time_left_after_a_resume_is_estimated_from_the_steps_of_this_attempt(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = _Clock()
@@ -289,7 +291,7 @@ def test_the_time_left_after_a_resume_is_told_by_the_steps_of_this_attempt(
     assert lab.store.runs.get(run.id).progress.eta_seconds == 180.0
 
 
-def test_from_the_last_step_of_an_epoch_on_a_run_is_evaluating_until_its_result_is_there(
+def test_a_run_is_evaluating_from_the_last_step_of_an_epoch_until_its_metrics_are_there(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = _Clock()
@@ -308,7 +310,7 @@ def test_from_the_last_step_of_an_epoch_on_a_run_is_evaluating_until_its_result_
 
 
 @pytest.mark.parametrize(("step", "epoch"), [(1, 1), (20, 1), (21, 2), (40, 2)])
-def test_the_progress_names_the_epoch_that_is_trained(
+def test_the_progress_has_the_epoch_in_training(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, step: int, epoch: int
 ) -> None:
     clock = _Clock()
@@ -319,7 +321,7 @@ def test_the_progress_names_the_epoch_that_is_trained(
     assert lab.store.runs.get(run.id).progress.epoch == epoch
 
 
-def test_the_environment_counts_each_set_of_images(lab: Lab) -> None:
+def test_the_environment_has_the_number_of_images_of_each_split(lab: Lab) -> None:
     lab.submissions.submit(lab.validation.resolve(CONFIG))
     run = claim(lab)
     recorder = RunRecorder(lab.store, lab.artifacts, run)
@@ -335,8 +337,8 @@ def test_the_environment_counts_each_set_of_images(lab: Lab) -> None:
         environment={"threads": 2},
     )
     recorder.record(start)
-    known = lab.store.runs.get(run.id).environment.as_dict()
-    assert {name: known[name] for name in ("train_images", "val_images", "test_images", "params", "threads")} == {
+    environment = lab.store.runs.get(run.id).environment.as_dict()
+    assert {name: environment[name] for name in ("train_images", "val_images", "test_images", "params", "threads")} == {
         "train_images": 50,
         "val_images": 6,
         "test_images": 7,
@@ -346,13 +348,13 @@ def test_the_environment_counts_each_set_of_images(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("saved", [True, False], ids=["checkpoint saved", "checkpoint lost"])
-def test_a_pause_after_an_outage_promises_only_a_checkpoint_that_was_saved(lab: Lab, saved: bool) -> None:
+def test_the_reason_of_a_pause_after_an_outage_names_only_a_checkpoint_that_was_saved(lab: Lab, saved: bool) -> None:
     run, recorder = _begin(lab, outage=Outage(limit_s=0.1))
     recorder.record(_steps(1, 20))
     holder = _hold(lab, None)
     if not saved:
         Path(lab.settings.artifacts).mkdir(parents=True, exist_ok=True)
-        Path(lab.settings.artifacts, run.id).write_text("a file where the folder of the run belongs")
+        Path(lab.settings.artifacts, run.id).write_text("a file in place of the folder of the run")
     recorder.record(_steps(21, 25))
     recorder.record(_checkpoint(25))
     holder.close()
@@ -386,7 +388,7 @@ def test_the_progress_has_the_newest_step_metrics_and_training_time(lab: Lab, cl
     assert (record.progress.other["latest"], record.seconds) == (metrics, 3.5)
 
 
-def test_points_are_at_most_half_a_second_old(lab: Lab, clock: _Clock) -> None:
+def test_points_are_stored_after_at_most_half_a_second(lab: Lab, clock: _Clock) -> None:
     run, recorder = _begin(lab)
     for step, (later, last) in enumerate(((0.375, 0), (0.125, 2), (0.375, 2), (0.125, 4)), 1):
         clock.now += later
@@ -395,7 +397,7 @@ def test_points_are_at_most_half_a_second_old(lab: Lab, clock: _Clock) -> None:
         assert (stored["batch/loss"].step[-1] if stored else 0) == last
 
 
-def test_a_run_is_judged_every_five_seconds_and_at_once_where_a_loss_is_not_finite(lab: Lab, clock: _Clock) -> None:
+def test_a_run_is_diagnosed_every_five_seconds_and_at_once_if_a_loss_is_not_finite(lab: Lab, clock: _Clock) -> None:
     run, recorder = _begin(lab)
     clock.now += 4.875
     recorder.record(_steps(1, 250))
@@ -408,7 +410,7 @@ def test_a_run_is_judged_every_five_seconds_and_at_once_where_a_loss_is_not_fini
     assert _codes(lab, run) == ["diverged"]
 
 
-def test_after_a_resume_findings_are_made_of_all_that_was_trained(lab: Lab) -> None:
+def test_after_a_resume_findings_cover_the_whole_training(lab: Lab) -> None:
     run, recorder = _begin(lab)
     losses = [1.0, 0.5, 0.4, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
     for epoch, loss in enumerate(losses[:6], 1):
@@ -421,7 +423,7 @@ def test_after_a_resume_findings_are_made_of_all_that_was_trained(lab: Lab) -> N
     assert _codes(lab, run) == ["overfitting"]
 
 
-def test_the_end_has_the_outcome_the_epoch_and_the_time_of_the_end(lab: Lab) -> None:
+def test_the_result_has_the_final_outcome_epoch_and_time(lab: Lab) -> None:
     run, recorder = _begin(lab)
     recorder.record(_steps(1, 30))
     recorder.finish(Ended("finished", 30, 2, 12.5, {"test_accuracy": 0.25}), state=RunState.FINISHED, reason="because")
@@ -436,20 +438,24 @@ def test_the_normalisation_and_the_largest_classes_are_part_of_the_environment(l
     recorder = RunRecorder(lab.store, lab.artifacts, run)
     recorder.describe(0.25, 0.5, DataFacts(10, largest={"train": 0.5, "test": 0.125}))
     recorder.record(Started("cpu", 0, 9, 9, 50, 0, 7, 8, {"name": "a machine"}))
-    known = lab.store.runs.get(run.id).environment
-    assert (known.normalization, known.name, lab.store.runs.get(run.id).device) == ([0.25, 0.5], "a machine", "cpu")
-    assert known.other == {"train_largest_class": 0.5, "test_largest_class": 0.125}
+    environment = lab.store.runs.get(run.id).environment
+    assert (environment.normalization, environment.name, lab.store.runs.get(run.id).device) == (
+        [0.25, 0.5],
+        "a machine",
+        "cpu",
+    )
+    assert environment.other == {"train_largest_class": 0.5, "test_largest_class": 0.125}
 
 
 def _block_artifacts(lab: Lab, run: RunRecord) -> Path:
-    """Put a file where the folder of the run belongs."""
+    """Put a file in place of the folder of the run."""
     Path(lab.settings.artifacts).mkdir(parents=True, exist_ok=True)
-    place = Path(lab.settings.artifacts, run.id)
-    place.write_text("no folder")
-    return place
+    blocking = Path(lab.settings.artifacts, run.id)
+    blocking.write_text("not a folder")
+    return blocking
 
 
-def test_a_checkpoint_that_cannot_be_saved_fails_the_run_while_its_store_answers(lab: Lab) -> None:
+def test_a_checkpoint_that_cannot_be_saved_fails_the_run_if_the_store_responds(lab: Lab) -> None:
     run, recorder = _begin(lab)
     recorder.record(_steps(1, 20))
     _block_artifacts(lab, run)
@@ -458,7 +464,7 @@ def test_a_checkpoint_that_cannot_be_saved_fails_the_run_while_its_store_answers
     assert lab.store.files.list(run.id) == ()
 
 
-def test_a_notice_that_a_busy_store_refused_is_written_before_the_end(lab: Lab) -> None:
+def test_a_notice_that_a_busy_store_refused_is_stored_before_the_end(lab: Lab) -> None:
     run, recorder = _begin(lab)
     holder = _hold(lab, None)
     for text in ("first", "second", "first"):
@@ -469,7 +475,7 @@ def test_a_notice_that_a_busy_store_refused_is_written_before_the_end(lab: Lab) 
     assert lab.store.runs.get(run.id).notices == ("first", "second")
 
 
-def test_a_worker_that_lost_its_run_overwrites_no_file_of_the_next_one(lab: Lab) -> None:
+def test_a_worker_that_lost_its_lease_overwrites_no_file_of_the_next_worker(lab: Lab) -> None:
     run, old = _begin(lab)
     lab.store.leases.finish(run.id, run.lease, state=RunState.INTERRUPTED)
     lab.submissions.control(run.id, RunRequest.RUN)
@@ -483,7 +489,7 @@ def test_a_worker_that_lost_its_run_overwrites_no_file_of_the_next_one(lab: Lab)
 
 @pytest.mark.parametrize(("size", "left"), [(332_000, [1, 2, 3]), (334_000, [2, 3])])
 def test_a_budget_of_a_megabyte_is_a_million_bytes(lab: Lab, size: int, left: list[int]) -> None:
-    """Three sets of weights, each with a header of less than a kilobyte."""
+    """With three sets of weights, each with a header of less than a kilobyte."""
     run, recorder = _begin(lab)
     for epoch in (1, 2, 3):
         _epoch(recorder, epoch, loss=1.0 / epoch, size=size)
@@ -492,7 +498,7 @@ def test_a_budget_of_a_megabyte_is_a_million_bytes(lab: Lab, size: int, left: li
 
 
 class _CountedPoints(Points):
-    """Notes the steps of each transaction."""
+    """Records the steps of each transaction."""
 
     written: list[list[int]]
 
@@ -503,7 +509,7 @@ class _CountedPoints(Points):
         return super().append(run, lease, points, progress=progress)
 
 
-def test_each_point_is_written_once_and_reports_are_gathered(lab: Lab, clock: _Clock) -> None:
+def test_each_point_is_stored_once_and_in_batches(lab: Lab, clock: _Clock) -> None:
     points = _CountedPoints(lab.store.context)
     points.written = []
     lab.store.points = points
@@ -512,18 +518,18 @@ def test_each_point_is_written_once_and_reports_are_gathered(lab: Lab, clock: _C
         clock.now += 0.125
         recorder.record(_steps(step, step))
     assert points.written == [[1, 2, 3, 4], [5, 6, 7, 8]]
-    recorder.record(Evaluated(8, 1, 1.0, {"val/loss": 0.5}, epoch_end=False))  # seen at once
+    recorder.record(Evaluated(8, 1, 1.0, {"val/loss": 0.5}, epoch_end=False))  # stored at once
     assert points.written[2:] == [[]]
     assert lab.store.points.read(run.id)["val/loss"].value.tolist() == [0.5]
 
 
-def test_a_run_is_not_judged_more_often_than_every_five_seconds(
+def test_a_run_is_not_diagnosed_more_often_than_every_five_seconds(
     lab: Lab, clock: _Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    judged = []
+    diagnosed_at = []
 
     def diagnose(*arguments: Any, **rest: Any) -> tuple[Finding, ...]:
-        judged.append(clock.now)
+        diagnosed_at.append(clock.now)
         return diagnose_run(*arguments, **rest)
 
     monkeypatch.setattr("lab.worker.recorder.diagnose_run", diagnose)
@@ -531,10 +537,10 @@ def test_a_run_is_not_judged_more_often_than_every_five_seconds(
     for step in range(1, 50):
         clock.now += 0.5
         recorder.record(_steps(step, step))
-    assert judged == [1_000.0, 1_005.0, 1_010.0, 1_015.0, 1_020.0]
+    assert diagnosed_at == [1_000.0, 1_005.0, 1_010.0, 1_015.0, 1_020.0]
 
 
-def test_a_run_has_one_checkpoint_which_is_dated_when_it_was_saved(lab: Lab) -> None:
+def test_a_run_has_one_checkpoint_with_the_time_it_was_saved(lab: Lab) -> None:
     run, recorder = _begin(lab)
     before = time.time()
     for step in (10, 20, 30):
@@ -545,7 +551,7 @@ def test_a_run_has_one_checkpoint_which_is_dated_when_it_was_saved(lab: Lab) -> 
     assert _files(lab) == ["checkpoint-000000"]
 
 
-def test_files_that_waited_for_the_store_are_all_listed_in_their_order(lab: Lab) -> None:
+def test_files_that_waited_for_the_store_are_all_listed_in_order(lab: Lab) -> None:
     run, recorder = _begin(lab, outage=Outage(limit_s=0.0))
     holder = _hold(lab, None)
     for epoch in (1, 2, 3):
@@ -557,7 +563,9 @@ def test_files_that_waited_for_the_store_are_all_listed_in_their_order(lab: Lab)
 
 
 @pytest.mark.parametrize("request_", [RunRequest.STOP, RunRequest.PAUSE])
-def test_a_run_that_fails_after_it_was_asked_to_end_says_why_it_failed(lab: Lab, request_: RunRequest) -> None:
+def test_a_run_that_fails_after_a_stop_or_pause_request_has_the_reason_of_its_failure(
+    lab: Lab, request_: RunRequest
+) -> None:
     run, recorder = _begin(lab)
     lab.submissions.control(run.id, request_)
     recorder.fail("The device ran out of memory.")
@@ -565,7 +573,7 @@ def test_a_run_that_fails_after_it_was_asked_to_end_says_why_it_failed(lab: Lab,
     assert (record.state, record.reason) == (RunState.FAILED, "The device ran out of memory.")
 
 
-def test_weights_larger_than_the_budget_stay_where_they_are_the_best_or_the_newest(lab: Lab) -> None:
+def test_weights_larger_than_the_budget_stay_if_they_are_the_best_or_the_newest(lab: Lab) -> None:
     run, recorder = _begin(lab)
     for epoch, loss in enumerate((0.3, 0.1, 0.2, 0.5), 1):
         _epoch(recorder, epoch, loss=loss, size=1_200_000)
@@ -574,26 +582,26 @@ def test_weights_larger_than_the_budget_stay_where_they_are_the_best_or_the_newe
 
 
 class _RefusesPoints(Points):
-    """Takes no points while everything else is answered."""
+    """Refuses points while every other operation succeeds."""
 
-    away = True
+    refuses = True
 
     def append(
         self, run: str, lease: int, points: Mapping[str, Series], *, progress: Mapping[str, Any] | None = None
     ) -> RunRequest:
-        if self.away:
+        if self.refuses:
             raise StoreBusyError("The run store was held by another process.")
         return super().append(run, lease, points, progress=progress)
 
 
-def test_no_file_is_listed_before_the_points_that_go_before_it(lab: Lab) -> None:
+def test_no_file_is_listed_before_the_points_that_precede_it(lab: Lab) -> None:
     points = _RefusesPoints(lab.store.context)
     lab.store.points = points
     run, recorder = _begin(lab, outage=Outage(limit_s=0.0))
     recorder.record(_steps(1, 20))
     recorder.record(_checkpoint(20))
     assert lab.store.files.list(run.id) == ()
-    points.away = False
+    points.refuses = False
     recorder.finish(_ended("paused", 20), state=RunState.PAUSED, reason="")
     assert [file.step for file in lab.store.files.list(run.id)] == [20]
     assert lab.store.points.read(run.id)["batch/loss"].step[-1] == 20
@@ -602,10 +610,10 @@ def test_no_file_is_listed_before_the_points_that_go_before_it(lab: Lab) -> None
 @pytest.mark.parametrize(
     ("outcome", "state", "codes"), [("finished", RunState.FINISHED, ["at-chance"]), ("paused", RunState.PAUSED, [])]
 )
-def test_a_short_run_is_judged_at_its_end_and_not_at_a_pause(
+def test_a_short_run_is_diagnosed_at_its_end_and_not_at_a_pause(
     lab: Lab, outcome: str, state: RunState, codes: list[str]
 ) -> None:
-    """So few steps say little of a run that goes on."""
+    """So few steps reveal little about a run that continues."""
     run, recorder = _begin(lab)
     recorder.record(_steps(1, 60))
     metrics = {"train/loss": LOG_10, "val/loss": LOG_10, "train/accuracy": 0.1, "val/accuracy": 0.1}
@@ -616,7 +624,7 @@ def test_a_short_run_is_judged_at_its_end_and_not_at_a_pause(
 
 
 @pytest.mark.parametrize(("back_to", "shown"), [(20, True), (10, False)])
-def test_a_resumed_run_shows_its_newest_answers_unless_it_goes_back_before_them(
+def test_a_resumed_run_shows_its_newest_answers_unless_it_resumes_before_them(
     lab: Lab, back_to: int, shown: bool
 ) -> None:
     answers = ((3, 0.75), (1, 0.5))

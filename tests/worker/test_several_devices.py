@@ -1,4 +1,4 @@
-"""One run on two processes of a CPU: the losses of one within rounding, the same pauses, and what a lost process means."""
+"""One run on two processes of a CPU: the losses of one process within rounding, pauses, and the loss of a process."""
 
 import os
 import signal
@@ -24,14 +24,15 @@ from tests.worker.worker_runs import open_lab, train
 pytestmark = pytest.mark.long
 
 ROOT = Path(__file__).resolve().parents[2]
-# 208 images in batches of 33: the last has 10, and 33 images are 17 and 16.
+# 208 images in batches of 33: the last batch has 10 images, and 33 images are split into 17 and 16.
 TWO = RunConfig(
     arch="lenet5", dataset="digits", train_limit=260, val_fraction=0.2, batch_size=33, epochs=2, device="cpu", devices=2
 )
-# With Adam the noise in a gradient that ought to be 0 becomes a step, and the bias before a batch norm is such a parameter:
-# training never sees it, but the running averages follow it late.
+# Adam turns the rounding noise in a gradient that should be 0 into a step. The bias before a batch norm has such a
+# gradient: it does not affect training, but the running averages follow it with a delay.
 BATCH_NORM = TWO.replace(arch="lenet-bn", optimizer="sgd", lr=0.005, augment="sketch")
-# From a step on it waits, between two steps: for the end of a process, or for a line with the request that it shall have read.
+# At a given step the worker waits between two steps: for the exit of a process, or for a line with a request, which it
+# then waits to read from the store.
 WORKER = """
 import sys, threading
 import pytest
@@ -39,7 +40,7 @@ from tests.worker.worker_runs import between_steps, claim, open_lab, wait_until
 from lab.worker.execution import execute
 
 def hold(beat):
-    print("there", flush=True)
+    print("waiting", flush=True)
     request = sys.stdin.readline().strip()
     wait_until(lambda: beat.requested == request)
 
@@ -62,14 +63,14 @@ with steps_on_devices(TWO, Settings.from_env({"LAB_HOME": sys.argv[1]}), torch.d
 
 @pytest.mark.parametrize("config", [TWO, BATCH_NORM], ids=["lenet5", "batch-norm-and-dropout"])
 def test_two_processes_have_the_losses_of_one(tmp_path: Path, config: RunConfig) -> None:
-    alone, both = (_trained(tmp_path / str(n), config.replace(devices=n)) for n in (1, 2))
+    single, pair = (_trained(tmp_path / str(n), config.replace(devices=n)) for n in (1, 2))
     for name in ("batch/loss", "train/loss", "val/loss", "test/loss"):
-        assert both[name].step.tolist() == alone[name].step.tolist()
-        np.testing.assert_allclose(both[name].value, alone[name].value, rtol=2e-4, err_msg=name)
-    # Once a rounding has chosen another of two equal values in a pool, a gradient jumps where its loss does not.
-    assert both["grad_norm"].value[0] == pytest.approx(alone["grad_norm"].value[0], rel=2e-4)
+        assert pair[name].step.tolist() == single[name].step.tolist()
+        np.testing.assert_allclose(pair[name].value, single[name].value, rtol=2e-4, err_msg=name)
+    # If rounding selects the other of two equal values in a pooling layer, a gradient jumps, but the loss does not.
+    assert pair["grad_norm"].value[0] == pytest.approx(single["grad_norm"].value[0], rel=2e-4)
     for name in ("batch/accuracy", "lr"):
-        assert both[name].value.tolist() == alone[name].value.tolist()
+        assert pair[name].value.tolist() == single[name].value.tolist()
 
 
 def _trained(home: Path, config: RunConfig) -> dict[str, Series]:
@@ -80,15 +81,15 @@ def _trained(home: Path, config: RunConfig) -> dict[str, Series]:
     return dict(lab.store.points.read(run.id))
 
 
-def test_shares_are_every_image_once_and_as_even_as_can_be() -> None:
+def test_shares_cover_every_image_once_and_differ_by_at_most_one() -> None:
     for size in (1, 2, 3, 8):
         for images in (8, 9, 33, 250):
             shares = [Team(rank, size, None).share(images) for rank in range(size)]
-            assert [at for share in shares for at in range(images)[share]] == list(range(images))
+            assert [image for share in shares for image in range(images)[share]] == list(range(images))
             assert max(one.stop - one.start for one in shares) - min(one.stop - one.start for one in shares) <= 1
 
 
-def test_more_devices_than_there_are_and_a_batch_smaller_than_their_number_are_refused(tmp_path: Path) -> None:
+def test_more_devices_than_cores_or_than_images_in_a_batch_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DeviceError, match=f"devices is 16, but this machine has {os.cpu_count()} cores"):
         check_devices(TWO.replace(devices=16), torch.device("cpu"))
     with pytest.raises(ConfigError, match="devices is 2, but float16 decides on each device"):
@@ -102,7 +103,7 @@ def test_more_devices_than_there_are_and_a_batch_smaller_than_their_number_are_r
 
 
 def _start(home: Path, *, hold_at: int = 0) -> "subprocess.Popen[bytes]":
-    """Start a worker; return it once it waits at a step, or at once."""
+    """Start a worker; return it once it waits at step `hold_at`, or at once if that is 0."""
     worker = subprocess.Popen(
         [sys.executable, "-c", WORKER, str(home), str(hold_at)],
         cwd=ROOT,
@@ -111,7 +112,7 @@ def _start(home: Path, *, hold_at: int = 0) -> "subprocess.Popen[bytes]":
         stdout=subprocess.PIPE,
     )
     assert worker.stdout is not None
-    assert not hold_at or worker.stdout.readline() == b"there\n"
+    assert not hold_at or worker.stdout.readline() == b"waiting\n"
     return worker
 
 
@@ -119,7 +120,7 @@ def _ranks(worker: "subprocess.Popen[bytes]") -> list[psutil.Process]:
     return [p for p in psutil.Process(worker.pid).children() if "lab.worker.rank" in p.cmdline()]
 
 
-def test_a_connection_that_is_lost_before_the_end_of_its_process_is_seen_is_no_failure_of_the_run(
+def test_a_connection_lost_before_the_exit_of_its_rank_is_noticed_does_not_fail_the_run(
     tmp_path: Path,
 ) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -139,7 +140,7 @@ def _weights(lab: Lab, run: RunRecord) -> str:
     return weights_digest(lab.weights.load(run.id).network.state_dict())
 
 
-def test_a_lost_process_ends_the_worker_and_the_run_goes_on_to_the_same_bits(tmp_path: Path) -> None:
+def test_a_lost_process_ends_the_worker_and_the_resumed_run_has_the_same_bits(tmp_path: Path) -> None:
     config = BATCH_NORM.replace(epochs=7, eval_every=5)  # 7 steps an epoch
     whole = open_lab(tmp_path / "whole")
     expected = _weights(whole, train(whole, config))
@@ -152,7 +153,9 @@ def test_a_lost_process_ends_the_worker_and_the_run_goes_on_to_the_same_bits(tmp
     assert lab.store.leases.recover() == [run]
     assert lab.store.runs.get(run).state is RunState.INTERRUPTED
 
-    lab.store.leases.request(run, RunRequest.RUN)  # the next is paused in the middle, and loses its worker as well
+    lab.store.leases.request(
+        run, RunRequest.RUN
+    )  # the next attempt is paused mid-epoch, and the one after loses its worker
     with _start(tmp_path / "lost", hold_at=30) as worker:
         lab.store.leases.request(run, RunRequest.PAUSE)
         worker.communicate(RunRequest.PAUSE.value.encode(), timeout=LIMIT_S)

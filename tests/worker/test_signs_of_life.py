@@ -1,4 +1,7 @@
-"""How workers, machines and supervisors say that they are there: what each asks of the store, and when, on a clock that only the test moves."""
+"""How workers, hosts and supervisors announce themselves: which calls to the store they make, and when.
+
+The clock advances only when the test advances it.
+"""
 
 import signal
 import sys
@@ -30,18 +33,18 @@ from lab.worker.supervisor.membership import Membership
 from lab.worker.supervisor.pid_files import worker_pid_path
 from lab.worker.supervisor.process import Supervisor, main
 from lab.worker.supervisor.slots import Slot, plan_slots
-from tests.worker.test_written_down import Overheard
+from tests.worker.test_written_down import CallRecorder
 from tests.worker.worker_runs import SMALL, Passing, Pauses, claim, open_lab
 
 
-def overheard(
-    store: object, said: list[str], away: Counter[str] | None = None, error: type[Exception] = StoreBusyError
-) -> Overheard:
-    return Overheard(store, said, away if away is not None else Counter(), lambda: error("the store is away"))
+def record_calls(
+    store: object, calls: list[str], failing: Counter[str] | None = None, error: type[Exception] = StoreBusyError
+) -> CallRecorder:
+    return CallRecorder(store, calls, failing if failing is not None else Counter(), lambda: error("the store is away"))
 
 
-def names(said: list[str]) -> list[str]:
-    return [line.partition(" |")[0] for line in said]
+def names_of(calls: list[str]) -> list[str]:
+    return [line.partition(" |")[0] for line in calls]
 
 
 @pytest.mark.parametrize(
@@ -55,109 +58,109 @@ def names(said: list[str]) -> list[str]:
     ],
     ids=["own", "joined", "drained", "joined and drained", "removed"],
 )
-def test_a_renewal_reads_what_the_machine_may_do(
+def test_a_renewal_reads_the_state_of_the_host(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: HostRecord | None, joined: bool, sent_away: bool
 ) -> None:
-    lab, said = open_lab(tmp_path), []
+    lab, calls = open_lab(tmp_path), []
     lab.submissions.submit(lab.validation.resolve(SMALL))
     beat = Heartbeat(lab, claim(lab), threading.Event())
-    monkeypatch.setattr(type(lab.store.hosts), "find", lambda _self, name: said.append(name) or host)
+    monkeypatch.setattr(type(lab.store.hosts), "find", lambda _self, name: calls.append(name) or host)
     assert beat._renew() is RunRequest.RUN
     assert (beat.joined, beat.sent_away, beat.over_budget) == (joined, sent_away, False)
-    assert said == [this_host()]
+    assert calls == [this_host()]
 
 
 def test_a_renewal_stores_the_log_and_every_fifth_counts_the_runs_in_training(tmp_path: Path) -> None:
-    lab, said = open_lab(tmp_path), []
+    lab, calls = open_lab(tmp_path), []
     lab.submissions.submit(lab.validation.resolve(SMALL))
     run = claim(lab)
-    vars(lab)["store"] = overheard(lab.store, said)
+    vars(lab)["store"] = record_calls(lab.store, calls)
     beat = Heartbeat(lab, run, threading.Event())
     for _ in range(COUNT_EVERY + 1):
         beat._renew()
     assert [
         at
-        for at, name in enumerate(n for n in names(said) if n in ("queue.count_running", "leases.heartbeat"))
+        for at, name in enumerate(n for n in names_of(calls) if n in ("queue.count_running", "leases.heartbeat"))
         if name == "queue.count_running"
     ] == [1, COUNT_EVERY + 2]
-    assert names(said).count("leases.heartbeat") == COUNT_EVERY + 1
-    said.clear()
+    assert names_of(calls).count("leases.heartbeat") == COUNT_EVERY + 1
+    calls.clear()
     for line in ("first", "", "second"):
         if line:
             log_worker(line)
         beat._renew()
-    assert names(said).count("logs.write") == 2  # only where there are new lines
+    assert names_of(calls).count("logs.write") == 2  # only if there are new lines
     assert [line.partition(": ")[2] for line in lab.store.logs.read(run.id).lines[-2:]] == ["first", "second"]
 
 
-def test_a_worker_says_every_few_seconds_that_it_is_there_and_takes_its_leave(
+def test_a_waiting_worker_renews_its_entry_every_few_seconds_and_removes_it_at_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    store, clock, said, away = open_lab(tmp_path).store, Passing(), [], Counter[str]()
+    store, clock, calls, failing = open_lab(tmp_path).store, Passing(), [], Counter[str]()
     monkeypatch.setattr(presence_module, "time", clock)
-    presence = Presence(overheard(store, said, away), WorkerRecord(Owner.of_this_process(), "cpu", "cpu", 1, 1))  # type: ignore[arg-type]
+    presence = Presence(record_calls(store, calls, failing), WorkerRecord(Owner.of_this_process(), "cpu", "cpu", 1, 1))  # type: ignore[arg-type]
     at = []
     for _ in range(8):
-        said.clear()
+        calls.clear()
         presence.renew()
-        at += [clock.now - 1_000.0] if said else []
+        at += [clock.now - 1_000.0] if calls else []
         clock.now += SEEN_S / 4
     assert at == [0.0, SEEN_S]
-    away["workers.announce"] = 1
+    failing["workers.announce"] = 1
     with pytest.raises(StoreBusyError):
         presence.renew()
-    presence.renew()  # at once again: nothing was written
-    full = Presence(
-        overheard(store, said, Counter({"workers.announce": 1, "workers.leave": 1}), StoreError),
+    presence.renew()  # again at once, because nothing was stored
+    on_full_disk = Presence(
+        record_calls(store, calls, Counter({"workers.announce": 1, "workers.leave": 1}), StoreError),
         WorkerRecord(Owner.of_this_process(), "cpu #2", "cpu", 1, 1),
     )  # type: ignore[arg-type]
-    full.renew()
-    said.clear()
-    full.renew()
-    assert said == []  # a full disk is not asked again at once
-    full.end()
+    on_full_disk.renew()
+    calls.clear()
+    on_full_disk.renew()
+    assert calls == []  # after a full disk it is not tried again at once
+    on_full_disk.end()
     presence.end()
-    assert names(said) == ["workers.leave", "workers.leave"]
+    assert names_of(calls) == ["workers.leave", "workers.leave"]
     assert capfd.readouterr().err.count("the table of workers could not be written: the store is away") == 2
 
 
 @pytest.mark.parametrize(("again_s", "looks"), [(0.3, 21), (2.0, 4), (60.0, 2)])
-def test_an_idle_worker_says_that_it_is_there_looks_for_runs_as_often_as_it_may_and_leaves(
+def test_an_idle_worker_renews_its_entry_polls_for_runs_and_exits_after_its_idle_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, again_s: float, looks: int
 ) -> None:
-    lab, clock, said = open_lab(tmp_path), Passing(), []
+    lab, clock, calls = open_lab(tmp_path), Passing(), []
     began = clock.now
     for module in (loop, presence_module):
         monkeypatch.setattr(module, "time", clock)
     asked = []
     monkeypatch.setattr(Presence, "look_again_s", lambda _self, least_s: asked.append(least_s) or again_s)
-    vars(lab)["store"] = overheard(lab.store, said)
+    vars(lab)["store"] = record_calls(lab.store, calls)
     loop.work(lab, ending=clock, idle_s=6.0)
     lasted_s = clock.now - began
     assert lasted_s == pytest.approx(max(6.0, again_s) if again_s > 6.0 else 6.0, abs=0.31)
-    assert abs(names(said).count("leases.claim") - looks) <= (again_s == 0.3)  # 0.3 is no sum of powers of two
-    assert asked == [0.3] * names(said).count("leases.claim")
-    assert names(said).count("workers.announce") == 1 + int(lasted_s // (SEEN_S + 0.3))  # it sleeps 0.3 s at a time
-    assert names(said)[-1] == "workers.leave"
+    assert abs(names_of(calls).count("leases.claim") - looks) <= (again_s == 0.3)  # 0.3 is not a sum of powers of two
+    assert asked == [0.3] * names_of(calls).count("leases.claim")
+    assert names_of(calls).count("workers.announce") == 1 + int(lasted_s // (SEEN_S + 0.3))  # it sleeps 0.3 s at a time
+    assert names_of(calls)[-1] == "workers.leave"
 
 
-def test_a_machine_asks_every_two_seconds_what_it_may_do_and_a_joined_one_says_that_it_is_there(
+def test_a_host_reads_its_state_every_two_seconds_and_only_a_joined_one_leaves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lab, clock, said = open_lab(tmp_path), Passing(), []
+    lab, clock, calls = open_lab(tmp_path), Passing(), []
     monkeypatch.setattr(membership_module, "time", clock)
-    own = Membership(lab.settings, overheard(lab.store, said), HostRecord(this_host()))  # type: ignore[arg-type]
+    own = Membership(lab.settings, record_calls(lab.store, calls), HostRecord(this_host()))  # type: ignore[arg-type]
     lab.store.hosts.drain(this_host())
     accepts = []
     for _ in range(5):
         own.step()
         accepts.append(own.accepts)
         clock.now += 1.0
-    assert names(said).count("hosts.find") == 3
+    assert names_of(calls).count("hosts.find") == 3
     assert accepts == [False] * 5
     own.leave()
     assert (own.joined, own.expelled, own.busy) == (False, False, False)
-    assert names(said)[-1] != "hosts.leave"
+    assert names_of(calls)[-1] != "hosts.leave"
 
 
 @pytest.mark.parametrize(
@@ -170,27 +173,27 @@ def test_a_machine_asks_every_two_seconds_what_it_may_do_and_a_joined_one_says_t
         (HostState.REMOVED, False, False, False),
     ],
 )
-def test_a_machine_that_was_removed_or_refused_has_nothing_to_do_here(
+def test_a_joined_host_that_was_removed_or_refused_is_expelled(
     tmp_path: Path, state: HostState, joined: bool, accepts: bool, expelled: bool
 ) -> None:
     lab = open_lab(tmp_path)
     membership = Membership(lab.settings, lab.store, HostRecord("far", state, "why", joined=joined))
     assert (membership.accepts, membership.expelled, membership.reason) == (accepts, expelled, "why")
-    silent = Membership(lab.settings, lab.store, HostRecord("far", state, joined=joined))
-    assert silent.reason == "This machine was removed from the lab: `convlab worker --join` lets it return."
+    without_reason = Membership(lab.settings, lab.store, HostRecord("far", state, joined=joined))
+    assert without_reason.reason == "This machine was removed from the lab: `convlab worker --join` lets it return."
 
 
-def test_a_supervisor_that_cannot_be_started_is_tried_more_and_more_rarely(
+def test_a_supervisor_that_cannot_be_started_is_retried_with_growing_delays(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "home").write_text("a file where the folder would be")
+    (tmp_path / "home").write_text("a file in place of the folder")
     pauses = Pauses(6)
     keep_supervised(Settings.from_env({"LAB_HOME": str(tmp_path / "home")}), pauses)
     assert pauses.taken == [RENEW_S, 2 * RENEW_S, 4 * RENEW_S, 8 * RENEW_S, 16 * RENEW_S, 60.0]
     assert capfd.readouterr().err.count("the supervisor has exited, and none could be started: ") == 5
 
 
-def test_a_worker_without_a_pid_file_works_all_the_same_and_the_log_says_what_that_means(
+def test_a_worker_whose_pid_file_cannot_be_written_works_and_the_log_names_the_consequence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     lab = open_lab(tmp_path)
@@ -207,15 +210,15 @@ def test_a_worker_without_a_pid_file_works_all_the_same_and_the_log_says_what_th
 
 
 @pytest.fixture
-def handlers() -> Iterator[None]:
+def signal_handlers() -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, LEAVE)}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
 
 
-def test_a_supervisor_that_leaves_ends_what_looks_after_its_jobs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, handlers: None
+def test_a_supervisor_that_exits_ends_its_dispatcher(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signal_handlers: None
 ) -> None:
     monkeypatch.setattr(process_module, "IDLE_S", 0.02)
     monkeypatch.setattr(process_module, "POLL_S", 0.01)
@@ -225,8 +228,8 @@ def test_a_supervisor_that_leaves_ends_what_looks_after_its_jobs(
 
 
 @pytest.mark.parametrize(("arguments", "slot"), [((), Slot(device="cpu")), (("2/3",), plan_slots("cpu", 3)[1])])
-def test_a_worker_works_in_the_slot_that_it_is_given(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, handlers: None, arguments: tuple[str, ...], slot: Slot
+def test_a_worker_uses_the_slot_named_in_its_arguments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signal_handlers: None, arguments: tuple[str, ...], slot: Slot
 ) -> None:
     seen: list[object] = []
     monkeypatch.setenv("LAB_HOME", str(tmp_path))
@@ -239,7 +242,7 @@ def test_a_worker_works_in_the_slot_that_it_is_given(
     assert loop.main(("4/3",)) == 1
 
 
-def test_a_device_without_free_memory_is_said_and_any_other_error_is_raised(
+def test_a_device_without_free_memory_is_logged_and_any_other_error_is_raised(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def warm_up(_device: torch.device) -> None:

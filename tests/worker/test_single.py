@@ -1,4 +1,4 @@
-"""The worker of one run: what it takes, how it gives a run back, and its exit code."""
+"""The worker of one run: which run it claims, how it returns a run to the queue, and its exit code."""
 
 import os
 import signal
@@ -27,8 +27,8 @@ def lab(tmp_path: Path) -> Lab:
 
 
 @pytest.fixture
-def handlers() -> Iterator[None]:
-    """Put the signals' handlers back."""
+def signal_handlers() -> Iterator[None]:
+    """Restore the signal handlers after the test."""
     numbers = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
     before = {number: signal.getsignal(number) for number in numbers}
     yield
@@ -46,23 +46,23 @@ def _work(lab: Lab, run: RunRecord, ending: threading.Event | None = None, execu
 
 
 @pytest.mark.parametrize("number", ["SIGUSR1", "SIGUSR2", "SIGTERM", "SIGHUP", "SIGINT"])
-def test_every_signal_means_the_same(number: str, handlers: None) -> None:
+def test_every_signal_requests_the_end(number: str, signal_handlers: None) -> None:
     ending = end_on_signals()
     os.kill(os.getpid(), getattr(signal, number))
     assert ending.wait(LIMIT_S)
 
 
-def test_it_trains_its_run_to_the_end_and_no_other(lab: Lab) -> None:
+def test_a_worker_of_one_run_trains_it_to_the_end_and_no_other(lab: Lab) -> None:
     other, run = _submit(lab, seed=1), _submit(lab)
     assert _work(lab, run) == 0
     assert lab.store.runs.get(run.id).state is RunState.FINISHED
     assert lab.store.runs.get(other.id).state is RunState.QUEUED
     assert lab.store.workers.list() == ()
-    assert _work(lab, run) == 0  # a job that its engine starts a second time finds nothing to do
+    assert _work(lab, run) == 0  # a job that its engine restarts has nothing to do
     assert lab.store.runs.get(run.id).attempts == 1
 
 
-def test_its_slot_is_called_by_its_job_or_else_by_its_run(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_slot_is_named_after_the_job_or_else_after_the_run(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     run, slots = _submit(lab, executor=None), []
 
     def claim(_leases: Leases, *, slot: str, **_asked: object) -> None:
@@ -76,33 +76,33 @@ def test_its_slot_is_called_by_its_job_or_else_by_its_run(lab: Lab, monkeypatch:
     assert slots == [f"run {run.id}", "lab-x-1"]
 
 
-def test_asked_to_end_it_gives_its_run_back_and_the_next_one_comes_to_the_same_bits(
+def test_a_worker_asked_to_end_requeues_its_run_and_the_next_one_gets_the_same_bits(
     lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = _submit(lab, epochs=4)
     between_steps(monkeypatch, lambda beat: beat.ending.set(), when=lambda run: bool(run.progress.step))
     assert _work(lab, run) == LATER
-    back = lab.store.runs.get(run.id)
-    assert (back.state, back.reason) == (RunState.QUEUED, "")
+    queued = lab.store.runs.get(run.id)
+    assert (queued.state, queued.reason) == (RunState.QUEUED, "")
     assert _work(lab, run) == 0
     assert lab.store.runs.get(run.id).attempts == 2
     local = open_lab(tmp_path / "local", LAB_DEVICE="cpu")
-    alone = train(local, SMALL.replace(epochs=4))
-    assert _digest(lab, run) == _digest(local, alone)
+    uninterrupted = train(local, SMALL.replace(epochs=4))
+    assert _digest(lab, run) == _digest(local, uninterrupted)
 
 
 def _digest(lab: Lab, run: RunRecord) -> str:
     return weights_digest(lab.weights.load(run.id, epoch=4).network.state_dict())
 
 
-def test_asked_to_end_before_it_has_begun_it_leaves_the_run_in_the_queue(lab: Lab) -> None:
+def test_a_worker_asked_to_end_before_it_has_started_leaves_the_run_in_the_queue(lab: Lab) -> None:
     run, ending = _submit(lab), threading.Event()
     ending.set()
     assert _work(lab, run, ending) == LATER
     assert lab.store.runs.get(run.id).attempts == 0
 
 
-def test_a_run_that_was_moved_or_stopped_is_none_of_its_business(lab: Lab) -> None:
+def test_a_run_that_was_moved_or_stopped_is_not_trained(lab: Lab) -> None:
     run = _submit(lab)
     lab.store.jobs.bind(run.id, "")
     assert _work(lab, run) == 0
@@ -112,16 +112,18 @@ def test_a_run_that_was_moved_or_stopped_is_none_of_its_business(lab: Lab) -> No
     assert lab.store.runs.get(run.id).state is RunState.STOPPED
 
 
-def test_a_run_that_another_worker_holds_is_waited_for(lab: Lab) -> None:
+def test_a_run_that_another_worker_holds_is_waited_for_and_not_trained(lab: Lab) -> None:
     run = _submit(lab)
     far = Owner("elsewhere", 1, "x")
     assert lab.store.leases.claim(slot="lab-x", owner=far, run=run.id) is not None
-    assert _work(lab, run) == 0  # for as long as a lost worker's lease may last, here not at all
+    assert _work(lab, run) == 0  # for as long as the lease of a lost worker may last, here 0 s
     assert lab.store.runs.get(run.id).state is RunState.RUNNING
     assert single.CLAIM_S > 40.0
 
 
-def test_a_run_of_no_engine_that_is_asked_to_end_waits_to_be_resumed(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_without_an_engine_is_interrupted_if_its_worker_is_asked_to_end(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = _submit(lab, executor=None, epochs=4)
     between_steps(monkeypatch, lambda beat: beat.ending.set(), when=lambda run: bool(run.progress.step))
     assert train_one(lab, run.id, ending=threading.Event()) == 0

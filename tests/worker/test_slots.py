@@ -1,4 +1,4 @@
-"""Slots: how many, on which devices, with how many threads; and that a supervisor keeps one worker each, never more."""
+"""Slots: how many, on which devices, with how many threads; and that a supervisor runs at most one worker in each."""
 
 import json
 import os
@@ -35,7 +35,7 @@ from lab.worker.supervisor.slots import (
 from tests.worker.worker_runs import SMALL, open_lab
 
 TIMEOUT_S = 120.0
-_STAYS = """#!{python}
+_FAKE_WORKER = """#!{python}
 import os, signal, sys, time
 from pathlib import Path
 folder = Path({folder!r})
@@ -51,13 +51,13 @@ time.sleep(86_400)
 # -- the plan ----------------------------------------------------------------------------------------------------------
 
 
-def test_the_only_slot_of_a_host_is_what_every_release_had() -> None:
+def test_the_only_slot_of_a_host_is_that_of_earlier_releases() -> None:
     (slot,) = plan_slots("auto", 1)
     assert slot == Slot()
     assert (slot.name("cpu"), slot.arguments(), slot.environment()) == ("cpu", [], {})
 
 
-def test_slots_on_a_cpu_share_its_cores_and_have_names_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slots_on_a_cpu_share_its_cores_and_have_distinct_names(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     cores = count_cores({})
     slots = plan_slots("cpu", 2)
@@ -66,7 +66,7 @@ def test_slots_on_a_cpu_share_its_cores_and_have_names_of_their_own(monkeypatch:
     assert {slot.threads for slot in plan_slots("cpu", cores + 1)} == {1}
 
 
-def test_a_lower_number_of_threads_from_the_environment_stays() -> None:
+def test_a_lower_number_of_threads_in_the_environment_is_used() -> None:
     assert count_cores({"OMP_NUM_THREADS": "1"}) == 1
     assert count_cores({"OMP_NUM_THREADS": "many"}) == count_cores({}) == count_cores({"OMP_NUM_THREADS": "100000"})
 
@@ -84,7 +84,7 @@ def test_slots_are_spread_over_the_gpus_and_then_share_them(monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("gpus", [0, 1])
-def test_with_one_gpu_or_none_every_slot_has_the_device_that_was_chosen(
+def test_with_at_most_one_gpu_every_slot_has_the_device_of_the_settings(
     monkeypatch: pytest.MonkeyPatch, gpus: int
 ) -> None:
     monkeypatch.setattr(slots_module, "count_gpus", lambda _env: gpus)
@@ -93,13 +93,13 @@ def test_with_one_gpu_or_none_every_slot_has_the_device_that_was_chosen(
 
 
 @pytest.mark.parametrize(
-    ("chosen", "shown"), [(None, 4), ("", 0), ("0,2", 2), ("3,-1,2", 1), ("-1", 0), ("0,1,2,3,4,5", 4), ("GPU-6a", 1)]
+    ("listed", "visible"), [(None, 4), ("", 0), ("0,2", 2), ("3,-1,2", 1), ("-1", 0), ("0,1,2,3,4,5", 4), ("GPU-6a", 1)]
 )
-def test_cuda_shows_the_gpus_of_its_list(chosen: str | None, shown: int) -> None:
-    assert count_visible(4, chosen) == shown
+def test_only_the_gpus_listed_in_cuda_visible_devices_are_counted(listed: str | None, visible: int) -> None:
+    assert count_visible(4, listed) == visible
 
 
-def test_a_worker_knows_its_slot_by_its_place() -> None:
+def test_a_worker_reads_its_slot_from_its_place() -> None:
     for slot in plan_slots("cpu", 4):
         assert read_slot(slot.arguments()[0], "cpu") == slot
     for wrong in ("0/2", "3/2", "2", "a/b", "1/65", ""):
@@ -107,13 +107,13 @@ def test_a_worker_knows_its_slot_by_its_place() -> None:
             read_slot(wrong, "cpu")
 
 
-def test_the_environment_decides_before_the_stored_number_and_that_before_the_devices(tmp_path: Path) -> None:
-    given = {"LAB_HOME": str(tmp_path), "LAB_DEVICE": "cpu"}
-    settings = Settings.from_env(given)
+def test_slots_are_set_by_the_environment_else_the_stored_number_else_the_devices(tmp_path: Path) -> None:
+    environment = {"LAB_HOME": str(tmp_path), "LAB_DEVICE": "cpu"}
+    settings = Settings.from_env(environment)
     assert count_slots(settings) == 1
     store_slots(settings, 3)
     assert count_slots(settings) == 3
-    fixed = Settings.from_env({**given, "LAB_SLOTS": "2"})
+    fixed = Settings.from_env({**environment, "LAB_SLOTS": "2"})
     assert count_slots(fixed) == 2
     with pytest.raises(ConfigError, match="LAB_SLOTS is set to 2 and takes precedence"):
         store_slots(fixed, 4)
@@ -121,14 +121,14 @@ def test_the_environment_decides_before_the_stored_number_and_that_before_the_de
         with pytest.raises(ConfigError, match=f"is {wrong}, but it must be from 1 to 64"):
             store_slots(settings, wrong)
     with pytest.raises(ReadOnlyError, match="read-only"):
-        store_slots(Settings.from_env({**given, "LAB_READ_ONLY": "1"}), 2)
-    for torn in ("", "x", "0", "65", "\N{SUPERSCRIPT TWO}"):
-        slots_path(settings).write_text(torn, encoding="utf-8")
+        store_slots(Settings.from_env({**environment, "LAB_READ_ONLY": "1"}), 2)
+    for invalid in ("", "x", "0", "65", "\N{SUPERSCRIPT TWO}"):
+        slots_path(settings).write_text(invalid, encoding="utf-8")
         assert count_slots(settings) == 1
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "65", "two", "1.5", "\N{SUPERSCRIPT TWO}"])
-def test_a_number_of_slots_that_cannot_be_is_refused(text: str) -> None:
+def test_an_invalid_number_of_slots_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match=r"LAB_SLOTS is .* whole number from 1 to 64"):
         Settings.from_env({"LAB_SLOTS": text})
 
@@ -138,14 +138,14 @@ def test_a_number_of_slots_that_cannot_be_is_refused(text: str) -> None:
 
 @pytest.fixture
 def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
-    """A lab with five queued runs, whose workers are stand-ins that stay until they are told to leave."""
+    """A lab with five queued runs, whose workers are fake processes that run until they are asked to leave."""
     monkeypatch.setattr(module, "POLL_S", 0.02)
     lab = open_lab(tmp_path / "home", LAB_DEVICE="cpu")
     for seed in range(5):
         lab.submissions.submit(lab.validation.resolve(SMALL.replace(seed=seed)))
     folder, script = tmp_path / "started", tmp_path / "script"
     folder.mkdir()
-    script.write_text(_STAYS.format(python=sys.executable, folder=str(folder)))
+    script.write_text(_FAKE_WORKER.format(python=sys.executable, folder=str(folder)))
     script.chmod(0o700)
     monkeypatch.setattr(sys, "executable", str(script))
     return lab
@@ -153,49 +153,49 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
 
 @pytest.fixture
 def supervise(lab: Lab) -> Iterator[Callable[[], Supervisor]]:
-    """Let a supervisor of the lab live beside the test."""
-    lives: list[tuple[Supervisor, threading.Thread]] = []
+    """Return a function that runs a supervisor of the lab in a thread; all end after the test."""
+    supervisors: list[tuple[Supervisor, threading.Thread]] = []
 
     def start() -> Supervisor:
         supervisor = Supervisor(lab.settings)
-        life = threading.Thread(target=supervisor.run, args=(lab.store,), daemon=True)
-        life.start()
-        lives.append((supervisor, life))
+        thread = threading.Thread(target=supervisor.run, args=(lab.store,), daemon=True)
+        thread.start()
+        supervisors.append((supervisor, thread))
         return supervisor
 
     yield start
-    for supervisor, life in lives:
+    for supervisor, thread in supervisors:
         supervisor.end(signal.SIGTERM, None)
-        life.join(TIMEOUT_S)
+        thread.join(TIMEOUT_S)
 
 
-def _live(tmp_path: Path) -> dict[int, str]:
-    """Return the stand-ins that live: process id -> slot."""
+def _alive(tmp_path: Path) -> dict[int, str]:
+    """Return the fake workers that are alive: process id -> slot."""
     names = [path.name.rpartition(" ") for path in (tmp_path / "started").iterdir()]
     return {int(pid): slot for slot, _, pid in names if process_start(int(pid)) is not None}
 
 
-def _until(condition: Callable[[], bool]) -> None:
+def _wait_until(condition: Callable[[], bool]) -> None:
     end = time.monotonic() + TIMEOUT_S
     while not condition():
         assert time.monotonic() < end, f"waited {TIMEOUT_S} s"
         time.sleep(0.02)
 
 
-def test_each_slot_gets_a_worker_with_its_share_and_a_dead_one_is_replaced(
+def test_each_slot_gets_a_worker_with_its_share_of_threads_and_a_killed_one_is_replaced(
     lab: Lab, tmp_path: Path, supervise: Callable[[], Supervisor]
 ) -> None:
     store_slots(lab.settings, 3)
     supervise()
-    _until(lambda: sorted(_live(tmp_path).values()) == ["1 of 3", "2 of 3", "3 of 3"])
-    time.sleep(0.3)  # five runs wait, and there are three slots
-    assert len(_live(tmp_path)) == 3
+    _wait_until(lambda: sorted(_alive(tmp_path).values()) == ["1 of 3", "2 of 3", "3 of 3"])
+    time.sleep(0.3)  # five runs are queued, and there are three slots
+    assert len(_alive(tmp_path)) == 3
     threads = {path.read_text() for path in (tmp_path / "started").iterdir()}
     assert threads == {str(max(1, count_cores(os.environ) // 3))}
-    (second,) = (pid for pid, slot in _live(tmp_path).items() if slot == "2 of 3")
+    (second,) = (pid for pid, slot in _alive(tmp_path).items() if slot == "2 of 3")
     os.kill(second, signal.SIGKILL)
-    _until(lambda: second not in _live(tmp_path) and len(_live(tmp_path)) == 3)
-    assert sorted(_live(tmp_path).values()) == ["1 of 3", "2 of 3", "3 of 3"]
+    _wait_until(lambda: second not in _alive(tmp_path) and len(_alive(tmp_path)) == 3)
+    assert sorted(_alive(tmp_path).values()) == ["1 of 3", "2 of 3", "3 of 3"]
 
 
 def test_no_more_workers_are_started_than_there_are_runs(
@@ -205,70 +205,70 @@ def test_no_more_workers_are_started_than_there_are_runs(
     lab.submissions.submit(lab.validation.resolve(SMALL.replace(seed=9)))
     store_slots(lab.settings, 3)
     supervise()
-    _until(lambda: len(_live(tmp_path)) == 1)
+    _wait_until(lambda: len(_alive(tmp_path)) == 1)
     time.sleep(0.3)
-    assert list(_live(tmp_path).values()) == ["1 of 3"]
+    assert list(_alive(tmp_path).values()) == ["1 of 3"]
 
 
-def test_another_number_of_slots_lets_workers_leave_and_starts_others(
+def test_another_number_of_slots_ends_workers_and_starts_others(
     lab: Lab, tmp_path: Path, supervise: Callable[[], Supervisor]
 ) -> None:
-    """The first one too: alone it has all cores."""
+    """Also the first worker: in the only slot it has all cores."""
     store_slots(lab.settings, 2)
     supervise()
-    _until(lambda: len(_live(tmp_path)) == 2)
+    _wait_until(lambda: len(_alive(tmp_path)) == 2)
     store_slots(lab.settings, 1)
-    _until(lambda: list(_live(tmp_path).values()) == ["1 of 1"])
+    _wait_until(lambda: list(_alive(tmp_path).values()) == ["1 of 1"])
     store_slots(lab.settings, 2)
-    _until(lambda: sorted(_live(tmp_path).values()) == ["1 of 2", "2 of 2"])
+    _wait_until(lambda: sorted(_alive(tmp_path).values()) == ["1 of 2", "2 of 2"])
 
 
 def test_the_next_supervisor_adopts_the_workers_of_all_slots_and_starts_no_others(lab: Lab, tmp_path: Path) -> None:
     store_slots(lab.settings, 2)
-    first = Supervisor(lab.settings)  # which does one thing and is never heard of again
+    first = Supervisor(lab.settings)  # which takes one step and no more
     first._step(lab.store)
-    _until(lambda: len(_live(tmp_path)) == 2)
+    _wait_until(lambda: len(_alive(tmp_path)) == 2)
     assert {running.slot for running in list_worker_pid_files(lab.settings)} == set(plan_slots("cpu", 2))
-    before = _live(tmp_path)
+    before = _alive(tmp_path)
     adopted = {slot.index: SlotWorker(worker, slot) for slot, worker in find_workers(lab.settings)}
     assert sorted(adopted) == [0, 1]
     second = Supervisor(lab.settings, workers=adopted)
     second._step(lab.store)
-    assert _live(tmp_path) == before
+    assert _alive(tmp_path) == before
     second.ending = True
     second.run(lab.store)
-    assert not _live(tmp_path)
+    assert not _alive(tmp_path)
     assert [worker.process.wait(TIMEOUT_S) for worker in first.workers.values()] == [-signal.SIGTERM] * 2
 
 
 def test_a_pid_file_of_an_earlier_release_is_that_of_the_only_slot(tmp_path: Path) -> None:
-    """It says nothing of slots; its supervisor is not ended for that, and its worker is adopted and never sent a new signal."""
+    """It has no slot: its supervisor is not stopped for that, and its worker is adopted, but gets no new signal."""
     settings = Settings.from_env({"LAB_HOME": str(tmp_path)})
     old = {name: value for name, value in settings.environment().items() if name != "LAB_SLOTS"}
-    card = {"pid": os.getpid(), "pid_start": process_start(os.getpid()), "host": this_host(), "settings": old}
-    worker_pid_path(settings).write_text(json.dumps(card))
+    pid_file = {"pid": os.getpid(), "pid_start": process_start(os.getpid()), "host": this_host(), "settings": old}
+    worker_pid_path(settings).write_text(json.dumps(pid_file))
     ((slot, worker),) = find_workers(settings)
     assert slot == Slot()
     assert worker.poll() is None
     worker.send_signal(LEAVE)  # which would end this process
-    (tmp_path / "supervisor.json").write_text(json.dumps(card))
+    (tmp_path / "supervisor.json").write_text(json.dumps(pid_file))
     stop_mismatched_supervisor(settings)  # this process would have ended
 
 
-def test_what_decides_in_a_workers_environment_is_the_lab_then_the_slot_then_what_is_there(tmp_path: Path) -> None:
+def test_a_workers_environment_is_set_by_the_lab_else_the_slot_else_the_outer_environment(tmp_path: Path) -> None:
     settings = Settings.from_env({"LAB_HOME": str(tmp_path), "LAB_DEVICE": "cpu"})
     outer = {"LAB_HOME": "/elsewhere", "OMP_NUM_THREADS": "64", "OMP_WAIT_POLICY": "ACTIVE", "PATH": "/bin"}
     found = worker_environment(Slot(index=1, count=2, threads=3), settings, outer)
     assert found["LAB_HOME"] == str(tmp_path)
     assert found["OMP_NUM_THREADS"] == "3"
-    assert found["OMP_WAIT_POLICY"] == "ACTIVE"  # ours are defaults
+    assert found["OMP_WAIT_POLICY"] == "ACTIVE"  # the lab's values are defaults
     assert found["PATH"] == "/bin"
     assert found.keys() > PROCESS_ENVIRONMENT.keys()
     assert worker_environment(Slot(), settings, outer)["OMP_NUM_THREADS"] == "64"
 
 
-def test_the_number_chosen_with_an_earlier_release_holds(tmp_path: Path) -> None:
-    """By its name and as it stands there: what is written and read by the same code would agree under any name."""
+def test_a_number_of_slots_stored_by_an_earlier_release_is_read(tmp_path: Path) -> None:
+    """Tested with a literal file name and text, because written and read by the same code any name would pass."""
     settings = Settings.from_env({"LAB_HOME": str(tmp_path), "LAB_DEVICE": "cpu"})
     (tmp_path / "slots").write_text("3")
     assert count_slots(settings) == 3

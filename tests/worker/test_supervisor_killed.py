@@ -1,4 +1,4 @@
-"""A supervisor that is killed alone: its worker goes on, gets another one that adopts it, and its run still ends."""
+"""A supervisor that is killed without its worker: the worker continues, and a new supervisor adopts it."""
 
 import json
 import os
@@ -31,8 +31,8 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
     wait_until(lambda: not is_running(lab.settings))
 
 
-def _pid(lab: Lab, what: str) -> int:
-    return int(json.loads((lab.settings.home / f"{what}.json").read_text())["pid"])
+def _pid(lab: Lab, process: str) -> int:
+    return int(json.loads((lab.settings.home / f"{process}.json").read_text())["pid"])
 
 
 def _step(run: RunRecord) -> int:
@@ -44,15 +44,15 @@ def _workers(lab: Lab) -> int:
     found = 0
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            words = (folder / "cmdline").read_bytes().split(b"\0")
+            arguments = (folder / "cmdline").read_bytes().split(b"\0")
             home = f"LAB_HOME={lab.settings.home}".encode()
-            found += b"lab.worker" in words and home in (folder / "environ").read_bytes().split(b"\0")
-        except OSError:  # it ended just now
+            found += b"lab.worker" in arguments and home in (folder / "environ").read_bytes().split(b"\0")
+        except OSError:  # it has just exited
             continue
     return found
 
 
-def test_a_supervisor_killed_alone_is_started_again_and_adopts_its_worker(lab: Lab) -> None:
+def test_a_supervisor_killed_without_its_worker_is_started_again_and_adopts_it(lab: Lab) -> None:
     run = lab.submissions.submit(lab.validation.resolve(LONG)).run.id
     assert lab.workers.ensure()
     wait_until(lambda: _step(lab.store.runs.get(run)) > 0)
@@ -66,12 +66,12 @@ def test_a_supervisor_killed_alone_is_started_again_and_adopts_its_worker(lab: L
     assert lab.store.runs.get(run).attempts == 1
     waiting = lab.submissions.submit(lab.validation.resolve(LONG.replace(epochs=1)), fresh=True).run.id
     os.kill(worker, signal.SIGKILL)
-    wait_until(lambda: _written_state(lab, run) == "interrupted")
+    wait_until(lambda: _stored_state(lab, run) == "interrupted")
     wait_until(lambda: lab.store.runs.get(waiting).state is RunState.FINISHED)
     assert _pid(lab, "worker") != worker
 
 
-def _written_state(lab: Lab, run: str) -> str:
+def _stored_state(lab: Lab, run: str) -> str:
     with lab.store.database.read() as connection:
         return str(sound_row(connection, run).state)
 

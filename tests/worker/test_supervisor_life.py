@@ -1,4 +1,4 @@
-"""A supervisor's life with workers that die, that do not end, and that another supervisor started."""
+"""A supervisor with workers that fail, that do not exit when asked, and that another supervisor started."""
 
 import json
 import os
@@ -33,7 +33,7 @@ from tests.worker.worker_runs import SMALL, open_lab
 _STUBBORN = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(86_400)"
 )
-_DIES_WITH_A_RUN = f"""#!{sys.executable}
+_EXITS_WITH_A_RUN = f"""#!{sys.executable}
 import os, sys
 sys.path.insert(0, {str(CHECKOUT)!r})
 from lab.runs.owner import Owner
@@ -46,7 +46,7 @@ os._exit(1)
 
 @pytest.fixture
 def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
-    """A lab whose supervisor looks often and leaves soon."""
+    """A lab whose supervisor polls often and exits soon."""
     monkeypatch.setattr(module, "IDLE_S", 0.5)
     monkeypatch.setattr(module, "POLL_S", 0.05)
     return open_lab(tmp_path)
@@ -70,7 +70,7 @@ def _starts(text: str) -> int:
     return text.count("starting a worker")
 
 
-def test_three_workers_that_die_at_once_are_enough(
+def test_a_supervisor_gives_up_after_three_workers_that_exit_at_once(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
@@ -79,7 +79,7 @@ def test_three_workers_that_die_at_once_are_enough(
     assert _starts(capfd.readouterr().err) == 3
 
 
-def test_workers_that_die_long_after_their_start_are_replaced_without_end(
+def test_workers_that_fail_long_after_their_start_are_replaced_without_limit(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
@@ -98,11 +98,11 @@ def test_workers_that_die_long_after_their_start_are_replaced_without_end(
     assert _starts(capfd.readouterr().err) == 5
 
 
-def test_workers_that_die_with_a_run_in_hand_do_not_stop_the_queue(
+def test_workers_that_exit_with_a_claimed_run_do_not_stop_the_queue(
     lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script = tmp_path / "worker"
-    script.write_text(_DIES_WITH_A_RUN)
+    script.write_text(_EXITS_WITH_A_RUN)
     script.chmod(0o700)
     runs = [lab.submissions.submit(lab.validation.resolve(SMALL.replace(seed=seed))).run.id for seed in range(4)]
     monkeypatch.setattr(sys, "executable", str(script))
@@ -110,7 +110,7 @@ def test_workers_that_die_with_a_run_in_hand_do_not_stop_the_queue(
     assert [lab.store.runs.get(run).state for run in runs] == [RunState.INTERRUPTED] * 4
 
 
-def test_a_worker_that_does_not_end_is_killed_and_its_run_marked(
+def test_a_worker_that_does_not_exit_is_killed_and_its_run_marked(
     lab: Lab, stubborn: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "TERM_S", 0.3)
@@ -118,30 +118,30 @@ def test_a_worker_that_does_not_end_is_killed_and_its_run_marked(
     assert lab.store.leases.claim(slot="cpu", owner=_owner(stubborn)) is not None
     Supervisor(lab.settings, workers={0: SlotWorker(stubborn)}, ending=True).run(lab.store)
     assert stubborn.poll() == -signal.SIGKILL
-    assert lab.store.queue.count_running() == 0  # as it is written, not only as it is read
+    assert lab.store.queue.count_running() == 0  # as stored, not only as read
 
 
-def test_a_supervisor_does_not_leave_while_it_cleans_up(lab: Lab) -> None:
+def test_a_supervisor_does_not_exit_while_it_cleans_up(lab: Lab) -> None:
     done = threading.Event()
     cleanup = threading.Thread(target=done.wait, daemon=True)
     cleanup.start()
-    life = threading.Thread(target=Supervisor(lab.settings, cleanup=cleanup).run, args=(lab.store,), daemon=True)
-    life.start()
-    life.join(1.5)
-    assert life.is_alive()
+    thread = threading.Thread(target=Supervisor(lab.settings, cleanup=cleanup).run, args=(lab.store,), daemon=True)
+    thread.start()
+    thread.join(1.5)
+    assert thread.is_alive()
     done.set()
-    life.join(LIMIT_S)
-    assert not life.is_alive()
+    thread.join(LIMIT_S)
+    assert not thread.is_alive()
 
 
-def test_a_run_queued_after_the_last_look_is_trained_all_the_same(
+def test_a_worker_is_started_for_a_run_queued_after_the_last_poll(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    live, queued = Supervisor.run, []
+    run_supervisor, queued = Supervisor.run, []
 
     def run(self: Supervisor, store: object) -> None:
-        live(self, lab.store)
+        run_supervisor(self, lab.store)
         if not queued:
             queued.append(lab.submissions.submit(lab.validation.resolve(SMALL)).run.id)
 
@@ -155,7 +155,7 @@ def test_a_run_queued_after_the_last_look_is_trained_all_the_same(
     assert _starts(capfd.readouterr().err) == 3
 
 
-def test_waiting_for_an_adopted_worker_ends_at_the_time_given() -> None:
+def test_waiting_for_an_adopted_worker_times_out() -> None:
     with idle_process() as process:
         with pytest.raises(subprocess.TimeoutExpired):
             AdoptedWorker(_owner(process)).wait(0.2)
@@ -166,12 +166,12 @@ def test_waiting_for_an_adopted_worker_ends_at_the_time_given() -> None:
 
 
 @pytest.mark.parametrize("same", [True, False], ids=["same settings", "other settings"])
-def test_only_a_supervisor_of_other_settings_is_dismissed(tmp_path: Path, same: bool) -> None:
+def test_only_a_supervisor_with_other_settings_is_stopped(tmp_path: Path, same: bool) -> None:
     settings = Settings.from_env({"LAB_HOME": str(tmp_path)})
     with idle_process() as process:
         environment = settings.environment() | ({} if same else {"LAB_DATA": "/elsewhere"})
-        card = {"pid": process.pid, "pid_start": process_start(process.pid), "host": this_host()}
-        (tmp_path / "supervisor.json").write_text(json.dumps({**card, "settings": environment}))
+        pid_file = {"pid": process.pid, "pid_start": process_start(process.pid), "host": this_host()}
+        (tmp_path / "supervisor.json").write_text(json.dumps({**pid_file, "settings": environment}))
         stop_mismatched_supervisor(settings)
         if same:
             time.sleep(0.1)
@@ -183,26 +183,26 @@ def test_only_a_supervisor_of_other_settings_is_dismissed(tmp_path: Path, same: 
 def test_a_supervisor_that_has_to_kill_its_worker_is_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No other is started while it lives, so a run that is queued meanwhile would be trained by nobody."""
+    """No other is started while it is alive, so a run queued meanwhile would not be trained."""
     ends_s, now = TERM_S + STOP_JOBS_S + 1.0, [0.0]
     clock = SimpleNamespace(monotonic=lambda: now[0], sleep=lambda s: now.__setitem__(0, now[0] + s))
     monkeypatch.setattr(launch, "time", clock)
     monkeypatch.setattr(launch, "is_running", lambda _settings: now[0] < ends_s)
     settings = Settings.from_env({"LAB_HOME": str(tmp_path)})
     with idle_process() as process:
-        card = {"pid": process.pid, "pid_start": process_start(process.pid), "host": this_host()}
-        (tmp_path / "supervisor.json").write_text(json.dumps({**card, "settings": {"LAB_DATA": "/elsewhere"}}))
+        pid_file = {"pid": process.pid, "pid_start": process_start(process.pid), "host": this_host()}
+        (tmp_path / "supervisor.json").write_text(json.dumps({**pid_file, "settings": {"LAB_DATA": "/elsewhere"}}))
         stop_mismatched_supervisor(settings)
         assert process.wait(LIMIT_S) == -signal.SIGTERM
     assert now[0] >= ends_s
 
 
-def test_a_worker_is_found_with_its_slot_while_it_lives_and_has_the_labs_settings(tmp_path: Path) -> None:
+def test_a_worker_is_found_with_its_slot_while_it_is_alive_and_has_the_labs_settings(tmp_path: Path) -> None:
     settings = open_lab(tmp_path).settings
     elsewhere = replace(settings, data=tmp_path / "elsewhere")
     with idle_process() as process, idle_process() as other, idle_process() as ended:
-        for index, (each, of) in enumerate(((process, settings), (other, elsewhere), (ended, settings))):
-            write_pid_file(worker_pid_path(settings, index), _owner(each), of, slot=Slot(index, 3))
+        for index, (worker, of) in enumerate(((process, settings), (other, elsewhere), (ended, settings))):
+            write_pid_file(worker_pid_path(settings, index), _owner(worker), of, slot=Slot(index, 3))
         ended.kill()
         ended.wait()
         found = find_workers(settings)
@@ -210,7 +210,7 @@ def test_a_worker_is_found_with_its_slot_while_it_lives_and_has_the_labs_setting
     assert find_workers(settings) == ()
 
 
-def test_failures_in_a_row_are_counted_for_each_slot_and_end_with_a_worker_that_stayed(
+def test_consecutive_fast_exits_are_counted_by_slot_and_reset_by_a_longer_or_intended_one(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1_000.0
@@ -232,22 +232,22 @@ def test_failures_in_a_row_are_counted_for_each_slot_and_end_with_a_worker_that_
 
 
 @pytest.mark.parametrize("same", [True, False], ids=["same settings", "other settings"])
-def test_only_a_worker_of_the_same_settings_is_adopted(
+def test_only_a_worker_with_the_same_settings_is_adopted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, same: bool, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(module, "IDLE_S", 0.2)
     settings = open_lab(tmp_path).settings
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    live = Supervisor.run
+    run_supervisor = Supervisor.run
     with idle_process() as process:
         environment = settings.environment() | ({} if same else {"LAB_DATA": "/elsewhere"})
-        card = {"pid": process.pid, "pid_start": process_start(process.pid), "host": this_host()}
-        worker_pid_path(settings).write_text(json.dumps({**card, "settings": environment}))
+        pid_file = {"pid": process.pid, "pid_start": process_start(process.pid), "host": this_host()}
+        worker_pid_path(settings).write_text(json.dumps({**pid_file, "settings": environment}))
 
         def end_the_worker(self: Supervisor, store: RunStore) -> None:
             process.kill()
             process.wait()
-            live(self, store)
+            run_supervisor(self, store)
 
         monkeypatch.setattr(Supervisor, "run", end_the_worker)
         try:
@@ -258,7 +258,7 @@ def test_only_a_worker_of_the_same_settings_is_adopted(
     assert (f"worker {process.pid}" in capfd.readouterr().err) == same
 
 
-def test_a_supervisor_that_is_asked_to_end_as_soon_as_it_can_be_ends_its_worker(
+def test_a_supervisor_asked_to_end_right_after_its_pid_file_is_written_ends_its_worker(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = open_lab(tmp_path).settings
@@ -266,7 +266,7 @@ def test_a_supervisor_that_is_asked_to_end_as_soon_as_it_can_be_ends_its_worker(
 
     def write_and_end(own: Settings) -> None:
         write(own)
-        os.kill(os.getpid(), signal.SIGTERM)  # as a lab with other settings does that reads it
+        os.kill(os.getpid(), signal.SIGTERM)  # as a lab with other settings does once it has read the pid file
 
     monkeypatch.setattr(module, "_write_own_pid_file", write_and_end)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
@@ -280,13 +280,13 @@ def test_a_supervisor_that_is_asked_to_end_as_soon_as_it_can_be_ends_its_worker(
         assert process.wait(LIMIT_S) == -signal.SIGTERM
 
 
-def test_a_log_beyond_its_limit_is_put_aside_at_the_next_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_beyond_its_limit_is_rotated_at_the_next_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
     settings = Settings.from_env({"LAB_HOME": str(tmp_path)})
     log = log_path(settings)
     log.parent.mkdir(parents=True)
-    for size, aside in ((5_000_000, False), (5_000_001, True)):
+    for size, rotated in ((5_000_000, False), (5_000_001, True)):
         log.write_bytes(bytes(size))
         assert start_supervisor(settings)
-        assert (log.stat().st_size < size) == aside
-        assert log.with_suffix(".old.log").exists() == aside
+        assert (log.stat().st_size < size) == rotated
+        assert log.with_suffix(".old.log").exists() == rotated

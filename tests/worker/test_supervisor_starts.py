@@ -1,4 +1,4 @@
-"""What a supervisor starts, with which settings, how often, and when it begins anew; the processes are stand-ins."""
+"""What a supervisor starts, with which settings and how often, and when it runs again; the processes are fakes."""
 
 import json
 import os
@@ -37,7 +37,8 @@ from tests.worker.worker_runs import SMALL, open_lab
 _DESCRIBES_ITSELF = """#!{python}
 import json, os, sys
 from pathlib import Path
-facts = {{"argv": sys.argv[1:], "leads": os.getsid(0) == os.getpid(), "environment": dict(os.environ), "cwd": os.getcwd()}}
+environment = dict(os.environ)
+facts = {{"argv": sys.argv[1:], "leads": os.getsid(0) == os.getpid(), "environment": environment, "cwd": os.getcwd()}}
 Path({target!r} + ".part").write_text(json.dumps(facts))
 os.replace({target!r} + ".part", {target!r})
 """
@@ -53,23 +54,23 @@ sys.exit({codes!r}[starts.stat().st_size - 1])
 
 @pytest.fixture
 def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
-    """A lab whose supervisor looks often and leaves soon."""
+    """A lab whose supervisor polls often and exits soon."""
     monkeypatch.setattr(module, "IDLE_S", 0.3)
     monkeypatch.setattr(module, "POLL_S", 0.02)
     return open_lab(tmp_path / "home")
 
 
 @pytest.fixture
-def handlers() -> Iterator[None]:
-    """Puts back the signal handlers that `main` sets."""
+def signal_handlers() -> Iterator[None]:
+    """Restore the signal handlers that `main` replaces."""
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
 
 
-def _stand_in(folder: Path, monkeypatch: pytest.MonkeyPatch, text: str, **values: Any) -> Path:
-    """Have this script run in place of Python; return the file that it writes."""
+def _replace_python(folder: Path, monkeypatch: pytest.MonkeyPatch, text: str, **values: Any) -> Path:
+    """Make a script run in place of Python; return the file that it writes."""
     target, script = folder / "target", folder / "script"
     script.write_text(text.format(python=sys.executable, target=str(target), **values))
     script.chmod(0o700)
@@ -84,23 +85,23 @@ def _read(target: Path) -> dict[str, Any]:
 
 
 def _run(supervisor: Supervisor, lab: Lab) -> bool:
-    """Let it live until it leaves by itself; return whether it did."""
-    life = threading.Thread(target=supervisor.run, args=(lab.store,), daemon=True)
-    life.start()
-    life.join(120)
-    left = not life.is_alive()
+    """Run a supervisor until it exits by itself; return whether it did."""
+    thread = threading.Thread(target=supervisor.run, args=(lab.store,), daemon=True)
+    thread.start()
+    thread.join(120)
+    exited = not thread.is_alive()
     supervisor.end(signal.SIGTERM, None)
-    life.join(20)
-    return left
+    thread.join(20)
+    return exited
 
 
 @pytest.mark.parametrize("warm", [True, False])
-def test_a_supervisor_belongs_to_its_lab_and_to_no_terminal(
+def test_a_supervisor_has_the_settings_of_its_lab_and_a_session_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warm: bool
 ) -> None:
-    monkeypatch.setenv("LAB_HOME", str(tmp_path / "of somebody else"))
+    monkeypatch.setenv("LAB_HOME", str(tmp_path / "of another user"))
     settings = Settings.from_env({"LAB_HOME": str(tmp_path / "home")})
-    target = _stand_in(tmp_path, monkeypatch, _DESCRIBES_ITSELF)
+    target = _replace_python(tmp_path, monkeypatch, _DESCRIBES_ITSELF)
     assert start_supervisor(settings, warm=warm)
     facts = _read(target)
     assert facts["argv"] == ["-m", "lab.worker.supervisor", *(["--warm"] if warm else [])]
@@ -108,10 +109,10 @@ def test_a_supervisor_belongs_to_its_lab_and_to_no_terminal(
     assert {name: facts["environment"][name] for name in settings.environment()} == settings.environment()
 
 
-def test_a_supervisor_that_was_just_started_counts_before_it_holds_the_lock(
+def test_a_supervisor_that_was_just_started_is_shown_before_it_holds_the_lock(
     lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _stand_in(tmp_path, monkeypatch, "#!/bin/sh\nexec sleep 600\n")
+    _replace_python(tmp_path, monkeypatch, "#!/bin/sh\nexec sleep 600\n")
     lab.submissions.submit(lab.validation.resolve(SMALL))
     assert [entry.why for entry in lab.machines.show().waiting] == [NOBODY]
     assert lab.workers.ensure()
@@ -123,17 +124,17 @@ def test_a_supervisor_that_was_just_started_counts_before_it_holds_the_lock(
     wait_until(lambda: [entry.why for entry in lab.machines.show().waiting] == [NOBODY])
 
 
-def test_workers_that_do_not_get_as_far_as_their_work_are_said_until_one_does(
+def test_workers_that_exit_at_start_are_shown_as_the_reason_until_one_works(
     lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _stand_in(tmp_path, monkeypatch, "#!/bin/sh\nexit 1\n")
+    _replace_python(tmp_path, monkeypatch, "#!/bin/sh\nexit 1\n")
     lab.submissions.submit(lab.validation.resolve(SMALL))
     supervisor = Supervisor(lab.settings)
-    life = threading.Thread(target=supervisor.run, args=(lab.store,), daemon=True)
-    life.start()
+    thread = threading.Thread(target=supervisor.run, args=(lab.store,), daemon=True)
+    thread.start()
     wait_until(lambda: supervisor.gave_up)
     supervisor.end(signal.SIGTERM, None)
-    life.join(LIMIT_S)
+    thread.join(LIMIT_S)
     expected = f"workers end as soon as they start: {tmp_path / 'home' / 'logs' / 'worker.log'} says why"
     assert [entry.why for entry in lab.machines.show().waiting] == [expected]
     ending = threading.Event()
@@ -142,15 +143,15 @@ def test_workers_that_do_not_get_as_far_as_their_work_are_said_until_one_does(
     assert [entry.why for entry in lab.machines.show().waiting] == [NOBODY]
 
 
-def test_a_worker_gets_the_labs_settings_and_what_a_training_process_needs(
+def test_a_worker_gets_the_labs_settings_and_the_environment_of_a_training_process(
     lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, *others = PROCESS_ENVIRONMENT
-    monkeypatch.setenv("LAB_HOME", str(tmp_path / "of somebody else"))
+    monkeypatch.setenv("LAB_HOME", str(tmp_path / "of another user"))
     monkeypatch.setenv(first, "chosen by the user")
     for name in others:
         monkeypatch.delenv(name, raising=False)
-    target = _stand_in(tmp_path, monkeypatch, _DESCRIBES_ITSELF)
+    target = _replace_python(tmp_path, monkeypatch, _DESCRIBES_ITSELF)
     assert _run(Supervisor(lab.settings, warm=True), lab)
     facts = _read(target)
     assert facts["argv"] == ["-m", "lab.worker"]
@@ -158,24 +159,24 @@ def test_a_worker_gets_the_labs_settings_and_what_a_training_process_needs(
     assert {name: facts["environment"].get(name) for name in expected} == expected
 
 
-def test_a_warm_worker_is_started_once_and_without_work_everybody_leaves(
+def test_a_warm_worker_is_started_once_and_without_work_the_supervisor_exits(
     lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    target = _stand_in(tmp_path, monkeypatch, _EXITS_IN_TURN, codes=[0] * 500)
+    target = _replace_python(tmp_path, monkeypatch, _EXITS_IN_TURN, codes=[0] * 500)
     assert _run(Supervisor(lab.settings, warm=True), lab)
     assert target.read_text() == "x"
 
 
 def test_without_work_no_worker_is_started(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    target = _stand_in(tmp_path, monkeypatch, _EXITS_IN_TURN, codes=[0] * 500)
+    target = _replace_python(tmp_path, monkeypatch, _EXITS_IN_TURN, codes=[0] * 500)
     assert _run(Supervisor(lab.settings), lab)
     assert not target.exists()
 
 
-def test_a_worker_that_ends_well_takes_back_the_failures_before_it(
+def test_a_worker_that_exits_with_0_resets_the_count_of_failures(
     lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    target = _stand_in(tmp_path, monkeypatch, _EXITS_IN_TURN, codes=[1, 1, 0, 1, 1, 0, 1, 1, 1, 1, 1, 1, 1, 1])
+    target = _replace_python(tmp_path, monkeypatch, _EXITS_IN_TURN, codes=[1, 1, 0, 1, 1, 0, 1, 1, 1, 1, 1, 1, 1, 1])
     lab.submissions.submit(lab.validation.resolve(SMALL))
     assert _run(Supervisor(lab.settings), lab)
     assert len(target.read_text()) == 9
@@ -191,14 +192,14 @@ def test_a_supervisor_that_waits_for_its_store_can_be_asked_to_end(tmp_path: Pat
 
 
 @pytest.mark.parametrize("asked_to_end", [True, False])
-def test_only_a_supervisor_that_left_by_itself_begins_anew_for_a_run_queued_at_the_last_moment(
-    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, handlers: None, asked_to_end: bool
+def test_only_a_supervisor_that_exits_by_itself_runs_again_for_a_run_queued_just_then(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signal_handlers: None, asked_to_end: bool
 ) -> None:
-    target = _stand_in(tmp_path, monkeypatch, _EXITS_IN_TURN, codes=[1] * 500)
-    live, queued = Supervisor.run, []
+    target = _replace_python(tmp_path, monkeypatch, _EXITS_IN_TURN, codes=[1] * 500)
+    run_supervisor, queued = Supervisor.run, []
 
     def run(self: Supervisor, store: Any) -> None:
-        live(self, lab.store)
+        run_supervisor(self, lab.store)
         if not queued:
             queued.append(lab.submissions.submit(lab.validation.resolve(SMALL)).run.id)
             if asked_to_end:
@@ -209,23 +210,23 @@ def test_only_a_supervisor_that_left_by_itself_begins_anew_for_a_run_queued_at_t
     assert target.exists() != asked_to_end
 
 
-def test_a_store_that_is_away_at_the_end_is_asked_again_for_queued_runs(
-    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, handlers: None
+def test_a_store_that_is_unreachable_at_the_end_is_polled_again_for_queued_runs(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signal_handlers: None
 ) -> None:
-    """Whether something is queued is not known then, so a supervisor goes on."""
-    target = _stand_in(tmp_path, monkeypatch, _EXITS_IN_TURN, codes=[1] * 500)
-    live, count = Supervisor.run, RunQueue.count_queued
-    away: list[bool] = []
+    """It is then unknown whether a run is queued, so the supervisor continues."""
+    target = _replace_python(tmp_path, monkeypatch, _EXITS_IN_TURN, codes=[1] * 500)
+    run_supervisor, count = Supervisor.run, RunQueue.count_queued
+    refused: list[bool] = []
 
     def run(self: Supervisor, store: Any) -> None:
-        live(self, lab.store)
-        if not away:
+        run_supervisor(self, lab.store)
+        if not refused:
             lab.submissions.submit(lab.validation.resolve(SMALL))
-            away.append(True)
+            refused.append(True)
 
     def count_queued(self: RunQueue, *, for_hosts: bool = False) -> int:
-        if away == [True]:
-            away.append(False)
+        if refused == [True]:
+            refused.append(False)
             raise StoreBusyError("The run store was held by another process.")
         return count(self, for_hosts=for_hosts)
 
@@ -235,38 +236,41 @@ def test_a_store_that_is_away_at_the_end_is_asked_again_for_queued_runs(
     assert target.exists()
 
 
-_SAVES = "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(7)); print(flush=True); time.sleep(86_400)"
+_EXITS_ON_SIGTERM = (
+    "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(7)); print(flush=True); "
+    "time.sleep(86_400)"
+)
 
 
-def test_the_worker_is_asked_to_end_and_has_the_time_for_it(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_is_asked_to_end_and_gets_time_for_it(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     assert module.TERM_S >= 10.0
     monkeypatch.setattr(module, "TERM_S", LIMIT_S)
-    with subprocess.Popen([sys.executable, "-c", _SAVES], stdout=subprocess.PIPE) as worker:
+    with subprocess.Popen([sys.executable, "-c", _EXITS_ON_SIGTERM], stdout=subprocess.PIPE) as worker:
         assert worker.stdout is not None
         worker.stdout.readline()
         Supervisor(lab.settings, workers={0: SlotWorker(worker)}, ending=True).run(lab.store)
         assert worker.poll() == 7
 
 
-class _Away(Leases):
-    """A store that does not answer."""
+class _Unreachable(Leases):
+    """A store that is unreachable."""
 
     def recover(self) -> list[str]:
         raise StoreBusyError("The run store cannot be reached.")
 
 
-def test_a_store_that_is_away_is_waited_for_until_it_is_too_long(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether there is work is not known meanwhile, so the short wait without work does not count."""
-    monkeypatch.setattr(lab.store, "leases", _Away(lab.store.context))
+def test_an_unreachable_store_is_waited_for_until_the_limit(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is unknown meanwhile whether there is work, so the short idle timeout does not apply."""
+    monkeypatch.setattr(lab.store, "leases", _Unreachable(lab.store.context))
     supervisor = Supervisor(lab.settings, outage=Outage(limit_s=1.0))
-    began = time.monotonic()
+    started_at = time.monotonic()
     assert _run(supervisor, lab)
-    assert time.monotonic() - began > 1.0
+    assert time.monotonic() - started_at > 1.0
     assert supervisor.outage.exceeded
 
 
 class _FakeTime:
-    """A clock on which each wait of the supervisor takes as long as it is told; `meanwhile` happens in it."""
+    """A clock on which each wait of the supervisor takes `wait_s` seconds; `meanwhile` is called during each wait."""
 
     def __init__(self, wait_s: float, meanwhile: Callable[[], object] = lambda: time.sleep(0.02)) -> None:
         self.now, self.wait_s, self.meanwhile = 1_000.0, wait_s, meanwhile
@@ -286,50 +290,52 @@ def _supervisor(lab: Lab, monkeypatch: pytest.MonkeyPatch, *, wait_s: float) -> 
     return Supervisor(lab.settings, idle_since=clock.now), clock
 
 
-def test_three_workers_that_fail_within_seconds_are_enough(
+def test_a_supervisor_gives_up_after_three_workers_that_fail_within_seconds(
     lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each has ended after a wait of ten seconds of the clock."""
+    """Each exits within a wait of ten seconds on the clock."""
     supervisor, clock = _supervisor(lab, monkeypatch, wait_s=10.0)
     clock.meanwhile = lambda: [worker.process.wait() for worker in supervisor.workers.values()]
-    target = _stand_in(tmp_path, monkeypatch, _EXITS_IN_TURN, codes=[1] * 500)
+    target = _replace_python(tmp_path, monkeypatch, _EXITS_IN_TURN, codes=[1] * 500)
     lab.submissions.submit(lab.validation.resolve(SMALL))
     assert _run(supervisor, lab)
     assert target.read_text() == "xxx"
 
 
-def test_a_supervisor_with_nothing_to_do_leaves_after_some_seconds(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_supervisor_with_nothing_to_do_exits_after_some_seconds(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     supervisor, clock = _supervisor(lab, monkeypatch, wait_s=1.0)
-    began = clock.now
+    started_at = clock.now
     assert _run(supervisor, lab)
-    assert 5.0 < clock.now - began <= 7.0
+    assert 5.0 < clock.now - started_at <= 7.0
 
 
-def test_a_supervisor_stays_for_some_seconds_after_its_worker_has_left(
+def test_a_supervisor_waits_for_some_seconds_after_its_worker_has_exited(
     lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So that a run which is asked for just then need not wait for another supervisor."""
+    """So that a run queued just then need not wait for another supervisor."""
     supervisor, clock = _supervisor(lab, monkeypatch, wait_s=1.0)
     with subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE) as worker:
         assert worker.stdin is not None
         supervisor.workers[0] = SlotWorker(worker)
-        life = threading.Thread(target=supervisor.run, args=(lab.store,), daemon=True)
-        life.start()
+        thread = threading.Thread(target=supervisor.run, args=(lab.store,), daemon=True)
+        thread.start()
         wait_until(lambda: clock.now >= 1_010.0)
-        clock.wait_s = 0.0  # no time passes until its end has been noticed
-        left = clock.now
+        clock.wait_s = 0.0  # no time passes until its exit has been noticed
+        exited = clock.now
         worker.stdin.close()
         wait_until(lambda: not supervisor.workers)
         clock.wait_s = 1.0
-        life.join(LIMIT_S)
-    assert not life.is_alive()
-    assert clock.now - left >= 4.0
+        thread.join(LIMIT_S)
+    assert not thread.is_alive()
+    assert clock.now - exited >= 4.0
 
 
-def test_what_supervisor_and_workers_say_is_added_to_one_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_output_of_supervisors_and_workers_is_appended_to_one_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings = Settings.from_env({"LAB_HOME": str(tmp_path / "home")})
     script = tmp_path / "script"
-    script.write_text("#!/bin/sh\necho said; echo complained >&2\n")
+    script.write_text("#!/bin/sh\necho output; echo error >&2\n")
     script.chmod(0o700)
     monkeypatch.setattr(sys, "executable", str(script))
 
@@ -338,7 +344,7 @@ def test_what_supervisor_and_workers_say_is_added_to_one_log(tmp_path: Path, mon
 
     for starts in (1, 2):
         assert start_supervisor(settings)
-        wait_until(partial(is_logged, "said\ncomplained\n" * starts))
+        wait_until(partial(is_logged, "output\nerror\n" * starts))
 
 
 def test_a_second_supervisor_fails_and_names_the_lock(
@@ -350,7 +356,7 @@ def test_a_second_supervisor_fails_and_names_the_lock(
     assert f"holds {lock_path(lab.settings)}" in capfd.readouterr().err
 
 
-def test_a_process_that_got_the_id_of_an_ended_worker_is_left_alone() -> None:
+def test_a_process_that_reuses_the_pid_of_an_exited_worker_is_not_signalled() -> None:
     with idle_process() as other:
         worker = AdoptedWorker(Owner(this_host(), other.pid, "before"))
         worker.terminate()
@@ -359,10 +365,10 @@ def test_a_process_that_got_the_id_of_an_ended_worker_is_left_alone() -> None:
         assert other.poll() is None
 
 
-def test_a_supervisor_cleans_up_when_it_starts(lab: Lab, handlers: None) -> None:
-    stray = Path(lab.settings.artifacts, "run", f".weights{TEMPORARY}")
-    stray.parent.mkdir(parents=True)
-    stray.write_bytes(b"torn")
-    os.utime(stray, (1.0, 1.0))
+def test_a_supervisor_cleans_up_when_it_starts(lab: Lab, signal_handlers: None) -> None:
+    temporary = Path(lab.settings.artifacts, "run", f".weights{TEMPORARY}")
+    temporary.parent.mkdir(parents=True)
+    temporary.write_bytes(b"partial")
+    os.utime(temporary, (1.0, 1.0))
     assert main(lab.settings) == 0
-    assert not stray.exists()
+    assert not temporary.exists()

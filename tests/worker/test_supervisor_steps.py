@@ -1,4 +1,7 @@
-"""What a supervisor does in one step, step by step on a clock that only the test moves: whom it starts, asks to leave and marks."""
+"""Single steps of a supervisor: which workers it starts and asks to leave, and which runs it marks.
+
+The clock advances only when the test advances it.
+"""
 
 import os
 import signal
@@ -27,7 +30,7 @@ from tests.worker.worker_runs import SMALL, Passing, open_lab
 
 
 class Child:
-    """A worker process that the test ends: a stand-in for `subprocess.Popen`. stays: it ends only when it is killed."""
+    """A fake `subprocess.Popen` of a worker, which the test ends. stays: it exits only when it is killed."""
 
     started: ClassVar[list["Child"]] = []
     stays = False
@@ -35,26 +38,26 @@ class Child:
     def __init__(self, command: list[str], **options: Any) -> None:
         self.place = command[-1] if len(command) > 3 else "only"
         self.environment: dict[str, str] = options["env"]
-        self.pid, self.code, self.got = os.getpid(), None, list[object]()
+        self.pid, self.code, self.received = os.getpid(), None, list[object]()
         Child.started.append(self)
 
     def poll(self) -> int | None:
         return self.code
 
     def send_signal(self, number: int) -> None:
-        self.got.append(number)
+        self.received.append(number)
 
     def terminate(self) -> None:
-        self.got.append(signal.SIGTERM)
+        self.received.append(signal.SIGTERM)
 
     def wait(self, timeout: float | None = None) -> int:
-        self.got.append(timeout)
+        self.received.append(timeout)
         if self.stays and timeout is not None:
             raise subprocess.TimeoutExpired("worker", timeout)
         return 0
 
     def kill(self) -> None:
-        self.got.append(signal.SIGKILL)
+        self.received.append(signal.SIGKILL)
 
 
 @pytest.fixture
@@ -62,8 +65,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Passing:
     clock = Passing()
     clock.sleep = clock.wait  # type: ignore[attr-defined]
     monkeypatch.setattr(module, "time", clock)
-    stand_in = SimpleNamespace(Popen=Child, DEVNULL=None, TimeoutExpired=subprocess.TimeoutExpired)
-    monkeypatch.setattr(module, "subprocess", stand_in)
+    fake = SimpleNamespace(Popen=Child, DEVNULL=None, TimeoutExpired=subprocess.TimeoutExpired)
+    monkeypatch.setattr(module, "subprocess", fake)
     monkeypatch.setattr(Child, "started", [])
     return clock
 
@@ -78,7 +81,7 @@ def _queue(lab: Lab, *seeds: int) -> list[str]:
 
 
 def _step(supervisor: Supervisor, lab: Lab, clock: Passing, *, after_s: float = POLL_S) -> list[str]:
-    """Take one step; return the places of the workers that it started."""
+    """Advance the clock and take one step; return the places of the workers that it started."""
     before = len(Child.started)
     clock.now += after_s
     supervisor._step(lab.store)
@@ -113,7 +116,7 @@ def test_there_are_as_many_workers_as_runs_and_no_more_than_slots(
         assert (pid_file.owner, pid_file.slot) == (Owner.of_this_process(), worker.slot)
 
 
-def test_a_warm_worker_is_one_and_started_once(lab: Lab, clock: Passing) -> None:
+def test_one_warm_worker_is_started_once(lab: Lab, clock: Passing) -> None:
     store_slots(lab.settings, 2)
     supervisor = Supervisor(lab.settings, warm=True)
     assert _step(supervisor, lab, clock) == ["1/2"]
@@ -122,7 +125,7 @@ def test_a_warm_worker_is_one_and_started_once(lab: Lab, clock: Passing) -> None
     assert supervisor.workers == {}
 
 
-def test_the_store_is_asked_for_work_twice_a_second_and_at_once_when_a_worker_has_ended(
+def test_the_store_is_polled_for_work_twice_a_second_and_at_once_when_a_worker_has_exited(
     lab: Lab, clock: Passing
 ) -> None:
     store_slots(lab.settings, 2)
@@ -136,7 +139,7 @@ def test_the_store_is_asked_for_work_twice_a_second_and_at_once_when_a_worker_ha
     assert _step(supervisor, lab, clock, after_s=0.1 * POLL_S) == ["1/2", "2/2"]
 
 
-def test_a_run_of_a_dead_worker_is_interrupted_with_what_became_of_the_worker_in_its_log(
+def test_the_run_of_an_exited_worker_is_interrupted_with_the_exit_code_in_its_log(
     lab: Lab, clock: Passing, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (run,) = _queue(lab, 1)
@@ -150,7 +153,7 @@ def test_a_run_of_a_dead_worker_is_interrupted_with_what_became_of_the_worker_in
         Child.started[-1].code = 9
         _step(supervisor, lab, clock, after_s=0.0)
         assert lab.store.runs.get(run).state is RunState.INTERRUPTED
-        assert supervisor.fast_exits[0] == 0, "it had taken a run"
+        assert supervisor.fast_exits[0] == 0, "it had claimed a run"
         lines = lab.store.logs.read(run).lines
         assert lines[0] == "training"
         assert sum("the worker ended with exit code 9" in line for line in lines) == 1
@@ -158,7 +161,7 @@ def test_a_run_of_a_dead_worker_is_interrupted_with_what_became_of_the_worker_in
     assert "failed 3 times" not in capfd.readouterr().err
 
 
-def test_what_a_worker_left_is_marked_though_it_ended_well_or_was_another_supervisors(
+def test_the_run_of_a_dead_worker_of_another_supervisor_is_marked_interrupted(
     lab: Lab, clock: Passing, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (run,) = _queue(lab, 1)
@@ -172,7 +175,7 @@ def test_what_a_worker_left_is_marked_though_it_ended_well_or_was_another_superv
     assert stored == "interrupted"
 
 
-def test_a_slot_whose_workers_fail_at_once_three_times_gets_no_other_and_the_others_do(
+def test_a_slot_whose_workers_fail_at_once_three_times_gets_no_more_while_others_do(
     lab: Lab, clock: Passing, capfd: pytest.CaptureFixture[str]
 ) -> None:
     store_slots(lab.settings, 2)
@@ -185,13 +188,13 @@ def test_a_slot_whose_workers_fail_at_once_three_times_gets_no_other_and_the_oth
         assert again == (["1/2"] if at < MAX_FAST_EXITS - 1 else [])
         assert not supervisor.gave_up
     assert capfd.readouterr().err.count("the worker failed 3 times before it claimed a run") == 1
-    for _ in range(1 + MAX_FAST_EXITS):  # its first one had stayed
+    for _ in range(1 + MAX_FAST_EXITS):  # its first worker did not exit fast
         supervisor.workers[1].process.code = 1  # type: ignore[union-attr]
         _step(supervisor, lab, clock, after_s=FAST_EXIT_S / 2)
     assert (supervisor.gave_up, supervisor.workers) == (True, {})
 
 
-def test_workers_of_slots_that_are_gone_are_asked_once_to_leave_and_their_end_is_no_failure(
+def test_workers_of_removed_slots_are_asked_to_leave_once_and_their_exit_is_no_failure(
     lab: Lab, clock: Passing
 ) -> None:
     store_slots(lab.settings, 2)
@@ -202,7 +205,7 @@ def test_workers_of_slots_that_are_gone_are_asked_once_to_leave_and_their_end_is
     store_slots(lab.settings, 1)
     for _ in range(2):
         assert _step(supervisor, lab, clock) == []
-    assert (first.got, second.got) == ([LEAVE], [LEAVE]), "the only slot has all cores"
+    assert (first.received, second.received) == ([LEAVE], [LEAVE]), "the only slot has all cores"
     first.code = second.code = 1
     assert _step(supervisor, lab, clock) == ["only"]
     assert supervisor.fast_exits == Counter({0: 0, 1: 0})
@@ -219,7 +222,7 @@ def test_workers_of_slots_that_are_gone_are_asked_once_to_leave_and_their_end_is
         (HostState.REFUSED, True, [], True),
     ],
 )
-def test_a_machine_that_may_take_no_runs_starts_no_worker_and_one_that_was_removed_ends(
+def test_a_host_that_accepts_no_runs_starts_no_worker_and_the_supervisor_of_a_removed_one_ends(
     lab: Lab,
     clock: Passing,
     capfd: pytest.CaptureFixture[str],
@@ -238,46 +241,46 @@ def test_a_machine_that_may_take_no_runs_starts_no_worker_and_one_that_was_remov
     supervisor.ending = False
     supervisor.workers[0] = SlotWorker(Child(["", "", "worker"], env={}), host_slots(lab.settings)[0])  # type: ignore[arg-type]
     _step(supervisor, lab, clock)
-    assert Child.started[-1].got == ([LEAVE] if ends else [])
+    assert Child.started[-1].received == ([LEAVE] if ends else [])
     assert not supervisor.ending, "its worker has a run to save"
 
 
-def test_a_supervisor_leaves_some_seconds_after_the_last_thing_to_do(lab: Lab, clock: Passing) -> None:
-    began = clock.now
-    Supervisor(lab.settings, idle_since=began).run(lab.store)
-    assert IDLE_S < clock.now - began <= IDLE_S + 2 * POLL_S
+def test_a_supervisor_exits_some_seconds_after_its_last_work(lab: Lab, clock: Passing) -> None:
+    started_at = clock.now
+    Supervisor(lab.settings, idle_since=started_at).run(lab.store)
+    assert IDLE_S < clock.now - started_at <= IDLE_S + 2 * POLL_S
     (run,) = _queue(lab, 1)
     supervisor = Supervisor(lab.settings, idle_since=clock.now)
-    waited = clock.wait
+    wait = clock.wait
 
     def end_worker(timeout: float | None = None) -> bool:
-        if clock.now - began > 100.0 and supervisor.workers:
+        if clock.now - started_at > 100.0 and supervisor.workers:
             lab.store.removal.delete(run)
             Child.started[0].code = 0
-        return waited(timeout)
+        return wait(timeout)
 
     clock.sleep = end_worker  # type: ignore[attr-defined]
     supervisor.run(lab.store)
-    assert 100.0 + IDLE_S < clock.now - began <= 100.0 + IDLE_S + 4 * POLL_S
+    assert 100.0 + IDLE_S < clock.now - started_at <= 100.0 + IDLE_S + 4 * POLL_S
 
 
-def test_a_store_that_is_away_is_waited_for_until_it_is_too_long(
+def test_an_unreachable_store_is_waited_for_until_the_limit(
     lab: Lab, clock: Passing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outage, "time", clock)
     supervisor = Supervisor(lab.settings, idle_since=clock.now)
-    began = clock.now
+    started_at = clock.now
 
-    def away(_store: object) -> None:
+    def step(_store: object) -> None:
         raise StoreBusyError("the store is away")
 
-    supervisor._step = away  # type: ignore[method-assign]
+    supervisor._step = step  # type: ignore[method-assign]
     supervisor.run(lab.store)
-    assert module.STORE_TIMEOUT_S + IDLE_S < clock.now - began <= module.STORE_TIMEOUT_S + IDLE_S + 4 * POLL_S
+    assert module.STORE_TIMEOUT_S + IDLE_S < clock.now - started_at <= module.STORE_TIMEOUT_S + IDLE_S + 4 * POLL_S
 
 
 @pytest.mark.parametrize("stays", [False, True])
-def test_workers_are_asked_to_end_and_killed_where_they_do_not(
+def test_workers_are_asked_to_end_and_killed_if_they_do_not(
     lab: Lab, clock: Passing, monkeypatch: pytest.MonkeyPatch, stays: bool
 ) -> None:
     monkeypatch.setattr(Child, "stays", stays)
@@ -286,4 +289,4 @@ def test_workers_are_asked_to_end_and_killed_where_they_do_not(
     _step(supervisor, lab, clock)
     supervisor.end(signal.SIGTERM, None)
     supervisor.run(lab.store)
-    assert Child.started[0].got == [signal.SIGTERM, TERM_S, *([signal.SIGKILL, None] if stays else [])]
+    assert Child.started[0].received == [signal.SIGTERM, TERM_S, *([signal.SIGKILL, None] if stays else [])]

@@ -1,4 +1,4 @@
-"""The worker outlives whoever started it, hears pause, resume and stop, and leaves truthfully when it is told to."""
+"""A worker outlives the server that started it, handles pause, resume and stop, and exits cleanly when asked."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from lab.worker.supervisor.launch import is_running, stop_mismatched_supervisor
 
 pytestmark = pytest.mark.long
 
-PATIENCE_S = 180.0
+TIMEOUT_S = 180.0
 LONG = RunConfig(arch="lenet5", dataset="digits", epochs=2_000, batch_size=16, keep_mb=1)
 _SERVER = """
 import sys, time
@@ -29,8 +29,9 @@ from lab.config import RunConfig
 from lab.service.lab import Lab
 from lab.settings import Settings
 lab = Lab(Settings.from_env({"LAB_HOME": sys.argv[1]}))
-run = lab.submissions.submit(lab.validation.resolve(RunConfig.from_dict({**RunConfig().as_dict(), "dataset": "digits", "epochs": 2000,
-                 "batch_size": 16, "keep_mb": 1}))).run
+changes = {"dataset": "digits", "epochs": 2000, "batch_size": 16, "keep_mb": 1}
+config = RunConfig.from_dict({**RunConfig().as_dict(), **changes})
+run = lab.submissions.submit(lab.validation.resolve(config)).run
 lab.workers.ensure()
 print(run.id, flush=True)
 time.sleep(600)
@@ -42,14 +43,14 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
     return Lab(Settings.from_env({"LAB_HOME": str(tmp_path_factory.mktemp("survival"))}))
 
 
-def _until(lab: Lab, run: str, wanted: Callable[[RunRecord], bool]) -> RunRecord:
-    end = time.monotonic() + PATIENCE_S
+def _until(lab: Lab, run: str, condition: Callable[[RunRecord], bool]) -> RunRecord:
+    end = time.monotonic() + TIMEOUT_S
     while time.monotonic() < end:
         record = lab.store.runs.get(run)
-        if wanted(record):
+        if condition(record):
             return record
         time.sleep(0.05)
-    raise AssertionError(f"waited {PATIENCE_S} s: {lab.store.runs.get(run)}")
+    raise AssertionError(f"waited {TIMEOUT_S} s: {lab.store.runs.get(run)}")
 
 
 def _step(record: RunRecord) -> int:
@@ -76,13 +77,13 @@ def run(lab: Lab) -> str:
     return run
 
 
-def _goes_on_without_its_server(lab: Lab, run: str) -> None:
+def _continues_without_its_server(lab: Lab, run: str) -> None:
     first = _until(lab, run, lambda r: _step(r) > 0)
     assert first.state is RunState.RUNNING
     _until(lab, run, lambda r: _step(r) > _step(first) + 600)
 
 
-def _is_paused_at_the_very_step_and_goes_on_from_it(lab: Lab, run: str) -> None:
+def _is_paused_at_the_current_step_and_continues_from_it(lab: Lab, run: str) -> None:
     lab.submissions.control(run, RunRequest.PAUSE)
     paused = _until(lab, run, lambda r: r.state is RunState.PAUSED)
     (checkpoint,) = lab.store.files.list(run, kind=CHECKPOINT)
@@ -93,20 +94,20 @@ def _is_paused_at_the_very_step_and_goes_on_from_it(lab: Lab, run: str) -> None:
     assert steps == list(range(1, len(steps) + 1))
 
 
-def _is_interrupted_with_a_checkpoint_where_its_worker_is_told_to_end(lab: Lab, run: str) -> None:
+def _is_interrupted_with_a_checkpoint_if_its_worker_is_asked_to_end(lab: Lab, run: str) -> None:
     os.kill(_supervisor_pid(lab), signal.SIGTERM)
     record = _until(lab, run, lambda r: r.state is not RunState.RUNNING)
     assert record.state is RunState.INTERRUPTED
-    assert "asked to end" in record.reason  # by itself, and not because it was killed after its time
+    assert "asked to end" in record.reason  # it exited by itself, and was not killed after the timeout
     (checkpoint,) = lab.store.files.list(run, kind=CHECKPOINT)
     assert checkpoint.step == record.summary.step
-    end = time.monotonic() + PATIENCE_S
+    end = time.monotonic() + TIMEOUT_S
     while is_running(lab.settings) and time.monotonic() < end:
         time.sleep(0.1)
     assert not is_running(lab.settings)
 
 
-def _is_resumed_where_no_worker_is_alive_and_stopped_with_its_weights(lab: Lab, run: str) -> None:
+def _is_resumed_with_a_new_worker_and_stopped_with_its_weights(lab: Lab, run: str) -> None:
     before = lab.store.runs.get(run).summary.step
     lab.submissions.control(run, RunRequest.RUN)
     assert lab.workers.ensure()
@@ -123,33 +124,33 @@ def _cannot_be_paused_once_stopped(lab: Lab, run: str) -> None:
 
 
 def _has_its_best_and_newest_weights_within_the_disk_budget(lab: Lab, run: str) -> None:
-    kept = lab.weights.list(run)
-    assert sum(k.bytes for k in kept) <= 1_000_000
+    saved = lab.weights.list(run)
+    assert sum(file.bytes for file in saved) <= 1_000_000
     assert any("disk budget" in notice for notice in lab.store.runs.get(run).notices)
 
 
 def test_a_run_outlives_its_server_and_its_worker_is_paused_resumed_and_stopped(lab: Lab, run: str) -> None:
-    for happens in (
-        _goes_on_without_its_server,
-        _is_paused_at_the_very_step_and_goes_on_from_it,
-        _is_interrupted_with_a_checkpoint_where_its_worker_is_told_to_end,
-        _is_resumed_where_no_worker_is_alive_and_stopped_with_its_weights,
+    for check in (
+        _continues_without_its_server,
+        _is_paused_at_the_current_step_and_continues_from_it,
+        _is_interrupted_with_a_checkpoint_if_its_worker_is_asked_to_end,
+        _is_resumed_with_a_new_worker_and_stopped_with_its_weights,
         _cannot_be_paused_once_stopped,
         _has_its_best_and_newest_weights_within_the_disk_budget,
     ):
-        happens(lab, run)
+        check(lab, run)
 
 
-def test_a_killed_worker_reads_as_interrupted_and_the_supervisor_goes_on_with_the_queue(lab: Lab) -> None:
-    doomed = lab.submissions.submit(lab.validation.resolve(LONG), fresh=True).run.id
+def test_the_run_of_a_killed_worker_is_interrupted_and_the_next_run_is_trained(lab: Lab) -> None:
+    killed = lab.submissions.submit(lab.validation.resolve(LONG), fresh=True).run.id
     waiting = lab.submissions.submit(lab.validation.resolve(LONG.replace(epochs=1, keep_mb=10)), fresh=True).run.id
     lab.workers.ensure()
-    _until(lab, doomed, lambda r: _step(r) > 0)
+    _until(lab, killed, lambda r: _step(r) > 0)
     for pid in _children(_supervisor_pid(lab)):
         os.kill(pid, signal.SIGKILL)
-    assert _until(lab, doomed, lambda r: r.state is not RunState.RUNNING).state is RunState.INTERRUPTED
+    assert _until(lab, killed, lambda r: r.state is not RunState.RUNNING).state is RunState.INTERRUPTED
     assert _until(lab, waiting, lambda r: r.state is RunState.FINISHED).attempts == 1
-    # Said at the end of the process, and not when the lease had run out.
+    # Logged when the process exited, not when the lease expired.
     assert "the worker ended with exit code -9" in (lab.settings.home / "logs" / "worker.log").read_text()
 
 
@@ -157,7 +158,7 @@ def _children(pid: int) -> list[int]:
     return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def test_a_warm_worker_with_other_settings_is_dismissed(lab: Lab, tmp_path: Path) -> None:
+def test_a_supervisor_with_other_settings_is_stopped(lab: Lab, tmp_path: Path) -> None:
     run = lab.submissions.submit(lab.validation.resolve(LONG.replace(epochs=1, keep_mb=10)), fresh=True).run.id
     lab.workers.ensure()
     _until(lab, run, lambda r: r.state is RunState.FINISHED)

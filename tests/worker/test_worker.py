@@ -1,4 +1,4 @@
-"""What a worker does with one run: where it starts, what it hears on the way, and how it ends."""
+"""What a worker does with one run: where it starts, which requests it handles, and how it ends."""
 
 import threading
 from collections.abc import Mapping
@@ -33,11 +33,11 @@ def lab(tmp_path: Path) -> Lab:
 
 
 def _weights(lab: Lab, run: RunRecord) -> list[str]:
-    return [kept.sha256 for kept in lab.weights.list(run.id)]
+    return [file.sha256 for file in lab.weights.list(run.id)]
 
 
 def _interrupt(lab: Lab) -> RunRecord:
-    """Have a worker take the queued run and leave at once, with a checkpoint."""
+    """Make a worker claim the queued run and exit at once, with a checkpoint."""
     ending = threading.Event()
     ending.set()
     run = claim(lab)
@@ -63,13 +63,13 @@ def test_a_longer_run_outlives_the_shorter_one_it_continues(lab: Lab, purged: bo
     done = work_off(lab)
     assert (done.id, done.state, done.reason) == (longer.id, RunState.FINISHED, "")
     assert lab.store.points.read(done.id)["val/loss"].step.tolist() == [0, 2, 4]
-    # What is only deleted is not trained again: the first points are the shorter run's own.
+    # If the shorter run is only deleted, its steps are not trained again: the first points are its own.
     assert (lab.store.points.read(done.id)["batch/loss"].time_s[:2].tolist() == times) is not purged
     lab.submissions.submit(lab.validation.resolve(SMALL.replace(epochs=2)), fresh=True)
     assert _weights(lab, done) == _weights(lab, work_off(lab))
 
 
-def test_a_fine_tuned_run_is_resumed_without_the_run_it_came_from(lab: Lab) -> None:
+def test_a_fine_tuned_run_is_resumed_without_its_parent(lab: Lab) -> None:
     parent = train(lab)
     tuned = SMALL.replace(init_from=parent.id, lr=1e-4)
     whole = train(lab, tuned)
@@ -83,7 +83,7 @@ def test_a_fine_tuned_run_is_resumed_without_the_run_it_came_from(lab: Lab) -> N
     assert _weights(lab, resumed) == _weights(lab, whole)
 
 
-def test_a_wish_is_heard_though_the_disk_is_too_full_to_renew_the_lease(
+def test_a_request_is_read_although_the_disk_is_too_full_to_renew_the_lease(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(heartbeat, "REQUEST_POLL_S", 0.01)
@@ -104,7 +104,7 @@ def test_a_wish_is_heard_though_the_disk_is_too_full_to_renew_the_lease(
 
 
 class _SlowToFinish(Leases):
-    """Writes a run's end down only once its lease was renewed meanwhile."""
+    """Stores the result of a run only after its lease was renewed meanwhile."""
 
     renewed = 0
 
@@ -118,9 +118,7 @@ class _SlowToFinish(Leases):
         return super().finish(run, lease, **result)
 
 
-def test_the_lease_is_renewed_while_the_end_of_a_long_run_is_written_down(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_lease_is_renewed_while_the_result_of_a_run_is_stored(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heartbeat, "REQUEST_POLL_S", 0.01)
     monkeypatch.setattr(heartbeat, "RENEW_S", 0.05)
     leases = _SlowToFinish(lab.store.context)
@@ -129,7 +127,7 @@ def test_the_lease_is_renewed_while_the_end_of_a_long_run_is_written_down(
 
 
 class _Phases(Leases):
-    """Notes what a run says that it does."""
+    """Records the phases that a run reports."""
 
     seen: list[str]
 
@@ -138,7 +136,7 @@ class _Phases(Leases):
         return super().set_progress(run, lease, progress)
 
 
-def test_a_run_says_what_is_done_before_its_first_step(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_reports_its_phases_before_its_first_step(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     leases = _Phases(lab.store.context)
     leases.seen = []
     monkeypatch.setattr(lab.store, "leases", leases)
@@ -151,26 +149,26 @@ def test_a_run_that_stopped_early_has_finished(lab: Lab) -> None:
     assert (done.state, done.summary.outcome, done.summary.epoch) == (RunState.FINISHED, "early-stopped", 2)
 
 
-def test_a_run_records_what_it_was_trained_on(lab: Lab) -> None:
+def test_a_run_records_the_size_and_statistics_of_its_training_data(lab: Lab) -> None:
     done = train(lab, SMALL.replace(val_fraction=0.25))
-    known = done.environment
-    assert (known.train_images, known.val_images) == (48, 16)
-    assert known.normalization is not None
-    mean, deviation = known.normalization
+    environment = done.environment
+    assert (environment.train_images, environment.val_images) == (48, 16)
+    assert environment.normalization is not None
+    mean, deviation = environment.normalization
     assert 0.0 < mean < 1.0
     assert 0.0 < deviation < 1.0
-    for split, images in (("train", 48), ("val", 16), ("test", known.test_images or 0)):
-        count = known.other[f"{split}_largest_class"] * images
+    for split, images in (("train", 48), ("val", 16), ("test", environment.test_images or 0)):
+        count = environment.other[f"{split}_largest_class"] * images
         assert count == pytest.approx(round(count), abs=1e-6)
         assert count >= images / 10
 
 
 class _After(threading.Event):
-    """Is set once it was asked for so many times."""
+    """An event that is set after `checks` calls of `is_set`."""
 
-    def __init__(self, questions: int) -> None:
+    def __init__(self, checks: int) -> None:
         super().__init__()
-        self._left = questions
+        self._left = checks
 
     def is_set(self) -> bool:
         self._left -= 1
@@ -178,7 +176,7 @@ class _After(threading.Event):
 
 
 class _Steps(Points):
-    """Notes the steps that are written down."""
+    """Records the steps that are stored."""
 
     seen: list[int]
 
@@ -189,10 +187,10 @@ class _Steps(Points):
         return super().append(run, lease, points, progress=progress)
 
 
-def test_a_longer_run_that_is_resumed_goes_on_from_its_own_checkpoint(
+def test_a_longer_run_that_is_resumed_continues_from_its_own_checkpoint(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And not from that of the shorter run, which it began with."""
+    """And not from that of the shorter run, from which it started."""
     train(lab)
     run = lab.submissions.submit(lab.validation.resolve(SMALL.replace(epochs=9))).run
     execute(lab, claim(lab), ending=_After(8))
@@ -208,7 +206,7 @@ def test_a_longer_run_that_is_resumed_goes_on_from_its_own_checkpoint(
 
 
 def test_a_device_named_in_two_ways_is_one_device(tmp_path: Path) -> None:
-    """A worker on "auto" and one on "cpu" never train at the same time where auto is the CPU."""
+    """A worker on "auto" and one on "cpu" never train at the same time if "auto" is the CPU."""
     lab = open_lab(tmp_path, LAB_DEVICE="auto")
     first = lab.submissions.submit(lab.validation.resolve(SMALL.replace(device="auto"))).run.id
     lab.submissions.submit(lab.validation.resolve(SMALL.replace(seed=1)))
@@ -226,7 +224,7 @@ def test_a_device_named_in_two_ways_is_one_device(tmp_path: Path) -> None:
     assert lab.store.runs.count(where="state:finished") == 2
 
 
-def test_a_worker_that_is_asked_to_end_does_so_though_it_is_idle(lab: Lab) -> None:
+def test_an_idle_worker_exits_when_asked_to_end(lab: Lab) -> None:
     ending = threading.Event()
     worker = threading.Thread(target=work, args=(lab,), kwargs={"ending": ending, "idle_s": 600.0}, daemon=True)
     worker.start()
@@ -235,7 +233,7 @@ def test_a_worker_that_is_asked_to_end_does_so_though_it_is_idle(lab: Lab) -> No
     assert not worker.is_alive()
 
 
-def test_a_worker_holds_disk_space_in_reserve_and_frees_it_when_a_failure_cannot_be_written_down(lab: Lab) -> None:
+def test_a_worker_holds_disk_space_in_reserve_until_it_is_released(lab: Lab) -> None:
     work(lab, ending=threading.Event(), idle_s=0.0)
     assert [path.stat().st_size for path in lab.settings.home.glob("ballast")] == [1_000_000]
     release_reserve(lab.settings.home)
@@ -243,7 +241,7 @@ def test_a_worker_holds_disk_space_in_reserve_and_frees_it_when_a_failure_cannot
     assert not list(lab.settings.home.glob("ballast"))
 
 
-def test_an_idle_worker_judges_the_runs_that_nobody_has_judged(lab: Lab) -> None:
+def test_an_idle_worker_diagnoses_runs_without_findings(lab: Lab) -> None:
     run = train(lab, SMALL.replace(lr=1.0, epochs=3))
     write_past_checks(lab.store, run.id, findings=null())
     assert lab.store.findings.list_without_findings(limit=5) != []
@@ -253,7 +251,7 @@ def test_an_idle_worker_judges_the_runs_that_nobody_has_judged(lab: Lab) -> None
 
 
 class _Refuses(Leases):
-    """Answers no report of what is being done until the seventh."""
+    """Refuses the first six reports of progress."""
 
     refused = 0
 
@@ -264,7 +262,9 @@ class _Refuses(Leases):
         return super().set_progress(run, lease, progress)
 
 
-def test_a_store_that_is_away_longer_than_a_run_may_wait_pauses_it(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_is_unreachable_for_longer_than_a_run_may_wait_pauses_it(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(lab.store, "leases", _Refuses(lab.store.context))
     run = lab.submissions.submit(lab.validation.resolve(SMALL)).run
     work(lab, ending=threading.Event(), idle_s=0.2, wait_s=0.1)
@@ -273,8 +273,8 @@ def test_a_store_that_is_away_longer_than_a_run_may_wait_pauses_it(lab: Lab, mon
     assert record.reason.endswith("so training paused: resume continues from its last checkpoint.")
 
 
-class _AwayUntilThePause(Points):
-    """Takes no points until the training was told to pause because of that."""
+class _RefusesUntilThePause(Points):
+    """Refuses points until training was asked to pause because of that."""
 
     beats: list[Heartbeat]
 
@@ -286,10 +286,10 @@ class _AwayUntilThePause(Points):
         return super().append(run, lease, points, progress=progress)
 
 
-def test_a_training_whose_store_goes_away_pauses_at_a_step_and_says_so(
+def test_a_run_whose_store_becomes_unreachable_pauses_at_a_step_with_that_reason(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    points = _AwayUntilThePause(lab.store.context)
+    points = _RefusesUntilThePause(lab.store.context)
     points.beats = []
 
     class Watched(Heartbeat):
@@ -309,8 +309,8 @@ def test_a_training_whose_store_goes_away_pauses_at_a_step_and_says_so(
     assert lab.store.points.read(run.id)["batch/loss"].step[-1] == record.summary.step
 
 
-class _LosesAnAnswer(Leases):
-    """Takes a run and loses the connection before it can say so."""
+class _LosesAResponse(Leases):
+    """Claims a run and loses the connection before the response."""
 
     lost = False
 
@@ -322,11 +322,9 @@ class _LosesAnAnswer(Leases):
         return run
 
 
-def test_a_run_whose_claim_was_never_answered_is_trained_all_the_same(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_whose_claim_got_no_response_is_trained_nevertheless(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     run = lab.submissions.submit(lab.validation.resolve(SMALL)).run.id
-    monkeypatch.setattr(lab.store, "leases", _LosesAnAnswer(lab.store.context))
+    monkeypatch.setattr(lab.store, "leases", _LosesAResponse(lab.store.context))
     monkeypatch.setattr(loop, "time", clock := Passing())
     work(lab, ending=clock, idle_s=1.0)
     done = lab.store.runs.get(run)
@@ -345,7 +343,7 @@ class _BusyTwice(Leases):
         return super().claim(**asked)
 
 
-def test_an_idle_workers_log_tells_of_every_outage(
+def test_an_idle_worker_logs_every_outage(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     clock = Passing()
@@ -355,9 +353,9 @@ def test_an_idle_workers_log_tells_of_every_outage(
     monkeypatch.setattr(lab.store, "leases", leases)
     work(lab, ending=clock, idle_s=5.0)
     assert leases.claims > 3
-    said = [line.partition(": ")[2] for line in capfd.readouterr().err.splitlines() if " worker " in line]
+    logged = [line.partition(": ")[2] for line in capfd.readouterr().err.splitlines() if " worker " in line]
     again = "the store answers again after 0 s"
-    assert said == ["The store is busy at claim 1.", again, "The store is busy at claim 3.", again]
+    assert logged == ["The store is busy at claim 1.", again, "The store is busy at claim 3.", again]
 
 
 def test_an_idle_worker_stays_for_five_minutes(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -368,21 +366,21 @@ def test_an_idle_worker_stays_for_five_minutes(lab: Lab, monkeypatch: pytest.Mon
     assert ending.now == 1_300.0
 
 
-def test_the_data_of_a_training_is_where_the_settings_say(tmp_path: Path) -> None:
+def test_training_data_is_read_from_the_folder_in_the_settings(tmp_path: Path) -> None:
     lab = open_lab(tmp_path / "home", LAB_DATA=str(tmp_path / "pictures"))
     lab.store.queue.submit(SMALL.replace(dataset="mnist"), fingerprint="f" * 64, family="f" * 64)
     failed = work_off(lab)
     assert (failed.state, str(tmp_path / "pictures" / "MNIST") in failed.reason) == (RunState.FAILED, True)
 
 
-def test_a_run_that_failed_is_in_the_log_with_its_reason(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_failed_run_is_logged_with_its_reason(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     lab = open_lab(tmp_path)
     lab.store.queue.submit(SMALL.replace(dataset="mnist"), fingerprint="f" * 64, family="f" * 64)
     failed = work_off(lab)
     assert f"run {failed.id} failed: {failed.reason}" in capfd.readouterr().err
 
 
-def test_a_row_that_was_damaged_while_its_run_trained_is_said_in_the_log_and_ends_no_worker(
+def test_a_row_damaged_during_training_is_logged_and_does_not_end_the_worker(
     lab: Lab, capfd: pytest.CaptureFixture[str]
 ) -> None:
     run = lab.submissions.submit(lab.validation.resolve(SMALL)).run.id
@@ -394,7 +392,7 @@ def test_a_row_that_was_damaged_while_its_run_trained_is_said_in_the_log_and_end
 
 
 class _FullDisk(Leases):
-    """Finds no room for the end of a run as long as the reserve is held."""
+    """Cannot store the result of a run as long as the disk reserve is held."""
 
     reserve: Path
 
@@ -404,7 +402,7 @@ class _FullDisk(Leases):
         return super().finish(run, lease, **result)
 
 
-def test_on_a_full_disk_the_reserve_is_freed_to_write_down_why_a_run_failed(
+def test_on_a_full_disk_the_reserve_is_freed_to_store_why_a_run_failed(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     leases = _FullDisk(lab.store.context)

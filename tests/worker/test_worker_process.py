@@ -1,4 +1,4 @@
-"""The worker as a process: its exit code, and what a Ctrl-C does to it."""
+"""The worker as a process: its exit code, and the effect of Ctrl-C."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.long
 _WORKER = [sys.executable, "-m", "lab.worker"]
 
 
-def test_a_worker_that_cannot_open_its_lab_says_so_and_fails(tmp_path: Path) -> None:
+def test_a_worker_that_cannot_open_its_lab_reports_the_error_and_fails(tmp_path: Path) -> None:
     environment = {**os.environ, "LAB_HOME": str(tmp_path), "LAB_DATABASE": "nonsense"}
     done = subprocess.run(
         _WORKER, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=120, check=False
@@ -29,7 +29,7 @@ def test_a_worker_that_cannot_open_its_lab_says_so_and_fails(tmp_path: Path) -> 
     assert "LAB_DATABASE is 'nonsense', which is not a database URL" in done.stderr
 
 
-def test_a_worker_ends_in_peace_at_ctrl_c(tmp_path: Path) -> None:
+def test_a_worker_exits_with_0_and_no_output_on_ctrl_c(tmp_path: Path) -> None:
     settings = Settings.from_env({"LAB_HOME": str(tmp_path)})
     settings.make_home()
     with (
@@ -38,16 +38,16 @@ def test_a_worker_ends_in_peace_at_ctrl_c(tmp_path: Path) -> None:
             _WORKER, cwd=CHECKOUT, env={**os.environ, **settings.environment()}, stderr=subprocess.PIPE
         ) as worker,
     ):
-        wait_until(lambda: (tmp_path / "ballast").exists())  # the first thing that it does
+        wait_until(lambda: (tmp_path / "ballast").exists())  # the first file that it writes
         worker.send_signal(signal.SIGINT)
-        _, said = worker.communicate(timeout=LIMIT_S)
-        assert (worker.returncode, said.decode()) == (0, "")
+        _, error = worker.communicate(timeout=LIMIT_S)
+        assert (worker.returncode, error.decode()) == (0, "")
 
 
-def test_a_supervisor_that_lived_is_looked_for_every_two_seconds_again(
+def test_the_interval_returns_to_two_seconds_once_a_supervisor_was_found_alive(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Looked for six times: killed at once three times, then alive."""
+    """It is looked for six times: three times it has exited at once, then it is alive."""
     settings = Settings.from_env({"LAB_HOME": str(tmp_path)})
     settings.make_home()
     lock = FileLock(lock_path(settings))

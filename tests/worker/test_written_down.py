@@ -1,4 +1,7 @@
-"""Everything that a worker asks of the store and the saved files' place, in its order, on a clock that only the script moves."""
+"""All calls of a worker to the store and to the location of the saved files, in order.
+
+The clock advances only when the script advances it.
+"""
 
 import itertools
 import re
@@ -35,28 +38,32 @@ NOW = 1_800_000_000.0
 _MAX_CALLS = 2_000
 
 
-class Overheard:
-    """A store, or a part of it, whose calls are written down before they are made. away: how many calls of a name fail."""
+class CallRecorder:
+    """A store, or a part of it, whose calls are recorded. failing: how many of the next calls of a name fail."""
 
     def __init__(
-        self, real: Any, said: list[str], away: Counter[str], error: Callable[[], Exception], name: str = ""
+        self, real: Any, calls: list[str], failing: Counter[str], error: Callable[[], Exception], name: str = ""
     ) -> None:
-        self._real, self._said, self._away, self._error, self._name = real, said, away, error, name
+        self._real, self._calls, self._failing, self._error, self._name = real, calls, failing, error, name
 
     def __getattr__(self, name: str) -> Any:
         part = getattr(self._real, name)
         place = f"{self._name}.{name}".lstrip(".")
         if not callable(part):
-            return part if isinstance(part, str | Path) else Overheard(part, self._said, self._away, self._error, place)
+            return (
+                part
+                if isinstance(part, str | Path)
+                else CallRecorder(part, self._calls, self._failing, self._error, place)
+            )
 
         def call(*arguments: Any, **named: Any) -> Any:
             parts = [part_ for each in arguments for part_ in _words(each)]
             parts += [f"{key}: {'; '.join(_words(value))}" for key, value in named.items()]
-            assert len(self._said) < _MAX_CALLS, "it asks again and again without waiting"
-            away = self._away[place] > 0
-            self._said.append(f"{place} | {' | '.join(parts)}{' | IS AWAY' if away else ''}")
+            assert len(self._calls) < _MAX_CALLS, "it repeats calls without waiting"
+            away = self._failing[place] > 0
+            self._calls.append(f"{place} | {' | '.join(parts)}{' | IS AWAY' if away else ''}")
             if away:
-                self._away[place] -= 1
+                self._failing[place] -= 1
                 raise self._error()
             return part(*arguments, **named)
 
@@ -74,34 +81,37 @@ def _words(value: Any) -> list[str]:
 def _points(name: str, series: Series) -> str:
     assert name == series.name
     step, value, time_s = (flat(column[[0, -1]].tolist()) for column in (series.step, series.value, series.time_s))
-    return f"{name}: {len(series.step)} points, steps {step}, values {value}, seconds {time_s}, sum {series.value.sum():.7g}"
+    total = f"sum {series.value.sum():.7g}"
+    return f"{name}: {len(series.step)} points, steps {step}, values {value}, seconds {time_s}, {total}"
 
 
-class Life:
-    """A recorder of a claimed run, with all that it asks for in `said`."""
+class RecordedRun:
+    """A recorder of a claimed run whose calls are listed in `calls`."""
 
     def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch, *, pace: TrainingPace | None = None) -> None:
         self.lab, self.clock = open_lab(home), Passing()
-        self.said: list[str] = []
-        self.store_away: Counter[str] = Counter()
-        self.files_away: Counter[str] = Counter()
+        self.calls: list[str] = []
+        self.store_failures: Counter[str] = Counter()
+        self.files_failures: Counter[str] = Counter()
         for place in (module, run_files):
             monkeypatch.setattr(place, "time", self.clock)
         monkeypatch.setattr("lab.runs.outage.time", self.clock)
         for place in (module, run_files):
-            monkeypatch.setattr(place, "log_worker", lambda text: self.said.append(f"    log: {text}"))
+            monkeypatch.setattr(place, "log_worker", lambda text: self.calls.append(f"    log: {text}"))
         monkeypatch.setattr(Passing, "time", lambda self: NOW, raising=False)
         self.lab.submissions.submit(self.lab.validation.resolve(CONFIG))
         self.run = claim(self.lab)
-        store = Overheard(self.lab.store, self.said, self.store_away, lambda: StoreBusyError("the store is away"))
-        files = Overheard(
+        store = CallRecorder(
+            self.lab.store, self.calls, self.store_failures, lambda: StoreBusyError("the store is away")
+        )
+        files = CallRecorder(
             self.lab.artifacts,
-            self.said,
-            self.files_away,
+            self.calls,
+            self.files_failures,
             lambda: ArtifactsUnreachableError("the files are away"),
             "artifacts",
         )
-        outage = Outage(limit_s=30.0, ending=self.clock, say=lambda text: self.said.append(f"    {text}"))
+        outage = Outage(limit_s=30.0, ending=self.clock, say=lambda text: self.calls.append(f"    {text}"))
         self.recorder = RunRecorder(store, files, self.run, outage=outage, pace=pace)  # type: ignore[arg-type]
 
     def start(self, step: int = 0) -> None:
@@ -138,184 +148,186 @@ class Life:
 
     def pass_s(self, seconds: float) -> None:
         self.clock.now += seconds
-        self.said.append(f"-- {seconds:g} s later")
+        self.calls.append(f"-- {seconds:g} s later")
 
     def end(self, outcome: str = "finished", step: int = 40) -> Ended:
         return Ended(outcome, step, -(-step // 20), step * 0.25, {"test_accuracy": 0.75, "final_epoch": 2})
 
     def text(self) -> str:
-        lines = "\n".join(self.said).replace(self.run.id, "RUN").replace(str(self.lab.settings.home), "HOME")
+        lines = "\n".join(self.calls).replace(self.run.id, "RUN").replace(str(self.lab.settings.home), "HOME")
         return re.sub(r"[0-9a-f]{64}", "DIGEST", lines)
 
 
-def ordinary(life: Life) -> None:
-    """A run of two epochs, a notice that is said twice, and loss values that are judged."""
-    life.recorder.phase("reading data")
-    life.recorder.describe(0.25, 0.5, DataFacts(10, largest={"train": 0.25, "test": 0.125}))
-    life.start()
-    life.steps(1, 5)
-    life.pass_s(0.4)
-    life.steps(6, 8)
-    life.pass_s(0.1)
-    life.steps(9, 12, lr_at=10)
-    life.evaluate(12, end=False)
-    life.pass_s(10)
-    life.steps(13, 20)
-    life.evaluate(20)
-    life.save(WEIGHTS, 20)
-    life.save(CHECKPOINT, 20)
+def ordinary(recorded: RecordedRun) -> None:
+    """A run of two epochs, a notice that is recorded twice, and losses that are diagnosed."""
+    recorded.recorder.phase("reading data")
+    recorded.recorder.describe(0.25, 0.5, DataFacts(10, largest={"train": 0.25, "test": 0.125}))
+    recorded.start()
+    recorded.steps(1, 5)
+    recorded.pass_s(0.4)
+    recorded.steps(6, 8)
+    recorded.pass_s(0.1)
+    recorded.steps(9, 12, lr_at=10)
+    recorded.evaluate(12, end=False)
+    recorded.pass_s(10)
+    recorded.steps(13, 20)
+    recorded.evaluate(20)
+    recorded.save(WEIGHTS, 20)
+    recorded.save(CHECKPOINT, 20)
     for _ in range(2):
-        life.recorder.record(Notice("memory", "said once"))
-    life.steps(21, 40)
-    life.evaluate(40, loss=1.25)
-    life.save(WEIGHTS, 40)
-    life.save(CHECKPOINT, 40)
-    life.recorder.finish(life.end(), state=RunState.FINISHED, reason="")
+        recorded.recorder.record(Notice("memory", "said once"))
+    recorded.steps(21, 40)
+    recorded.evaluate(40, loss=1.25)
+    recorded.save(WEIGHTS, 40)
+    recorded.save(CHECKPOINT, 40)
+    recorded.recorder.finish(recorded.end(), state=RunState.FINISHED, reason="")
 
 
-def diverging(life: Life) -> None:
-    """A loss that is no number, judged at once, in a fork that fails."""
-    life.recorder.forked(ForkState.RECOMPUTED)
-    life.recorder.describe(0.25, 0.5, DataFacts(3))
-    life.start()
-    life.steps(1, 3)
-    life.store_away["findings.set"] = 1
-    life.steps(4, 6, loss=float("nan"))
-    life.steps(7, 9, loss=float("nan"))
-    life.recorder.fail("the reason")
+def diverging(recorded: RecordedRun) -> None:
+    """A loss that is NaN, diagnosed at once, in a fork that fails."""
+    recorded.recorder.forked(ForkState.RECOMPUTED)
+    recorded.recorder.describe(0.25, 0.5, DataFacts(3))
+    recorded.start()
+    recorded.steps(1, 3)
+    recorded.store_failures["findings.set"] = 1
+    recorded.steps(4, 6, loss=float("nan"))
+    recorded.steps(7, 9, loss=float("nan"))
+    recorded.recorder.fail("the reason")
 
 
-def resumed(life: Life) -> None:
-    """A run that goes back to step 20 and is paused."""
-    life.start()
-    life.steps(1, 30)
-    life.evaluate(20)
-    life.save(WEIGHTS, 20)
-    life.save(WEIGHTS, 30)
-    life.said.append("-- from step 20 again")
-    life.start(20)
-    life.pass_s(3)
-    life.steps(21, 23)
-    life.pass_s(1)
-    life.recorder.finish(life.end("paused", 23), state=RunState.PAUSED, reason="")
+def resumed(recorded: RecordedRun) -> None:
+    """A run that resumes from step 20 and is paused."""
+    recorded.start()
+    recorded.steps(1, 30)
+    recorded.evaluate(20)
+    recorded.save(WEIGHTS, 20)
+    recorded.save(WEIGHTS, 30)
+    recorded.calls.append("-- from step 20 again")
+    recorded.start(20)
+    recorded.pass_s(3)
+    recorded.steps(21, 23)
+    recorded.pass_s(1)
+    recorded.recorder.finish(recorded.end("paused", 23), state=RunState.PAUSED, reason="")
 
 
-def store_away(life: Life) -> None:
-    """The store refuses points, a list of files, findings and a notice, each for a while, of a run that is to be stopped."""
-    life.start()
-    life.lab.submissions.control(life.run.id, RunRequest.STOP)
-    life.store_away |= Counter(
+def store_away(recorded: RecordedRun) -> None:
+    """The store refuses points, files, findings and a notice for a while, in a run that is to be stopped."""
+    recorded.start()
+    recorded.lab.submissions.control(recorded.run.id, RunRequest.STOP)
+    recorded.store_failures |= Counter(
         {"points.append": 3, "files.add": 2, "findings.set": 1, "leases.add_notice": 1, "leases.finish": 2}
     )
-    life.steps(1, 20)
-    life.pass_s(1)
-    life.steps(21, 22, loss=9.0)
-    life.evaluate(22)
-    life.recorder.record(Notice("memory", "told while it was away"))
-    life.save(WEIGHTS, 22)
-    life.save(CHECKPOINT, 22)
-    life.recorder.finish(life.end("stopped", 22), state=RunState.STOPPED, reason="asked for")
+    recorded.steps(1, 20)
+    recorded.pass_s(1)
+    recorded.steps(21, 22, loss=9.0)
+    recorded.evaluate(22)
+    recorded.recorder.record(Notice("memory", "told while it was away"))
+    recorded.save(WEIGHTS, 22)
+    recorded.save(CHECKPOINT, 22)
+    recorded.recorder.finish(recorded.end("stopped", 22), state=RunState.STOPPED, reason="asked for")
 
 
-def store_away_for_long(life: Life) -> None:
-    """The store is away beyond the limit, so that the run is paused at a step."""
-    life.start()
-    life.store_away["points.append"] = 70
-    life.steps(1, 20)
-    life.pass_s(1)
-    life.steps(21, 22)
-    life.save(CHECKPOINT, 22)
-    life.said.append("-- it is to be paused")
-    life.recorder.pause_after_outage(life.end("paused", 22))
+def store_away_for_long(recorded: RecordedRun) -> None:
+    """The store is unreachable beyond the limit, so the run is paused at a step."""
+    recorded.start()
+    recorded.store_failures["points.append"] = 70
+    recorded.steps(1, 20)
+    recorded.pass_s(1)
+    recorded.steps(21, 22)
+    recorded.save(CHECKPOINT, 22)
+    recorded.calls.append("-- it is to be paused")
+    recorded.recorder.pause_after_outage(recorded.end("paused", 22))
 
 
-def files_away(life: Life) -> None:
-    """The place of the saved files is away for a moment, and then for longer than a run waits."""
-    life.start()
-    life.steps(1, 20)
-    life.files_away["artifacts.write"] = 2
-    life.save(WEIGHTS, 20)
-    life.files_away["artifacts.write"] = 1000
-    life.save(CHECKPOINT, 20)
-    life.files_away.clear()
-    life.save(CHECKPOINT, 20)  # a later file would leave out the one that was given up
-    assert not life.recorder.saved_all
-    life.recorder.pause_after_outage(life.end("paused", 20))
+def files_away(recorded: RecordedRun) -> None:
+    """The saved files are unreachable for a moment, and then for longer than a run waits."""
+    recorded.start()
+    recorded.steps(1, 20)
+    recorded.files_failures["artifacts.write"] = 2
+    recorded.save(WEIGHTS, 20)
+    recorded.files_failures["artifacts.write"] = 1000
+    recorded.save(CHECKPOINT, 20)
+    recorded.files_failures.clear()
+    recorded.save(CHECKPOINT, 20)  # a later file must not be saved without the one that was given up
+    assert not recorded.recorder.saved_all
+    recorded.recorder.pause_after_outage(recorded.end("paused", 20))
 
 
-def handed_back(life: Life) -> None:
-    """Weights beyond the budget of a megabyte, and a run that goes back into the queue."""
-    life.start()
+def handed_back(recorded: RecordedRun) -> None:
+    """Weights beyond the budget of a megabyte, and a run that returns to the queue."""
+    recorded.start()
     for epoch in (1, 2):
-        life.steps(20 * epoch - 19, 20 * epoch)
-        life.evaluate(20 * epoch, loss=epoch)
-        life.save(WEIGHTS, 20 * epoch, size=450_000)
-    life.files_away["artifacts.delete"] = 1
-    life.save(WEIGHTS, 60, size=450_000)
-    life.save(WEIGHTS, 80, size=450_000)
-    life.recorder.hand_back(life.end("paused", 40))
+        recorded.steps(20 * epoch - 19, 20 * epoch)
+        recorded.evaluate(20 * epoch, loss=epoch)
+        recorded.save(WEIGHTS, 20 * epoch, size=450_000)
+    recorded.files_failures["artifacts.delete"] = 1
+    recorded.save(WEIGHTS, 60, size=450_000)
+    recorded.save(WEIGHTS, 80, size=450_000)
+    recorded.recorder.hand_back(recorded.end("paused", 40))
 
 
-def within_budget(life: Life) -> None:
-    """Weights that fill the budget of a megabyte to the byte, beyond it once, and exactly again after one was deleted."""
-    life.start()
+def within_budget(recorded: RecordedRun) -> None:
+    """Weights that fill the budget of a megabyte exactly, exceed it once, and fill it again after one was deleted."""
+    recorded.start()
     header = 160  # bytes of the file of one tensor before its values
     for epoch, size in enumerate((500_000 - header, 500_000 - header, 500_000 - header), start=1):
-        life.save(WEIGHTS, 20 * epoch, size=size)
-    life.recorder.fail("that is enough")
+        recorded.save(WEIGHTS, 20 * epoch, size=size)
+    recorded.recorder.fail("that is enough")
 
 
-LIVES = (within_budget, ordinary, diverging, resumed, store_away, store_away_for_long, files_away, handed_back)
+SCRIPTS = (within_budget, ordinary, diverging, resumed, store_away, store_away_for_long, files_away, handed_back)
 
 
-@pytest.mark.parametrize("script", LIVES, ids=[script.__name__ for script in LIVES])
-def test_what_a_recorder_writes_down(
-    script: Callable[[Life], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("script", SCRIPTS, ids=[script.__name__ for script in SCRIPTS])
+def test_the_calls_of_a_recorder_and_the_stored_run_match_the_snapshot(
+    script: Callable[[RecordedRun], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    life = Life(tmp_path, monkeypatch)
-    script(life)
-    counted = [(line, len(list(same))) for line, same in itertools.groupby(life.text().split("\n"))]
+    recorded = RecordedRun(tmp_path, monkeypatch)
+    script(recorded)
+    counted = [(line, len(list(same))) for line, same in itertools.groupby(recorded.text().split("\n"))]
     lines = [line if count == 1 else f"{line} | {count} TIMES" for line, count in counted]
-    found = life.lab.store.runs.get(life.run.id)
+    found = recorded.lab.store.runs.get(recorded.run.id)
     facts = {
         "state": found.state,
         "requested": found.requested,
-        "reason": found.reason.replace(str(life.lab.settings.home), "HOME"),
+        "reason": found.reason.replace(str(recorded.lab.settings.home), "HOME"),
         "seconds": found.seconds,
         "progress": found.progress.as_dict(),
         "summary": found.summary.as_dict(),
         "environment": found.environment.as_dict(),
         "notices": list(found.notices),
         "findings": [one.code for one in found.findings],
-        "points": {name: len(series.step) for name, series in life.lab.store.points.read(found.id).items()},
+        "points": {name: len(series.step) for name, series in recorded.lab.store.points.read(found.id).items()},
     }
     check(f"worker/{script.__name__}.txt", "\n".join([*lines, "", flat(facts)]))
 
 
-def test_many_trainings_write_more_seldom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    life = Life(tmp_path, monkeypatch, pace=TrainingPace(training=1_000))
-    life.start()
-    life.said.clear()
+def test_points_are_stored_less_often_if_many_runs_are_in_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded = RecordedRun(tmp_path, monkeypatch, pace=TrainingPace(training=1_000))
+    recorded.start()
+    recorded.calls.clear()
     for at in range(9):
-        life.steps(at + 1, at + 1)
-        life.pass_s(0.5)
-    assert sum("points.append" in line for line in life.said) == 2  # at two and at four seconds
+        recorded.steps(at + 1, at + 1)
+        recorded.pass_s(0.5)
+    assert sum("points.append" in line for line in recorded.calls) == 2  # after two and after four seconds
 
 
 def test_a_request_is_fulfilled_by_the_state_that_a_run_ends_with(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for request, state in ((RunRequest.PAUSE, RunState.PAUSED), (RunRequest.STOP, RunState.STOPPED)):
-        life = Life(tmp_path / request.value, monkeypatch)
-        life.start()
-        life.lab.submissions.control(life.run.id, request)
-        life.recorder.finish(life.end("paused", 20), state=state, reason="")
-        found = life.lab.store.runs.get(life.run.id)
+        recorded = RecordedRun(tmp_path / request.value, monkeypatch)
+        recorded.start()
+        recorded.lab.submissions.control(recorded.run.id, request)
+        recorded.recorder.finish(recorded.end("paused", 20), state=state, reason="")
+        found = recorded.lab.store.runs.get(recorded.run.id)
         assert (found.state, found.requested) == (state, RunRequest.RUN)
 
 
 PAUSED_BY = {"outcome": "paused"}
-# How a training ends, what was asked for meanwhile, and what is stored of it: (its last event or what it raised, the heartbeat).
+# By name of the case: how training ends (its last event or the error that it raises), and the fields of the heartbeat.
 ENDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "finished": ({"outcome": "finished"}, {}),
     "stopped early": ({"outcome": "early-stopped"}, {}),
@@ -344,7 +356,9 @@ ENDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 
 
-def test_what_becomes_of_a_run_however_its_training_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_state_and_reason_of_a_run_match_the_snapshot_for_every_end_of_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lab, lines = open_lab(tmp_path), []
     for at, (name, (how, beat)) in enumerate(ENDS.items()):
         queued = lab.submissions.submit(lab.validation.resolve(CONFIG.replace(seed=at))).run
@@ -379,6 +393,6 @@ def test_what_becomes_of_a_run_however_its_training_ends(tmp_path: Path, monkeyp
         lines.append(
             f"{name}: {found.state.value}, {found.requested.value}, {step}, {found.seconds:g} s{raised} | {found.reason}"
         )
-        if found.state is RunState.QUEUED:  # not to be taken next
+        if found.state is RunState.QUEUED:  # so that it is not claimed next
             lab.submissions.control(run.id, RunRequest.STOP)
     check("worker/ends.txt", "\n".join(lines).replace(str(tmp_path), "HOME"))

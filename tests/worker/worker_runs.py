@@ -1,4 +1,4 @@
-"""A lab of its own and runs of a moment, trained in the test's process as the worker trains them."""
+"""A separate lab and short runs, trained in the process of the test as a worker trains them."""
 
 import threading
 from collections.abc import Callable
@@ -21,32 +21,32 @@ SMALL = RunConfig(arch="lenet5", dataset="digits", train_limit=64, batch_size=32
 
 
 def open_lab(home: Path, **more: str) -> Lab:
-    """Return an empty lab; `more` are variables of its environment."""
+    """Return the lab in `home`, with further environment variables."""
     return Lab(Settings.from_env({"LAB_HOME": str(home), **more}))
 
 
 def claim(lab: Lab) -> RunRecord:
-    """Take the run that is queued."""
+    """Claim the queued run."""
     run = lab.store.leases.claim(slot="cpu", owner=Owner.of_this_process())
     assert run is not None
     return run
 
 
 def work_off(lab: Lab) -> RunRecord:
-    """Train the run that is queued to its end and return it."""
+    """Train the queued run to its end and return it."""
     run = claim(lab)
     execute(lab, run, ending=threading.Event())
     return lab.store.runs.get(run.id, deleted=True)
 
 
 def train(lab: Lab, config: RunConfig = SMALL) -> RunRecord:
-    """Ask for a run, train it and return it."""
+    """Submit a run, train it and return it."""
     lab.submissions.submit(lab.validation.resolve(config))
     return work_off(lab)
 
 
 class Pauses(threading.Event):
-    """An event that lets no time pass where it is waited for, and is set after some waits. taken: their lengths in seconds."""
+    """An event whose waits return at once, and that is set after `most` waits. taken: the waits in seconds."""
 
     def __init__(self, most: int) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class Pauses(threading.Event):
 
 
 class Passing(threading.Event):
-    """An event that is never set, and a clock on which time passes only where it is waited for: a stand-in for `time`."""
+    """An event that is never set, and a fake `time` on which time passes only in waits for the event."""
 
     now = 1_000.0
 
@@ -74,24 +74,24 @@ class Passing(threading.Event):
 def between_steps(
     monkeypatch: pytest.MonkeyPatch, act: Callable[[Heartbeat], None], *, when: Callable[[RunRecord], bool]
 ) -> None:
-    """Act once where a training loop asks what to do next and `when` holds for its stored run; its answer is the real one.
+    """Call `act` once when the training loop polls for a command and `when` is true of its stored run.
 
-    The loop waits meanwhile, so that no machine is too slow to catch a run at this point.
+    The loop waits meanwhile, so a run is caught at this point even on a slow machine; it then gets the real command.
     """
     monkeypatch.setattr(heartbeat, "REQUEST_POLL_S", 0.005)
-    answer, acted = Heartbeat.command, threading.Event()
+    real, acted = Heartbeat.command, threading.Event()
 
     def command(beat: Heartbeat) -> Command:
         if not acted.is_set() and when(beat.lab.store.runs.get(beat.run.id)):
             acted.set()
             act(beat)
-        return answer(beat)
+        return real(beat)
 
     monkeypatch.setattr(Heartbeat, "command", command)
 
 
 def request_and_wait(request: RunRequest) -> Callable[[Heartbeat], None]:
-    """Return what puts a request into the store and waits until the heartbeat has read it there."""
+    """Return an `act` that stores a request and waits until the heartbeat has read it."""
 
     def act(beat: Heartbeat) -> None:
         beat.lab.submissions.control(beat.run.id, request)

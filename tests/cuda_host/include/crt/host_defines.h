@@ -1,4 +1,4 @@
-// The part of CUDA's own header that its wheel for Python leaves out and a C compiler needs.
+// The part of CUDA's header that its Python wheel omits and a C compiler needs.
 #pragma once
 #define __host__
 #define __device__

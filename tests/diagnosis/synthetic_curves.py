@@ -1,4 +1,4 @@
-"""Curves made by hand, with the answers that they must get."""
+"""Synthetic curves, and checks that hold for all findings."""
 
 import math
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ LOG_10 = math.log(10)
 PER_EPOCH = 50  # steps
 FACTS = DataFacts(
     10, {"train": 3_200, "val": 400, "test": 1_000}, {"train": 0.1124, "val": 0.1125, "test": 0.1135}
-)  # about MNIST's
+)  # similar to MNIST
 
 
 def batches(values: Sequence[float] | np.ndarray) -> dict[str, Points]:
-    """Return the loss of consecutive steps from the first on."""
+    """Return the loss of consecutive steps, starting at the first."""
     value = np.asarray(values, dtype=np.float64)
     return {"batch/loss": Points(np.arange(1, len(value) + 1), value)}
 
@@ -33,32 +33,37 @@ def epochs(**metrics: Sequence[float] | np.ndarray) -> dict[str, Points]:
 
 
 def flat(level: float, *, count: int = 6, accuracy: float = 0.1, jump: float | None = None) -> dict[str, Points]:
-    """Return a run that stays at one loss and accuracy; jump: what its loss rose to after the first step."""
+    """Return a run with a constant loss and accuracy. jump: the loss to which it rises after the first step."""
     loss = np.full(count * PER_EPOCH, level)
     if jump is not None:
         loss[1:15] = jump
-    even = np.full(count, level)
+    constant = np.full(count, level)
     shares = np.full(count, accuracy)
     return batches(loss) | epochs(
-        train_loss=even, train_accuracy=shares, val_loss=even, val_accuracy=shares, test_loss=even, test_accuracy=shares
+        train_loss=constant,
+        train_accuracy=shares,
+        val_loss=constant,
+        val_accuracy=shares,
+        test_loss=constant,
+        test_accuracy=shares,
     )
 
 
-def judge(
+def diagnose(
     config: RunConfig, curves: dict[str, Points], *, data: DataFacts = FACTS, ended: bool = True
 ) -> tuple[Finding, ...]:
-    """Return the findings, after checking what holds for all of them."""
+    """Return the findings, after checking properties that all findings must have."""
     found = diagnose_run(config, curves, data, ended=ended)
     assert len({finding.code for finding in found}) == len(found)
     rates = {finding.remedy["lr"] > config.lr for finding in found if "lr" in finding.remedy}
-    assert len(rates) < 2, "one run must not be told to raise and to lower its learning rate"
+    assert len(rates) < 2, "findings must not recommend both raising and lowering the learning rate"
     for finding in found:
         assert len(finding.message) < 300, finding.message
         assert "may" not in finding.message.split() or not (ended and curves), finding.message
-        config.replace(**finding.remedy)  # a remedy is a configuration that can be asked for
+        config.replace(**finding.remedy)  # a remedy must be a valid configuration
     return found
 
 
 def codes(config: RunConfig, curves: dict[str, Points], *, data: DataFacts = FACTS, ended: bool = True) -> list[str]:
-    """Return the codes alone."""
-    return [finding.code for finding in judge(config, curves, data=data, ended=ended)]
+    """Return the codes of the findings."""
+    return [finding.code for finding in diagnose(config, curves, data=data, ended=ended)]
