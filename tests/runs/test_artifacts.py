@@ -154,7 +154,7 @@ def test_concurrent_writers_leave_one_complete_file(tmp_path: Path) -> None:
 def test_old_temporary_files_of_killed_writers_are_removed(tmp_path: Path) -> None:
     artifacts = ArtifactStore(str(tmp_path))
     artifacts.write("r/c", b"x")
-    old, young = tmp_path / "r" / ".c.dead.tmp", tmp_path / "r" / ".c.busy.tmp"
+    old, young = tmp_path / "r" / ".c.old.tmp", tmp_path / "r" / ".c.new.tmp"
     for path in (old, young):
         path.write_bytes(b"half")
     os.utime(old, (0, 0))

@@ -110,7 +110,7 @@ def test_a_run_whose_worker_is_silent_states_for_how_long(store: RunStore, me: O
     assert shown()[:2] == ("not responding", "no heartbeat for 4 min 05 s")
     (listed,) = store.runs.list()
     assert (listed.status, listed.state) == ("not responding", RunState.STOPPING)
-    clock.now -= 7_200  # a lease further ahead than a renewal can set does not tell when it was renewed
+    clock.now -= 7_200  # a lease further ahead than a renewal can set does not show when it was renewed
     assert shown() == ("not responding", "no heartbeat", None)
     clock.now += 7_200
     store.leases.heartbeat(run.id, run.lease)
