@@ -95,7 +95,6 @@ def test_an_invalid_file_is_refused_with_a_remedy(tmp_path: Path, text: str, wor
 
 
 def test_states_of_slurm_are_mapped_to_pending_running_cancelled_or_ended() -> None:
-    assert _status("PENDING", "Resources") == _status("PENDING", "Resources")
     assert (_status("PENDING", "Resources").state, _status("PENDING", "Resources").words) == (
         JobState.PENDING,
         "PENDING, Resources",
