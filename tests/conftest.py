@@ -1,6 +1,6 @@
-"""What every test runs under: the environment of a worker, and where the lab is installed what `tests/whole_lab.py` has besides.
+"""The set-up of all tests: the environment of a worker, and `tests/whole_lab.py` if the lab's packages are installed.
 
-A machine with a GPU may have torch and pytest, but none of the lab's other packages: what needs a GPU can be tested there.
+A machine with a GPU may have torch and pytest but none of the lab's other packages: tests that need a GPU run there.
 """
 
 import gc
@@ -14,17 +14,18 @@ from lab.settings import PROCESS_ENVIRONMENT
 
 os.environ.update({**PROCESS_ENVIRONMENT, **os.environ})  # before anything imports torch
 
-_NEED_A_GPU = Path(__file__).parent / "training" / "test_training_gpu.py"  # and nothing of the web or of the store
+# The tests that need a GPU; they need neither the web packages nor the store.
+_NEED_A_GPU = Path(__file__).parent / "training" / "test_training_gpu.py"
 WHOLE_LAB = find_spec("streamlit") is not None
 if WHOLE_LAB:
     from tests.whole_lab import browser as browser
 
-# A process collects all tests and a lab, a million objects, and would look through them all every few seconds.
+# A test process holds a million objects (all tests and a lab), which the collector would traverse every few seconds.
 gc.set_threshold(20_000, 10, 10)
 
 
-# The longest files by processor time, the longest first, those with browsers after the others; a process takes whole files, one after
-# the other.
+# The longest files by processor time, longest first, those with browsers after the others. Each process runs whole
+# files, one after the other.
 _LONGEST = (
     "worker/test_fork.py",
     "sweeps/test_sweep_runs.py",
@@ -53,18 +54,18 @@ _LONGEST = (
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
-    """Pass over what could not be imported where the lab's packages are not installed."""
+    """Ignore what cannot be imported if the lab's packages are not installed."""
     return None if WHOLE_LAB or collection_path in (_NEED_A_GPU, *_NEED_A_GPU.parents) else True
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the browser tests last: once Playwright runs, its event loop stays, and `asyncio.run` refuses to work.
+    """Put the browser tests last: once Playwright has started, its event loop keeps running and `asyncio.run` fails.
 
-    The long files come first, so that at the end no process has a long one to itself while the others are idle.
+    The long files come first, so that at the end no process works on a long one while the others are idle.
     """
 
-    def place(item: pytest.Item) -> tuple[bool, int]:
+    def position(item: pytest.Item) -> tuple[bool, int]:
         name = f"{item.path.parent.name}/{item.path.name}"
         return item.get_closest_marker("browser") is not None, (*_LONGEST, name).index(name)
 
-    items.sort(key=place)
+    items.sort(key=position)

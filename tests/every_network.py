@@ -1,4 +1,4 @@
-"""Every network of the registry as the cases of a test; the largest ones run with the long tests."""
+"""Every network of the registry as parameters of a test; the largest ones are marked as long."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A copy of the lab that a test may change: what a programmer adds to the code is tried without touching the code."""
+"""A copy of the lab that a test may modify, to try what a developer would add to the code."""
 
 import json
 import os
@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def copy_lab(root: Path) -> Path:
-    """Copy packages, pages and the documentation's writer into an empty folder; runs go to "home" below it."""
+    """Copy the packages, pages and documentation generator into an empty folder; runs are stored in its "home"."""
     for name in ("lab", "pages", ".streamlit"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
     (root / "tests").mkdir()
@@ -22,7 +22,7 @@ def copy_lab(root: Path) -> Path:
 
 
 def change(path: Path, changes: Mapping[str, str]) -> None:
-    """Replace each text, which must stand in the file exactly once."""
+    """Replace each text, which must occur in the file exactly once."""
     source = path.read_text(encoding="utf-8")
     for old, new in changes.items():
         assert source.count(old) == 1, old
@@ -31,7 +31,7 @@ def change(path: Path, changes: Mapping[str, str]) -> None:
 
 
 def run_python(root: Path, *words: str) -> str:
-    """Run Python in a copy and return what it printed; a failure fails the test."""
+    """Run Python in a copy and return its output; an error fails the test."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LAB_")}
     done = subprocess.run(
         [sys.executable, *words],
@@ -47,7 +47,7 @@ def run_python(root: Path, *words: str) -> str:
     return done.stdout
 
 
-# Runs command lines one after the other, so that torch is imported once. "{0}" in a word is the first run that was trained.
+# Runs commands one after the other, so that torch is imported once. "{0}" stands for the id of the first trained run.
 _COMMANDS = """
 import contextlib, io, json, sys
 from lab.cli.app import main
@@ -66,14 +66,14 @@ print(json.dumps(answers))
 
 
 def run_commands(root: Path, *commands: Sequence[str]) -> list[str]:
-    """Give command lines to the lab of a copy, in one process, and return what each printed."""
+    """Run CLI commands in a copy, in one process, and return the output of each."""
     printed = run_python(root, "-c", _COMMANDS, json.dumps(commands))
     answers: list[str] = json.loads(printed)
     return answers
 
 
-def train_words(*words: str, arch: str = "basic-cnn") -> list[str]:
-    """Return the command that trains for an epoch on 200 of the built-in digits and prints JSON."""
+def train_command(*words: str, arch: str = "basic-cnn") -> list[str]:
+    """Return the command that trains one epoch on 200 of the built-in digits and prints JSON."""
     return [
         "train",
         "--arch",

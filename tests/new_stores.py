@@ -1,7 +1,7 @@
-"""New stores in a few milliseconds: what the migrations come to is recorded once, and repeated for every further test.
+"""New stores in a few milliseconds: the result of the migrations is recorded once and replayed for every further test.
 
-Tests whose subject the migrations are begin with a store of another release, or with an address where there is none
-(`bare_url`), and call `lab.runs.schema.migrate` itself. `tests/runs/test_new_stores.py` compares the two ways.
+Tests of the migrations start with a store of another release, or with an address without a store (`bare_url`), and call
+`lab.runs.schema.migrate` itself. `tests/runs/test_new_stores.py` compares the two ways.
 """
 
 import secrets
@@ -18,7 +18,7 @@ from lab.runs import schema
 from lab.runs.database import Database
 from lab.runs.store import RunStore
 
-# Tables, sequences and indexes with their columns: what a test may have changed and not put back.
+# Tables, sequences and indexes with their columns, which a test may have changed without restoring them.
 _LAYOUT = """
 SELECT relname, relkind::text, (
   SELECT string_agg(concat_ws(' ', attname, atttypid, attnotnull, attisdropped), ',' ORDER BY attnum)
@@ -41,10 +41,10 @@ def _statements() -> tuple[str, ...]:
 
 
 def migrate(database: Database) -> None:
-    """Bring a store to the newest schema as `lab.runs.schema.migrate` does, a new SQLite file in one go."""
+    """Migrate a store to the newest schema as `lab.runs.schema.migrate` does, but a new SQLite file in one step."""
     if database.is_sqlite and not database.read_only and not Path(str(database.url.database)).stat().st_size:
         with database.write() as connection:
-            if not schema._version(connection):  # another thread may have been here while this one waited
+            if not schema._version(connection):  # another thread may have done this while this one waited
                 driver = connection.connection.driver_connection
                 assert driver is not None
                 for statement in _statements():
@@ -53,7 +53,7 @@ def migrate(database: Database) -> None:
 
 
 class SpareStores:
-    """Empty stores of the newest schema on a Postgres server, each in a schema of its own, lent to one test after another."""
+    """Empty stores of the newest version on a Postgres server, each in its own schema, used by one test at a time."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -62,7 +62,7 @@ class SpareStores:
 
     @contextmanager
     def lend(self) -> Iterator[str]:
-        """Give the address of an empty store; it is emptied for the next test, or dropped if its tables were changed."""
+        """Yield the address of an empty store; empty it for the next test, or drop it if its tables were changed."""
         admin = create_engine(self._url)
         name = self._spare.pop() if self._spare else self._make(admin)
         yield schema_url(self._url, name)
@@ -81,7 +81,9 @@ class SpareStores:
         RunStore.open(schema_url(self._url, name)).close()
         with admin.begin() as connection:
             self._new = _layout(connection, name)
-            assert not _rows(connection, name), "the migrations put rows into a new store: `_empty` would take them"
+            assert not _rows(connection, name), (
+                "the migrations insert rows into a new store: `_empty` would delete them"
+            )
         return name
 
 
@@ -114,7 +116,7 @@ def _rows(connection: Connection, name: str) -> bool:
 
 
 def _empty(connection: Connection, name: str) -> None:
-    """Take all rows, and number the next ones from 1."""
+    """Delete all rows and restart their numbers at 1."""
     connection.exec_driver_sql("; ".join(f"DELETE FROM {table}" for table in _tables(connection, name)))
     connection.execute(
         text(

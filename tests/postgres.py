@@ -1,7 +1,7 @@
-"""A Postgres server of the tests' own, on a free port of 127.0.0.1, that can be stopped, killed and started again.
+"""A private Postgres server on a free port of 127.0.0.1, which can be stopped, killed and started again.
 
-Its programs are those of Debian's package `postgresql`, or what `LAB_POSTGRES_BIN` names. Where there are none the tests
-that need it are skipped and say why; with `CI` in the environment they fail instead.
+Its programs are those of Debian's package `postgresql`, or those in `LAB_POSTGRES_BIN`. If there are none, the tests
+that need it are skipped with the reason; with `CI` in the environment they fail instead.
 """
 
 import os
@@ -23,7 +23,7 @@ from tests.waiting import wait_until
 
 _DEBIAN = Path("/usr/lib/postgresql")
 _START_S = 120.0
-_TRIES = 10  # after kill -9 a start is refused until the old server's processes have ended
+_TRIES = 10  # after kill -9 a start is refused until the processes of the old server have exited
 
 
 def programs() -> Path:
@@ -35,16 +35,16 @@ def programs() -> Path:
     for folder in reversed(found):
         if (folder / "initdb").exists():
             return folder
-    reason = "no Postgres is installed: install Debian's postgresql, or set LAB_POSTGRES_BIN"
+    reason = "Postgres is not installed: install Debian's postgresql, or set LAB_POSTGRES_BIN"
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)
 
 
 class PostgresServer:
-    """One server with its files in a folder of its own; `url` is the address of its database.
+    """One server with its files in its own folder. url: the address of its database.
 
-    address: where it listens; one that is not 127.0.0.1 is open to its whole network, so only in a namespace of its own.
+    address: where it listens; other addresses than 127.0.0.1 are open to their whole network, so only in a namespace.
     """
 
     def __init__(self, folder: Path, *, address: str = "127.0.0.1") -> None:
@@ -62,7 +62,7 @@ class PostgresServer:
                 rules.write("host all all samenet trust\n")
 
     def start(self) -> None:
-        """Start the server and wait until it answers."""
+        """Start the server and wait until it accepts connections."""
         options = f"-c listen_addresses={self._address} -c port={self.port} -c unix_socket_directories={self._folder}"
         for attempt in range(_TRIES):
             done = self._control(
@@ -73,17 +73,17 @@ class PostgresServer:
             time.sleep(0.5)
 
     def new_database(self) -> str:
-        """Make an empty database and return its address."""
+        """Create an empty database and return its address."""
         name = f"lab_{secrets.token_hex(6)}"
         self._run("createdb", "-h", self._address, "-p", str(self.port), "-U", "lab", name)
         return self.url.rpartition("/")[0] + "/" + name
 
     def stop(self) -> None:
-        """Stop the server at once; open transactions are taken back, clients are told."""
+        """Stop the server at once; open transactions are rolled back and clients are notified."""
         self._control("stop", "-m", "immediate")
 
     def kill(self) -> None:
-        """Kill the server with its sessions, as a crash would: one that is left may answer once more."""
+        """Kill the server and its sessions, as a crash would: a session that is left could respond once more."""
         first = psutil.Process(self.pid)
         first.suspend()  # so that it starts no session meanwhile
         every = [first, *first.children(recursive=True)]
@@ -93,16 +93,16 @@ class PostgresServer:
 
     @property
     def pid(self) -> int:
-        """The server's first process."""
+        """The pid of the first process of the server."""
         return int((self._data / "postmaster.pid").read_text().splitlines()[0])
 
     @property
     def running(self) -> bool:
-        """Whether the server is alive; one that was killed and is a zombie yet has the state file of a living one."""
+        """Whether the server is alive. A killed one that is still a zombie has the state file of a live one."""
         return self._control("status", check=False) == 0 and _is_alive(psutil.Process(self.pid))
 
     def _control(self, *words: str, check: bool = True) -> int:
-        log = str(self._folder / "log")  # without a log of its own the server would hold the caller's pipe open
+        log = str(self._folder / "log")  # without a log file the server would hold the caller's pipe open
         return self._run("pg_ctl", "-D", str(self._data), "-w", "-t", str(_START_S), "-l", log, *words, check=check)
 
     def _run(self, program: str, *words: str, check: bool = True) -> int:
@@ -132,7 +132,7 @@ def _is_alive(process: psutil.Process) -> bool:
 
 @contextmanager
 def started_server(*, address: str = "127.0.0.1") -> Iterator[PostgresServer]:
-    """Give a server that answers; it and its files are gone afterwards."""
+    """Yield a server that accepts connections; it and its files are removed afterwards."""
     # The folder is not one of pytest's, because the server runs as another user.
     with temporary_folder("convlab-postgres-", end=end_processes_of) as folder:
         server = PostgresServer(folder, address=address)

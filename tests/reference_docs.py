@@ -1,6 +1,6 @@
 """Writes docs/reference.md and the networks' outlines from the registries: `python -m tests.reference_docs`.
 
-A test checks that both files are up to date.
+A test compares both files with the registries.
 """
 
 import json
@@ -73,14 +73,13 @@ def render() -> str:
     )
     return (
         "# Reference\n\nWritten from the registries by `python -m tests.reference_docs`; a test compares.\n\n"
-        f"## Networks\n\n{networks}\n\n## Data sets\n\n{datasets}\n\n"
-        f"## Presets\n\n{presets}\n\n## Settings\n\n{settings}\n\n"
-        f"## Metrics\n\n{metrics}\n"
+        f"## Networks\n\n{networks}\n\n## Data sets\n\n{datasets}\n\n## Presets\n\n{presets}\n\n"
+        f"## Settings\n\n{settings}\n\n## Metrics\n\n{metrics}\n"
     )
 
 
 def render_outlines() -> str:
-    """Return the JSON from which lists of networks draw outlines, with one network per line."""
+    """Return the file from which lists of networks draw their outlines, one network per line."""
     lines = [f"{json.dumps(a.id)}: {json.dumps(measure_outline(a.id).as_dict())}" for a in list_architectures()]
     return "{\n" + ",\n".join(lines) + "\n}\n"
 

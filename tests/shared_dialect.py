@@ -1,7 +1,7 @@
 """One SQLite dialect for all engines of a process, and one cache of compiled statements.
 
-SQLAlchemy keeps what it compiled for each engine, because a dialect may differ from another; each test opens a store of its own,
-and compiling the same statements anew for each of them took a tenth of the tests' processor time.
+SQLAlchemy caches compiled statements per engine, because dialects may differ. Each test opens its own store, and
+compiling the same statements again for each of them took a tenth of the processor time of the tests.
 """
 
 from typing import Any
@@ -15,29 +15,29 @@ _dialects: dict[tuple[tuple[str, Any], ...], "SharedDialect"] = {}
 
 
 class SharedDialect(SQLiteDialect_pysqlite):
-    """The dialect that `create_engine` gets for `sqlite://`: the one it had before where the arguments are the same."""
+    """The dialect that `create_engine` gets for `sqlite://`: one for all engines with the same arguments."""
 
     supports_statement_cache = True
-    _asked = False
+    _initialized = False
 
     def __new__(cls, **arguments: Any) -> "SharedDialect":
-        """Return the dialect of these arguments."""
+        """Return the dialect for these arguments."""
         return _dialects.setdefault(tuple(sorted(arguments.items())), super().__new__(cls))
 
     def __init__(self, **arguments: Any) -> None:
-        """Set it up, the first time only: `create_engine` calls this for each engine."""
+        """Initialize the dialect on the first call only: `create_engine` calls this for each engine."""
         if not hasattr(self, "dbapi"):
             super().__init__(**arguments)
 
     def initialize(self, connection: Connection) -> None:
-        """Ask the linked SQLite what it is, the first time only: `create_engine` has each engine's first connection ask."""
-        if not self._asked:
+        """Query the linked SQLite only once: `create_engine` does so for the first connection of each engine."""
+        if not self._initialized:
             super().initialize(connection)
-            self._asked = True
+            self._initialized = True
 
 
 def share() -> None:
-    """Let all engines that this process makes from now on share what is compiled."""
+    """Let all engines that this process creates from now on share compiled statements."""
     registry.register("sqlite", __name__, SharedDialect.__name__)
 
     @event.listens_for(Engine, "engine_connect")

@@ -1,4 +1,4 @@
-"""A new data set is one record: one of colour images of another size is listed, trained on, shown and exported by itself."""
+"""A new data set is one record: colour images of another size are then listed, trained on, shown and exported."""
 
 import io
 import json
@@ -64,7 +64,7 @@ def _part(count: int, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A lab whose data folder holds the new data set."""
+    """Return a lab whose data folder contains the new data set."""
     register_dataset(COLOURS)
     lab = open_lab(tmp_path_factory.mktemp("lab"))
     folder = lab.settings.data / "Colours"
@@ -81,31 +81,33 @@ def run(lab: Lab) -> RunRecord:
 
 
 @pytest.fixture
-def ask(lab: Lab, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """Return a function that gives a command to the lab's command line and returns what it prints."""
+def run_cli(lab: Lab, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Return a function that runs a CLI command in the lab and returns its output."""
     monkeypatch.setenv("LAB_HOME", str(lab.settings.home))
 
-    def asked(*words: str) -> str:
+    def run_command(*words: str) -> str:
         main(list(words))
         return capsys.readouterr().out
 
-    return asked
+    return run_command
 
 
-def test_it_is_listed_everywhere(lab: Lab, ask) -> None:
+def test_a_new_data_set_is_in_the_list_the_reference_and_the_cli(lab: Lab, run_cli) -> None:
     assert COLOURS in list_datasets()
     assert COLOURS.description in render()
-    (entry,) = [one for one in json.loads(ask("datasets", "--json"))["datasets"] if one["id"] == COLOURS.id]
+    (entry,) = [one for one in json.loads(run_cli("datasets", "--json"))["datasets"] if one["id"] == COLOURS.id]
     assert (entry["state"], entry["classes"]) == ("present", list(CLASSES))
 
 
-def test_a_run_learns_it(run: RunRecord) -> None:
+def test_a_run_learns_a_new_data_set(run: RunRecord) -> None:
     assert run.headline.test_accuracy is not None
     assert run.headline.test_accuracy > 0.9
 
 
-def test_its_cost_is_estimated_and_its_layers_are_counted_for_its_size(lab: Lab, run: RunRecord, ask) -> None:
-    table = json.loads(ask("summary", "lenet5", "--dataset", COLOURS.id, "--input-size", "native", "--json"))
+def test_layers_and_parameters_are_counted_for_the_image_size_of_a_new_data_set(
+    lab: Lab, run: RunRecord, run_cli
+) -> None:
+    table = json.loads(run_cli("summary", "lenet5", "--dataset", COLOURS.id, "--input-size", "native", "--json"))
     first = next(layer for layer in table["layers"] if layer["type"] == "Conv2d")
     assert (first["output_shape"], first["params"]) == ([64, 6, 28, 28], 6 * (3 * 25 + 1))
     assert estimate(lab, lab.validation.resolve(run.config)).params == sum(
@@ -113,41 +115,43 @@ def test_its_cost_is_estimated_and_its_layers_are_counted_for_its_size(lab: Lab,
     )
 
 
-def test_the_command_line_evaluates_it_and_draws_its_feature_maps(
-    lab: Lab, run: RunRecord, ask, tmp_path: Path
+def test_the_cli_evaluates_a_run_of_a_new_data_set_and_draws_feature_maps(
+    lab: Lab, run: RunRecord, run_cli, tmp_path: Path
 ) -> None:
-    report = json.loads(ask("evaluate", run.id, "--json"))
+    report = json.loads(run_cli("evaluate", run.id, "--json"))
     assert report["accuracy"] == run.headline.test_accuracy
     target = tmp_path / "maps.png"
-    seen = json.loads(ask("inspect", run.id, "--layer", "features.conv1", "--out", str(target), "--json"))
+    seen = json.loads(run_cli("inspect", run.id, "--layer", "features.conv1", "--out", str(target), "--json"))
     assert seen["label"] == "red"
     assert target.read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_colour_picture_is_read_and_a_drawing_is_refused_in_one_sentence(
-    lab: Lab, run: RunRecord, ask, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_colour_image_file_is_classified_and_a_drawing_is_refused_in_one_sentence(
+    lab: Lab, run: RunRecord, run_cli, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     image = lab.datasets.load(COLOURS.id).test_images[1]
     path = tmp_path / "green.png"
     Image.fromarray(image_tiles(image[None])[0]).save(path)
-    (answer,) = json.loads(ask("predict", run.id, str(path), "--json"))["predictions"]
+    (answer,) = json.loads(run_cli("predict", run.id, str(path), "--json"))["predictions"]
     assert answer["label"] == "green"
     with pytest.raises(SystemExit):
-        ask("predict", run.id, str(path), "--sketch")
+        run_cli("predict", run.id, str(path), "--sketch")
     assert (
         "Colours has colour images, so drawings and photos cannot be converted to match it" in capsys.readouterr().err
     )
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_its_pixels_are_explained(lab: Lab, run: RunRecord, method: str) -> None:
+def test_pixels_of_a_colour_image_are_attributed(lab: Lab, run: RunRecord, method: str) -> None:
     loaded = lab.weights.load(run.id)
     x_1CHW = to_input(lab.datasets.load(COLOURS.id).test_images[:1], mean=loaded.mean, std=loaded.std)
     found = attribute(loaded.network, x_1CHW, target=0, method=method, black=-loaded.mean / loaded.std)
     assert found.values.shape == (32, 32)
+    assert np.isfinite(found.values).all()
+    assert found.values.any()
 
 
-def test_occlusion_counts_the_fall_of_the_logit_once_and_not_once_a_channel() -> None:
+def test_occlusion_counts_the_drop_of_the_logit_once_and_not_once_per_channel() -> None:
     network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 4 * 4, 1, bias=False))
     torch.nn.init.ones_(network[1].weight)
     found = attribute(network, torch.ones(1, 3, 4, 4), target=0, method="occlusion", black=0.0)
@@ -157,7 +161,7 @@ def test_occlusion_counts_the_fall_of_the_logit_once_and_not_once_a_channel() ->
 @pytest.mark.parametrize(
     "format", ["safetensors", pytest.param("onnx", marks=pytest.mark.long), "torch-export", "html"]
 )
-def test_it_is_exported(lab: Lab, run: RunRecord, format: str) -> None:
+def test_a_run_of_a_new_data_set_is_exported(lab: Lab, run: RunRecord, format: str) -> None:
     if format == "onnx":
         pytest.importorskip("onnxruntime")
         pytest.importorskip("onnxscript")
@@ -172,7 +176,7 @@ def test_it_is_exported(lab: Lab, run: RunRecord, format: str) -> None:
         assert any(b"float32 (B, 3, 32, 32)" in part for part in content.values())
 
 
-def test_exported_code_is_refused_in_one_sentence_until_the_record_says_how_it_reads(lab: Lab, run: RunRecord) -> None:
+def test_exporting_code_is_refused_until_the_record_has_a_reader_for_exported_code(lab: Lab, run: RunRecord) -> None:
     with pytest.raises(InputError, match="Colours has no reader for exported code: export another format"):
         write_script(lab, run)
     unregister_dataset(COLOURS.id)
@@ -189,10 +193,13 @@ def test_exported_code_is_refused_in_one_sentence_until_the_record_says_how_it_r
 
 
 @pytest.mark.parametrize("name", ["light", "sketch"])
-def test_augmentation_takes_its_channels(name: str) -> None:
+def test_augmentation_changes_all_channels_of_a_colour_image_alike(name: str) -> None:
     augment = build_augment(name)
     assert augment is not None
-    assert augment(torch.rand(4, 3, 32, 32), torch.Generator()).shape == (4, 3, 32, 32)
+    grey_BCHW = torch.rand(4, 1, 32, 32, generator=torch.Generator().manual_seed(1)).repeat(1, 3, 1, 1)
+    found_BCHW = augment(grey_BCHW, torch.Generator().manual_seed(2))
+    assert not torch.equal(found_BCHW, grey_BCHW)
+    assert torch.equal(found_BCHW, found_BCHW[:, :1].expand(4, 3, 32, 32))
 
 
 def _open(page: str, lab: Lab, monkeypatch: pytest.MonkeyPatch, **query: str) -> AppTest:
@@ -206,26 +213,26 @@ def _open(page: str, lab: Lab, monkeypatch: pytest.MonkeyPatch, **query: str) ->
     return app
 
 
-def test_the_train_page_offers_it(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_train_page_offers_a_new_data_set(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     app = _open("train", lab, monkeypatch)
     assert COLOURS.title in next(box for box in app.selectbox if box.label == "Data set").options
 
 
 @pytest.mark.parametrize("view", ["network", "maps", "kernels", "hand", "why", "answers", "map"])
-def test_every_view_of_the_inside_page_opens(
+def test_every_view_of_the_inside_page_opens_with_a_run_of_a_new_data_set(
     lab: Lab, run: RunRecord, monkeypatch: pytest.MonkeyPatch, view: str
 ) -> None:
     app = _open("inside", lab, monkeypatch, run=run.id, view=view)
     assert not app.error, [error.value for error in app.error]
 
 
-def test_the_draw_page_does_not_offer_its_runs(lab: Lab, run: RunRecord) -> None:
+def test_a_data_set_of_colour_images_is_not_drawable(lab: Lab, run: RunRecord) -> None:
     assert not COLOURS.drawable
     with pytest.raises(InputError, match=r"choose an image of the data set, or a picture file of 32×32 pixels"):
         get_dataset_spec(COLOURS.id).require_recipe()
 
 
-def test_images_of_another_shape_than_the_record_states_are_refused(lab: Lab, tmp_path: Path) -> None:
+def test_images_with_another_shape_than_that_of_the_record_are_refused(lab: Lab, tmp_path: Path) -> None:
     folder = tmp_path / "Colours"
     folder.mkdir()
     images, labels = np.zeros((4, 3, 28, 28), np.uint8), np.arange(4) % 2
@@ -234,7 +241,7 @@ def test_images_of_another_shape_than_the_record_states_are_refused(lab: Lab, tm
         read_parts(COLOURS.id, root=tmp_path)
 
 
-def test_absent_files_that_no_address_offers_are_to_be_put_there(lab: Lab, tmp_path: Path) -> None:
+def test_missing_files_without_a_download_address_are_reported_with_where_to_put_them(lab: Lab, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"colours.npz is missing\): put its files there"):
         read_parts(COLOURS.id, root=tmp_path)
 
@@ -251,17 +258,17 @@ def test_absent_files_that_no_address_offers_are_to_be_put_there(lab: Lab, tmp_p
         ({"id": "x", "recipe": MNIST}, r"its recipe makes drawings of \(1, 28, 28\)"),
     ],
 )
-def test_a_record_that_contradicts_itself_is_refused(lab: Lab, changes: dict, message: str) -> None:
+def test_an_inconsistent_record_is_refused(lab: Lab, changes: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         register_dataset(replace(COLOURS, **changes))
 
 
-def test_only_a_listed_data_set_can_be_taken_from_the_list() -> None:
+def test_only_a_registered_data_set_can_be_unregistered() -> None:
     with pytest.raises(UnknownNameError, match="There is no data set 'nothing'"):
         unregister_dataset("nothing")
 
 
-def test_a_stack_in_memory_has_a_png_of_its_colours() -> None:
+def test_a_colour_image_is_written_to_png_with_its_colours() -> None:
     image = np.zeros((1, 3, 2, 2), np.uint8)
     image[0, 2] = 255
     out = io.BytesIO()

@@ -1,7 +1,7 @@
-"""A new hyperparameter is its declaration and its consumer: added to a copy of the lab, it is everywhere else by itself.
+"""A new hyperparameter is its declaration and its consumer: added to a copy of the lab, it is available everywhere.
 
-The declaration is three lines in `lab/config/run_config.py`, the consumer two in `lab/training/losses.py`; nothing else of
-the copy is changed, and it is asked through the command line, the form's page and the documentation's writer only.
+The declaration is three lines in `lab/config/run_config.py`, the consumer two in `lab/training/losses.py`. Nothing else
+in the copy is changed, and it is used only through the CLI, the page with the form and the documentation generator.
 """
 
 import json
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lab.config import RunConfig
-from tests.lab_copy import change, copy_lab, run_commands, run_python, train_words
+from tests.lab_copy import change, copy_lab, run_commands, run_python, train_command
 from tests.processes import end_workers
 
 pytestmark = pytest.mark.long
@@ -40,7 +40,7 @@ print("FORM", json.dumps({field.key: field.label for field in app.number_input})
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The lab with one more hyperparameter."""
+    """Return a copy of the lab with one more hyperparameter."""
     root = copy_lab(tmp_path_factory.mktemp("copy"))
     change(root / "lab/config/run_config.py", {"\n    patience: int = setting(": DECLARATION})
     change(root / "lab/training/losses.py", CONSUMER)
@@ -48,7 +48,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     end_workers(root / "home")
 
 
-def test_a_new_hyperparameter_is_in_form_and_documentation(copy: Path) -> None:
+def test_a_new_hyperparameter_is_in_the_form_and_in_the_documentation(copy: Path) -> None:
     printed = run_python(copy, "-c", PAGES).splitlines()
     described = "What the logits are divided by before the loss."
     assert f"| `--temperature` | 1.0 | above 0 and at most 100 | {described} |" in printed
@@ -56,17 +56,17 @@ def test_a_new_hyperparameter_is_in_form_and_documentation(copy: Path) -> None:
     assert json.loads(form.removeprefix("FORM "))["train.temperature"] == "Temperature"
 
 
-def test_a_new_hyperparameter_is_in_command_line_search_and_export(copy: Path) -> None:
-    words, *answers, _ = run_commands(
+def test_a_new_hyperparameter_is_in_the_cli_in_searches_and_in_exported_code(copy: Path) -> None:
+    help_text, *answers, _ = run_commands(
         copy,
         ["train", "--help"],
-        train_words(),
-        train_words("--temperature", "4"),
+        train_command(),
+        train_command("--temperature", "4"),
         ["runs", "--filter", "temperature:4", "--json"],
         ["compare", "{0}", "{1}", "--json"],
         ["export", "{1}", "--format", "code", "--out", "exported/train.py"],
     )
-    assert "--temperature X" in words
+    assert "--temperature X" in help_text
     plain, warm, search, compared = map(json.loads, answers)
     assert plain["test_loss"] != warm["test_loss"]
     assert [run["run"] for run in search["runs"]] == [warm["run"]]
@@ -75,8 +75,8 @@ def test_a_new_hyperparameter_is_in_command_line_search_and_export(copy: Path) -
     assert "They are identical to the run's weights, bit for bit." in run_python(copy / "exported", "train.py")
 
 
-def test_what_was_stored_before_the_hyperparameter_is_what_it_was(copy: Path) -> None:
-    """Neither the fingerprint of a run nor the reading of its configuration changes."""
+def test_a_new_hyperparameter_does_not_change_stored_configurations_and_fingerprints(copy: Path) -> None:
+    """A configuration without the hyperparameter is read as before, and its fingerprint is the same."""
     code = (
         "from lab.config import RunConfig\n"
         "old = {name: value for name, value in RunConfig(lr=0.01).as_dict().items() if name != 'temperature'}\n"

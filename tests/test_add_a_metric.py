@@ -1,4 +1,4 @@
-"""A new metric is one row with the function that computes it: it is recorded, drawn, printed and exported by itself."""
+"""A new metric is one record with the function that computes it: it is then recorded, plotted, printed and exported."""
 
 import io
 import json
@@ -51,7 +51,7 @@ TOP3 = MetricSpec(
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Lab, RunRecord]]:
-    """A lab with a run that was trained while the list had one metric more."""
+    """Return a lab and a run trained while one more metric was registered."""
     register_metric(TOP3)
     lab = open_lab(tmp_path_factory.mktemp("lab"))
     yield lab, train_run(lab, name="first", epochs=1)
@@ -71,7 +71,7 @@ def test_a_new_metric_is_computed_at_every_evaluation(curves: RunCurves) -> None
     assert curves.run.summary.value(TOP3.result_key) == measured.value[-1]
 
 
-def test_it_has_a_chart_on_runs_and_in_the_live_views_data(curves: RunCurves) -> None:
+def test_a_new_metric_has_a_chart_on_the_runs_page_and_in_the_live_view(curves: RunCurves) -> None:
     chart = list_charts()["top3_accuracy"]
     assert (chart.title, chart.metrics) == ("Top-3 accuracy", (TOP3,))
     (line,) = overlay_info([curves], OverlayOptions(metric=chart.id)).lines
@@ -83,40 +83,40 @@ def test_it_has_a_chart_on_runs_and_in_the_live_views_data(curves: RunCurves) ->
     assert payload["newest"][TOP3.id][1].endswith(" %")
 
 
-def test_it_stands_in_the_answers_of_the_command_line(
+def test_a_new_metric_is_in_the_output_of_the_cli(
     trained: tuple[Lab, RunRecord], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lab, run = trained
     monkeypatch.setenv("LAB_HOME", str(lab.settings.home))
     value = lab.store.points.read(run.id)[TOP3.id].value[-1]
 
-    def ask(*words: str) -> str:
+    def run_cli(*words: str) -> str:
         main(list(words))
         return capsys.readouterr().out
 
-    assert json.loads(ask("show", run.id, "--json"))["metrics"][-1][TOP3.id] == value
-    assert "test/top3_acc" in ask("show", run.id)
-    assert json.loads(ask("compare", run.id, "--json"))["results"][TOP3.result_key] == [value]
+    assert json.loads(run_cli("show", run.id, "--json"))["metrics"][-1][TOP3.id] == value
+    assert "test/top3_acc" in run_cli("show", run.id)
+    assert json.loads(run_cli("compare", run.id, "--json"))["results"][TOP3.result_key] == [value]
 
 
 @pytest.mark.parametrize("format", ["csv", "json", "tensorboard", "html", "markdown"])
-def test_it_stands_in_every_export(trained: tuple[Lab, RunRecord], format: str) -> None:
+def test_a_new_metric_is_in_every_export(trained: tuple[Lab, RunRecord], format: str) -> None:
     lab, run = trained
     names = (TOP3.id, TOP3.title)
     content = b"".join(export_runs(lab, [run], format=format).values())
     assert any(name.encode() in content for name in names)
 
 
-def test_it_travels_in_a_bundle_which_checks_its_values(trained: tuple[Lab, RunRecord], tmp_path: Path) -> None:
+def test_a_new_metric_is_exported_and_imported_with_a_bundle(trained: tuple[Lab, RunRecord], tmp_path: Path) -> None:
     lab, run = trained
     other = open_lab(tmp_path)
-    (arrived,) = import_bundle(other, io.BytesIO(export_runs(lab, [run], format="bundle")[""]))
+    (imported,) = import_bundle(other, io.BytesIO(export_runs(lab, [run], format="bundle")[""]))
     assert (
-        other.store.points.read(arrived.id)[TOP3.id].value.tolist()
+        other.store.points.read(imported.id)[TOP3.id].value.tolist()
         == lab.store.points.read(run.id)[TOP3.id].value.tolist()
     )
 
 
 @pytest.mark.usefixtures("trained")
-def test_it_stands_in_the_reference() -> None:
+def test_a_new_metric_is_in_the_reference() -> None:
     assert f"| `{TOP3.id}` | test top-3 accuracy | every evaluation | share | up | {TOP3.help} |" in render()

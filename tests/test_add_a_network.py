@@ -1,6 +1,6 @@
-"""A new network is one file: put into a copy of the lab, it is everywhere by itself.
+"""A new network is one file: added to a copy of the lab, it is available everywhere.
 
-The copy is asked through the command line, its pages and the documentation's writer only.
+The copy is used only through the CLI, its pages and the documentation generator.
 """
 
 import json
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab_copy import copy_lab, run_commands, run_python, train_words
+from tests.lab_copy import copy_lab, run_commands, run_python, train_command
 from tests.processes import end_workers
 
 pytestmark = pytest.mark.long
@@ -50,7 +50,7 @@ def toy(build, *, widths):
     )
     return assemble(build, features, lambda n: hidden_group([n], classes=build.classes))
 '''
-# Prints what the copy knows of the network, then its documentation; the list of networks needs no torch.
+# Prints facts about the network in the copy, then the documentation. The registry is imported without torch.
 INSIDE = """
 import sys
 import lab.architectures.registry
@@ -69,7 +69,7 @@ print(attribute(network, x, target=1, method="grad-cam", black=0.0).values.shape
 from tests.reference_docs import render
 print(render())
 """
-# Then what the Train and Architecture pages of the copy offer and what they say of the network; torch is imported once for both.
+# Then selects the network on the Train and Architecture pages and prints their texts; torch is imported once for both.
 PAGES = """
 import json
 from streamlit.testing.v1 import AppTest
@@ -85,7 +85,7 @@ for page in ("train/page.py", "architecture/page.py"):
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The lab with one more network."""
+    """Return a copy of the lab with one more network."""
     root = copy_lab(tmp_path_factory.mktemp("copy"))
     (root / "lab/architectures/networks/toy.py").write_text(TOY.lstrip(), encoding="utf-8")
     yield root
@@ -94,35 +94,35 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def printed(copy: Path) -> list[str]:
-    """What the copy prints of the network."""
+    """Return the lines that the copy prints about the network."""
     return run_python(copy, "-c", INSIDE + PAGES).splitlines()
 
 
-def test_a_new_network_is_listed_documented_summarised_and_inspected(printed: list[str]) -> None:
+def test_a_new_network_is_documented_traced_and_inspected(printed: list[str]) -> None:
     graph, maps, heat, *docs = printed
     assert "'convolution · group norm · SiLU', 'average pooling', 'convolution · GELU'" in graph
     assert (maps, heat) == ("(8, 12, 12)", "(28, 28)")
     assert "| `toy` | Two convolutions, group norm and SiLU. | native | `widths=[8]` | A test |" in docs
 
 
-def test_a_new_network_is_in_the_form_and_on_its_page(printed: list[str]) -> None:
+def test_a_new_network_is_on_the_train_and_architecture_pages(printed: list[str]) -> None:
     pages = [line for line in printed if line.startswith("PAGE ")]
     assert len(pages) == 2
     assert "Two convolutions, group norm and SiLU" in pages[0]
     assert "Two convolutions, group norm and SiLU" in pages[1]
 
 
-def test_a_new_network_trains_and_its_exported_code_repeats_the_run(copy: Path) -> None:
+def test_a_new_network_trains_and_its_exported_code_reproduces_the_run(copy: Path) -> None:
     listed, summary, _, _ = run_commands(
         copy,
         ["architectures", "--json"],
         ["summary", "toy", "--json"],
-        train_words(arch="toy"),
+        train_command(arch="toy"),
         ["export", "{0}", "--format", "code", "--out", "exported/train.py"],
     )
     last = json.loads(listed)["architectures"][-1]
     assert (last["id"], last["options"][0]["default"]) == ("toy", [8])
-    # 1·9·8 + 8, twice 8 of the norm, 8·9·8 + 8, and 8·4·4 features for 10 classes
+    # 1·9·8 + 8, twice 8 for the norm, 8·9·8 + 8, and 8·4·4 features for 10 classes
     assert json.loads(summary)["total_params"] == 80 + 16 + 584 + 1290
     assert "nn.GroupNorm(2, 8)" in (copy / "exported/train.py").read_text(encoding="utf-8")
     assert "They are identical to the run's weights, bit for bit." in run_python(copy / "exported", "train.py")

@@ -1,4 +1,4 @@
-"""Files are written whole or not at all, and in the order that survives a power cut."""
+"""Files are written completely or not at all, in an order that survives a power failure."""
 
 import os
 import stat
@@ -35,7 +35,7 @@ def test_a_file_is_synced_renamed_and_its_folder_synced_in_this_order(
     assert path.read_bytes() == b"new"
 
 
-def test_after_an_error_the_old_file_is_whole_and_nothing_else_is_left(tmp_path: Path) -> None:
+def test_after_an_error_the_old_file_is_unchanged_and_nothing_else_is_left(tmp_path: Path) -> None:
     def parts() -> Iterator[bytes]:
         yield b"half"
         raise OSError("the disk is full")
@@ -48,7 +48,7 @@ def test_after_an_error_the_old_file_is_whole_and_nothing_else_is_left(tmp_path:
     assert [each.name for each in tmp_path.iterdir()] == ["a"]
 
 
-def test_a_file_that_cannot_take_its_name_leaves_no_temporary_one(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_renamed_leaves_no_temporary_file(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     with pytest.raises(IsADirectoryError):
         write_atomically(tmp_path / "a", (b"x",))
@@ -62,7 +62,9 @@ def test_a_name_may_be_as_long_as_the_file_system_allows(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(("private", "file_mode", "folder_mode"), [(True, 0o600, 0o700), (False, 0o644, 0o755)])
-def test_rights_and_missing_folders(tmp_path: Path, private: bool, file_mode: int, folder_mode: int) -> None:
+def test_permissions_are_set_and_missing_folders_are_created(
+    tmp_path: Path, private: bool, file_mode: int, folder_mode: int
+) -> None:
     before = os.umask(0o022)
     try:
         path = tmp_path / "b" / "c" / "a"
@@ -73,7 +75,7 @@ def test_rights_and_missing_folders(tmp_path: Path, private: bool, file_mode: in
     assert {stat.S_IMODE(folder.stat().st_mode) for folder in (path.parent, path.parent.parent)} == {folder_mode}
 
 
-def test_a_folder_takes_its_final_name(tmp_path: Path) -> None:
+def test_a_folder_is_renamed_with_its_files(tmp_path: Path) -> None:
     (tmp_path / "staging").mkdir()
     (tmp_path / "staging" / "x").write_bytes(b"1")
     rename_synced(tmp_path / "staging", tmp_path / "final")

@@ -1,4 +1,4 @@
-"""The configuration checks itself, survives JSON, and its digest changes exactly when the result would."""
+"""The configuration validates itself, survives JSON, and its digest changes exactly when the result would."""
 
 import dataclasses
 import json
@@ -57,7 +57,7 @@ def test_a_configuration_survives_json() -> None:
     ],
     ids=lambda part: str(part)[:20],
 )
-def test_a_wrong_value_is_refused_with_value_rule_and_field(name: str, value: Any, rule: str) -> None:
+def test_an_invalid_value_is_refused_with_its_field_and_the_rule(name: str, value: Any, rule: str) -> None:
     with pytest.raises(ConfigError, match=name) as caught:
         RunConfig.from_dict({name: value})
     assert rule in str(caught.value)
@@ -72,7 +72,7 @@ def test_text_with_a_hidden_character_is_refused(name: str, hidden: str) -> None
     assert hidden not in str(caught.value)
 
 
-def test_an_unknown_field_is_answered_with_the_near_miss() -> None:
+def test_an_unknown_field_is_refused_with_the_near_miss() -> None:
     with pytest.raises(ConfigError, match="Did you mean 'batch_size'"):
         RunConfig.from_dict({"batchsize": 64})
 
@@ -87,7 +87,7 @@ def test_patience_without_a_validation_set_is_refused() -> None:
         RunConfig(patience=3, val_fraction=0.0)
 
 
-def test_folds_take_the_place_of_the_share_and_change_nothing_where_there_are_none() -> None:
+def test_folds_replace_the_validation_fraction_and_change_no_digest_if_there_are_none() -> None:
     old = {name: value for name, value in RunConfig().as_dict().items() if name not in ("folds", "fold")}
     assert RunConfig.from_dict(old).digest(data_checksum="x") == RunConfig(fold=3).digest(data_checksum="x")
     five = RunConfig(folds=5, val_fraction=0.0, patience=2)
@@ -113,7 +113,7 @@ def test_where_a_run_is_computed_does_not_change_the_digest() -> None:
     assert RunConfig().digest(data_checksum="y") != base
 
 
-def test_every_setting_that_decides_the_result_changes_the_digest() -> None:
+def test_every_setting_that_determines_the_result_changes_the_digest() -> None:
     # Under these settings every field is relevant at least once.
     contexts = [
         RunConfig(optimizer="sgd", schedule="step", patience=2),
@@ -152,7 +152,7 @@ _USUALLY = {"fold", "fork_of", "fork_epoch", "step_epochs", "gamma", "min_delta"
 
 
 @pytest.mark.parametrize(
-    ("changes", "idle"),
+    ("changes", "irrelevant"),
     [
         ({}, _USUALLY | _ADAM),
         ({"optimizer": "adamw"}, _USUALLY | _ADAM),
@@ -170,12 +170,12 @@ _USUALLY = {"fold", "fork_of", "fork_epoch", "step_epochs", "gamma", "min_delta"
         ({"fork_of": "0123456789ab", "fork_epoch": 1}, (_USUALLY | _ADAM) - {"fork_of", "fork_epoch"}),
     ],
 )
-def test_which_settings_have_no_effect_beside_others(changes: dict[str, Any], idle: set[str]) -> None:
+def test_which_settings_have_no_effect_given_others(changes: dict[str, Any], irrelevant: set[str]) -> None:
     config = RunConfig(**changes)
-    assert {spec.name for spec in FIELDS.values() if not spec.relevant(config)} == idle
+    assert {spec.name for spec in FIELDS.values() if not spec.relevant(config)} == irrelevant
 
 
-def test_where_and_how_fast_a_run_is_computed_does_not_decide_its_result() -> None:
+def test_settings_of_where_and_how_fast_a_run_is_computed_do_not_determine_its_result() -> None:
     assert {spec.name for spec in FIELDS.values() if not spec.result} == {
         "device",
         "devices",
@@ -187,7 +187,7 @@ def test_where_and_how_fast_a_run_is_computed_does_not_decide_its_result() -> No
     }
 
 
-def test_leaving_epochs_out_joins_runs_that_differ_only_in_length() -> None:
+def test_a_digest_without_epochs_is_the_same_for_runs_that_differ_only_in_length() -> None:
     short, long = RunConfig(epochs=5), RunConfig(epochs=20)
     assert short.digest(data_checksum="x", without=("epochs",)) == long.digest(data_checksum="x", without=("epochs",))
 
@@ -202,13 +202,13 @@ def test_every_preset_is_a_valid_configuration() -> None:
         assert preset.config().as_dict()["schema"] == 1
 
 
-def test_report_b_keeps_its_twenty_accuracies() -> None:
+def test_report_b_has_its_twenty_accuracies() -> None:
     by_epoch = get_preset("b-wide-cnn").reported["test_accuracy_by_epoch"]
     assert len(by_epoch) == get_preset("b-wide-cnn").config().epochs == 20
     assert max(by_epoch) == by_epoch[14] == 0.9935
 
 
-def test_an_unknown_preset_is_answered_with_the_near_miss() -> None:
+def test_an_unknown_preset_is_refused_with_the_near_miss() -> None:
     with pytest.raises(ConfigError, match="Did you mean 'd-lenet-bn'"):
         get_preset("d-lenetbn")
 
@@ -222,7 +222,7 @@ _JSON = st.recursive(
 
 @settings(max_examples=150)
 @given(st.dictionaries(st.sampled_from(sorted(FIELDS)) | st.text(max_size=12), _JSON, max_size=4))
-def test_any_json_gives_a_configuration_or_a_named_error(values: dict[str, Any]) -> None:
+def test_any_json_gives_a_configuration_or_a_config_error(values: dict[str, Any]) -> None:
     try:
         config = RunConfig.from_dict(values)
     except ConfigError as error:
@@ -231,7 +231,7 @@ def test_any_json_gives_a_configuration_or_a_named_error(values: dict[str, Any])
         assert config.normalised().normalised() == config.normalised()
 
 
-def test_nesterov_without_momentum_is_no_other_run() -> None:
+def test_nesterov_without_momentum_does_not_change_the_digest() -> None:
     base = RunConfig(optimizer="sgd", momentum=0.0)
     assert base.replace(nesterov=True).digest(data_checksum="x") == base.digest(data_checksum="x")
     moving = RunConfig(optimizer="sgd", momentum=0.9)
@@ -267,7 +267,7 @@ def test_labels_of_runs_and_names_of_choices_come_from_the_declaration() -> None
         ("gamma", "above 0 and at most 1"),
     ],
 )
-def test_ranges_are_described_and_their_bounds_belong_to_them(name: str, words: str) -> None:
+def test_ranges_are_described_and_include_their_bounds(name: str, words: str) -> None:
     spec = FIELDS[name]
     assert spec.range_words() == words
     if not spec.open_low:
@@ -278,34 +278,34 @@ def test_ranges_are_described_and_their_bounds_belong_to_them(name: str, words: 
             spec.check(spec.high * 1.01 if spec.kind is float else spec.high + 1)
 
 
-_WITH = RunConfig(dataset="digits")
+_DIGITS = RunConfig(dataset="digits")
 
 
 @pytest.mark.parametrize(
     ("config", "changes", "same"),
     [
-        (_WITH.replace(patience=1), {"min_delta": 0.1}, False),
-        (_WITH.replace(patience=0), {"min_delta": 0.1}, True),
-        (_WITH.replace(schedule="constant"), {"warmup_epochs": 1.0}, False),
-        (_WITH.replace(schedule="step"), {"warmup_epochs": 1.0}, False),
-        (_WITH.replace(schedule="one-cycle"), {"warmup_epochs": 1.0}, True),
-        (_WITH.replace(schedule="cosine"), {"gamma": 0.5, "step_epochs": 3}, True),
-        (_WITH.replace(schedule="step"), {"gamma": 0.5}, False),
-        (_WITH.replace(schedule="step"), {"step_epochs": 3}, False),
-        (_WITH.replace(loss="mse", output="softmax"), {"label_smoothing": 0.1}, True),
-        (_WITH.replace(loss="nll", output="log-softmax"), {"label_smoothing": 0.1}, True),
-        (_WITH.replace(patience=0), {"restore_best": True}, False),
-        (_WITH.replace(val_fraction=0.0), {"restore_best": True}, True),
-        (_WITH.replace(optimizer="muon"), {"momentum": 0.5}, False),
-        (_WITH.replace(optimizer="muon"), {"beta1": 0.5}, False),
-        (_WITH.replace(optimizer="rmsprop"), {"momentum": 0.5}, False),
-        (_WITH.replace(optimizer="rmsprop"), {"beta2": 0.5}, True),
-        (_WITH.replace(optimizer="sgd", momentum=0.0), {"nesterov": True}, True),
-        (_WITH.replace(optimizer="sgd", momentum=0.1), {"nesterov": True}, False),
+        (_DIGITS.replace(patience=1), {"min_delta": 0.1}, False),
+        (_DIGITS.replace(patience=0), {"min_delta": 0.1}, True),
+        (_DIGITS.replace(schedule="constant"), {"warmup_epochs": 1.0}, False),
+        (_DIGITS.replace(schedule="step"), {"warmup_epochs": 1.0}, False),
+        (_DIGITS.replace(schedule="one-cycle"), {"warmup_epochs": 1.0}, True),
+        (_DIGITS.replace(schedule="cosine"), {"gamma": 0.5, "step_epochs": 3}, True),
+        (_DIGITS.replace(schedule="step"), {"gamma": 0.5}, False),
+        (_DIGITS.replace(schedule="step"), {"step_epochs": 3}, False),
+        (_DIGITS.replace(loss="mse", output="softmax"), {"label_smoothing": 0.1}, True),
+        (_DIGITS.replace(loss="nll", output="log-softmax"), {"label_smoothing": 0.1}, True),
+        (_DIGITS.replace(patience=0), {"restore_best": True}, False),
+        (_DIGITS.replace(val_fraction=0.0), {"restore_best": True}, True),
+        (_DIGITS.replace(optimizer="muon"), {"momentum": 0.5}, False),
+        (_DIGITS.replace(optimizer="muon"), {"beta1": 0.5}, False),
+        (_DIGITS.replace(optimizer="rmsprop"), {"momentum": 0.5}, False),
+        (_DIGITS.replace(optimizer="rmsprop"), {"beta2": 0.5}, True),
+        (_DIGITS.replace(optimizer="sgd", momentum=0.0), {"nesterov": True}, True),
+        (_DIGITS.replace(optimizer="sgd", momentum=0.1), {"nesterov": True}, False),
     ],
     ids=str,
 )
-def test_a_setting_counts_where_it_has_an_effect_and_only_there(
+def test_a_setting_changes_the_digest_only_if_it_has_an_effect(
     config: RunConfig, changes: dict[str, Any], same: bool
 ) -> None:
     changed = config.replace(**changes).digest(data_checksum="x")
@@ -327,7 +327,7 @@ def test_the_engine_that_computed_a_run_is_part_of_its_digest(monkeypatch: pytes
 
 @pytest.mark.parametrize("name", [name for name, spec in FIELDS.items() if spec.kind is float])
 @pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
-def test_no_setting_takes_what_is_not_finite(name: str, value: float) -> None:
+def test_every_float_setting_refuses_values_that_are_not_finite(name: str, value: float) -> None:
     with pytest.raises(ConfigError, match=f"{name} is (-?inf|nan), but it must be"):
         RunConfig(**{name: value})
 
@@ -344,14 +344,14 @@ def test_no_setting_takes_what_is_not_finite(name: str, value: float) -> None:
     ],
     ids=lambda changes: next(iter(changes))[:10],
 )
-def test_a_refusal_repeats_only_the_beginning_of_what_was_given(changes: dict[str, object]) -> None:
+def test_an_error_quotes_only_the_beginning_of_a_long_value(changes: dict[str, object]) -> None:
     with pytest.raises(ConfigError) as refused:
         RunConfig.from_dict(changes)
     assert len(str(refused.value)) < 400
     assert "..." in str(refused.value)
 
 
-def test_values_come_in_the_type_of_their_setting_and_are_its_own() -> None:
+def test_values_are_converted_to_the_type_of_their_setting_and_copied() -> None:
     options = {"widths": [8, 16]}
     config = RunConfig.from_dict({"epochs": 7.0, "lr": 1, "arch_options": MappingProxyType(options)})
     assert (type(config.epochs), config.epochs) == (int, 7)
@@ -359,7 +359,7 @@ def test_values_come_in_the_type_of_their_setting_and_are_its_own() -> None:
     assert (type(config.arch_options), config.arch_options) == (dict, options)
     given = {"widths": [8, 16]}
     assert RunConfig(arch_options=given).arch_options is not given
-    assert RunConfig.specs() is RunConfig.specs()  # made once: lists of runs read thousands of configurations
+    assert RunConfig.specs() is RunConfig.specs()  # built once: lists of runs read thousands of configurations
 
 
 @pytest.mark.parametrize(
@@ -370,7 +370,7 @@ def test_messages_quote_sixty_characters_and_six_digits(value: object, text: str
     assert shown(value) == text
 
 
-def test_only_whole_numbers_without_a_limit_are_given_one() -> None:
+def test_only_whole_numbers_without_an_upper_limit_get_one() -> None:
     @dataclasses.dataclass
     class Toy:
         count: int = setting(1, "Count", "A count.", "toy")
@@ -393,14 +393,14 @@ def test_a_run_ends_with_its_epochs_or_at_its_step_limit(limit: int, updates: in
     assert run_steps(RunConfig(epochs=3, max_steps=limit), 10) == updates
 
 
-def test_every_setting_is_declared_as_it_is_recorded() -> None:
-    """Ranges, choices and their titles, steps of the form, first names: what acts where the class is made, and nowhere else."""
+def test_every_setting_is_declared_as_in_the_snapshot() -> None:
+    """Compare ranges, choices and their titles, form steps, flags: whatever takes effect when the class is created."""
     usual = {field.name: field.default for field in dataclasses.fields(FieldSpec)}
     lines = []
     for spec in FIELDS.values():
         facts = {name: getattr(spec, name) for name in usual if name not in ("name", "relevant", "help")}
-        said = [f"{name} {value!r}" for name, value in facts.items() if value not in (usual[name], {})]
-        lines.append(f"{spec.name} ({spec.flag}): {', '.join(said)}")
+        listed = [f"{name} {value!r}" for name, value in facts.items() if value not in (usual[name], {})]
+        lines.append(f"{spec.name} ({spec.flag}): {', '.join(listed)}")
     check("settings.txt", "\n".join(lines))
 
 
@@ -416,13 +416,15 @@ def test_every_setting_is_declared_as_it_is_recorded() -> None:
         ("arch_options", [], "arch_options is [], but it must be a set of options. The default is {}."),
     ],
 )
-def test_a_value_of_another_kind_is_named_with_what_it_must_be(name: str, value: object, words: str) -> None:
+def test_a_value_of_the_wrong_type_is_refused_with_the_right_type_and_the_default(
+    name: str, value: object, words: str
+) -> None:
     with pytest.raises(ConfigError) as refused:
         FIELDS[name].check(value)
     assert (str(refused.value), refused.value.field) == (words, name)
 
 
-def test_a_number_that_stands_for_something_else_has_a_word() -> None:
+def test_a_zero_with_a_special_meaning_is_shown_as_a_word() -> None:
     special = {
         name for name, spec in FIELDS.items() if re.search(r"\b0 (is|uses|holds|chooses|validates)\b", spec.help)
     }

@@ -1,4 +1,4 @@
-"""Stored configurations outlive the fields: settings are added, renamed and removed in memory, and nothing is lost."""
+"""Stored configurations outlive the fields: adding, renaming and removing settings (in memory) loses nothing."""
 
 import dataclasses
 from typing import Any
@@ -19,7 +19,7 @@ _Field = tuple[str, Any, Any]
 
 
 def _declared() -> list[_Field]:
-    """Today's fields, as `make_dataclass` takes them."""
+    """Return today's fields as `make_dataclass` expects them."""
     declared = []
     for item in dataclasses.fields(RunConfig):
         if item.default_factory is not dataclasses.MISSING:
@@ -31,16 +31,18 @@ def _declared() -> list[_Field]:
 
 
 def _release(name: str, fields: list[_Field], *upgrades: Any) -> type[ConfigBase]:
-    """Return the configuration class of a made-up later release."""
+    """Return the configuration class of a hypothetical later release."""
     computed = {name: value for name, value in vars(RunConfig).items() if isinstance(value, property)}
     namespace = {**computed, "upgrades": (*UPGRADES, *upgrades)}
-    made = dataclasses.make_dataclass(name, fields, bases=(ConfigBase,), frozen=True, kw_only=True, namespace=namespace)
-    assert issubclass(made, ConfigBase)
-    return made
+    created = dataclasses.make_dataclass(
+        name, fields, bases=(ConfigBase,), frozen=True, kw_only=True, namespace=namespace
+    )
+    assert issubclass(created, ConfigBase)
+    return created
 
 
 def _stored() -> list[tuple[dict[str, Any], str]]:
-    """Every configuration of the golden stores, with the fingerprint that was stored beside it."""
+    """Return every configuration of the golden stores with its stored fingerprint."""
     return [
         (facts["config"], facts["fingerprint"])
         for release in RELEASES
@@ -48,17 +50,17 @@ def _stored() -> list[tuple[dict[str, Any], str]]:
     ]
 
 
-def test_there_are_stored_configurations_to_try() -> None:
+def test_the_golden_stores_contain_configurations() -> None:
     assert len(_stored()) >= 10
 
 
-def test_the_settings_of_the_first_schema_are_those_that_decided_a_result_then() -> None:
+def test_stored_configurations_of_the_first_schema_have_all_of_its_settings() -> None:
     for config, _ in _stored():
         if config["schema"] == 1:
             assert set(FIRST_SETTINGS) <= set(config)
 
 
-def test_the_digest_of_the_first_release_is_the_digest_of_today() -> None:
+def test_digests_are_the_same_as_in_the_first_release() -> None:
     """Recorded at release 0.1.0: a stored fingerprint must be found again by every later release."""
     plain = RunConfig().digest(data_checksum="x")
     sgd = RunConfig(arch="basic-cnn", optimizer="sgd", momentum=0.5, nesterov=True, schedule="step", patience=2)
@@ -76,7 +78,7 @@ def test_a_new_neutral_setting_changes_no_digest_and_no_stored_configuration_is_
     for config, _ in _stored():
         old, read_again = RunConfig.from_dict(config), later.from_dict(config)
         assert read_again.digest(data_checksum="x") == old.digest(data_checksum="x")
-        assert read_again.as_dict()["mixup"] == 0.0  # what the run had, not what today's form begins with
+        assert read_again.as_dict()["mixup"] == 0.0  # the value that the run was trained with, not today's default
 
 
 def test_a_new_setting_that_is_not_neutral_changes_the_digest() -> None:
@@ -120,7 +122,7 @@ def test_a_renamed_choice_keeps_its_digest() -> None:
         choices=("sgd-momentum", "adam", "adamw", "rmsprop", "muon"),
         identity_values={"sgd-momentum": "sgd"},
     )
-    # The settings of SGD are relevant where its new name stands.
+    # The settings of SGD are relevant under its new name.
     fields: list[_Field] = []
     for name, kind, field in _declared():
         if name == "optimizer":
@@ -137,7 +139,7 @@ def test_a_renamed_choice_keeps_its_digest() -> None:
         )
 
 
-def test_a_removed_setting_leaves_digests_and_stored_configurations_readable() -> None:
+def test_removing_a_setting_changes_no_digest_and_leaves_stored_configurations_readable() -> None:
     def remove(values: Values) -> Values:
         if values.pop("shuffle", True) is not True:
             raise ConfigError("shuffle was removed; this run was trained without it.", field="shuffle")
@@ -152,7 +154,7 @@ def test_a_removed_setting_leaves_digests_and_stored_configurations_readable() -
         later.from_dict({**RunConfig(shuffle=False).as_dict()})
 
 
-def test_a_setting_that_is_only_absent_takes_its_neutral_value_not_todays_default() -> None:
+def test_a_missing_setting_gets_its_neutral_value_and_not_todays_default() -> None:
     stored = RunConfig(seed=4).as_dict()
     del stored["channels_last"]
     assert RunConfig.from_dict(stored) == RunConfig(seed=4)
@@ -160,16 +162,18 @@ def test_a_setting_that_is_only_absent_takes_its_neutral_value_not_todays_defaul
 
 @settings(max_examples=200)
 @given(st.data())
-def test_idle_settings_never_reach_the_digest(data: st.DataObject) -> None:
-    """Whatever an idle setting holds, today or under a changed default, the fingerprint stays the same."""
+def test_irrelevant_settings_never_change_the_digest(data: st.DataObject) -> None:
+    """The fingerprint is the same for any value of an irrelevant setting, so also after a change of its default."""
     base = RunConfig(
         optimizer=data.draw(st.sampled_from(["sgd", "adam", "rmsprop", "muon"])),
         schedule=data.draw(st.sampled_from(["constant", "step", "one-cycle"])),
         loss=data.draw(st.sampled_from(["cross-entropy", "nll", "mse"])),
         patience=data.draw(st.integers(0, 2)),
     )
-    idle = [spec for spec in FIELDS.values() if not spec.relevant(base) and spec.kind is float]
-    values = {spec.name: data.draw(st.floats(spec.low or 0.1, spec.high or 1.0, exclude_min=True)) for spec in idle}
+    irrelevant = [spec for spec in FIELDS.values() if not spec.relevant(base) and spec.kind is float]
+    values = {
+        spec.name: data.draw(st.floats(spec.low or 0.1, spec.high or 1.0, exclude_min=True)) for spec in irrelevant
+    }
     assert base.replace(**values).digest(data_checksum="x") == base.digest(data_checksum="x")
 
 
@@ -193,7 +197,7 @@ def test_a_renamed_setting_can_be_left_out_of_a_digest_by_its_new_name() -> None
     )
 
 
-def test_what_was_changed_is_compared_with_todays_default_and_not_with_the_neutral_value() -> None:
+def test_changed_settings_are_relative_to_todays_defaults_and_not_to_neutral_values() -> None:
     new = ("mixup", float, setting(0.2, "Mixup", "Share of mixed images.", "data", low=0.0, high=1.0, neutral=0.0))
     later = _release("Later", [*_declared(), new])
     assert later.from_dict({}).changed() == {}
@@ -205,7 +209,7 @@ def test_what_was_changed_is_compared_with_todays_default_and_not_with_the_neutr
     ("schema", "upgraded"),
     [(1, {"lr": 0.5, "seen": "12"}), (2, {"lr": 0.5, "seen": "2"}), (3, {"lr": 0.5, "seen": ""})],
 )
-def test_a_configuration_takes_the_steps_that_it_has_not_taken(schema: int, upgraded: dict[str, Any]) -> None:
+def test_a_configuration_is_upgraded_by_the_steps_since_its_schema(schema: int, upgraded: dict[str, Any]) -> None:
     steps = tuple(lambda values, number=number: {**values, "seen": values["seen"] + number} for number in "12")
     assert upgrade({"schema": schema, "lr": 0.5, "seen": ""}, steps) == upgraded
     for wrong in (0, 4, "1", True, None):

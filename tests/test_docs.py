@@ -1,4 +1,4 @@
-"""The docs say what is there: the reference is the registries', the code map names every package, every command and link works."""
+"""The docs match the code: the reference, the code map, the commands of the README and all links."""
 
 import re
 from pathlib import Path
@@ -13,11 +13,11 @@ ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_reference_is_what_the_registries_say() -> None:
+def test_the_reference_matches_the_registries() -> None:
     assert PATH.read_text(encoding="utf-8") == render(), "run: python -m tests.reference_docs"
 
 
-def test_the_outlines_of_the_networks_are_what_their_layers_say() -> None:
+def test_the_outlines_of_the_networks_match_their_layers() -> None:
     assert outline.PATH.read_text(encoding="utf-8") == render_outlines(), "run: python -m tests.reference_docs"
 
 
@@ -40,7 +40,7 @@ def test_every_command_the_readme_shows_exists() -> None:
 @pytest.mark.parametrize(
     "document", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda path: path.name
 )
-def test_every_file_that_a_document_links_is_there(document: Path) -> None:
+def test_every_file_that_a_document_links_exists(document: Path) -> None:
     linked = re.findall(r"\]\(((?!https?:|#)[^)#]+)", document.read_text(encoding="utf-8"))
     assert [name for name in linked if not (document.parent / name).exists()] == []
 

@@ -1,4 +1,4 @@
-"""Every command that the documents show is understood as it is written; the quick ones are run."""
+"""Every command that the documents show is accepted as written; the quick ones are run."""
 
 import importlib
 import os
@@ -18,8 +18,13 @@ ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 _COMMAND = re.compile(r"(?:[A-Z_]+=\S+ )*(?:\.venv/bin/|python3? -m |make |streamlit )[^`\n#]*")
 _VARIABLE = re.compile(r"[A-Z_]+=")
-_QUICK = ("runs", "queue", "doctor")  # of the lab's own commands: they need no run and no network
-_PLACES = {"RUN…": "RUN", "FORMAT": "bundle", "PATH": "out.zip", "BUNDLE": "in.zip"}  # what a reader fills in
+_QUICK = ("runs", "queue", "doctor")  # commands of the CLI that need no run and no network
+_PLACEHOLDERS = {
+    "RUN…": "RUN",
+    "FORMAT": "bundle",
+    "PATH": "out.zip",
+    "BUNDLE": "in.zip",
+}  # placeholders and values for them
 
 
 def documented() -> dict[str, str]:
@@ -39,7 +44,7 @@ COMMANDS = documented()
 
 
 def _words(command: str) -> list[str]:
-    """Return the words of a command without the variables before it."""
+    """Return the words of a command without the environment variables before it."""
     words = shlex.split(command)
     while _VARIABLE.match(words[0]):
         words.pop(0)
@@ -84,20 +89,20 @@ def test_the_documents_show_commands_of_every_kind() -> None:
 
 
 @pytest.mark.parametrize("command", LAB)
-def test_every_command_takes_the_options_that_are_shown(command: str) -> None:
-    words = [_PLACES.get(word, word) for word in _words(command)[3:]]
+def test_every_command_accepts_the_options_that_are_shown(command: str) -> None:
+    words = [_PLACEHOLDERS.get(word, word) for word in _words(command)[3:]]
     found: click.Command = cli
     while isinstance(found, click.Group) and words:
         inner = found.get_command(click.Context(found), words[0])
         assert inner is not None, f"{COMMANDS[command]} shows {command!r}: there is no {words[0]!r}"
         found, words = inner, words[1:]
-    found.make_context(found.name, words)  # raises for an option or an argument that is none
+    found.make_context(found.name, words)  # raises for an unknown option or argument
 
 
 @pytest.mark.parametrize(
     "command", [command for command in LAB if _words(command)[3] in _QUICK and "RUN" not in command]
 )
-def test_quick_verbs_run_as_they_are_written(command: str, tmp_path: Path) -> None:
+def test_quick_commands_run_as_written(command: str, tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LAB_")}
     done = subprocess.run(
         [sys.executable, *_words(command)[1:]],
@@ -112,7 +117,7 @@ def test_quick_verbs_run_as_they_are_written(command: str, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("command", BENCHMARKS)
-def test_every_benchmark_takes_the_options_that_are_shown(
+def test_every_benchmark_accepts_the_options_that_are_shown(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _, _, module, *options = _words(command)
@@ -124,14 +129,14 @@ def test_every_benchmark_takes_the_options_that_are_shown(
 
 
 @pytest.mark.parametrize("command", MAKE)
-def test_every_target_is_in_the_makefile(command: str) -> None:
+def test_every_documented_make_target_exists(command: str) -> None:
     done = subprocess.run(
         ["make", "--dry-run", "--always-make", *_words(command)[1:]], cwd=ROOT, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
 
 
-def test_the_files_that_set_up_and_start_the_lab_are_there() -> None:
+def test_the_files_that_set_up_and_start_the_lab_exist() -> None:
     for command, file in (
         (".venv/bin/pip install -c constraints.txt -e .", "constraints.txt"),
         ("streamlit run app.py", "app.py"),
@@ -140,7 +145,7 @@ def test_the_files_that_set_up_and_start_the_lab_are_there() -> None:
         assert (ROOT / file).is_file()
 
 
-# What each benchmark needs to be over in a minute; `make test-slow` runs them all on the real MNIST.
+# Options with which each benchmark takes less than a minute; `make test-slow` runs them all on the real MNIST.
 _SHORT = {
     "benchmarks.training": ["--arch", "lenet5", "--updates", "4", "--repeats", "1"],
     "benchmarks.gpu": ["--device", "cpu", "--all"],
@@ -165,7 +170,7 @@ _SHORT = {
 @pytest.mark.slow
 @pytest.mark.mnist
 @pytest.mark.parametrize("module", sorted(_SHORT))
-def test_every_benchmark_comes_to_its_end_on_the_real_mnist(module: str, tmp_path: Path) -> None:
+def test_every_benchmark_runs_on_the_real_mnist(module: str, tmp_path: Path) -> None:
     data = Path(os.environ.get("LAB_DATA") or ROOT.parent / "shared" / "data")
     if not (data / "MNIST").is_dir():
         pytest.skip("the real MNIST is neither under LAB_DATA nor under ../shared/data")
@@ -185,7 +190,7 @@ def test_every_benchmark_comes_to_its_end_on_the_real_mnist(module: str, tmp_pat
 
 def test_every_documented_benchmark_is_among_those_that_are_run() -> None:
     shown = {_words(command)[2] for command in BENCHMARKS}
-    # `sketch` and `photos` want trained runs, `findings` trains for minutes: their options alone are checked.
+    # `sketch` and `photos` need trained runs, `findings` trains for minutes: only their options are checked.
     assert shown - {"benchmarks.sketch", "benchmarks.photos", "benchmarks.findings", "benchmarks.pictures"} == set(
         _SHORT
     )

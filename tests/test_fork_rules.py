@@ -1,4 +1,4 @@
-"""At which epochs a fork can begin, what may change in it, and what a configuration becomes when it is resolved: rules over records written by hand."""
+"""At which epochs a fork can begin, which settings may change in it, and how settings are resolved and checked."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +28,7 @@ STEPS = 10
 
 
 def _point(*, images: int | None = 100, **config: Any) -> ForkPoint:
-    """Return the third epoch of a run of ten steps each."""
+    """Return the third epoch of a run with ten steps per epoch."""
     record = run(1, **{"batch_size": 10, "epochs": 5, **config})
     environment = RunEnvironment(train_images=images)
     return ForkPoint(replace(record, environment=environment), 3, FILE, STEPS)
@@ -77,7 +77,9 @@ def _point(*, images: int | None = 100, **config: Any) -> ForkPoint:
         ({"input_size": "32"}, {"input_size": "64"}, "input_size is '64', which gives the weights other shapes ("),
     ],
 )
-def test_what_may_change_in_a_fork(before: dict[str, Any], changes: dict[str, Any], words: str) -> None:
+def test_a_fork_may_change_only_settings_that_fit_its_parent(
+    before: dict[str, Any], changes: dict[str, Any], words: str
+) -> None:
     point = _point(**before)
     config = fork_config(point, **changes)
     assert (config.fork_of, config.fork_epoch) == (point.run.id, 3)
@@ -90,14 +92,14 @@ def test_what_may_change_in_a_fork(before: dict[str, Any], changes: dict[str, An
         check_fork(config, point)
 
 
-def test_where_nobody_knows_how_many_images_there_were_the_steps_are_the_other_runs() -> None:
+def test_without_the_number_of_images_the_steps_before_a_fork_are_those_of_its_parent() -> None:
     point = _point(images=None)
     with pytest.raises(ConfigError, match="epoch 3 ends at step 30"):
         check_fork(fork_config(point, max_steps=30, batch_size=5), point)
     check_fork(fork_config(point, max_steps=31, batch_size=5), point)
 
 
-def test_an_option_that_changes_shapes_is_named_and_one_that_does_not_is_free() -> None:
+def test_an_option_that_changes_the_shapes_of_weights_is_refused_and_others_are_not() -> None:
     point = _point(arch="lenet-bn", arch_options={"dropout": 0.5})
     check_fork(fork_config(point, arch_options={"dropout": 0.1}), point)
     point = _point(arch="wide-cnn", arch_options={"widths": [8, 16]})
@@ -114,7 +116,7 @@ def test_an_option_that_changes_shapes_is_named_and_one_that_does_not_is_free() 
         ("", 3, "fork_epoch is 3, but a fork needs fork_of too: the id of a run and one of its saved epochs."),
     ],
 )
-def test_a_fork_names_a_run_and_an_epoch(of: str, epoch: int, words: str) -> None:
+def test_a_fork_needs_both_a_run_and_an_epoch(of: str, epoch: int, words: str) -> None:
     config = RunConfig(fork_of=of, fork_epoch=epoch)
     if not words:
         check_names_a_point(config)
@@ -140,7 +142,7 @@ def _saved(lab: Lab, *steps: tuple[int, int]) -> RunRecord:
     return replace(taken, progress=RunProgress(steps_per_epoch=STEPS))
 
 
-def test_a_fork_begins_at_whole_epochs_whose_weights_are_saved(lab: Lab) -> None:
+def test_a_fork_can_begin_at_complete_epochs_with_saved_weights(lab: Lab) -> None:
     record = _saved(lab, (1, 10), (2, 20), (3, 25), (4, 40))
     points = list_fork_points(lab.store, record)
     assert [(point.epoch, point.weights.step, point.steps_per_epoch) for point in points] == [
@@ -157,39 +159,39 @@ def test_a_fork_begins_at_whole_epochs_whose_weights_are_saved(lab: Lab) -> None
 
 
 @pytest.mark.parametrize(("epochs", "listed"), [(12, "12."), (13, "12, ….")])
-def test_of_many_epochs_the_first_twelve_are_named(lab: Lab, epochs: int, listed: str) -> None:
+def test_an_error_names_at_most_the_first_twelve_saved_epochs(lab: Lab, epochs: int, listed: str) -> None:
     record = _saved(lab, *((epoch, epoch * STEPS) for epoch in range(1, epochs + 1)))
     with pytest.raises(InputError) as refused:
         find_fork_point(lab.store, record, 99)
     assert str(refused.value).endswith(f"choose one of 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, {listed}")
 
 
-def test_a_run_without_saved_epochs_has_to_be_trained_first(lab: Lab) -> None:
+def test_forking_a_run_without_saved_epochs_is_refused(lab: Lab) -> None:
     with pytest.raises(
         InputError, match="Run mine has no weights saved at the end of epoch 1: wait for its first epoch, or"
     ):
         find_fork_point(lab.store, _saved(lab), 1)
 
 
-# -- resolving and checking ---------------------------------------------------------------------------------------------
+# -- resolving and checking --------------------------------------------------------------------------------------------
 
 
-def test_names_of_runs_become_ids_and_a_fork_has_no_parent(lab: Lab) -> None:
+def test_names_of_runs_are_resolved_to_ids_and_a_fork_has_no_parent(lab: Lab) -> None:
     record = _saved(lab, (3, 30))
-    asked = RunConfig(dataset="digits", batch_size=10)
-    tuned = lab.validation.resolve(asked.replace(init_from="mine"))
+    requested = RunConfig(dataset="digits", batch_size=10)
+    tuned = lab.validation.resolve(requested.replace(init_from="mine"))
     assert (tuned.config.init_from, tuned.fork_of) == (record.id, None)
     assert tuned.parent is not None
     assert tuned.parent.id == record.id
-    fork = lab.validation.resolve(asked.replace(fork_of=record.id[:6], fork_epoch=3))
+    fork = lab.validation.resolve(requested.replace(fork_of=record.id[:6], fork_epoch=3))
     assert (fork.config.fork_of, fork.config.fork_epoch, fork.parent) == (record.id, 3, None)
     assert fork.fork_of is not None
     assert fork.fork_of.id == record.id
-    both = lab.validation.resolve(asked.replace(fork_of="mine", fork_epoch=3, init_from="mine"))
+    both = lab.validation.resolve(requested.replace(fork_of="mine", fork_epoch=3, init_from="mine"))
     assert (both.parent, both.config.init_from) == (None, "mine")
     for name in ("init_from", "fork_of"):
         with pytest.raises(RunNotFoundError):
-            lab.validation.resolve(asked.replace(**{name: "nobody", "fork_epoch": int(name == "fork_of")}))
+            lab.validation.resolve(requested.replace(**{name: "nobody", "fork_epoch": int(name == "fork_of")}))
 
 
 @pytest.mark.parametrize(
@@ -201,19 +203,21 @@ def test_names_of_runs_become_ids_and_a_fork_has_no_parent(lab: Lab) -> None:
         ({"input_size": "64"}, "init_from is RUN, a lenet5 with other options than this lenet5: choose the same"),
     ],
 )
-def test_a_run_is_fine_tuned_from_one_of_the_same_network(lab: Lab, changes: dict[str, Any], words: str) -> None:
+def test_a_run_can_be_fine_tuned_only_from_one_with_the_same_network(
+    lab: Lab, changes: dict[str, Any], words: str
+) -> None:
     record = _saved(lab, (3, 30))
-    asked = RunConfig(dataset="digits", init_from=record.id, **changes)
+    requested = RunConfig(dataset="digits", init_from=record.id, **changes)
     if not words:
-        lab.validation.check_fits(lab.validation.resolve(asked))
+        lab.validation.check_fits(lab.validation.resolve(requested))
         return
     with pytest.raises(ConfigError) as refused:
-        lab.validation.check_fits(lab.validation.resolve(asked))
+        lab.validation.check_fits(lab.validation.resolve(requested))
     assert str(refused.value).startswith(words.replace("RUN", record.id))
 
 
 @pytest.mark.parametrize(
-    ("asked", "of_the_lab", "words"),
+    ("requested", "lab_device", "words"),
     [
         ("auto", "auto", ""),
         ("cpu", "auto", ""),
@@ -224,13 +228,13 @@ def test_a_run_is_fine_tuned_from_one_of_the_same_network(lab: Lab, changes: dic
         ("cuda:98", "cuda:99", "The device"),
     ],
 )
-def test_the_devices_of_a_run_and_of_the_lab_have_to_be_there(
-    tmp_path: Path, asked: str, of_the_lab: str, words: str
+def test_the_devices_of_a_run_and_of_the_lab_must_be_available(
+    tmp_path: Path, requested: str, lab_device: str, words: str
 ) -> None:
-    lab = open_lab(tmp_path, LAB_DEVICE=of_the_lab)
+    lab = open_lab(tmp_path, LAB_DEVICE=lab_device)
     if not words:
-        lab.validation._check_devices(asked)
+        lab.validation._check_devices(requested)
         return
     with pytest.raises(DeviceError) as refused:
-        lab.validation._check_devices(asked)
+        lab.validation._check_devices(requested)
     assert str(refused.value).startswith(words)

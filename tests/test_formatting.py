@@ -1,4 +1,4 @@
-"""Numbers as people read them: what is not certain never looks certain, and one image is not "1 images"."""
+"""Numbers in texts: no share is rounded to 0 or 100 %, durations and sizes have units, and plurals are correct."""
 
 import ast
 import math
@@ -25,7 +25,7 @@ from lab.formatting import (
 from lab.strict_json import finite_or_none, float_text, with_names
 
 ROOT = Path(__file__).resolve().parent.parent
-# Per cent written without `format_percent`: lengths on the screen and charts' own axes, which no result is read from.
+# A percentage written without `format_percent`; lengths on the screen and axes of charts, which show no result, may be.
 _OWN_PERCENT = re.compile(r"100 ?\* ?[^{}]*:\.\d+f\} ?%|\{[^{}]*:\.\d%\}|toFixed\(\d\)\} %")
 _OWN_PLURAL = re.compile(r"(['\"])\1 if [^{}]+ else (['\"])s\2|(['\"])s\3 if [^{}]+ else (['\"])\4")
 
@@ -54,7 +54,9 @@ _OWN_PLURAL = re.compile(r"(['\"])\1 if [^{}]+ else (['\"])s\2|(['\"])s\3 if [^{
         (10**400, 2, "∞"),
     ],
 )
-def test_a_share_is_written_as_per_cent_without_becoming_certain(share: object, digits: int, text: str) -> None:
+def test_a_share_is_written_as_a_percentage_and_never_rounded_to_0_or_100(
+    share: object, digits: int, text: str
+) -> None:
     assert format_percent(share, digits=digits) == text
 
 
@@ -62,7 +64,7 @@ def test_a_share_is_written_as_per_cent_without_becoming_certain(share: object, 
     ("share", "number"),
     [(0.9831, 98.31), (1.0, 100.0), (0.99999, 99.99), (0.00001, 0.01), (0.0, 0.0), (None, None), (math.nan, None)],
 )
-def test_a_number_column_says_what_the_text_says(share: object, number: float | None) -> None:
+def test_the_number_in_a_column_equals_that_in_the_text(share: object, number: float | None) -> None:
     assert percent_number(share) == number
 
 
@@ -82,11 +84,11 @@ def test_a_number_column_says_what_the_text_says(share: object, number: float | 
         (math.inf, "–"),
     ],
 )
-def test_a_duration_reads_the_same_everywhere(seconds: float | None, text: str) -> None:
+def test_a_duration_is_written_with_its_units(seconds: float | None, text: str) -> None:
     assert format_duration(seconds) == text
 
 
-def test_a_range_names_both_ends_unless_they_read_alike() -> None:
+def test_a_range_names_both_ends_unless_they_are_written_alike() -> None:
     assert format_range(25.2, 61) == "25 s to 1 min 01 s"
     assert format_range(25.2, 25.4) == "25 s"
 
@@ -102,7 +104,7 @@ def test_one_is_singular_and_thousands_have_commas() -> None:
     assert format_count(27_074_432) == "27.07 M"
 
 
-def test_nothing_else_writes_per_cent_or_plurals_of_its_own() -> None:
+def test_only_the_formatting_module_writes_percentages_and_plurals() -> None:
     wrong = []
     for path in [*(ROOT / "lab").rglob("*.py"), *(ROOT / "pages").rglob("*.py"), *(ROOT / "pages").rglob("*.js")]:
         if path.name == "formatting.py":
@@ -114,7 +116,7 @@ def test_nothing_else_writes_per_cent_or_plurals_of_its_own() -> None:
 
 
 def test_results_are_read_from_the_headline_and_not_from_the_last_epochs_summary() -> None:
-    """The summary holds the last epoch's numbers; only the rule itself, the engine and the store may read them."""
+    """The summary holds the last epoch's numbers; only the selection rule and the engine may read them."""
     allowed = {"lab/runs/headline.py", "lab/training/engine.py"}
     names = {"test_accuracy", "val_accuracy", "test_loss", "val_loss", "best_epoch"}
     wrong = []
@@ -168,13 +170,13 @@ def test_bytes_are_counted_in_thousands(number: float, text: str) -> None:
         (-math.inf, "-inf"),
     ],
 )
-def test_a_loss_is_written_with_the_digits_that_say_something(value: float, text: str) -> None:
+def test_a_loss_is_written_with_its_significant_digits(value: float, text: str) -> None:
     assert format_loss(value) == text
 
 
-def test_a_number_for_a_narrow_place_has_a_unit() -> None:
-    told = [format_short(value) for value in (2.5e12, -1.2e6, 4321.0, 0.0431, 3.1e18, 69.0)]
-    assert told == ["2.5T", "-1.2M", "4.32k", "0.0431", "3.1e+18", "69"]
+def test_a_short_number_is_written_with_a_unit_prefix() -> None:
+    texts = [format_short(value) for value in (2.5e12, -1.2e6, 4321.0, 0.0431, 3.1e18, 69.0)]
+    assert texts == ["2.5T", "-1.2M", "4.32k", "0.0431", "3.1e+18", "69"]
 
 
 def test_json_has_names_for_numbers_that_are_not_finite() -> None:

@@ -96,7 +96,7 @@ _RUNS_A_NETWORK = ("lab.cli.commands.summary", "pages.cache.inspection")
 
 @cache
 def _sources() -> tuple[tuple[str, ast.Module], ...]:
-    """Return the modules by their names, read once for all rules."""
+    """Return the modules with their names, read once for all rules."""
     files = [ROOT / "app.py", *sorted((ROOT / "lab").rglob("*.py")), *sorted((ROOT / "pages").rglob("*.py"))]
     return tuple(
         (
@@ -109,13 +109,13 @@ def _sources() -> tuple[tuple[str, ast.Module], ...]:
 
 @cache
 def _nodes(tree: ast.AST) -> tuple[ast.AST, ...]:
-    """Return all that a module or a part of one holds."""
+    """Return all nodes of a module or of a part of it."""
     return tuple(ast.walk(tree))
 
 
 @cache
 def _statements(tree: ast.AST) -> tuple[ast.AST, ...]:
-    """Return all of its imports."""
+    """Return all import statements of a module or of a part of it."""
     return tuple(node for node in _nodes(tree) if isinstance(node, ast.Import | ast.ImportFrom))
 
 
@@ -145,12 +145,12 @@ def _package(module: str) -> tuple[int, str] | None:
 def test_imports_go_downwards_only() -> None:
     wrong = []
     for name, tree in _sources():
-        here = _package(name)
+        importing = _package(name)
         for target in _imports(tree):
-            there = _package(target)
-            if here is None or there is None or there[1] == here[1]:
+            imported = _package(target)
+            if importing is None or imported is None or imported[1] == importing[1]:
                 continue
-            if there[0] >= here[0]:
+            if imported[0] >= importing[0]:
                 wrong.append(f"{name} imports {target}")
     assert not wrong, "\n".join(wrong)
 
@@ -168,8 +168,8 @@ def test_the_core_never_imports_streamlit() -> None:
     assert wrong == []
 
 
-def test_rooms_that_only_list_and_plot_never_import_torch() -> None:
-    """At import time; the composition root and the shell import torch's packages inside functions."""
+def test_pages_that_only_list_and_plot_do_not_import_torch() -> None:
+    """Only top-level imports count; the composition root and the CLI import torch's packages inside functions."""
     wrong = [
         f"{name} imports {target}"
         for name, tree in _sources()
@@ -180,8 +180,8 @@ def test_rooms_that_only_list_and_plot_never_import_torch() -> None:
     assert wrong == []
 
 
-def test_nothing_unpickles() -> None:
-    """No upload can run code: neither pickle nor torch.load is reachable anywhere."""
+def test_no_module_unpickles_data() -> None:
+    """No upload can run code: neither pickle nor torch.load is used anywhere."""
     wrong = []
     for name, tree in _sources():
         for node in _nodes(tree):
@@ -195,7 +195,7 @@ def test_nothing_unpickles() -> None:
 
 
 def _page_modules() -> Iterator[tuple[str, ast.Module]]:
-    """Yield what the pages are made of, without the modules that keep their state."""
+    """Return the modules of the pages except those of their state."""
     return (
         (name, tree) for name, tree in _sources() if name.startswith("pages") and not name.startswith("pages.state")
     )
@@ -228,8 +228,8 @@ def test_session_state_and_the_address_are_read_and_written_in_one_package() -> 
 _UNTYPED = {f"pages.state.session.{name}" for name in ("value_of", "put", "forget")}
 
 
-def test_no_widget_has_a_key_of_its_own_making() -> None:
-    """Keys come from `element` (nothing is read back) or from the record that the widget writes to."""
+def test_keys_of_widgets_come_from_element_or_from_a_state_record() -> None:
+    """`element` is for widgets whose value is not read back; other keys come from the record that they write to."""
     wrong = [
         f"{name}:{argument.value.lineno} key={ast.unparse(argument.value)}"
         for name, tree in _page_modules()
@@ -242,8 +242,8 @@ def test_no_widget_has_a_key_of_its_own_making() -> None:
     assert wrong == [], "\n".join(wrong)
 
 
-def test_each_element_is_named_in_one_package() -> None:
-    """The same name in two pages would be the same widget where both are on one page, and the same style."""
+def test_each_element_name_is_used_in_one_module() -> None:
+    """The same name in two modules would be the same widget if both are on one page, and have the same style."""
     places: dict[str, set[str]] = {}
     for name, tree in _page_modules():
         for node in _nodes(tree):
@@ -258,7 +258,7 @@ def test_each_element_is_named_in_one_package() -> None:
 
 
 def test_pages_import_nothing_inside_functions() -> None:
-    """What must wait for torch is named to `lab.lazy.load`, once a page."""
+    """Modules that need torch are imported through `lab.lazy.load`, once per page."""
     wrong = [
         f"{name}:{node.lineno} {ast.unparse(node)}"
         for name, tree in _sources()
@@ -282,8 +282,8 @@ def test_only_the_cache_package_caches_for_all_sessions() -> None:
     assert wrong == []
 
 
-def test_the_formatter_is_on_everywhere() -> None:
-    """A table that wants columns is a data file."""
+def test_no_comment_disables_the_formatter() -> None:
+    """A table that needs aligned columns belongs in a data file."""
     comments = re.compile(r"#\s*fmt:\s*(skip|off)")
     sources = [
         ROOT / "app.py",
@@ -293,7 +293,7 @@ def test_the_formatter_is_on_everywhere() -> None:
 
 
 def test_the_command_line_and_the_exports_import_at_the_top() -> None:
-    """`lab.lazy` imports what is needed later; only packages that need not be installed are imported inside functions."""
+    """`lab.lazy` imports what is needed later; only optional packages are imported inside functions."""
     optional = {"tensorboard", "onnxruntime", "onnxscript"}
     packages = ("lab.cli", "lab.sharing", "lab.charts", "lab.diagnosis", "lab.metrics")
     wrong = [
@@ -308,7 +308,7 @@ def test_the_command_line_and_the_exports_import_at_the_top() -> None:
     assert wrong == []
 
 
-def test_every_place_that_is_imported_later_is_there() -> None:
+def test_every_lazily_imported_object_exists() -> None:
     places = {
         node.value
         for name, tree in _sources()

@@ -1,4 +1,4 @@
-"""The token: what goes in comes out, and a broken, cut or newer one gets one sentence."""
+"""The join token: it decodes to what was encoded, and a damaged, truncated or newer one is refused in one sentence."""
 
 import pytest
 
@@ -8,12 +8,12 @@ from lab.join_token import JoinToken
 TOKEN = JoinToken("postgresql+psycopg://lab:s%40cret@db.example:5432/lab", "s3://bucket/lab", "ab" * 32)
 
 
-def test_a_token_comes_back_as_it_was_even_with_a_line_end() -> None:
+def test_a_token_is_decoded_as_encoded_even_with_whitespace_around_it() -> None:
     assert JoinToken.decode(f"  {TOKEN.encode()}\n") == TOKEN
     assert TOKEN.encode().startswith("convlab1.")
 
 
-def test_every_single_changed_or_missing_character_is_noticed() -> None:
+def test_every_single_changed_or_missing_character_is_detected() -> None:
     text = TOKEN.encode()
     for at in range(len("convlab1."), len(text)):
         for broken in (
@@ -26,12 +26,12 @@ def test_every_single_changed_or_missing_character_is_noticed() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "hello", "convlab", "convlabx.a.b", "convlab1xx", "conv\0lab1.a.b", "TOKEN"])
-def test_what_is_no_token_is_said(text: str) -> None:
+def test_text_that_is_not_a_token_is_refused(text: str) -> None:
     with pytest.raises(InputError, match=r"is not a token, which starts with 'convlab1\.': copy the whole line"):
         JoinToken.decode(text)
 
 
-def test_a_newer_token_names_both_versions() -> None:
+def test_a_newer_token_is_refused_with_both_versions() -> None:
     with pytest.raises(InputError, match="The token has version 2, but this release of ConvLab reads version 1"):
         JoinToken.decode(TOKEN.encode().replace("convlab1", "convlab2"))
 

@@ -1,4 +1,4 @@
-"""What the lab answers before anything is trained: which device, which run is the same, which weights are the best."""
+"""The lab without training: devices, selected weights, fingerprints, continued runs, and when workers are started."""
 
 import json
 import signal
@@ -37,8 +37,10 @@ def _claim(lab: Lab, config: RunConfig = CONFIG) -> RunRecord:
     return run
 
 
-def _keep(lab: Lab, run: RunRecord, epoch: int, *, loss: float | None = None, step: int | None = None) -> SavedFile:
-    """Keep an epoch's weights (ten steps each), with its validation loss if there is one."""
+def _save_weights(
+    lab: Lab, run: RunRecord, epoch: int, *, loss: float | None = None, step: int | None = None
+) -> SavedFile:
+    """Save weights of an epoch (ten steps each), with its validation loss if there is one."""
     step = epoch * 10 if step is None else step
     file = SavedFile(run.id, WEIGHTS, step, epoch, f"{run.id}/{step}", f"{step:064x}", 1, 0.0)
     if loss is not None:
@@ -49,7 +51,7 @@ def _keep(lab: Lab, run: RunRecord, epoch: int, *, loss: float | None = None, st
 
 
 @pytest.mark.parametrize("device", ["auto", "cpu"])
-def test_a_worker_that_could_not_start_is_noticed_before_a_run_waits_for_it(tmp_path: Path, device: str) -> None:
+def test_a_run_is_refused_if_the_device_of_the_lab_cannot_be_used(tmp_path: Path, device: str) -> None:
     lab = Lab(Settings.from_env({"LAB_HOME": str(tmp_path), "LAB_DEVICE": "cuda:99"}))
     with pytest.raises(DeviceError, match=r"LAB_DEVICE cannot be used.*'cuda:99' is not on this machine"):
         lab.submissions.submit(lab.validation.resolve(CONFIG.replace(device=device)))
@@ -61,16 +63,18 @@ def test_the_best_weights_are_those_of_the_lowest_validation_loss_however_the_ru
     lab: Lab, end: RunState | None
 ) -> None:
     run = _claim(lab)
-    kept = [_keep(lab, run, epoch, loss=loss) for epoch, loss in enumerate([0.5, 0.25, 0.25, float("nan"), 0.4], 1)]
+    files = [
+        _save_weights(lab, run, epoch, loss=loss) for epoch, loss in enumerate([0.5, 0.25, 0.25, float("nan"), 0.4], 1)
+    ]
     if end:
         lab.store.leases.finish(run.id, run.lease, state=end)
-    assert lab.weights.find(run.id) == kept[1]
-    assert lab.weights.find(run.id, epoch="latest") == kept[4]
+    assert lab.weights.find(run.id) == files[1]
+    assert lab.weights.find(run.id, epoch="latest") == files[4]
 
 
-def test_where_the_best_epoch_was_dropped_the_best_of_the_kept_ones_is_returned(lab: Lab) -> None:
+def test_the_best_saved_weights_are_found_if_those_of_the_best_epoch_were_removed(lab: Lab) -> None:
     run = _claim(lab)
-    dropped, second, _ = (_keep(lab, run, epoch, loss=loss) for epoch, loss in enumerate([0.1, 0.2, 0.3], 1))
+    dropped, second, _ = (_save_weights(lab, run, epoch, loss=loss) for epoch, loss in enumerate([0.1, 0.2, 0.3], 1))
     lab.store.files.remove(run.id, run.lease, [dropped.path])
     lab.store.leases.finish(run.id, run.lease, state=RunState.FINISHED, summary={"best_epoch": 1})
     assert lab.weights.find(run.id) == second
@@ -78,27 +82,27 @@ def test_where_the_best_epoch_was_dropped_the_best_of_the_kept_ones_is_returned(
 
 def test_without_validation_the_newest_weights_are_the_best(lab: Lab) -> None:
     run = _claim(lab)
-    files = [_keep(lab, run, epoch) for epoch in (1, 2)]
+    files = [_save_weights(lab, run, epoch) for epoch in (1, 2)]
     assert lab.weights.find(run.id) == files[-1]
 
 
-def test_a_fine_tuned_run_is_asked_for_by_the_weights_it_starts_from(lab: Lab) -> None:
+def test_the_fingerprint_of_a_fine_tuned_run_includes_the_weights_it_starts_from(lab: Lab) -> None:
     parent = _claim(lab)
     tuned = CONFIG.replace(init_from=parent.id, lr=1e-4)
     with pytest.raises(InputError, match="has no saved weights yet: wait for its first epoch"):
         lab.submissions.submit(lab.validation.resolve(tuned))
-    _keep(lab, parent, 1, loss=0.5)
+    _save_weights(lab, parent, 1, loss=0.5)
     first = lab.submissions.submit(lab.validation.resolve(tuned))
     assert lab.submissions.submit(lab.validation.resolve(tuned)).run.id == first.run.id
-    _keep(lab, parent, 2, loss=0.6)  # not the best: the child would start from the same weights
+    _save_weights(lab, parent, 2, loss=0.6)  # not the best: the child would start from the same weights
     assert lab.submissions.submit(lab.validation.resolve(tuned)).run.id == first.run.id
-    _keep(lab, parent, 3, loss=0.4)
+    _save_weights(lab, parent, 3, loss=0.4)
     second = lab.submissions.submit(lab.validation.resolve(tuned))
     assert not second.cached
     assert {second.run.fingerprint, second.run.family}.isdisjoint({first.run.fingerprint, first.run.family})
 
 
-def test_the_fingerprint_of_a_run_from_fresh_weights_stays_what_it_was(lab: Lab) -> None:
+def test_the_fingerprint_of_a_run_from_random_weights_is_the_digest_of_its_settings(lab: Lab) -> None:
     from lab.data.load import dataset_checksum
 
     checksum = dataset_checksum("digits", root=lab.settings.data)
@@ -109,11 +113,11 @@ def test_the_fingerprint_of_a_run_from_fresh_weights_stays_what_it_was(lab: Lab)
     )
 
 
-# -- a longer run continues a shorter one --------------------------------------------------------------------------------
+# -- a longer run continues a shorter one ------------------------------------------------------------------------------
 
 
 def _ended(lab: Lab, *, checkpoint: bool = True, outcome: str = "finished", **changes: Any) -> RunRecord:
-    """End a run well, with or without a checkpoint that another could go on from."""
+    """Return a finished run, with or without a checkpoint that another run could continue from."""
     run = _claim(lab, CONFIG.replace(**changes))
     if checkpoint:
         path = f"{run.id}/checkpoint"
@@ -122,7 +126,7 @@ def _ended(lab: Lab, *, checkpoint: bool = True, outcome: str = "finished", **ch
 
 
 def _parent(lab: Lab, *, fresh: bool = False, **changes: Any) -> str | None:
-    """Return the run that a new one with these settings would go on from, and take the new one away again."""
+    """Return the id of the run that a new one with these settings continues, and delete the new one."""
     submission = lab.submissions.submit(lab.validation.resolve(CONFIG.replace(**changes)), fresh=fresh)
     assert not submission.cached
     lab.store.removal.delete(submission.run.id)
@@ -163,13 +167,13 @@ def test_only_a_run_whose_end_does_not_depend_on_its_length_is_continued(
     assert _parent(lab, epochs=4, **changes) == (shorter.id if continued else None)
 
 
-# -- weights -------------------------------------------------------------------------------------------------------------
+# -- weights -----------------------------------------------------------------------------------------------------------
 
 
-def test_an_epoch_is_found_by_its_number_and_one_that_was_not_saved_is_refused_with_those_that_were(lab: Lab) -> None:
+def test_weights_are_found_by_epoch_and_an_unsaved_epoch_is_refused_with_the_saved_ones(lab: Lab) -> None:
     run = _claim(lab)
-    files = [_keep(lab, run, epoch, loss=loss) for epoch, loss in ((1, 0.5), (2, 0.3), (4, 0.4))]
-    again = _keep(lab, run, 4, step=45)  # saved inside the epoch after
+    files = [_save_weights(lab, run, epoch, loss=loss) for epoch, loss in ((1, 0.5), (2, 0.3), (4, 0.4))]
+    again = _save_weights(lab, run, 4, step=45)  # saved inside the next epoch
     assert lab.weights.list(run.id) == (*files, again)
     assert [lab.weights.find(run.id, epoch=epoch) for epoch in (1, 2, 4)] == [files[0], files[1], again]
     assert lab.weights.find(run.id, epoch="latest") == again
@@ -180,7 +184,7 @@ def test_an_epoch_is_found_by_its_number_and_one_that_was_not_saved_is_refused_w
         lab.weights.find(run.id, epoch="first")
 
 
-def test_a_network_gets_the_normalisation_that_its_run_recorded_else_that_of_its_data(lab: Lab) -> None:
+def test_the_normalisation_is_the_one_the_run_recorded_or_else_that_of_its_data_set(lab: Lab) -> None:
     run = _claim(lab)
     digits = lab.datasets.load("digits")
     assert lab.weights.normalization(run) == (digits.mean, digits.std)
@@ -188,18 +192,18 @@ def test_a_network_gets_the_normalisation_that_its_run_recorded_else_that_of_its
     assert lab.weights.normalization(lab.store.runs.get(run.id)) == (0.25, 0.75)
 
 
-# -- workers -------------------------------------------------------------------------------------------------------------
+# -- workers -----------------------------------------------------------------------------------------------------------
 
 
 def test_without_work_no_worker_is_started(lab: Lab) -> None:
     assert lab.workers.ensure() is False
-    _claim(lab)  # it is in training, not queued
+    _claim(lab)  # it is running, not queued
     assert lab.workers.ensure() is False
     assert not is_running(lab.settings)
 
 
 @pytest.mark.parametrize("read_only", [False, True])
-def test_a_worker_is_warmed_up_before_there_is_work_and_never_where_nothing_may_be_written(
+def test_a_worker_is_warmed_up_in_advance_unless_the_lab_is_read_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read_only: bool
 ) -> None:
     started: list[bool] = []
@@ -210,13 +214,13 @@ def test_a_worker_is_warmed_up_before_there_is_work_and_never_where_nothing_may_
 
 
 @pytest.mark.parametrize("training", [False, True])
-def test_a_supervisor_of_other_settings_makes_room_unless_it_is_training(lab: Lab, training: bool) -> None:
+def test_a_supervisor_with_other_settings_is_terminated_unless_it_is_training(lab: Lab, training: bool) -> None:
     if training:
         _claim(lab)
     with idle_process() as process:
-        card = {"pid": process.pid, "pid_start": process_start(process.pid), "host": this_host()}
+        pid_file = {"pid": process.pid, "pid_start": process_start(process.pid), "host": this_host()}
         settings = {**lab.settings.environment(), "LAB_DATA": "/elsewhere"}
-        (lab.settings.home / "supervisor.json").write_text(json.dumps({**card, "settings": settings}))
+        (lab.settings.home / "supervisor.json").write_text(json.dumps({**pid_file, "settings": settings}))
         lab.submissions.submit(lab.validation.resolve(CONFIG.replace(seed=1)))
         if training:
             time.sleep(0.1)
@@ -225,7 +229,7 @@ def test_a_supervisor_of_other_settings_makes_room_unless_it_is_training(lab: La
             assert process.wait(120) == -signal.SIGTERM
 
 
-def test_runs_without_findings_are_diagnosed_while_there_is_time_and_only_those_asked_for(lab: Lab) -> None:
+def test_missing_findings_are_filled_in_within_the_time_budget_and_only_for_given_runs(lab: Lab) -> None:
     first, second = _ended(lab), _ended(lab, seed=1)
     for run in (first, second):
         write_past_checks(lab.store, run.id, checksum=False, findings=null())

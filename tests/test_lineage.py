@@ -1,4 +1,4 @@
-"""Where runs came from: origins, children and trees of runs that nobody trains, and the words for what was changed."""
+"""The lineage of runs, without training: origins, children, trees, and the texts that describe what was changed."""
 
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ def _run(lab: Lab, name: str, *, test: float, parent: str | None = None, best: i
     return lab.store.runs.get(run.id)
 
 
-def test_a_tree_is_read_from_its_first_run_with_what_was_changed_and_what_came_of_it(lab: Lab) -> None:
+def test_a_tree_lists_the_changes_of_every_run_and_their_effect_on_the_accuracy(lab: Lab) -> None:
     root = _run(lab, "root", test=0.95)
     fork = _run(lab, "fork", test=0.9625, fork_of=root.id, fork_epoch=3, lr=0.01)
     tuned = _run(lab, "tuned", test=0.94, init_from=fork.id, epochs=2)
@@ -51,7 +51,7 @@ def test_a_tree_is_read_from_its_first_run_with_what_was_changed_and_what_came_o
     assert lab.lineage.parent(root) is None
 
 
-def test_where_a_deleted_run_stood_the_tree_begins_with_what_came_from_it(lab: Lab) -> None:
+def test_a_tree_whose_first_run_was_deleted_begins_with_the_child_of_that_run(lab: Lab) -> None:
     root = _run(lab, "root", test=0.95)
     fork = _run(lab, "fork", test=0.96, fork_of=root.id, fork_epoch=3)
     again = _run(lab, "again", test=0.97, fork_of=fork.id, fork_epoch=4, batch_size=32)
@@ -84,13 +84,13 @@ def test_changes_are_named_by_setting_and_option(lab: Lab) -> None:
     assert (change_words(bare, wide), change_words(wide, bare)) == ("dropout default → 0.25", "dropout 0.25 → default")
 
 
-def test_a_fork_whose_best_epoch_lies_before_it_claims_no_effect(lab: Lab) -> None:
+def test_a_fork_whose_best_epoch_is_before_the_fork_claims_no_effect(lab: Lab) -> None:
     root = _run(lab, "root", test=0.95, best=2)
     fork = _run(lab, "fork", test=0.95, best=2, fork_of=root.id, fork_epoch=3, lr=10.0)
     assert difference_words(fork, root) == "no epoch after the fork is better than epoch 2"
 
 
-def test_an_origin_is_named_in_words(lab: Lab) -> None:
+def test_an_origin_is_described_in_words(lab: Lab) -> None:
     root = _run(lab, "root", test=0.95)
     fork = _run(lab, "fork", test=0.95, fork_of=root.id, fork_epoch=3)
     longer = _run(lab, "longer", test=0.95, fork_of=root.id, fork_epoch=3, epochs=9, parent=fork.id)
@@ -99,7 +99,7 @@ def test_an_origin_is_named_in_words(lab: Lab) -> None:
     assert origin_words(Origin(root.id, Relation.FORK, 3), name="root") == "forked from root at epoch 3"
 
 
-def test_the_first_weights_of_a_fork_are_those_of_the_first_run_also_where_it_was_deleted(lab: Lab) -> None:
+def test_the_initial_weights_of_a_fork_are_those_of_the_first_run_even_if_it_was_deleted(lab: Lab) -> None:
     root = _run(lab, "root", test=0.95, seed=5)
     fork = _run(lab, "fork", test=0.96, fork_of=root.id, fork_epoch=3, seed=6)
     again = _run(lab, "again", test=0.97, fork_of=fork.id, fork_epoch=4, seed=7)
@@ -108,10 +108,10 @@ def test_the_first_weights_of_a_fork_are_those_of_the_first_run_also_where_it_wa
         lab.store.removal.delete(run.id)
     assert lab.weights._first_seed(again.config) == 5
     lab.store.removal.purge(lab.artifacts.delete, older_than_s=0)
-    assert lab.weights._first_seed(again.config) == 7  # nothing is known of the others
+    assert lab.weights._first_seed(again.config) == 7  # nothing is known of the purged runs
 
 
-def test_of_a_large_tree_no_more_runs_are_looked_at_than_the_limit(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tree_has_no_more_runs_than_the_limit(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     root = _run(lab, "root", test=0.9)
     names = ["root", "one", "two"]
     for name in names[1:]:

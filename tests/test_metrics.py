@@ -1,4 +1,4 @@
-"""The list of metrics: what it holds, what it refuses, and that no other place of the code names a metric."""
+"""The registry of metrics: what it contains, what it refuses, and that no other code names a metric."""
 
 import ast
 import re
@@ -35,7 +35,7 @@ from lab.metrics import (
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def test_the_list_refuses_an_id_twice_and_a_metric_without_help() -> None:
+def test_the_registry_refuses_a_duplicate_id_and_a_metric_without_help() -> None:
     with pytest.raises(InputError, match="There is already a metric 'val/loss': choose another id"):
         register_metric(MetricSpec("val/loss", ACCURACY, "Again."))
     with pytest.raises(InputError, match="'val/f1' has no help: say in one sentence"):
@@ -44,7 +44,7 @@ def test_the_list_refuses_an_id_twice_and_a_metric_without_help() -> None:
         get_metric("val/los")
 
 
-def test_an_epoch_is_measured_by_hand() -> None:
+def test_the_metrics_of_a_split_are_computed_from_a_measurement() -> None:
     measured = Measurement(0.5, 0.75, 4, learning_rate=0.1, gradient_norm=2.0, images_per_second=1000.0, memory_mb=3.0)
     assert compute_metrics(Split.TRAIN, measured) == {
         "train/loss": 0.5,
@@ -58,7 +58,7 @@ def test_an_epoch_is_measured_by_hand() -> None:
     assert result_keys({"val/loss": 0.5, "lr": 0.1}) == {"val_loss": 0.5}
 
 
-def test_names_of_other_releases_are_judged_by_how_they_end() -> None:
+def test_the_kind_of_a_metric_of_another_release_is_derived_from_the_end_of_its_name() -> None:
     assert [is_share(name) for name in ("val/accuracy", "test_accuracy", "ema/accuracy", "val/loss", "lr")] == [
         True,
         True,
@@ -71,7 +71,7 @@ def test_names_of_other_releases_are_judged_by_how_they_end() -> None:
     assert (format_metric("ema/accuracy", 0.5), format_metric("val/loss", 0.123456)) == ("50.00 %", "0.1235")
 
 
-def test_lists_keep_their_order_which_is_that_of_files_and_tables() -> None:
+def test_lists_of_metrics_have_the_order_of_files_and_tables() -> None:
     assert [metric.id for metric in list_epoch_metrics()] == [
         *("train/loss", "train/accuracy", "val/loss", "val/accuracy", "test/loss", "test/accuracy"),
         *("lr", "grad_norm", "images_per_second", "memory_mb"),
@@ -87,7 +87,7 @@ def test_lists_keep_their_order_which_is_that_of_files_and_tables() -> None:
     ]
 
 
-def test_every_metric_has_its_name_for_people_its_chart_and_its_short_form() -> None:
+def test_every_metric_has_its_title_its_chart_its_result_key_and_its_short_name() -> None:
     assert [(one.title, one.chart_id, one.result_key, one.short) for one in METRICS.values()] == [
         ("batch loss", "loss", "batch_loss", "batch/loss"),
         ("batch accuracy", "accuracy", "batch_accuracy", "batch/acc"),
@@ -120,11 +120,13 @@ def test_every_metric_has_its_name_for_people_its_chart_and_its_short_form() -> 
         ("accuracy_of_loss", False, True),
     ],
 )
-def test_what_a_value_can_be_is_that_of_its_quantity(name: str, share: bool, unbounded: bool) -> None:
+def test_whether_values_are_shares_or_unbounded_depends_on_the_quantity(
+    name: str, share: bool, unbounded: bool
+) -> None:
     assert (is_share(name), is_unbounded(name)) == (share, unbounded)
 
 
-def test_shares_are_written_as_per_cent_with_two_decimals_unless_others_are_asked_for() -> None:
+def test_shares_are_written_as_percentages_with_two_decimals_by_default() -> None:
     assert (format_metric("val/accuracy", 0.98765), format_metric("val/accuracy", 0.98765, digits=1)) == (
         "98.77 %",
         "98.8 %",
@@ -133,16 +135,16 @@ def test_shares_are_written_as_per_cent_with_two_decimals_unless_others_are_aske
     assert (LOSS.format(0.98765), format_metric("lr", 0.000123456, digits=1)) == ("0.9877", "0.0001235")
 
 
-def test_a_registered_metric_is_in_the_lists_until_it_is_taken_out() -> None:
-    made = register_metric(
+def test_a_registered_metric_is_in_the_lists_until_it_is_unregistered() -> None:
+    registered = register_metric(
         MetricSpec("ema/loss", LOSS, "A mean.", Split.VAL, Cadence.EVALUATION, compute=lambda m: 2 * m.loss)
     )
     try:
-        assert get_metric("ema/loss") is made
-        assert list_results()[-1] is made
-        assert made in list_metrics(splits=[Split.VAL], cadence=Cadence.EVALUATION)
-        assert made not in list_metrics(cadence=Cadence.BATCH)
-        assert made not in list_metrics(splits=[Split.TEST])
+        assert get_metric("ema/loss") is registered
+        assert list_results()[-1] is registered
+        assert registered in list_metrics(splits=[Split.VAL], cadence=Cadence.EVALUATION)
+        assert registered not in list_metrics(cadence=Cadence.BATCH)
+        assert registered not in list_metrics(splits=[Split.TEST])
         assert compute_metrics(Split.VAL, Measurement(0.5, 0.75, 4))["ema/loss"] == 1.0
     finally:
         unregister_metric("ema/loss")
@@ -153,13 +155,13 @@ def test_a_registered_metric_is_in_the_lists_until_it_is_taken_out() -> None:
 
 # -- one place ---------------------------------------------------------------------------------------------------------
 
-# A migration states the schema of its release and never follows the list; the template writes what train.py prints.
+# A migration is frozen with the schema of its release; the template of exported scripts writes what train.py prints.
 _FROZEN = re.compile(r"lab/(metrics\.py|runs/headline_columns\.py|runs/migrations/.*|sharing/script/.*)")
 _UNMISTAKABLE = tuple(id for id in METRICS if "/" in id)
 
 
 def _literals(path: Path) -> Iterator[str]:
-    """Yield every place of a Python file that names a metric, docstrings apart."""
+    """Yield every place in a Python file that names a metric, except docstrings."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     docs = {id(node.body[0].value) for node in ast.walk(tree) if isinstance(node, documented) and _is_text(node.body)}
@@ -174,7 +176,7 @@ def _is_text(body: list[Any]) -> bool:
     return bool(body) and isinstance(body[0], ast.Expr)
 
 
-def test_no_other_place_of_the_code_names_a_metric() -> None:
+def test_no_code_outside_the_registry_names_a_metric() -> None:
     found = []
     for path in sorted([*(ROOT / "lab").rglob("*.py"), *(ROOT / "pages").rglob("*.py"), ROOT / "app.py"]):
         if not _FROZEN.fullmatch(path.relative_to(ROOT).as_posix()):

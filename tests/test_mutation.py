@@ -1,4 +1,4 @@
-"""The tool that puts faults into the code: what counts as found, which places there are, and what is drawn from them."""
+"""The tool for mutation testing: what counts as found, which changes exist, and which functions are drawn."""
 
 import json
 import multiprocessing
@@ -46,10 +46,10 @@ def test_waits_for_ever():
         ("waits_for_ever", Limits(test_wall_s=4.0), None),
     ],
 )
-def test_a_trial_ends_with_the_first_failure_or_where_a_test_passes_its_limit(
+def test_a_trial_ends_with_the_first_failure_or_when_a_test_exceeds_its_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, test: str, limits: Limits, code: int | None
 ) -> None:
-    # A test of a page before this one leaves its script there, which every new process would begin with.
+    # An earlier test of a page leaves its script there, which every new process would run first.
     monkeypatch.setitem(sys.modules, "__main__", types.ModuleType("__main__"))
     (tmp_path / "test_it.py").write_text(_TESTS)
     context = multiprocessing.get_context("forkserver")
@@ -69,18 +69,22 @@ def test_a_trial_ends_with_the_first_failure_or_where_a_test_passes_its_limit(
         (Trial(None, "t", 61.0, 100.0), Trial(0, "", 15.0, 90.0), True),
         (Trial(None, "t", 61.0, 100.0), Trial(0, "", 16.0, 20.0), False),  # a long test
         (Trial(None, "t", 59.0, 100.0), Trial(0, "", 1.0, 9.0), False),
-        (Trial(None, "t", 2.0, 181.0), Trial(0, "", 2.0, 4.0), False),  # it waited, perhaps for a busy machine
-        (Trial(None, "t", 61.0, 100.0), Trial(1, "", 1.0, 1.0), False),  # it fails by itself
+        (
+            Trial(None, "t", 2.0, 181.0),
+            Trial(0, "", 2.0, 4.0),
+            False,
+        ),  # it waited, perhaps because the machine was busy
+        (Trial(None, "t", 61.0, 100.0), Trial(1, "", 1.0, 1.0), False),  # it fails without the fault
         (Trial(None, "t", 61.0, 100.0), Trial(None, "t", 1.0, 1.0), False),
     ],
 )
-def test_a_stopped_test_has_found_its_fault_where_it_takes_a_fourth_without_it(
+def test_a_stopped_test_has_found_its_fault_if_it_takes_a_quarter_of_the_time_without_it(
     faulty: Trial, clean: Trial, found: bool
 ) -> None:
     assert _is_far_longer(faulty, clean) is found
 
 
-def test_every_kind_of_change_is_made_and_nothing_else_of_the_file(tmp_path: Path) -> None:
+def test_every_kind_of_change_is_generated_and_no_other(tmp_path: Path) -> None:
     path = tmp_path / "code.py"
     path.write_text(
         '"""Words."""\n'
@@ -117,7 +121,7 @@ def test_every_kind_of_change_is_made_and_nothing_else_of_the_file(tmp_path: Pat
     }
 
 
-def test_functions_are_drawn_by_a_seed_with_the_lines_they_have() -> None:
+def test_functions_are_drawn_by_seed_with_their_line_numbers() -> None:
     drawn = draw_functions(3, 12, under=("lab/sweeps",))
     assert drawn == draw_functions(3, 12, under=("lab/sweeps",)) != draw_functions(4, 12, under=("lab/sweeps",))
     assert len(set(drawn)) == 12
@@ -127,7 +131,7 @@ def test_functions_are_drawn_by_a_seed_with_the_lines_they_have() -> None:
         assert not lines[-1].startswith(("def ", "class "))
 
 
-def test_every_list_of_faults_has_tests_and_every_package_a_list() -> None:
+def test_every_list_of_faults_has_tests_and_belongs_to_a_package() -> None:
     packages = {package_of(path) for folder in ("lab", "pages") for path in (ROOT / folder).rglob("*.py")}
     for fault in {one.package: one for one in read_faults()}.values():
         assert choose_tests(ROOT, fault, ROOT / "lab" / "metrics.py"), fault.package
@@ -203,7 +207,7 @@ def test_nothing(slow):
 
 
 @pytest.mark.long
-def test_generated_changes_are_found_by_the_tests_that_see_them_alone(tmp_path: Path) -> None:
+def test_generated_changes_are_tried_only_with_the_tests_that_cover_them(tmp_path: Path) -> None:
     (tmp_path / "lab").mkdir()
     (tmp_path / "lab" / "__init__.py").touch()
     (tmp_path / "lab" / "toy.py").write_text(_TOY)
@@ -218,11 +222,13 @@ def test_generated_changes_are_found_by_the_tests_that_see_them_alone(tmp_path: 
     known = json.loads((tmp_path / "map").read_text())["tests"]
     for name in ("test_total", "test_nothing"):
         took = known[f"test_toy.py::{name}"]
-        assert took["cpu_s"] < 0.05 <= took["shared_s"] + 0.005, "the time of a shared fixture is not its tests' own"
+        assert took["cpu_s"] < 0.05 <= took["shared_s"] + 0.005, (
+            "the time of a shared fixture counts as that of its tests"
+        )
     tried = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
     found = {(one["kind"], one["new"].strip()): (one["result"], one["by"].partition("::")[2]) for one in tried}
     assert found == {
-        ("one more", "LIMIT = 11"): ("not tried", ""),  # another constant is made of it
+        ("one more", "LIMIT = 11"): ("not tried", ""),  # another constant is derived from it
         ("one more", "FIRST = LIMIT + 2"): ("survived", ""),
         ("another operator", "FIRST = (LIMIT - 1)"): ("survived", ""),
         ("the first operand only", "FIRST = (LIMIT)"): ("survived", ""),
@@ -230,7 +236,7 @@ def test_generated_changes_are_found_by_the_tests_that_see_them_alone(tmp_path: 
         ("another comparison", "if value <= low:"): ("survived", ""),  # equal either way
         ("an early return left out", "pass"): ("found", "test_clamp"),
         ("max for min", "return max(value, LIMIT)"): ("found", "test_clamp"),
-        ("another operator", "return (3 / value)"): ("survived", ""),  # asked for 1 alone
+        ("another operator", "return (3 / value)"): ("survived", ""),  # called with 1 only
         ("the first operand only", "return (3)"): ("survived", ""),
         ("one more", "return 4 * value"): ("found", "test_scaled"),
         ("one more", "b: int = 6"): ("not tried", ""),  # of a class, which acts at import

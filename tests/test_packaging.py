@@ -1,4 +1,4 @@
-"""The lab as a package: every file that it needs is in the wheel, the command starts it, and versions are stated once."""
+"""The lab as a package: the wheel contains every file it needs, the command starts it, versions are stated once."""
 
 import shutil
 import subprocess
@@ -29,7 +29,7 @@ def _pinned() -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_the_versions_that_were_tested_together_are_among_those_that_may_work(name: str) -> None:
+def test_the_pinned_versions_satisfy_the_requirements(name: str) -> None:
     pinned = _pinned()
     for requirement in _requirements(name):
         version = pinned.get(canonicalize_name(requirement.name))
@@ -42,7 +42,7 @@ def test_the_dependencies_are_stated_in_one_file() -> None:
     assert PROJECT["tool"]["setuptools"]["dynamic"]["dependencies"] == {"file": ["requirements.txt"]}
 
 
-def test_the_command_of_the_package_is_the_module_under_another_name() -> None:
+def test_the_installed_command_does_the_same_as_the_module() -> None:
     module, _, name = PROJECT["project"]["scripts"]["convlab"].partition(":")
     start = f"from {module} import {name}; {name}()"
     answers = [
@@ -53,7 +53,7 @@ def test_the_command_of_the_package_is_the_module_under_another_name() -> None:
     assert answers[0].stdout.replace("Usage: convlab", "Usage: python -m lab") == answers[1].stdout
 
 
-def test_a_wheel_holds_every_file_of_the_lab_and_of_its_pages(tmp_path: Path) -> None:
+def test_a_wheel_contains_every_file_of_the_lab_and_of_its_pages(tmp_path: Path) -> None:
     listed = subprocess.run(["git", "ls-files", "lab", "pages"], cwd=ROOT, capture_output=True, text=True, check=False)
     if listed.returncode:
         pytest.skip("not a git checkout")

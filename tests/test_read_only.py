@@ -1,4 +1,4 @@
-"""A lab that is only read refuses everything that would write, before anything else is looked at."""
+"""A read-only lab refuses every write before it checks anything else."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,7 +23,7 @@ def _resolved(lab: Lab) -> ResolvedConfig:
 
 WRITES: dict[str, Callable[[Lab, str, str], object]] = {
     "submit": lambda lab, run, sweep: lab.submissions.submit(_resolved(lab)),
-    "submit what is there": lambda lab, run, sweep: lab.submissions.submit(lab.validation.resolve(CONFIG)),
+    "submit an existing run": lambda lab, run, sweep: lab.submissions.submit(lab.validation.resolve(CONFIG)),
     "control": lambda lab, run, sweep: lab.submissions.control(run, RunRequest.STOP),
     "fill": lambda lab, run, sweep: lab.repeating.fill(lab.store.runs.get(run), seeds=2),
     "create": lambda lab, run, sweep: lab.sweeps.create(asked(name="another")),
@@ -48,7 +48,7 @@ WRITES: dict[str, Callable[[Lab, str, str], object]] = {
 }
 
 
-def test_everything_that_would_write_is_refused_and_nothing_is_changed(tmp_path: Path) -> None:
+def test_a_read_only_lab_refuses_every_write_and_changes_nothing(tmp_path: Path) -> None:
     lab = open_lab(tmp_path)
     run = lab.submissions.submit(lab.validation.resolve(CONFIG)).run.id
     sweep = lab.sweeps.create(asked()).sweep.id
@@ -69,7 +69,7 @@ def test_everything_that_would_write_is_refused_and_nothing_is_changed(tmp_path:
     assert {path: after[path] for path in before} == before
 
 
-def test_a_lab_without_a_home_is_read_without_making_one(tmp_path: Path) -> None:
+def test_opening_a_read_only_lab_without_a_home_does_not_create_one(tmp_path: Path) -> None:
     lab = open_lab(tmp_path / "nowhere", LAB_READ_ONLY="1")
     assert not lab.examples_hidden
     assert not (tmp_path / "nowhere").exists()

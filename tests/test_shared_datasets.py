@@ -1,4 +1,4 @@
-"""Data sets that travel: stored once, fetched whole and checked, and never mixed with another version of themselves."""
+"""Shared data sets: stored once, fetched completely and verified, and never mixed with another version."""
 
 import gzip
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ from tests.data.data_files import idx_bytes
 
 
 class Machine:
-    """One machine's data folder with the store and the artifacts of all."""
+    """The data folder of one machine, with the store and the artifacts of all machines."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self.store = RunStore.open(f"sqlite:///{folder / 'lab.db'}")
@@ -81,11 +81,11 @@ def test_an_imported_data_set_reaches_a_machine_that_has_nothing(lab: Machine, f
     assert dataset_checksum(dataset, root=far.root) == dataset_checksum(dataset, root=lab.root)
     assert not list(far.root.glob(".shared-*"))
     far.shared.fetch(dataset)
-    far.shared.fetch("kmnist")  # nobody has it: the run says so when it looks for its files
+    far.shared.fetch("kmnist")  # it was not published: the run reports this when it looks for its files
     assert not is_present("kmnist", root=far.root)
 
 
-def test_a_compressed_set_stays_compressed_and_replaces_another_version(lab: Machine, far: Machine) -> None:
+def test_a_compressed_data_set_stays_compressed_and_replaces_another_version(lab: Machine, far: Machine) -> None:
     write_mnist(lab.root, compress=True)
     write_mnist(far.root, compress=False, seed=1)
     other = dataset_checksum("mnist", root=far.root)
@@ -97,7 +97,7 @@ def test_a_compressed_set_stays_compressed_and_replaces_another_version(lab: Mac
     assert all(name.endswith(".gz") for name in names)
 
 
-def test_a_changed_set_is_published_anew_and_equal_files_are_stored_once(lab: Machine) -> None:
+def test_a_changed_data_set_is_published_again_and_equal_files_are_stored_once(lab: Machine) -> None:
     write_mnist(lab.root)
     assert lab.shared.publish("mnist")
     stored = lab.artifacts.old_files(older_than_s=-1)
@@ -108,42 +108,42 @@ def test_a_changed_set_is_published_anew_and_equal_files_are_stored_once(lab: Ma
     assert len(lab.artifacts.old_files(older_than_s=-1)) == 5
 
 
-def test_a_damaged_file_is_noticed_and_nothing_of_it_is_used(lab: Machine, far: Machine, tmp_path: Path) -> None:
+def test_a_damaged_file_is_detected_and_its_data_set_is_not_used(lab: Machine, far: Machine, tmp_path: Path) -> None:
     dataset = _imported(lab.root)
     lab.shared.publish(dataset)
-    place = max((tmp_path / "artifacts" / "datasets").iterdir(), key=lambda path: path.stat().st_size)
-    place.write_bytes(place.read_bytes()[:-1] + b"\xff")
+    largest = max((tmp_path / "artifacts" / "datasets").iterdir(), key=lambda path: path.stat().st_size)
+    largest.write_bytes(largest.read_bytes()[:-1] + b"\xff")
     with pytest.raises(ArtifactError, match="is not the file that was stored"):
         far.shared.fetch(dataset)
     assert not is_present(dataset, root=far.root)
-    place.unlink()
+    largest.unlink()
     with pytest.raises(ArtifactError, match="cannot be read at"):
         far.shared.fetch(dataset)
     assert not list(far.root.glob(".shared-*"))
 
 
-def test_a_slot_that_waited_while_another_one_brought_the_data_set_does_not_bring_it_again(
+def test_a_slot_that_waited_while_another_fetched_the_data_set_does_not_fetch_it_again(
     lab: Machine, far: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dataset = _imported(lab.root)
     assert lab.shared.publish(dataset)
     other = SharedDatasets(far.store, far.artifacts, far.root)
-    brought: list[str] = []
+    fetched: list[str] = []
     read = far.artifacts.read_parts
-    monkeypatch.setattr(far.artifacts, "read_parts", lambda path, **rest: brought.append(path) or read(path, **rest))
-    inside: list[bool] = []
+    monkeypatch.setattr(far.artifacts, "read_parts", lambda path, **rest: fetched.append(path) or read(path, **rest))
+    waited: list[bool] = []
 
     class Lock(FileLock):
-        """The real lock; the first to ask for it finds that another slot was quicker."""
+        """The real lock; before it is first acquired, another slot fetches the data set."""
 
         def acquire(self, *args: Any, **kwargs: Any) -> Any:
-            if not inside:
-                inside.append(True)
+            if not waited:
+                waited.append(True)
                 other.fetch(dataset)
             return super().acquire(*args, **kwargs)
 
     monkeypatch.setattr(shared_datasets, "FileLock", Lock)
     far.shared.fetch(dataset)
-    assert inside
-    assert len(brought) == len(set(brought)) == 4
+    assert waited
+    assert len(fetched) == len(set(fetched)) == 4
     assert dataset_checksum(dataset, root=far.root) == dataset_checksum(dataset, root=lab.root)

@@ -1,4 +1,4 @@
-"""Temporary folders: gone after use, and those of killed processes are gone with the next one that needs such a folder."""
+"""Temporary folders are removed after use; those of killed processes are removed when the next folder is created."""
 
 import os
 import subprocess
@@ -25,10 +25,10 @@ with temporary_folder({PREFIX!r}, within=Path(sys.argv[1])) as folder:
 
 
 @contextmanager
-def holding(place: Path) -> Iterator[tuple["subprocess.Popen[str]", Path]]:
-    """Give a process that has such a folder until it is killed, and the folder."""
+def holding(parent: Path) -> Iterator[tuple["subprocess.Popen[str]", Path]]:
+    """Yield a process that holds a temporary folder until it is killed, and the folder."""
     with subprocess.Popen(
-        [sys.executable, "-c", _HOLD, str(place)], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", _HOLD, str(parent)], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         try:
@@ -37,7 +37,7 @@ def holding(place: Path) -> Iterator[tuple["subprocess.Popen[str]", Path]]:
             process.kill()
 
 
-def test_a_folder_is_there_meanwhile_and_gone_afterwards(tmp_path: Path) -> None:
+def test_a_folder_exists_during_use_and_is_removed_afterwards(tmp_path: Path) -> None:
     def fail_in_one() -> None:
         with temporary_folder(PREFIX, within=tmp_path) as folder:
             assert list(tmp_path.iterdir()) == [folder]
@@ -48,7 +48,7 @@ def test_a_folder_is_there_meanwhile_and_gone_afterwards(tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_folder_of_a_killed_process_is_removed_by_the_next_one_and_that_of_a_living_one_stays(
+def test_the_folder_of_a_killed_process_is_removed_by_the_next_and_that_of_a_live_one_stays(
     tmp_path: Path,
 ) -> None:
     unlocked = tmp_path / f"{PREFIX}of-another-program"
@@ -68,7 +68,7 @@ def test_the_folder_of_a_killed_process_is_removed_by_the_next_one_and_that_of_a
     assert ended == [left]
 
 
-def test_what_runs_in_a_left_folder_is_ended_and_nothing_else(tmp_path: Path) -> None:
+def test_processes_of_an_abandoned_folder_are_killed_and_no_others(tmp_path: Path) -> None:
     (tmp_path / "left").mkdir()
     (tmp_path / "left-alone").mkdir()
     commands = [

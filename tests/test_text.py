@@ -1,4 +1,4 @@
-"""Text that could drive a terminal or deceive a reader is refused where it is new and escaped where it is old."""
+"""Text that could control a terminal or deceive a reader is refused when entered and escaped when already stored."""
 
 import unicodedata
 from pathlib import Path
@@ -61,12 +61,17 @@ SHOWN = (
     "e\u0301 é",
     "❤\ufe0f\u200d🔥 1\ufe0f\u20e3 ©\ufe0f",
 )
-FORMS = ("葛\U000e0100飾", "ᠠ\u180bᠨ", "∩\ufe00", "㊗\ufe0f")  # a variation selector after what has such forms
+FORMS = (
+    "葛\U000e0100飾",
+    "ᠠ\u180bᠨ",
+    "∩\ufe00",
+    "㊗\ufe0f",
+)  # a variation selector after a character that has variants
 
 
 @pytest.mark.parametrize("point", HIDDEN)
 @pytest.mark.parametrize("what", ["name", "note", "tag", "label"])
-def test_a_hidden_character_is_refused_by_its_code_point(point: str, what: str) -> None:
+def test_a_hidden_character_is_refused_and_named_by_its_code_point(point: str, what: str) -> None:
     for text in (f"run {HIDDEN[point]}5", HIDDEN[point] + "run", "run" + HIDDEN[point]):
         with pytest.raises(
             TextError, match=rf"^The {what} contains the .* {point.replace('+', '.')}\b.*: remove it\.$"
@@ -75,7 +80,7 @@ def test_a_hidden_character_is_refused_by_its_code_point(point: str, what: str) 
 
 
 @pytest.mark.parametrize("text", SHOWN + FORMS)
-def test_words_of_every_script_and_emoji_are_kept(text: str) -> None:
+def test_text_of_every_script_and_emoji_is_accepted_unchanged(text: str) -> None:
     assert checked_text(text, "name", 100) == text
     assert escaped(text) == text
 
@@ -83,12 +88,12 @@ def test_words_of_every_script_and_emoji_are_kept(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["a\ufe0f", "а\ufe0f", "1\ufe0f", "ω\ufe00", "x\U000e0100", "葛\u180b", "\u3164\ufe0f", "❤\ufe0f\ufe0f"]
 )
-def test_a_variation_selector_that_selects_nothing_is_hidden(text: str) -> None:
+def test_a_variation_selector_that_selects_nothing_is_a_hidden_character(text: str) -> None:
     assert hidden_character(text) is not None
     assert hidden_character(escaped(text)) is None
 
 
-def test_the_sentence_names_the_character() -> None:
+def test_the_error_names_the_hidden_character() -> None:
     with pytest.raises(TextError, match=r"the invisible character U\+202E \(RIGHT-TO-LEFT OVERRIDE\), which cannot"):
         checked_text("safe\u202egpj.exe", "name", 100)
     with pytest.raises(TextError, match=r"the control character U\+009B \(CONTROL SEQUENCE INTRODUCER\)"):
@@ -106,7 +111,7 @@ def test_a_note_keeps_its_lines_and_tabs() -> None:
 
 
 @given(st.text())
-def test_nothing_hidden_is_left_in_escaped_text(text: str) -> None:
+def test_escaped_text_contains_no_hidden_characters(text: str) -> None:
     shown = escaped(text)
     assert hidden_character(shown) is None
     shown.encode()  # no lone surrogate
@@ -132,14 +137,14 @@ def test_no_error_message_is_longer_than_300_characters(name: str, other: str) -
         assert hidden_character(str(error)) is None
 
 
-def test_the_rule_and_the_way_out_outlive_a_long_value() -> None:
+def test_an_error_with_a_long_value_still_has_its_rule_and_its_remedy() -> None:
     sentence = str(LabError(f"The name is {'x' * 5_000!r}, but it must have at most 200 characters: shorten it."))
     assert sentence.startswith("The name is 'xxx")
     assert sentence.endswith("xxx', but it must have at most 200 characters: shorten it.")
     assert len(sentence) <= 300
 
 
-def test_a_long_list_of_names_says_how_many_are_left_out() -> None:
+def test_a_long_list_of_names_states_how_many_are_left_out() -> None:
     names = [f"network-{number:03d}" for number in range(500)]
     assert near_miss("?", names).endswith(" more.")
     assert len(near_miss("?", names)) < 200
@@ -147,12 +152,12 @@ def test_a_long_list_of_names_says_how_many_are_left_out() -> None:
     assert len(near_miss("?", ["n" * 1_000])) < 200
 
 
-def test_a_message_of_many_short_words_is_cut_in_its_middle() -> None:
+def test_a_long_message_of_short_words_is_cut_in_the_middle() -> None:
     sentence = one_sentence("first " + "word " * 200 + "last.")
     assert (len(sentence), sentence[:6], sentence[-5:]) == (300, "first ", "last.")
 
 
-def test_what_an_older_release_stored_is_read_with_escapes(tmp_path: Path) -> None:
+def test_text_stored_by_an_older_release_is_read_with_escapes(tmp_path: Path) -> None:
     store = RunStore.open(f"sqlite:///{tmp_path / 'lab.db'}")
     run, _ = store.queue.submit(RunConfig(), fingerprint="f", family="f", name="run", tags=("a",))
     write_past_checks(
@@ -169,13 +174,13 @@ def test_what_an_older_release_stored_is_read_with_escapes(tmp_path: Path) -> No
     )
     (found,) = store.runs.list()
     assert (found.name, found.note) == (r"a\x9b31m\u202e", "one\n" + r"\x1b[2J")
-    assert (found.tags, found.reason, found.device) == ((r"b\u2066",), r"\x07", "")  # "cpu\x85" is no device
+    assert (found.tags, found.reason, found.device) == ((r"b\u2066",), r"\x07", "")  # "cpu\x85" is not a device
     assert (found.notices, found.environment.as_dict()) == ((r"\u2028",), {"name": r"\x9b"})
     assert store.runs.get(found.id) == found
     store.close()
 
 
-def test_marks_that_pile_up_on_a_letter_cover_other_lines_and_are_refused_and_escaped() -> None:
+def test_excess_combining_marks_on_a_letter_are_refused_when_entered_and_escaped_when_stored() -> None:
     usual = "e" + 8 * "\u0301" + "x"
     assert hidden_character(usual) is None
     piled = "e" + 200 * "\u0301"

@@ -1,4 +1,4 @@
-"""How many threads a run computes with: small steps one, large ones all, and a run that goes on those it had."""
+"""How many threads a run uses: one for small steps, all for large ones, and the previous number when it resumes."""
 
 from dataclasses import replace
 from typing import Any
@@ -19,7 +19,7 @@ def _checkpoint(environment: dict[str, Any]) -> Checkpoint:
     return Checkpoint(Progress(), model={}, optimizer={}, rng={}, best={}, environment=environment)
 
 
-def test_a_small_step_has_one_thread_and_a_large_one_all() -> None:
+def test_a_small_step_uses_one_thread_and_a_large_one_all() -> None:
     small = RunConfig(arch="lenet-bn", dataset="digits", batch_size=16)
     assert threads_for(small, usual=4) == 1
     assert threads_for(small.replace(batch_size=256), usual=4) == 4
@@ -28,13 +28,15 @@ def test_a_small_step_has_one_thread_and_a_large_one_all() -> None:
 
 
 @pytest.mark.parametrize(("saved", "expected"), [(4, 4), (1, 1), (8, 1), (None, 1)])
-def test_a_run_that_goes_on_keeps_its_number_where_this_machine_has_it(saved: int | None, expected: int) -> None:
+def test_a_resumed_run_uses_its_previous_number_of_threads_if_this_machine_offers_it(
+    saved: int | None, expected: int
+) -> None:
     small = RunConfig(arch="lenet-bn", dataset="digits", batch_size=16)
     environment = {} if saved is None else {"threads": saved}
     assert threads_for(small, usual=4, resume=_checkpoint(environment)) == expected
 
 
-def test_a_run_on_the_processor_sets_its_threads_and_one_on_a_gpu_leaves_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_on_a_cpu_sets_the_number_of_threads_and_one_on_a_gpu_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
     numbers: list[int] = []
     monkeypatch.setattr(torch, "set_num_threads", numbers.append)
     monkeypatch.setattr(execution, "_USUAL_THREADS", 4)

@@ -1,4 +1,4 @@
-"""No test may hang on how busy the machine is: clicks come when no script redraws the page, and limits only end what hangs."""
+"""No test may depend on how busy the machine is: clicks wait for a page at rest, limits only end tests that hang."""
 
 import ast
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).resolve().parent
-_LOOK_S = 2.0  # a single look of a loop, which looks again, may be short
+_POLL_S = 2.0  # a single poll of a loop may be short
 _LIMIT = re.compile(r"(?<![?\w])(?:default_)?timeout=(\d+(?:\.\d+)?)\b")
 _READS = frozenset(
     [
@@ -31,7 +31,7 @@ _READS = frozenset(
         "text_content",
     ]
 )
-_MIN_S = 60.0  # what must come may take long on a machine that does much else
+_MIN_S = 60.0  # whatever is awaited may take long on a busy machine
 
 
 def _calls(path: Path) -> Iterator[ast.Call]:
@@ -41,7 +41,7 @@ def _calls(path: Path) -> Iterator[ast.Call]:
 
 
 def _clicks(path: Path) -> list[str]:
-    """Return where a test clicks on an element, or gives it the focus, by itself; the mouse, which clicks on places, may."""
+    """Return where a test clicks or focuses an element directly; the mouse, which clicks on positions, may be used."""
     return [
         f"{path.name}:{call.lineno}"
         for call in _calls(path)
@@ -52,7 +52,7 @@ def _clicks(path: Path) -> list[str]:
 
 
 def _reads_page(node: ast.AST, functions: Set[str]) -> bool:
-    """Tell whether an expression reads a page itself, not in a function of its own that may be called again."""
+    """Return whether an expression reads a page directly, and not in a lambda that may be called again."""
     if isinstance(node, ast.Lambda):
         return False
     if isinstance(node, ast.Call):
@@ -63,7 +63,7 @@ def _reads_page(node: ast.AST, functions: Set[str]) -> bool:
 
 
 def _readers(functions: list[ast.FunctionDef]) -> set[str]:
-    """Return the names of functions that return what they read off a page, also through each other."""
+    """Return the names of functions that return values read from a page, also through each other."""
     found: set[str] = set()
     while more := {
         each.name
@@ -75,8 +75,8 @@ def _readers(functions: list[ast.FunctionDef]) -> set[str]:
     return found
 
 
-def _single_looks(path: Path) -> list[str]:
-    """Return where a test asserts what it read off a page once: what comes beside the awaited words may not be there yet."""
+def _single_reads(path: Path) -> list[str]:
+    """Return where a test asserts a value read from a page once: it may change after the awaited text appears."""
     functions = [
         node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.FunctionDef)
     ]
@@ -107,7 +107,7 @@ def _short_limits(path: Path) -> list[str]:
     return [
         f"{path.relative_to(TESTS)}: {found[0]}"
         for found in _LIMIT.finditer(path.read_text(encoding="utf-8"))
-        if _LOOK_S < float(found[1]) < _MIN_S
+        if _POLL_S < float(found[1]) < _MIN_S
     ]
 
 
@@ -118,8 +118,8 @@ def test_browser_tests_click_and_focus_through_functions_that_wait_for_a_page_at
     ] == []
 
 
-def test_browser_tests_compare_what_they_read_off_a_page_by_functions_that_wait_for_it() -> None:
-    assert [each for path in (TESTS / "browser").glob("test_*.py") for each in _single_looks(path)] == []
+def test_browser_tests_compare_values_read_from_a_page_through_functions_that_wait() -> None:
+    assert [each for path in (TESTS / "browser").glob("test_*.py") for each in _single_reads(path)] == []
 
 
 def test_browser_tests_open_windows_through_a_function_that_sets_the_limit() -> None:
@@ -162,8 +162,8 @@ def test_a_click_is_recognised(line: str, found: bool, tmp_path: Path) -> None:
         ("assert train(page) == 1", False),
     ],
 )
-def test_a_single_look_at_a_page_is_recognised(body: str, found: bool, tmp_path: Path) -> None:
+def test_a_single_read_of_a_page_is_recognised(body: str, found: bool, tmp_path: Path) -> None:
     file = tmp_path / "test_x.py"
     helpers = "def _through(page):\n    return _read(page)\n\ndef _read(page):\n    return page.evaluate('y')\n"
     file.write_text(f"{helpers}\ndef test_x(page):\n    {body}\n", encoding="utf-8")
-    assert bool(_single_looks(file)) is found
+    assert bool(_single_reads(file)) is found

@@ -1,7 +1,7 @@
-"""What tests of the store, of pages and in browsers run under besides; without the lab's packages there are none (`tests/conftest.py`).
+"""The set-up of tests that need the lab's packages: of the store, of pages and in browsers (`tests/conftest.py`).
 
-Where no Chromium can be started those tests are skipped and say why; with `CI` in the environment they fail instead, so
-that a gate cannot pass them over.
+If Chromium cannot be started, the browser tests are skipped with the reason; with `CI` in the environment they fail
+instead, so that CI cannot miss them.
 """
 
 import os
@@ -18,7 +18,7 @@ from benchmarks.chromium import QUIET, find_chromium
 from lab.runs import store
 from tests import new_stores, shared_dialect
 
-# How long an example takes says nothing about the code: the machine is busy, or imports a module for the first time.
+# How long an example takes says nothing about the code: the machine may be busy, or import a module.
 hypothesis_settings.register_profile(
     "lab",
     hypothesis_settings.get_profile(hypothesis_settings.get_current_profile_name()),
@@ -27,7 +27,7 @@ hypothesis_settings.register_profile(
 )
 hypothesis_settings.load_profile("lab")
 
-# The migrations of a new store take longer than most tests that open one; processes that tests start go through all of them.
+# The migrations of a new store take longer than most tests that open one; processes that tests start run all of them.
 store.migrate = new_stores.migrate
 shared_dialect.share()
 
@@ -36,7 +36,7 @@ manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_componen
 
 _CHROMIUM_ARGS = [
     *QUIET,
-    # All tabs of a window share one process while one of them is open: each fresh one compiled Streamlit's scripts anew.
+    # All tabs of a window share one process while one of them is open: a new process would compile Streamlit's scripts.
     "--process-per-site",
     "--disable-site-isolation-trials",
 ]
@@ -44,7 +44,7 @@ _CHROMIUM_ARGS = [
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """Return a Chromium: the machine's own, else Playwright's."""
+    """Return a Chromium: that of the machine, or Playwright's."""
     with sync_playwright() as playwright:
         chromium = _launch(playwright)
         yield chromium
@@ -55,7 +55,7 @@ def _launch(playwright: Playwright) -> Browser:
     try:
         return playwright.chromium.launch(executable_path=find_chromium(shell_first=True), args=_CHROMIUM_ARGS)
     except Error as error:
-        reason = f"no Chromium could be started ({str(error).splitlines()[0]}): install one, or set LAB_CHROMIUM"
+        reason = f"Chromium could not be started ({str(error).splitlines()[0]}): install it, or set LAB_CHROMIUM"
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)

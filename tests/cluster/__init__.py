@@ -1,1 +1,1 @@
-"""Several machines, for real: namespaces, servers and clusters that the tests start themselves."""
+"""Tests with several real machines: namespaces, servers and clusters that the tests start themselves."""

@@ -1,6 +1,7 @@
-"""Two machines on one: network namespaces joined by a cable, the second one with its own host name, processes and home.
+"""Two machines on one: network namespaces joined by a virtual cable; the second has its own host name, pids and home.
 
-The test process itself moves into the lab's end, so whatever it starts or opens is there; the host's own network is not touched.
+The test process itself moves into the namespace of the lab, so whatever it starts or opens is there. The network of the
+host is not changed.
 """
 
 import ctypes
@@ -23,14 +24,14 @@ def _ip(*words: str, check: bool = True) -> None:
 
 
 class Network:
-    """Two namespaces with one cable between them."""
+    """Two network namespaces joined by a virtual cable (a veth pair)."""
 
     def __init__(self) -> None:
         name = secrets.token_hex(3)
         self.lab, self.other, self._cable = f"lab-{name}", f"far-{name}", f"v{name}"
 
     def build(self) -> None:
-        """Make namespaces and cable. Raises `CalledProcessError` where that is not allowed."""
+        """Create the namespaces and the cable. Raises `CalledProcessError` if that is not permitted."""
         for space in (self.lab, self.other):
             _ip("netns", "add", space)
             _ip("-n", space, "link", "set", "lo", "up")
@@ -48,12 +49,12 @@ class Network:
         _ip("-n", self.lab, "link", "set", self._cable, "up")
 
     def remove(self) -> None:
-        """Take everything away."""
+        """Delete the namespaces and with them the cable."""
         for space in (self.lab, self.other):
             _ip("netns", "del", space, check=False)
 
     def start(self, words: Sequence[str], *, host: str, environment: Mapping[str, str], log: Path) -> "Machine":
-        """Start a command on the other machine, which has this host name and sees its own processes only."""
+        """Start a command on the other machine, which has this host name and sees only its own processes."""
         inner = f'hostname {host} && exec "$@"'
         command = ["ip", "netns", "exec", self.other, "unshare", "--uts", "--pid", "--fork", "--mount-proc"]
         command += ["--kill-child", "sh", "-c", inner, "sh", *words]
@@ -69,29 +70,29 @@ class Machine:
         self.process, self._log = process, log
 
     @property
-    def said(self) -> str:
-        """What it has written to its terminal."""
+    def output(self) -> str:
+        """The output that it has written so far."""
         return self._log.read_text(errors="replace")
 
     def interrupt(self) -> None:
-        """Press Ctrl-C there."""
+        """Send SIGINT to the command, as Ctrl-C does."""
         inner = subprocess.run(
             ["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True, check=True, timeout=10
         )
         os.kill(int(inner.stdout.split()[0]), 2)
 
     def switch_off(self) -> None:
-        """End everything there at once."""
+        """Kill everything there at once."""
         self.process.kill()
         self.process.wait(timeout=20)
 
 
 @contextmanager
 def two_machines() -> Iterator[Network]:
-    """Give the network, with the test in the lab's end; skip where the system does not allow it."""
+    """Yield the network with the test in the namespace of the lab; skip the test if the system does not permit it."""
     for program in ("ip", "unshare", "pgrep"):
         if shutil.which(program) is None:
-            pytest.skip(f"there is no {program} here: install Debian's iproute2, util-linux and procps")
+            pytest.skip(f"{program} is not installed: install Debian's iproute2, util-linux and procps")
     if os.geteuid() != 0:
         pytest.skip("network namespaces need root")
     network = Network()
@@ -100,7 +101,7 @@ def two_machines() -> Iterator[Network]:
         try:
             network.build()
         except subprocess.CalledProcessError as error:
-            pytest.skip(f"no network namespaces can be made here ({error.stderr.strip()})")
+            pytest.skip(f"network namespaces cannot be created ({error.stderr.strip()})")
         _move_to(Path("/var/run/netns", network.lab))
         yield network
     finally:
@@ -118,7 +119,7 @@ def _move_to(namespace: Path) -> None:
 
 
 def _set(handle: int) -> None:
-    """Move this thread, and what it starts from now on, into a namespace (`os.setns` came with Python 3.12)."""
+    """Move this thread, and what it starts from now on, into a namespace (`os.setns` needs Python 3.12)."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.setns(handle, _NEW_NETWORK) != 0:
         raise OSError(ctypes.get_errno(), "setns")

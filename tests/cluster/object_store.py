@@ -1,9 +1,9 @@
-"""An object store of the tests' own: moto's server on a free port, which speaks S3 and can be stopped and started again.
+"""A private object store: moto's server on a free port, which speaks S3 and can be made unreachable for a while.
 
-moto is no requirement of the lab: its program is that of `LAB_MOTO_BIN`, else of `.venv-moto`, which `make test-cluster` makes;
-s3fs, with which the lab speaks to it, is in the lab's own environment. Where one of them is not installed, the tests
-are skipped and say why; with `CI` in the environment they fail. moto forgets its objects when it ends, so what goes away
-here is the port: a relay in front of the server, whose connections are cut and refused.
+moto is not a requirement of the lab: its program is in `LAB_MOTO_BIN`, otherwise in `.venv-moto`, which `make
+test-cluster` creates; s3fs, the client of the lab, is in the lab's own environment. If one of them is not installed,
+the tests are skipped with the reason; with `CI` in the environment they fail. moto loses its objects when it exits, so
+an outage is one of its port: a relay in front of the server, which cuts its connections and refuses new ones.
 """
 
 import os
@@ -33,7 +33,7 @@ def _free_port() -> int:
 
 
 class _Relay(socketserver.ThreadingTCPServer):
-    """Passes connections on to another port of this machine, until it is cut."""
+    """Forwards connections to another port of this machine until it is cut."""
 
     allow_reuse_address = True
     daemon_threads = True
@@ -54,8 +54,11 @@ class _Connection(socketserver.BaseRequestHandler):
     server: _Relay
 
     def handle(self) -> None:
-        with socket.create_connection(("127.0.0.1", self.server.target)) as there, selectors.DefaultSelector() as ready:
-            ends = {self.request: there, there: self.request}
+        with (
+            socket.create_connection(("127.0.0.1", self.server.target)) as upstream,
+            selectors.DefaultSelector() as ready,
+        ):
+            ends = {self.request: upstream, upstream: self.request}
             self.server.open |= set(ends)
             for end in ends:
                 ready.register(end, selectors.EVENT_READ)
@@ -73,7 +76,7 @@ class _Connection(socketserver.BaseRequestHandler):
 
 
 class ObjectStore:
-    """A server with the empty bucket `lab`. environment: what a process needs to reach it."""
+    """A server with the empty bucket `lab`. environment: the variables that a process needs to reach it."""
 
     def __init__(self, program: Path, log: Path) -> None:
         self.port, self._own_port = _free_port(), _free_port()
@@ -94,15 +97,15 @@ class ObjectStore:
             )
 
     def wait(self) -> None:
-        """Wait until it answers, and make the bucket."""
+        """Wait until it responds, and create the bucket."""
         end = time.monotonic() + _START_S
         while True:
             try:
                 urllib.request.urlopen(urllib.request.Request(f"{self.address}/{BUCKET}", method="PUT"), timeout=10)
                 return
             except OSError:
-                assert self._process.poll() is None, "moto's server has ended"
-                assert time.monotonic() < end, f"moto's server does not answer within {_START_S:.0f} s"
+                assert self._process.poll() is None, "moto's server has exited"
+                assert time.monotonic() < end, f"moto's server did not respond within {_START_S:.0f} s"
                 time.sleep(0.2)
 
     def listing(self) -> str:
@@ -111,15 +114,15 @@ class ObjectStore:
             return str(answer.read().decode())
 
     def go_away(self) -> None:
-        """Cut its connections and refuse others from now on."""
+        """Cut its connections and refuse new ones from now on."""
         self._relay.cut()
 
     def come_back(self) -> None:
-        """Answer again."""
+        """Accept connections again."""
         self._relay = _Relay(self.port, self._own_port)
 
     def end(self) -> None:
-        """End the server; its objects are gone."""
+        """Kill the server; its objects are lost."""
         self._relay.cut()
         self._process.kill()
         self._process.wait(30)
@@ -127,12 +130,12 @@ class ObjectStore:
 
 @contextmanager
 def started_object_store(folder: Path) -> Iterator[ObjectStore]:
-    """Give a server that answers."""
+    """Yield a server that responds."""
     if find_spec("s3fs") is None:
         skip("s3fs is not installed: `make test-cluster` installs it")
     program = Path(os.environ.get("LAB_MOTO_BIN") or ROOT / ".venv-moto" / "bin") / "moto_server"
     if not program.exists():
-        skip(f"there is no {program}: `make test-cluster` installs moto, or set LAB_MOTO_BIN")
+        skip(f"{program} does not exist: `make test-cluster` installs moto, or set LAB_MOTO_BIN")
     store = ObjectStore(program, folder / "moto.log")
     try:
         store.wait()

@@ -1,7 +1,8 @@
-"""A Ray of the tests' own: two nodes of one processor each, in a network namespace that has nothing but loopback.
+"""A private Ray cluster: two nodes with one processor each, in a network namespace that has only loopback.
 
-Ray is no requirement of the lab: its programs are those of `LAB_RAY_BIN`, else of `.venv-ray`, which `make test-cluster`
-makes. Where they or the namespace cannot be had, the tests are skipped and say why; with `CI` in the environment they fail.
+Ray is not a requirement of the lab: its programs are in `LAB_RAY_BIN`, otherwise in `.venv-ray`, which `make
+test-cluster` creates. If they or the namespace are not available, the tests are skipped with the reason; with `CI` in
+the environment they fail.
 """
 
 import os
@@ -26,7 +27,7 @@ _START_S = 240.0
 
 
 class RayCluster:
-    """A head and a second node. address, token: of its dashboard, inside the namespace."""
+    """A head and a second node. address, token: of the dashboard, which is inside the namespace."""
 
     address = "http://127.0.0.1:8265"
 
@@ -45,7 +46,7 @@ class RayCluster:
         }
 
     def start(self) -> None:
-        """Make the namespace and start the head."""
+        """Create the namespace and start the head."""
         subprocess.run(["ip", "netns", "add", self.space], check=True, timeout=30)
         subprocess.run(["ip", "-n", self.space, "link", "set", "lo", "up"], check=True, timeout=30)
         head = [
@@ -58,10 +59,10 @@ class RayCluster:
         self._start([*head, "--include-dashboard=true", f"--temp-dir={self.folder}/ray"])
 
     def add_node(self, address: str = SECOND, port: int = 52_366) -> None:
-        """Start another node. port: of its agent, without which Ray gives no logs of its jobs.
+        """Start another node. port: of its agent, without which Ray returns no logs of its jobs.
 
-        Its folder is its own, as on another machine: a node that unpacks code for the first time removes what is there already,
-        and in a shared folder that is what a worker of the other node is about to import.
+        It has its own folder, as on another machine: a node that unpacks code for the first time removes what is in the
+        folder, and in a shared one that is the code which a worker of the other node is about to import.
         """
         place = [f"--address={HEAD}:6379", f"--node-ip-address={address}", f"--temp-dir={self.folder}/{address}"]
         self._start([*place, f"--dashboard-agent-listen-port={port}"])
@@ -81,18 +82,18 @@ class RayCluster:
         assert done.returncode == 0, (self.folder / "start.log").read_text()[-3000:]
 
     def inside(self) -> list[str]:
-        """Return what goes before a command that is to run in the namespace."""
+        """Return the prefix of a command that runs in the namespace."""
         return ["ip", "netns", "exec", self.space]
 
     def processes(self) -> list[psutil.Process]:
-        """Return every process of the namespace, orphans too."""
+        """Return every process of the namespace, including orphans."""
         listed = subprocess.run(
             ["ip", "netns", "pids", self.space], capture_output=True, text=True, timeout=30, check=False
         )
         return [psutil.Process(int(pid)) for pid in listed.stdout.split() if psutil.pid_exists(int(pid))]
 
     def raylet(self, address: str = SECOND) -> psutil.Process:
-        """Return the process that is a node."""
+        """Return the process of the node with this address."""
         for process in self.processes():
             try:
                 command = process.cmdline()
@@ -103,7 +104,7 @@ class RayCluster:
         raise AssertionError(f"there is no node {address}")
 
     def stop(self) -> None:
-        """End every process of the namespace, then the namespace."""
+        """Kill every process of the namespace, then delete the namespace."""
         for number in (signal.SIGTERM, signal.SIGKILL):
             for process in self.processes():
                 try:
@@ -116,10 +117,10 @@ class RayCluster:
 
 @contextmanager
 def started_ray() -> Iterator[RayCluster]:
-    """Give a cluster of two nodes; it and its files are gone afterwards."""
+    """Yield a cluster of two nodes; it and its files are removed afterwards."""
     programs = Path(os.environ.get("LAB_RAY_BIN") or ROOT / ".venv-ray" / "bin")
     if not (programs / "ray").exists():
-        skip(f"no Ray in {programs}: `make test-cluster` installs it, or set LAB_RAY_BIN")
+        skip(f"Ray is not in {programs}: `make test-cluster` installs it, or set LAB_RAY_BIN")
     if os.geteuid() != 0 or shutil.which("ip") is None:
         skip("Ray's two nodes need a network namespace: root and Debian's iproute2")
     # Ray's sockets need a short path.

@@ -1,7 +1,7 @@
-"""A Slurm of the tests' own: one node on loopback, with its daemons, keys and files in one folder.
+"""A private Slurm cluster: one node on loopback, with its daemons, keys and files in one folder.
 
-Its programs are those of Debian's packages `slurm-wlm` and `munge`. Where they are not installed, or this is not root, the
-tests that need it are skipped and say why; with `CI` in the environment they fail instead.
+Its programs are those of Debian's packages `slurm-wlm` and `munge`. If they are not installed, or this is not root, the
+tests that need it are skipped with the reason; with `CI` in the environment they fail instead.
 """
 
 import os
@@ -58,7 +58,7 @@ def skip(reason: str) -> None:
 
 
 class SlurmCluster:
-    """One controller with one node; `config` is what the variable SLURM_CONF has to name."""
+    """One controller with one node. config: the path that the variable SLURM_CONF must contain."""
 
     def __init__(self, folder: Path, *, cpus: int = 2) -> None:
         self.folder = folder
@@ -75,7 +75,7 @@ class SlurmCluster:
         self.config.write_text(_CONFIG.format(host=host, folder=folder, ports=_free_ports(), cpus=cpus))
 
     def start(self) -> None:
-        """Start the daemons and wait until the node takes jobs."""
+        """Start the daemons and wait until the node accepts jobs."""
         place = self.folder / "munge"
         files = [f"--{kind}-file={place}/munged.{kind}" for kind in ("pid", "log", "seed")]
         munged = ["munged", f"--key-file={place}/munge.key", f"--socket={place}/munge.socket", *files]
@@ -88,19 +88,19 @@ class SlurmCluster:
             time.sleep(0.2)
 
     def stop(self) -> None:
-        """End the jobs, then the daemons."""
+        """Cancel the jobs, then stop the daemons."""
         self.ask("scancel", "--user=root", check=False)
         time.sleep(1.0)
         for name in ("slurmd.pid", "slurmctld.pid", "munge/munged.pid"):
             try:
                 daemon = psutil.Process(int((self.folder / name).read_text()))
                 daemon.send_signal(signal.SIGTERM)
-                daemon.wait(_END_S)  # or it writes its state into a folder that is being removed
-            except (OSError, ValueError, psutil.Error):  # it never started, or has ended
+                daemon.wait(_END_S)  # otherwise it writes its state into a folder that is being removed
+            except (OSError, ValueError, psutil.Error):  # it never started, or has exited
                 continue
 
     def ask(self, *command: str, check: bool = True) -> str:
-        """Return what a Slurm command prints."""
+        """Return the output of a Slurm command."""
         done = subprocess.run(
             command,
             env={**os.environ, "SLURM_CONF": str(self.config)},
@@ -114,7 +114,7 @@ class SlurmCluster:
 
     def _start(self, command: list[str]) -> None:
         environment = {**os.environ, "SLURM_CONF": str(self.config)}
-        with (self.folder / "start.log").open("ab") as log:  # a pipe would be held open by the daemon
+        with (self.folder / "start.log").open("ab") as log:  # the daemon would hold a pipe open
             done = subprocess.run(
                 command,
                 env=environment,
@@ -139,14 +139,15 @@ def _free_ports() -> list[int]:
 
 @contextmanager
 def started_slurm() -> Iterator[SlurmCluster]:
-    """Give a cluster whose node is idle; it and its files are gone afterwards."""
+    """Yield a cluster whose node is idle; it and its files are removed afterwards."""
     missing = [name for name in ("munged", "slurmctld", "slurmd", "sbatch") if shutil.which(name) is None]
     if missing:
         skip(
-            f"{', '.join(missing)} not installed: install Debian's slurm-wlm and munge (`make test-cluster` does, as root)"
+            f"{', '.join(missing)} not installed: install Debian's slurm-wlm and munge "
+            "(`make test-cluster` does, as root)"
         )
     if os.geteuid() != 0:
-        skip("the tests of Slurm start its daemons, which needs root")
+        skip("the tests of Slurm start its daemons, which requires root")
     # The folder is not one of pytest's, because munge has to read it.
     with temporary_folder("convlab-slurm-", within=Path("/tmp"), end=end_processes_of) as folder:
         cluster = SlurmCluster(folder)

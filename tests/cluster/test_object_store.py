@@ -1,4 +1,4 @@
-"""Saved files in a real object store (S3 as moto speaks it): a run, an outage in its middle, and a resume after a long one."""
+"""Saved files in an object store (moto's S3 server): a run, an outage during it, and a resume after a long outage."""
 
 import threading
 import time
@@ -35,9 +35,9 @@ def _weights(lab: Lab, run: RunRecord) -> list[str]:
     return [file.sha256 for file in lab.store.files.list(run.id, kind=WEIGHTS)]
 
 
-def _until(question: Callable[[], bool]) -> None:
+def _until(condition: Callable[[], bool]) -> None:
     end = time.monotonic() + TIMEOUT_S
-    while not question():
+    while not condition():
         assert time.monotonic() < end, f"waited {TIMEOUT_S:.0f} s"
         time.sleep(0.05)
 
@@ -51,11 +51,11 @@ def test_a_run_has_the_same_files_in_an_object_store_as_in_a_folder(
     assert lab.weights.load(run.id, epoch=2).network is not None
     listed = [file.path for file in lab.store.files.list(run.id)]
     assert all(path in object_store.listing() for path in listed)
-    assert object_store.listing().count(f"{run.id}/") == len(listed)  # what was replaced is deleted
+    assert object_store.listing().count(f"{run.id}/") == len(listed)  # replaced files were deleted
 
 
 def _start(lab: Lab, *, wait_s: float) -> tuple[RunRecord, threading.Thread]:
-    """Train a run in a thread and return both once a checkpoint of it is saved."""
+    """Train a run in a thread and return both once weights of it are saved."""
     lab.submissions.submit(lab.validation.resolve(LONG))
     run = claim(lab)
     training = threading.Thread(
@@ -74,28 +74,30 @@ def _check(lab: Lab, run: RunRecord) -> None:
     assert all(lab.artifacts.read(file) for file in lab.store.files.list(done.id))
 
 
-def test_an_outage_is_waited_for(lab: Lab, object_store: ObjectStore, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_run_waits_for_the_end_of_an_outage(
+    lab: Lab, object_store: ObjectStore, capfd: pytest.CaptureFixture[str]
+) -> None:
     run, training = _start(lab, wait_s=300.0)
     object_store.go_away()
-    said = ""
+    output = ""
 
     def noticed() -> bool:
-        nonlocal said
-        said += "".join(capfd.readouterr())
-        return "does not respond; check that it can be reached" in said
+        nonlocal output
+        output += "".join(capfd.readouterr())
+        return "does not respond; check that it can be reached" in output
 
     _until(noticed)
     object_store.come_back()
     training.join(TIMEOUT_S)
-    assert "the place of the saved files answers again after " in said + "".join(capfd.readouterr())
+    assert "the place of the saved files answers again after " in output + "".join(capfd.readouterr())
     _check(lab, run)
     assert lab.store.runs.get(run.id).attempts == 1
 
 
-def test_a_long_outage_pauses_the_run_and_resume_goes_on(lab: Lab, object_store: ObjectStore) -> None:
+def test_a_long_outage_pauses_the_run_and_resuming_continues_it(lab: Lab, object_store: ObjectStore) -> None:
     run, training = _start(lab, wait_s=1.0)
     object_store.go_away()
-    training.join(TIMEOUT_S)  # by itself, while the place is still away
+    training.join(TIMEOUT_S)  # it ends by itself while the store is still unreachable
     paused = lab.store.runs.get(run.id)
     object_store.come_back()
     assert paused.state is RunState.PAUSED

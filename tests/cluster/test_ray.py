@@ -1,4 +1,4 @@
-"""Runs on a real Ray of two nodes, one of which is killed in the middle of 24 runs: none is lost, no step written twice."""
+"""Runs on a real Ray of two nodes, one of which is killed during 24 runs: no run is lost, no step written twice."""
 
 import os
 import subprocess
@@ -50,7 +50,7 @@ def lab(cluster: RayCluster, tmp_path: Path) -> Iterator[Lab]:
 
 @contextmanager
 def supervised(cluster: RayCluster, lab: Lab) -> Iterator[None]:
-    """Have a supervisor live in the cluster's namespace, where the dashboard can be reached."""
+    """Run a supervisor in the namespace of the cluster, where the dashboard is reachable."""
     with (lab.settings.home / "supervisor.log").open("wb") as log:
         supervisor = subprocess.Popen(
             [*cluster.inside(), sys.executable, "-m", "lab.worker.supervisor"],
@@ -67,9 +67,9 @@ def supervised(cluster: RayCluster, lab: Lab) -> Iterator[None]:
         supervisor.wait(60)
 
 
-def _until(question: Callable[[], _T], *, what: str, lab: Lab, every_s: float = 0.25) -> _T:
+def _until(condition: Callable[[], _T], *, what: str, lab: Lab, every_s: float = 0.25) -> _T:
     end = time.monotonic() + TIMEOUT_S
-    while not (answer := question()):
+    while not (answer := condition()):
         assert time.monotonic() < end, f"{what}\n{(lab.settings.home / 'supervisor.log').read_text()[-4000:]}"
         time.sleep(every_s)
     return answer
@@ -80,7 +80,7 @@ def _submit(lab: Lab, seed: int) -> RunRecord:
 
 
 def _held_in_training(cluster: RayCluster, lab: Lab) -> str:
-    """Return a run that trains on the second node, its worker halted so that it cannot end before its node does; "" for none."""
+    """Return a run on the second node with its worker suspended, so that it cannot end before its node; "" if none."""
     for worker in lab.store.workers.list():
         if not worker.run or (lab.store.runs.get(worker.run).progress.step or 0) < 4:
             continue
@@ -93,7 +93,7 @@ def _held_in_training(cluster: RayCluster, lab: Lab) -> str:
             try:
                 if lab.store.runs.get(worker.run).state is RunState.RUNNING:
                     return worker.run
-            except StoreBusyError:  # halted in the middle of writing
+            except StoreBusyError:  # suspended in the middle of writing
                 pass
             process.resume()
         except psutil.NoSuchProcess:
@@ -101,7 +101,7 @@ def _held_in_training(cluster: RayCluster, lab: Lab) -> str:
     return ""
 
 
-def test_a_killed_node_costs_no_run_and_no_step(cluster: RayCluster, lab: Lab, tmp_path: Path) -> None:
+def test_a_killed_node_loses_no_run_and_no_step(cluster: RayCluster, lab: Lab, tmp_path: Path) -> None:
     runs = [_submit(lab, seed).id for seed in range(RUNS)]
 
     def resumed() -> bool:
@@ -113,11 +113,11 @@ def test_a_killed_node_costs_no_run_and_no_step(cluster: RayCluster, lab: Lab, t
         killed = time.monotonic()
         replacing = threading.Thread(
             target=cluster.add_node, args=("127.0.0.4", 52_367)
-        )  # as a cluster replaces a node
+        )  # as a cluster replaces a lost node
         replacing.start()
-        _until(resumed, what="it was not resumed", lab=lab, every_s=0.1)
-        waited_s = time.monotonic() - killed - LEASE_S  # its last lease may have begun at the kill
-        sys.stdout.write(f"resumed {waited_s:.1f} s after its lease ran out at the latest\n")
+        _until(resumed, what="the run was not resumed", lab=lab, every_s=0.1)
+        waited_s = time.monotonic() - killed - LEASE_S  # its last lease may have been renewed at the kill
+        sys.stdout.write(f"resumed {waited_s:.1f} s after the latest possible end of its lease\n")
         replacing.join()
         for run in runs:
             _until(
@@ -131,7 +131,7 @@ def test_a_killed_node_costs_no_run_and_no_step(cluster: RayCluster, lab: Lab, t
         assert steps == list(range(1, TINY.epochs * 2 + 1))
         assert record.attempts == (2 if run == lost else 1)
         assert len(lab.store.jobs.list(run)) == record.attempts, "a job has ended without its run"
-    # On a busy machine a worker takes long to start, and so does the node in place of the lost one.
+    # On a busy machine a worker takes long to start, and so does the node that replaces the lost one.
     first = lab.store.jobs.list(lost)[-1]
     start_s = (lab.store.runs.get(lost).started_at or 0.0) - first.submitted_at
     assert waited_s <= 30.0 + 2 * start_s
@@ -153,10 +153,10 @@ print(lab.machines.jobs.log(lab.store.runs.get(sys.argv[1])))
 """
 
 
-def test_a_job_shows_its_log_and_is_stopped_by_the_lab(cluster: RayCluster, lab: Lab) -> None:
+def test_the_lab_shows_the_log_of_a_job_and_stops_it(cluster: RayCluster, lab: Lab) -> None:
     run = lab.submissions.submit(lab.validation.resolve(SMALL.replace(epochs=5_000)), executor="ray").run
     with supervised(cluster, lab):
-        _until(lambda: lab.store.runs.get(run.id).progress.step, what="it does not train", lab=lab)
+        _until(lambda: lab.store.runs.get(run.id).progress.step, what="the run does not train", lab=lab)
         shown = subprocess.run(
             [*cluster.inside(), sys.executable, "-c", _PRINT_LOG, run.id],
             cwd=CHECKOUT,
@@ -168,6 +168,6 @@ def test_a_job_shows_its_log_and_is_stopped_by_the_lab(cluster: RayCluster, lab:
         ).stdout
         assert f"run {run.id} (lenet5 on digits), attempt 1" in shown
         lab.submissions.control(run.id, RunRequest.STOP)
-        _until(lambda: lab.store.runs.get(run.id).state is RunState.STOPPED, what="it does not stop", lab=lab)
+        _until(lambda: lab.store.runs.get(run.id).state is RunState.STOPPED, what="the run does not stop", lab=lab)
         _until(lambda: not lab.store.jobs.count(["ray"]), what="its job is not closed", lab=lab)
     assert lab.store.jobs.list(run.id)[0].words == "SUCCEEDED"

@@ -1,4 +1,4 @@
-"""A machine that shares nothing with the lab but a network: it joins, trains, loses its cable, is drained and removed."""
+"""A machine that shares only a network with the lab: it joins, trains, loses its cable, is drained and removed."""
 
 import os
 import sys
@@ -30,16 +30,16 @@ from tests.postgres import PostgresServer, started_server
 from tests.worker.worker_runs import open_lab, train
 
 pytestmark = pytest.mark.cluster
-TRAINING_S = 25.0  # long enough to be in the middle of it
+TRAINING_S = 25.0  # long enough for events in the middle of it
 APPEARS_S = 5.0
 NEW_POINTS_S = 2.0
-MACHINES_OWN = {"memory_mb", "images_per_second"}  # curves that say something of the machine, not of the training
-_SLOW_S = 240.0  # what anything here may take on a busy machine
+OF_THE_MACHINE = {"memory_mb", "images_per_second"}  # curves that depend on the machine, not on the training
+_SLOW_S = 240.0  # the longest that anything here may take on a busy machine
 
 
 @dataclass
 class World:
-    """The lab's end, with its server; and what runs on the other one."""
+    """The lab with its database server, and the commands on the other machine."""
 
     network: Network
     server: PostgresServer
@@ -47,11 +47,11 @@ class World:
     folder: Path
     dataset: str
     token: str
-    epochs: int = 1  # that take about TRAINING_S on this machine, beside whatever else it does
+    epochs: int = 1  # as many as take about TRAINING_S on this machine under its current load
     machines: list[Machine] = field(default_factory=list)
 
     def start(self, name: str, *, token: str = "", code: Path = CHECKOUT) -> Machine:
-        """Have another machine join, with a home of its own."""
+        """Let another machine join, with its own home."""
         home = self.folder / name
         home.mkdir(exist_ok=True)
         environment = {key: value for key, value in os.environ.items() if not key.startswith("LAB_")}
@@ -64,7 +64,7 @@ class World:
         return machine
 
     def host(self, name: str) -> HostView | None:
-        """Return how the lab sees a machine."""
+        """Return what the lab shows of a machine, None if it is not listed."""
         return next((host for host in self.lab.machines.show().hosts if host.host == name), None)
 
     def config(self, **more: object) -> RunConfig:
@@ -81,18 +81,18 @@ class World:
         )
 
     def queue(self, *, published: bool = True, **more: object) -> RunRecord:
-        """Queue a new run; its data set is stored for the other machines, as the lab's supervisor does it."""
+        """Queue a new run. published: store its data set for the other machines, as the supervisor of the lab does."""
         run = self.lab.submissions.submit(self.lab.validation.resolve(self.config(**more)), fresh=True).run
         if published:
             self.lab.shared_datasets.publish_waiting()
         return run
 
     def run(self, run: RunRecord) -> RunRecord:
-        """Return a run as it is now."""
+        """Return the current record of a run."""
         return self.lab.store.runs.get(run.id)
 
     def trains_on(self, run: RunRecord, name: str) -> bool:
-        """Whether a machine has taken some steps of a run."""
+        """Return whether a machine has trained some steps of a run."""
         host = self.host(name)
         held = host is not None and any(slot.run == run.id for slot in host.slots)
         return held and (self.run(run).progress.step or 0) > 0
@@ -112,8 +112,8 @@ def wait_for(happened: Callable[[], bool], what: str, *, limit_s: float = _SLOW_
     return time.monotonic() - since
 
 
-def crowding() -> float:
-    """Return how many processes want each core, at least 1: what takes a second alone takes so many beside them."""
+def load_factor() -> float:
+    """Return the load per core, at least 1: what takes a second on an idle machine takes so many seconds now."""
     return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
@@ -137,18 +137,18 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 @pytest.fixture
 def far(world: World) -> Iterator[Machine]:
-    """Give a machine that has joined and is alive."""
+    """Yield a machine that has joined and is alive."""
     machine = world.start("node-b")
     wait_for(lambda: (host := world.host("node-b")) is not None and host.alive, "the machine is listed")
     yield machine
     machine.switch_off()
-    world.network.plug()  # where the test failed before it did
+    world.network.plug()  # in case the test failed before it did
     world.lab.machines.remove("node-b")
 
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory, world: World) -> tuple[Lab, RunRecord]:
-    """Return the same training without any other machine, in a lab with a file of its own."""
+    """Return the same training without another machine, in a lab with its own SQLite store."""
     lab = open_lab(tmp_path_factory.mktemp("alone"), LAB_DEVICE="cpu")
     make_dataset(lab.settings.data)
     short = train(lab, world.config(epochs=3, seed=1))
@@ -157,7 +157,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory, world: World) -> tuple[Lab, 
 
 
 def assert_equal_bits(world: World, run: RunRecord, alone: tuple[Lab, RunRecord]) -> None:
-    """Compare weights and every point of a run with those of the training alone."""
+    """Compare the weights and every point of a run with those of the training on one machine."""
     other, expected = alone
     assert (run.state, run.reason) == (RunState.FINISHED, "")
     weights = [
@@ -165,15 +165,15 @@ def assert_equal_bits(world: World, run: RunRecord, alone: tuple[Lab, RunRecord]
         for lab, found in ((world.lab, run), (other, expected))
     ]
     assert weights[0] == weights[1]
-    points, wanted = world.lab.store.points.read(run.id), other.store.points.read(expected.id)
-    assert points.keys() == wanted.keys()
+    points, expected_points = world.lab.store.points.read(run.id), other.store.points.read(expected.id)
+    assert points.keys() == expected_points.keys()
     for name, series in points.items():
-        np.testing.assert_array_equal(series.step, wanted[name].step, err_msg=name)
-        if name not in MACHINES_OWN:
-            np.testing.assert_array_equal(series.value, wanted[name].value, err_msg=name)
+        np.testing.assert_array_equal(series.step, expected_points[name].step, err_msg=name)
+        if name not in OF_THE_MACHINE:
+            np.testing.assert_array_equal(series.value, expected_points[name].value, err_msg=name)
 
 
-def test_a_machine_joins_and_appears_within_five_seconds(world: World) -> None:
+def test_a_machine_joins_and_is_listed_within_five_seconds(world: World) -> None:
     machine = world.start("node-a")
     took = wait_for(lambda: (host := world.host("node-a")) is not None and host.alive, "the machine is listed")
     print(f"joined and listed after {took:.1f} s")
@@ -181,18 +181,21 @@ def test_a_machine_joins_and_appears_within_five_seconds(world: World) -> None:
     assert host is not None
     assert [(slot.slot, slot.device) for slot in host.slots] == [("cpu", "cpu")]
     assert (host.joined, host.engine, host.state) == (True, ENGINE, HostState.ACTIVE)
-    assert took <= APPEARS_S * crowding()
+    assert took <= APPEARS_S * load_factor()
     machine.interrupt()
-    wait_for(lambda: machine.process.poll() is not None, "it has ended")
-    assert machine.process.returncode == 0, machine.said
+    wait_for(lambda: machine.process.poll() is not None, "it has exited")
+    assert machine.process.returncode == 0, machine.output
     assert world.host("node-a") is None
 
 
-def test_it_fetches_the_data_set_and_trains_to_the_same_bits_with_live_points(
+def test_a_machine_fetches_the_data_set_and_trains_bit_identically_with_live_points(
     world: World, far: Machine, alone: tuple[Lab, RunRecord]
 ) -> None:
     run = world.queue(published=False)
-    wait_for(lambda: world.dataset in (world.host("node-b") or pytest.fail("gone")).lacks, "it says what it lacks")
+    wait_for(
+        lambda: world.dataset in (world.host("node-b") or pytest.fail("the machine is not listed")).lacks,
+        "it reports the missing data set",
+    )
     (waiting,) = world.lab.machines.show().waiting
     assert waiting.why == f"its data set, Imported digits, is only on {this_host().partition(' ')[0]} so far"
     assert world.run(run).state is RunState.QUEUED
@@ -206,7 +209,7 @@ def test_it_fetches_the_data_set_and_trains_to_the_same_bits_with_live_points(
         longest = max(longest, time.monotonic() - changed)
         time.sleep(0.02)
     print(f"the newest step was never older than {longest:.2f} s")
-    assert longest <= NEW_POINTS_S * crowding()
+    assert longest <= NEW_POINTS_S * load_factor()
     assert_equal_bits(world, world.finished(run), alone)
     log = world.lab.store.logs.read(run.id)
     assert log is not None
@@ -214,7 +217,7 @@ def test_it_fetches_the_data_set_and_trains_to_the_same_bits_with_live_points(
     assert any(f"epoch {world.epochs}," in line for line in log.lines)
 
 
-def test_a_cable_that_is_out_for_some_seconds_costs_nothing(
+def test_a_cable_that_is_unplugged_for_some_seconds_does_not_affect_a_run(
     world: World, far: Machine, alone: tuple[Lab, RunRecord]
 ) -> None:
     run = world.queue()
@@ -227,7 +230,7 @@ def test_a_cable_that_is_out_for_some_seconds_costs_nothing(
     assert_equal_bits(world, ended, alone)
 
 
-def test_a_run_behind_a_pulled_cable_is_taken_over_and_nothing_is_written_twice(
+def test_a_run_behind_a_pulled_cable_is_reassigned_and_nothing_is_written_twice(
     world: World, far: Machine, alone: tuple[Lab, RunRecord]
 ) -> None:
     run = world.queue()
@@ -243,7 +246,7 @@ def test_a_run_behind_a_pulled_cable_is_taken_over_and_nothing_is_written_twice(
     print(f"queued again {time.monotonic() - since:.1f} s after the cable was pulled")
     taken = world.lab.store.leases.claim(slot="cpu", owner=Owner.of_this_process())
     assert taken is not None
-    world.network.plug()  # while another worker trains it, the first one comes back
+    world.network.plug()  # the first worker comes back while another one trains the run
     execute(world.lab, taken, ending=threading.Event())
     ended = world.finished(run)
     assert ended.attempts == 2
@@ -253,7 +256,7 @@ def test_a_run_behind_a_pulled_cable_is_taken_over_and_nothing_is_written_twice(
     assert world.finished(again).state is RunState.FINISHED
 
 
-def test_a_server_that_is_restarted_during_a_training_loses_nothing(
+def test_restarting_the_database_server_during_training_loses_nothing(
     world: World, far: Machine, alone: tuple[Lab, RunRecord]
 ) -> None:
     run = world.queue()
@@ -265,12 +268,12 @@ def test_a_server_that_is_restarted_during_a_training_loses_nothing(
     ended = world.finished(run)
     assert ended.attempts == 1
     after = world.lab.store.points.read(run.id)
-    for name, series in before.items():  # what was acknowledged is there
+    for name, series in before.items():  # acknowledged points are still stored
         np.testing.assert_array_equal(after[name].value[: len(series.value)], series.value)
     assert_equal_bits(world, ended, alone)
 
 
-def test_a_drained_machine_hands_its_run_back_and_goes_on_with_it_later(
+def test_a_drained_machine_hands_its_run_back_and_resumes_it_after_undraining(
     world: World, far: Machine, alone: tuple[Lab, RunRecord]
 ) -> None:
     run = world.queue()
@@ -291,41 +294,41 @@ def test_a_drained_machine_hands_its_run_back_and_goes_on_with_it_later(
     assert_equal_bits(world, ended, alone)
 
 
-def test_a_removed_machine_ends_with_a_sentence_and_returns_by_joining(world: World) -> None:
+def test_a_removed_machine_exits_with_a_message_and_returns_by_joining_again(world: World) -> None:
     machine = world.start("node-c")
     wait_for(lambda: (host := world.host("node-c")) is not None and host.alive, "the machine is listed")
     world.lab.machines.remove("node-c")
     assert world.host("node-c") is None
-    wait_for(lambda: machine.process.poll() is not None, "it has ended")
-    assert "This machine was removed from the lab: `convlab worker --join` lets it return." in machine.said
+    wait_for(lambda: machine.process.poll() is not None, "it has exited")
+    assert "This machine was removed from the lab: `convlab worker --join` lets it return." in machine.output
     world.start("node-c")
     wait_for(lambda: (host := world.host("node-c")) is not None and host.alive, "the machine is back")
     world.lab.machines.remove("node-c")
 
 
-def test_another_engine_is_refused_in_its_terminal_and_on_the_list(world: World, tmp_path: Path) -> None:
+def test_a_machine_with_another_engine_is_refused_in_its_terminal_and_in_the_list(world: World, tmp_path: Path) -> None:
     code = copy_lab(tmp_path)
     change(code / "lab" / "config" / "identity.py", {"\nENGINE = 1 ": "\nENGINE = 2 "})
     machine = world.start("node-d", code=code)
-    wait_for(lambda: machine.process.poll() is not None, "it has ended")
+    wait_for(lambda: machine.process.poll() is not None, "it has exited")
     assert machine.process.returncode == 1
     sentence = "This machine's ConvLab has engine 2 and the lab's has engine 1, which give different numbers"
-    assert sentence in machine.said
+    assert sentence in machine.output
     host = world.host("node-d")
     assert host is not None
     assert (host.state, host.alive, host.reason[: len(sentence)]) == (HostState.REFUSED, True, sentence)
     world.lab.machines.remove("node-d")
 
 
-def test_a_lab_that_is_updated_sends_the_older_machines_away(world: World) -> None:
+def test_machines_with_an_older_release_are_refused_after_the_lab_was_updated(world: World) -> None:
     machine = world.start("node-e")
     wait_for(lambda: (host := world.host("node-e")) is not None and host.alive, "the machine is listed")
     mine = Release.of_this_machine()
     world.lab.store.hosts.set_release(Release(ENGINE, "99.0"), host=this_host())
     try:
         run = world.queue(epochs=1)
-        wait_for(lambda: machine.process.poll() is not None, "it has ended")
-        assert f"This machine has torch {mine.torch} and the lab has torch 99.0" in machine.said
+        wait_for(lambda: machine.process.poll() is not None, "it has exited")
+        assert f"This machine has torch {mine.torch} and the lab has torch 99.0" in machine.output
         assert world.run(run).state is RunState.QUEUED
         world.lab.store.removal.delete(run.id)
     finally:

@@ -1,4 +1,4 @@
-"""Runs on a real Slurm of one node: queue, run, time-limit signal, requeue, cancel; and the bits are those of a local run."""
+"""Runs on a real Slurm of one node: queue, run, time-limit signal, requeue, cancel; bit-identical to a local run."""
 
 import re
 import time
@@ -52,9 +52,9 @@ def _submit(lab: Lab, config: RunConfig) -> str:
     return run.id
 
 
-def _until(question: Callable[[], _T], *, what: str, lab: Lab) -> _T:
+def _until(condition: Callable[[], _T], *, what: str, lab: Lab) -> _T:
     end = time.monotonic() + TIMEOUT_S
-    while not (answer := question()):
+    while not (answer := condition()):
         log = lab.settings.home / "logs" / "worker.log"
         assert time.monotonic() < end, f"{what}\n{log.read_text()[-3000:] if log.exists() else ''}"
         time.sleep(0.25)
@@ -62,11 +62,11 @@ def _until(question: Callable[[], _T], *, what: str, lab: Lab) -> _T:
 
 
 def _run(lab: Lab, run: str, *states: RunState) -> RunRecord:
-    def there() -> RunRecord | None:
+    def reached() -> RunRecord | None:
         record = lab.store.runs.get(run)
         return record if record.state in states else None
 
-    return _until(there, what=f"{run} is {lab.store.runs.get(run).state}, not {states}", lab=lab)  # type: ignore[return-value]
+    return _until(reached, what=f"{run} is {lab.store.runs.get(run).state}, not {states}", lab=lab)  # type: ignore[return-value]
 
 
 def _digest(lab: Lab, run: str, epoch: int) -> str:
@@ -85,14 +85,14 @@ def _shown(cluster: SlurmCluster, job: str) -> str:
     return cluster.ask("scontrol", "show", "job", "--oneliner", job)
 
 
-def test_a_job_that_somebody_cancels_pauses_its_run_which_goes_on_to_the_same_bits(
+def test_cancelling_a_job_pauses_its_run_which_resumes_bit_identically(
     cluster: SlurmCluster, lab: Lab, tmp_path: Path
 ) -> None:
     config = SMALL.replace(epochs=150)
     run = _submit(lab, config)
     first = _handle(lab, run)
     assert re.search(rf"JobName=lab-{run}-1\b", _shown(cluster, first))
-    _until(lambda: (lab.store.runs.get(run).progress.step or 0) > 4, what="it does not train", lab=lab)
+    _until(lambda: (lab.store.runs.get(run).progress.step or 0) > 4, what="the run does not train", lab=lab)
     assert lab.machines.show().hosts[0].slots[-1].job == f"Slurm job {first}"
     assert run in lab.machines.jobs.log(lab.store.runs.get(run))
     cluster.ask("scancel", first)
@@ -110,35 +110,39 @@ def test_a_job_that_somebody_cancels_pauses_its_run_which_goes_on_to_the_same_bi
     assert _digest(lab, run, 150) == _digest(local, train(local, config).id, 150)
 
 
-def test_before_its_time_limit_a_job_saves_its_run_and_goes_on_after_a_requeue(
+def test_a_job_saves_its_run_before_its_time_limit_and_continues_after_a_requeue(
     cluster: SlurmCluster, tmp_path: Path, lab: Lab
 ) -> None:
-    # Slurm looks at time limits every 30 s and sends the signal up to 30 s early, here 40 to 70 s after the start: with half
-    # of that a busy machine was still importing torch each time, and the job never got any further.
+    # Slurm checks time limits every 30 s and sends the signal up to 30 s early, here 40 to 70 s after the start: with
+    # half of that, a busy machine was still importing torch each time, and the job made no progress.
     lab = _lab(lab.settings.home, '"--time=2"', warning_s=50)
     run = _submit(lab, LONG)
     job = _handle(lab, run)
-    _until(lambda: lab.store.runs.get(run).attempts == 1, what="it was not taken", lab=lab)
-    _until(lambda: re.search(r"Restarts=[1-9]", _shown(cluster, job)), what="it was not requeued", lab=lab)
+    _until(lambda: lab.store.runs.get(run).attempts == 1, what="the run was not claimed", lab=lab)
+    _until(lambda: re.search(r"Restarts=[1-9]", _shown(cluster, job)), what="the job was not requeued", lab=lab)
     saved = _run(lab, run, RunState.QUEUED)
     at = saved.progress.step or 0
     assert at > 0
     assert saved.reason == ""
-    _until(lambda: lab.store.runs.get(run).attempts == 2, what="it was not taken again", lab=lab)
+    _until(lambda: lab.store.runs.get(run).attempts == 2, what="the run was not claimed again", lab=lab)
     size = saved.steps_per_epoch or 0
-    _until(lambda: (lab.store.runs.get(run).progress.step or 0) > at + 2 * size, what="it does not go on", lab=lab)
+    _until(
+        lambda: (lab.store.runs.get(run).progress.step or 0) > at + 2 * size, what="the run does not continue", lab=lab
+    )
     lab.submissions.control(run, RunRequest.STOP)
     _run(lab, run, RunState.STOPPED)
-    assert [entry.attempt for entry in lab.store.jobs.list(run)] == [1]  # the same job, twice
+    assert [entry.attempt for entry in lab.store.jobs.list(run)] == [1]  # the same job, started twice
     steps = lab.store.points.read(run)[BATCH_LOSS.id].step
-    assert steps.tolist() == list(range(1, len(steps) + 1))  # none is missing, none was written twice
+    assert steps.tolist() == list(range(1, len(steps) + 1))  # no step is missing or written twice
     epoch = max(file.epoch for file in lab.store.files.list(run, kind=WEIGHTS) if file.step == file.epoch * size)
     assert epoch * size > at
     local = open_lab(tmp_path / "local", LAB_DEVICE="cpu")
     assert _digest(lab, run, epoch) == _digest(local, train(local, LONG.replace(epochs=epoch)).id, epoch)
 
 
-def test_a_job_that_can_never_start_says_why_and_ends_with_its_run(cluster: SlurmCluster, lab: Lab) -> None:
+def test_a_job_that_can_never_start_is_listed_with_the_reason_and_cancelled_with_its_run(
+    cluster: SlurmCluster, lab: Lab
+) -> None:
     lab = _lab(lab.settings.home, '"--cpus-per-task=8"')
     run = _submit(lab, SMALL)
     job = _handle(lab, run)
@@ -149,12 +153,12 @@ def test_a_job_that_can_never_start_says_why_and_ends_with_its_run(cluster: Slur
 
     _until(lambda: why() == words, what="another reason", lab=lab)
     lab.submissions.control(run, RunRequest.STOP)
-    _until(lambda: "JobState=CANCELLED" in _shown(cluster, job), what="it was not cancelled", lab=lab)
+    _until(lambda: "JobState=CANCELLED" in _shown(cluster, job), what="the job was not cancelled", lab=lab)
     _until(lambda: not lab.store.jobs.count(["slurm"]), what="the job is not closed", lab=lab)
     assert lab.store.runs.get(run).state is RunState.STOPPED
 
 
-def test_a_refusal_is_told_and_asked_again_until_it_is_taken(
+def test_a_refused_job_is_reported_and_submitted_again_until_slurm_accepts_it(
     cluster: SlurmCluster, lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lab = _lab(lab.settings.home, '"--partition=nowhere"')
@@ -171,7 +175,7 @@ def test_a_refusal_is_told_and_asked_again_until_it_is_taken(
     dispatcher = Dispatcher(lab.settings, lab.store, ask_s=0.0)
     dispatcher.step()
     handle = _handle(lab, run.id)
-    # A supervisor that was killed before it wrote the handle down finds the job under its name.
+    # A supervisor that was killed before it stored the handle finds the job by its name.
     lab.store.jobs.note(job.id, state="refused", words="", handle="")
     dispatcher.step()
     assert [one.handle for one in lab.store.jobs.list(run.id)] == [handle]

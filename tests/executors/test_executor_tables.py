@@ -1,4 +1,4 @@
-"""What `executors.toml` may say, each rule at its ends; what each word of an engine means; and what a job is given."""
+"""`executors.toml`: each rule at its limits with the message of each refusal; and what Slurm's state codes mean."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from lab.executors.slurm import _status
 from lab.settings import Settings
 
 ADDRESS = {"address": "http://10.0.0.1:8265"}
-FITS: list[tuple[str, dict[str, Any]]] = [
+ACCEPTED: list[tuple[str, dict[str, Any]]] = [
     ("slurm", {}),
     (
         "slurm",
@@ -67,8 +67,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "values"), FITS)
-def test_the_ends_of_every_rule_fit_and_come_back(name: str, values: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("name", "values"), ACCEPTED)
+def test_values_at_the_limits_of_every_rule_are_accepted_and_read_back(name: str, values: dict[str, Any]) -> None:
     found = parse_executors({name: values})
     section = getattr(found, name)
     assert {key: getattr(section, key) for key in values} == {
@@ -81,13 +81,15 @@ def test_the_ends_of_every_rule_fit_and_come_back(name: str, values: dict[str, A
 
 
 @pytest.mark.parametrize(("values", "words"), REFUSED)
-def test_what_the_file_may_not_say_is_refused_with_its_rule(tmp_path: Path, values: dict[str, Any], words: str) -> None:
+def test_a_value_that_breaks_a_rule_is_refused_with_the_rule(
+    tmp_path: Path, values: dict[str, Any], words: str
+) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_executors(values)
     assert str(caught.value) == words
 
 
-def test_a_file_that_cannot_be_read_says_which_it_is(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_named_in_the_error(tmp_path: Path) -> None:
     settings, path = Settings.from_env({"LAB_HOME": str(tmp_path)}), tmp_path / "executors.toml"
     assert read_executors(settings) == Executors()
     for text, words in (
@@ -101,7 +103,7 @@ def test_a_file_that_cannot_be_read_says_which_it_is(tmp_path: Path) -> None:
         assert str(path) in str(caught.value)
 
 
-def test_a_place_to_train_is_known_by_its_name() -> None:
+def test_an_executor_is_found_by_its_name_and_has_a_title() -> None:
     both = Executors(SlurmConfig(), RayConfig("http://x"))
     assert [both.check(name) for name in ("", "local", "slurm", "ray")] == ["", "", "slurm", "ray"]
     assert [title_of(name) for name in ("", "local", "slurm", "ray", "other")] == [
@@ -122,12 +124,14 @@ WORDS = {
     JobState.PENDING: "PENDING CONFIGURING REQUEUED REQUEUE_FED REQUEUE_HOLD RESV_DEL_HOLD SPECIAL_EXIT SUSPENDED",
     JobState.RUNNING: "RUNNING COMPLETING RESIZING SIGNALING STAGE_OUT STOPPED",
     JobState.CANCELLED: "CANCELLED CANCELLED+",
-    JobState.ENDED: "COMPLETED FAILED TIMEOUT NODE_FAIL OUT_OF_MEMORY PREEMPTED BOOT_FAIL DEADLINE REVOKED LAUNCH_FAILED",
+    JobState.ENDED: (
+        "COMPLETED FAILED TIMEOUT NODE_FAIL OUT_OF_MEMORY PREEMPTED BOOT_FAIL DEADLINE REVOKED LAUNCH_FAILED"
+    ),
 }
 
 
 @pytest.mark.parametrize("state", WORDS)
-def test_each_word_of_slurm_is_a_state(state: JobState) -> None:
+def test_each_state_code_of_slurm_is_mapped_to_a_job_state(state: JobState) -> None:
     for word in WORDS[state].split():
         assert (_status(word, "None").state, _status(word, "").words, _status(word, "Why").words) == (
             state,

@@ -1,4 +1,4 @@
-"""The engines' configuration, and Slurm's script and answers; the cluster tests run a real one."""
+"""The configuration of the engines, and Slurm's script and states; the cluster tests run a real Slurm."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ def _settings(home: Path, text: str | None = None) -> Settings:
     return Settings.from_env({"LAB_HOME": str(home)})
 
 
-def test_a_lab_without_the_file_has_its_own_slots_only(tmp_path: Path) -> None:
+def test_a_lab_without_the_file_has_only_its_own_slots(tmp_path: Path) -> None:
     settings = _settings(tmp_path)
     assert read_executors(settings) == Executors()
     assert Executors().check("local") == Executors().check("") == ""
@@ -33,11 +33,12 @@ def test_a_lab_without_the_file_has_its_own_slots_only(tmp_path: Path) -> None:
         Executors().check("slrum")
 
 
-def test_the_file_names_engines_and_what_a_job_is_given(tmp_path: Path) -> None:
+def test_the_file_configures_engines_and_the_resources_of_a_job(tmp_path: Path) -> None:
     found = read_executors(
         _settings(
             tmp_path,
-            '[slurm]\noptions = ["--partition=gpu"]\ngpus = 1\njobs = 8\n[ray]\naddress = "http://h:8265"\ntoken = "t"\n',
+            '[slurm]\noptions = ["--partition=gpu"]\ngpus = 1\njobs = 8\n'
+            '[ray]\naddress = "http://h:8265"\ntoken = "t"\n',
         )
     )
     assert found.slurm == SlurmConfig(options=("--partition=gpu",), gpus=1, jobs=8)
@@ -49,7 +50,7 @@ def test_the_file_names_engines_and_what_a_job_is_given(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("section", "key", "fitting", "unfitting", "rule"),
+    ("section", "key", "accepted", "refused", "rule"),
     [
         ("slurm", "cpus", (1, 1024), (0, 1025, 1.0, True), "a whole number from 1 to 1024"),
         ("slurm", "gpus", (0, 64), (-1, 65), "a whole number from 0 to 64"),
@@ -61,14 +62,14 @@ def test_the_file_names_engines_and_what_a_job_is_given(tmp_path: Path) -> None:
         ("slurm", "python", ("", "python3"), (3,), "text"),
     ],
 )
-def test_each_number_of_the_file_has_its_limits(
-    section: str, key: str, fitting: tuple[Any, ...], unfitting: tuple[Any, ...], rule: str
+def test_each_value_of_the_file_has_its_limits(
+    section: str, key: str, accepted: tuple[Any, ...], refused: tuple[Any, ...], rule: str
 ) -> None:
     needed = {"address": "http://h"} if section == "ray" else {}
-    for value in fitting:
+    for value in accepted:
         read = parse_executors({section: {**needed, key: value}})
         assert getattr(getattr(read, section), key) == value
-    for value in unfitting:
+    for value in refused:
         with pytest.raises(ConfigError, match=f"^{key} in .{section}. is .*, but it must be {rule}.$"):
             parse_executors({section: {**needed, key: value}})
 
@@ -86,15 +87,14 @@ def test_each_number_of_the_file_has_its_limits(
         ("slurm = 1", r"slurm is '1', but it must be a section \[slurm\]"),
     ],
 )
-def test_a_wrong_file_is_refused_with_the_way_out(tmp_path: Path, text: str, words: str) -> None:
+def test_an_invalid_file_is_refused_with_a_remedy(tmp_path: Path, text: str, words: str) -> None:
     settings = _settings(tmp_path, text)
     with pytest.raises(ConfigError, match=words):
         read_executors(settings)
     assert list_executors(settings) == ()
 
 
-def test_every_state_of_slurm_is_waiting_running_or_over() -> None:
-    assert _status("PENDING", "Resources") == _status("PENDING", "Resources")
+def test_states_of_slurm_are_mapped_to_pending_running_cancelled_or_ended() -> None:
     assert (_status("PENDING", "Resources").state, _status("PENDING", "Resources").words) == (
         JobState.PENDING,
         "PENDING, Resources",
@@ -106,7 +106,7 @@ def test_every_state_of_slurm_is_waiting_running_or_over() -> None:
     }
 
 
-def test_a_machine_without_slurm_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_without_the_commands_of_slurm_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(
         ExecutorError, match="squeue is not on this machine: start the lab where Slurm's commands are installed"
@@ -114,7 +114,7 @@ def test_a_machine_without_slurm_says_so(tmp_path: Path, monkeypatch: pytest.Mon
         Slurm(SlurmConfig(), _settings(tmp_path)).states(["1"])
 
 
-def test_a_controller_that_does_not_answer_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_that_does_not_respond_times_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _program(tmp_path / "squeue", "#!/bin/sh\nexec sleep 60\n")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setattr("lab.executors.slurm.COMMAND_S", 0.3)
@@ -141,7 +141,7 @@ time.sleep(86_400)
         (signal.SIGUSR1, 0, False),
     ],
 )
-def test_the_script_hands_signals_on_and_requeues_only_before_the_time_limit(
+def test_the_script_forwards_signals_and_requeues_the_job_only_before_the_time_limit(
     tmp_path: Path, number: signal.Signals, code: int, requeued: bool
 ) -> None:
     worker = tmp_path / "worker"
@@ -152,7 +152,7 @@ def test_the_script_hands_signals_on_and_requeues_only_before_the_time_limit(
     assert "#SBATCH --signal=B:USR1@120\n" in script
     assert "#SBATCH --gpus=2\n" in script
     environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_JOB_ID": "12"}
-    # HUP as usual, also where these tests were started with nohup: a shell cannot trap what was ignored before it.
+    # HUP is reset in case these tests run under nohup: a shell cannot trap a signal that was ignored when it started.
     command = ["env", "--default-signal=HUP", "bash", "-c", script]
     shell = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
     assert shell.stdout is not None

@@ -1,4 +1,4 @@
-"""What is asked of Ray and how its answers are read; the dashboard here is a table. The cluster tests run a real one."""
+"""Requests to Ray and how its responses are read, with a fake dashboard; the cluster tests run a real one."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ JOB = Job("lab-a-1", ["-m", "lab.worker", "--run", "a"], {"LAB_HOME": "/home/lab
 
 
 class Dashboard(ThreadingHTTPServer):
-    """Answers as `answers` says, by method and path; the rest is not there."""
+    """Responds as given in `answers`, by method and path, and with 404 to other requests."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -39,7 +39,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.server.asked.append((self.command, self.path, body, self.headers.get("Authorization", "")))
-        code, text = self.server.answers.get((self.command, self.path), (404, "not there"))
+        code, text = self.server.answers.get((self.command, self.path), (404, "not found"))
         self.send_response(code)
         if code == 302:
             self.send_header("Location", text)
@@ -70,7 +70,7 @@ def ray(dashboard: Dashboard) -> Ray:
     return Ray(RayConfig(dashboard.address + "/", token="secret", cpus=2, environment={"LAB_DATA": "/data"}))
 
 
-def test_a_job_is_the_worker_itself_with_the_code_and_its_own_processors(ray: Ray, dashboard: Dashboard) -> None:
+def test_a_job_runs_the_worker_with_the_code_and_its_processors(ray: Ray, dashboard: Dashboard) -> None:
     package = f"_ray_pkg_{_digest()}.zip"
     dashboard.answers = {
         ("PUT", f"/api/packages/gcs/{package}"): (200, ""),
@@ -95,14 +95,14 @@ def test_a_job_is_the_worker_itself_with_the_code_and_its_own_processors(ray: Ra
         "Traceback\n...\nValueError: Job with submission_id lab-a-1 already exists.\n",
     )
     assert ray.submit(JOB) == "lab-a-1"
-    assert [method for method, *_ in dashboard.asked[3:]] == ["GET", "POST"]  # the code is there
+    assert [method for method, *_ in dashboard.asked[3:]] == ["GET", "POST"]  # the code was uploaded before
 
 
 def _digest() -> str:
     return hashlib.blake2b(zip_code(CHECKOUT), digest_size=16).hexdigest()
 
 
-def test_the_code_is_the_lab_without_pages_and_the_same_bytes_each_time(tmp_path: Path) -> None:
+def test_the_code_package_is_the_lab_without_pages_and_the_same_bytes_each_time(tmp_path: Path) -> None:
     code = zip_code(CHECKOUT)
     assert code == zip_code(CHECKOUT)
     names = zipfile.ZipFile(BytesIO(code)).namelist()
@@ -130,7 +130,7 @@ def test_the_code_is_the_lab_without_pages_and_the_same_bytes_each_time(tmp_path
         (None, JobState.GONE, "unknown to Ray"),
     ],
 )
-def test_every_status_is_waiting_running_or_over(
+def test_every_status_of_ray_is_mapped_to_a_job_state(
     ray: Ray, dashboard: Dashboard, answer: dict[str, str] | None, state: JobState, words: str
 ) -> None:
     if answer:
@@ -139,7 +139,7 @@ def test_every_status_is_waiting_running_or_over(
     assert (found.state, found.words) == (state, words)
 
 
-def test_there_is_room_for_as_many_jobs_as_the_cluster_has_processors_or_gpus_for(dashboard: Dashboard) -> None:
+def test_the_capacity_is_as_many_jobs_as_the_cluster_has_processors_or_gpus_for(dashboard: Dashboard) -> None:
     usage = {"CPU": [1.0, 7.0], "GPU": [0.0, 2.0]}
     status = {"data": {"clusterStatus": {"loadMetricsReport": {"usage": usage}}}}
     dashboard.answers = {("GET", "/api/cluster_status"): (200, json.dumps(status))}
@@ -151,7 +151,7 @@ def test_there_is_room_for_as_many_jobs_as_the_cluster_has_processors_or_gpus_fo
     assert Ray(RayConfig(dashboard.address, gpus=1)).capacity() == 0
 
 
-def test_refusals_silence_and_redirects_are_told_in_a_sentence(ray: Ray, dashboard: Dashboard) -> None:
+def test_refusals_timeouts_and_redirects_are_reported_in_one_sentence(ray: Ray, dashboard: Dashboard) -> None:
     dashboard.answers = {("GET", "/api/jobs/lab-a-1"): (403, "Forbidden: Invalid authentication token")}
     with pytest.raises(ExecutorError, match="Ray refused with 403: Forbidden: Invalid authentication token"):
         ray.states(["lab-a-1"])
@@ -159,13 +159,13 @@ def test_refusals_silence_and_redirects_are_told_in_a_sentence(ray: Ray, dashboa
     with pytest.raises(ExecutorError, match=r"is not JSON: is http://127\.0\.0\.1:[0-9]+/ its dashboard"):
         ray.states(["lab-a-1"])
     dashboard.answers = {("GET", "/api/jobs/lab-a-1"): (302, "http://127.0.0.1:1/")}
-    with pytest.raises(ExecutorError, match="Ray refused with 302"):  # the token goes nowhere else
+    with pytest.raises(ExecutorError, match="Ray refused with 302"):  # the token is not sent elsewhere
         ray.states(["lab-a-1"])
     with pytest.raises(ExecutorError, match=r"Ray at http://127\.0\.0\.1:1 does not respond"):
         Ray(RayConfig("http://127.0.0.1:1")).states(["lab-a-1"])
 
 
-def test_ending_a_job_and_reading_its_log_pass_over_one_that_is_gone(ray: Ray, dashboard: Dashboard) -> None:
+def test_cancelling_a_job_and_reading_its_log_ignore_one_that_ray_does_not_know(ray: Ray, dashboard: Dashboard) -> None:
     ray.cancel("lab-a-1")
     assert ray.logs("lab-a-1", "lab-a-1") == ""
     dashboard.answers = {("GET", "/api/jobs/lab-a-1/logs"): (200, '{"logs": "one line"}')}
@@ -173,7 +173,7 @@ def test_ending_a_job_and_reading_its_log_pass_over_one_that_is_gone(ray: Ray, d
     assert ("POST", "/api/jobs/lab-a-1/stop") in [(method, path) for method, path, *_ in dashboard.asked]
 
 
-def test_a_dashboard_that_takes_a_request_and_says_nothing_is_not_waited_for() -> None:
+def test_a_dashboard_that_accepts_a_request_and_does_not_respond_times_out() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         ray = Ray(RayConfig(f"http://127.0.0.1:{silent.getsockname()[1]}"))
         with pytest.raises(ExecutorError, match=r"does not respond \(timed out\)"):
@@ -195,7 +195,7 @@ def test_a_dashboard_that_takes_a_request_and_says_nothing_is_not_waited_for() -
     ],
     ids=["unknown", "none", "traceback", "silent", "long"],
 )
-def test_answers_that_say_nothing_of_a_job_are_told_with_ray_s_last_words(
+def test_responses_without_a_job_status_are_reported_with_the_last_line_of_the_error(
     ray: Ray, dashboard: Dashboard, code: int, text: str, words: str
 ) -> None:
     dashboard.answers = {("GET", "/api/jobs/lab-a-1"): (code, text)}

@@ -1,5 +1,7 @@
-"""What is asked of Slurm's commands and how their answers are read; the commands here write down what they are given. The cluster tests
-run a real one."""
+"""Calls of Slurm's commands and how their output is read, with commands that record their arguments.
+
+The cluster tests run a real Slurm.
+"""
 
 import stat
 import sys
@@ -15,7 +17,7 @@ from lab.executors.slurm import Slurm
 from lab.settings import CHECKOUT, Settings
 
 JOB = Job("lab-a-1", ["-m", "lab.worker", "--run", "a"], {"LAB_STORE": "postgresql://h/lab"})
-# Answers with the file of its last argument (a job's number), or with that of all; with an error where there is one.
+# Prints the file of its last argument (a job number), or that of all jobs; fails with an error file if there is one.
 _COMMAND = """#!/bin/sh
 cat > "$0.input"
 env > "$0.environment"
@@ -30,7 +32,7 @@ done
 
 
 class Commands:
-    """Slurm's commands in a folder, with what they answer and what they were asked."""
+    """Fake commands of Slurm in a folder, with their outputs and their recorded calls."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -40,16 +42,16 @@ class Commands:
             path.chmod(path.stat().st_mode | stat.S_IXUSR)
 
     def answer(self, command: str, text: str, *, job: str = "all", refused: bool = False) -> None:
-        """Let a command print a text, or refuse with it."""
+        """Let a command print a text, or fail with it."""
         (self.folder / f"{command}.{job}{'.error' if refused else ''}").write_text(text)
 
     def asked(self, command: str) -> list[str] | None:
-        """Return the arguments of a command's last call, None where it was not called."""
+        """Return the arguments of the last call of a command, None if it was not called."""
         path = self.folder / f"{command}.words"
         return path.read_text().splitlines() if path.exists() else None
 
-    def given(self, command: str, what: str) -> str:
-        """Return the input or the environment of a command's last call."""
+    def recorded(self, command: str, what: str) -> str:
+        """Return the input or the environment of the last call of a command."""
         return (self.folder / f"{command}.{what}").read_text()
 
 
@@ -65,7 +67,7 @@ def _slurm(tmp_path: Path, config: SlurmConfig | None = None, home: str = "lab")
     return Slurm(config or SlurmConfig(), Settings.from_env({"LAB_HOME": str(tmp_path / home)}))
 
 
-def test_a_job_is_submitted_with_its_script_its_log_and_the_options_of_the_lab(
+def test_a_job_is_submitted_with_its_script_its_log_and_the_configured_options(
     tmp_path: Path, commands: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SLURM_CONF", "/etc/slurm.conf")
@@ -76,27 +78,27 @@ def test_a_job_is_submitted_with_its_script_its_log_and_the_options_of_the_lab(
     assert commands.asked("squeue") == ["--me", "--noheader", "--name=lab-a-1", "--format=%i"]
     log = f"{tmp_path}/50%% lab/logs/jobs/lab-a-1.log"
     assert commands.asked("sbatch") == ["--parsable", f"--output={log}", "--partition=gpu", "--time=60"]
-    assert commands.given("sbatch", "input") == slurm.script(JOB)
-    environment = commands.given("sbatch", "environment").splitlines()
+    assert commands.recorded("sbatch", "input") == slurm.script(JOB)
+    environment = commands.recorded("sbatch", "environment").splitlines()
     assert "LAB_STORE=postgresql://h/lab" in environment
     assert [line for line in environment if line.startswith("SLURM_")] == ["SLURM_CONF=/etc/slurm.conf"]
     assert stat.S_IMODE((tmp_path / "50% lab" / "logs" / "jobs").stat().st_mode) == 0o700
-    assert slurm.submit(JOB) == "12"  # the folder is there
+    assert slurm.submit(JOB) == "12"  # the folder exists already
 
 
-def test_a_job_that_is_at_slurm_is_not_submitted_again(tmp_path: Path, commands: Commands) -> None:
+def test_a_job_that_slurm_already_knows_is_not_submitted_again(tmp_path: Path, commands: Commands) -> None:
     commands.answer("squeue", "7\n8\n")
     assert _slurm(tmp_path).submit(JOB) == "7"
     assert commands.asked("sbatch") is None
 
 
-def test_an_answer_without_a_number_is_an_error(tmp_path: Path, commands: Commands) -> None:
+def test_output_without_a_job_number_is_an_error(tmp_path: Path, commands: Commands) -> None:
     commands.answer("sbatch", "Submitted batch job 3\n")
     with pytest.raises(ExecutorError, match=r"^sbatch printed 'Submitted batch job 3' instead of a job number\.$"):
         _slurm(tmp_path).submit(JOB)
 
 
-def test_a_script_has_what_a_worker_is_given(tmp_path: Path) -> None:
+def test_the_script_requests_the_configured_resources_and_starts_the_worker(tmp_path: Path) -> None:
     slurm = _slurm(tmp_path, SlurmConfig(cpus=3, warning_s=30, jobs=5))
     lines = slurm.script(JOB).splitlines()
     assert lines[0] == "#!/bin/bash"
@@ -113,7 +115,7 @@ def test_a_script_has_what_a_worker_is_given(tmp_path: Path) -> None:
     assert (slurm.capacity(), slurm.starts_again) == (5, True)
 
 
-def test_the_states_of_jobs_come_from_the_queue_then_the_controller_then_the_accounting(
+def test_states_of_jobs_are_read_from_the_queue_the_controller_and_the_accounting_in_turn(
     tmp_path: Path, commands: Commands
 ) -> None:
     commands.answer("squeue", "1|RUNNING|None\n2|PENDING|Resources\na line of something else\n9|RUNNING|None\n")
@@ -137,19 +139,19 @@ def test_the_states_of_jobs_come_from_the_queue_then_the_controller_then_the_acc
     assert commands.asked("sacct") == ["--noheader", "--allocations", "--parsable2", "--format=State", "--jobs=7"]
 
 
-def test_a_controller_that_is_away_is_no_answer_about_a_job(tmp_path: Path, commands: Commands) -> None:
+def test_an_unreachable_controller_is_an_error_and_not_the_end_of_a_job(tmp_path: Path, commands: Commands) -> None:
     commands.answer("scontrol", "Unable to contact\n  slurm controller\n", refused=True)
     with pytest.raises(ExecutorError, match=r"^scontrol refused: Unable to contact slurm controller$"):
         _slurm(tmp_path).states(["3"])
     assert commands.asked("sacct") is None
 
 
-def test_of_no_jobs_nothing_is_asked(tmp_path: Path, commands: Commands) -> None:
+def test_without_jobs_no_command_is_called(tmp_path: Path, commands: Commands) -> None:
     assert _slurm(tmp_path).states([]) == {}
     assert commands.asked("squeue") is None
 
 
-def test_a_job_is_cancelled_by_its_number_and_a_refusal_without_words_has_its_code(
+def test_a_job_is_cancelled_by_its_number_and_a_silent_refusal_is_reported_with_its_exit_code(
     tmp_path: Path, commands: Commands
 ) -> None:
     _slurm(tmp_path).cancel("12")
@@ -160,7 +162,7 @@ def test_a_job_is_cancelled_by_its_number_and_a_refusal_without_words_has_its_co
 
 
 @pytest.mark.parametrize("text", ["short\n", "x" + "y" * SHOWN_LOG], ids=["short", "long"])
-def test_the_end_of_a_jobs_log_is_read(tmp_path: Path, text: str) -> None:
+def test_the_end_of_the_log_of_a_job_is_read(tmp_path: Path, text: str) -> None:
     slurm, folder = _slurm(tmp_path), tmp_path / "lab" / "logs" / "jobs"
     assert slurm.logs("12", "lab-a-1") == ""
     folder.mkdir(parents=True)
@@ -184,7 +186,7 @@ def test_a_log_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
         (JobState.GONE, True),
     ],
 )
-def test_a_job_is_over_once_no_process_of_it_runs_or_will(state: JobState, over: bool) -> None:
+def test_a_job_is_over_once_no_process_of_it_runs_or_will_run(state: JobState, over: bool) -> None:
     assert state.over is over
 
 

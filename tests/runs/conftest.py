@@ -1,4 +1,4 @@
-"""A store of every kind at hand, a clock that the test turns, and processes that are alive or dead on demand."""
+"""Stores on SQLite and Postgres, a clock that only the test moves, and processes that the test starts and kills."""
 
 import os
 import secrets
@@ -17,7 +17,7 @@ from tests.postgres import started_server
 
 
 class Clock:
-    """Seconds since the epoch that pass only when told to."""
+    """Seconds since the epoch, which change only when a test changes `now`."""
 
     def __init__(self) -> None:
         self.now = 1_700_000_000.0
@@ -33,10 +33,10 @@ def clock() -> Clock:
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
-    """Return the address of a Postgres server: that of LAB_TEST_DATABASE_URL, else one of the tests' own."""
-    given = os.environ.get("LAB_TEST_DATABASE_URL", "")
-    if given:
-        yield given
+    """Return the address of a Postgres server: LAB_TEST_DATABASE_URL, or one that the tests start."""
+    configured = os.environ.get("LAB_TEST_DATABASE_URL", "")
+    if configured:
+        yield configured
         return
     with started_server() as server:
         yield server.url
@@ -44,7 +44,7 @@ def postgres_url() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def spare_stores(postgres_url: str) -> SpareStores:
-    """Return the stores on Postgres that tests use one after the other."""
+    """Return the Postgres stores that tests use one after the other."""
     return SpareStores(postgres_url)
 
 
@@ -64,7 +64,7 @@ def shared_clock() -> Clock:
 def shared_store(
     request: pytest.FixtureRequest, shared_clock: Clock, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunStore]:
-    """Return a store of every kind for all tests of a file, which fill it once and then only read."""
+    """Return a store of each kind for all tests of a file, which fill it once and then only read."""
     with ExitStack() as stack:
         if request.param == "sqlite":
             url = f"sqlite:///{tmp_path_factory.mktemp('shared') / 'home' / 'lab.db'}"
@@ -77,7 +77,7 @@ def shared_store(
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Return the address of an empty store of every kind."""
+    """Return the address of an empty store of each kind."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'home' / 'lab.db'}"
     return str(request.getfixturevalue("postgres_store"))
@@ -85,7 +85,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def bare_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """Return an address of every kind where there is no store yet: the migrations are the test's subject."""
+    """Return an address of each kind without a store, for tests of the migrations."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'home' / 'lab.db'}"
         return
@@ -112,7 +112,7 @@ def me() -> Owner:
 
 @pytest.fixture
 def process() -> Iterator[Callable[[], "Process"]]:
-    """Start processes that do nothing; all are gone after the test."""
+    """Return a function that starts idle processes; all of them are killed after the test."""
     started: list[Process] = []
 
     def start() -> Process:

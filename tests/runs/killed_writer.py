@@ -1,8 +1,8 @@
-"""A process to be killed: it claims a run, writes points, keeps files, and tells its parent what was acknowledged.
+"""A process to be killed: it claims a run, writes points, saves files, and reports acknowledged writes to its parent.
 
-Usage: python -m tests.runs.killed_writer URL ARTIFACTS honest|buffered. Each line on standard input starts one writer in
-a process of its own (forked, to save the imports), which says its id first. The buffered writer is the negative
-control: it acknowledges points that it has only in memory, as a store without a commit would.
+Usage: python -m tests.runs.killed_writer URL ARTIFACTS durable|buffered. Each line on standard input starts one writer
+in its own process (forked, to save the imports), which first prints its pid. The buffered writer is the negative
+control: it acknowledges points that are only in its memory, as a store that does not commit would.
 """
 
 import hashlib
@@ -21,18 +21,18 @@ STEPS = 20
 
 
 def value_at(step: int) -> float:
-    """Return a number that a reader can check."""
+    """Return the value of a step, which a reader can recompute."""
     return step / 7
 
 
 def part(first: int) -> dict[str, Series]:
-    """Return the points of the next steps."""
+    """Return the points of `STEPS` steps, beginning with `first`."""
     step = np.arange(first, first + STEPS)
     return {name: Series(name, step, step / 7, step * 0.1) for name in ("batch/loss", "batch/accuracy")}
 
 
-def main(url: str, place: str, manner: str) -> None:
-    store, artifacts = RunStore.open(url), ArtifactStore(place)
+def main(url: str, artifacts_url: str, mode: str) -> None:
+    store, artifacts = RunStore.open(url), ArtifactStore(artifacts_url)
     run = store.leases.claim(slot="cpu", owner=Owner.of_this_process())
     assert run is not None
     first = 1 + max((series.step[-1] for series in store.points.read(run.id).values()), default=0)
@@ -40,7 +40,7 @@ def main(url: str, place: str, manner: str) -> None:
     while True:
         waiting.append(part(int(first)))
         first += STEPS
-        if manner == "honest" or len(waiting) == 50:
+        if mode == "durable" or len(waiting) == 50:
             for points in waiting:
                 store.points.append(run.id, run.lease, points)
             waiting.clear()
@@ -49,18 +49,18 @@ def main(url: str, place: str, manner: str) -> None:
         data = hashlib.sha256(path.encode()).digest() * 200
         sha256, size = artifacts.write(path, data)
         store.files.add(run.id, run.lease, SavedFile(run.id, "weights", int(first), 1, path, sha256, size, time.time()))
-        os.write(1, f"kept {path}\n".encode())
+        os.write(1, f"saved {path}\n".encode())
 
 
-def start_on_demand(url: str, place: str, manner: str) -> None:
-    """Fork one writer for each line, and say when it is gone."""
+def start_on_demand(url: str, artifacts_url: str, mode: str) -> None:
+    """Fork one writer for each line on standard input, and print when it has exited."""
     for _ in sys.stdin:
         child = os.fork()
         if child == 0:
             os.write(1, f"pid {os.getpid()}\n".encode())
-            main(url, place, manner)
+            main(url, artifacts_url, mode)
         os.waitpid(child, 0)
-        os.write(1, b"\ngone\n")
+        os.write(1, b"\nexited\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Small values for the tests of the run store."""
+"""Small records for the tests of the run store."""
 
 from collections.abc import Sequence
 
@@ -39,9 +39,9 @@ def saved_file(run: str, path: str = "r/1.safetensors", *, step: int = 1, kind: 
 
 
 def write_past_checks(store: RunStore, run: str, *, checksum: bool = True, **columns: object) -> None:
-    """Write columns of a run past every check, and compute the checksum of what is then stored, as a program that can do both would.
+    """Write columns of a run without any validation, and update its checksum to match.
 
-    checksum: without it, the row is one of a release without checksums.
+    checksum: if False, the row has none, as rows of a release without checksums.
     """
     with store.database.write() as connection:
         row = find_row(connection, run, deleted=True, lock=True)

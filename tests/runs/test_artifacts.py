@@ -1,4 +1,4 @@
-"""Saved files: whole or absent, checked on the way out, never outside their root."""
+"""Saved files: complete or absent, verified when read, never outside their root."""
 
 import hashlib
 import os
@@ -22,7 +22,7 @@ DATA = bytes(range(256)) * 1000
 
 @pytest.fixture(params=["folder", "memory", "database"])
 def artifacts(request: pytest.FixtureRequest, tmp_path: Path) -> ArtifactStore:
-    """A place for saved files: a local folder, an object store, or the store's own database."""
+    """Return an artifact store: a local folder, an object store, or the run store's database."""
     if request.param == "database":
         return ArtifactStore(IN_DATABASE, database=RunStore.open(f"sqlite:///{tmp_path / 'lab.db'}").database)
     if request.param == "folder":
@@ -30,51 +30,53 @@ def artifacts(request: pytest.FixtureRequest, tmp_path: Path) -> ArtifactStore:
     return ArtifactStore(f"memory://{tmp_path.name}")
 
 
-def kept(path: str, sha256: str, size: int) -> SavedFile:
+def saved_file(path: str, sha256: str, size: int) -> SavedFile:
     return SavedFile(run="r", kind="weights", step=1, epoch=1, path=path, sha256=sha256, bytes=size, created_at=0.0)
 
 
-def test_bytes_come_back_with_their_digest(artifacts: ArtifactStore) -> None:
+def test_writing_returns_digest_and_size_and_reading_the_same_bytes(artifacts: ArtifactStore) -> None:
     sha256, size = artifacts.write("r/epoch-1.safetensors", DATA)
     assert (sha256, size) == (hashlib.sha256(DATA).hexdigest(), 256_000)
-    assert artifacts.read(kept("r/epoch-1.safetensors", sha256, size)) == DATA
+    assert artifacts.read(saved_file("r/epoch-1.safetensors", sha256, size)) == DATA
 
 
-def test_a_file_of_any_size_comes_back_in_one_piece_and_in_parts(
+def test_a_file_of_any_size_is_read_back_whole_and_in_parts(
     artifacts: ArtifactStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lab.runs.database_files.PART_BYTES", 1_000)
     for size in (0, 1, 999, 1_000, 1_001, 2_500):
         data = DATA[:size]
-        told = (hashlib.sha256(data).hexdigest(), size)
-        assert artifacts.write("r/whole", data) == told
-        assert artifacts.write_parts("r/parts", iter((data[:700], data[700:]))) == told
+        expected = (hashlib.sha256(data).hexdigest(), size)
+        assert artifacts.write("r/whole", data) == expected
+        assert artifacts.write_parts("r/parts", iter((data[:700], data[700:]))) == expected
         for path in ("r/whole", "r/parts"):
             assert artifacts.has(path)
-            assert artifacts.read(kept(path, *told)) == data
-            assert b"".join(artifacts.read_parts(path, sha256=told[0])) == b"".join(artifacts.read_parts(path)) == data
+            assert artifacts.read(saved_file(path, *expected)) == data
+            assert (
+                b"".join(artifacts.read_parts(path, sha256=expected[0])) == b"".join(artifacts.read_parts(path)) == data
+            )
         with pytest.raises(
             ArtifactError, match=r"r/parts at .* is not the file that was stored \(its SHA-256 differs\)"
         ):
             list(artifacts.read_parts("r/parts", sha256="0" * 64))
 
 
-def test_writing_again_replaces(artifacts: ArtifactStore) -> None:
+def test_writing_again_replaces_the_file(artifacts: ArtifactStore) -> None:
     artifacts.write("r/c", b"old")
     sha256, size = artifacts.write("r/c", b"new one")
-    assert artifacts.read(kept("r/c", sha256, size)) == b"new one"
+    assert artifacts.read(saved_file("r/c", sha256, size)) == b"new one"
 
 
-def test_an_absent_file_is_said(artifacts: ArtifactStore) -> None:
+def test_reading_a_missing_file_is_an_error_that_names_it(artifacts: ArtifactStore) -> None:
     with pytest.raises(ArtifactError, match=r"r/none of run r cannot be read \(.+\): choose another epoch"):
-        artifacts.read(kept("r/none", "0" * 64, 1))
+        artifacts.read(saved_file("r/none", "0" * 64, 1))
 
 
 def test_deleting_is_idempotent(artifacts: ArtifactStore) -> None:
     sha256, size = artifacts.write("r/c", b"x")
     artifacts.delete(["r/c", "r/c", "r/never"])
     with pytest.raises(ArtifactError, match="cannot be read"):
-        artifacts.read(kept("r/c", sha256, size))
+        artifacts.read(saved_file("r/c", sha256, size))
 
 
 @pytest.mark.parametrize(
@@ -84,7 +86,7 @@ def test_deleting_is_idempotent(artifacts: ArtifactStore) -> None:
 def test_a_name_that_could_leave_the_root_is_refused(artifacts: ArtifactStore, path: str) -> None:
     for act in (
         lambda: artifacts.write(path, b"x"),
-        lambda: artifacts.read(kept(path, "0" * 64, 1)),
+        lambda: artifacts.read(saved_file(path, "0" * 64, 1)),
         lambda: artifacts.delete([path]),
     ):
         with pytest.raises(ArtifactError, match="is not a name for a saved file"):
@@ -94,39 +96,39 @@ def test_a_name_that_could_leave_the_root_is_refused(artifacts: ArtifactStore, p
 def test_a_read_only_store_reads_and_refuses_to_write(artifacts: ArtifactStore) -> None:
     sha256, size = artifacts.write("r/c", b"x")
     reader = ArtifactStore(artifacts.url, read_only=True, database=artifacts.database)
-    assert reader.read(kept("r/c", sha256, size)) == b"x"
+    assert reader.read(saved_file("r/c", sha256, size)) == b"x"
     with pytest.raises(ReadOnlyError, match="no file was saved"):
         reader.write("r/d", b"y")
     with pytest.raises(ReadOnlyError, match="no file was deleted"):
         reader.delete(["r/c"])
 
 
-def test_an_address_that_is_none_is_refused() -> None:
+def test_an_invalid_address_is_refused() -> None:
     with pytest.raises(ArtifactError, match="LAB_ARTIFACTS is 'nosuch://x', which cannot be opened"):
         ArtifactStore("nosuch://x")
 
 
 @pytest.mark.parametrize("bit", [0, 7, 8 * 128_000 + 3, 8 * 255_999 + 7])
-def test_one_flipped_bit_is_noticed(tmp_path: Path, bit: int) -> None:
+def test_one_flipped_bit_is_detected(tmp_path: Path, bit: int) -> None:
     artifacts = ArtifactStore(str(tmp_path))
     sha256, size = artifacts.write("r/c", DATA)
     damaged = bytearray(DATA)
     damaged[bit // 8] ^= 1 << (bit % 8)
     (tmp_path / "r" / "c").write_bytes(damaged)
     with pytest.raises(ArtifactError, match="is not the file that was saved"):
-        artifacts.read(kept("r/c", sha256, size))
+        artifacts.read(saved_file("r/c", sha256, size))
 
 
 @pytest.mark.parametrize("data", [DATA[:-1], DATA + b"x", b""])
-def test_a_file_of_another_length_is_noticed(tmp_path: Path, data: bytes) -> None:
+def test_a_file_of_the_wrong_length_is_detected(tmp_path: Path, data: bytes) -> None:
     artifacts = ArtifactStore(str(tmp_path))
     sha256, size = artifacts.write("r/c", DATA)
     (tmp_path / "r" / "c").write_bytes(data)
     with pytest.raises(ArtifactError, match="is not the file that was saved"):
-        artifacts.read(kept("r/c", sha256, size))
+        artifacts.read(saved_file("r/c", sha256, size))
 
 
-def test_local_files_and_folders_are_private_and_empty_folders_go(tmp_path: Path) -> None:
+def test_local_files_and_folders_are_private_and_empty_folders_are_removed(tmp_path: Path) -> None:
     root = tmp_path / "artifacts"
     artifacts = ArtifactStore(str(root))
     artifacts.write("r/deep/c", b"x")
@@ -137,7 +139,7 @@ def test_local_files_and_folders_are_private_and_empty_folders_go(tmp_path: Path
     assert root.is_dir()
 
 
-def test_a_crowd_of_writers_leaves_one_whole_file(tmp_path: Path) -> None:
+def test_concurrent_writers_leave_one_complete_file(tmp_path: Path) -> None:
     artifacts = ArtifactStore(str(tmp_path))
     texts = [bytes([65 + n]) * 300_000 for n in range(8)]
     threads = [threading.Thread(target=artifacts.write, args=("r/c", text)) for text in texts]
@@ -149,10 +151,10 @@ def test_a_crowd_of_writers_leaves_one_whole_file(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "r").iterdir()] == ["c"]
 
 
-def test_stray_temporary_files_of_dead_writers_are_swept(tmp_path: Path) -> None:
+def test_old_temporary_files_of_killed_writers_are_removed(tmp_path: Path) -> None:
     artifacts = ArtifactStore(str(tmp_path))
     artifacts.write("r/c", b"x")
-    old, young = tmp_path / "r" / ".c.dead.tmp", tmp_path / "r" / ".c.busy.tmp"
+    old, young = tmp_path / "r" / ".c.old.tmp", tmp_path / "r" / ".c.new.tmp"
     for path in (old, young):
         path.write_bytes(b"half")
     os.utime(old, (0, 0))
@@ -161,7 +163,7 @@ def test_stray_temporary_files_of_dead_writers_are_swept(tmp_path: Path) -> None
     assert young.exists()
 
 
-def test_old_files_are_told_with_their_time_and_those_being_written_are_not(tmp_path: Path) -> None:
+def test_old_files_are_listed_with_their_time_without_those_being_written(tmp_path: Path) -> None:
     artifacts = ArtifactStore(str(tmp_path))
     assert ArtifactStore(str(tmp_path / "none")).old_files() == {}
     for name in ("r/old", "r/young", "r/.old.tmp"):
@@ -188,7 +190,7 @@ except ArtifactError as error:
 """
 
 
-def test_a_full_disk_is_said_and_the_old_file_stays(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_the_old_file_stays(tmp_path: Path) -> None:
     out = subprocess.run([sys.executable, "-c", FULL, str(tmp_path)], cwd=ROOT, capture_output=True, text=True)
     assert out.stderr == ""
     assert "r/c (250,000 bytes) could not be saved (File too large): free some space" in out.stdout
@@ -196,7 +198,7 @@ def test_a_full_disk_is_said_and_the_old_file_stays(tmp_path: Path) -> None:
     assert (tmp_path / "r" / "c").read_bytes() == b"old"
 
 
-def test_the_folder_of_an_object_store_is_its_own(tmp_path: Path) -> None:
+def test_artifact_stores_with_different_prefixes_share_no_files(tmp_path: Path) -> None:
     one, other = ArtifactStore(f"memory://{tmp_path.name}-a"), ArtifactStore(f"memory://{tmp_path.name}-b")
     one.write("r/c", b"1")
     other.write("r/c", b"2")
@@ -206,7 +208,7 @@ def test_the_folder_of_an_object_store_is_its_own(tmp_path: Path) -> None:
     assert files.cat_file(f"/{tmp_path.name}-a/r/c") == b"1"
 
 
-def test_a_folder_goes_with_its_last_file_and_never_the_root(tmp_path: Path) -> None:
+def test_a_folder_is_removed_with_its_last_file_but_the_root_never(tmp_path: Path) -> None:
     artifacts = ArtifactStore(str(tmp_path / "root"))
     for path in ("r/1", "r/2", "s/1", "top"):
         artifacts.write(path, b"x")

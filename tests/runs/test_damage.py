@@ -1,8 +1,8 @@
-"""A byte that changes by itself: what is shown is right, or marked, or refused in one sentence; never silently wrong.
+"""A corrupted byte of the store: what is shown is correct, or marked, or refused in one sentence; never silently wrong.
 
 A store with runs of every kind is written once. Then one byte of its file is changed at a time, and everything that
-shows runs is compared with the truth: lists, searches, each run, its curves and files, drawings, and the command line.
-`make test-slow` changes 1,000 bytes.
+shows runs is compared with the original: lists, searches, each run, its curves and files, drawings, and the command
+line. `make test-slow` changes 1,000 bytes.
 """
 
 import json
@@ -69,7 +69,7 @@ def _fill(store: RunStore) -> None:
 
 
 class _Changed:
-    """A row of which one column has another value."""
+    """A row with one column replaced by another value."""
 
     def __init__(self, row: Any, column: str) -> None:
         self._row, self._column = row, column
@@ -97,13 +97,13 @@ class Truth:
             {run: store.points.read(run) for run in records},
             {run: store.files.list(run) for run in records},
             store.sketches.list(),
-            {run["run"]: run for run in json.loads(_shell(path, "runs", "--limit", "100", "--json")[1])["runs"]},
+            {run["run"]: run for run in json.loads(_cli(path, "runs", "--limit", "100", "--json")[1])["runs"]},
         )
 
 
 @dataclass
 class Outcome:
-    """What came of looking at a damaged store. silent: shown, wrong and not marked. bugs: what was no `LabError`."""
+    """What reading a damaged store gave. silent: wrong values shown unmarked. bugs: errors other than `LabError`."""
 
     number: int
     silent: list[str] = field(default_factory=list)
@@ -112,7 +112,7 @@ class Outcome:
     marked: int = 0
 
     def chosen(self, truth: Truth) -> tuple[str, str]:
-        """Return two of the runs, others at every flip."""
+        """Return two of the runs, different ones at each flip."""
         known = list(truth.records)
         return known[self.number % len(known)], known[-1 - self.number % len(known)]
 
@@ -128,7 +128,7 @@ class Outcome:
         return None
 
 
-def _shell(path: Path, *words: str) -> tuple[int, str, str]:
+def _cli(path: Path, *words: str) -> tuple[int, str, str]:
     runner = CliRunner()
     with runner.isolation(env={"LAB_HOME": str(path.parent), "LAB_DATABASE": f"sqlite:///{path}"}) as streams:
         code: Any = 0
@@ -146,7 +146,7 @@ def _same(one: Series, other: Series) -> bool:
 
 
 def _look(path: Path, truth: Truth, number: int) -> Outcome:
-    """Look at everything a store shows and compare it with the truth."""
+    """Read everything that a store shows and compare it with the truth."""
     outcome = Outcome(number)
     store = outcome.read("opening", lambda: RunStore.open(f"sqlite:///{path}"))
     if store is None:
@@ -183,24 +183,24 @@ def _look(path: Path, truth: Truth, number: int) -> Outcome:
         outcome.silent.append(f"a drawing {drawings}")
     if drawings is not None and lost is not None and not warned and len(drawings) + lost != len(truth.sketches):
         outcome.silent.append("a drawing is missing")
-    _look_at_shell(path, truth, outcome)
+    _look_at_cli(path, truth, outcome)
     return outcome
 
 
-def _look_at_shell(path: Path, truth: Truth, outcome: Outcome) -> None:
-    code, out, err = outcome.read("lab runs", lambda: _shell(path, "runs", "--limit", "100", "--json")) or (1, "", "")
+def _look_at_cli(path: Path, truth: Truth, outcome: Outcome) -> None:
+    code, out, err = outcome.read("lab runs", lambda: _cli(path, "runs", "--limit", "100", "--json")) or (1, "", "")
     answer = json.loads(out) if out else {}
     for run in answer.get("runs", ()):
         if "problem" not in run and run != truth.cli.get(run["run"]):
-            outcome.silent.append(f"the shell lists {run}")
+            outcome.silent.append(f"the CLI lists {run}")
     if code == 0 and not err and answer["total"] != len(truth.cli):
-        outcome.silent.append(f"the shell counts {answer['total']}")
+        outcome.silent.append(f"the CLI counts {answer['total']}")
     for run in outcome.chosen(truth):
-        look = partial(_shell, path, "show", run, "--metrics", "--json")
+        look = partial(_cli, path, "show", run, "--metrics", "--json")
         code, out, err = outcome.read("lab show", look) or (1, "", "")
         shown = json.loads(out) if code == 0 else truth.cli[run]
         if {key: shown[key] for key in truth.cli[run]} != truth.cli[run]:
-            outcome.silent.append(f"the shell shows {out}")
+            outcome.silent.append(f"the CLI shows {out}")
 
 
 def _flip(count: int, folder: Path) -> dict[str, Any]:
@@ -233,12 +233,12 @@ def _check(totals: dict[str, Any]) -> None:
 
 
 @pytest.mark.long
-def test_a_flipped_byte_never_shows_a_wrong_value_in_silence(tmp_path: Path) -> None:
+def test_a_flipped_byte_never_shows_a_wrong_value_silently(tmp_path: Path) -> None:
     _check(_flip(int(os.environ.get("LAB_FLIPS", "50")), tmp_path))
 
 
 @pytest.mark.slow
-def test_a_thousand_flipped_bytes_never_show_a_wrong_value_in_silence(
+def test_a_thousand_flipped_bytes_never_show_a_wrong_value_silently(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     totals = _flip(1_000, tmp_path)
@@ -249,7 +249,7 @@ def test_a_thousand_flipped_bytes_never_show_a_wrong_value_in_silence(
 
 
 @pytest.mark.parametrize("name", [b"CREATE TABLE runs", b"CREATE INDEX runs_family", b"lab_schema"])
-def test_a_name_that_is_no_utf8_any_more_is_said_in_one_sentence(tmp_path: Path, name: bytes) -> None:
+def test_a_schema_name_that_is_no_longer_utf8_is_reported_in_one_sentence(tmp_path: Path, name: bytes) -> None:
     file = tmp_path / "lab.db"
     RunStore.open(f"sqlite:///{file}")
     data = file.read_bytes()
@@ -259,7 +259,7 @@ def test_a_name_that_is_no_utf8_any_more_is_said_in_one_sentence(tmp_path: Path,
 
 
 @pytest.mark.parametrize("with_checksum", [True, False])
-def test_the_harness_finds_what_a_store_without_checksums_would_show(
+def test_the_harness_detects_wrong_values_that_a_store_without_checksums_shows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, with_checksum: bool
 ) -> None:
     file = tmp_path / "lab.db"
@@ -267,7 +267,7 @@ def test_the_harness_finds_what_a_store_without_checksums_would_show(
     truth = Truth.read(file)
     data = file.read_bytes()
     file.write_bytes(data.replace(b"a note on run 3", b"a note on run 8", 1))
-    if not with_checksum:  # the control: a build whose checksums are not compared
+    if not with_checksum:  # the control: a store that does not compare checksums
         monkeypatch.setattr(row_changes, "is_intact", lambda _row: True)
         monkeypatch.setattr(rows, "is_intact", lambda _row: True)
     outcome = _look(file, truth, 0)
@@ -277,7 +277,7 @@ def test_the_harness_finds_what_a_store_without_checksums_would_show(
 
 
 def test_every_column_of_a_run_is_covered_by_its_checksum(tmp_path: Path) -> None:
-    """Change each column in turn: all but the checksum itself are noticed, those of later releases too."""
+    """Change each column in turn, also those of later releases: every change but of the checksum itself is detected."""
     store = RunStore.open(f"sqlite:///{tmp_path / 'lab.db'}")
     _fill(store)
     run = store.runs.list(where="state:finished", limit=1)[0].id
@@ -291,7 +291,7 @@ def test_every_column_of_a_run_is_covered_by_its_checksum(tmp_path: Path) -> Non
     assert unnoticed == set(NOT_COVERED) == {"seal"}
 
 
-def test_rows_of_runs_are_changed_where_their_checksum_is_computed_and_nowhere_else() -> None:
+def test_rows_of_runs_are_updated_only_in_modules_that_compute_their_checksum() -> None:
     folder = Path(row_changes.__file__).parent
     changing = {
         path.name for path in folder.glob("*.py") if re.search(r"update\(runs\)|runs\.update\(", path.read_text())
@@ -304,7 +304,7 @@ def test_rows_of_runs_are_changed_where_their_checksum_is_computed_and_nowhere_e
 
 
 def _filled(folder: Path) -> tuple[Path, str]:
-    """Return a store's file, large enough for a quick check to give up on its points, and one of its finished runs."""
+    """Return a store's file, large enough that a quick check skips its points, and one of its finished runs."""
     file = folder / "lab.db"
     store = RunStore.open(f"sqlite:///{file}", clock=lambda: 1_700_000_000.0)
     _fill(store)
@@ -316,8 +316,8 @@ def _filled(folder: Path) -> tuple[Path, str]:
 
 
 @pytest.mark.parametrize("place", ["table", "index"])
-def test_a_damaged_name_of_a_curve_is_found_before_the_time_for_looking_is_over(tmp_path: Path, place: str) -> None:
-    """One damaged name loses that curve of every run: without the index entry the runs' results are gone, too."""
+def test_a_damaged_curve_name_is_found_before_a_quick_check_runs_out_of_time(tmp_path: Path, place: str) -> None:
+    """One damaged name loses that curve of every run; without its index entry, the runs' results are lost as well."""
     file, run = _filled(tmp_path)
     data = file.read_bytes()
     known = RunStore.open(f"sqlite:///{file}").results.saved_epochs(run)
@@ -332,7 +332,7 @@ def test_a_damaged_name_of_a_curve_is_found_before_the_time_for_looking_is_over(
     assert store.integrity.warnings() == (found,)
 
 
-def test_a_quick_check_looks_at_every_small_table(tmp_path: Path) -> None:
+def test_a_quick_check_covers_every_small_table(tmp_path: Path) -> None:
     file, _ = _filled(tmp_path)
     store = RunStore.open(f"sqlite:///{file}")
     trial = {"sweep": 1, "number": 0, "run": "of-a-trial", "params": {}, "rung": 0, "measured": []}
@@ -345,7 +345,7 @@ def test_a_quick_check_looks_at_every_small_table(tmp_path: Path) -> None:
     assert "trials_run" in found
 
 
-def test_a_quick_check_gives_up_on_the_points_and_a_patient_one_does_not(tmp_path: Path) -> None:
+def test_a_quick_check_skips_the_points_and_a_full_check_does_not(tmp_path: Path) -> None:
     file, _ = _filled(tmp_path)
     store = RunStore.open(f"sqlite:///{file}")
     assert store.integrity.check_file() == ()
@@ -356,7 +356,7 @@ def test_a_quick_check_gives_up_on_the_points_and_a_patient_one_does_not(tmp_pat
     assert store.integrity.check_file() != ()
 
 
-def test_a_name_that_was_changed_in_table_and_index_alike_is_missed_by_the_runs_that_wrote_it(tmp_path: Path) -> None:
+def test_a_curve_name_changed_in_both_table_and_index_is_reported_as_missing_from_its_runs(tmp_path: Path) -> None:
     file, run = _filled(tmp_path)
     store = RunStore.open(f"sqlite:///{file}")
     assert store.integrity.check_names() == ()
@@ -368,12 +368,12 @@ def test_a_name_that_was_changed_in_table_and_index_alike_is_missed_by_the_runs_
         f"The name of the curve 'val/loss', which {RUNS - 2} runs wrote, is not in the database any more"
     )
     assert store.integrity.verify(run) != ()
-    code, out, _ = _shell(file, "doctor", "--json")
+    code, out, _ = _cli(file, "doctor", "--json")
     assert (code, found in json.loads(out)["problems"]) == (1, True)
 
 
-def test_the_journal_of_another_store_beside_the_file_is_noticed(tmp_path: Path) -> None:
-    """SQLite takes it for a transaction of its own that was cut, and writes the other store's pages into this one."""
+def test_the_journal_of_another_store_next_to_the_file_is_detected(tmp_path: Path) -> None:
+    """SQLite takes it for an interrupted transaction of this store and rolls the other store's pages back into it."""
     files = [tmp_path / name / "lab.db" for name in ("ours", "theirs")]
     for file in files:
         RunStore.open(f"sqlite:///{file}").queue.submit(
@@ -387,6 +387,6 @@ def test_the_journal_of_another_store_beside_the_file_is_noticed(tmp_path: Path)
     other.close()
     store = RunStore.open(f"sqlite:///{ours}")
     assert [run.name for run in store.runs.list()] == ["theirs"]
-    (said,) = store.integrity.warnings()
-    assert "is damaged" in said
-    assert "its lists may lack runs, or show those of another store" in said
+    (warning,) = store.integrity.warnings()
+    assert "is damaged" in warning
+    assert "its lists may lack runs, or show those of another store" in warning

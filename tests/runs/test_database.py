@@ -1,4 +1,4 @@
-"""SQLite's dangers: journal, locks, rights, full disks, forks. Each has its sentence or its remedy."""
+"""SQLite's pitfalls: journal, locks, permissions, full disks, forks. Each has an error message or a remedy."""
 
 import os
 import re
@@ -30,12 +30,12 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def here(path: Path) -> RunStore:
+def sqlite_store(path: Path) -> RunStore:
     return RunStore.open(f"sqlite:///{path}", busy_s=0.2)
 
 
-def test_a_write_waits_as_long_as_its_store_was_opened_for(here: RunStore) -> None:
-    with here.database.read() as connection:
+def test_the_busy_timeout_is_the_one_that_the_store_was_opened_with(sqlite_store: RunStore) -> None:
+    with sqlite_store.database.read() as connection:
         assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one() == 200
 
 
@@ -53,13 +53,13 @@ def test_a_write_waits_as_long_as_its_store_was_opened_for(here: RunStore) -> No
         ("4.0.0", True),
     ],
 )
-def test_the_write_ahead_log_is_used_only_where_it_is_whole(version: str, safe: bool) -> None:
+def test_wal_is_used_only_with_versions_of_sqlite_in_which_it_is_safe(version: str, safe: bool) -> None:
     assert wal_is_safe(version) is safe
     assert journal_mode(version, "ext4") == ("WAL" if safe else "TRUNCATE")
 
 
 @pytest.mark.parametrize("file_system", sorted(NETWORK_FILE_SYSTEMS))
-def test_the_write_ahead_log_is_never_used_over_a_network(file_system: str) -> None:
+def test_wal_is_never_used_on_a_network_file_system(file_system: str) -> None:
     assert journal_mode("4.0.0", file_system) == "TRUNCATE"
 
 
@@ -68,63 +68,63 @@ def test_the_file_system_of_a_path_is_known(tmp_path: Path) -> None:
     assert file_system_of(Path("/proc/self")) == "proc"
 
 
-def test_the_journal_chosen_is_the_journal_used(here: RunStore) -> None:
-    with here.database.read() as connection:
+def test_the_chosen_journal_mode_is_in_effect(sqlite_store: RunStore) -> None:
+    with sqlite_store.database.read() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar_one().upper() == journal_mode(
             sqlite3.sqlite_version, "ext4"
         )
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar_one() == 2  # FULL
 
 
-def test_a_file_left_in_wal_mode_is_brought_back(here: RunStore, path: Path) -> None:
+def test_a_file_left_in_wal_mode_is_switched_back(sqlite_store: RunStore, path: Path) -> None:
     if wal_is_safe(sqlite3.sqlite_version):
-        pytest.skip("this SQLite keeps its write-ahead log whole, so it is used")
+        pytest.skip("the write-ahead log of this SQLite is safe, so it is used")
     other = sqlite3.connect(path)
     assert other.execute("PRAGMA journal_mode=WAL").fetchone() == ("wal",)
     other.close()
-    submit(here)
-    with here.database.read() as connection:
+    submit(sqlite_store)
+    with sqlite_store.database.read() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar_one() == "truncate"
 
 
-def test_the_file_and_its_folders_are_private(here: RunStore, path: Path) -> None:
-    submit(here)
+def test_the_file_and_its_folders_are_private(sqlite_store: RunStore, path: Path) -> None:
+    submit(sqlite_store)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.with_name("lab.db-journal").stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     assert stat.S_IMODE(path.parent.parent.stat().st_mode) == 0o700
 
 
-def test_a_writer_that_holds_the_lock_too_long_is_named_as_the_reason(here: RunStore, path: Path) -> None:
-    run = submit(here)
+def test_a_lock_held_too_long_by_another_process_is_reported_as_the_reason(sqlite_store: RunStore, path: Path) -> None:
+    run = submit(sqlite_store)
     holder = sqlite3.connect(path, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     with pytest.raises(StoreBusyError, match=r"held by another process for more than 0.2 s, so nothing was written"):
-        here.edits.rename(run.id, "new")
-    assert here.runs.get(run.id).name == "lenet5"  # reading goes on
+        sqlite_store.edits.rename(run.id, "new")
+    assert sqlite_store.runs.get(run.id).name == "lenet5"  # reading still works
     holder.execute("ROLLBACK")
     holder.execute("PRAGMA journal_mode=DELETE")
     holder.execute("BEGIN EXCLUSIVE")
     with pytest.raises(StoreBusyError, match=r"for more than 0.2 s, so it could not be read: try again"):
-        here.runs.get(run.id)
+        sqlite_store.runs.get(run.id)
     holder.execute("ROLLBACK")
     holder.close()
-    assert here.edits.rename(run.id, "new").name == "new"
+    assert sqlite_store.edits.rename(run.id, "new").name == "new"
 
 
 def test_a_waiting_writer_gets_its_turn(path: Path) -> None:
-    patient = RunStore.open(f"sqlite:///{path}", busy_s=LIMIT_S)
-    run = submit(patient)
+    store = RunStore.open(f"sqlite:///{path}", busy_s=LIMIT_S)
+    run = submit(store)
     holder = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     holder.execute("BEGIN IMMEDIATE")
     release = threading.Timer(0.3, lambda: holder.execute("COMMIT"))
     release.start()
-    assert patient.edits.rename(run.id, "new").name == "new"
+    assert store.edits.rename(run.id, "new").name == "new"
     release.join()
     holder.close()
 
 
-def test_many_threads_write_and_read_without_a_lock_error(here: RunStore, path: Path, me: Owner) -> None:
+def test_many_threads_write_and_read_without_a_lock_error(sqlite_store: RunStore, path: Path, me: Owner) -> None:
     store = RunStore.open(f"sqlite:///{path}")
     runs = [claimed(store, me, str(n), slot=f"cpu:{n}") for n in range(4)]
     errors: list[BaseException] = []
@@ -147,8 +147,8 @@ def test_many_threads_write_and_read_without_a_lock_error(here: RunStore, path: 
         assert store.points.read(run.id)["a"].value.tolist() == [float(number)] * 10
 
 
-def test_a_forked_child_uses_connections_of_its_own(here: RunStore) -> None:
-    run = submit(here)
+def test_a_forked_child_opens_its_own_connections(sqlite_store: RunStore) -> None:
+    run = submit(sqlite_store)
     code = (
         "import os, sys; from lab.runs.store import RunStore\n"
         "store = RunStore.open(sys.argv[1]); engine = store.database.engine\n"
@@ -159,10 +159,10 @@ def test_a_forked_child_uses_connections_of_its_own(here: RunStore) -> None:
         "    os._exit(0 if fine else 1)\n"
         "print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), store.database.engine is engine)\n"
     )
-    url = str(here.database.url)
+    url = str(sqlite_store.database.url)
     out = subprocess.run([sys.executable, "-c", code, url, run.id], cwd=ROOT, capture_output=True, text=True)
     assert (out.stdout, out.stderr) == ("0 True\n", "")
-    assert here.runs.get(run.id).name == "from the child"
+    assert sqlite_store.runs.get(run.id).name == "from the child"
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_a_forked_child_uses_connections_of_its_own(here: RunStore) -> None:
         ("sqlite:////proc/no/lab.db", "cannot be created .*: choose another location with LAB_HOME"),
     ],
 )
-def test_an_address_that_cannot_be_used_is_refused_with_a_way_out(url: str, words: str) -> None:
+def test_an_unusable_address_is_refused_with_a_remedy(url: str, words: str) -> None:
     with pytest.raises(StoreError, match=words):
         RunStore.open(url)
 
@@ -186,14 +186,14 @@ def test_a_read_only_lab_without_a_store_says_how_to_get_one(path: Path) -> None
     assert not path.exists()
 
 
-def test_a_file_that_is_no_database_is_called_damaged(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_reported_as_damaged(tmp_path: Path) -> None:
     file = tmp_path / "lab.db"
     file.write_bytes(b"not a database, but long enough to be looked at" * 100)
     with pytest.raises(StoreError, match=r"is damaged .*: restore it from a copy"):
         RunStore.open(f"sqlite:///{file}")
 
 
-def test_a_password_never_shows_in_a_message() -> None:
+def test_a_password_never_appears_in_a_message() -> None:
     database = Database("postgresql+psycopg://user:secret@127.0.0.1:1/lab")
     words = r"cannot be reached .* check that the database server"
     with pytest.raises(StoreUnreachableError, match=words) as caught, database.read():
@@ -228,10 +228,10 @@ except StoreError as error:
 """
 
 
-@pytest.mark.parametrize("room", [50_000, 300_000])
-def test_a_full_disk_is_said_and_no_acknowledged_point_is_lost(path: Path, room: int) -> None:
+@pytest.mark.parametrize("free_bytes", [50_000, 300_000])
+def test_a_full_disk_is_reported_and_no_acknowledged_point_is_lost(path: Path, free_bytes: int) -> None:
     url = f"sqlite:///{path}"
-    out = subprocess.run([sys.executable, "-c", FULL, url, str(room)], cwd=ROOT, capture_output=True, text=True)
+    out = subprocess.run([sys.executable, "-c", FULL, url, str(free_bytes)], cwd=ROOT, capture_output=True, text=True)
     assert out.stderr == ""
     acknowledged, sentence = out.stdout.splitlines()
     assert "disk of the run store is full" in sentence
@@ -251,14 +251,14 @@ def test_a_full_disk_is_said_and_no_acknowledged_point_is_lost(path: Path, room:
         ("disk I/O error", r"is full or failing \(disk I/O error\).*healthy disk"),
     ],
 )
-def test_a_disk_that_fails_is_not_called_full(cause: str, words: str) -> None:
+def test_a_failing_disk_is_not_reported_as_merely_full(cause: str, words: str) -> None:
     refusal = explain_refusal(sqlite3.OperationalError(cause), where="sqlite:////lab.db", busy_s=1.0, writes=True)
     assert re.search(words, str(refusal))
 
 
 @pytest.mark.parametrize("state", ["53100", "53200", "58030", "25006", "57014"])
-def test_what_a_server_cannot_do_for_now_is_waited_for(state: str, postgres_url: str) -> None:
-    """Its disk is full or fails, it has no memory, takes no writes, or somebody cancelled the statement."""
+def test_a_temporary_refusal_of_the_server_counts_as_unreachable(state: str, postgres_url: str) -> None:
+    """Its disk is full or failing, it is out of memory or read-only, or the statement was cancelled."""
     database = Database(postgres_url)
     refuse = f"DO $$ BEGIN RAISE EXCEPTION 'no space left, read-only' USING ERRCODE = '{state}'; END $$"
     with (
@@ -282,25 +282,25 @@ def test_a_lock_of_a_server_is_known_by_its_number_in_every_language(state: str,
     database.close()
 
 
-def test_a_file_without_the_right_to_write_is_said(here: RunStore, path: Path) -> None:
+def test_a_file_without_write_permission_is_reported(sqlite_store: RunStore, path: Path) -> None:
     if os.geteuid() == 0:
-        pytest.skip("root may write everything")
-    run = submit(here)
+        pytest.skip("root can write to every file")
+    run = submit(sqlite_store)
     path.chmod(0o400)
     with pytest.raises(ReadOnlyError, match="may not be written by this user"):
-        here.edits.rename(run.id, "x")
+        sqlite_store.edits.rename(run.id, "x")
 
 
-def test_an_owner_is_told_apart_from_a_later_process_with_its_number(process: type, me: Owner) -> None:
+def test_an_owner_is_distinguished_from_a_later_process_with_the_same_pid(process: type, me: Owner) -> None:
     from lab.runs.owner import is_alive, kill
 
     one = process()
     assert is_alive(one.owner) is True
     assert is_alive(me) is True
     assert is_alive(Owner(host="elsewhere", pid=one.owner.pid, pid_start=one.owner.pid_start)) is None
-    stranger = Owner(host=one.owner.host, pid=one.owner.pid, pid_start="other")
-    assert is_alive(stranger) is False
-    kill(stranger)
+    reused = Owner(host=one.owner.host, pid=one.owner.pid, pid_start="other")
+    assert is_alive(reused) is False
+    kill(reused)
     kill(me)
     assert one.alive
     kill(one.owner)
@@ -308,7 +308,7 @@ def test_an_owner_is_told_apart_from_a_later_process_with_its_number(process: ty
     assert is_alive(one.owner) is False
 
 
-def test_a_container_of_the_same_name_does_not_take_our_processes_for_its_own(me: Owner) -> None:
+def test_an_owner_in_a_container_with_the_same_host_name_is_not_a_process_of_this_host(me: Owner) -> None:
     from lab.runs.owner import is_alive, this_host
 
     assert me.host == this_host()
@@ -316,7 +316,7 @@ def test_a_container_of_the_same_name_does_not_take_our_processes_for_its_own(me
     assert is_alive(Owner(host=f"{same_name} pid:[1]", pid=me.pid, pid_start=me.pid_start)) is None
 
 
-def test_a_killed_process_that_nobody_collected_is_dead() -> None:
+def test_a_zombie_process_is_not_alive() -> None:
     from lab.runs.owner import is_alive, kill, process_start
 
     child = subprocess.Popen(["sleep", "86400"])
@@ -326,7 +326,7 @@ def test_a_killed_process_that_nobody_collected_is_dead() -> None:
     child.wait()
 
 
-def test_an_emptied_file_beside_saved_files_is_no_new_store(tmp_path: Path) -> None:
+def test_an_empty_file_next_to_saved_files_is_not_taken_for_a_new_store(tmp_path: Path) -> None:
     file, saved = tmp_path / "lab.db", tmp_path / "artifacts"
     file.touch()
     (saved / "0123456789ab").mkdir(parents=True)
@@ -334,6 +334,6 @@ def test_an_emptied_file_beside_saved_files_is_no_new_store(tmp_path: Path) -> N
         migrate(Database(f"sqlite:///{file}"))
     assert file.stat().st_size == 0
     file.unlink()
-    Database(f"sqlite:///{file}").refuse_emptied()  # made anew: the runs were on a server before, or are given up
+    Database(f"sqlite:///{file}").refuse_emptied()  # created again: the runs were on a server before, or were abandoned
     (saved / "0123456789ab").rmdir()
-    Database(f"sqlite:///{file}").refuse_emptied()  # another process has just made it
+    Database(f"sqlite:///{file}").refuse_emptied()  # another process has just created it

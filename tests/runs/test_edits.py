@@ -1,4 +1,4 @@
-"""What people do to runs, and that deleting loses nothing for a week."""
+"""Edits of runs by users; a deleted run can be restored for a week."""
 
 import hashlib
 import sqlite3
@@ -24,7 +24,7 @@ from tests.runs.runs_data import CONFIG, claimed, saved_file, series, submit
 HOSTILE = "<script>alert(1)</script> '; DROP TABLE runs;-- 👩\u200d🔬 語 %s {0}"
 
 
-def test_names_notes_tags_and_pins_are_kept_as_written(store: RunStore) -> None:
+def test_names_notes_tags_and_pins_are_stored_as_written(store: RunStore) -> None:
     run = submit(store)
     store.edits.rename(run.id, HOSTILE)
     store.edits.set_note(run.id, "two\nlines\t" + HOSTILE)
@@ -46,13 +46,13 @@ def test_edits_work_while_a_run_trains_and_do_not_touch_its_lease(store: RunStor
 @pytest.mark.parametrize(
     ("tag", "words"), [("x" * 61, "The tag has 61 characters, but at most 60"), ("a\nb", "control character")]
 )
-def test_a_tag_that_would_break_the_list_is_refused(store: RunStore, tag: str, words: str) -> None:
+def test_a_tag_that_is_too_long_or_has_a_line_break_is_refused(store: RunStore, tag: str, words: str) -> None:
     run = submit(store)
     with pytest.raises(StoreError, match=words):
         store.edits.set_tags(run.id, [tag])
 
 
-def test_a_deleted_run_is_hidden_and_comes_back_whole(store: RunStore, me: Owner) -> None:
+def test_a_deleted_run_is_hidden_and_can_be_restored_completely(store: RunStore, me: Owner) -> None:
     run = claimed(store, me)
     store.points.append(run.id, run.lease, {"a": series("a", [1], [1.0])})
     ended = store.leases.finish(run.id, run.lease, state=RunState.FINISHED, summary={"test_accuracy": 0.5})
@@ -74,7 +74,9 @@ def test_a_deleted_run_is_hidden_and_comes_back_whole(store: RunStore, me: Owner
     assert store.removal.undelete(run.id) == back
 
 
-def test_a_deleted_run_answers_for_nothing_and_gives_way_when_it_comes_back(store: RunStore, me: Owner) -> None:
+def test_a_deleted_run_is_no_cached_answer_and_does_not_replace_a_newer_one_when_restored(
+    store: RunStore, me: Owner
+) -> None:
     run = claimed(store, me)
     store.leases.finish(run.id, run.lease, state=RunState.FINISHED)
     store.removal.delete(run.id)
@@ -97,7 +99,7 @@ def test_a_deleted_queued_run_is_never_trained(store: RunStore, me: Owner) -> No
     assert store.removal.undelete(run.id).state is RunState.STOPPED
 
 
-def test_purging_takes_only_what_was_deleted_a_week_ago_and_names_its_files(
+def test_purging_removes_only_runs_deleted_a_week_ago_and_the_files_only_they_list(
     store: RunStore, me: Owner, clock: Clock
 ) -> None:
     old = claimed(store, me, "a")
@@ -105,9 +107,9 @@ def test_purging_takes_only_what_was_deleted_a_week_ago_and_names_its_files(
     for path in ("r/own", "r/shared"):
         store.files.add(old.id, old.lease, saved_file(old.id, path))
     store.leases.finish(old.id, old.lease, state=RunState.FINISHED)
-    heir = submit(store, "b")
-    store.history.copy(old.id, heir.id)
-    store.leases.request(heir.id, RunRequest.STOP)
+    child = submit(store, "b")
+    store.history.copy(old.id, child.id)
+    store.leases.request(child.id, RunRequest.STOP)
     recent = submit(store, "c")
     store.removal.delete(old.id)
     clock.now += PURGE_AFTER_S - 1
@@ -116,36 +118,36 @@ def test_purging_takes_only_what_was_deleted_a_week_ago_and_names_its_files(
     store.removal.purge(removed.extend)
     assert removed == []
     clock.now += 1
-    fresh = [file.path for file in store.files.list(heir.id)]
+    fresh = [file.path for file in store.files.list(child.id)]
     assert fresh == ["r/own", "r/shared"]
     store.removal.purge(removed.extend)
     assert removed == []
     with pytest.raises(RunNotFoundError, match="There is no run"):
         store.removal.undelete(old.id)
-    assert store.points.read(heir.id)["a"].value.tolist() == [1.0]
-    store.removal.delete(heir.id)
+    assert store.points.read(child.id)["a"].value.tolist() == [1.0]
+    store.removal.delete(child.id)
     store.removal.purge(removed.extend, older_than_s=0)
     assert removed == ["r/own", "r/shared"]
     assert store.runs.count() == 0
 
 
-def test_a_purge_that_dies_before_the_files_are_gone_finds_them_again(store: RunStore, me: Owner) -> None:
+def test_a_purge_that_fails_before_its_files_are_removed_removes_them_the_next_time(store: RunStore, me: Owner) -> None:
     run = claimed(store, me)
     store.files.add(run.id, run.lease, saved_file(run.id, "r/own"))
     store.leases.finish(run.id, run.lease, state=RunState.FINISHED)
     store.removal.delete(run.id)
 
-    def die(paths: Sequence[str]) -> None:
-        raise OSError(f"killed before {paths} were gone")
+    def fail(paths: Sequence[str]) -> None:
+        raise OSError(f"killed before {paths} were removed")
 
     with pytest.raises(OSError, match="r/own"):
-        store.removal.purge(die, older_than_s=0)
+        store.removal.purge(fail, older_than_s=0)
     removed: list[str] = []
     store.removal.purge(removed.extend, older_than_s=0)
     assert removed == ["r/own"]
 
 
-def test_a_run_is_verified_against_the_digest_of_its_end(store: RunStore, me: Owner) -> None:
+def test_a_run_is_verified_against_the_digest_written_when_it_ended(store: RunStore, me: Owner) -> None:
     run = claimed(store, me)
     store.points.append(run.id, run.lease, {"a": series("a", [1, 2], [1.0, float("nan")])})
     store.files.add(run.id, run.lease, saved_file(run.id))
@@ -169,7 +171,7 @@ def test_a_run_is_verified_against_the_digest_of_its_end(store: RunStore, me: Ow
         assert store.integrity.verify(run.id) == ()
 
 
-def test_the_digest_of_a_curve_is_that_of_its_numbers_in_whatever_parts_they_are_read(
+def test_the_digest_of_a_curve_does_not_depend_on_the_parts_in_which_it_is_read(
     store: RunStore, me: Owner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     values = [1 / 3, float("nan"), float("inf"), 5e-324, -2.0]
@@ -183,7 +185,7 @@ def test_the_digest_of_a_curve_is_that_of_its_numbers_in_whatever_parts_they_are
             assert content_digest(connection, sound_row(connection, run.id)) == known
 
 
-def test_a_run_that_is_stopping_is_not_deleted_yet(store: RunStore, me: Owner) -> None:
+def test_a_stopping_run_cannot_be_deleted(store: RunStore, me: Owner) -> None:
     run = claimed(store, me)
     store.leases.request(run.id, RunRequest.STOP)
     with pytest.raises(RunStateError, match="is stopping, so it cannot be deleted: wait until it has stopped"):
@@ -191,7 +193,7 @@ def test_a_run_that_is_stopping_is_not_deleted_yet(store: RunStore, me: Owner) -
     assert store.leases.heartbeat(run.id, run.lease) is RunRequest.STOP
 
 
-def test_texts_and_tags_may_be_as_long_as_is_said_and_no_longer(store: RunStore) -> None:
+def test_texts_and_tags_may_have_at_most_the_stated_length(store: RunStore) -> None:
     run = submit(store)
     store.edits.rename(run.id, "x" * 200)
     store.edits.set_note(run.id, "x" * 20_000)
@@ -205,10 +207,8 @@ def test_texts_and_tags_may_be_as_long_as_is_said_and_no_longer(store: RunStore)
         store.edits.set_tags(run.id, [str(number) for number in range(201)])
 
 
-def test_a_server_that_stays_open_looks_at_its_file_every_ten_minutes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The file is damaged after the first look: nobody says so before the next one."""
+def test_an_open_store_checks_its_file_every_ten_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is damaged after the first check, and only the next check reports it."""
     now = SimpleNamespace(s=5.0)
     monkeypatch.setattr(integrity, "time", SimpleNamespace(monotonic=lambda: now.s))
     path = tmp_path / "lab.db"
@@ -226,7 +226,7 @@ def test_a_server_that_stays_open_looks_at_its_file_every_ten_minutes(
     store.close()
 
 
-def test_a_run_that_comes_back_answers_again_for_its_settings(store: RunStore, me: Owner) -> None:
+def test_a_restored_run_is_again_the_cached_answer_for_its_settings(store: RunStore, me: Owner) -> None:
     run = claimed(store, me)
     store.leases.finish(run.id, run.lease, state=RunState.FINISHED)
     store.removal.delete(run.id)

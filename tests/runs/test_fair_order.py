@@ -1,4 +1,4 @@
-"""The order of the queue: known answers, and that no owner waits for more than one turn of each other, whoever asks for how much."""
+"""The order of the queue: known answers, and no owner waits for more than one turn of each other owner."""
 
 import random
 from collections import Counter
@@ -41,10 +41,10 @@ def _order(waiting: Iterable[WaitingRun], **served: int) -> list[int]:
         ("ann ann ann bob bob", {}, [1, 4, 2, 5, 3]),  # in turns
         ("ann ann bob", {"ann": 2, "bob": 1}, [3, 1, 2]),  # bob was served longer ago
         ("ann ann bob", {"ann": 1, "bob": 2}, [1, 3, 2]),
-        ("ann bob eve", {"ann": 1, "bob": 2}, [3, 1, 2]),  # eve never was
+        ("ann bob eve", {"ann": 1, "bob": 2}, [3, 1, 2]),  # eve was never served
         ("ann ann bob bob+1", {}, [4, 1, 3, 2]),  # a higher priority goes first, and is a turn
         ("ann bob+1 bob bob", {"ann": 1, "bob": 9}, [2, 1, 3, 4]),
-        ("ann+-1 bob+-1 ann", {"bob": 1}, [3, 2, 1]),  # ann's first is a turn: then bob was served longer ago
+        ("ann+-1 bob+-1 ann", {"bob": 1}, [3, 2, 1]),  # ann's first run is a turn: then bob was served longer ago
         ("ann bob ann bob ann", {"ann": 3, "bob": 3}, [1, 2, 3, 4, 5]),  # served at the same moment: the older run
     ],
 )
@@ -55,28 +55,28 @@ def test_the_order_is_by_priority_then_in_turns_then_as_queued(
     assert _order(reversed(_queue(words)), **served) == order
 
 
-def test_a_run_that_cannot_be_taken_takes_no_turn() -> None:
+def test_a_run_that_cannot_be_claimed_uses_no_turn() -> None:
     order = FairOrder(_queue("ann ann ann bob bob"), {})
     assert next(order).number == 1
     order.pass_over()
     assert [run.number for run in order] == [2, 4, 3, 5]
 
 
-def _some(dice: random.Random) -> tuple[list[WaitingRun], dict[str, int]]:
-    owners = "abcde"[: dice.randint(1, 5)]
+def _random_queue(rng: random.Random) -> tuple[list[WaitingRun], dict[str, int]]:
+    owners = "abcde"[: rng.randint(1, 5)]
     waiting = [
-        WaitingRun(number, dice.choice(owners), dice.choice([-1, 0, 0, 0, 2]), queued_at=float(dice.randint(0, 6)))
-        for number in range(1, dice.randint(2, 14))
+        WaitingRun(number, rng.choice(owners), rng.choice([-1, 0, 0, 0, 2]), queued_at=float(rng.randint(0, 6)))
+        for number in range(1, rng.randint(2, 14))
     ]
-    return waiting, {owner: dice.randint(1, 4) for owner in owners if dice.random() < 0.7}
+    return waiting, {owner: rng.randint(1, 4) for owner in owners if rng.random() < 0.7}
 
 
 @pytest.mark.parametrize("move", Move)
-def test_a_moved_run_stands_exactly_where_it_was_put_and_those_before_it_stay(move: Move) -> None:
-    dice = random.Random(f"moves {move}")
+def test_a_moved_run_is_exactly_at_its_target_and_those_before_it_stay_in_place(move: Move) -> None:
+    rng = random.Random(f"moves {move}")
     for _ in range(CASES):
-        waiting, served = _some(dice)
-        number = dice.choice(waiting).number
+        waiting, served = _random_queue(rng)
+        number = rng.choice(waiting).number
         before = _order(waiting, **served)
         place, last = before.index(number), len(before) - 1
         target = {Move.FRONT: 0, Move.UP: max(0, place - 1), Move.DOWN: min(last, place + 1), Move.BACK: last}[move]
@@ -94,7 +94,7 @@ def test_moving_among_runs_of_one_owner_changes_no_priority() -> None:
         assert {run.priority for run in changed_by_move(_queue("ann ann ann ann"), {}, number, move)} == {0}
 
 
-def test_moving_past_other_owners_raises_no_more_runs_than_it_must() -> None:
+def test_moving_past_other_owners_changes_as_few_priorities_as_possible() -> None:
     waiting = _queue("ann bob eve ann bob eve")
     assert [(run.number, run.priority) for run in changed_by_move(waiting, {}, 6, Move.FRONT)] == [(6, 1)]
     assert [(run.number, run.priority) for run in changed_by_move(waiting, {}, 1, Move.BACK)] == [(1, -1)]
@@ -103,16 +103,16 @@ def test_moving_past_other_owners_raises_no_more_runs_than_it_must() -> None:
 
 
 def test_no_owner_waits_for_more_than_one_turn_of_each_other() -> None:
-    """Owners come and go, one with a flood: between two turns of an owner who waits, every other is served once at most."""
-    dice = random.Random("rounds")
+    """Owners join and leave, one with floods of runs: between two turns of a waiting owner, others have at most one."""
+    rng = random.Random("rounds")
     for _ in range(CASES):
         waiting: list[WaitingRun] = []
         served: dict[str, int] = {}
-        owners = ["flood", *"abcd"[: dice.randint(1, 4)]]
-        since: dict[str, Counter[str]] = {}  # by owner who waits: whom the queue served meanwhile
+        owners = ["flood", *"abcd"[: rng.randint(1, 4)]]
+        since: dict[str, Counter[str]] = {}  # for each waiting owner: how often the others were served meanwhile
         for moment in range(60):
             for owner in owners:
-                for _ in range(dice.choice([0, 0, 0, 1]) + (5 if owner == "flood" and dice.random() < 0.3 else 0)):
+                for _ in range(rng.choice([0, 0, 0, 1]) + (5 if owner == "flood" and rng.random() < 0.3 else 0)):
                     waiting.append(WaitingRun(len(waiting) + 1000 * moment, owner, 0, float(moment)))
                     since.setdefault(owner, Counter())
             if not waiting:
@@ -170,7 +170,7 @@ def test_claims_follow_the_listed_order_and_remember_whose_turn_it_was(
     assert _claimed(store, me) == "igbhdc"
 
 
-def test_a_damaged_run_takes_no_turn_of_its_owner(store: RunStore, me: Owner, clock: Clock) -> None:
+def test_a_damaged_run_uses_no_turn_of_its_owner(store: RunStore, me: Owner, clock: Clock) -> None:
     ids = _submitted(store, clock, "a:ann b:bob c:ann d:bob")
     with store.database.write() as connection:
         connection.execute(text("UPDATE runs SET note = 'x' WHERE id = :id"), {"id": ids["a"]})
@@ -182,7 +182,9 @@ def test_a_damaged_run_takes_no_turn_of_its_owner(store: RunStore, me: Owner, cl
     ("move", "after"),
     [(Move.FRONT, "cadb"), (Move.UP, "acdb"), (Move.BACK, "adbc"), (Move.DOWN, "adcb")],
 )
-def test_moves_work_among_owners(store: RunStore, me: Owner, clock: Clock, move: Move, after: str) -> None:
+def test_runs_are_moved_past_those_of_other_owners(
+    store: RunStore, me: Owner, clock: Clock, move: Move, after: str
+) -> None:
     ids = _submitted(store, clock, "a:ann b:ann c:eve d:bob")
     assert _names(store.queue.list()) == "acdb"
     if move is Move.UP:
@@ -207,13 +209,13 @@ def test_a_priority_can_be_changed_until_the_run_is_finished(store: RunStore, me
         submit(store, "c", owner="a\u202eb")
 
 
-def test_who_asks_for_a_run_that_waits_already_can_raise_its_priority(store: RunStore, clock: Clock) -> None:
+def test_submitting_a_run_that_is_already_queued_can_raise_its_priority(store: RunStore, clock: Clock) -> None:
     ids = _submitted(store, clock, "a:ann b:bob")
-    for priority, then in [(2, 2), (1, 2)]:
+    for priority, expected in [(2, 2), (1, 2)]:
         run, cached = store.queue.submit(
             store.runs.get(ids["b"]).config, fingerprint="b", family="", owner="ann", priority=priority
         )
-        assert (run.id, cached, run.owner, run.priority) == (ids["b"], True, "bob", then)
+        assert (run.id, cached, run.owner, run.priority) == (ids["b"], True, "bob", expected)
     assert _names(store.queue.list()) == "ba"
 
 
@@ -225,7 +227,7 @@ def test_runs_are_found_by_owner_and_priority(store: RunStore, clock: Clock) -> 
     assert _names(store.runs.list(order="-priority", limit=1)) == "b"
 
 
-# What only SQLite can hold: columns of a server refuse values of another kind.
+# Only SQLite can store these: columns of a server refuse values of another type.
 
 
 @pytest.fixture
@@ -236,7 +238,9 @@ def sqlite_store(tmp_path: Path, clock: Clock) -> Iterator[RunStore]:
 
 
 @pytest.mark.parametrize("turn", ["'x'", "x'ff'", "9223372036854775807", "-9223372036854775808", "1e300"])
-def test_damaged_turns_stop_no_queue(sqlite_store: RunStore, me: Owner, clock: Clock, turn: str) -> None:
+def test_damaged_turn_counters_do_not_block_the_queue(
+    sqlite_store: RunStore, me: Owner, clock: Clock, turn: str
+) -> None:
     _submitted(sqlite_store, clock, "a:ann b:bob c:ann")
     _claimed(sqlite_store, me, 1)
     with sqlite_store.database.write() as connection:
@@ -244,7 +248,9 @@ def test_damaged_turns_stop_no_queue(sqlite_store: RunStore, me: Owner, clock: C
     assert sorted(_claimed(sqlite_store, me)) == ["b", "c"]
 
 
-def test_damaged_owners_priorities_and_times_stop_no_queue(sqlite_store: RunStore, me: Owner, clock: Clock) -> None:
+def test_damaged_owners_priorities_and_times_do_not_block_the_queue(
+    sqlite_store: RunStore, me: Owner, clock: Clock
+) -> None:
     ids = _submitted(sqlite_store, clock, "a:ann b:bob c:eve d:bob")
     write_past_checks(sqlite_store, ids["a"], checksum=False)
     with sqlite_store.database.write() as connection:

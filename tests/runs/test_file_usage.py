@@ -1,4 +1,4 @@
-"""How much the saved files take is the sum of the sizes in their list, each file once."""
+"""Disk usage of saved files: the sum of their listed sizes, each file counted once."""
 
 from dataclasses import replace
 
@@ -26,7 +26,7 @@ def test_files_are_summed_by_run_and_a_shared_one_counts_once_in_the_total(store
     assert list(usage.of_runs) == [large, small]
 
 
-def test_a_deleted_run_frees_only_what_no_other_run_lists(store: RunStore, me: Owner) -> None:
+def test_a_deleted_run_frees_only_files_that_no_other_run_lists(store: RunStore, me: Owner) -> None:
     parent = _run(store, me, "a", {"a/1": 10, "a/2": 20})
     child = _run(store, me, "b", {"b/1": 100, "a/1": 10})
     store.removal.delete(parent)
@@ -37,5 +37,5 @@ def test_a_deleted_run_frees_only_what_no_other_run_lists(store: RunStore, me: O
     assert store.files.measure() == FileUsage({child: 110}, total=110, deleted=0, deleted_runs=0)
 
 
-def test_an_empty_store_takes_nothing(store: RunStore) -> None:
+def test_an_empty_store_uses_no_space(store: RunStore) -> None:
     assert store.files.measure() == FileUsage({}, total=0, deleted=0, deleted_runs=0)

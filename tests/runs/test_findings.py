@@ -1,4 +1,4 @@
-"""Findings in the store: replaced as a whole, part of the digest, and filled in where an earlier release had none."""
+"""Findings in the store: replaced as a whole, part of the digest, and filled in for runs of earlier releases."""
 
 import pytest
 from sqlalchemy import null, text
@@ -17,30 +17,35 @@ from tests.runs.runs_data import claimed, write_past_checks
 STUCK = Finding(AT_CHANCE, "mistake", "No better than guessing: 9.80 % after epoch 2.", {"lr": 0.001})
 LOST = Finding(DIVERGED, "mistake", "Diverged: the loss is nan from step 5 on.", {"lr": 0.0005})
 HINT = Finding("training-below-validation", "hint", "Training is below validation.")
-# Word for word as the release before wrote them.
+# Verbatim from the release before findings.
 OLD = (
     "NLL is given raw logits: the loss has no lower bound and will run away below zero. Give it log-softmax, or use "
     "cross-entropy on logits.",
-    "NLL is given probabilities instead of their logarithms: the loss stays between -1 and 0 and its gradient fades when "
+    "NLL is given probabilities instead of their logarithms: the loss stays between -1 and 0 and its gradient fades "
+    "when "
     "an answer is wrong. Give it log-softmax.",
     "Cross-entropy applies softmax itself, so softmax is applied twice: the loss cannot fall below about 1.46 with ten "
     "classes. Give it logits.",
     "The images come in the same order every epoch, so neighbouring steps repeat; shuffling usually learns better.",
     "A learning rate of 1e-05 is very small for sgd: expect it to learn slowly. Try 0.01.",
     "A learning rate of 1 is very large for adam: the loss may jump or become NaN. Try 0.001.",
-    "The loss is nan from recorded step 13 on: the weights are lost. Lower the learning rate (1), clip the gradient, or "
+    "The loss is nan from recorded step 13 on: the weights are lost. Lower the learning rate (1), clip the gradient, "
+    "or "
     "check loss and output.",
-    "The loss is -1,263.42 and falling without limit: NLL on raw logits rewards ever larger logits, not better answers. "
+    "The loss is -1,263.42 and falling without limit: NLL on raw logits rewards ever larger logits, not better "
+    "answers. "
     "Output log-softmax, or use cross-entropy.",
     "After 215 steps the loss is 2.30, what guessing among 10 classes gives (log 10 = 2.30): nothing is learned. Lower "
     "the learning rate (1e-05) or the weight decay, or add batch norm.",
-    "The validation loss rose from 0.1144 to 0.1667 while the training loss kept falling: the network learns the training "
+    "The validation loss rose from 0.1144 to 0.1667 while the training loss kept falling: the network learns the "
+    "training "
     "images by heart. Stop early, add augmentation, dropout or weight decay.",
     "The validation loss rose from -0.9000 to -0.7000 while the training loss kept falling: the network learns the "
     "training images by heart. Stop early, add augmentation, dropout or weight decay.",
 )
 NOTICES = (
-    "The weights of all epochs need more than the disk budget of 1 MB: the oldest are deleted, but never the best or the "
+    "The weights of all epochs need more than the disk budget of 1 MB: the oldest are deleted, but never the best or "
+    "the "
     "newest. Raise keep_mb to keep more.",
     "This run goes on under other conditions (threads 1 is now 2): its numbers may differ in the last bits.",
 )
@@ -61,7 +66,7 @@ def test_a_run_begins_without_findings_and_its_owner_replaces_them_as_a_whole(st
     ("findings", "status"),
     [((), "finished"), ((HINT,), "finished"), ((HINT, STUCK), "no better than guessing"), ((LOST,), "diverged")],
 )
-def test_a_finished_run_says_what_became_of_it(
+def test_the_status_of_a_finished_run_is_its_outcome(
     store: RunStore, me: Owner, findings: tuple[Finding, ...], status: str
 ) -> None:
     run = claimed(store, me)
@@ -70,17 +75,17 @@ def test_a_finished_run_says_what_became_of_it(
     assert store.integrity.verify(run.id) == ()
 
 
-def test_a_run_that_was_stopped_is_stopped_whatever_was_found(store: RunStore, me: Owner) -> None:
+def test_the_status_of_a_stopped_run_is_stopped_whatever_the_findings(store: RunStore, me: Owner) -> None:
     run = claimed(store, me)
     ended = store.leases.finish(run.id, run.lease, state=RunState.STOPPED, findings=(LOST,))
     assert (ended.status, ended.outcome) == ("stopped", None)
 
 
-def test_runs_are_sorted_by_the_word_that_lists_show_of_them(store: RunStore, me: Owner) -> None:
+def test_runs_are_sorted_by_the_status_that_lists_show(store: RunStore, me: Owner) -> None:
     for findings, name in (((STUCK,), "stuck"), ((HINT,), "sound"), ((LOST,), "lost")):
         run = claimed(store, me, name)
         store.leases.finish(run.id, run.lease, state=RunState.FINISHED, findings=findings)
-    claimed(store, me, "going on")
+    claimed(store, me, "in training")
     rising = [run.status for run in store.runs.list(order="outcome")]
     assert rising == ["diverged", "finished", "no better than guessing", "running"]
     assert [run.status for run in store.runs.list(order="-outcome")] == rising[::-1]
@@ -104,7 +109,7 @@ def test_a_search_finds_runs_by_their_outcome(store: RunStore, me: Owner) -> Non
         store.runs.list(where="outcome:lucky")
 
 
-def test_findings_that_changed_by_themselves_are_noticed(store: RunStore, me: Owner) -> None:
+def test_corrupted_findings_are_detected(store: RunStore, me: Owner) -> None:
     run = claimed(store, me)
     store.leases.finish(run.id, run.lease, state=RunState.FINISHED, findings=(STUCK,))
     for changed in ("'[]'", "NULL"):
@@ -114,7 +119,7 @@ def test_findings_that_changed_by_themselves_are_noticed(store: RunStore, me: Ow
 
 
 def _make_old(url: str, store: RunStore, me: Owner, *notices: str) -> str:
-    """Turn the store into one of the release before findings, with one run, and return the run."""
+    """Convert the store to the release before findings, with one run, and return the id of that run."""
     run = claimed(store, me)
     for notice in notices:
         store.leases.add_notice(run.id, run.lease, notice)
@@ -127,7 +132,7 @@ def _make_old(url: str, store: RunStore, me: Owner, *notices: str) -> str:
             text(f"UPDATE lab_schema SET version = {migrations.MIGRATIONS.index(migrations._findings_column)}")
         )
     again = RunStore.open(url)
-    with again.database.write() as connection:  # the digest as that release made it
+    with again.database.write() as connection:  # the digest as that release computed it
         row = sound_row(connection, run.id)
         assert row.findings is None
         digest = row_digest(row, content_digest(connection, row))
@@ -136,7 +141,7 @@ def _make_old(url: str, store: RunStore, me: Owner, *notices: str) -> str:
     return run.id
 
 
-def test_a_store_of_the_release_before_opens_whole_and_without_its_stale_sentences(
+def test_a_store_of_the_release_before_findings_opens_without_its_outdated_notices(
     url: str, store: RunStore, me: Owner
 ) -> None:
     run = _make_old(url, store, me, *OLD, *NOTICES)
@@ -155,7 +160,9 @@ def test_a_store_of_the_release_before_opens_whole_and_without_its_stale_sentenc
     again.close()
 
 
-def test_filling_in_findings_gives_no_checksum_to_what_was_damaged_before(url: str, store: RunStore, me: Owner) -> None:
+def test_filling_in_findings_gives_no_checksum_to_a_row_that_was_damaged_before(
+    url: str, store: RunStore, me: Owner
+) -> None:
     run = _make_old(url, store, me)
     again = RunStore.open(url)
     with again.database.write() as connection:
@@ -166,12 +173,12 @@ def test_filling_in_findings_gives_no_checksum_to_what_was_damaged_before(url: s
 
 
 @pytest.mark.parametrize("notice", OLD)
-def test_every_sentence_of_the_old_rules_is_known(notice: str) -> None:
+def test_every_notice_of_the_old_rules_is_recognised(notice: str) -> None:
     assert is_old_finding(notice)
 
 
 @pytest.mark.parametrize("notice", NOTICES)
-def test_a_notice_that_is_no_finding_stays(notice: str) -> None:
+def test_a_notice_that_is_not_a_finding_is_not_recognised_as_one(notice: str) -> None:
     assert not is_old_finding(notice)
 
 
@@ -184,7 +191,7 @@ def test_a_notice_that_is_no_finding_stays(notice: str) -> None:
         {**STUCK.as_dict(), "remedy": []},
     ],
 )
-def test_what_is_no_finding_is_refused(values: dict[str, object]) -> None:
+def test_a_malformed_finding_is_refused(values: dict[str, object]) -> None:
     with pytest.raises((KeyError, ValueError), match=r"code|not a finding"):
         Finding.from_dict(values)
 
@@ -193,7 +200,7 @@ def test_a_finding_survives_json() -> None:
     assert Finding.from_dict(STUCK.as_dict()) == STUCK
 
 
-def test_runs_without_findings_are_listed_in_parts_the_newest_first(store: RunStore, me: Owner) -> None:
+def test_runs_without_findings_are_listed_in_parts_newest_first(store: RunStore, me: Owner) -> None:
     found = []
     for name in "abcde":
         run = claimed(store, me, name)
@@ -212,7 +219,7 @@ def test_runs_without_findings_are_listed_in_parts_the_newest_first(store: RunSt
     assert store.findings.list_without_findings(limit=9) == newest[2:]
 
 
-def test_only_runs_that_have_ended_are_given_findings_from_outside(store: RunStore, me: Owner) -> None:
+def test_findings_are_filled_in_only_for_runs_that_have_ended(store: RunStore, me: Owner) -> None:
     run = claimed(store, me)
     write_past_checks(store, run.id, findings=null())
     store.findings.fill({run.id: (HINT,)})

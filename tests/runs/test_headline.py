@@ -1,4 +1,4 @@
-"""Which saved weights of a run are selected, and which accuracy belongs to them: one rule, also in the rows of older stores."""
+"""Which saved weights of a run are selected, and which accuracy belongs to them: one rule, also in older stores."""
 
 import math
 from collections.abc import Sequence
@@ -42,7 +42,7 @@ def saved(step: int, *, val: float | None = None, test: float | None = None) -> 
         ([saved(30, val=0.3, test=0.9), saved(10, val=0.4, test=0.8)], 30, "best"),  # in any order
     ],
 )
-def test_the_weights_that_answer(epochs: Sequence[SavedEpoch], step: int, which: str) -> None:
+def test_the_rule_selects_these_weights(epochs: Sequence[SavedEpoch], step: int, which: str) -> None:
     chosen = choose_weights(epochs)
     assert chosen is not None
     assert (chosen.step, chosen.epoch, chosen.which, chosen.saved) == (step, step // 10, which, True)
@@ -53,23 +53,23 @@ _NUMBERS = st.one_of(st.none(), st.just(INF), st.sampled_from([0.1, 0.2, 0.3]))
 
 
 @given(st.lists(st.tuples(_NUMBERS, _NUMBERS), max_size=12), st.randoms())
-def test_comparing_each_new_epoch_with_the_answering_one_finds_the_one_of_all(
-    measured: list[tuple[float | None, float | None]], chance: Random
+def test_comparing_each_new_epoch_with_the_selected_one_selects_the_best_of_all(
+    measured: list[tuple[float | None, float | None]], rng: Random
 ) -> None:
     every = [saved(10 * (k + 1), val=val, test=test) for k, (val, test) in enumerate(measured)]
-    chance.shuffle(every)
+    rng.shuffle(every)
     known: HeadlineResult | None = None
     for one in every:
-        answered = [each for each in every if known and each.step == known.step]
-        known = choose_weights([one, *answered])
+        selected = [each for each in every if known and each.step == known.step]
+        known = choose_weights([one, *selected])
     assert known == choose_weights(every)
 
 
-def test_no_weights_answer_where_none_are_saved() -> None:
+def test_nothing_is_selected_if_no_weights_are_saved() -> None:
     assert choose_weights([]) is None
 
 
-def test_a_result_names_its_split_its_epoch_and_why_this_one() -> None:
+def test_a_result_states_its_split_its_epoch_and_why_it_was_selected() -> None:
     best = HeadlineResult(300, 3, "best", test_accuracy=0.9638)
     assert best.text(5) == "96.38 % test, epoch 3 of 5 (best)"
     assert best.text(5, live=True) == "96.38 % test, epoch 3 of 5 (best so far)"
@@ -79,11 +79,11 @@ def test_a_result_names_its_split_its_epoch_and_why_this_one() -> None:
     )
     assert HeadlineResult(150, 2, "untested").epoch_text(3, live=True) == "2 of 3 (stopped inside it)"
     assert HeadlineResult(150, 2, "untested").text(3) == "epoch 2 of 3 (stopped inside it), not tested"
-    assert HeadlineResult(test_accuracy=0.9).text(3) == "90.00 % test"  # of a record that does not say its epoch
+    assert HeadlineResult(test_accuracy=0.9).text(3) == "90.00 % test"  # of a record without an epoch
     assert HeadlineResult().text(3) == ""
 
 
-def test_without_saved_weights_a_run_is_known_by_what_its_summary_says() -> None:
+def test_without_saved_weights_the_result_is_that_of_the_summary() -> None:
     summary = {"test_accuracy": 0.9, "val_loss": 0.3, "val_accuracy": NAN, "final_epoch": 5, "best_epoch": 3}
     assert result_of_summary(RunSummary.read(summary), restore_best=False) == HeadlineResult(
         epoch=5, which="last", test_accuracy=0.9, val_loss=0.3
@@ -98,8 +98,10 @@ def test_without_saved_weights_a_run_is_known_by_what_its_summary_says() -> None
     assert result_of_summary(damaged, restore_best=False) == HeadlineResult()
 
 
-def train_by_hand(store: RunStore, me: Owner, key: str, *, val: Sequence[float], test: Sequence[float]) -> RunRecord:
-    """Return a finished run whose epochs of ten steps were validated and tested so, with the weights of each."""
+def record_finished_run(
+    store: RunStore, me: Owner, key: str, *, val: Sequence[float], test: Sequence[float]
+) -> RunRecord:
+    """Return a finished run with these values after each epoch of ten steps, and the saved weights of every epoch."""
     run = claimed(store, me, key)
     steps = [10 * (k + 1) for k in range(max(len(val), len(test), 1))]
     points = {"test/accuracy": series("test/accuracy", steps[: len(test)], test)}
@@ -115,19 +117,17 @@ def train_by_hand(store: RunStore, me: Owner, key: str, *, val: Sequence[float],
     return store.leases.finish(run.id, run.lease, state=RunState.FINISHED, summary=last)
 
 
-def test_the_row_holds_the_result_of_the_weights_that_answer_and_not_of_the_last_epoch(
-    store: RunStore, me: Owner
-) -> None:
-    run = train_by_hand(store, me, "a", val=[0.3, 0.1, 0.2], test=[0.7, 0.8, 0.9])
+def test_the_row_holds_the_result_of_the_selected_weights_and_not_of_the_last_epoch(store: RunStore, me: Owner) -> None:
+    run = record_finished_run(store, me, "a", val=[0.3, 0.1, 0.2], test=[0.7, 0.8, 0.9])
     assert run.saved == store.results.headline(run.id) == run.headline
     assert (run.headline.step, run.headline.test_accuracy, run.headline.val_loss) == (20, 0.8, 0.1)
     assert run.last_result.test_accuracy == 0.9
-    other = train_by_hand(store, me, "b", val=[], test=[0.85])
+    other = record_finished_run(store, me, "b", val=[], test=[0.85])
     assert [found.id for found in store.runs.list(order="-test")] == [other.id, run.id]
     assert store.runs.count(where="test>84%") == 1
 
 
-def test_the_row_follows_while_a_run_trains_and_when_weights_are_dropped(store: RunStore, me: Owner) -> None:
+def test_the_row_is_updated_while_a_run_trains_and_when_weights_are_removed(store: RunStore, me: Owner) -> None:
     run = claimed(store, me)
     assert not store.runs.get(run.id).has_weights
     for step, loss, accuracy in ((10, 0.3, 0.7), (20, 0.1, 0.8), (30, 0.2, 0.9)):
@@ -144,12 +144,12 @@ def test_the_row_follows_while_a_run_trains_and_when_weights_are_dropped(store: 
     assert store.results.at_step(run.id, 30) is None
 
 
-def test_the_row_names_the_best_of_many_epochs_after_each_of_them(store: RunStore, me: Owner) -> None:
-    assert train_by_hand_until(store, me, epochs=9).headline.step == 40
+def test_the_row_holds_the_best_epoch_after_each_of_many_epochs(store: RunStore, me: Owner) -> None:
+    assert record_running_run(store, me, epochs=9).headline.step == 40
 
 
-def train_by_hand_until(store: RunStore, me: Owner, *, epochs: int) -> RunRecord:
-    """Return a running run with the weights of so many epochs, whose losses fall and rise again."""
+def record_running_run(store: RunStore, me: Owner, *, epochs: int) -> RunRecord:
+    """Return a running run with the saved weights of its epochs, whose validation loss falls and rises again."""
     run = claimed(store, me)
     for epoch in range(1, epochs + 1):
         step, loss = [10 * epoch], [abs(epoch - epochs / 2) + 1]
@@ -160,15 +160,15 @@ def train_by_hand_until(store: RunStore, me: Owner, *, epochs: int) -> RunRecord
     return store.runs.get(run.id)
 
 
-def test_weights_that_are_written_again_are_judged_by_what_was_measured_last(store: RunStore, me: Owner) -> None:
-    run = train_by_hand_until(store, me, epochs=4)
+def test_weights_that_are_saved_again_are_compared_by_their_latest_measurement(store: RunStore, me: Owner) -> None:
+    run = record_running_run(store, me, epochs=4)
     assert store.runs.get(run.id).headline.step == 20
     store.points.append(run.id, run.lease, {"val/loss": series("val/loss", [20], [9.0])})
     store.files.add(run.id, run.lease, saved_file(run.id, "r/20", step=20))
     assert store.runs.get(run.id).headline.step == 10
 
 
-def test_an_older_store_is_given_the_same_results_by_its_migration(url: str, store: RunStore, me: Owner) -> None:
+def test_the_migration_of_an_older_store_computes_the_same_results(url: str, store: RunStore, me: Owner) -> None:
     curves: list[tuple[list[float], list[float]]] = [
         ([0.3, 0.1, 0.2], [0.7, 0.8, 0.9]),
         ([], [0.7, 0.9]),
@@ -178,7 +178,7 @@ def test_an_older_store_is_given_the_same_results_by_its_migration(url: str, sto
         ([], []),
         ([0.3, 0.1], [0.7]),
     ]
-    runs = [train_by_hand(store, me, str(k), val=v, test=t) for k, (v, t) in enumerate(curves)]
+    runs = [record_finished_run(store, me, str(k), val=v, test=t) for k, (v, t) in enumerate(curves)]
     bare = claimed(store, me, "without weights")
     store.leases.finish(bare.id, bare.lease, state=RunState.FINISHED, summary={"test_accuracy": 0.25, "final_epoch": 1})
     with store.database.write() as connection:
@@ -193,21 +193,21 @@ def test_an_older_store_is_given_the_same_results_by_its_migration(url: str, sto
     try:
         for run in runs:
             assert opened.runs.get(run.id).saved == run.saved == opened.results.headline(run.id)
-            assert not opened.integrity.verify(run.id)  # what had a digest when it ended is as it was
+            assert not opened.integrity.verify(run.id)  # the digests written when the runs ended still match
         assert opened.runs.get(bare.id).headline == HeadlineResult(epoch=1, which="last", test_accuracy=0.25)
     finally:
         opened.close()
 
 
-def test_a_run_that_continues_another_has_its_result_until_its_own_epoch(store: RunStore, me: Owner) -> None:
-    first = train_by_hand(store, me, "a", val=[0.3], test=[0.7])
+def test_a_run_that_continues_another_has_its_result_until_its_own_first_epoch(store: RunStore, me: Owner) -> None:
+    first = record_finished_run(store, me, "a", val=[0.3], test=[0.7])
     longer = claimed(store, me, "b")
     store.history.copy(first.id, longer.id, lease=longer.lease)
     assert store.runs.get(longer.id).saved == first.saved
 
 
 @pytest.mark.parametrize(
-    ("state", "answering", "final", "words"),
+    ("state", "selected", "final", "words"),
     [
         (RunState.FINISHED, 3, 5, "ended at 90.00 % test, epoch 5 of 5 (last)"),
         (RunState.STOPPED, 3, 4, "ended at 90.00 % test, epoch 4 of 5 (last)"),
@@ -219,14 +219,14 @@ def test_a_run_that_continues_another_has_its_result_until_its_own_epoch(store: 
         (RunState.QUEUED, 3, 5, ""),
     ],
 )
-def test_the_last_epoch_is_told_where_a_run_ended_with_another_than_answers(
-    state: RunState, answering: int, final: int | None, words: str
+def test_the_last_epoch_is_stated_if_the_selected_weights_are_of_another_epoch(
+    state: RunState, selected: int, final: int | None, words: str
 ) -> None:
     summary = {"test_accuracy": 0.9, "final_epoch": final} if final else {}
-    saved = HeadlineResult(10 * answering, answering, "best", test_accuracy=0.95, saved=True)
-    told = replace(run(state=state, summary=summary), saved=saved)
-    assert told.end_text == words
-    assert told.epoch_text == f"{answering} of 5 (best{'' if state.over else ' so far'})"
+    saved = HeadlineResult(10 * selected, selected, "best", test_accuracy=0.95, saved=True)
+    ended = replace(run(state=state, summary=summary), saved=saved)
+    assert ended.end_text == words
+    assert ended.epoch_text == f"{selected} of 5 (best{'' if state.over else ' so far'})"
 
 
 def test_only_whole_epochs_count_as_trained() -> None:
@@ -238,19 +238,19 @@ def test_only_whole_epochs_count_as_trained() -> None:
     assert paused.epochs_trained == 14
     assert replace(paused, summary=replace(paused.summary, steps=294)).epochs_trained == 14
     assert replace(paused, state=RunState.FINISHED).epochs_trained == 15  # at its limit of steps
-    assert replace(paused, progress=RunProgress()).epochs_trained == 15  # an older run, whose images nobody counted
+    assert replace(paused, progress=RunProgress()).epochs_trained == 15  # an older run, whose images were not counted
     assert replace(paused, summary=replace(paused.summary, epochs=None, steps=None)).epochs_trained is None
 
 
-def test_a_run_says_that_early_stopping_ended_it_and_after_which_epoch() -> None:
+def test_a_run_ended_by_early_stopping_states_after_which_epoch() -> None:
     early = run(summary={"outcome": "early-stopped", "epochs": 11, "final_epoch": 8}, epochs=30, patience=3)
     assert early.early_text == "stopped early after epoch 11 of 30 (patience 3)"
     assert replace(early, summary=replace(early.summary, outcome="finished")).early_text == ""
     assert replace(early, summary=replace(early.summary, epochs=None)).early_text == ""
 
 
-def test_the_words_of_a_record_are_those_of_its_configuration(store: RunStore, me: Owner) -> None:
-    run = train_by_hand(store, me, "a", val=[0.3, 0.1, 0.2], test=[0.7, 0.8, 0.9])
+def test_the_texts_of_a_record_use_the_number_of_epochs_of_its_configuration(store: RunStore, me: Owner) -> None:
+    run = record_finished_run(store, me, "a", val=[0.3, 0.1, 0.2], test=[0.7, 0.8, 0.9])
     epochs = RunConfig(dataset="digits").epochs
-    assert run.headline_text == f"80.00 % test, epoch 20 of {epochs} (best)"  # these files say their step as epoch
+    assert run.headline_text == f"80.00 % test, epoch 20 of {epochs} (best)"  # the epoch of these files is their step
     assert run.epoch_text == f"20 of {epochs} (best)"

@@ -1,4 +1,4 @@
-"""Machines that join, are refused, drained and removed; and what each may take meanwhile."""
+"""Machines that join, are refused, drained and removed, and which runs each may claim."""
 
 from dataclasses import replace
 
@@ -27,12 +27,14 @@ RELEASE = Release(1, "2.11.0")
 
 @pytest.fixture
 def lab_store(store: RunStore) -> RunStore:
-    """A store whose lab has written down its release."""
+    """Return a store in which the lab has recorded its release."""
     store.hosts.set_release(RELEASE, host="lab pid:[1]")
     return store
 
 
-def test_a_machine_of_the_same_release_joins_and_is_there_until_it_is_silent(lab_store: RunStore, clock: Clock) -> None:
+def test_a_machine_of_the_same_release_joins_and_is_alive_until_it_falls_silent(
+    lab_store: RunStore, clock: Clock
+) -> None:
     lab_store.hosts.join(FAR)
     assert lab_store.hosts.find(FAR.host) == FAR
     assert lab_store.hosts.has_joined()
@@ -44,7 +46,7 @@ def test_a_machine_of_the_same_release_joins_and_is_there_until_it_is_silent(lab
     renewed = lab_store.hosts.renew(FAR.host, slots=slots, lacks=["mnist"])
     assert renewed == replace(FAR, slots=tuple(slots), lacks=frozenset({"mnist"}))
     lab_store.hosts.join(replace(FAR, host="farther pid:[1]"))
-    assert lab_store.hosts.renew(FAR.host, slots=slots, lacks=[]).machines == 2  # the lab's own is none of them
+    assert lab_store.hosts.renew(FAR.host, slots=slots, lacks=[]).machines == 2  # the lab's own machine is not counted
     assert lab_store.hosts.count_joined_slots() == 3
     lab_store.hosts.drain("farther pid:[1]")
     assert lab_store.hosts.count_joined_slots() == 2
@@ -64,7 +66,7 @@ def test_a_machine_of_the_same_release_joins_and_is_there_until_it_is_silent(lab
         ),
     ],
 )
-def test_another_release_is_refused_and_listed_with_the_reason(
+def test_a_machine_of_another_release_is_refused_and_listed_with_the_reason(
     lab_store: RunStore, release: Release, sentence: str
 ) -> None:
     other = replace(FAR, engine=release.engine, torch=release.torch)
@@ -90,26 +92,28 @@ def test_an_updated_lab_refuses_the_machines_that_joined_before(lab_store: RunSt
     assert lab_store.hosts.renew(FAR.host, slots=[], lacks=[]).state is HostState.REFUSED
 
 
-def test_the_labs_own_machine_need_not_join(lab_store: RunStore) -> None:
+def test_the_labs_own_machine_is_refused_because_it_does_not_need_to_join(lab_store: RunStore) -> None:
     with pytest.raises(JoinRefusedError, match="This machine belongs to the lab, so it does not need to join"):
         lab_store.hosts.join(replace(FAR, host="lab pid:[1]"))
     lab_store.hosts.remove("lab pid:[1]")
     lab_store.hosts.join(replace(FAR, host="lab pid:[1]"))
 
 
-def test_two_live_machines_of_one_name_are_told_apart_by_their_boot(lab_store: RunStore, clock: Clock) -> None:
+def test_two_live_machines_of_the_same_name_are_distinguished_by_their_boot_id(
+    lab_store: RunStore, clock: Clock
+) -> None:
     lab_store.hosts.join(FAR)
     with pytest.raises(JoinRefusedError, match="Another machine named 'far' already trains for this lab"):
         lab_store.hosts.join(replace(FAR, boot="b2"))
     lab_store.hosts.join(FAR)  # the same one again
     clock.now += SILENT_S + 1
-    lab_store.hosts.join(replace(FAR, boot="b2"))  # started anew
+    lab_store.hosts.join(replace(FAR, boot="b2"))  # restarted
     lab_store.workers.announce(WorkerRecord(Owner("ours", 1, "b1:5"), "cpu", "cpu", 1, 1))
     with pytest.raises(JoinRefusedError, match="Another machine named 'ours'"):
         lab_store.hosts.join(replace(FAR, host="ours", boot="b2"))
 
 
-def test_a_drained_host_takes_nothing_until_it_is_let(store: RunStore, me: Owner) -> None:
+def test_a_drained_host_claims_nothing_until_it_is_undrained(store: RunStore, me: Owner) -> None:
     run = submit(store)
     store.hosts.drain(me.host)
     store.hosts.drain(me.host)
@@ -122,7 +126,7 @@ def test_a_drained_host_takes_nothing_until_it_is_let(store: RunStore, me: Owner
     assert taken.id == run.id
 
 
-def test_a_run_that_is_handed_back_keeps_its_place(store: RunStore, me: Owner, clock: Clock) -> None:
+def test_a_run_that_is_handed_back_keeps_its_place_in_the_queue(store: RunStore, me: Owner, clock: Clock) -> None:
     first = claimed(store, me, "a")
     clock.now += 1
     submit(store, "b")
@@ -135,27 +139,29 @@ def test_a_run_that_is_handed_back_keeps_its_place(store: RunStore, me: Owner, c
     assert taken.id == first.id
 
 
-def test_a_stop_that_came_meanwhile_goes_before_handing_back(store: RunStore, me: Owner) -> None:
+def test_a_stop_requested_meanwhile_takes_precedence_over_handing_back(store: RunStore, me: Owner) -> None:
     run = claimed(store, me)
     store.leases.request(run.id, RunRequest.STOP)
     ended = store.leases.finish(run.id, run.lease, state=RunState.INTERRUPTED, fulfils=RunRequest.RUN, again=True)
     assert ended.state is RunState.STOPPED
 
 
-def test_a_removed_machine_is_not_listed_and_returns_by_joining(lab_store: RunStore) -> None:
+def test_a_removed_machine_is_not_listed_and_returns_by_joining_again(lab_store: RunStore) -> None:
     lab_store.hosts.join(FAR)
     lab_store.hosts.remove(FAR.host)
     submit(lab_store)
     assert FAR.host not in [host.host for host in lab_store.hosts.list()]
     assert lab_store.leases.claim(slot="cpu", owner=OWNER) is None
     assert lab_store.hosts.renew(FAR.host, slots=[], lacks=[]).state is HostState.REMOVED
-    lab_store.hosts.readmit(FAR.host)  # which is for the lab's own machines
+    lab_store.hosts.readmit(FAR.host)  # for the lab's own machines only
     assert lab_store.leases.claim(slot="cpu", owner=OWNER) is None
     lab_store.hosts.join(FAR)
     assert lab_store.leases.claim(slot="cpu", owner=OWNER) is not None
 
 
-def test_what_a_joined_machine_left_behind_is_queued_again_a_few_times(lab_store: RunStore, clock: Clock) -> None:
+def test_the_run_of_a_lost_joined_machine_is_queued_again_a_limited_number_of_times(
+    lab_store: RunStore, clock: Clock
+) -> None:
     lab_store.hosts.join(FAR)
     submit(lab_store)
     for attempt in range(1, MAX_ATTEMPTS + 1):
@@ -170,7 +176,7 @@ def test_what_a_joined_machine_left_behind_is_queued_again_a_few_times(lab_store
         assert lab_store.runs.get(run.id).state is expected
 
 
-def test_what_one_of_the_labs_own_left_behind_waits_for_somebody(store: RunStore, clock: Clock) -> None:
+def test_the_run_of_a_lost_machine_of_the_lab_itself_is_interrupted(store: RunStore, clock: Clock) -> None:
     run = claimed(store, OWNER)
     clock.now += LEASE_S + FOREIGN_GRACE_S + 1
     store.leases.recover()
@@ -197,7 +203,7 @@ def test_a_published_data_set_replaces_an_earlier_one(store: RunStore) -> None:
     assert (store.shared_data.find("kmnist"), store.shared_data.names()) == (None, {"mnist"})
 
 
-def test_a_log_keeps_its_end_and_goes_with_its_run(store: RunStore, me: Owner) -> None:
+def test_a_log_is_cut_to_its_last_lines_and_removed_with_its_run(store: RunStore, me: Owner) -> None:
     run = claimed(store, me)
     store.logs.write(run.id, host="far", lines=tuple(f"line {n}\x1b" for n in range(MAX_LINES + 5)))
     store.logs.add(run.id, "the end")
@@ -219,14 +225,14 @@ def test_a_machine_that_joins_never_migrates_the_labs_store(url: str, store: Run
         RunStore.open(url, migrating=False)
 
 
-def test_a_client_that_went_away_inside_a_transaction_gives_its_rows_back(postgres_store: str, clock: Clock) -> None:
-    """As behind a pulled cable: the server does not notice it, and the run could not be taken over."""
-    gone, other = (RunStore.open(postgres_store, clock=clock) for _ in range(2))
-    run = claimed(gone, OWNER)
+def test_the_row_locks_of_a_client_lost_inside_a_transaction_are_released(postgres_store: str, clock: Clock) -> None:
+    """As after a pulled cable: the server does not notice, and without its timeout the run could not be reassigned."""
+    lost, other = (RunStore.open(postgres_store, clock=clock) for _ in range(2))
+    run = claimed(lost, OWNER)
     clock.now += LEASE_S + FOREIGN_GRACE_S + 1
 
     def pause_inside_a_transaction() -> None:
-        with gone.database.write() as connection:
+        with lost.database.write() as connection:
             held_row(connection, run.id, run.lease)
             assert other.leases.recover() == []  # the row is locked
             limit = connection.exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar_one()
@@ -237,5 +243,5 @@ def test_a_client_that_went_away_inside_a_transaction_gives_its_rows_back(postgr
 
     with pytest.raises(StoreUnreachableError, match="cannot be reached"):
         pause_inside_a_transaction()
-    gone.close()
+    lost.close()
     other.close()

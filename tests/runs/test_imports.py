@@ -1,4 +1,4 @@
-"""Imports and other long writes: short transactions, nothing seen before it is complete, nothing left of what was killed."""
+"""Imports and other long writes: short transactions, nothing visible until complete, nothing left of killed writes."""
 
 import signal
 import subprocess
@@ -68,26 +68,26 @@ class Transactions:
 
     def __init__(self, store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
         self.rows: list[int] = []
-        made = Database.write
+        original = Database.write
 
         def counted(database: Database) -> Any:
-            return self._count(made(database))
+            return self._count(original(database))
 
         monkeypatch.setattr(Database, "write", counted)
 
-    def _count(self, made: Any) -> Any:
+    def _count(self, context: Any) -> Any:
         outer = self
 
         class Counted:
             def __enter__(self) -> Any:
-                self.connection = made.__enter__()
+                self.connection = context.__enter__()
                 self.before = self._points()
                 return self.connection
 
             def __exit__(self, *error: Any) -> Any:
                 if error[0] is None:
                     outer.rows.append(abs(self._points() - self.before))
-                return made.__exit__(*error)
+                return context.__exit__(*error)
 
             def _points(self) -> int:
                 return int(self.connection.exec_driver_sql("SELECT COUNT(*) FROM points").scalar_one())
@@ -101,7 +101,7 @@ def transactions(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> Transactio
     return Transactions(store, monkeypatch)
 
 
-def test_an_import_is_many_short_transactions(store: RunStore, transactions: Transactions) -> None:
+def test_an_import_writes_in_many_short_transactions(store: RunStore, transactions: Transactions) -> None:
     curves = [long_curve("batch/loss"), long_curve("batch/accuracy")]
     (run,) = store.imports.insert([ended({one.name: one for one in curves})])
     assert sum(transactions.rows) == 2 * COUNT
@@ -114,16 +114,16 @@ def test_an_import_is_many_short_transactions(store: RunStore, transactions: Tra
 
 
 @pytest.mark.long
-def test_copying_rewinding_and_purging_a_large_run_are_short_transactions(
+def test_copying_rewinding_and_purging_a_large_run_use_short_transactions(
     store: RunStore, me: Owner, transactions: Transactions
 ) -> None:
     (source,) = store.imports.insert([ended({"batch/loss": long_curve()})])
-    heir = claimed(store, me)
+    child = claimed(store, me)
     transactions.rows.clear()
-    store.history.copy(source.id, heir.id, lease=heir.lease)
-    assert repr(store.points.read(heir.id)) == repr(store.points.read(source.id))
-    store.history.rewind(heir.id, heir.lease, 5)
-    assert store.points.read(heir.id)["batch/loss"].step.tolist() == [1, 2, 3, 4, 5]
+    store.history.copy(source.id, child.id, lease=child.lease)
+    assert repr(store.points.read(child.id)) == repr(store.points.read(source.id))
+    store.history.rewind(child.id, child.lease, 5)
+    assert store.points.read(child.id)["batch/loss"].step.tolist() == [1, 2, 3, 4, 5]
     store.removal.delete(source.id)
     store.removal.purge(lambda paths: None, older_than_s=0)
     assert rows_left(store) == {"runs": 1, "points": 5, "kept": 0, "partial_runs": 0}
@@ -131,11 +131,11 @@ def test_copying_rewinding_and_purging_a_large_run_are_short_transactions(
     assert sum(transactions.rows) == 3 * COUNT - 5
 
 
-def test_nobody_sees_a_run_before_all_of_the_import_is_complete(store: RunStore) -> None:
+def test_no_run_of_an_import_is_visible_before_the_whole_import_is_complete(store: RunStore) -> None:
     (known,) = store.imports.insert([ended({"a": series("a", [1], [1.0])}, seed=1)])
     seen: list[object] = []
 
-    def looked_at() -> Iterator[Series]:
+    def observed() -> Iterator[Series]:
         for part in range(3):
             yield series("a", [part + 1], [0.5])
             seen.append([run.id for run in store.runs.list(limit=None)])
@@ -149,24 +149,24 @@ def test_nobody_sees_a_run_before_all_of_the_import_is_complete(store: RunStore)
 
     first, new = new_id(), new_id()
     files = (saved_file(first, f"{first}/1"),)
-    store.imports.insert([ended({}, id=first, files=files), ended(looked_at(), id=new)])
+    store.imports.insert([ended({}, id=first, files=files), ended(observed(), id=new)])
     assert seen == [[known.id]] * 12
     assert store.runs.count() == 3
     assert store.runs.get(new).number > known.number
 
 
-def test_an_import_that_fails_leaves_nothing(store: RunStore, clock: Clock) -> None:
-    def torn() -> Iterator[Series]:
+def test_an_import_that_fails_leaves_nothing_behind(store: RunStore, clock: Clock) -> None:
+    def failing() -> Iterator[Series]:
         yield long_curve(count=10)
-        raise OSError("the bundle was on a disk that is gone")
+        raise OSError("the disk with the bundle was removed")
 
     written: list[str] = []
     removed: list[str] = []
     id = new_id()
     files = tuple(saved_file(id, f"{id}/{n}", step=n) for n in range(40))
-    with pytest.raises(OSError, match="a disk that is gone"):
+    with pytest.raises(OSError, match="the bundle was removed"):
         store.imports.insert(
-            [ended({}), ended(torn(), id=id, files=files)],
+            [ended({}), ended(failing(), id=id, files=files)],
             write_file=lambda file: written.append(file.path),
             remove=removed.extend,
         )
@@ -192,7 +192,9 @@ store.imports.insert([ended(points(), id="victim", files=files)], write_file=wri
 """
 
 
-def test_what_a_killed_import_left_is_removed_later(url: str, store: RunStore, clock: Clock, tmp_path: Path) -> None:
+def test_the_remains_of_a_killed_import_are_removed_after_its_lease(
+    url: str, store: RunStore, clock: Clock, tmp_path: Path
+) -> None:
     killed = subprocess.run(
         [sys.executable, "-c", _KILLED, url, str(tmp_path), str(clock.now)], cwd=ROOT, timeout=120, check=False
     )
@@ -208,7 +210,7 @@ def test_what_a_killed_import_left_is_removed_later(url: str, store: RunStore, c
         for path in paths:
             (tmp_path / Path(path).name).unlink()
 
-    store.removal.purge(remove)  # its lease still holds
+    store.removal.purge(remove)  # its lease has not expired
     assert rows_left(store) == left
     clock.now += IMPORT_LEASE_S + 1
     store.removal.purge(remove)
@@ -216,7 +218,7 @@ def test_what_a_killed_import_left_is_removed_later(url: str, store: RunStore, c
     assert list(tmp_path.glob("[12]")) == []
 
 
-def test_an_import_that_stood_still_until_it_was_removed_writes_nothing_more(store: RunStore, clock: Clock) -> None:
+def test_a_stalled_import_writes_nothing_after_it_was_removed(store: RunStore, clock: Clock) -> None:
     def slow() -> Iterator[Series]:
         yield long_curve(count=10)
         clock.now += IMPORT_LEASE_S + 1
@@ -229,7 +231,7 @@ def test_an_import_that_stood_still_until_it_was_removed_writes_nothing_more(sto
 
 
 @pytest.mark.long
-def test_while_one_run_is_stored_the_leases_of_all_others_are_renewed(store: RunStore, clock: Clock) -> None:
+def test_storing_one_run_renews_the_leases_of_all_runs_of_the_import(store: RunStore, clock: Clock) -> None:
     def slow(name: str) -> Iterator[Series]:
         for part in range(3):
             clock.now += IMPORT_LEASE_S - 1
@@ -243,17 +245,17 @@ def test_while_one_run_is_stored_the_leases_of_all_others_are_renewed(store: Run
     ] * 2
 
 
-def test_a_purge_killed_at_any_transaction_is_finished_by_the_next(
+def test_a_purge_killed_at_any_transaction_is_finished_by_the_next_purge(
     store: RunStore, me: Owner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(throttled_writer, "PAUSE_S", 0.0)
-    made, stop = throttled_writer.ThrottledWriter.write, [0]
+    original, stop = throttled_writer.ThrottledWriter.write, [0]
 
     def killed(self: throttled_writer.ThrottledWriter, **rest: Any) -> Any:
         stop[0] -= 1
         if stop[0] == 0:
             raise KeyboardInterrupt
-        return made(self, **rest)
+        return original(self, **rest)
 
     monkeypatch.setattr(throttled_writer.ThrottledWriter, "write", killed)
     for at in range(1, 6):
@@ -269,7 +271,7 @@ def test_a_purge_killed_at_any_transaction_is_finished_by_the_next(
         assert rows_left(store) == {"runs": 0, "points": 0, "kept": 0, "partial_runs": 0}, at
 
 
-def test_a_run_brought_back_before_its_purge_is_whole(store: RunStore, clock: Clock, me: Owner) -> None:
+def test_a_run_restored_before_the_purge_is_complete(store: RunStore, clock: Clock, me: Owner) -> None:
     (run,) = store.imports.insert([ended({"a": series("a", [1, 2], [1.0, 2.0])})])
     store.removal.delete(run.id)
     store.removal.undelete(run.id)
@@ -278,19 +280,19 @@ def test_a_run_brought_back_before_its_purge_is_whole(store: RunStore, clock: Cl
     assert store.integrity.verify(run.id) == ()
 
 
-def test_who_lost_the_lease_stops_rewinding_and_copying_at_the_next_transaction(
+def test_copying_stops_at_the_next_transaction_after_the_lease_is_lost(
     store: RunStore, me: Owner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (source,) = store.imports.insert([ended({"a": long_curve("a")})])
     held = claimed(store, me)
-    made, count = throttled_writer.ThrottledWriter.write, [0]
+    original, count = throttled_writer.ThrottledWriter.write, [0]
 
     def lost(self: throttled_writer.ThrottledWriter, **rest: Any) -> Any:
         count[0] += 1
         if count[0] == 4:
             store.leases.finish(held.id, held.lease, state=RunState.STOPPED)
             store.leases.request(held.id, RunRequest.RUN)
-        return made(self, **rest)
+        return original(self, **rest)
 
     monkeypatch.setattr(throttled_writer.ThrottledWriter, "write", lost)
     with pytest.raises(LeaseLostError, match="no longer held"):
@@ -298,24 +300,24 @@ def test_who_lost_the_lease_stops_rewinding_and_copying_at_the_next_transaction(
     assert store.files.list(held.id) == ()
 
 
-def test_reading_a_curve_that_grows_ends_where_it_ended_at_the_call(
+def test_reading_a_growing_curve_returns_the_points_present_at_the_call(
     store: RunStore, me: Owner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = claimed(store, me)
     both = {name: series(name, range(1, 8), [0.5] * 7) for name in ("a", "b")}
     store.points.append(run.id, run.lease, both)
-    made = Database.read_in_parts
+    original = Database.read_in_parts
 
     def grows(database: Database) -> Any:
         store.points.append(run.id, run.lease, {name: series(name, [8], [1.0]) for name in ("a", "b")})
-        return made(database)
+        return original(database)
 
     monkeypatch.setattr(Database, "read_in_parts", grows)
     found = store.points.read(run.id)
     assert {name: one.step.tolist() for name, one in found.items()} == {"a": [*range(1, 8)], "b": [*range(1, 8)]}
 
 
-def test_a_run_is_read_without_a_look_at_the_curves_of_all_others(store: RunStore, me: Owner) -> None:
+def test_reading_the_points_of_a_run_returns_only_its_own_curves(store: RunStore, me: Owner) -> None:
     for name in ("x", "y"):
         other = submit(store, name)
         assert other.state is RunState.QUEUED
@@ -343,7 +345,7 @@ def test_an_import_of_large_files_renews_its_lease_between_them(
     assert [file.step for file in store.files.list(run.id)] == [1, 2, 3]
 
 
-def test_an_imported_run_says_of_itself_what_it_said_elsewhere(store: RunStore) -> None:
+def test_an_imported_run_has_every_fact_of_the_original(store: RunStore) -> None:
     run = EndedRun(
         id=new_id(),
         name="of another lab",

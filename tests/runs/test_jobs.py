@@ -1,4 +1,4 @@
-"""Runs that engines train: who may take them, one open job each, and what becomes of them when their worker dies."""
+"""Runs bound to an engine: who may claim them, one open job per run, and their state after their worker has exited."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +27,7 @@ def _claim(store: RunStore, run: str, owner: Owner = FAR, executor: str | None =
     return store.leases.claim(slot=f"lab-{run}-1", owner=owner, run=run, executor=executor)
 
 
-def test_slots_pass_over_what_an_engine_trains_and_its_job_takes_just_that(store: RunStore, me: Owner) -> None:
+def test_slots_skip_runs_bound_to_an_engine_and_a_job_claims_only_its_own_run(store: RunStore, me: Owner) -> None:
     run, other = _bound(store), submit(store, "b")
     assert (run.executor, other.executor) == ("slurm", "")
     assert (store.queue.count_queued(), store.queue.count_queued(for_hosts=True)) == (2, 1)
@@ -39,10 +39,10 @@ def test_slots_pass_over_what_an_engine_trains_and_its_job_takes_just_that(store
     claimed = _claim(store, run.id)
     assert claimed is not None
     assert (claimed.state, claimed.attempts) == (RunState.RUNNING, 1)
-    assert _claim(store, run.id, owner=me) is None  # a job that its engine runs twice
+    assert _claim(store, run.id, owner=me) is None  # the engine has started the job twice
 
 
-def test_a_run_without_an_engine_is_taken_by_its_id_whoever_asks(store: RunStore, me: Owner) -> None:
+def test_a_run_without_an_engine_can_be_claimed_by_its_id(store: RunStore, me: Owner) -> None:
     first, second = submit(store, "a"), submit(store, "b")
     taken = _claim(store, second.id, me, None)
     assert taken is not None
@@ -51,7 +51,7 @@ def test_a_run_without_an_engine_is_taken_by_its_id_whoever_asks(store: RunStore
     assert store.runs.get(first.id).state is RunState.QUEUED
 
 
-def test_a_run_whose_worker_died_is_queued_again_at_its_place(
+def test_a_run_whose_worker_has_exited_is_queued_again_at_its_place(
     store: RunStore, clock: Clock, process: Callable[[], Process]
 ) -> None:
     run = _bound(store)
@@ -62,7 +62,7 @@ def test_a_run_whose_worker_died_is_queued_again_at_its_place(
     assert claimed is not None
     store.leases.set_progress(run.id, claimed.lease, {"step": 7})
     worker.die()
-    assert store.runs.get(run.id).state is RunState.QUEUED  # as soon as it is looked at
+    assert store.runs.get(run.id).state is RunState.QUEUED  # as soon as it is read
     assert store.leases.recover() == [run.id]
     again = store.runs.get(run.id)
     assert (again.state, again.reason, again.finished_at, again.progress.step) == (RunState.QUEUED, "", None, 7)
@@ -73,7 +73,7 @@ def test_a_run_whose_worker_died_is_queued_again_at_its_place(
 @pytest.mark.parametrize(
     ("request_", "state"), [(RunRequest.STOP, RunState.STOPPED), (RunRequest.PAUSE, RunState.PAUSED)]
 )
-def test_a_dead_workers_run_becomes_what_was_asked_of_it(
+def test_a_request_that_the_worker_did_not_handle_before_exiting_decides_the_state(
     store: RunStore, process: Callable[[], Process], request_: RunRequest, state: RunState
 ) -> None:
     run, worker = _bound(store), process()
@@ -84,7 +84,7 @@ def test_a_dead_workers_run_becomes_what_was_asked_of_it(
     assert store.runs.get(run.id).state is state
 
 
-def test_a_run_has_one_open_job_and_the_next_has_another_name(store: RunStore) -> None:
+def test_a_run_has_one_open_job_and_the_next_job_has_another_name(store: RunStore) -> None:
     run = _bound(store)
     assert store.jobs.open(run.id, "ray") is None
     job = store.jobs.open(run.id, "slurm")
@@ -98,7 +98,7 @@ def test_a_run_has_one_open_job_and_the_next_has_another_name(store: RunStore) -
     assert one.open is not None
     assert (one.open.handle, one.open.started_at, one.silent) == ("12", started, False)
     store.jobs.close(job, state="ended", words="COMPLETED")
-    store.jobs.note(job.id, state="running", words="late news")
+    store.jobs.note(job.id, state="running", words="RUNNING, late")
     assert store.jobs.newest([run.id])[run.id].words == "COMPLETED"
     second = store.jobs.open(run.id, "slurm")
     assert second is not None
@@ -107,7 +107,7 @@ def test_a_run_has_one_open_job_and_the_next_has_another_name(store: RunStore) -
     assert (store.jobs.count(["slurm"]), store.jobs.count(["ray"]), store.jobs.count([])) == (1, 0, 0)
 
 
-def test_only_a_queued_run_gets_a_job_and_a_stopped_one_is_shown_until_its_job_is_closed(store: RunStore) -> None:
+def test_only_queued_runs_get_a_job_and_a_stopped_run_is_listed_until_its_job_is_closed(store: RunStore) -> None:
     run = _bound(store)
     job = store.jobs.open(run.id, "slurm")
     assert job is not None
@@ -119,7 +119,7 @@ def test_only_a_queued_run_gets_a_job_and_a_stopped_one_is_shown_until_its_job_i
     assert store.jobs.open(run.id, "slurm") is None
 
 
-def test_a_lease_that_has_run_out_elsewhere_ends_when_the_engine_says_so_and_not_before(
+def test_an_expired_lease_on_another_host_ends_only_when_the_engine_reports_its_job_over(
     store: RunStore, clock: Clock
 ) -> None:
     run = _bound(store)
@@ -132,14 +132,14 @@ def test_a_lease_that_has_run_out_elsewhere_ends_when_the_engine_says_so_and_not
     assert not store.jobs.expire(run.id, claimed.lease)
     clock.now += 2
     (one,) = store.jobs.bound()
-    assert (one.state, one.silent) == (RunState.RUNNING, True)  # nobody here can look at that process
+    assert (one.state, one.silent) == (RunState.RUNNING, True)  # that process cannot be inspected from here
     assert not store.jobs.expire(run.id, claimed.lease - 1)
     assert store.jobs.expire(run.id, claimed.lease)
     assert store.runs.get(run.id).state is RunState.QUEUED
     assert LEASE_S + 2 < FOREIGN_GRACE_S
 
 
-def test_a_held_run_is_paused_with_the_reason_and_its_jobs_count_no_more(store: RunStore) -> None:
+def test_a_held_run_is_paused_with_the_reason_and_its_jobs_no_longer_count(store: RunStore) -> None:
     run = _bound(store)
     job = store.jobs.open(run.id, "slurm")
     assert job is not None
@@ -150,7 +150,7 @@ def test_a_held_run_is_paused_with_the_reason_and_its_jobs_count_no_more(store: 
     assert store.jobs.list(run.id)[0].state == HELD
 
 
-def test_a_run_is_moved_unless_it_is_in_training(store: RunStore) -> None:
+def test_a_run_can_be_bound_elsewhere_unless_it_is_training(store: RunStore) -> None:
     run = _bound(store)
     assert store.jobs.bind(run.id, "").executor == ""
     assert store.jobs.bind(run.id, "slurm").executor == "slurm"
@@ -160,7 +160,7 @@ def test_a_run_is_moved_unless_it_is_in_training(store: RunStore) -> None:
         store.jobs.bind(run.id, "")
 
 
-def test_a_job_knows_how_many_steps_it_brought(store: RunStore) -> None:
+def test_a_job_records_how_many_steps_it_gained(store: RunStore) -> None:
     run = _bound(store)
     for number, gained in ((5, 5), (5, 0), (9, 4)):
         job = store.jobs.open(run.id, "slurm")
@@ -169,14 +169,12 @@ def test_a_job_knows_how_many_steps_it_brought(store: RunStore) -> None:
         assert claimed is not None
         store.leases.set_progress(run.id, claimed.lease, {"step": number})
         store.leases.finish(run.id, claimed.lease, state=RunState.PAUSED, fulfils=RunRequest.PAUSE)
-        assert store.runs.get(run.id).state is RunState.QUEUED  # given back, to be gone on with later
+        assert store.runs.get(run.id).state is RunState.QUEUED  # queued again, to be resumed later
         store.jobs.close(job, state="ended", words="")
         assert store.jobs.list(run.id)[0].gained == gained
 
 
-def test_a_job_is_called_by_the_number_its_engine_gave_it_and_by_nothing_before(
-    store: RunStore, tmp_path: Path
-) -> None:
+def test_a_job_is_titled_by_the_number_of_its_engine_and_has_no_title_before(store: RunStore, tmp_path: Path) -> None:
     run = _bound(store)
     jobs = Jobs(Settings.from_env({"LAB_HOME": str(tmp_path)}), lambda: store)
     assert jobs.titles([run.id]) == {}

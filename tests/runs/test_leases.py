@@ -1,4 +1,4 @@
-"""Who may write, what a run's true state is, and what people may ask of it."""
+"""Leases: who may write, what a run's true state is, and which requests it accepts."""
 
 import os
 from collections.abc import Callable
@@ -67,23 +67,25 @@ def test_a_second_attempt_gets_a_higher_lease_and_the_first_can_write_nothing(st
     assert store.files.list(old.id) == ()
 
 
-def test_a_running_run_whose_lease_holds_is_running(store: RunStore, me: Owner, clock: Clock) -> None:
+def test_a_run_is_running_until_its_lease_expires(store: RunStore, me: Owner, clock: Clock) -> None:
     run = claimed(store, me)
     clock.now += LEASE_S - 0.1
     found = store.runs.get(run.id)
     assert (found.state, found.responding) == (RunState.RUNNING, True)
 
 
-def test_a_wish_is_read_without_the_rest_of_the_run(store: RunStore, me: Owner) -> None:
+def test_a_request_is_read_without_the_rest_of_the_run(store: RunStore, me: Owner) -> None:
     run = claimed(store, me)
-    for want in (RunRequest.RUN, RunRequest.PAUSE, RunRequest.STOP):
-        store.leases.request(run.id, want)
-        assert store.leases.requested(run.id) is want
+    for request in (RunRequest.RUN, RunRequest.PAUSE, RunRequest.STOP):
+        store.leases.request(run.id, request)
+        assert store.leases.requested(run.id) is request
     with pytest.raises(RunNotFoundError, match="nobody"):
         store.leases.requested("nobody")
 
 
-def test_a_live_owner_with_an_expired_lease_is_busy_not_dead(store: RunStore, me: Owner, clock: Clock) -> None:
+def test_a_run_of_a_live_owner_with_an_expired_lease_is_not_interrupted(
+    store: RunStore, me: Owner, clock: Clock
+) -> None:
     run = claimed(store, me)
     clock.now += 3600
     found = store.runs.get(run.id)
@@ -93,29 +95,31 @@ def test_a_live_owner_with_an_expired_lease_is_busy_not_dead(store: RunStore, me
     assert store.runs.get(run.id).responding
 
 
-def test_a_run_whose_worker_is_silent_says_for_how_long(store: RunStore, me: Owner, clock: Clock) -> None:
-    def said() -> tuple[str, str, float | None]:
+def test_a_run_whose_worker_is_silent_states_for_how_long(store: RunStore, me: Owner, clock: Clock) -> None:
+    def shown() -> tuple[str, str, float | None]:
         found = store.runs.get(run.id)
         return found.status, found.silence_text, found.heartbeat_age_s
 
     run = claimed(store, me)
     clock.now += LEASE_S - 0.1
-    assert said() == ("running", "", None)
+    assert shown() == ("running", "", None)
     store.leases.heartbeat(run.id, run.lease)
     clock.now += 245
-    assert said() == ("not responding", "no heartbeat for 4 min 05 s", 245.0)
+    assert shown() == ("not responding", "no heartbeat for 4 min 05 s", 245.0)
     store.leases.request(run.id, RunRequest.STOP)
-    assert said()[:2] == ("not responding", "no heartbeat for 4 min 05 s")
+    assert shown()[:2] == ("not responding", "no heartbeat for 4 min 05 s")
     (listed,) = store.runs.list()
     assert (listed.status, listed.state) == ("not responding", RunState.STOPPING)
-    clock.now -= 7_200  # a lease of later than now says nothing of when it was written
-    assert said() == ("not responding", "no heartbeat", None)
+    clock.now -= 7_200  # a lease further ahead than a renewal can set does not show when it was renewed
+    assert shown() == ("not responding", "no heartbeat", None)
     clock.now += 7_200
     store.leases.heartbeat(run.id, run.lease)
-    assert said() == ("stopping", "", None)
+    assert shown() == ("stopping", "", None)
 
 
-def test_a_dead_owner_on_this_host_reads_as_interrupted_at_once(store: RunStore, process: type[Process]) -> None:
+def test_a_run_whose_owner_on_this_host_has_exited_is_interrupted_at_once(
+    store: RunStore, process: type[Process]
+) -> None:
     worker = process()
     run = claimed(store, worker.owner)
     assert store.leases.recover() == []
@@ -126,9 +130,9 @@ def test_a_dead_owner_on_this_host_reads_as_interrupted_at_once(store: RunStore,
     assert store.runs.count(where="state:running") == 0
     assert store.leases.recover() == [run.id]
     assert store.leases.recover() == []
-    buried = store.runs.get(run.id)
-    assert (buried.state, buried.lease) == (RunState.INTERRUPTED, run.lease + 1)
-    assert "ended unexpectedly" in buried.reason
+    recovered = store.runs.get(run.id)
+    assert (recovered.state, recovered.lease) == (RunState.INTERRUPTED, run.lease + 1)
+    assert "ended unexpectedly" in recovered.reason
     with pytest.raises(LeaseLostError, match="no longer held"):
         store.leases.heartbeat(run.id, run.lease)
 
@@ -139,7 +143,7 @@ def test_a_reused_process_id_is_another_process(store: RunStore, clock: Clock, m
     assert store.runs.get(run.id).state is RunState.INTERRUPTED
 
 
-def test_a_claim_reads_none_of_the_runs_that_others_train(store: RunStore, me: Owner, clock: Clock) -> None:
+def test_a_claim_reads_no_runs_of_other_hosts_with_unexpired_leases(store: RunStore, me: Owner, clock: Clock) -> None:
     elsewhere = replace(me, host="elsewhere")
     held = claimed(store, elsewhere)
     mine = claimed(store, me, "g")
@@ -151,16 +155,18 @@ def test_a_claim_reads_none_of_the_runs_that_others_train(store: RunStore, me: O
             )
             return sorted(connection.execute(query).scalars())
 
-    assert read() == [mine.id]  # whose process can be looked at
+    assert read() == [mine.id]  # whose process can be inspected
     clock.now += LEASE_S
     assert read() == [mine.id]
     clock.now += 0.1
     assert read() == sorted([held.id, mine.id])
-    clock.now -= 3_600  # a lease further ahead than one can reach
+    clock.now -= 3_600  # a lease further ahead than a renewal can set
     assert read() == sorted([held.id, mine.id])
 
 
-def test_silence_from_another_host_counts_as_death_after_the_grace(store: RunStore, clock: Clock) -> None:
+def test_a_run_of_a_silent_owner_on_another_host_is_interrupted_after_the_grace_period(
+    store: RunStore, clock: Clock
+) -> None:
     run = claimed(store, FOREIGN)
     clock.now += LEASE_S + FOREIGN_GRACE_S - 1
     found = store.runs.get(run.id)
@@ -170,7 +176,7 @@ def test_silence_from_another_host_counts_as_death_after_the_grace(store: RunSto
 
 
 @pytest.mark.parametrize("jump_s", [86_400.0, -86_400.0, -315_360_000.0])
-def test_a_jump_of_the_clock_kills_no_live_run_and_keeps_no_dead_one(
+def test_a_clock_jump_neither_interrupts_a_live_run_nor_hides_that_its_owner_has_exited(
     store: RunStore, process: type[Process], clock: Clock, jump_s: float
 ) -> None:
     worker = process()
@@ -185,7 +191,7 @@ def test_a_jump_of_the_clock_kills_no_live_run_and_keeps_no_dead_one(
     ("asked", "state"),
     [(RunRequest.STOP, RunState.STOPPED), (RunRequest.PAUSE, RunState.PAUSED), (RunRequest.RUN, RunState.INTERRUPTED)],
 )
-def test_an_owner_that_dies_before_it_did_what_was_asked_leaves_it_done(
+def test_a_request_takes_effect_although_the_owner_exited_before_handling_it(
     store: RunStore, process: type[Process], clock: Clock, asked: RunRequest, state: RunState
 ) -> None:
     worker = process()
@@ -198,18 +204,18 @@ def test_an_owner_that_dies_before_it_did_what_was_asked_leaves_it_done(
     assert store.runs.get(run.id).state is state
 
 
-def test_a_dead_owner_does_not_block_its_slot(store: RunStore, process: type[Process], me: Owner) -> None:
+def test_an_owner_that_has_exited_does_not_block_its_slot(store: RunStore, process: type[Process], me: Owner) -> None:
     worker = process()
-    dead = claimed(store, worker.owner, "a")
+    lost = claimed(store, worker.owner, "a")
     waiting = submit(store, "b")
     worker.die()
     taken = store.leases.claim(slot="cpu", owner=me)
     assert taken is not None
     assert taken.id == waiting.id
-    assert store.runs.get(dead.id).state is RunState.INTERRUPTED
+    assert store.runs.get(lost.id).state is RunState.INTERRUPTED
 
 
-def test_the_owner_hears_what_is_wanted_with_every_write(store: RunStore, me: Owner) -> None:
+def test_every_write_of_the_owner_returns_the_current_request(store: RunStore, me: Owner) -> None:
     run = claimed(store, me)
     assert store.leases.heartbeat(run.id, run.lease) is RunRequest.RUN
     assert store.leases.request(run.id, RunRequest.PAUSE).state is RunState.RUNNING
@@ -220,7 +226,7 @@ def test_the_owner_hears_what_is_wanted_with_every_write(store: RunStore, me: Ow
     assert store.leases.heartbeat(run.id, run.lease) is RunRequest.RUN
 
 
-def test_queued_runs_pause_stop_and_go_on_at_once(store: RunStore, me: Owner) -> None:
+def test_queued_runs_are_paused_stopped_and_resumed_at_once(store: RunStore, me: Owner) -> None:
     run = submit(store)
     assert store.leases.request(run.id, RunRequest.PAUSE).state is RunState.PAUSED
     assert store.leases.claim(slot="cpu", owner=me) is None
@@ -234,7 +240,7 @@ def test_queued_runs_pause_stop_and_go_on_at_once(store: RunStore, me: Owner) ->
 
 
 @pytest.mark.parametrize("end", [RunState.PAUSED, RunState.STOPPED, RunState.FAILED, RunState.INTERRUPTED])
-def test_what_did_not_finish_can_be_resumed(store: RunStore, me: Owner, end: RunState) -> None:
+def test_a_run_that_did_not_finish_can_be_resumed(store: RunStore, me: Owner, end: RunState) -> None:
     run = claimed(store, me)
     store.leases.finish(run.id, run.lease, state=end, reason="because")
     resumed = store.leases.request(run.id, RunRequest.RUN)
@@ -251,7 +257,7 @@ def test_what_did_not_finish_can_be_resumed(store: RunStore, me: Owner, end: Run
         (RunState.STOPPED, RunRequest.PAUSE, "is stopped, so it cannot be paused"),
     ],
 )
-def test_a_wish_that_makes_no_sense_is_refused(
+def test_a_request_that_the_state_does_not_allow_is_refused(
     store: RunStore, me: Owner, end: RunState, asked: RunRequest, words: str
 ) -> None:
     run = claimed(store, me)
@@ -262,19 +268,21 @@ def test_a_wish_that_makes_no_sense_is_refused(
 
 
 @pytest.mark.parametrize("end", [RunState.PAUSED, RunState.INTERRUPTED, RunState.STOPPED])
-def test_stopping_what_waits_keeps_it_stopped(store: RunStore, me: Owner, end: RunState) -> None:
+def test_a_run_that_is_paused_interrupted_or_stopped_can_be_stopped(store: RunStore, me: Owner, end: RunState) -> None:
     run = claimed(store, me)
     store.leases.finish(run.id, run.lease, state=end)
     assert store.leases.request(run.id, RunRequest.STOP).state is RunState.STOPPED
 
 
-def test_resuming_ends_the_process_that_answers_no_more(store: RunStore, process: type[Process], clock: Clock) -> None:
+def test_resuming_a_run_takes_the_lease_from_a_process_that_does_not_respond(
+    store: RunStore, process: type[Process], clock: Clock
+) -> None:
     worker = process()
     run = claimed(store, worker.owner)
     clock.now += LEASE_S + 1
     assert not store.runs.get(run.id).responding
     assert store.leases.request(run.id, RunRequest.RUN).state is RunState.QUEUED
-    worker.die()  # collects it; SIGKILL was already sent
+    worker.die()  # reaps it; SIGKILL was already sent
     with pytest.raises(LeaseLostError, match="no longer held"):
         store.leases.heartbeat(run.id, run.lease)
 
@@ -286,7 +294,7 @@ def test_a_responding_process_is_never_killed(store: RunStore, process: type[Pro
     assert worker.alive
 
 
-def test_a_run_cannot_end_in_a_state_that_is_no_end(store: RunStore, me: Owner) -> None:
+def test_a_run_cannot_end_in_a_state_that_is_not_an_end_state(store: RunStore, me: Owner) -> None:
     run = claimed(store, me)
     with pytest.raises(RunStateError, match="cannot end as queued"):
         store.leases.finish(run.id, run.lease, state=RunState.QUEUED)
@@ -303,7 +311,7 @@ def test_a_run_cannot_end_in_a_state_that_is_no_end(store: RunStore, me: Owner) 
         (RunState.FINISHED, None, RunRequest.STOP, RunState.FINISHED),
     ],
 )
-def test_a_wish_that_came_while_the_run_was_ending_is_the_one_that_counts(
+def test_a_request_made_while_the_run_was_ending_decides_its_state(
     store: RunStore, me: Owner, end: RunState, fulfils: RunRequest | None, asked: RunRequest, becomes: RunState
 ) -> None:
     run = claimed(store, me)
@@ -315,7 +323,7 @@ def test_a_wish_that_came_while_the_run_was_ending_is_the_one_that_counts(
 
 
 @pytest.mark.parametrize(("end", "fulfils"), [(RunState.PAUSED, RunRequest.PAUSE), (RunState.STOPPED, RunRequest.STOP)])
-def test_a_wish_taken_back_while_the_run_was_ending_queues_it_again(
+def test_a_request_withdrawn_while_the_run_was_ending_queues_it_again(
     store: RunStore, me: Owner, clock: Clock, end: RunState, fulfils: RunRequest
 ) -> None:
     run = claimed(store, me)
@@ -332,7 +340,7 @@ def test_a_wish_taken_back_while_the_run_was_ending_queues_it_again(
         store.leases.finish(taken.id, taken.lease, state=RunState.FINISHED)
 
 
-def test_the_end_keeps_summary_reason_and_seconds(store: RunStore, me: Owner, clock: Clock) -> None:
+def test_the_end_of_a_run_stores_summary_reason_and_seconds(store: RunStore, me: Owner, clock: Clock) -> None:
     run = claimed(store, me)
     store.leases.set_environment(run.id, run.lease, environment={"torch": "2.15"}, device="cpu")
     store.leases.set_progress(run.id, run.lease, {"step": 7, "seconds": 1.5})
@@ -343,7 +351,7 @@ def test_the_end_keeps_summary_reason_and_seconds(store: RunStore, me: Owner, cl
     ended = store.leases.finish(
         run.id, run.lease, state=RunState.FINISHED, reason="early-stopped", summary=summary, seconds=2.25
     )
-    assert repr(store.runs.get(run.id)) == repr(ended)  # NaN is not equal to itself, but it looks the same
+    assert repr(store.runs.get(run.id)) == repr(ended)  # NaN is not equal to itself, but its repr is
     assert (ended.state, ended.reason, ended.seconds) == (RunState.FINISHED, "early-stopped", 2.25)
     assert (ended.finished_at, ended.device, ended.environment) == (clock.now, "cpu", RunEnvironment(torch="2.15"))
     assert (ended.notices, ended.progress.step) == (("a", "b"), 7)
@@ -353,7 +361,7 @@ def test_the_end_keeps_summary_reason_and_seconds(store: RunStore, me: Owner, cl
     assert store.runs.count(where="val>0") == 0
 
 
-def test_a_claim_that_was_never_answered_is_given_back_as_if_it_had_not_been(
+def test_releasing_a_claim_queues_the_run_again_without_counting_the_attempt(
     store: RunStore, me: Owner, clock: Clock
 ) -> None:
     first, second = submit(store, "a"), submit(store, "b")
@@ -363,8 +371,8 @@ def test_a_claim_that_was_never_answered_is_given_back_as_if_it_had_not_been(
     store.leases.release(slot="cpu", owner=FOREIGN)
     assert store.runs.get(first.id).state is RunState.RUNNING
     store.leases.release(slot="cpu", owner=me)
-    given = store.runs.get(first.id)
-    assert (given.state, given.attempts) == (RunState.QUEUED, 0)
+    released = store.runs.get(first.id)
+    assert (released.state, released.attempts) == (RunState.QUEUED, 0)
     with pytest.raises(LeaseLostError):
         store.leases.heartbeat(first.id, taken.lease)
     again = store.leases.claim(slot="cpu", owner=me)
@@ -374,7 +382,7 @@ def test_a_claim_that_was_never_answered_is_given_back_as_if_it_had_not_been(
 
 
 @pytest.mark.parametrize("request_", [RunRequest.RUN, RunRequest.PAUSE, RunRequest.STOP])
-def test_a_run_that_failed_stays_failed_whatever_was_asked_of_it(
+def test_a_run_that_failed_stays_failed_whatever_was_requested(
     store: RunStore, me: Owner, request_: RunRequest
 ) -> None:
     run = claimed(store, me)
@@ -385,7 +393,7 @@ def test_a_run_that_failed_stays_failed_whatever_was_asked_of_it(
     assert (record.state, record.reason) == (RunState.FAILED, "The disk is full.")
 
 
-def test_a_resumed_run_began_when_it_first_began_and_has_no_end_yet(store: RunStore, me: Owner, clock: Clock) -> None:
+def test_a_resumed_run_has_its_first_start_time_and_no_end_time(store: RunStore, me: Owner, clock: Clock) -> None:
     began = clock.now
     run = claimed(store, me)
     clock.now += 5
@@ -399,7 +407,7 @@ def test_a_resumed_run_began_when_it_first_began_and_has_no_end_yet(store: RunSt
     assert (again.started_at, again.finished_at) == (began, None)
 
 
-def test_a_run_that_goes_on_waits_behind_what_was_queued_meanwhile(store: RunStore, me: Owner, clock: Clock) -> None:
+def test_a_resumed_run_waits_behind_runs_queued_meanwhile(store: RunStore, me: Owner, clock: Clock) -> None:
     first = claimed(store, me, "a")
     clock.now += 1
     store.leases.finish(first.id, first.lease, state=RunState.PAUSED)
@@ -436,7 +444,9 @@ def test_every_write_of_the_owner_renews_the_lease_by_ten_seconds(store: RunStor
     assert store.runs.get(run.id).state is RunState.INTERRUPTED
 
 
-def test_what_a_resumed_run_said_of_its_last_end_is_gone(store: RunStore, me: Owner, clock: Clock) -> None:
+def test_a_resumed_run_has_no_reason_end_time_or_progress_of_its_last_attempt(
+    store: RunStore, me: Owner, clock: Clock
+) -> None:
     run = claimed(store, me)
     store.leases.set_progress(run.id, run.lease, {"step": 7, "phase": "training"})
     store.leases.finish(run.id, run.lease, state=RunState.FAILED, reason="The disk is full.")
@@ -452,7 +462,7 @@ def test_what_a_resumed_run_said_of_its_last_end_is_gone(store: RunStore, me: Ow
     assert store.runs.get(run.id) == again
 
 
-def test_a_claim_of_an_interrupted_run_takes_its_reason_back(
+def test_claiming_an_interrupted_run_clears_its_reason_and_end_time(
     store: RunStore, process: type[Process], me: Owner, clock: Clock
 ) -> None:
     worker = process()
@@ -460,15 +470,15 @@ def test_a_claim_of_an_interrupted_run_takes_its_reason_back(
     clock.now += 5
     worker.die()
     store.leases.recover()
-    cut = store.runs.get(run.id)
-    assert (cut.state, cut.finished_at) == (RunState.INTERRUPTED, clock.now)
+    interrupted = store.runs.get(run.id)
+    assert (interrupted.state, interrupted.finished_at) == (RunState.INTERRUPTED, clock.now)
     store.leases.request(run.id, RunRequest.RUN)
     again = store.leases.claim(slot="cpu", owner=me)
     assert again is not None
     assert (again.reason, again.finished_at) == ("", None)
 
 
-def test_a_process_that_hangs_is_ended_when_its_run_is_resumed(
+def test_resuming_a_run_kills_a_process_that_does_not_respond(
     store: RunStore, process: type[Process], clock: Clock
 ) -> None:
     worker = process()
@@ -492,5 +502,5 @@ def test_a_process_that_hangs_is_ended_when_its_run_is_resumed(
         (RunState.FINISHED, False, True, False),
     ],
 )
-def test_what_each_state_means(state: RunState, live: bool, over: bool, resumable: bool) -> None:
+def test_which_states_are_live_over_and_resumable(state: RunState, live: bool, over: bool, resumable: bool) -> None:
     assert (state.live, state.over, state.resumable) == (live, over, resumable)

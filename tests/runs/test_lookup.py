@@ -1,4 +1,4 @@
-"""Finding runs: which one a word means, in which order they come, and what is shown of one that cannot be read."""
+"""Finding runs: resolving what a user types, the order of lists, and what is shown of a run that cannot be read."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,7 +17,7 @@ from tests.runs.runs_data import CONFIG, submit, write_past_checks
 
 @pytest.fixture
 def sqlite_store(tmp_path: Path, clock: Clock) -> Iterator[RunStore]:
-    """Return an empty store; the other kind is asked by the same statements."""
+    """Return an empty SQLite store; Postgres executes the same statements."""
     opened = RunStore.open(f"sqlite:///{tmp_path / 'lab.db'}", clock=clock)
     yield opened
     opened.close()
@@ -33,20 +33,22 @@ def _finished(
     return store.leases.finish(run.id, run.lease, state=state)
 
 
-def test_the_longest_of_a_family_comes_first_and_of_equals_the_newest(
+def test_the_longest_run_of_a_family_comes_first_and_the_newest_of_equal_ones(
     sqlite_store: RunStore, me: Owner, clock: Clock
 ) -> None:
-    made = {}
-    for name, epochs in (("short", 2), ("long", 5), ("again", 5), ("stopped", 9), ("gone", 8)):
+    ids_by_name = {}
+    for name, epochs in (("short", 2), ("long", 5), ("again", 5), ("stopped", 9), ("deleted", 8)):
         clock.now += 1
         state = RunState.STOPPED if name == "stopped" else RunState.FINISHED
-        made[name] = _finished(sqlite_store, me, name, state=state, epochs=epochs).id
-    sqlite_store.removal.delete(made["gone"])
+        ids_by_name[name] = _finished(sqlite_store, me, name, state=state, epochs=epochs).id
+    sqlite_store.removal.delete(ids_by_name["deleted"])
     found = [run.id for run in sqlite_store.runs.find_family("f")]
-    assert found == [made["again"], made["long"], made["short"]]
+    assert found == [ids_by_name["again"], ids_by_name["long"], ids_by_name["short"]]
 
 
-def test_five_runs_of_one_name_are_named_and_more_are_told(sqlite_store: RunStore, clock: Clock) -> None:
+def test_an_ambiguous_name_lists_five_runs_and_indicates_that_there_are_more(
+    sqlite_store: RunStore, clock: Clock
+) -> None:
     ids = []
     for at in range(6):
         clock.now += 1
@@ -60,7 +62,7 @@ def test_five_runs_of_one_name_are_named_and_more_are_told(sqlite_store: RunStor
         sqlite_store.runs.resolve("twin")
 
 
-def test_a_name_is_looked_for_among_twenty_names_at_most(sqlite_store: RunStore) -> None:
+def test_a_near_miss_is_suggested_only_among_at_most_twenty_names(sqlite_store: RunStore) -> None:
     for at in range(20):
         submit(sqlite_store, str(at), name=f"wide {at:02}")
     with pytest.raises(RunNotFoundError, match=r"no run with the id or name 'wide 99'\. Did you mean 'wide \d9'"):
@@ -70,7 +72,7 @@ def test_a_name_is_looked_for_among_twenty_names_at_most(sqlite_store: RunStore)
         sqlite_store.runs.resolve("wide 99")
 
 
-def test_a_page_has_its_part_in_order_and_the_number_of_all(sqlite_store: RunStore, clock: Clock) -> None:
+def test_a_page_has_its_runs_in_order_and_the_total(sqlite_store: RunStore, clock: Clock) -> None:
     ids = []
     for at in range(5):
         clock.now += 1
@@ -84,20 +86,20 @@ def test_a_page_has_its_part_in_order_and_the_number_of_all(sqlite_store: RunSto
         ("where",): [4, 2, 0],
         ("where", "offset"): [0],
     }
-    for asked, places in pages.items():
+    for options, places in pages.items():
         found = runs.page(
-            where="lr=0.1" if "where" in asked else "",
-            offset=2 if "offset" in asked else 0,
-            pinned_first="pinned" in asked,
+            where="lr=0.1" if "where" in options else "",
+            offset=2 if "offset" in options else 0,
+            pinned_first="pinned" in options,
             limit=3,
         )
-        assert ([ids.index(run.id) for run in found.records], found.total) == (places, 3 if "where" in asked else 5)
+        assert ([ids.index(run.id) for run in found.records], found.total) == (places, 3 if "where" in options else 5)
     assert runs.page(where="lr=0.1", offset=7, limit=3) == ((), 3)
     assert [ids.index(run.id) for run in runs.list(ids=[ids[3], ids[0], ids[4]], order="name", offset=1)] == [3, 4]
     assert (runs.count(where="lr=0.1", ids=ids[:2]), runs.count(ids=ids[:2])) == (1, 2)
 
 
-def test_of_a_damaged_run_nothing_is_shown_but_its_id_and_what_is_wrong(
+def test_a_damaged_run_is_listed_with_nothing_but_its_id_and_the_problem(
     sqlite_store: RunStore, me: Owner, clock: Clock
 ) -> None:
     run = _finished(sqlite_store, me, "a")
@@ -137,7 +139,7 @@ def test_of_a_damaged_run_nothing_is_shown_but_its_id_and_what_is_wrong(
     assert sqlite_store.runs.list() == ()
 
 
-def test_a_row_of_an_older_release_with_a_text_for_a_number_is_damaged(sqlite_store: RunStore) -> None:
+def test_a_row_of_an_older_release_with_text_in_a_number_column_is_damaged(sqlite_store: RunStore) -> None:
     run, sound = submit(sqlite_store), submit(sqlite_store, "b")
     write_past_checks(sqlite_store, sound.id, checksum=False)
     write_past_checks(sqlite_store, run.id, checksum=False)
@@ -148,7 +150,7 @@ def test_a_row_of_an_older_release_with_a_text_for_a_number_is_damaged(sqlite_st
     assert problems[run.id].startswith(f"Run {run.id} is damaged in the database")
 
 
-def test_runs_in_training_are_counted_of_all_hosts_or_of_one(sqlite_store: RunStore, me: Owner) -> None:
+def test_running_runs_are_counted_on_all_hosts_or_on_one(sqlite_store: RunStore, me: Owner) -> None:
     far = replace(me, host="far")
     for owner in (me, far, far):
         submit(sqlite_store, str(sqlite_store.runs.count()))
@@ -158,7 +160,7 @@ def test_runs_in_training_are_counted_of_all_hosts_or_of_one(sqlite_store: RunSt
     assert [queue.count_running(host=host) for host in (None, me.host, "far", "nowhere")] == [3, 1, 2, 0]
 
 
-def test_hidden_characters_are_shown_and_line_breaks_stay_where_lines_may_be(sqlite_store: RunStore) -> None:
+def test_hidden_characters_are_escaped_and_line_breaks_stay_in_multi_line_texts(sqlite_store: RunStore) -> None:
     run = submit(sqlite_store)
     write_past_checks(
         sqlite_store,

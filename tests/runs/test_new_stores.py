@@ -1,4 +1,4 @@
-"""The stores that tests begin with are those that the migrations make."""
+"""The prepared stores of the tests equal those that the migrations create."""
 
 import sqlite3
 from contextlib import closing
@@ -18,14 +18,16 @@ from tests.runs.runs_data import submit
 
 def _stored(file: Path) -> list[tuple[object, ...]]:
     with closing(sqlite3.connect(file)) as connection:
-        made = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name").fetchall()
+        objects = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name").fetchall()
         rows = [
-            (name, connection.execute(f"SELECT * FROM {name}").fetchall()) for kind, name, *_ in made if kind == "table"
+            (name, connection.execute(f"SELECT * FROM {name}").fetchall())
+            for kind, name, *_ in objects
+            if kind == "table"
         ]
-    return made + rows
+    return objects + rows
 
 
-def test_a_new_file_has_what_the_migrations_make(tmp_path: Path) -> None:
+def test_a_prepared_sqlite_file_equals_a_migrated_one(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 'migrated.db'}")
     schema.migrate(database)
     RunStore.open(f"sqlite:///{tmp_path / 'quick.db'}").close()
@@ -34,20 +36,20 @@ def test_a_new_file_has_what_the_migrations_make(tmp_path: Path) -> None:
     assert _stored(tmp_path / "quick.db") == migrated
 
 
-def test_what_one_store_compiled_serves_the_next(tmp_path: Path) -> None:
-    asked = select(runs.c.id).where(runs.c.name == "a name that no other test asks for")
+def test_statements_compiled_for_one_store_are_reused_by_the_next(tmp_path: Path) -> None:
+    query = select(runs.c.id).where(runs.c.name == "a name that no other test queries")
     hits = []
     for name in ("first", "second"):
         database = Database(f"sqlite:///{tmp_path / name}.db")
         schema.migrate(database)
         with database.read() as connection:
-            result = connection.execute(asked)
+            result = connection.execute(query)
             hits.append(result.context.cache_hit)
             assert result.all() == []
     assert hits == [CacheStats.CACHE_MISS, CacheStats.CACHE_HIT]
 
 
-def test_a_store_on_postgres_comes_back_empty_and_a_changed_one_never(spare_stores: SpareStores) -> None:
+def test_a_postgres_store_is_reused_empty_and_one_with_a_changed_schema_never(spare_stores: SpareStores) -> None:
     with spare_stores.lend() as first:
         used = RunStore.open(first)
         run = submit(used)

@@ -1,4 +1,4 @@
-"""Stores that an older release wrote open as they are; what is sound in them gets its checksum, what is not is named.
+"""Stores written by an older release open unchanged; intact rows get a checksum, damaged ones are reported.
 
 `stores/schema-3.db.gz` was written by the release with schema 3 (commit e347f53): a finished, a paused and a queued run
 with points, saved files and a drawing.
@@ -34,7 +34,7 @@ def _checksums(store: RunStore) -> list[str]:
         return list(connection.exec_driver_sql("SELECT seal FROM runs ORDER BY number").scalars())
 
 
-def test_an_older_store_shows_what_it_showed_and_gets_checksums_once_it_is_checked(older: str) -> None:
+def test_an_older_store_shows_the_same_runs_and_gets_checksums_once_it_is_checked(older: str) -> None:
     store = RunStore.open(older)
     before = store.runs.list(order="number")
     assert [(run.name, run.state) for run in before] == [
@@ -66,7 +66,7 @@ def test_an_older_store_shows_what_it_showed_and_gets_checksums_once_it_is_check
         "UPDATE kept SET epoch = 2",
     ],
 )
-def test_a_damage_that_happened_before_the_upgrade_gets_no_checksum(older: str, damage: str) -> None:
+def test_a_run_that_was_damaged_before_the_upgrade_gets_no_checksum(older: str, damage: str) -> None:
     _damage(older, damage)
     store = RunStore.open(older)
     finished, paused, _ = store.runs.list(order="number")
@@ -78,7 +78,7 @@ def test_a_damage_that_happened_before_the_upgrade_gets_no_checksum(older: str, 
     assert paused
 
 
-def test_a_row_of_an_older_store_that_cannot_even_be_decoded_breaks_no_list(older: str) -> None:
+def test_rows_of_an_older_store_that_cannot_be_decoded_break_no_list(older: str) -> None:
     _damage(older, "UPDATE runs SET config = substr(config, 1, 9) WHERE number = 1")
     _damage(older, "UPDATE runs SET name = CAST(x'ff41' AS BLOB) WHERE number = 2")
     store = RunStore.open(older)
@@ -86,7 +86,7 @@ def test_a_row_of_an_older_store_that_cannot_even_be_decoded_breaks_no_list(olde
     assert [run.name for run in store.runs.list()] == ["queued"]
 
 
-def test_runs_of_an_older_store_go_on_and_get_checksums_then(older: str) -> None:
+def test_runs_of_an_older_store_get_checksums_when_they_are_edited_or_resumed(older: str) -> None:
     store = RunStore.open(older)
     paused = next(run for run in store.runs.list() if run.name == "paused")
     store.edits.rename(paused.id, "renamed")

@@ -1,4 +1,4 @@
-"""How long a store may be away: told by a clock that only moves when it is told to."""
+"""How long a store may be unreachable, with a clock that only the test moves."""
 
 import threading
 from types import SimpleNamespace
@@ -8,7 +8,7 @@ import pytest
 from lab.errors import ArtifactsUnreachableError, StoreBusyError
 from lab.runs.outage import Outage, Place
 
-_AWAY = StoreBusyError("The store does not answer.")
+_UNREACHABLE = StoreBusyError("The store does not answer.")
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
 
 class _Ending(threading.Event):
-    """Waiting moves the clock instead of taking time."""
+    """An event whose `wait` advances the clock instead of taking time."""
 
     def __init__(self, clock: SimpleNamespace) -> None:
         super().__init__()
@@ -31,15 +31,15 @@ class _Ending(threading.Event):
         return self.is_set()
 
 
-def test_two_short_outages_with_an_answer_between_them_are_no_long_one(clock: SimpleNamespace) -> None:
+def test_two_short_outages_with_a_response_between_them_do_not_add_up(clock: SimpleNamespace) -> None:
     outage = Outage(limit_s=60.0)
-    outage.refused(_AWAY)
+    outage.refused(_UNREACHABLE)
     clock.now += 60.0
-    outage.refused(_AWAY)
-    assert not outage.exceeded  # as long as the limit is not longer than it
+    outage.refused(_UNREACHABLE)
+    assert not outage.exceeded  # an outage of exactly the limit does not exceed it
     outage.answered()
     clock.now += 3_600.0
-    outage.refused(_AWAY)
+    outage.refused(_UNREACHABLE)
     assert (outage.exceeded, outage.longest_s) == (False, 60.0)
     clock.now += 61.0
     assert outage.exceeded
@@ -48,9 +48,9 @@ def test_two_short_outages_with_an_answer_between_them_are_no_long_one(clock: Si
 
 
 @pytest.mark.parametrize("longer", [Place.STORE, Place.FILES])
-def test_of_two_outages_the_longer_one_is_named(clock: SimpleNamespace, longer: Place) -> None:
+def test_the_longer_of_two_outages_is_reported(clock: SimpleNamespace, longer: Place) -> None:
     outage = Outage()
-    for error in (_AWAY, ArtifactsUnreachableError("The place does not answer.")):
+    for error in (_UNREACHABLE, ArtifactsUnreachableError("The place does not answer.")):
         place = Place.of(error)
         outage.refused(error)
         clock.now += 9.0 if place is longer else 5.0
@@ -58,26 +58,26 @@ def test_of_two_outages_the_longer_one_is_named(clock: SimpleNamespace, longer: 
     assert (outage.longest, outage.longest_s) == (longer, 9.0)
 
 
-def test_an_outage_is_said_when_it_begins_and_when_it_is_over(clock: SimpleNamespace) -> None:
-    said: list[str] = []
-    outage = Outage(say=said.append)
+def test_an_outage_is_reported_when_it_begins_and_when_it_ends(clock: SimpleNamespace) -> None:
+    reported: list[str] = []
+    outage = Outage(say=reported.append)
     outage.answered()
     for _ in range(3):
-        outage.refused(_AWAY)
+        outage.refused(_UNREACHABLE)
         clock.now += 4.0
     outage.answered()
     outage.answered()
-    assert said == ["The store does not answer.", "the store answers again after 12 s"]
+    assert reported == ["The store does not answer.", "the store answers again after 12 s"]
 
 
 @pytest.mark.parametrize(("patient", "answered"), [(False, False), (True, True)])
-def test_who_is_patient_waits_beyond_the_limit(clock: SimpleNamespace, patient: bool, answered: bool) -> None:
+def test_a_patient_call_waits_beyond_the_limit(clock: SimpleNamespace, patient: bool, answered: bool) -> None:
     outage = Outage(limit_s=10.0, ending=_Ending(clock))
     until = clock.now + 30.0
 
     def operation() -> str:
         if clock.now < until:
-            raise _AWAY
+            raise _UNREACHABLE
         return "done"
 
     if answered:
@@ -88,7 +88,7 @@ def test_who_is_patient_waits_beyond_the_limit(clock: SimpleNamespace, patient: 
         assert clock.now < until
 
 
-def test_nobody_waits_once_the_process_is_told_to_end(clock: SimpleNamespace) -> None:
+def test_no_call_waits_once_the_process_is_asked_to_exit(clock: SimpleNamespace) -> None:
     ending = _Ending(clock)
     outage = Outage(limit_s=10.0, ending=ending)
     assert not outage.hopeless
@@ -96,7 +96,7 @@ def test_nobody_waits_once_the_process_is_told_to_end(clock: SimpleNamespace) ->
     assert outage.hopeless
 
     def refuse() -> None:
-        raise _AWAY
+        raise _UNREACHABLE
 
     with pytest.raises(StoreBusyError, match="does not answer"):
         outage.call(refuse, patient=True)

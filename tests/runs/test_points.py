@@ -1,4 +1,4 @@
-"""Curves and saved files: exact, in order, each point once, and only from the owner."""
+"""Curves and saved files: exact, in order, each point once, and written only by the owner."""
 
 import math
 import time
@@ -19,7 +19,7 @@ from tests.runs.conftest import Clock
 from tests.runs.runs_data import CONFIG, claimed, saved_file, series, submit
 
 
-def test_points_come_back_in_step_order_by_series(store: RunStore, me: Owner) -> None:
+def test_points_are_read_by_series_in_step_order(store: RunStore, me: Owner) -> None:
     run = claimed(store, me)
     store.points.append(run.id, run.lease, {"val/loss": series("val/loss", [4], [0.5])})
     store.points.append(run.id, run.lease, {"batch/loss": series("batch/loss", [3, 1, 2], [3.0, 1.0, 2.0])})
@@ -31,7 +31,7 @@ def test_points_come_back_in_step_order_by_series(store: RunStore, me: Owner) ->
     assert (found["val/loss"].step.dtype, found["val/loss"].value.dtype) == (np.int64, np.float64)
 
 
-def test_a_reader_asks_for_what_is_new_and_for_the_series_it_draws(store: RunStore, me: Owner) -> None:
+def test_points_can_be_read_for_some_series_and_after_a_step(store: RunStore, me: Owner) -> None:
     run = claimed(store, me)
     points = {name: series(name, range(1, 6), [0.0] * 5) for name in ("a", "b")}
     store.points.append(run.id, run.lease, points)
@@ -49,7 +49,7 @@ def test_a_replayed_step_replaces_the_old_point(store: RunStore, me: Owner) -> N
     assert store.points.read(run.id)["a"].value.tolist() == [1.0, 20.0, 30.0, 40.0]
 
 
-def test_a_sample_of_a_curve_is_even_and_bounded() -> None:
+def test_a_sample_of_a_curve_is_evenly_spaced_and_bounded() -> None:
     rows = np.arange(3 * 1_000, dtype=np.float64).reshape(1_000, 3)
     parts = [rows[:7], rows[7:400], rows[400:401], rows[401:]]
     assert sample(iter(parts), limit=600).tolist() == rows.tolist()
@@ -57,7 +57,7 @@ def test_a_sample_of_a_curve_is_even_and_bounded() -> None:
     assert sample(iter([]), limit=100).shape == (0, 3)
 
 
-def test_a_long_curve_is_read_as_a_sample_of_itself(store: RunStore, me: Owner) -> None:
+def test_a_long_curve_can_be_read_as_a_sample(store: RunStore, me: Owner) -> None:
     run = claimed(store, me)
     points = {"a": series("a", range(100), [float(step) for step in range(100)]), "b": series("b", [4], [0.5])}
     store.points.append(run.id, run.lease, points)
@@ -71,13 +71,13 @@ def test_a_long_curve_is_read_as_a_sample_of_itself(store: RunStore, me: Owner) 
 SPECIAL = [float("nan"), float("inf"), float("-inf"), 1e308, -1e308, 5e-324, 2.2250738585072014e-308, 0.1, 1 / 3]
 
 
-def test_every_kind_of_number_comes_back_as_what_it_is(store: RunStore, me: Owner) -> None:
+def test_special_values_are_read_back_unchanged(store: RunStore, me: Owner) -> None:
     run = claimed(store, me)
     store.points.append(run.id, run.lease, {"a": series("a", range(len(SPECIAL)), SPECIAL)})
     assert repr(store.points.read(run.id)["a"].value.tolist()) == repr(SPECIAL)
 
 
-def test_ten_thousand_random_bit_patterns_come_back_to_the_bit(store: RunStore, me: Owner) -> None:
+def test_ten_thousand_random_bit_patterns_are_read_back_bit_for_bit(store: RunStore, me: Owner) -> None:
     values = np.random.default_rng(7).integers(0, 2**64, 10_000, dtype=np.uint64).view(np.float64)
     run = claimed(store, me)
     store.points.append(run.id, run.lease, {"a": Series("a", np.arange(values.size), values, np.zeros(values.size))})
@@ -89,7 +89,7 @@ def test_ten_thousand_random_bit_patterns_come_back_to_the_bit(store: RunStore, 
     assert np.array_equal(back == 0, values == 0)
 
 
-def test_minus_zero_comes_back_as_zero(store: RunStore, me: Owner) -> None:
+def test_minus_zero_is_read_back_as_zero(store: RunStore, me: Owner) -> None:
     run = claimed(store, me)
     store.points.append(run.id, run.lease, {"a": series("a", [1], [-0.0])})
     assert store.points.read(run.id)["a"].value.tolist() == [0.0]
@@ -109,7 +109,7 @@ def test_arrays_of_different_length_are_refused_and_nothing_is_stored(store: Run
     assert store.points.read(run.id) == {}
 
 
-def test_points_and_progress_arrive_together(store: RunStore, me: Owner) -> None:
+def test_points_and_progress_are_written_together(store: RunStore, me: Owner) -> None:
     run = claimed(store, me)
     store.points.append(run.id, run.lease, {"a": series("a", [1], [1.0])}, progress={"step": 1, "seconds": 0.25})
     found = store.runs.get(run.id)
@@ -122,15 +122,15 @@ def test_a_thousand_steps_of_two_series_are_written_in_milliseconds(store: RunSt
     for part in range(5):
         steps = range(part * 1000, part * 1000 + 1000)
         points = {name: series(name, steps, [0.1] * 1000) for name in ("batch/loss", "batch/accuracy")}
-        start = time.process_time()  # of this process: others on the machine do not count
+        start = time.process_time()  # of this process: other load on the machine does not count
         store.points.append(run.id, run.lease, points)
         took_s.append(time.process_time() - start)
-    # 5 ms on a quiet machine; one statement per point would take ten times as long.
+    # 5 ms on an idle machine; one statement per point would take ten times as long.
     assert min(took_s) < 0.05
     assert store.points.read(run.id)["batch/loss"].step.size == 5000
 
 
-def test_a_run_taken_back_to_a_step_has_nothing_beyond_it(store: RunStore, me: Owner) -> None:
+def test_a_run_rewound_to_a_step_has_nothing_beyond_it(store: RunStore, me: Owner) -> None:
     other = claimed(store, me, "other", slot="cuda:0")
     run = claimed(store, me)
     for each in (other, run):
@@ -165,7 +165,7 @@ def test_saved_files_are_listed_by_step_and_kind(store: RunStore, me: Owner) -> 
     assert store.files.list(run.id, kind="weights") == (files[1], again)
 
 
-def test_forgotten_files_may_be_deleted_only_if_no_other_run_lists_them(store: RunStore, me: Owner) -> None:
+def test_removed_files_may_be_deleted_only_if_no_other_run_lists_them(store: RunStore, me: Owner) -> None:
     first = claimed(store, me, "a")
     for path in ("r/1", "r/2"):
         store.files.add(first.id, first.lease, saved_file(first.id, path))
@@ -178,15 +178,15 @@ def test_forgotten_files_may_be_deleted_only_if_no_other_run_lists_them(store: R
     assert [file.path for file in store.files.list(first.id)] == ["r/1", "r/2"]
 
 
-def test_only_unlisted_files_of_a_worker_of_this_store_are_strays(store: RunStore, me: Owner, clock: Clock) -> None:
+def test_only_unlisted_files_of_workers_of_this_store_are_orphans(store: RunStore, me: Owner, clock: Clock) -> None:
     run, waiting = claimed(store, me), submit(store, "never held")
     store.files.add(run.id, run.lease, saved_file(run.id, f"{run.id}/listed"))
     written = clock.now
     store.leases.finish(run.id, run.lease, state=RunState.FINISHED)
     files = dict.fromkeys(
-        [f"{run.id}/listed", f"{run.id}/let go", "elsewhere/of another store", "beside", f"{waiting.id}/x"], written
+        [f"{run.id}/listed", f"{run.id}/unlisted", "elsewhere/of another store", "outside", f"{waiting.id}/x"], written
     )
-    assert store.files.find_orphans(files) == (f"{run.id}/let go",)
+    assert store.files.find_orphans(files) == (f"{run.id}/unlisted",)
     assert store.files.find_orphans({f"{run.id}/by a newer copy of this store": written + 60.0}) == ()
 
 
@@ -266,9 +266,7 @@ def test_copying_and_rewinding_in_small_parts_lose_no_point_and_no_file(
     assert [file.step for file in store.files.list(first.id)] == [2, 4, 6]
 
 
-def test_one_curve_of_many_runs_is_read_by_run_in_step_order_and_absent_ones_are_left_out(
-    store: RunStore, me: Owner
-) -> None:
+def test_one_curve_of_many_runs_is_read_in_step_order_without_the_runs_that_lack_it(store: RunStore, me: Owner) -> None:
     first, second, third = (claimed(store, me, key, slot=key) for key in "abc")
     store.points.append(first.id, first.lease, {"val/loss": series("val/loss", [20, 10], [0.5, math.nan])})
     store.points.append(second.id, second.lease, {"val/loss": series("val/loss", [10], [0.25])})
@@ -285,7 +283,7 @@ def test_one_curve_of_many_runs_is_read_by_run_in_step_order_and_absent_ones_are
 
 
 class _Time:
-    """A clock that only the test moves on, in place of the module `time`. slept: the pauses in seconds."""
+    """A clock that only the test moves, in place of the module `time`. slept: the pauses in seconds."""
 
     def __init__(self) -> None:
         self.now, self.slept = 0.0, list[float]()
@@ -297,7 +295,7 @@ class _Time:
         self.slept.append(seconds)
 
 
-def test_a_long_write_is_sized_by_its_own_parts_and_pauses_as_long_as_the_last_one_took(
+def test_a_long_write_adapts_the_size_of_its_parts_and_pauses_as_long_as_the_last_part_took(
     store: RunStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = _Time()
@@ -311,8 +309,8 @@ def test_a_long_write_is_sized_by_its_own_parts_and_pauses_as_long_as_the_last_o
 
     work_s = throttled_writer.WORK_S
     assert write(2 * work_s) == 800
-    assert clock.slept == []  # nobody waits yet
-    assert write(100 * work_s, sized=False) == 800  # it writes something else, so it says nothing
+    assert clock.slept == []  # no pause before the first part
+    assert write(100 * work_s, sized=False) == 800  # a write of another kind does not change the size
     assert write(work_s / 1.5) == pytest.approx(1_200, abs=1)
     assert clock.slept == [throttled_writer.PAUSE_S, 100 * work_s]
     assert writer.longest_s == pytest.approx(100 * work_s)

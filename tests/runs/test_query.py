@@ -1,4 +1,4 @@
-"""The search language, on the database that answers it."""
+"""The search language, on the databases that evaluate it."""
 
 import pytest
 
@@ -20,7 +20,7 @@ CONFIGS = {
 
 @pytest.fixture(scope="module")
 def four(shared_store: RunStore, shared_clock: Clock) -> RunStore:
-    """Four runs, of which the first two have finished with accuracies 0.9 and 0.5 and the third is running."""
+    """Return a store with four runs: two finished with accuracies 0.9 and 0.5, one running, one queued."""
     store, me = shared_store, Owner.of_this_process()
     tags = {"one": ["report-d", "best"], "two": ["report-c"], "three 100%": [], "four_x": ["report-dx"]}
     for name, config in CONFIGS.items():
@@ -106,12 +106,12 @@ def test_a_search_finds_these_runs(four: RunStore, text: str, names: list[str]) 
         ('name:"open', "opens a quote and does not close it"),
     ],
 )
-def test_a_search_that_cannot_be_read_is_refused_with_a_way_out(store: RunStore, text: str, words: str) -> None:
+def test_an_invalid_search_is_refused_with_a_remedy(store: RunStore, text: str, words: str) -> None:
     with pytest.raises(InputError, match=words):
         store.runs.list(where=text)
 
 
-def test_terms_are_what_they_look_like() -> None:
+def test_a_search_is_parsed_into_terms() -> None:
     assert parse_query('arch:lenet* -lr<=0.01 word -"two words" tag:"a b"') == (
         Term("arch", ":", "lenet*"),
         Term("lr", "<=", "0.01", negative=True),
@@ -121,7 +121,7 @@ def test_terms_are_what_they_look_like() -> None:
     )
 
 
-def test_every_key_and_every_order_can_be_asked_for(four: RunStore) -> None:
+def test_every_key_and_every_order_can_be_used(four: RunStore) -> None:
     for key in {*KEYS, *FIELDS}:
         four.runs.count(where=f"{key}:*" if key not in ("pinned",) and not _switch(key) else f"{key}:no")
     for order in {*ORDERS, *FIELDS}:
@@ -132,14 +132,14 @@ def _switch(key: str) -> bool:
     return key in FIELDS and FIELDS[key].kind is bool
 
 
-def test_sorting_puts_absent_numbers_last_both_ways(four: RunStore) -> None:
+def test_sorting_puts_missing_numbers_last_in_both_directions(four: RunStore) -> None:
     assert [run.name for run in four.runs.list(order="test")][:2] == ["two", "one"]
     assert [run.name for run in four.runs.list(order="-test")][:2] == ["one", "two"]
     assert next(run.name for run in four.runs.list(order="lr")) == "two"
     assert next(run.name for run in four.runs.list(order="-created", pinned_first=True)) == "one"
 
 
-def test_an_order_that_is_none_is_refused(store: RunStore) -> None:
+def test_an_unknown_order_is_refused(store: RunStore) -> None:
     with pytest.raises(InputError, match="cannot be sorted by 'colour'"):
         store.runs.list(order="-colour")
 
@@ -156,7 +156,7 @@ def test_only_the_named_ids_are_listed(four: RunStore) -> None:
     assert four.runs.count(ids=[one.id], where="state:finished") == 1
 
 
-NUMBERS = {  # of three runs: what they are searched and sorted by, all in different orders
+NUMBERS = {  # of three runs, each column in a different order
     "test": ("test", [0.5, 0.9, 0.7]),
     "val": ("val", [0.7, 0.5, 0.9]),
     "best_epoch": ("best_epoch", [3, 2, 1]),
@@ -201,7 +201,7 @@ def test_each_number_is_searched_and_sorted_by_its_own_column(store: RunStore, m
         assert [run.name for run in store.runs.list(where=f"attempts:{index + 1}")] == [str(index)]
 
 
-def test_a_page_has_its_runs_and_the_number_of_all(four: RunStore) -> None:
+def test_a_page_has_its_runs_and_the_total(four: RunStore) -> None:
     def page(where: str, limit: int, offset: int = 0) -> tuple[list[str], int]:
         found = four.runs.page(where=where, order="created", limit=limit, offset=offset, pinned_first=True)
         return [run.name for run in found.records], found.total
@@ -215,7 +215,7 @@ def test_a_page_has_its_runs_and_the_number_of_all(four: RunStore) -> None:
     assert page("state:running", 2) == (["three 100%"], 1)
 
 
-def test_what_reads_the_configuration_is_asked_last() -> None:
-    asked = str(condition("lr<0.01 -optimizer:adam arch:lenet* state:finished test>0.9", states={}))
-    places = [asked.index(column) for column in ("runs.arch", "runs.state", "runs.test_accuracy", "runs.config")]
+def test_conditions_on_the_configuration_are_evaluated_last() -> None:
+    sql = str(condition("lr<0.01 -optimizer:adam arch:lenet* state:finished test>0.9", states={}))
+    places = [sql.index(column) for column in ("runs.arch", "runs.state", "runs.test_accuracy", "runs.config")]
     assert max(places[:3]) < places[3]

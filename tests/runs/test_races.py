@@ -1,4 +1,4 @@
-"""What workers, pages and command lines do to a store at the same moment: nobody waits for somebody who waits for them."""
+"""Concurrent writes of workers, pages and command lines to one store never deadlock."""
 
 import logging
 import random
@@ -26,7 +26,7 @@ from tests.runs.runs_data import series, submit
 
 _SECONDS = 60.0
 _WORKERS, _USERS = 3, 5
-_ANSWERS = (LeaseLostError, RunNotFoundError, RunStateError, SweepStateError)  # somebody else was quicker
+_EXPECTED = (LeaseLostError, RunNotFoundError, RunStateError, SweepStateError)  # another thread was faster
 _ENDS = (RunState.FINISHED, RunState.FINISHED, RunState.PAUSED, RunState.FAILED)
 _SWEEP: dict[str, Any] = {
     "space": {"lr": {"low": 1e-4, "high": 1e-1, "log": True}},
@@ -37,55 +37,55 @@ _SWEEP: dict[str, Any] = {
 
 
 @dataclass
-class _Crowd:
-    """Threads with a store each, until the time is over or one of them meets what is no answer."""
+class _Load:
+    """Threads with a store each, which run until the time is over or one of them gets an unexpected error."""
 
     settings: Settings
     runs: list[str] = field(default_factory=list)
     sweeps: list[str] = field(default_factory=list)
     done: Counter[str] = field(default_factory=Counter)
-    broken: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
     until: float = field(default_factory=lambda: time.monotonic() + _SECONDS)
 
     def act(self, part: Callable[[Lab, random.Random], str], *, seed: int) -> None:
-        lab, chance, what = Lab(self.settings), random.Random(seed), ""
-        while time.monotonic() < self.until and not self.broken:
+        lab, rng, what = Lab(self.settings), random.Random(seed), ""
+        while time.monotonic() < self.until and not self.errors:
             try:
-                what = part(lab, chance)
+                what = part(lab, rng)
                 self.done[what] += 1
-            except _ANSWERS as error:
+            except _EXPECTED as error:
                 self.done[type(error).__name__] += 1
             except Exception as error:
-                self.broken.append(f"{type(error).__name__} after {what}: {error}, because of {error.__cause__}")
+                self.errors.append(f"{type(error).__name__} after {what}: {error}, because of {error.__cause__}")
         lab.store.close()
 
-    def work(self, lab: Lab, chance: random.Random, *, slot: str) -> str:
+    def work(self, lab: Lab, rng: random.Random, *, slot: str) -> str:
         """Train a run as a worker does, in no time."""
-        if chance.random() < 0.3:
+        if rng.random() < 0.3:
             lab.sweeps.advance_due()
         store = lab.store
         run = store.leases.claim(slot=slot, owner=Owner.of_this_process())
         if run is None:
             return "nothing to train"
-        for step in range(1, chance.randrange(2, 6)):
+        for step in range(1, rng.randrange(2, 6)):
             curves = [series(name, [step], [1 / step]) for name in ("batch/loss", "val/loss", "val/accuracy")]
             store.points.append(run.id, run.lease, {one.name: one for one in curves}, progress={"step": step})
             store.leases.heartbeat(run.id, run.lease)
-        store.leases.finish(run.id, run.lease, state=chance.choice(_ENDS))
+        store.leases.finish(run.id, run.lease, state=rng.choice(_ENDS))
         return "trained"
 
-    def press(self, lab: Lab, chance: random.Random) -> str:
-        """Do one thing that pages and command lines offer."""
+    def use(self, lab: Lab, rng: random.Random) -> str:
+        """Do one of the actions that pages and command lines offer."""
         store, sweeps = lab.store, lab.sweeps
-        run = chance.choice(self.runs[-20:]) if self.runs else self._submit(lab, chance)
-        sweep = chance.choice(self.sweeps[-5:]) if self.sweeps else self._search(lab, chance)
-        presses: dict[str, tuple[float, Callable[[], object]]] = {
-            "submit": (8, lambda: self._submit(lab, chance)),
-            "search": (1, lambda: self._search(lab, chance)),
-            "move": (8, lambda: store.queue.move(run, chance.choice(list(Move)))),
-            "prioritize": (3, lambda: store.queue.prioritize(run, chance.randrange(3))),
-            "request": (6, lambda: store.leases.request(run, chance.choice(list(RunRequest)))),
-            "bind": (2, lambda: store.jobs.bind(run, chance.choice(["ray", ""]))),
+        run = rng.choice(self.runs[-20:]) if self.runs else self._submit(lab, rng)
+        sweep = rng.choice(self.sweeps[-5:]) if self.sweeps else self._sweep(lab, rng)
+        actions: dict[str, tuple[float, Callable[[], object]]] = {
+            "submit": (8, lambda: self._submit(lab, rng)),
+            "create sweep": (1, lambda: self._sweep(lab, rng)),
+            "move": (8, lambda: store.queue.move(run, rng.choice(list(Move)))),
+            "prioritize": (3, lambda: store.queue.prioritize(run, rng.randrange(3))),
+            "request": (6, lambda: store.leases.request(run, rng.choice(list(RunRequest)))),
+            "bind": (2, lambda: store.jobs.bind(run, rng.choice(["ray", ""]))),
             "edit": (3, lambda: store.edits.set_tags(run, ["a", "b"])),
             "delete": (2, lambda: store.removal.delete(run)),
             "undelete": (2, lambda: store.removal.undelete(run)),
@@ -98,30 +98,30 @@ class _Crowd:
             "stop sweep": (1, lambda: sweeps.stop(sweep)),
             "extend sweep": (2, lambda: sweeps.extend(sweep, trials=1)),
         }
-        (what,) = chance.choices(list(presses), [weight for weight, _ in presses.values()])
-        presses[what][1]()
+        (what,) = rng.choices(list(actions), [weight for weight, _ in actions.values()])
+        actions[what][1]()
         return what
 
-    def _submit(self, lab: Lab, chance: random.Random) -> str:
-        run = submit(lab.store, f"run {chance.random()}", owner=chance.choice(["", "ann", "bob"])).id
+    def _submit(self, lab: Lab, rng: random.Random) -> str:
+        run = submit(lab.store, f"run {rng.random()}", owner=rng.choice(["", "ann", "bob"])).id
         self.runs.append(run)
         return run
 
-    def _search(self, lab: Lab, chance: random.Random) -> str:
+    def _sweep(self, lab: Lab, rng: random.Random) -> str:
         base = {
             "arch": "lenet5",
             "dataset": "digits",
             "epochs": 4,
             "val_fraction": 0.2,
-            "seed": chance.randrange(10**6),
+            "seed": rng.randrange(10**6),
         }
         sweep = lab.sweeps.create(read_spec({**_SWEEP, "name": "small", "base": base})).sweep.id
         self.sweeps.append(sweep)
         return sweep
 
 
-def test_two_that_wait_for_each_other_are_told_so(postgres_store: str) -> None:
-    """Postgres takes back one of the two, after a second."""
+def test_a_deadlock_is_reported_to_one_of_the_two_writers(postgres_store: str) -> None:
+    """Postgres rolls back one of the two transactions after a second."""
     store = RunStore.open(postgres_store)
     one, other = (submit(store, key).id for key in "ab")
     first_locks = threading.Barrier(2)
@@ -148,17 +148,17 @@ def test_two_that_wait_for_each_other_are_told_so(postgres_store: str) -> None:
 
 
 @pytest.mark.slow
-def test_workers_and_users_of_one_store_never_wait_for_each_other_for_ever(url: str, tmp_path: Path) -> None:
-    crowd = _Crowd(Settings.from_env({"LAB_HOME": str(tmp_path), "LAB_DATABASE": url}))
-    Lab(crowd.settings).store.close()  # made once, and not by all of them
-    parts: list[Callable[[Lab, random.Random], str]] = [partial(crowd.work, slot=f"cpu:{k}") for k in range(_WORKERS)]
-    parts += [crowd.press] * _USERS
-    threads = [threading.Thread(target=partial(crowd.act, part, seed=k)) for k, part in enumerate(parts)]
+def test_workers_and_users_of_one_store_never_deadlock(url: str, tmp_path: Path) -> None:
+    load = _Load(Settings.from_env({"LAB_HOME": str(tmp_path), "LAB_DATABASE": url}))
+    Lab(load.settings).store.close()  # created once, not by all threads at once
+    parts: list[Callable[[Lab, random.Random], str]] = [partial(load.work, slot=f"cpu:{k}") for k in range(_WORKERS)]
+    parts += [load.use] * _USERS
+    threads = [threading.Thread(target=partial(load.act, part, seed=k)) for k, part in enumerate(parts)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    logging.getLogger(__name__).info(f"{dict(crowd.done)}")
-    assert crowd.broken == []
-    assert crowd.done["trained"] >= 20
-    assert crowd.done["move"] >= 5
+    logging.getLogger(__name__).info(f"{dict(load.done)}")
+    assert load.errors == []
+    assert load.done["trained"] >= 20
+    assert load.done["move"] >= 5

@@ -1,4 +1,4 @@
-"""A run's facts as records: what is stored comes back, what cannot be is left out, and nothing is invented."""
+"""A run's facts as records: stored values are read back, impossible ones are left out, and nothing is invented."""
 
 import math
 from typing import Any
@@ -22,7 +22,7 @@ def test_facts_of_another_release_survive_reading_and_writing() -> None:
     assert list(summary.as_dict()) == sorted(stored)
 
 
-def test_facts_that_cannot_be_what_they_say_are_left_out() -> None:
+def test_facts_with_impossible_values_are_left_out() -> None:
     assert RunSummary.read({"step": -1, "test_accuracy": 2.0**60, "params": 5, "note": "text"}).as_dict() == {
         "params": 5
     }
@@ -32,7 +32,7 @@ def test_facts_that_cannot_be_what_they_say_are_left_out() -> None:
         assert RunSummary.read(damaged) == RunSummary()
 
 
-def test_facts_that_are_not_numbers_stay_what_they_are() -> None:
+def test_facts_that_are_nan_or_infinite_are_preserved() -> None:
     summary = RunSummary.read({"test_loss": math.inf, "val_accuracy": math.nan, "images_per_second": math.nan})
     assert summary.value("test_loss") == math.inf
     assert math.isnan(summary.value("val_accuracy"))
@@ -45,7 +45,7 @@ def test_the_newest_metrics_are_checked_like_all_facts() -> None:
     assert progress.as_dict() == {"step": 1, "latest": {"test_accuracy": 0.5}}
 
 
-def test_unknown_facts_are_none_and_absent() -> None:
+def test_missing_facts_are_none_and_not_written() -> None:
     empty = RunEnvironment.read({})
     assert (empty.torch, empty.normalization, empty.value("anything"), empty.as_dict()) == (None, None, None, {})
     assert RunEnvironment.read({"normalization": []}).as_dict() == {"normalization": []}
@@ -99,7 +99,7 @@ def test_each_kind_of_fact_has_its_limits(kind: Kind, fitting: list[Any], unfitt
     assert [value for value in unfitting if kind.fits(value)] == []
 
 
-def test_columns_that_cannot_be_what_they_say_are_unknown() -> None:
+def test_columns_with_impossible_values_are_read_as_unknown() -> None:
     assert (facts.usable_moment(5), facts.usable_moment(-1.0), facts.usable_moment("5")) == (5.0, None, None)
     assert facts.moment_or_nan(LAST_MOMENT) == LAST_MOMENT
     assert math.isnan(facts.moment_or_nan(None))
@@ -128,7 +128,7 @@ def test_columns_that_cannot_be_what_they_say_are_unknown() -> None:
         ("val/accuracy", "step", [-7.0], ""),
     ],
 )
-def test_a_curve_with_impossible_numbers_is_told_by_its_rule(
+def test_a_curve_with_impossible_numbers_is_reported_with_the_rule(
     name: str, column: str, values: list[float], fault: str
 ) -> None:
     assert facts.curve_fault(name, column, np.array(values)) == fault

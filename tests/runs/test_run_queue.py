@@ -1,4 +1,4 @@
-"""The queue: its order is that of `claim`, moves and a stop of everything hold against workers that claim meanwhile."""
+"""The queue is in the order of `claim`; moves and stopping everything are safe while workers claim runs."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -22,19 +22,19 @@ def _names(records: Sequence[RunRecord]) -> str:
 
 
 def _queue(store: RunStore, names: str) -> dict[str, str]:
-    """Queue one run a letter, all at the same moment of the clock; return their ids."""
+    """Queue one run per letter, all at the same time of the clock; return their ids."""
     return {name: submit(store, name, name=name).id for name in names}
 
 
 def _claimed(store: RunStore, owner: Owner) -> str:
-    """Let workers take everything there is, one slot each, and return the names in that order."""
+    """Claim every queued run, each for its own slot, and return their names in that order."""
     names = []
     while run := store.leases.claim(slot=f"slot {len(names)}", owner=owner):
         names.append(run.name)
     return "".join(names)
 
 
-def test_the_queue_is_what_trains_then_what_waits_in_the_order_of_claim(
+def test_the_queue_lists_running_runs_then_waiting_ones_in_the_order_of_claim(
     store: RunStore, me: Owner, clock: Clock
 ) -> None:
     ids = _queue(store, "abcdefg")
@@ -51,7 +51,7 @@ def test_the_queue_is_what_trains_then_what_waits_in_the_order_of_claim(
     assert _claimed(store, me) == "bdfgc"
 
 
-def test_a_run_that_goes_on_waits_behind_those_that_were_there(store: RunStore, clock: Clock) -> None:
+def test_a_resumed_run_waits_behind_those_already_queued(store: RunStore, clock: Clock) -> None:
     ids = _queue(store, "abc")
     clock.now += 1
     store.leases.request(ids["a"], RunRequest.PAUSE)
@@ -81,7 +81,7 @@ def test_a_moved_run_is_claimed_at_its_new_place(store: RunStore, me: Owner, run
     assert _claimed(store, me) == after
 
 
-def test_what_is_queued_later_waits_behind_a_run_that_was_moved_back(store: RunStore, clock: Clock) -> None:
+def test_runs_queued_later_wait_behind_a_run_that_was_moved_to_the_back(store: RunStore, clock: Clock) -> None:
     ids = _queue(store, "abc")
     store.queue.move(ids["a"], Move.BACK)
     clock.now += 0.001
@@ -98,7 +98,9 @@ def test_only_a_queued_run_can_be_moved(store: RunStore, me: Owner) -> None:
         store.queue.move("nobody", Move.UP)
 
 
-def test_stopping_all_ends_what_waits_at_once_and_asks_what_trains(store: RunStore, me: Owner, clock: Clock) -> None:
+def test_stopping_all_ends_queued_runs_at_once_and_requests_a_stop_of_running_ones(
+    store: RunStore, me: Owner, clock: Clock
+) -> None:
     ids = _queue(store, "abcdef")
     first = store.leases.claim(slot="cpu", owner=me)
     second = store.leases.claim(slot="cuda:0", owner=me)
@@ -130,7 +132,7 @@ def test_stopping_all_ends_what_waits_at_once_and_asks_what_trains(store: RunSto
 
 
 @pytest.mark.parametrize("request_", [RunRequest.STOP, RunRequest.PAUSE])
-def test_a_queued_run_that_is_stopped_or_paused_ended_then_and_no_more_once_it_is_queued_again(
+def test_a_queued_run_has_an_end_time_once_stopped_or_paused_and_none_after_resuming(
     store: RunStore, clock: Clock, request_: RunRequest
 ) -> None:
     (run,) = _queue(store, "a").values()
@@ -139,7 +141,7 @@ def test_a_queued_run_that_is_stopped_or_paused_ended_then_and_no_more_once_it_i
     assert store.leases.request(run, RunRequest.RUN).finished_at is None
 
 
-def test_a_run_whose_worker_died_is_not_listed_and_is_stopped_with_the_others(
+def test_a_run_whose_worker_has_exited_is_not_listed_and_is_stopped_with_the_others(
     store: RunStore, process: Callable[[], Process]
 ) -> None:
     worker = process()
@@ -152,7 +154,7 @@ def test_a_run_whose_worker_died_is_not_listed_and_is_stopped_with_the_others(
     assert {store.runs.get(run).state for run in ids.values()} == {RunState.STOPPED}
 
 
-def test_a_run_that_an_engines_lost_worker_has_left_waits_before_the_others(
+def test_a_run_whose_worker_at_an_engine_was_lost_waits_at_its_place_before_the_others(
     store: RunStore, process: Callable[[], Process]
 ) -> None:
     worker = process()
@@ -165,8 +167,10 @@ def test_a_run_that_an_engines_lost_worker_has_left_waits_before_the_others(
     assert _names(store.queue.list_waiting(limit=1)) == "b"
 
 
-def test_who_looks_for_dead_owners_locks_no_run_whose_owner_lives(postgres_store: str, me: Owner, clock: Clock) -> None:
-    """On Postgres two moves waited for each other: one held such a run, and the other, which still saw it queued, its turn."""
+def test_looking_for_expired_leases_locks_no_run_whose_owner_is_alive(
+    postgres_store: str, me: Owner, clock: Clock
+) -> None:
+    """Two moves deadlocked on Postgres: one had locked such a run; the other, which still saw it queued, its owner."""
     store = RunStore.open(postgres_store, clock=clock)
     ids = _queue(store, "abc")
     store.leases.claim(slot="cpu", owner=me)
@@ -177,7 +181,7 @@ def test_who_looks_for_dead_owners_locks_no_run_whose_owner_lives(postgres_store
     store.close()
 
 
-def test_moves_and_claims_at_the_same_moment_lose_no_run_and_train_none_twice(
+def test_concurrent_moves_and_claims_lose_no_run_and_train_none_twice(
     store: RunStore, url: str, me: Owner, clock: Clock
 ) -> None:
     names = "abcdefghijklmnopqrst"
@@ -218,7 +222,7 @@ def test_moves_and_claims_at_the_same_moment_lose_no_run_and_train_none_twice(
     assert {store.runs.get(run).attempts for run in ids.values()} == {1}
 
 
-def test_no_worker_gets_a_run_that_a_stop_of_everything_has_counted(
+def test_runs_claimed_while_everything_is_stopped_are_asked_to_stop(
     store: RunStore, url: str, me: Owner, clock: Clock
 ) -> None:
     ids = _queue(store, "abcdefghijklmnopqrst")

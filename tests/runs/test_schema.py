@@ -1,4 +1,4 @@
-"""Migrations: many processes at once, a newer store refused, a failed step undone."""
+"""Migrations: many processes at once, a newer store refused, a failed step rolled back."""
 
 import os
 import subprocess
@@ -19,8 +19,8 @@ from tests.runs.runs_data import CONFIG, submit, write_past_checks
 
 ROOT = Path(__file__).resolve().parents[2]
 NEWEST = len(schema.MIGRATIONS)
-# One process imports everything and forks sixteen, which wait for the same byte: the imports cost once, and all open
-# the store in the same moment.
+# One process imports everything and forks sixteen children, which wait for the same byte: modules are imported once,
+# and all children open the store at the same time.
 OPEN_AT_ONCE = """
 import os, sys
 from lab.runs.store import RunStore
@@ -42,7 +42,7 @@ print([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
 
 
 @pytest.mark.long
-def test_sixteen_processes_may_start_at_once(bare_url: str) -> None:
+def test_sixteen_processes_can_create_the_store_at_once(bare_url: str) -> None:
     out = subprocess.run(
         [sys.executable, "-c", OPEN_AT_ONCE, bare_url],
         cwd=ROOT,
@@ -54,7 +54,7 @@ def test_sixteen_processes_may_start_at_once(bare_url: str) -> None:
     assert (out.stdout, out.stderr) == (f"{[0] * 16}\n", "")
 
 
-def test_opening_again_keeps_what_is_there(url: str, store: RunStore) -> None:
+def test_opening_a_store_again_preserves_its_runs(url: str, store: RunStore) -> None:
     run = submit(store)
     again = RunStore.open(url)
     assert again.runs.get(run.id).id == run.id
@@ -79,7 +79,7 @@ def _broken(connection: Connection) -> None:
     connection.execute(text("SELECT nonsense FROM nowhere"))
 
 
-def test_a_later_migration_runs_once_and_keeps_the_rows(url: str, store: RunStore) -> None:
+def test_a_later_migration_runs_once_and_preserves_the_rows(url: str, store: RunStore) -> None:
     run = submit(store)
     database = Database(url)
     for _ in range(2):
@@ -128,7 +128,7 @@ def test_a_read_only_lab_reads_and_refuses_every_write(url: str, store: RunStore
     reader.close()
 
 
-def test_a_store_of_the_first_schema_learns_which_runs_differ_only_in_their_seed(url: str, store: RunStore) -> None:
+def test_migrating_the_first_schema_groups_runs_that_differ_only_in_their_seed(url: str, store: RunStore) -> None:
     config = CONFIG.replace(seed=1)
     store.queue.submit(config, fingerprint="a", family="f")
     with store.database.write() as connection:
@@ -143,7 +143,7 @@ def test_a_store_of_the_first_schema_learns_which_runs_differ_only_in_their_seed
     again.close()
 
 
-def test_the_migrations_lead_to_the_tables_that_the_lab_reads_and_writes(store: RunStore) -> None:
+def test_the_migrations_create_the_tables_that_the_code_declares(store: RunStore) -> None:
     tables = metadata.sorted_tables
     with store.database.read() as connection:
         found = inspect(connection)
@@ -159,19 +159,21 @@ def test_the_migrations_lead_to_the_tables_that_the_lab_reads_and_writes(store: 
             assert found.get_pk_constraint(table.name)["constrained_columns"] == [c.name for c in table.primary_key]
 
 
-def test_postgres_packs_the_other_columns_of_a_run_before_its_configuration(postgres_store: str) -> None:
+def test_postgres_compresses_other_columns_of_a_run_before_its_configuration(postgres_store: str) -> None:
     store = RunStore.open(postgres_store)
     run = submit(store)
     filler = {"environment": {str(number): [number] * 20 for number in range(100)}, "name": "x" * 1_500}
     write_past_checks(store, run.id, **filler)
-    packed = "pg_column_size({0}) < pg_column_size({0} || '{{}}')"  # the right side is made anew, and so not packed
-    query = f"SELECT {packed.format('config')}, {packed.format('environment')} FROM runs"
+    compressed = (
+        "pg_column_size({0}) < pg_column_size({0} || '{{}}')"  # the right side is a new value, so not compressed
+    )
+    query = f"SELECT {compressed.format('config')}, {compressed.format('environment')} FROM runs"
     with store.database.read() as connection:
         assert connection.exec_driver_sql(query).all() == [(False, True)]
     store.close()
 
 
-def test_migrations_call_no_code_that_describes_today(store: RunStore) -> None:
+def test_migrations_import_no_code_that_describes_the_current_schema(store: RunStore) -> None:
     source = Path(migrations.__file__).read_text() + Path(headline_columns.__file__).read_text()
     imported = {line for line in source.splitlines() if line.startswith("from lab")}
     assert imported == {"from lab.runs.headline_columns import add_headline"}
@@ -192,7 +194,7 @@ def test_a_configuration_that_cannot_be_read_does_not_stop_a_migration(url: str,
     again.close()
 
 
-def test_runs_that_cannot_be_read_stand_in_the_list_and_answer_no_other_question(store: RunStore, me: Owner) -> None:
+def test_unreadable_runs_are_listed_with_a_problem_and_found_by_no_other_lookup(store: RunStore, me: Owner) -> None:
     ended = []
     for name in ("odd", "fine"):
         queued, _ = store.queue.submit(CONFIG, fingerprint=name, family="one")

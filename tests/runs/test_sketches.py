@@ -1,4 +1,4 @@
-"""Saved drawings: kept as they were drawn, listed in order, deleted by id, and brought to old stores by migration."""
+"""Saved drawings: stored byte for byte, listed in order, deleted by id, and added to older stores by a migration."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from lab.runs.store import RunStore
 PNG = bytes(range(256)) * 4
 
 
-def test_a_saved_drawing_comes_back_byte_for_byte(url: str, store: RunStore) -> None:
+def test_a_saved_drawing_is_read_back_byte_for_byte(url: str, store: RunStore) -> None:
     saved = store.sketches.save(PNG, label=" 7 ", dataset="mnist")
     other = RunStore.open(url, read_only=True)
     (found,) = other.sketches.list()
@@ -26,7 +26,7 @@ def test_drawings_are_listed_oldest_first_and_by_data_set(store: RunStore) -> No
     assert [sketch.label for sketch in store.sketches.list(dataset="mnist")] == ["1", "3"]
 
 
-def test_deleting_takes_only_what_is_named(store: RunStore) -> None:
+def test_deleting_removes_only_the_given_drawings(store: RunStore) -> None:
     first, second = (store.sketches.save(PNG, label=label, dataset="mnist") for label in "12")
     assert store.sketches.delete((first.id, "not there")) == 1
     assert [sketch.id for sketch in store.sketches.list()] == [second.id]
@@ -47,7 +47,7 @@ def test_a_drawing_without_ink_or_label_is_refused(store: RunStore, png: bytes, 
     assert store.sketches.list() == ()
 
 
-def test_a_read_only_store_shows_but_keeps_nothing(url: str, store: RunStore) -> None:
+def test_a_read_only_store_lists_drawings_but_saves_none(url: str, store: RunStore) -> None:
     store.sketches.save(PNG, label="1", dataset="mnist")
     reader = RunStore.open(url, read_only=True)
     assert len(reader.sketches.list()) == 1
@@ -56,7 +56,7 @@ def test_a_read_only_store_shows_but_keeps_nothing(url: str, store: RunStore) ->
     reader.close()
 
 
-def test_an_older_store_gains_the_table(bare_url: str) -> None:
+def test_an_older_store_gets_the_table_of_drawings(bare_url: str) -> None:
     database = Database(bare_url)
     schema.migrate(database, migrations=migrations.MIGRATIONS[: migrations.MIGRATIONS.index(migrations._sketches)])
     database.close()

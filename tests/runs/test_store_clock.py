@@ -31,15 +31,15 @@ store = RunStore.open(sys.argv[1])
 run = store.runs.list()[0]
 recovered = store.leases.recover()
 owner = Owner("elsewhere", 1, "x")
-want = str(store.leases.heartbeat(run.id, run.lease))
-print(json.dumps({"state": run.state, "responding": run.responding, "recovered": recovered, "want": want,
+request = str(store.leases.heartbeat(run.id, run.lease))
+print(json.dumps({"state": run.state, "responding": run.responding, "recovered": recovered, "request": request,
                   "ahead": store.now() - real()}))
 store.close()
 """
 
 
 @pytest.mark.parametrize("off_s", [-7_200.0, 7_200.0, 31_536_000.0])
-def test_a_host_whose_clock_is_off_sees_true_states_and_neither_loses_nor_keeps_a_lease(
+def test_a_host_with_a_wrong_clock_reads_true_states_and_renews_leases_by_the_store_clock(
     postgres_store: str, off_s: float
 ) -> None:
     store = RunStore.open(postgres_store)
@@ -69,7 +69,7 @@ def test_times_of_a_run_come_from_one_clock_and_never_run_backwards(postgres_sto
     store.close()
 
 
-def test_the_silence_of_another_host_counts_from_the_servers_start(url: str) -> None:
+def test_the_silence_of_another_host_is_counted_from_the_start_of_the_server(url: str) -> None:
     store = RunStore.open(url, clock=lambda: 1_000_000.0)
     run = claimed(store, FOREIGN)
     with store.database.read() as connection:

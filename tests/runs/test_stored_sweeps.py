@@ -1,4 +1,4 @@
-"""Sweeps in stores of every kind: one decision is one transaction, and what a trial does is read off its run."""
+"""Sweeps in stores of each kind: each decision is one transaction, and the state of a trial is read from its run."""
 
 from dataclasses import replace
 
@@ -57,7 +57,7 @@ def _train_to(store: RunStore, me: Owner, *, epoch: int, seconds: float) -> str:
     return run.id
 
 
-def test_a_trial_is_made_with_its_run_and_measured_at_its_rung(store: RunStore, me: Owner) -> None:
+def test_a_trial_is_created_with_its_run_and_measured_at_its_rung(store: RunStore, me: Owner) -> None:
     sweep = store.sweeps.create(SPEC)
     assert store.sweeps.due() == (sweep.id,)
     _add(store, sweep.id, 1, 0.01)
@@ -77,7 +77,7 @@ def test_a_trial_is_made_with_its_run_and_measured_at_its_rung(store: RunStore, 
     assert store.integrity.verify(run) == ()
 
 
-def test_whoever_comes_second_writes_nothing(store: RunStore) -> None:
+def test_the_second_of_two_concurrent_decisions_writes_nothing(store: RunStore) -> None:
     sweep = store.sweeps.create(SPEC)
     _add(store, sweep.id, 1, 0.01)
     with pytest.raises(StaleSweepError, match="has changed in the meantime, so nothing was written"):
@@ -86,7 +86,7 @@ def test_whoever_comes_second_writes_nothing(store: RunStore) -> None:
     assert len(store.sweeps.find(sweep.id)[1]) == 1
 
 
-def test_a_trial_that_is_there_already_is_answered_by_its_run(store: RunStore) -> None:
+def test_a_trial_whose_run_already_exists_reuses_it(store: RunStore) -> None:
     config = _new(1, 0.01)[1].config
     run, _ = store.queue.submit(config, fingerprint="fingerprint 0.01", family="")
     sweep = store.sweeps.create(SPEC)
@@ -99,7 +99,7 @@ def test_a_trial_that_is_there_already_is_answered_by_its_run(store: RunStore) -
     assert store.runs.get(run.id).pause_epoch is None
 
 
-def test_a_person_who_continues_a_trial_trains_it_to_its_end(store: RunStore, me: Owner) -> None:
+def test_a_trial_that_a_user_resumes_trains_to_its_end(store: RunStore, me: Owner) -> None:
     sweep = store.sweeps.create(SPEC)
     _add(store, sweep.id, 1, 0.01)
     run = _train_to(store, me, epoch=1, seconds=3.0)
@@ -108,13 +108,13 @@ def test_a_person_who_continues_a_trial_trains_it_to_its_end(store: RunStore, me
     assert store.sweeps.find(sweep.id)[1][0].trial.state is TrialState.QUEUED
 
 
-def test_a_trial_whose_worker_is_gone_is_interrupted_unless_it_was_measured(
+def test_a_trial_whose_worker_was_lost_before_it_was_measured_is_interrupted(
     store: RunStore, me: Owner, clock: Clock
 ) -> None:
     sweep = store.sweeps.create(SPEC)
     _add(store, sweep.id, 1, 0.01)
-    gone = Owner(host="another host", pid=1, pid_start="1")
-    run = store.leases.claim(slot="cpu", owner=gone)
+    lost = Owner(host="another host", pid=1, pid_start="1")
+    run = store.leases.claim(slot="cpu", owner=lost)
     assert run is not None
     clock.now += 10 * LEASE_S
     assert store.sweeps.find(sweep.id)[1][0].trial.state is TrialState.INTERRUPTED
@@ -134,7 +134,7 @@ def test_minutes_are_counted_over_the_trials_that_the_sweep_paid_for(store: RunS
     assert not store.sweeps.is_over_budget(_train_to(store, me, epoch=1, seconds=900.0))
     record, _ = store.sweeps.find(sweep.id)
     store.sweeps.write(SweepChange(record=replace(record, state=SweepState.PAUSED)))
-    assert not store.sweeps.is_over_budget(run)  # nothing is to be paused any more
+    assert not store.sweeps.is_over_budget(run)  # a paused sweep pauses nothing more
     assert store.sweeps.count_running() == 1
 
 
@@ -147,7 +147,7 @@ def test_stopping_all_runs_pauses_running_sweeps_only(store: RunStore) -> None:
     assert states[finished.id] == (SweepState.FINISHED, "done")
 
 
-def test_a_sweep_is_found_by_id_name_and_beginning(store: RunStore) -> None:
+def test_a_sweep_is_found_by_id_name_and_prefix_of_its_id(store: RunStore) -> None:
     sweep = store.sweeps.create(SPEC)
     for wanted in (sweep.id, "stored", sweep.id[:5]):
         assert store.sweeps.resolve(wanted) == sweep
@@ -158,11 +158,11 @@ def test_a_sweep_is_found_by_id_name_and_beginning(store: RunStore) -> None:
         store.sweeps.find("nowhere")
 
 
-# -- what is read off the runs -------------------------------------------------------------------------------------------
+# -- what is read from the runs ----------------------------------------------------------------------------------------
 
 
 def _trained(store: RunStore, me: Owner, *, steps: list[int], losses: list[float], per_epoch: int = 10) -> str:
-    """Train the queued run so far and leave it running; return its id."""
+    """Train the queued run to the last of these steps and leave it running; return its id."""
     run = store.leases.claim(slot="cpu", owner=me)
     assert run is not None
     points = {
@@ -190,7 +190,7 @@ def test_a_trial_that_finished_early_is_measured_at_its_last_validation(store: R
     assert (one.trial.state, one.trial.epochs, one.trial.seconds) == (TrialState.FINISHED, 3, 5.0)
 
 
-def test_a_trial_that_was_never_validated_is_measured_nowhere(store: RunStore, me: Owner) -> None:
+def test_a_trial_that_was_never_validated_has_no_measurements(store: RunStore, me: Owner) -> None:
     sweep = _of_sweep(store, replace(SPEC, halving=None))
     run = store.leases.claim(slot="cpu", owner=me)
     assert run is not None
@@ -200,7 +200,7 @@ def test_a_trial_that_was_never_validated_is_measured_nowhere(store: RunStore, m
     assert (one.trial.state, one.trial.values, one.trial.epochs) == (TrialState.FINISHED, (), 4)
 
 
-def test_a_trial_that_diverged_is_measured_as_such(store: RunStore, me: Owner) -> None:
+def test_a_diverged_trial_is_measured_with_a_loss_of_nan(store: RunStore, me: Owner) -> None:
     sweep = _of_sweep(store, SPEC)
     run = _trained(store, me, steps=[10], losses=[float("nan")])
     record = store.runs.get(run)
@@ -218,7 +218,7 @@ def test_the_test_accuracy_of_an_epoch_is_the_newest_up_to_its_end(store: RunSto
     assert [store.sweeps.find_test_accuracy(record, epoch) for epoch in (0, 1, 2, 3)] == [None, 0.1, 0.19, 0.21]
 
 
-def test_a_trial_on_its_way_counts_the_epoch_under_way_and_one_paused_between_two_rungs_is_held(
+def test_a_running_trial_counts_its_current_epoch_and_one_paused_between_rungs_is_held(
     store: RunStore, me: Owner
 ) -> None:
     sweep = _of_sweep(store, replace(SPEC, halving=Halving(2, 2)))
@@ -239,7 +239,7 @@ def test_a_trial_on_its_way_counts_the_epoch_under_way_and_one_paused_between_tw
         (RunState.INTERRUPTED, TrialState.INTERRUPTED),
     ],
 )
-def test_a_trial_that_ended_before_its_rung_says_how(
+def test_a_trial_that_ended_before_its_rung_has_the_state_and_reason_of_its_run(
     store: RunStore, me: Owner, state: RunState, expected: TrialState
 ) -> None:
     sweep = _of_sweep(store, SPEC)
@@ -260,7 +260,7 @@ def test_a_sweep_is_due_while_it_has_fewer_live_runs_than_slots(store: RunStore,
     assert store.sweeps.due(slots=2) == (first.id, second.id)
     _add(store, first.id, 2, 0.02)
     assert store.sweeps.due(slots=2) == (second.id,)
-    store.leases.claim(slot="cpu", owner=me)  # in training is live too
+    store.leases.claim(slot="cpu", owner=me)  # a running run is live too
     assert store.sweeps.due(slots=2) == (second.id,)
     record, found = store.sweeps.find(first.id)
     store.removal.delete(found[1].trial.run)
@@ -271,7 +271,7 @@ def test_a_sweep_is_due_while_it_has_fewer_live_runs_than_slots(store: RunStore,
     assert [one.id for one in store.sweeps.list()] == [second.id, first.id]
 
 
-def test_a_trial_comes_back_as_it_was_written(store: RunStore, me: Owner) -> None:
+def test_a_trial_is_read_back_as_written(store: RunStore, me: Owner) -> None:
     sweep = store.sweeps.create(SPEC)
     record = _add(store, sweep.id, 1, 0.01)
     run = _train_to(store, me, epoch=2, seconds=30.0)
@@ -297,16 +297,16 @@ def test_a_trial_comes_back_as_it_was_written(store: RunStore, me: Owner) -> Non
     assert [value.spent_s for value in found.trial.values] == [3.0, 7.0]
 
 
-def test_a_sweep_of_an_engine_is_due_while_it_has_fewer_trials_than_that_takes_jobs(store: RunStore) -> None:
+def test_a_sweep_of_an_engine_is_due_while_it_has_fewer_trials_than_the_engine_takes_jobs(store: RunStore) -> None:
     own, far, other = (store.sweeps.create(replace(SPEC, on=on)) for on in ("", "slurm", "ray"))
     for at, sweep in enumerate((own, far, other)):
         _add(store, sweep.id, 1, 0.01 + at / 100)
-    assert store.sweeps.due(slots=1, jobs={"slurm": 2}) == (far.id,)  # another engine is not there
+    assert store.sweeps.due(slots=1, jobs={"slurm": 2}) == (far.id,)  # Ray is not configured
     assert store.sweeps.due(slots=2, jobs={"slurm": 1, "ray": 2}) == (own.id, other.id)
     assert store.sweeps.due(slots=1, jobs={"slurm": 1, "ray": 1}) == ()
 
 
-def test_a_sweep_is_dated_when_it_ends_and_no_more_when_it_goes_on(store: RunStore, clock: Clock) -> None:
+def test_a_sweep_has_an_end_time_when_it_ends_and_none_when_it_continues(store: RunStore, clock: Clock) -> None:
     sweep = store.sweeps.create(SPEC)
     assert (sweep.created_at, sweep.finished_at, sweep.revision) == (clock.now, None, 0)
     clock.now += 7
@@ -322,7 +322,7 @@ def test_a_sweep_is_dated_when_it_ends_and_no_more_when_it_goes_on(store: RunSto
         assert store.sweeps.find(sweep.id)[0] == written
 
 
-def test_what_is_held_is_paused_at_once_or_asked_to(store: RunStore, me: Owner, clock: Clock) -> None:
+def test_held_trials_are_paused_at_once_or_asked_to_pause(store: RunStore, me: Owner, clock: Clock) -> None:
     sweep = store.sweeps.create(SPEC)
     _add(store, sweep.id, 1, 0.01)
     _add(store, sweep.id, 2, 0.02)
@@ -341,7 +341,7 @@ def test_what_is_held_is_paused_at_once_or_asked_to(store: RunStore, me: Owner, 
     assert (second.state, second.pause_epoch, second.finished_at) == (RunState.QUEUED, 1, None)
 
 
-def test_a_run_that_has_finished_meanwhile_is_no_longer_continued(store: RunStore, me: Owner) -> None:
+def test_a_trial_whose_run_has_finished_meanwhile_cannot_be_resumed(store: RunStore, me: Owner) -> None:
     sweep = _of_sweep(store, SPEC)
     run = store.leases.claim(slot="cpu", owner=me)
     assert run is not None

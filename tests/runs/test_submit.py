@@ -1,4 +1,4 @@
-"""Asking for a run: one answer per fingerprint, found by id, beginning of id or name."""
+"""Submitting a run: one cached answer per fingerprint; a run is found by its id, a prefix of it, or its name."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,7 +14,7 @@ from tests.runs.conftest import Clock
 from tests.runs.runs_data import CONFIG, claimed, submit
 
 
-def test_a_submitted_run_comes_back_as_it_was_asked_for(store: RunStore, clock: Clock) -> None:
+def test_a_submitted_run_is_read_back_as_submitted(store: RunStore, clock: Clock) -> None:
     config = RunConfig(arch="wide-cnn", arch_options={"widths": [8, 16]}, dataset="digits", lr=0.0123456789)
     record, cached = store.queue.submit(
         config,
@@ -35,11 +35,11 @@ def test_a_submitted_run_comes_back_as_it_was_asked_for(store: RunStore, clock: 
     assert (record.lease, record.attempts, record.seconds) == (0, 0, 0.0)
 
 
-def test_a_run_without_a_name_is_called_after_its_network(store: RunStore) -> None:
+def test_a_run_without_a_name_is_named_after_its_network(store: RunStore) -> None:
     assert submit(store).name == "lenet5"
 
 
-def test_what_came_from_a_run_is_found_by_fork_origin_and_continued_run(store: RunStore) -> None:
+def test_children_of_a_run_are_found_by_fork_by_initial_weights_and_by_parent(store: RunStore) -> None:
     root = submit(store)
     ways = [
         {"config": CONFIG.replace(fork_of=root.id, fork_epoch=2)},
@@ -60,7 +60,7 @@ def test_what_came_from_a_run_is_found_by_fork_origin_and_continued_run(store: R
     assert store.runs.find_children([root.id]) == tuple(children[1:])
 
 
-def test_a_queued_running_or_finished_run_answers_for_its_fingerprint(store: RunStore, me: Owner) -> None:
+def test_a_queued_running_or_finished_run_is_the_cached_answer_for_its_fingerprint(store: RunStore, me: Owner) -> None:
     first = submit(store)
     assert store.queue.submit(CONFIG, fingerprint="f", family="g") == (first, True)
     running = store.leases.claim(slot="cpu", owner=me)
@@ -72,7 +72,7 @@ def test_a_queued_running_or_finished_run_answers_for_its_fingerprint(store: Run
 
 
 @pytest.mark.parametrize("end", [RunState.STOPPED, RunState.PAUSED, RunState.FAILED, RunState.INTERRUPTED])
-def test_a_run_that_did_not_finish_answers_for_nothing(store: RunStore, me: Owner, end: RunState) -> None:
+def test_a_run_that_ended_without_finishing_is_no_cached_answer(store: RunStore, me: Owner, end: RunState) -> None:
     run = claimed(store, me)
     store.leases.finish(run.id, run.lease, state=end)
     again, cached = store.queue.submit(CONFIG, fingerprint="f", family="g")
@@ -80,7 +80,7 @@ def test_a_run_that_did_not_finish_answers_for_nothing(store: RunStore, me: Owne
     assert again.id != run.id
 
 
-def test_fresh_makes_a_new_run_that_is_no_answer_itself(store: RunStore) -> None:
+def test_fresh_submits_a_new_run_that_is_no_cached_answer_itself(store: RunStore) -> None:
     first = submit(store)
     fresh, cached = store.queue.submit(CONFIG, fingerprint="f", family="g", fresh=True)
     assert not cached
@@ -95,7 +95,7 @@ def test_sixteen_callers_at_once_get_one_run(store: RunStore) -> None:
     assert sorted(cached for _, cached in answers) == [False] + [True] * 15
 
 
-def test_a_resumed_run_gives_up_its_place_if_another_became_the_answer(store: RunStore, me: Owner) -> None:
+def test_a_resumed_run_does_not_replace_a_newer_cached_answer(store: RunStore, me: Owner) -> None:
     old = claimed(store, me)
     store.leases.finish(old.id, old.lease, state=RunState.STOPPED)
     new = submit(store)
@@ -103,7 +103,7 @@ def test_a_resumed_run_gives_up_its_place_if_another_became_the_answer(store: Ru
     assert store.queue.submit(CONFIG, fingerprint="f", family="g")[0].id == new.id
 
 
-def test_a_run_is_found_by_id_beginning_of_id_and_name(store: RunStore) -> None:
+def test_a_run_is_found_by_id_by_prefix_of_its_id_and_by_name(store: RunStore) -> None:
     run = submit(store, name="my first")
     submit(store, "other", name="another")
     assert store.runs.resolve(run.id) == run
@@ -111,20 +111,22 @@ def test_a_run_is_found_by_id_beginning_of_id_and_name(store: RunStore) -> None:
     assert store.runs.resolve(" my first ") == run
 
 
-def test_a_whole_name_goes_before_the_beginning_of_another_runs_id(store: RunStore) -> None:
+def test_a_complete_name_takes_precedence_over_a_prefix_of_another_runs_id(store: RunStore) -> None:
     other = submit(store)
     named = submit(store, "b", name=other.id[:2])
     assert store.runs.resolve(other.id[:2]) == named
     assert store.runs.resolve(other.id[:11]) == other
 
 
-def test_a_whole_id_goes_before_the_name_of_another_run(store: RunStore) -> None:
+def test_a_complete_id_takes_precedence_over_the_name_of_another_run(store: RunStore) -> None:
     first = submit(store)
     submit(store, "b", name=first.id)
     assert store.runs.resolve(first.id).id == first.id
 
 
-def test_a_long_list_is_whole_and_in_order_however_it_is_read(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_list_that_is_read_in_parts_is_complete_and_in_order(
+    store: RunStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(run_lookup, "_PART", 3)
     for count in range(1, 9):
         submit(store, str(count), name=str(count))
@@ -132,7 +134,7 @@ def test_a_long_list_is_whole_and_in_order_however_it_is_read(store: RunStore, m
         assert names == [str(number) for number in range(1, count + 1)]
 
 
-def test_what_fits_two_runs_or_none_is_refused_with_a_way_out(store: RunStore) -> None:
+def test_text_that_matches_two_runs_or_none_is_refused_with_a_remedy(store: RunStore) -> None:
     first, second = submit(store, "a", name="twin"), submit(store, "b", name="twin")
     with pytest.raises(RunNotFoundError, match=f"'twin' matches more than one run .*({first.id}|{second.id})"):
         store.runs.resolve("twin")
@@ -146,7 +148,7 @@ def test_what_fits_two_runs_or_none_is_refused_with_a_way_out(store: RunStore) -
         store.runs.get("nothing")
 
 
-def test_the_family_lists_finished_runs_the_longest_first(store: RunStore, me: Owner) -> None:
+def test_the_family_lists_finished_runs_longest_first(store: RunStore, me: Owner) -> None:
     made = []
     for epochs in (2, 5, 3):
         config = CONFIG.replace(epochs=epochs)

@@ -1,4 +1,4 @@
-"""What every request makes of a run in every state: one table, each cell the state that follows or the sentence of the refusal."""
+"""Every request to a run in every state: a table of the resulting states and of the messages of refusals."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from tests.runs.runs_data import submit
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """Where a run is brought into a state. me: an owner that lives; start: starts another that can be ended."""
+    """Brings runs of a store into a state. me: a live owner; start: starts another, which can be killed."""
 
     store: RunStore
     clock: Clock
@@ -38,11 +38,11 @@ class Scene:
         run = self.running()
         return self.store.leases.finish(run.id, run.lease, state=state, reason="because")
 
-    def asked(self, request: RunRequest) -> RunRecord:
+    def requested(self, request: RunRequest) -> RunRecord:
         return self.store.leases.request(self.running().id, request)
 
-    def left(self, request: RunRequest = RunRequest.RUN, *, executor: str = "") -> RunRecord:
-        """Leave a run as its owner's death left it, of which nobody has taken notice yet."""
+    def orphaned(self, request: RunRequest = RunRequest.RUN, *, executor: str = "") -> RunRecord:
+        """Return a run whose owner was killed, before anything has noticed it."""
         worker = self.start()
         run = self.running(worker.owner, executor=executor)
         self.store.leases.request(run.id, request)
@@ -50,7 +50,7 @@ class Scene:
         return run
 
     def silent(self) -> RunRecord:
-        """Leave a run with an owner that lives and has not renewed its lease."""
+        """Return a run whose owner is alive but has not renewed its lease."""
         run = self.running(self.start().owner)
         self.clock.now += LEASE_S + 1
         return run
@@ -62,23 +62,23 @@ class Scene:
 STATES: dict[str, Callable[[Scene], RunRecord]] = {
     "queued": lambda scene: scene.queued(),
     "running": lambda scene: scene.running(),
-    "asked to pause": lambda scene: scene.asked(RunRequest.PAUSE),
-    "asked to stop": lambda scene: scene.asked(RunRequest.STOP),
+    "asked to pause": lambda scene: scene.requested(RunRequest.PAUSE),
+    "asked to stop": lambda scene: scene.requested(RunRequest.STOP),
     "silent": lambda scene: scene.silent(),
     "paused": lambda scene: scene.ended(RunState.PAUSED),
     "stopped": lambda scene: scene.ended(RunState.STOPPED),
     "interrupted": lambda scene: scene.ended(RunState.INTERRUPTED),
     "failed": lambda scene: scene.ended(RunState.FAILED),
     "finished": lambda scene: scene.ended(RunState.FINISHED),
-    "left": lambda scene: scene.left(),
-    "left to pause": lambda scene: scene.left(RunRequest.PAUSE),
-    "left to stop": lambda scene: scene.left(RunRequest.STOP),
-    "left by an engine": lambda scene: scene.left(executor="slurm"),
+    "orphaned": lambda scene: scene.orphaned(),
+    "orphaned pausing": lambda scene: scene.orphaned(RunRequest.PAUSE),
+    "orphaned stopping": lambda scene: scene.orphaned(RunRequest.STOP),
+    "orphaned by an engine": lambda scene: scene.orphaned(executor="slurm"),
     "deleted": lambda scene: scene.deleted(),
 }
 
 
-def _told(run: RunRecord) -> str:
+def _state_text(run: RunRecord) -> str:
     return run.state.value + ("" if run.requested is RunRequest.RUN else f", to {run.requested.value}")
 
 
@@ -92,102 +92,102 @@ def _bound(scene: Scene, run: RunRecord, executor: str) -> str:
 def _again(scene: Scene, run: RunRecord, *, fresh: bool = False) -> str:
     answer, cached = scene.store.queue.submit(run.config, fingerprint=run.fingerprint, family="", fresh=fresh)
     assert cached == (answer.id == run.id)
-    return _told(answer) if cached else "another"
+    return _state_text(answer) if cached else "another"
 
 
 def _claimed(scene: Scene, run: RunRecord) -> str:
     taken = scene.store.leases.claim(slot="another", owner=scene.me, run=run.id)
-    return "nothing" if taken is None else _told(taken)
+    return "nothing" if taken is None else _state_text(taken)
 
 
 def _moved(scene: Scene, run: RunRecord) -> str:
     first = scene.store.queue.move(run.id, Move.FRONT)[0]
     assert first.id == run.id
-    return _told(first)
+    return _state_text(first)
 
 
 REQUESTS: dict[str, Callable[[Scene, RunRecord], str]] = {
-    "pause": lambda scene, run: _told(scene.store.leases.request(run.id, RunRequest.PAUSE)),
-    "stop": lambda scene, run: _told(scene.store.leases.request(run.id, RunRequest.STOP)),
-    "resume": lambda scene, run: _told(scene.store.leases.request(run.id, RunRequest.RUN)),
-    "delete": lambda scene, run: _told(scene.store.removal.delete(run.id)),
-    "undelete": lambda scene, run: _told(scene.store.removal.undelete(run.id)),
-    "ask again": _again,
-    "train again": lambda scene, run: _again(scene, run, fresh=True),
+    "pause": lambda scene, run: _state_text(scene.store.leases.request(run.id, RunRequest.PAUSE)),
+    "stop": lambda scene, run: _state_text(scene.store.leases.request(run.id, RunRequest.STOP)),
+    "resume": lambda scene, run: _state_text(scene.store.leases.request(run.id, RunRequest.RUN)),
+    "delete": lambda scene, run: _state_text(scene.store.removal.delete(run.id)),
+    "undelete": lambda scene, run: _state_text(scene.store.removal.undelete(run.id)),
+    "submit again": _again,
+    "submit fresh": lambda scene, run: _again(scene, run, fresh=True),
     "to an engine": lambda scene, run: _bound(scene, run, "ray"),
     "to a host": lambda scene, run: _bound(scene, run, ""),
-    "prioritize": lambda scene, run: _told(scene.store.queue.prioritize(run.id, 5)),
+    "prioritize": lambda scene, run: _state_text(scene.store.queue.prioritize(run.id, 5)),
     "move": _moved,
     "claim": _claimed,
 }
-# Request, states before it, and what follows; "others": all states that no line above names.
+# Request, states before it, and the result; "others": all states that no line above names.
 TABLE = """
-pause | queued, left by an engine | paused
+pause | queued, orphaned by an engine | paused
 pause | running, asked to stop, silent | running, to pause
-pause | asked to pause, paused | as it was
-pause | left to pause | paused
+pause | asked to pause, paused | unchanged
+pause | orphaned pausing | paused
 pause | finished | Run X is finished, so it cannot be paused: train it again as a new run.
-pause | stopped, left to stop | Run X is stopped, so it cannot be paused: resume it first, or leave it as it is.
-pause | interrupted, left | Run X is interrupted, so it cannot be paused: resume it first, or leave it as it is.
+pause | stopped, orphaned stopping | Run X is stopped, so it cannot be paused: resume it first, or leave it as it is.
+pause | interrupted, orphaned | Run X is interrupted, so it cannot be paused: resume it first, or leave it as it is.
 pause | failed | Run X is failed, so it cannot be paused: resume it first, or leave it as it is.
 stop | running, asked to pause, silent | stopping, to stop
-stop | asked to stop, stopped | as it was
+stop | asked to stop, stopped | unchanged
 stop | failed | Run X is failed, so it cannot be stopped: resume it first, or leave it as it is.
 stop | finished | Run X is finished, so it cannot be stopped: train it again as a new run.
 stop | others | stopped
-resume | queued, running, left by an engine | as it was
+resume | queued, running, orphaned by an engine | unchanged
 resume | asked to pause, asked to stop | running
 resume | finished | Run X is finished, so it cannot be resumed: train it again as a new run.
 resume | others | queued
 delete | running, asked to pause, silent | Run X is running, so it cannot be deleted: stop it first.
 delete | asked to stop | Run X is stopping, so it cannot be deleted: wait until it has stopped.
-delete | queued, left by an engine, left to stop | stopped
-delete | left to pause | paused
-delete | others | as it was
-undelete | others | as it was
-ask again | queued, running, asked to pause, asked to stop, silent, finished, left by an engine | as it was
-ask again | others | another
-train again | others | another
+delete | queued, orphaned by an engine, orphaned stopping | stopped
+delete | orphaned pausing | paused
+delete | others | unchanged
+undelete | others | unchanged
+submit again | queued, running, asked to pause, asked to stop, silent, finished, orphaned by an engine | unchanged
+submit again | others | another
+submit fresh | others | another
 to an engine | running, asked to pause, silent | Run X is running, so it cannot be moved elsewhere: pause it first.
 to an engine | asked to stop | Run X is stopping, so it cannot be moved elsewhere: wait until it has stopped.
 to an engine | finished | Run X is finished, so it cannot be moved elsewhere: train it again as a new run.
 to an engine | others | at ray
 to a host | others | at a host
 prioritize | finished | Run X is finished, so its priority is irrelevant: give a queued run another priority.
-prioritize | others | as it was
-move | queued, left by an engine | as it was
+prioritize | others | unchanged
+move | queued, orphaned by an engine | unchanged
 move | running, asked to pause, silent | Run X is running, so it has no place in the queue: move a queued run.
 move | asked to stop | Run X is stopping, so it has no place in the queue: move a queued run.
-move | paused, left to pause | Run X is paused, so it has no place in the queue: move a queued run.
-move | stopped, left to stop | Run X is stopped, so it has no place in the queue: move a queued run.
-move | interrupted, left | Run X is interrupted, so it has no place in the queue: move a queued run.
+move | paused, orphaned pausing | Run X is paused, so it has no place in the queue: move a queued run.
+move | stopped, orphaned stopping | Run X is stopped, so it has no place in the queue: move a queued run.
+move | interrupted, orphaned | Run X is interrupted, so it has no place in the queue: move a queued run.
 move | failed | Run X is failed, so it has no place in the queue: move a queued run.
 move | finished | Run X is finished, so it has no place in the queue: move a queued run.
-claim | queued, left by an engine | running
+claim | queued, orphaned by an engine | running
 claim | others | nothing
 """
 _LINES = [tuple(part.strip() for part in line.split(" | ")) for line in TABLE.strip().splitlines()]
-_GONE = "There is no run 'X': the Runs page and `python -m lab runs` list all runs."
-_OF_DELETED = {"undelete": "paused", "ask again": "another", "train again": "another", "claim": "nothing"}
+_NOT_FOUND = "There is no run 'X': the Runs page and `python -m lab runs` list all runs."
+_OF_DELETED = {"undelete": "paused", "submit again": "another", "submit fresh": "another", "claim": "nothing"}
 
 
 def _expected(name: str, state: str) -> str:
     if state == "deleted":
-        return _OF_DELETED.get(name, _GONE)
+        return _OF_DELETED.get(name, _NOT_FOUND)
     lines = {states: outcome for request, states, outcome in _LINES if request == name}
     return next((lines[states] for states in lines if state in states.split(", ")), lines.get("others", ""))
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_what_every_request_makes_of_a_run(
+def test_every_request_to_a_run_has_the_result_of_the_table(
     store: RunStore, clock: Clock, me: Owner, process: Callable[[], Process], state: str
 ) -> None:
     found, expected = {}, {}
     for name, request in REQUESTS.items():
         scene = Scene(store, clock, me, process, key=name)
         run = STATES[state](scene)
-        before = "" if state == "deleted" else _told(store.runs.get(run.id))
-        expected[name] = _expected(name, state).replace("as it was", before)
+        before = "" if state == "deleted" else _state_text(store.runs.get(run.id))
+        expected[name] = _expected(name, state).replace("unchanged", before)
         try:
             found[name] = request(scene, run)
         except LabError as error:

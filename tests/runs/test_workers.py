@@ -1,4 +1,4 @@
-"""The table of workers: who is there, what each trains, and who has gone without a word."""
+"""The table of workers: which are alive, what each trains, and which have fallen silent."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -30,16 +30,16 @@ def test_a_worker_is_listed_with_what_it_trains_until_it_leaves(store: RunStore,
     assert store.workers.list() == (_worker(me, "cpu #2"),)
 
 
-def test_a_worker_that_announces_itself_is_told_how_many_wait(store: RunStore, clock: Clock) -> None:
+def test_announcing_a_worker_returns_how_many_workers_are_waiting(store: RunStore, clock: Clock) -> None:
     assert store.workers.announce(_worker(FAR)) == 1
     assert store.workers.announce(_worker(FAR, "cpu #2")) == 2
     clock.now += SILENT_S
     assert store.workers.announce(_worker(FAR, "cpu #2")) == 2
-    clock.now += 1.0  # the first trains now, or is gone: either way it looks for no run
+    clock.now += 1.0  # the first one is training or has exited: either way it is not waiting
     assert store.workers.announce(_worker(FAR, "cpu #2")) == 1
 
 
-def test_a_dead_process_is_seen_at_once_and_its_successor_is_not_taken_off(
+def test_a_process_that_has_exited_is_detected_at_once_and_its_successor_stays_listed(
     store: RunStore, process: Callable[[], Process]
 ) -> None:
     first, second = process(), process()
@@ -52,7 +52,7 @@ def test_a_dead_process_is_seen_at_once_and_its_successor_is_not_taken_off(
     assert store.workers.list() == (_worker(second.owner),)
 
 
-def test_silence_on_another_host_counts_as_gone_unless_a_run_is_held(store: RunStore, clock: Clock) -> None:
+def test_a_silent_worker_on_another_host_is_not_alive_unless_it_holds_a_run(store: RunStore, clock: Clock) -> None:
     store.workers.announce(_worker(FAR))
     clock.now += SILENT_S
     assert store.workers.list()[0].alive
@@ -62,21 +62,21 @@ def test_silence_on_another_host_counts_as_gone_unless_a_run_is_held(store: RunS
     assert store.workers.list() == (replace(_worker(FAR), run=run.id),)
 
 
-def test_a_worker_that_wrote_nothing_down_is_known_by_its_run(store: RunStore) -> None:
+def test_a_worker_that_never_announced_itself_is_listed_by_its_run(store: RunStore) -> None:
     run = claimed(store, FAR, slot="cuda:0")
     submit(store, "other")
     assert store.workers.list() == (WorkerRecord(FAR, "cuda:0", "cuda:0", engine=0, slots=0, run=run.id),)
 
 
-def test_what_was_not_seen_for_a_day_is_forgotten(store: RunStore, clock: Clock, me: Owner) -> None:
+def test_a_worker_that_was_silent_for_a_day_is_removed(store: RunStore, clock: Clock, me: Owner) -> None:
     store.workers.announce(_worker(FAR))
     clock.now += FORGET_S + 1
     store.workers.announce(_worker(me))
     assert store.workers.list() == (_worker(me),)
 
 
-def test_a_process_number_that_is_used_again_is_another_worker(store: RunStore) -> None:
-    """On a host of which only the table is known: number and slot are those of the one before, not the moment it began."""
+def test_a_reused_pid_is_another_worker(store: RunStore) -> None:
+    """On a host known only from the table: pid and slot are those of an earlier worker, but not its start time."""
     store.workers.announce(_worker(FAR))
     for other in (replace(FAR, pid_start="y"), replace(FAR, pid=2), replace(FAR, host="another")):
         store.workers.leave(_worker(other))

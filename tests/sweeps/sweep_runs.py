@@ -1,4 +1,4 @@
-"""Sweeps of a moment on the digits, trained in the test's process as a worker trains them."""
+"""Sweeps on the digits that take a moment, trained in the test's process as a worker trains them."""
 
 import threading
 from typing import Any
@@ -22,7 +22,7 @@ LR = {"lr": {"low": 1e-4, "high": 1e-1, "log": True}}
 
 
 def asked(**changes: Any) -> SweepSpec:
-    """Return a sweep of eight random learning rates, pausing after 1 and 2 of 4 epochs, with some of SPEC changed."""
+    """Return the SPEC of eight random learning rates, pausing after 1 and 2 of 4 epochs, with these keys changed."""
     spec = {
         "name": "small",
         "base": BASE,
@@ -39,7 +39,7 @@ def work_one(lab: Lab, *, executed_by: Lab | None = None) -> bool:
     due = lab.sweeps.advance_due()
     run = lab.store.leases.claim(slot="cpu", owner=Owner.of_this_process())
     if run is None:
-        return due > 0 and bool(lab.store.sweeps.due())  # what needed no training is followed by the next
+        return due > 0 and bool(lab.store.sweeps.due())  # a trial that needs no training makes room for the next one
     execute(executed_by or lab, run, ending=threading.Event())
     return True
 
@@ -53,7 +53,7 @@ def work_through(lab: Lab, *, most: int = 200) -> None:
 
 
 def sweep_through(lab: Lab, spec: SweepSpec) -> SweepView:
-    """Make a sweep, work until it has ended, and return it."""
+    """Create a sweep, work until it has ended, and return it."""
     view = lab.sweeps.create(spec)
     work_through(lab)
     return lab.sweeps.show(view.sweep.id)

@@ -1,4 +1,4 @@
-"""What is written when a sweep goes on, and which old runs are its history, over trials and runs written by hand."""
+"""What is written when a sweep continues, and which old runs it can adopt, with constructed trials and runs."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -18,10 +18,10 @@ from tests.worker.worker_runs import open_lab
 
 QUEUED, RUNNING, HELD, STOPPED = TrialState.QUEUED, TrialState.RUNNING, TrialState.HELD, TrialState.STOPPED
 INTERRUPTED, FAILED = TrialState.INTERRUPTED, TrialState.FAILED
-RECORD = SweepRecord(id="s", number=1, name="s", spec=SPEC, state=SweepState.PAUSED, reason="by hand")
+RECORD = SweepRecord(id="s", number=1, name="s", spec=SPEC, state=SweepState.PAUSED, reason="a test")
 
 
-def test_what_has_ended_or_was_measured_since_is_written_and_damaged_trials_never() -> None:
+def test_trials_that_have_ended_or_were_measured_since_are_written_and_damaged_ones_never() -> None:
     every = [
         found(trial(1, 0.5), QUEUED),
         found(trial(2, 0.5)),
@@ -31,7 +31,7 @@ def test_what_has_ended_or_was_measured_since_is_written_and_damaged_trials_neve
     assert [one.number for one in changed_trials(every, [one.trial for one in every])] == [1, 3]
 
 
-def test_a_sweep_that_runs_again_lets_those_go_on_that_were_on_their_way() -> None:
+def test_resuming_a_sweep_resumes_the_trials_that_had_not_reached_their_rung() -> None:
     every = [
         found(trial(1, 0.5, 0.4, 0.3, state=FINISHED, rung=2)),
         found(trial(2, 0.5)),
@@ -57,7 +57,7 @@ def test_a_sweep_that_runs_again_lets_those_go_on_that_were_on_their_way() -> No
     assert going_on(RECORD, every, ()).resumed == ()
 
 
-def test_an_adopted_run_stands_at_the_highest_rung_it_was_measured_at_and_costs_nothing() -> None:
+def test_an_adopted_run_is_at_the_highest_rung_it_was_measured_at_and_costs_nothing() -> None:
     ended = replace(run(1, seconds=90.0), progress=RunProgress(epoch=4))
     whole = _history(SPEC, trial(3, 0.5, 0.4, 0.3), ended)
     assert (whole.state, whole.rung, whole.source) == (FINISHED, 2, Source.ADOPTED)
@@ -69,12 +69,12 @@ def test_an_adopted_run_stands_at_the_highest_rung_it_was_measured_at_and_costs_
     assert _history(SPEC, trial(3, 0.5), run(1, state=RunState.PAUSED)).rung == 0
 
 
-def test_an_old_run_is_history_where_it_differs_only_in_what_the_space_varies(tmp_path: Path) -> None:
+def test_an_old_run_can_be_adopted_if_it_differs_only_in_what_the_space_varies(tmp_path: Path) -> None:
     validation = open_lab(tmp_path).validation
     base = validation.resolve(SPEC.base).config
     fits = replace(run(1), config=base.replace(lr=0.01))
     other = {"epochs": base.epochs + 1, "seed": base.seed + 1, "batch_size": 7, "weight_decay": 0.5}
-    for old, why in (
+    for old, reason in (
         (fits, ""),
         (replace(fits, state=RunState.STOPPED), ""),
         (replace(fits, state=RunState.RUNNING), "it is running"),
@@ -86,12 +86,12 @@ def test_an_old_run_is_history_where_it_differs_only_in_what_the_space_varies(tm
         (replace(fits, config=fits.config.replace(epochs=base.epochs + 1)), "it differs from the base in epochs"),
         (replace(fits, config=fits.config.replace(device="cpu", keep_mb=1)), ""),
     ):
-        assert _misfit(validation, SPEC, base, old) == why
-    words = _misfit(validation, SPEC, base, replace(fits, config=fits.config.replace(**other)))
-    assert words.startswith("it differs from the base in ")
-    assert len(words.removeprefix("it differs from the base in ").split(", ")) == 3
+        assert _misfit(validation, SPEC, base, old) == reason
+    message = _misfit(validation, SPEC, base, replace(fits, config=fits.config.replace(**other)))
+    assert message.startswith("it differs from the base in ")
+    assert len(message.removeprefix("it differs from the base in ").split(", ")) == 3
 
 
-def test_a_run_names_the_sweeps_that_made_it_by_its_tags() -> None:
+def test_the_sweeps_of_a_run_are_read_from_its_tags() -> None:
     assert sweeps_of(replace(run(1), tags=("mine", sweep_tag("ab12"), "sweeping", "sweep-cd34"))) == ("ab12", "cd34")
     assert sweeps_of(run(1)) == ()

@@ -1,4 +1,4 @@
-"""The setting that decides is named first; what decides nothing has next to nothing."""
+"""The setting that determines the result has the largest importance; settings without effect have almost none."""
 
 import math
 import random
@@ -20,17 +20,17 @@ _SPACE = {
 def _sweep(loss: Callable[[dict[str, Any]], float], trials: int) -> tuple[SweepSpec, list[TrialRecord]]:
     spec = read_spec({"base": {"dataset": "digits"}, "space": _SPACE, "trials": trials})
     draw = random.Random(1)
-    made = []
+    found = []
     for number in range(1, trials + 1):
         params = spec.space.choose(spec.base, lambda parameter: parameter.at(draw.random()))
         value = Measured(spec.base.epochs, loss(params), 0.5)
-        made.append(
+        found.append(
             TrialRecord(number=number, run=f"r{number}", params=params, values=(value,), state=TrialState.FINISHED)
         )
-    return spec, made
+    return spec, found
 
 
-def test_the_setting_that_decides_comes_first() -> None:
+def test_the_setting_that_determines_the_loss_comes_first() -> None:
     spec, trials = _sweep(lambda params: abs(math.log10(params["lr"]) + 2), 80)
     first, *rest = importances(spec, trials, 0)
     assert (first.name, first.n) == ("lr", 80)
@@ -44,12 +44,12 @@ def test_a_diverged_trial_counts_as_worse_than_all_others() -> None:
     assert shares["optimizer"] > shares["weight_decay"]
 
 
-def test_few_trials_have_no_importances() -> None:
+def test_too_few_trials_have_no_importances() -> None:
     spec, trials = _sweep(lambda params: params["lr"], MIN_TRIALS - 1)
     assert importances(spec, trials, 0) == ()
 
 
-def test_trials_outside_of_a_narrowed_space_count_too() -> None:
+def test_trials_outside_a_narrowed_space_count_too() -> None:
     _, trials = _sweep(lambda params: abs(math.log10(params["lr"]) + 2), 80)
     narrow = read_spec(
         {"base": {"dataset": "digits"}, "space": {"lr": {"low": 0.005, "high": 0.02, "log": True}}, "trials": 80}

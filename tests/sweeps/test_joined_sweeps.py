@@ -1,4 +1,4 @@
-"""Sweeps on several machines: who makes the next trial, and how many are in training at once. No trial is trained here."""
+"""Sweeps on several machines: which machine creates the next trial, and how many are live at once; none is trained."""
 
 from pathlib import Path
 
@@ -20,13 +20,13 @@ from tests.worker.worker_runs import open_lab
 
 
 def _joined_sweeps(lab: Lab) -> Sweeps:
-    """The sweeps of a machine that joined, as `Lab` composes them there."""
+    """Return the sweeps of a machine that joined, as `Lab` composes them there."""
     settings, store = lab.settings, lab.store
     validation = Validation(settings, store, TravellingDatasets(settings.data, store.shared_data))
     return Sweeps(settings, store, validation, Submissions(settings, store, validation, lab.weights), joined=True)
 
 
-def test_a_machine_that_joined_makes_trials_once_it_can_fetch_their_data_set(tmp_path: Path) -> None:
+def test_a_machine_that_joined_creates_trials_once_it_can_fetch_their_data_set(tmp_path: Path) -> None:
     places = {"LAB_DATABASE": f"sqlite:///{tmp_path / 'lab.db'}", "LAB_ARTIFACTS": str(tmp_path / "artifacts")}
     lab, far = (open_lab(tmp_path / name, LAB_DATA=str(tmp_path / name / "data"), **places) for name in ("lab", "far"))
     dataset = write_local_dataset(
@@ -40,7 +40,7 @@ def test_a_machine_that_joined_makes_trials_once_it_can_fetch_their_data_set(tmp
     sweeps.advance_due()
     waiting = lab.sweeps.show(view.sweep.id)
     assert (waiting.sweep.state, waiting.sweep.reason) == (SweepState.RUNNING, "")
-    assert not lab.store.queue.list()  # nothing that it could not train
+    assert not lab.store.queue.list()  # no trial that it could not train
     assert lab.shared_datasets.publish(dataset)
     sweeps.advance_due()
     (run,) = lab.store.queue.list()
@@ -48,7 +48,7 @@ def test_a_machine_that_joined_makes_trials_once_it_can_fetch_their_data_set(tmp
     assert run.fingerprint == lab.submissions.fingerprint(lab.validation.resolve(run.config))[0]
 
 
-def test_a_sweep_has_a_trial_for_every_slot_of_the_machines_that_are_there(tmp_path: Path) -> None:
+def test_a_sweep_has_a_live_trial_for_every_slot_of_all_machines(tmp_path: Path) -> None:
     with started_server() as server:
         lab = open_lab(tmp_path, LAB_DATABASE=server.new_database(), LAB_DEVICE="cpu")
         assert len(lab.sweeps.create(asked()).trials) == 1

@@ -1,4 +1,4 @@
-"""What becomes of a sweep's next trial: a run, a copy, a failed one, or a sweep that waits; nothing is stored here."""
+"""The next trial of a sweep: a new run, a copy, a failed trial, or a pause of the sweep; nothing is stored here."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from tests.sweeps.sweep_runs import BASE, LR, asked
 from tests.sweeps.test_plan import found
 from tests.worker.worker_runs import open_lab
 
-CLASHES = {"base": {**BASE, "arch": "vgg11"}, "space": {"input_size": {"values": ["native"]}}}  # too small for it
+CLASHES = {"base": {**BASE, "arch": "vgg11"}, "space": {"input_size": {"values": ["native"]}}}  # too small for vgg11
 NO_DEVICE, NO_DATA = {**BASE, "device": "cuda:99"}, {**BASE, "dataset": "mnist"}
 
 
@@ -34,12 +34,12 @@ def _record(**spec: Any) -> SweepRecord:
 
 
 def _next(lab: Lab, record: SweepRecord, *trials: TrialRecord, joined: bool = False) -> SweepChange:
-    """Return the change to which the next trial was added; that before it writes nothing."""
-    made = NewTrials(lab.validation, lab.submissions, joined=joined)
-    return made.add_next(SweepChange(record=record), [found(trial) for trial in trials], len(trials) + 1)
+    """Return a change that writes nothing but the next trial."""
+    new_trials = NewTrials(lab.validation, lab.submissions, joined=joined)
+    return new_trials.add_next(SweepChange(record=record), [found(trial) for trial in trials], len(trials) + 1)
 
 
-def test_a_trial_is_a_run_of_its_sweeps_name_owner_priority_and_engine(lab: Lab) -> None:
+def test_a_trial_is_a_run_with_the_name_owner_priority_and_engine_of_its_sweep(lab: Lab) -> None:
     record = _record(on="")
     change = _next(lab, record)
     assert change.new is not None
@@ -53,13 +53,13 @@ def test_a_trial_is_a_run_of_its_sweeps_name_owner_priority_and_engine(lab: Lab)
     assert new == NewRun(resolved.config, {**facts, "owner": "ann", "priority": 7, "executor": ""})  # type: ignore[typeddict-item]
 
 
-def test_the_engine_of_a_sweep_trains_its_trials(lab: Lab) -> None:
+def test_trials_are_bound_to_the_engine_of_their_sweep(lab: Lab) -> None:
     change = _next(lab, _record(on="slurm"))
     assert change.new is not None
     assert change.new[1].facts["executor"] == "slurm"
 
 
-def test_settings_that_a_trial_had_are_a_copy_of_it_and_make_no_run(lab: Lab) -> None:
+def test_a_trial_with_the_settings_of_an_earlier_one_is_a_copy_without_a_new_run(lab: Lab) -> None:
     record = _record(space={"lr": {"values": [0.01]}})
     first = TrialRecord(number=1, run="r1", params={"lr": 0.01}, state=TrialState.PAUSED, seconds=9.0)
     change = _next(lab, record, first)
@@ -67,14 +67,14 @@ def test_settings_that_a_trial_had_are_a_copy_of_it_and_make_no_run(lab: Lab) ->
     assert change == SweepChange(record=record, trials=(replace(copy, decision="the same settings as trial 1"),))
 
 
-def test_where_all_settings_of_a_grid_were_tried_nothing_is_made(lab: Lab) -> None:
+def test_an_exhausted_grid_gets_no_new_trial(lab: Lab) -> None:
     record = _record(space={"lr": {"values": [0.01]}}, method="grid")
     trial = TrialRecord(number=1, run="r1", params={"lr": 0.01}, state=TrialState.FINISHED)
     assert _next(lab, record, trial) == SweepChange(record=record)
 
 
 @pytest.mark.parametrize("failed", [0, MAX_FAILURES - 2, MAX_FAILURES - 1])
-def test_settings_that_do_not_go_together_are_a_failed_trial_and_many_of_them_a_pause(lab: Lab, failed: int) -> None:
+def test_incompatible_settings_are_a_failed_trial_and_many_such_trials_pause_the_sweep(lab: Lab, failed: int) -> None:
     record = _record(**CLASHES)
     before = [
         TrialRecord(number=at + 1, run="", params={"lr": at / 10}, state=TrialState.FAILED, decision="failed: no")
@@ -95,7 +95,7 @@ def test_settings_that_do_not_go_together_are_a_failed_trial_and_many_of_them_a_
 @pytest.mark.parametrize(
     ("base", "words"), [(NO_DEVICE, "'cuda:99' is not on this"), (NO_DATA, "MNIST is not downloaded")]
 )
-def test_what_is_not_on_this_machine_pauses_the_sweep_or_is_left_to_the_labs_own(
+def test_an_unavailable_device_or_data_set_pauses_the_sweep_unless_the_machine_has_joined(
     lab: Lab, tmp_path: Path, joined: bool, base: dict[str, Any], words: str
 ) -> None:
     record = _record(base=base)
@@ -107,12 +107,12 @@ def test_what_is_not_on_this_machine_pauses_the_sweep_or_is_left_to_the_labs_own
     assert change == SweepChange(record=replace(record, state=SweepState.PAUSED, reason=change.record.reason))
 
 
-def test_a_store_that_is_away_is_no_failure_of_a_trial(lab: Lab) -> None:
-    class Away(Validation):
+def test_an_unreachable_store_is_not_a_failed_trial(lab: Lab) -> None:
+    class Unreachable(Validation):
         def check_fits(self, resolved: ResolvedConfig) -> None:
-            raise StoreBusyError("the store is away")
+            raise StoreBusyError("the store is unreachable")
 
-    validation = Away(lab.settings, lab.store, lab.datasets)
+    validation = Unreachable(lab.settings, lab.store, lab.datasets)
     with pytest.raises(StoreBusyError):
         NewTrials(validation, lab.submissions).add_next(SweepChange(record=_record(space=LR)), [], 1)
 
@@ -128,10 +128,10 @@ def test_a_store_that_is_away_is_no_failure_of_a_trial(lab: Lab) -> None:
         ("slurm", "[slurm]\njobs = 21\n", 20),
         ("ray", '[ray]\naddress = "http://h"\n', 20),
         ("ray", '[ray]\naddress = "http://h"\njobs = 2\n', 2),
-        ("ray", "[slurm]\njobs = 9\n", 1),  # it is not there any more: one waits, and its refusal says so
+        ("ray", "[slurm]\njobs = 9\n", 1),  # no longer configured: one trial waits and reports it
     ],
 )
-def test_as_many_trials_are_in_training_as_there_are_slots_or_jobs(
+def test_as_many_trials_are_live_as_there_are_slots_or_jobs(
     tmp_path: Path, executor: str, section: str, most: int
 ) -> None:
     (tmp_path / "executors.toml").write_text(section)

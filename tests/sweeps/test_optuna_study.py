@@ -1,4 +1,4 @@
-"""TPE and GP over the sweep's own trials: repeatable, inside the space, and drawn to where the values are small."""
+"""TPE and GP with the trials of a sweep: suggestions are repeatable, inside the space, and near small values."""
 
 import math
 from dataclasses import replace
@@ -36,28 +36,28 @@ def _tried(spec: SweepSpec, count: int) -> tuple[TrialRecord, ...]:
 def test_a_suggestion_is_repeatable_and_near_the_best(method: str) -> None:
     spec = asked(method=method, space=SPACE)
     trials = _tried(spec, 40)
-    asked_once = [ask(spec, trials, number) for number in range(41, 49)]
-    assert asked_once == [ask(spec, trials, number) for number in range(41, 49)]
-    assert all(spec.space.contains(params) for params in asked_once)
-    assert all(("momentum" in params) == (params["optimizer"] == "sgd") for params in asked_once)
-    near = sum(10**-2.7 < params["lr"] < 10**-1.3 for params in asked_once)
+    suggested = [ask(spec, trials, number) for number in range(41, 49)]
+    assert suggested == [ask(spec, trials, number) for number in range(41, 49)]
+    assert all(spec.space.contains(params) for params in suggested)
+    assert all(("momentum" in params) == (params["optimizer"] == "sgd") for params in suggested)
+    near = sum(10**-2.7 < params["lr"] < 10**-1.3 for params in suggested)
     assert near >= 6  # of 8; by chance 3.7
 
 
-def test_trials_are_told_by_how_far_they_came() -> None:
+def test_the_optuna_state_of_a_trial_depends_on_how_far_it_was_trained() -> None:
     spec = asked(method="tpe", space=SPACE)
     finished, paused, _ = (_tried(spec, 3)[number - 1] for number in (2, 1, 3))
     diverged = replace(paused, values=(Measured(1, math.nan, 0.1),))
     running = replace(paused, values=(), state=TrialState.RUNNING)
     failed = replace(running, state=TrialState.FAILED)
-    told = [frozen(spec, one) for one in (finished, paused, diverged, running, failed)]
-    states: list[Any] = [None if one is None else one.state.name for one in told]
+    optuna_trials = [frozen(spec, one) for one in (finished, paused, diverged, running, failed)]
+    states: list[Any] = [None if one is None else one.state.name for one in optuna_trials]
     assert states == ["COMPLETE", "PRUNED", "PRUNED", "RUNNING", None]
     outside = replace(finished, params={"lr": 5.0})
     assert len(history(spec, (finished, outside))) == 1
 
 
-def test_a_sampler_begins_without_any_history() -> None:
+def test_a_sampler_starts_without_history() -> None:
     spec = asked(method="tpe", space=SPACE)
     assert spec.space.contains(ask(spec, (), 1))
     assert ask(spec, (), 1) != ask(spec, (), 2)

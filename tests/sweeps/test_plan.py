@@ -1,4 +1,4 @@
-"""What a sweep does next, decided over trials written by hand: budgets, retries, failures, slots, and the words of each."""
+"""What a sweep does next, with constructed trials: budgets, retries, failures, slots, and the text of each decision."""
 
 import math
 from dataclasses import replace
@@ -16,11 +16,11 @@ QUEUED, RUNNING, FAILED = TrialState.QUEUED, TrialState.RUNNING, TrialState.FAIL
 
 
 def found(record: TrialRecord, before: TrialState | None = None, **changes: Any) -> FoundTrial:
-    """Return a trial as it is now; before: what was written of it, by default the same."""
+    """Return a trial as it is now. before: its stored state, by default the same."""
     return FoundTrial(record, before or record.state, **changes)
 
 
-def test_a_trial_is_made_where_none_is_live() -> None:
+def test_a_trial_is_created_if_none_is_live() -> None:
     assert decide(SPEC, ()) == Plan(new=1)
     assert decide(SPEC, [found(trial(7, 0.5))]) == Plan(new=8)
     for state in (QUEUED, RUNNING):
@@ -28,18 +28,18 @@ def test_a_trial_is_made_where_none_is_live() -> None:
     assert not Plan(new=1).empty
 
 
-def test_a_better_trial_is_promoted_before_a_new_one_is_made_and_its_retries_begin_anew() -> None:
+def test_a_better_trial_is_promoted_before_a_new_one_is_created_and_its_retries_are_reset() -> None:
     best = trial(2, 0.4, retries=3, retried_s=9.0)
     plan = decide(SPEC, [found(trial(1, 0.5)), found(best)])
-    (gone_on,) = plan.resumed
-    assert plan.settled == (gone_on,)
+    (promoted,) = plan.resumed
+    assert plan.settled == (promoted,)
     assert (plan.new, plan.paused, plan.finished) == (None, "", "")
-    assert (gone_on.number, gone_on.state, gone_on.rung) == (2, QUEUED, 1)
-    assert (gone_on.retries, gone_on.retried_s) == (0, 0.0)
-    assert gone_on.decision == "promoted after epoch 1 to epoch 2: 1st of 2 at that time"
+    assert (promoted.number, promoted.state, promoted.rung) == (2, QUEUED, 1)
+    assert (promoted.retries, promoted.retried_s) == (0, 0.0)
+    assert promoted.decision == "promoted after epoch 1 to epoch 2: 1st of 2 at that time"
 
 
-def test_free_slots_are_filled_by_promotions_first_and_then_by_one_new_trial() -> None:
+def test_free_slots_are_filled_by_promotions_and_then_by_one_new_trial() -> None:
     four = [found(trial(number, number / 10)) for number in (1, 2, 3, 4)]
     assert [one.number for one in decide(SPEC, four, slots=1).resumed] == [1]
     two = decide(SPEC, four, slots=2)
@@ -50,17 +50,17 @@ def test_free_slots_are_filled_by_promotions_first_and_then_by_one_new_trial() -
     assert [one.number for one in decide(SPEC, live, slots=2).resumed] == [1]
 
 
-def test_a_sweep_ends_when_its_trials_are_made_and_none_is_left_to_promote() -> None:
+def test_a_sweep_finishes_when_all_trials_were_created_and_none_is_left_to_promote() -> None:
     two = replace(SPEC, trials=2)
-    ended, behind = trial(1, 0.1, 0.1, 0.1, state=FINISHED), trial(2, 0.5)
-    assert decide(two, [found(ended), found(behind)]) == Plan(finished="all 2 trials are complete")
-    assert decide(two, [found(trial(1, 0.1, 0.1, state=RUNNING, rung=2)), found(behind)]).empty
+    ended, worse = trial(1, 0.1, 0.1, 0.1, state=FINISHED), trial(2, 0.5)
+    assert decide(two, [found(ended), found(worse)]) == Plan(finished="all 2 trials are complete")
+    assert decide(two, [found(trial(1, 0.1, 0.1, state=RUNNING, rung=2)), found(worse)]).empty
     assert decide(two, [found(ended)]).new == 2
     one = replace(SPEC, trials=1)
     assert decide(one, [found(ended)]).finished == "its only trial is complete"
 
 
-def test_the_budget_is_used_up_at_its_last_second_and_what_has_ended_is_written_all_the_same() -> None:
+def test_a_sweep_finishes_at_the_last_second_of_its_budget_and_still_writes_ended_trials() -> None:
     minute = replace(SPEC, minutes=1.0)
     below = [found(trial(1, 0.5, seconds=30.0)), found(trial(2, 0.6, seconds=29.9, rung=0))]
     assert decide(minute, below).resumed
@@ -71,7 +71,7 @@ def test_the_budget_is_used_up_at_its_last_second_and_what_has_ended_is_written_
     assert (plan.resumed, plan.new) == ((), None)
 
 
-def test_a_trial_whose_worker_ended_goes_on_until_it_got_no_further_too_often() -> None:
+def test_a_trial_whose_worker_has_exited_is_retried_until_too_many_retries_gain_nothing() -> None:
     lost = trial(1, state=TrialState.INTERRUPTED, seconds=5.0)
     (again,) = decide(SPEC, [found(lost, RUNNING)]).resumed
     assert (again.state, again.retries, again.retried_s) == (QUEUED, 1, 5.0)
@@ -96,7 +96,7 @@ def _failures(count: int, *, just_now: bool = True, adopted: bool = False) -> li
     return trials
 
 
-def test_so_many_failures_in_a_row_pause_the_sweep_once() -> None:
+def test_five_failures_in_a_row_pause_the_sweep_once() -> None:
     assert decide(SPEC, _failures(MAX_FAILURES - 1)).new == MAX_FAILURES
     paused = decide(SPEC, _failures(MAX_FAILURES))
     assert (paused.paused, paused.new) == ("the last 5 trials failed (no such device)", None)
@@ -129,14 +129,14 @@ def test_so_many_failures_in_a_row_pause_the_sweep_once() -> None:
         (trial(1, state=FAILED, decision="as written"), FAILED, "another", "as written"),
     ],
 )
-def test_what_has_changed_since_is_written_with_its_reason(
+def test_a_trial_whose_state_has_changed_is_written_with_the_reason(
     record: TrialRecord, before: TrialState, reason: str, words: str
 ) -> None:
     settled = settle(SPEC, [found(record, before, reason=reason), found(trial(2, 0.9))])
     assert [one.decision for one in settled] == [words, ""]
 
 
-def test_what_was_measured_meanwhile_is_written_though_the_state_is_the_same() -> None:
+def test_a_trial_measured_meanwhile_is_written_although_its_state_is_the_same() -> None:
     measured = trial(1, 0.5)
     plan = decide(replace(SPEC, trials=1), [found(measured, PAUSED, changed=True), found(trial(2, state=QUEUED))])
     assert [(one.number, one.decision) for one in plan.settled] == [(1, "paused after epoch 1: 1st of 1 at that time")]
@@ -147,7 +147,7 @@ def test_a_damaged_trial_is_never_written() -> None:
     assert decide(SPEC, [found(damaged, RUNNING, changed=True), found(trial(2, state=QUEUED))]).settled == ()
 
 
-def test_adopted_trials_are_not_counted_as_made_and_a_grid_ends_by_its_size() -> None:
+def test_adopted_trials_do_not_count_towards_the_limit_and_a_grid_ends_with_its_size() -> None:
     adopted = trial(1, 0.5, source=Source.ADOPTED)
     assert count_made((adopted, trial(2), trial(3, source=Source.CACHED))) == 2
     two = replace(SPEC, trials=2)
@@ -163,7 +163,7 @@ def test_adopted_trials_are_not_counted_as_made_and_a_grid_ends_by_its_size() ->
     assert is_exhausted(replace(grid, trials=1), (first,))
 
 
-def test_a_copy_is_the_first_trial_of_the_same_settings_that_has_a_run() -> None:
+def test_a_copy_refers_to_the_first_trial_with_the_same_settings_that_has_a_run() -> None:
     trials = (trial(1, run="", params={"lr": 0.1}), trial(2, params={"lr": 0.1}), trial(3, params={"lr": 0.1}))
     copied = find_copy(trials, {"lr": 0.1})
     assert copied is not None
@@ -171,13 +171,13 @@ def test_a_copy_is_the_first_trial_of_the_same_settings_that_has_a_run() -> None
     assert find_copy(trials, {"lr": 0.2}) is None
 
 
-def test_settings_are_the_same_in_whatever_order_the_store_gives_them() -> None:
+def test_settings_are_equal_in_any_order() -> None:
     one = trial(1, params={"batch_size": 32, "lr": 0.1})
     assert find_copy([one], {"lr": 0.1, "batch_size": 32}) is one
     assert find_copy([one], {"lr": 0.1, "batch_size": 64}) is None
 
 
-def test_minutes_are_sixty_seconds_and_none_has_no_end() -> None:
+def test_minutes_are_converted_to_seconds_and_no_limit_is_infinite() -> None:
     assert replace(SPEC, minutes=1.5).seconds == 90.0
     assert SPEC.seconds == math.inf
     assert [SPEC.pause_epoch({}, rung) for rung in (0, 1, 2)] == [1, 2, None]

@@ -1,4 +1,4 @@
-"""One parameter and one space in numbers: where a share of the way lies, what is inside, and what fits into a grid."""
+"""Parameters and spaces in numbers: the value at a fraction of a range, what is inside, and what fits into a grid."""
 
 import json
 import math
@@ -20,7 +20,7 @@ def lr(**changes: object) -> Parameter:
     return read_parameter("lr", {"low": 0.001, "high": 0.1, **changes})
 
 
-def test_a_share_of_the_way_through_a_range_is_even_in_the_value_or_in_its_logarithm() -> None:
+def test_a_fraction_of_a_range_is_linear_in_the_value_or_in_its_logarithm() -> None:
     assert [lr().at(share) for share in (0.0, 0.5, 0.75)] == [0.001, 0.0505, 0.07525]
     assert [lr(log=True).at(share) for share in (0.0, 0.5, 0.75)] == [0.001, 0.01, 0.03162]
     assert [lr(step=0.033).at(share) for share in (0.0, 0.25, 0.5, 0.999)] == [0.001, 0.034, 0.067, 0.1]
@@ -32,7 +32,7 @@ def test_a_share_of_the_way_through_a_range_is_even_in_the_value_or_in_its_logar
     assert [words.at(share) for share in (0.0, 0.49, 0.5, 0.999)] == ["sgd", "sgd", "adam", "adam"]
 
 
-def test_values_of_a_range_have_four_digits_and_stay_inside() -> None:
+def test_values_of_a_range_have_four_significant_digits_and_stay_inside() -> None:
     assert lr().rounded(0.0123456) == 0.01235
     assert lr().rounded(0.5) == 0.1
     assert lr().rounded(0.0) == 0.001
@@ -42,7 +42,7 @@ def test_values_of_a_range_have_four_digits_and_stay_inside() -> None:
     assert (size.rounded(12.6), type(size.rounded(12.6))) == (13, int)
 
 
-def test_both_ends_are_inside_and_nothing_beyond_them() -> None:
+def test_a_range_contains_its_ends_and_nothing_beyond_them() -> None:
     assert [lr().contains(value) for value in (0.001, 0.1, 0.0999)] == [True] * 3
     assert [lr().contains(value) for value in (0.00099, 0.1001, "0.01", None)] == [False] * 4
     stepped = lr(step=0.033)
@@ -55,7 +55,7 @@ def test_both_ends_are_inside_and_nothing_beyond_them() -> None:
     ]
 
 
-def test_a_grid_has_both_ends_and_at_most_so_many_values() -> None:
+def test_a_grid_contains_both_ends_and_has_a_maximum_size() -> None:
     assert lr(step=0.033).grid() == (0.001, 0.034, 0.067, 0.1)
     assert lr(step=0.04).grid() == (0.001, 0.041, 0.081)
     assert read_parameter("batch_size", {"low": 2, "high": 5}).grid() == (2, 3, 4, 5)
@@ -76,10 +76,10 @@ def test_a_condition_is_met_by_any_of_its_values_and_all_conditions_must_be() ->
             "batch_size": {"values": [8], "when": {"optimizer": ["sgd", "adam"], "schedule": "cosine"}},
         }
     )
-    with_it = {
+    combinations = {
         (params["optimizer"], params["schedule"]) for params in space.grid(RunConfig()) if "batch_size" in params
     }
-    assert with_it == {("sgd", "cosine"), ("adam", "cosine")}
+    assert combinations == {("sgd", "cosine"), ("adam", "cosine")}
     assert ("optimizer" in space, "lr" in space) == (True, False)
     assert space.of_config(RunConfig(optimizer="sgd", schedule="cosine", batch_size=8)) == {
         "optimizer": "sgd",
@@ -89,7 +89,7 @@ def test_a_condition_is_met_by_any_of_its_values_and_all_conditions_must_be() ->
     assert space.of_config(RunConfig(optimizer="sgd", batch_size=8)) == {"optimizer": "sgd", "schedule": "constant"}
 
 
-def test_limits_are_met_and_not_passed() -> None:
+def test_values_of_a_spec_are_accepted_up_to_their_limits_and_no_further() -> None:
     base = {"dataset": "digits", "epochs": 4}
     usual = {"base": base, "space": {"lr": {"values": [0.1]}}, "trials": 1}
     assert read_spec({**usual, "trials": MAX_TRIALS}).trials == MAX_TRIALS
@@ -111,7 +111,7 @@ def test_limits_are_met_and_not_passed() -> None:
             check_halving(factor, first, epochs=4)
 
 
-def test_more_minutes_and_trials_are_added_to_those_there_were() -> None:
+def test_extending_a_spec_adds_minutes_and_trials() -> None:
     spec = read_spec({"base": {"dataset": "digits"}, "space": {"lr": {"values": [0.1]}}, "trials": 3, "minutes": 1.5})
     more = spec.extended(trials=2, minutes=0.5)
     assert (more.trials, more.minutes, more.seconds) == (5, 2.0, 120.0)
@@ -121,7 +121,7 @@ def test_more_minutes_and_trials_are_added_to_those_there_were() -> None:
         spec.extended(trials=0)
 
 
-def test_a_form_begins_with_a_usual_range_all_choices_or_the_default() -> None:
+def test_the_usual_range_of_a_setting_is_a_range_all_choices_or_the_default() -> None:
     learning_rate = usual_range("lr")
     assert (learning_rate.low, learning_rate.high, learning_rate.log) == (1e-4, 1e-1, True)
     assert usual_range("batch_size").values == (16, 32, 64, 128)
@@ -141,13 +141,13 @@ def test_a_form_begins_with_a_usual_range_all_choices_or_the_default() -> None:
         ("shuffle", {"values": [False, True], "when": {"schedule": ["step"]}}),
     ],
 )
-def test_a_parameter_is_stored_as_it_was_given(name: str, given: dict[str, Any]) -> None:
+def test_a_parameter_is_stored_as_given(name: str, given: dict[str, Any]) -> None:
     parameter = read_parameter(name, given)
     assert parameter.as_dict() == given
     assert read_parameter(name, json.loads(json.dumps(parameter.as_dict()))) == parameter
 
 
-# -- in Optuna's words -------------------------------------------------------------------------------------------------
+# -- conversion to Optuna ----------------------------------------------------------------------------------------------
 
 _SPEC = read_spec(
     {
@@ -166,7 +166,7 @@ _SPEC = read_spec(
 _PARAMS = {"lr": 0.01, "batch_size": 16, "optimizer": "sgd", "momentum": 0.5}
 
 
-def test_distributions_have_the_ends_scales_and_steps_of_the_space() -> None:
+def test_distributions_have_the_bounds_scales_and_steps_of_the_space() -> None:
     found = {name: one._asdict() for name, one in distributions(_SPEC.space, _PARAMS).items()}
     assert found["lr"] == {"low": 1e-4, "high": 1e-1, "log": True, "step": None}
     assert found["batch_size"] == {"low": 8, "high": 64, "log": False, "step": 8}
@@ -185,7 +185,7 @@ def test_a_whole_number_without_a_step_takes_every_value() -> None:
     }
 
 
-def test_a_gaussian_process_learns_from_the_first_rung_of_all_trials_and_never_from_a_diverged_one() -> None:
+def test_a_gaussian_process_learns_from_the_first_rung_of_all_trials_but_diverged_ones() -> None:
     values = (Measured(1, 0.5, 0.8), Measured(2, 0.3, 0.9))
     paused = TrialRecord(number=1, run="a", params=_PARAMS, rung=1, values=values, state=TrialState.PAUSED)
     early = TrialRecord(number=2, run="b", params=_PARAMS, values=(Measured(3, 0.2, 0.9),), state=TrialState.FINISHED)
@@ -197,7 +197,7 @@ def test_a_gaussian_process_learns_from_the_first_rung_of_all_trials_and_never_f
     assert found[0].params == _PARAMS
 
 
-def test_a_finished_trial_has_the_value_of_its_end_and_those_of_its_rungs() -> None:
+def test_a_finished_trial_has_its_final_value_and_those_of_its_rungs() -> None:
     values = (Measured(1, 0.5, 0.8), Measured(2, 0.3, 0.9), Measured(4, 0.4, 0.9))
     trial = TrialRecord(
         number=1, run="a", params=_PARAMS, rung=2, values=values, state=TrialState.FINISHED, decision="words"

@@ -1,4 +1,4 @@
-"""SPEC: what it says is what is searched, every wrong one is answered in one sentence, and the store reads it back."""
+"""SPEC: its space is what is searched, every invalid one is refused in one sentence, and a stored one is read back."""
 
 import json
 import math
@@ -24,7 +24,7 @@ SPEC: dict[str, Any] = {
 }
 
 
-def test_a_spec_survives_the_store() -> None:
+def test_a_spec_is_read_back_from_the_store() -> None:
     spec = read_spec(
         {**SPEC, "space": {**SPEC["space"], "momentum": {"values": [0.5, 0.9], "when": {"optimizer": "sgd"}}}}
     )
@@ -92,7 +92,7 @@ def test_every_part_of_a_spec_is_read_and_written() -> None:
         ({"trails": 3}, "A sweep has no key 'trails'. Did you mean 'trials'?"),
     ],
 )
-def test_a_wrong_spec_is_answered_in_one_sentence(changes: dict[str, Any], sentence: str) -> None:
+def test_an_invalid_spec_is_refused_in_one_sentence(changes: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ConfigError) as caught:
         read_spec({**SPEC, **changes})
     assert sentence in str(caught.value)
@@ -100,12 +100,12 @@ def test_a_wrong_spec_is_answered_in_one_sentence(changes: dict[str, Any], sente
 
 
 @pytest.mark.parametrize("spec", [None, [], "x", 3])
-def test_what_is_no_object_is_no_sweep(spec: object) -> None:
+def test_a_spec_that_is_not_an_object_is_refused(spec: object) -> None:
     with pytest.raises(ConfigError, match="but it must be a JSON object with base and space"):
         read_spec(spec)
 
 
-def test_rungs_are_cuts_of_one_length() -> None:
+def test_rungs_grow_by_the_factor_up_to_the_last_epoch() -> None:
     assert Halving(4, 1).rungs(20) == (1, 4, 16, 20)
     assert Halving(4, 1).rungs(16) == (1, 4, 16)
     assert Halving(3, 2).rungs(50) == (2, 6, 18, 50)
@@ -151,26 +151,26 @@ def test_random_values_are_inside_their_range_and_spread_over_it() -> None:
     assert all(("momentum" in params) == (params["optimizer"] == "sgd") for params in drawn)
 
 
-def test_steps_are_exact_and_a_value_between_two_is_outside() -> None:
+def test_steps_are_exact_and_a_value_between_two_steps_is_outside() -> None:
     (momentum,) = read_space({"momentum": {"low": 0.12345, "high": 0.9, "step": 0.1}})
     assert momentum.grid()[:3] == (0.12345, 0.22345, 0.32345)
     assert all(momentum.contains(value) for value in momentum.grid())
     assert not momentum.contains(0.2)
 
 
-def test_a_grid_has_an_end_of_its_own() -> None:
+def test_the_number_of_planned_trials_of_a_grid_is_its_size_or_its_limit() -> None:
     grid = {**SPEC, "method": "grid", "trials": None, "space": {"batch_size": {"low": 10, "high": 50, "step": 10}}}
     assert planned(read_spec(grid)) == 5
     assert planned(read_spec({**grid, "trials": 3})) == 3
 
 
-def test_losses_that_mean_different_things_are_not_compared() -> None:
+def test_trials_with_different_losses_are_compared_by_accuracy() -> None:
     assert read_spec(SPEC).objective == "val/loss"
     smoothing = {"label_smoothing": {"values": [0.0, 0.1]}}
     assert read_spec({**SPEC, "space": smoothing}).objective == "val/accuracy"
 
 
-def test_every_setting_of_the_form_that_changes_a_result_can_be_varied_or_says_why_not() -> None:
+def test_every_setting_can_be_varied_or_is_refused_with_the_reason() -> None:
     for name, spec in FIELDS.items():
         if name in SWEEPABLE:
             assert read_space({name: {"values": [spec.default]}})
@@ -179,7 +179,7 @@ def test_every_setting_of_the_form_that_changes_a_result_can_be_varied_or_says_w
                 read_space({name: {"values": [spec.default]}})
 
 
-def test_a_sweep_is_extended_by_what_it_is_limited_by() -> None:
+def test_a_sweep_is_extended_only_in_what_limits_it() -> None:
     spec = read_spec(SPEC).extended(trials=4, space=read_space({"lr": {"values": [0.1]}}))
     assert (spec.trials, list(spec.space.as_dict())) == (20, ["lr"])
     with pytest.raises(ConfigError, match="no limit of minutes, so there is nothing to add to: add trials"):

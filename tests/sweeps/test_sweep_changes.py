@@ -1,4 +1,4 @@
-"""What people change on a sweep while it is under way: its budget, its space, its history; and who else may be there."""
+"""Changes to a running sweep: budget, space, adopted runs; failures, concurrent decisions, exports, several slots."""
 
 import io
 import json
@@ -41,7 +41,7 @@ def test_minutes_of_computing_end_a_sweep_and_more_minutes_continue_it(lab: Lab)
     view = sweep_through(lab, asked(base=long, halving=None, trials=None, minutes=0.04))
     assert (view.sweep.state, view.trials[-1].state) == (SweepState.FINISHED, TrialState.HELD)
     assert "of computing are used up" in view.sweep.reason
-    assert 2.4 <= view.seconds < 2.4 + 5  # the heartbeat looks every two seconds
+    assert 2.4 <= view.seconds < 2.4 + 5  # the heartbeat checks every two seconds
     run = lab.store.runs.get(view.trials[-1].run)
     assert (run.state, run.reason) == (
         RunState.PAUSED,
@@ -56,7 +56,7 @@ def test_minutes_of_computing_end_a_sweep_and_more_minutes_continue_it(lab: Lab)
     assert more.epochs > view.epochs
 
 
-def test_a_space_is_narrowed_and_trials_are_added_and_the_old_ones_stay(lab: Lab) -> None:
+def test_a_space_can_be_narrowed_and_trials_added_and_the_old_trials_stay(lab: Lab) -> None:
     view = sweep_through(lab, asked(trials=2, **ONE_EPOCH))
     lab.sweeps.extend(view.sweep.id, trials=2, space=read_space({"lr": {"low": 0.005, "high": 0.006}}))
     work_through(lab)
@@ -71,7 +71,7 @@ def test_a_space_is_narrowed_and_trials_are_added_and_the_old_ones_stay(lab: Lab
         lab.sweeps.resume(view.sweep.id)
 
 
-def test_old_runs_become_history_and_paused_ones_are_promoted(lab: Lab) -> None:
+def test_old_runs_are_adopted_and_paused_ones_are_promoted(lab: Lab) -> None:
     first = sweep_through(lab, asked(trials=4))
     other = asked(name="second", trials=1, seed=1)
     view = lab.sweeps.create(other)
@@ -87,13 +87,13 @@ def test_old_runs_become_history_and_paused_ones_are_promoted(lab: Lab) -> None:
     after = lab.sweeps.show(view.sweep.id)
     assert after.sweep.state is SweepState.FINISHED
     assert after.counts.failed == 0
-    stranger = lab.submissions.submit(lab.validation.resolve(asked(**ONE_EPOCH).config({"lr": 0.02}))).run
+    mismatched = lab.submissions.submit(lab.validation.resolve(asked(**ONE_EPOCH).config({"lr": 0.02}))).run
     work_through(lab)
     with pytest.raises(SweepStateError, match="cannot be adopted: it differs from the base in epochs"):
-        lab.sweeps.adopt(view.sweep.id, [lab.store.runs.get(stranger.id)])
+        lab.sweeps.adopt(view.sweep.id, [lab.store.runs.get(mismatched.id)])
 
 
-def test_five_failures_in_a_row_wait_for_a_person(lab: Lab, tmp_path: Path) -> None:
+def test_five_failures_in_a_row_pause_the_sweep_until_a_user_resumes_it(lab: Lab, tmp_path: Path) -> None:
     elsewhere = Lab(Settings.from_env({"LAB_HOME": str(tmp_path), "LAB_DEVICE": "cuda:77"}))  # on which every run fails
     base = {**BASE, "epochs": 1, "device": "auto"}
     sweep = lab.sweeps.create(asked(base=base, halving=None)).sweep.id
@@ -103,16 +103,16 @@ def test_five_failures_in_a_row_wait_for_a_person(lab: Lab, tmp_path: Path) -> N
     assert (view.sweep.state, view.counts.failed, len(view.trials)) == (SweepState.PAUSED, 5, 5)
     assert view.sweep.reason.startswith("the last 5 trials failed (")
     assert "cuda:77" in view.trials[0].decision
-    lab.sweeps.resume(sweep)  # somebody has seen it
+    lab.sweeps.resume(sweep)  # a user has seen it
     work_through(lab)
     view = lab.sweeps.show(sweep)
     assert (view.sweep.state, view.counts.failed, view.counts.finished) == (SweepState.FINISHED, 5, 3)
 
 
-def test_a_device_that_is_gone_makes_no_failed_trials(lab: Lab) -> None:
+def test_a_device_that_was_removed_pauses_the_sweep_without_failed_trials(lab: Lab) -> None:
     view = lab.sweeps.create(asked(trials=8, **ONE_EPOCH))
     stored = view.sweep.asked.as_dict()
-    with lab.store.database.write() as connection:  # it was there when the sweep was made
+    with lab.store.database.write() as connection:  # it was available when the sweep was created
         spec = json.dumps({**stored, "base": {**stored["base"], "device": "cuda:77"}})
         connection.execute(text("UPDATE sweeps SET spec = :spec, seal = ''"), {"spec": spec})
     work_through(lab)
@@ -121,7 +121,7 @@ def test_a_device_that_is_gone_makes_no_failed_trials(lab: Lab) -> None:
     assert "cuda:77" in after.sweep.reason
 
 
-def test_of_two_that_decide_at_once_one_is_refused(lab: Lab) -> None:
+def test_of_two_concurrent_decisions_one_is_refused(lab: Lab) -> None:
     view = lab.sweeps.create(asked())
     record, _ = lab.store.sweeps.find(view.sweep.id)
     lab.store.sweeps.write(SweepChange(record=record))
@@ -129,7 +129,7 @@ def test_of_two_that_decide_at_once_one_is_refused(lab: Lab) -> None:
         lab.store.sweeps.write(SweepChange(record=record))
 
 
-def test_many_who_advance_at_once_make_one_trial(lab: Lab) -> None:
+def test_many_threads_that_advance_a_sweep_at_once_create_one_trial(lab: Lab) -> None:
     view = lab.sweeps.create(asked())
     work_one(lab)
     threads = [threading.Thread(target=lab.sweeps.advance, args=(view.sweep.id,)) for _ in range(8)]
@@ -142,7 +142,7 @@ def test_many_who_advance_at_once_make_one_trial(lab: Lab) -> None:
     assert lab.store.runs.count() == 2
 
 
-def test_a_damaged_row_is_named_and_breaks_no_list(lab: Lab, tmp_path: Path) -> None:
+def test_a_damaged_row_is_reported_and_breaks_no_list(lab: Lab, tmp_path: Path) -> None:
     one = sweep_through(lab, asked(trials=3, **ONE_EPOCH))
     two = lab.sweeps.create(asked(name="other"))
     with closing(sqlite3.connect(tmp_path / "lab.db")) as database, database:
@@ -156,11 +156,11 @@ def test_a_damaged_row_is_named_and_breaks_no_list(lab: Lab, tmp_path: Path) -> 
         lab.sweeps.pause(two.sweep.id)
     lab.store.removal.delete(two.trials[0].run)
     assert two.sweep.id in lab.store.sweeps.due()
-    lab.sweeps.advance_due()  # a worker passes it over
+    lab.sweeps.advance_due()  # a worker skips it
     assert lab.store.sweeps.count_running() == 0
 
 
-def test_a_sweep_opens_in_optuna_and_in_a_spreadsheet(lab: Lab, tmp_path: Path) -> None:
+def test_an_exported_sweep_opens_in_optuna_and_in_a_spreadsheet(lab: Lab, tmp_path: Path) -> None:
     view = sweep_through(lab, asked(trials=4))
     lab.sweeps.extend(view.sweep.id, trials=1, space=read_space({"lr": {"low": 0.005, "high": 0.006}}))
     work_through(lab)
@@ -210,11 +210,11 @@ def test_a_sweep_has_as_many_live_trials_as_its_host_has_slots_and_trains_each_r
     assert view.epochs == sum(view.sweep.asked.rungs(trial.params)[trial.rung] for trial in view.trials)
     alone = Lab(Settings.from_env({"LAB_HOME": str(tmp_path / "alone")}))
     one_by_one = alone.sweeps.create(asked(trials=6))
-    # The same trials, in the same order: what is drawn depends on the seed and the number alone.
+    # The same trials in the same order: what is drawn depends only on the seed and the number.
     assert one_by_one.trials[0].params == view.trials[0].params
 
 
-def test_a_sweep_that_is_halted_halts_all_of_its_live_trials(tmp_path: Path) -> None:
+def test_pausing_a_sweep_pauses_all_of_its_live_trials(tmp_path: Path) -> None:
     lab = Lab(Settings.from_env({"LAB_HOME": str(tmp_path), "LAB_SLOTS": "2"}))
     view = lab.sweeps.create(asked(**ONE_EPOCH))
     assert [lab.store.runs.get(trial.run).state for trial in view.trials] == [RunState.QUEUED] * 2
@@ -224,7 +224,7 @@ def test_a_sweep_that_is_halted_halts_all_of_its_live_trials(tmp_path: Path) -> 
     assert resumed.counts.queued == 2
 
 
-def test_trials_wait_in_the_name_and_with_the_priority_of_their_sweep(tmp_path: Path) -> None:
+def test_trials_are_queued_with_the_owner_and_the_priority_of_their_sweep(tmp_path: Path) -> None:
     lab = Lab(Settings.from_env({"LAB_HOME": str(tmp_path), "LAB_OWNER": "ann"}))
     first = lab.sweeps.create(asked(trials=2, **ONE_EPOCH)).sweep.id
     second = lab.sweeps.create(asked(trials=1, **ONE_EPOCH, seed=1), owner="bob", priority=3).sweep.id

@@ -1,7 +1,7 @@
-"""kill -9 of workers at random moments of a sweep: no trial is lost or made twice, and the rungs are those of a quiet sweep.
+"""kill -9 of workers at random moments of a sweep: no trial is lost or created twice, and the rungs do not change.
 
-Zero failures in n kills shows a rate below about 3/n at 95 %: `-m slow` makes 50, below 6 %. What a kill may change is the
-order in which trials are paid for, never what is trained: with one slot the sweep is the same to the last decision.
+Zero failures in n kills bound the failure rate below about 3/n at 95 %: `-m slow` makes 50, below 6 %. A kill may
+change the order in which trials are charged, never what is trained: with one slot, all decisions are the same.
 """
 
 import os
@@ -25,7 +25,7 @@ from tests.sweeps.sweep_runs import asked, work_through
 pytestmark = pytest.mark.long
 
 ROOT = Path(__file__).resolve().parents[2]
-# One process imports torch once, and forks a worker for every line it reads; the worker's process id is its answer.
+# One process imports torch once, forks a worker for every line that it reads, and prints the pid of the worker.
 FORKS = """
 import os, sys, threading
 import sklearn.datasets, torch, torch._dynamo
@@ -58,14 +58,14 @@ class Workers:
         )
 
     def kill_after(self, seconds: float) -> None:
-        """Start a worker and kill it so long afterwards."""
+        """Start a worker and kill it after this time."""
         assert self._starter.stdin is not None
         assert self._starter.stdout is not None
         self._starter.stdin.write("go\n")
         self._starter.stdin.flush()
         pid = int(self._starter.stdout.readline())
         time.sleep(seconds)
-        os.kill(pid, signal.SIGKILL)  # it never leaves by itself
+        os.kill(pid, signal.SIGKILL)  # it never exits by itself
 
     def close(self) -> None:
         """End the process that starts them."""
@@ -79,7 +79,9 @@ def _seen(view: SweepView) -> list[Any]:
 
 def _kill(tmp_path: Path, *, kills: int, trials: int) -> None:
     home, draw = tmp_path / "killed", random.Random(kills)
-    lab, quiet = (Lab(Settings.from_env({"LAB_HOME": str(place)})) for place in (home, tmp_path / "quiet"))
+    lab, undisturbed = (
+        Lab(Settings.from_env({"LAB_HOME": str(folder)})) for folder in (home, tmp_path / "undisturbed")
+    )
     sweep = lab.sweeps.create(asked(trials=trials)).sweep.id
     workers = Workers(home)
     try:
@@ -96,20 +98,22 @@ def _kill(tmp_path: Path, *, kills: int, trials: int) -> None:
     assert view.counts.failed == 0
     assert max(Counter(trial.run for trial in view.trials).values()) == 1
     assert lab.store.runs.count() == len(view.trials) == view.sweep.asked.trials
-    expected = quiet.sweeps.create(asked(trials=trials)).sweep.id
-    work_through(quiet)
-    while len(quiet.sweeps.show(expected).trials) < len(view.trials):
-        quiet.sweeps.extend(expected, trials=4)
-        work_through(quiet)
+    expected = undisturbed.sweeps.create(asked(trials=trials)).sweep.id
+    work_through(undisturbed)
+    while len(undisturbed.sweeps.show(expected).trials) < len(view.trials):
+        undisturbed.sweeps.extend(expected, trials=4)
+        work_through(undisturbed)
     if len(view.sweep.earlier) == 0:
-        assert _seen(view) == _seen(quiet.sweeps.show(expected))
-    assert [dict(one.params) for one in view.trials] == [dict(t.params) for t in quiet.sweeps.show(expected).trials]
+        assert _seen(view) == _seen(undisturbed.sweeps.show(expected))
+    assert [dict(one.params) for one in view.trials] == [
+        dict(t.params) for t in undisturbed.sweeps.show(expected).trials
+    ]
 
 
-def test_a_few_kills_change_nothing(tmp_path: Path) -> None:
+def test_a_sweep_with_a_few_killed_workers_equals_an_undisturbed_one(tmp_path: Path) -> None:
     _kill(tmp_path, kills=4, trials=6)
 
 
 @pytest.mark.slow
-def test_fifty_kills_change_nothing(tmp_path: Path) -> None:
+def test_a_sweep_with_fifty_killed_workers_equals_an_undisturbed_one(tmp_path: Path) -> None:
     _kill(tmp_path, kills=50, trials=60)

@@ -1,4 +1,4 @@
-"""Whole sweeps, trained: which trials pause, which go on, what is left in the store, and who may interrupt what."""
+"""Whole sweeps, trained: which trials pause, which continue, what the store contains, and what interrupts them."""
 
 from pathlib import Path
 
@@ -17,13 +17,13 @@ def lab(tmp_path: Path) -> Lab:
     return Lab(Settings.from_env({"LAB_HOME": str(tmp_path)}))
 
 
-def test_a_sweep_of_eight_pauses_promotes_and_ends_with_its_best_trial(lab: Lab) -> None:
+def test_a_sweep_of_eight_trials_pauses_promotes_and_finishes_with_its_best_trial(lab: Lab) -> None:
     view = sweep_through(lab, asked())
     assert view.sweep.state is SweepState.FINISHED
     assert [trial.number for trial in view.trials] == list(range(1, 9))
     assert (view.counts.finished + view.counts.paused, view.counts.failed) == (8, 0)
     assert view.counts.finished >= 1
-    # Each trial trained to the rung that it is at and no further, and its run says so.
+    # Each trial was trained to its rung and no further, as its run shows.
     for trial in view.trials:
         run = lab.store.runs.get(trial.run)
         epochs = view.sweep.asked.rungs(trial.params)[trial.rung]
@@ -36,7 +36,7 @@ def test_a_sweep_of_eight_pauses_promotes_and_ends_with_its_best_trial(lab: Lab)
         assert trial.values[-1].val_loss == curve.value[-1]
         assert (trial.params["lr"], run.config.lr) == (run.config.lr, trial.params["lr"])
     assert view.epochs == sum(view.sweep.asked.rungs(t.params)[t.rung] for t in view.trials) < 8 * 4
-    # At least half of each rung went on, the best of it, and the decisions say where a trial stood.
+    # The best trials of each rung were promoted, and the decisions state the place of a trial.
     first = sorted(view.trials, key=lambda trial: trial.values[0].val_loss)
     assert first[0].rung >= 1
     paused = [trial for trial in view.trials if trial.state is TrialState.PAUSED]
@@ -49,7 +49,7 @@ def test_a_sweep_of_eight_pauses_promotes_and_ends_with_its_best_trial(lab: Lab)
 
 
 @pytest.mark.long
-def test_a_promoted_trial_has_the_bits_of_one_that_was_never_paused(lab: Lab) -> None:
+def test_a_promoted_trial_is_bit_identical_to_one_that_was_never_paused(lab: Lab) -> None:
     view = sweep_through(lab, asked(trials=4))
     assert view.best is not None
     promoted = lab.store.runs.get(view.best.trial.run)
@@ -65,7 +65,7 @@ def test_a_promoted_trial_has_the_bits_of_one_that_was_never_paused(lab: Lab) ->
 
 
 @pytest.mark.long
-def test_the_same_sweep_makes_the_same_trials(lab: Lab, tmp_path: Path) -> None:
+def test_the_same_sweep_creates_the_same_trials(lab: Lab, tmp_path: Path) -> None:
     other = Lab(Settings.from_env({"LAB_HOME": str(tmp_path / "other")}))
     one, two = sweep_through(lab, asked(trials=3)), sweep_through(other, asked(trials=3))
     seen = [[(dict(t.params), t.values, t.rung, t.decision) for t in view.trials] for view in (one, two)]
@@ -83,7 +83,7 @@ def test_without_halving_every_trial_is_trained_to_its_end(lab: Lab) -> None:
     assert view.trials[-1].decision.startswith("finished after 1 epoch: ")
 
 
-def test_equal_settings_cost_nothing_and_are_counted_so(lab: Lab) -> None:
+def test_trials_with_equal_settings_cost_nothing_and_are_counted_as_cached(lab: Lab) -> None:
     base = {**BASE, "epochs": 1}
     before = lab.submissions.submit(lab.validation.resolve(asked(base=base, halving=None).config({"lr": 0.01}))).run
     work_through(lab)
@@ -97,7 +97,7 @@ def test_equal_settings_cost_nothing_and_are_counted_so(lab: Lab) -> None:
     assert lab.store.runs.count() == 1
 
 
-def test_a_pause_holds_the_trial_and_resume_continues_it(lab: Lab) -> None:
+def test_pausing_a_sweep_holds_its_trial_and_resuming_continues_it(lab: Lab) -> None:
     view = lab.sweeps.create(asked(trials=3))
     work_one(lab)
     lab.sweeps.advance(view.sweep.id)
@@ -123,7 +123,7 @@ def test_stopping_all_runs_pauses_the_sweep(lab: Lab) -> None:
     assert lab.sweeps.show(view.sweep.id).counts.failed == 0
 
 
-def test_a_trial_that_is_deleted_stopped_or_continued_by_hand_leaves_the_sweep_going(lab: Lab) -> None:
+def test_a_sweep_continues_if_a_user_deletes_stops_or_resumes_its_trials(lab: Lab) -> None:
     view = lab.sweeps.create(asked(trials=4))
     work_one(lab)
     lab.sweeps.advance(view.sweep.id)

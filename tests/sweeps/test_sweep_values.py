@@ -1,4 +1,4 @@
-"""What a sweep's SPEC, records, studies and usual ranges are made of, value by value and at both ends of each limit."""
+"""SPEC, records, studies and usual ranges of sweeps, value by value and at both ends of each limit."""
 
 from dataclasses import replace
 from typing import Any
@@ -59,28 +59,28 @@ SPEC: dict[str, Any] = {
         ({"space": []}, "The space is empty"),
     ],
 )
-def test_what_is_no_value_of_a_spec_is_refused(changes: dict[str, Any], sentence: str) -> None:
+def test_an_invalid_value_of_a_spec_is_refused(changes: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ConfigError) as caught:
         read_spec({**SPEC, **changes})
     assert sentence in str(caught.value)
 
 
 @pytest.mark.parametrize(("on", "read"), [("local", ""), ("", ""), ("slurm", "slurm"), ("x" * 16, "x" * 16)])
-def test_a_sweep_that_is_trained_by_the_lab_s_slots_names_no_engine(on: str, read: str) -> None:
+def test_a_sweep_that_is_trained_in_the_slots_of_the_lab_names_no_engine(on: str, read: str) -> None:
     spec = read_spec({**SPEC, "on": on})
     assert spec.on == read
     assert ("on" in spec.as_dict()) is bool(read)
 
 
 @pytest.mark.parametrize("schema", [0, 2, True, 1.0, "1", None])
-def test_a_stored_spec_has_a_schema_that_this_release_reads(schema: object) -> None:
+def test_a_stored_spec_of_another_schema_is_refused(schema: object) -> None:
     stored = read_spec(SPEC).as_dict()
     assert stored["schema"] == 1
     with pytest.raises(ConfigError, match=f"The sweep has schema {schema!r}, but this release reads 1 to 1"):
         SweepSpec.from_dict({**stored, "schema": schema})
 
 
-def test_numbers_of_trials_and_minutes_are_read_at_their_ends() -> None:
+def test_numbers_of_trials_and_minutes_are_read_at_their_limits() -> None:
     assert (read_trials(1), read_trials(100_000)) == (1, 100_000)
     assert (read_minutes(1e-9), read_minutes(3)) == (1e-9, 3.0)
     assert type(read_minutes(3)) is float
@@ -89,7 +89,7 @@ def test_numbers_of_trials_and_minutes_are_read_at_their_ends() -> None:
             read_minutes(wrong)
 
 
-def test_a_grid_needs_no_end_and_other_methods_one_of_two() -> None:
+def test_a_grid_needs_no_limit_and_other_methods_need_trials_or_minutes() -> None:
     assert read_spec({**SPEC, "method": "grid", "trials": None}).trials is None
     assert read_spec({**SPEC, "trials": None, "minutes": 1}).trials is None
     assert planned(read_spec({**SPEC, "trials": None, "minutes": 1})) is None
@@ -105,7 +105,7 @@ def test_a_grid_has_at_most_a_hundred_thousand_settings() -> None:
         space.grid(RunConfig())
 
 
-def test_a_trial_has_the_base_and_its_own_settings_and_rungs_of_its_own_length() -> None:
+def test_a_trial_has_the_base_with_its_own_settings_and_rungs_up_to_its_own_epochs() -> None:
     spec = read_spec({**SPEC, "halving": {"factor": 2, "first_epochs": 2}})
     assert spec.config({"lr": 0.1}) == RunConfig(dataset="digits", epochs=8, lr=0.1)
     assert (spec.rungs({}), spec.rungs({"epochs": 5})) == ((2, 4, 8), (2, 4, 5))
@@ -113,7 +113,7 @@ def test_a_trial_has_the_base_and_its_own_settings_and_rungs_of_its_own_length()
     assert replace(spec, halving=None).rungs({"epochs": 5}) == (5,)
 
 
-def test_a_sweep_that_is_extended_has_the_checks_of_a_new_one() -> None:
+def test_an_extended_sweep_is_checked_like_a_new_one() -> None:
     spec = read_spec(SPEC)
     assert spec.extended().as_dict() == spec.as_dict()
     with pytest.raises(ConfigError, match="trials is 100001, but it must be a whole number from 1 to 100,000"):
@@ -122,13 +122,13 @@ def test_a_sweep_that_is_extended_has_the_checks_of_a_new_one() -> None:
     assert (narrow.trials, narrow.space.as_dict()) == (2, {"lr": {"values": [0.01]}})
 
 
-def test_a_grid_is_given_value_by_value_and_then_nothing() -> None:
+def test_a_grid_suggests_its_first_untried_value_whatever_the_number_of_the_trial() -> None:
     spec = read_spec({**SPEC, "method": "grid", "trials": None})
     assert suggest(spec, (), 1) == {"lr": 0.1}
-    assert suggest(spec, (), 9) == {"lr": 0.1}  # whatever its number: none is made yet
+    assert suggest(spec, (), 9) == {"lr": 0.1}  # whatever its number: no trial was created yet
 
 
-def test_equal_parameters_have_one_key_in_whatever_order() -> None:
+def test_equal_parameters_have_the_same_key_in_any_order() -> None:
     assert params_key({"lr": 0.1, "epochs": 3}) == params_key({"epochs": 3, "lr": 0.1}) == '{"epochs": 3, "lr": 0.1}'
     assert params_key({"lr": 0.1}) != params_key({"lr": 0.2})
 
@@ -156,7 +156,7 @@ def test_parameters_with_a_condition_come_last_and_the_others_in_the_order_of_th
         ({"lr": {"values": [0.1]}, "optimizer": {"values": ["sgd"]}}, False),
     ],
 )
-def test_settings_that_change_the_loss_are_known(space: dict[str, Any], changes: bool) -> None:
+def test_a_space_knows_whether_it_changes_the_loss(space: dict[str, Any], changes: bool) -> None:
     assert read_space(space).changes_loss is changes
 
 
@@ -187,7 +187,7 @@ USUAL = {
 
 
 @pytest.mark.parametrize("name", [name for name in SWEEPABLE if name not in ("arch_options", "init_from")])
-def test_a_form_begins_with_what_is_usual(name: str) -> None:
+def test_each_setting_has_its_usual_range(name: str) -> None:
     spec = FIELDS[name]
     values = list(spec.choices) if spec.choices else [False, True] if spec.kind is bool else [spec.default]
     assert usual_range(name).as_dict() == USUAL.get(name, {"values": values})
@@ -201,7 +201,7 @@ STUDIES = {
 }
 
 
-def test_a_study_of_a_report_varies_one_setting_of_its_run_with_a_tenth_held_out() -> None:
+def test_a_study_of_a_report_varies_one_setting_of_its_preset_with_a_tenth_held_out() -> None:
     assert set(SWEEP_PRESETS) == set(STUDIES)
     for name, (report, preset, space) in STUDIES.items():
         study = get_sweep_preset(name)
@@ -216,7 +216,7 @@ def test_a_study_of_a_report_varies_one_setting_of_its_run_with_a_tenth_held_out
         get_sweep_preset("c-rl")
 
 
-def test_a_sweep_with_a_problem_has_no_spec_to_be_asked_for() -> None:
+def test_reading_the_spec_of_a_damaged_sweep_raises_its_problem() -> None:
     record = SweepRecord(
         id="a", number=1, name="n", spec=None, state=SweepState.RUNNING, problem="The sweep is damaged."
     )
@@ -226,5 +226,5 @@ def test_a_sweep_with_a_problem_has_no_spec_to_be_asked_for() -> None:
     assert replace(record, spec=spec).asked is spec
 
 
-def test_a_worker_has_or_will_take_two_kinds_of_trials() -> None:
+def test_queued_and_running_trials_are_live() -> None:
     assert [state for state in TrialState if state.live] == [TrialState.QUEUED, TrialState.RUNNING]

@@ -1,4 +1,4 @@
-"""A sweep in Optuna's words and back: states, values, spaces wide enough for every trial, a journal that Optuna itself reads."""
+"""Conversion of a sweep to Optuna: states, values, spaces that contain every trial, and a journal that Optuna reads."""
 
 import logging
 import math
@@ -57,27 +57,27 @@ def trial(number: int = 1, *values: Measured, state: TrialState = TrialState.PAU
         (TrialState.FAILED, "PRUNED", None),
     ],
 )
-def test_a_trial_is_complete_at_its_end_pruned_where_it_was_measured_and_else_on_its_way_or_nothing(
+def test_a_trial_is_complete_if_finished_pruned_if_measured_otherwise_running_or_left_out(
     state: TrialState, measured: str, unmeasured: str | None
 ) -> None:
-    told = frozen(SPEC, trial(1, *VALUES, state=state))
-    assert told is not None
-    assert (told.state.name, told.value) == (measured, 0.3 if measured == "COMPLETE" else told.value)
-    assert told.intermediate_values == {1: 0.5, 2: 0.3}
-    assert told.params == PARAMS
-    assert told.user_attrs == {"run": "r1", "decision": "why"}
-    without = frozen(SPEC, trial(1, state=state))
-    assert (None if without is None else without.state.name) == unmeasured
+    converted = frozen(SPEC, trial(1, *VALUES, state=state))
+    assert converted is not None
+    assert (converted.state.name, converted.value) == (measured, 0.3 if measured == "COMPLETE" else converted.value)
+    assert converted.intermediate_values == {1: 0.5, 2: 0.3}
+    assert converted.params == PARAMS
+    assert converted.user_attrs == {"run": "r1", "decision": "why"}
+    unmeasured_trial = frozen(SPEC, trial(1, state=state))
+    assert (None if unmeasured_trial is None else unmeasured_trial.state.name) == unmeasured
 
 
 @pytest.mark.parametrize("loss", [math.inf, math.nan])
 def test_a_finished_trial_that_diverged_is_pruned_and_has_no_value(loss: float) -> None:
-    told = frozen(SPEC, trial(1, VALUES[0], Measured(4, loss, 0.1), state=TrialState.FINISHED))
-    assert told is not None
-    assert (told.state.name, told.intermediate_values) == ("PRUNED", {1: 0.5, 4: math.inf})
+    converted = frozen(SPEC, trial(1, VALUES[0], Measured(4, loss, 0.1), state=TrialState.FINISHED))
+    assert converted is not None
+    assert (converted.state.name, converted.intermediate_values) == ("PRUNED", {1: 0.5, 4: math.inf})
 
 
-def test_a_sampler_learns_from_trials_inside_the_space_that_are_no_copies() -> None:
+def test_a_sampler_learns_only_from_trials_inside_the_space_that_are_not_copies() -> None:
     trials = (
         trial(1, *VALUES),
         trial(2, *VALUES, state=TrialState.COPY),
@@ -89,16 +89,16 @@ def test_a_sampler_learns_from_trials_inside_the_space_that_are_no_copies() -> N
     assert [one.user_attrs["run"] for one in history(SPEC, trials)] == ["r1", "r6"]
 
 
-def test_seeds_of_two_sweeps_are_a_prime_apart() -> None:
+def test_the_seeds_of_two_sweeps_are_a_prime_apart() -> None:
     other = replace(SPEC, seed=1)
     assert ask(other, (), 0) == ask(SPEC, (), 7_919)
     assert ask(other, (), 3) == ask(SPEC, (), 7_922)
     assert ask(SPEC, (), 0) != ask(SPEC, (), 1)
-    last = replace(SPEC, seed=2**31 - 2)  # beyond what a seed may be: it begins anew
+    last = replace(SPEC, seed=2**31 - 2)  # beyond the largest seed: it wraps around
     assert ask(last, (), 1) == ask(SPEC, (), (last.seed * 7_919 + 1) % (2**31 - 1))
 
 
-def test_a_suggestion_is_rounded_as_it_is_stored_and_a_choice_comes_back_as_itself() -> None:
+def test_a_suggestion_is_rounded_as_it_is_stored_and_a_choice_keeps_its_value_and_type() -> None:
     given = FixedTrial({"lr": 0.0123456, "batch_size": 24, "momentum": 0.5, "optimizer": "adam", "epochs": 7})
     for name, parameter, value in (
         ("lr", {"low": 1e-3, "high": 1e-1, "log": True}, 0.01235),
@@ -114,10 +114,10 @@ def test_a_suggestion_is_rounded_as_it_is_stored_and_a_choice_comes_back_as_itse
     assert [word(value) for value in ("a", 3, 0.5, True)] == ["a", 3, 0.5, True]
 
 
-# -- room for every trial ------------------------------------------------------------------------------------------------
+# -- spaces that contain every trial -----------------------------------------------------------------------------------
 
 
-def test_a_space_is_widened_by_what_lies_outside_of_it_and_by_nothing_else() -> None:
+def test_a_space_is_widened_only_by_values_of_trials_outside_it() -> None:
     trials = (
         trial(1, params={"lr": 0.5, "batch_size": 12, "optimizer": "muon", "momentum": 0.3}),
         trial(2, params={"lr": 0.01, "batch_size": 64, "optimizer": "muon", "momentum": 0.5}),
@@ -133,12 +133,12 @@ def test_a_space_is_widened_by_what_lies_outside_of_it_and_by_nothing_else() -> 
     assert list(wide)[-1] == "momentum"  # of an earlier space
     assert _widened(SPEC.space, ()) == SPEC.space
     outside = _widened(SPEC.space, (trial(1, params={"batch_size": 100, "lr": 0.0}),)).as_dict()
-    assert outside["batch_size"] == {"low": 8, "high": 100}  # its steps are others now
+    assert outside["batch_size"] == {"low": 8, "high": 100}  # not a multiple of the step
     assert outside["lr"] == {"low": 0.0, "high": 0.1}  # zero has no logarithm
     assert _widened(SPEC.space, (trial(1, params={"batch_size": 2}),)).as_dict()["batch_size"] == {"low": 2, "high": 64}
 
 
-def test_a_journal_holds_every_trial_that_was_measured_or_is_on_its_way(tmp_path: Path) -> None:
+def test_a_journal_contains_every_trial_that_was_measured_or_is_running(tmp_path: Path) -> None:
     trials = (
         trial(1, *VALUES, Measured(4, 0.25, 0.9), state=TrialState.FINISHED),
         trial(2, Measured(1, math.nan, 0.1), state=TrialState.STOPPED),
@@ -151,23 +151,23 @@ def test_a_journal_holds_every_trial_that_was_measured_or_is_on_its_way(tmp_path
     write_journal(SPEC, "mine", trials, path)
     with quiet():
         study = optuna.load_study(storage=JournalStorage(JournalFileBackend(str(path))), study_name="mine")
-        told = study.trials
+        converted = study.trials
     assert (study.direction.name, study.user_attrs) == ("MINIMIZE", {"objective": "val/loss"})
-    assert [(one.user_attrs["run"], one.state.name, one.intermediate_values) for one in told] == [
+    assert [(one.user_attrs["run"], one.state.name, one.intermediate_values) for one in converted] == [
         ("r1", "COMPLETE", {1: 0.5, 2: 0.3, 4: 0.25}),
         ("r2", "PRUNED", {}),
         ("r6", "RUNNING", {}),
     ]
-    assert (told[0].value, told[0].params) == (0.25, PARAMS)
-    assert told[2].params["lr"] == 0.5
-    assert told[0].distributions == {
+    assert (converted[0].value, converted[0].params) == (0.25, PARAMS)
+    assert converted[2].params["lr"] == 0.5
+    assert converted[0].distributions == {
         "lr": FloatDistribution(1e-3, 0.5, log=True),
         "batch_size": IntDistribution(8, 64, step=8),
         "optimizer": CategoricalDistribution(("sgd", "adam")),
     }
 
 
-def test_optuna_is_quiet_while_it_works_and_as_loud_as_before_afterwards() -> None:
+def test_optuna_is_silenced_while_in_use_and_its_verbosity_is_restored() -> None:
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(logging.DEBUG)
     try:
@@ -184,7 +184,7 @@ def test_optuna_is_quiet_while_it_works_and_as_loud_as_before_afterwards() -> No
         warnings.warn("afterwards", UserWarning, stacklevel=1)
 
 
-# -- importance ----------------------------------------------------------------------------------------------------------
+# -- importance --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -201,26 +201,26 @@ def test_optuna_is_quiet_while_it_works_and_as_loud_as_before_afterwards() -> No
         ("optimizer", {"values": ["sgd", "adam"]}, [], CategoricalDistribution(("sgd", "adam"))),
     ],
 )
-def test_an_axis_has_room_for_every_trial_and_trials_without_the_setting_say_nothing(
+def test_an_axis_contains_every_trial_and_trials_without_the_setting_do_not_change_it(
     name: str, given: dict[str, Any], tried: list[Any], axis: Any
 ) -> None:
     trials = [trial(1, params={}), *(trial(at, params={name: value}) for at, value in enumerate(tried, start=2))]
     assert _axis(read_parameter(name, given), trials) == axis
 
 
-def test_a_choice_of_options_is_a_word_on_its_axis_and_a_number_stays_one() -> None:
+def test_a_dict_of_options_is_text_on_its_axis_and_a_number_stays_a_number() -> None:
     assert _value(CategoricalDistribution(("{'a': 1}",)), {"a": 1}) == "{'a': 1}"
     assert _value(FloatDistribution(0.0, 1.0), 0.25) == 0.25
 
 
-def test_importances_are_there_from_eight_trials_on_and_count_those_that_were_measured() -> None:
+def test_importances_need_eight_measured_trials_and_count_only_measured_ones() -> None:
     spec = replace(SPEC, space=read_space({"lr": {"low": 1e-3, "high": 1e-1, "log": True}}), halving=None)
-    there = [
+    measured_trials = [
         trial(at, Measured(4, 0.1 * at, 0.5), state=TrialState.FINISHED, params={"lr": 0.01 * at})
         for at in range(1, MIN_TRIALS + 1)
     ]
     unmeasured = trial(99, params={"lr": 0.02})
-    assert importances(spec, [*there[1:], unmeasured], 0) == ()
-    (only,) = importances(spec, [*there, unmeasured], 0)
+    assert importances(spec, [*measured_trials[1:], unmeasured], 0) == ()
+    (only,) = importances(spec, [*measured_trials, unmeasured], 0)
     assert (only.name, only.n, only.share) == ("lr", MIN_TRIALS, pytest.approx(1.0))
-    assert importances(spec, there, 1) == ()  # there is no second rung
+    assert importances(spec, measured_trials, 1) == ()  # there is no second rung

@@ -1,4 +1,4 @@
-"""What a sweep answers at once, without a trial trained: a damaged one, a space that cannot be searched, its best so far."""
+"""Requests to sweeps without training a trial: damaged sweeps, invalid spaces, transitions, and the best trial."""
 
 import sqlite3
 from collections.abc import Callable
@@ -27,7 +27,7 @@ def lab(tmp_path: Path) -> Lab:
     return open_lab(tmp_path)
 
 
-def test_a_damaged_sweep_refuses_everything_by_its_name_and_the_others_go_on(lab: Lab, tmp_path: Path) -> None:
+def test_a_damaged_sweep_refuses_every_request_and_the_others_continue(lab: Lab, tmp_path: Path) -> None:
     damaged, sound = (lab.sweeps.create(asked(name=name, seed=at)) for at, name in enumerate(("damaged", "sound")))
     with closing(sqlite3.connect(tmp_path / "lab.db")) as database, database:
         database.execute("UPDATE sweeps SET name = 'x' WHERE number = 1")
@@ -46,7 +46,7 @@ def test_a_damaged_sweep_refuses_everything_by_its_name_and_the_others_go_on(lab
     assert [len(lab.sweeps.show(view.sweep.id).trials) for view in (damaged, sound)] == [0, 2]
 
 
-def test_a_space_that_cannot_be_searched_leaves_the_sweep_as_it_was(lab: Lab) -> None:
+def test_extending_a_sweep_with_an_invalid_space_leaves_it_unchanged(lab: Lab) -> None:
     view = lab.sweeps.create(asked())
     with pytest.raises(ConfigError, match="The space cannot be searched at arch: There is no network 'lenet9'"):
         lab.sweeps.extend(view.sweep.id, space=read_space({"arch": {"values": ["lenet9"]}}))
@@ -61,7 +61,7 @@ REQUESTS: dict[str, Callable[[Lab, str], object]] = {
     "adopt": lambda lab, sweep: lab.sweeps.adopt(sweep),
     "advance": lambda lab, sweep: lab.sweeps.advance(sweep),
 }
-# What a sweep and the run of its only trial are after each request, or the refusal's sentence.
+# The states of a sweep and of the run of its only trial after each request, or the message of the refusal.
 TRANSITIONS = {
     SweepState.RUNNING: {
         "pause": "paused, its run paused",
@@ -99,7 +99,7 @@ TRANSITIONS = {
 
 
 @pytest.mark.parametrize("state", TRANSITIONS)
-def test_what_every_request_makes_of_a_sweep(lab: Lab, state: SweepState) -> None:
+def test_every_request_to_a_sweep_has_the_result_of_the_table(lab: Lab, state: SweepState) -> None:
     found = {}
     for seed, (name, request) in enumerate(REQUESTS.items()):
         sweep = lab.sweeps.create(asked(name=name, seed=seed)).sweep.id
@@ -117,7 +117,7 @@ def test_what_every_request_makes_of_a_sweep(lab: Lab, state: SweepState) -> Non
     assert found == TRANSITIONS[state]
 
 
-def test_the_best_trial_comes_with_what_was_measured_last(lab: Lab) -> None:
+def test_the_best_trial_is_returned_with_its_last_measurement(lab: Lab) -> None:
     trials = [trial(1, 0.5), trial(2, 0.4, 0.3, rung=1), trial(3, 0.45, 0.35, rung=1)]
     best = lab.sweeps._best(replace(RECORD, state=SweepState.RUNNING), trials)
     assert best is not None

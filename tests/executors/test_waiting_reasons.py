@@ -1,4 +1,4 @@
-"""Why a run that is bound to an engine is not in training, in words: by its job, the engine's file and whether anybody submits."""
+"""Why a run bound to an engine is not training, as text: by its job, the configuration and the supervisor."""
 
 from dataclasses import replace
 
@@ -30,7 +30,7 @@ def _run() -> RunRecord:
             1,
             "Slurm did not accept it; it will be submitted again: no",
         ),
-        (replace(JOB, executor="ray"), 0, "is about to be submitted to Slurm"),  # the run was moved here
+        (replace(JOB, executor="ray"), 0, "is about to be submitted to Slurm"),  # the run was moved to Slurm
         (None, 0, "is about to be submitted to Slurm"),
         (None, 1, "is submitted to Slurm once it has room: 1 job of this lab is open"),
         (None, 3, "is submitted to Slurm once it has room: 3 jobs of this lab are open"),
@@ -46,7 +46,9 @@ def _run() -> RunRecord:
         (replace(JOB, closed_at=2.0, state=JobState.RUNNING), 0, "is about to be submitted to Slurm"),
     ],
 )
-def test_a_run_waits_for_its_job_for_a_place_or_to_be_submitted(job: JobRecord | None, opened: int, words: str) -> None:
+def test_a_run_waits_for_its_job_for_capacity_or_to_be_submitted(
+    job: JobRecord | None, opened: int, words: str
+) -> None:
     assert _why(_run(), job, BOTH, opened=opened, supervised=True) == words
     without = _why(_run(), job, BOTH, opened=opened, supervised=False)
     alone = "is submitted to Slurm once the lab or a command that trains is started again"
@@ -54,7 +56,7 @@ def test_a_run_waits_for_its_job_for_a_place_or_to_be_submitted(job: JobRecord |
     assert without == (words if still_open else alone)
 
 
-def test_an_engine_that_is_no_longer_configured_is_named_with_both_ways_out() -> None:
+def test_an_engine_that_is_no_longer_configured_is_named_with_both_remedies() -> None:
     without = Executors(ray=BOTH.ray)
     for job in (JOB, None):
         assert _why(_run(), job, without, opened=1, supervised=True) == (

@@ -1,4 +1,4 @@
-"""What a run begins with: the data set by its content, and the network by its seed or by the weights that it is given."""
+"""What a run starts with: the data set by its content, and the network by its seed or by given weights."""
 
 from pathlib import Path
 
@@ -20,19 +20,19 @@ from tests.worker.worker_runs import open_lab
 CONFIG = RunConfig(arch="lenet5", dataset="digits", device="cpu")
 
 
-def test_a_machine_that_joined_asks_for_the_data_sets_that_were_stored_for_it(tmp_path: Path) -> None:
+def test_a_machine_that_joined_can_use_only_data_sets_that_were_stored_for_it(tmp_path: Path) -> None:
     lab = open_lab(tmp_path / "lab", LAB_ARTIFACTS=str(tmp_path / "files"))
     digits = get_dataset_spec("digits").reader.read(())
     dataset = write_local_dataset(IMPORTED, digits, recipe=MNIST, root=lab.settings.data)
     own = Datasets(lab.settings.data)
     far = TravellingDatasets(tmp_path / "far", lab.store.shared_data)
     own.require(dataset)
-    for ask in (far.require, far.checksum):
+    for request in (far.require, far.checksum):
         with pytest.raises(
             DataError,
             match=f"{dataset} is not stored for machines that joined: submit its runs on the lab's own machine",
         ):
-            ask(dataset)
+            request(dataset)
     assert far.checksum("digits") == own.checksum("digits") == dataset_checksum("digits", root=tmp_path)
     far.require("digits")
     lab.shared_datasets.publish(dataset)
@@ -46,7 +46,7 @@ def _digest(network: torch.nn.Module) -> str:
     return weights_digest(network.state_dict())
 
 
-def test_a_network_has_the_weights_of_its_seed_or_those_that_it_is_given(tmp_path: Path) -> None:
+def test_a_network_has_the_weights_of_its_seed_or_the_given_ones(tmp_path: Path) -> None:
     third, fourth, again = (_digest(build_seeded(CONFIG.replace(seed=seed), None)) for seed in (3, 4, 3))
     assert third == again != fourth
     data = encode_weights(Weights(build_seeded(CONFIG.replace(seed=4), None).state_dict(), {}))
@@ -56,7 +56,7 @@ def test_a_network_has_the_weights_of_its_seed_or_those_that_it_is_given(tmp_pat
     assert _digest(build_untrained(CONFIG.replace(seed=3), data, data=tmp_path)) == fourth
 
 
-def test_looking_at_a_run_before_its_first_step_draws_nothing_from_torchs_generator(tmp_path: Path) -> None:
+def test_building_an_untrained_network_leaves_the_global_generator_of_torch_unchanged(tmp_path: Path) -> None:
     torch.manual_seed(1)
     before = torch.get_rng_state()
     build_untrained(CONFIG.replace(seed=3), None, data=tmp_path)
@@ -65,11 +65,11 @@ def test_looking_at_a_run_before_its_first_step_draws_nothing_from_torchs_genera
     assert not torch.equal(torch.get_rng_state(), before)
 
 
-def test_a_network_that_initialises_itself_from_images_is_shown_as_it_is_before_its_first_step(tmp_path: Path) -> None:
+def test_an_untrained_network_includes_the_layer_that_is_initialised_from_images(tmp_path: Path) -> None:
     config = CONFIG.replace(arch="speedrun-cnn", train_limit=300)
     seeded, untrained = (
         build_seeded(config, None).state_dict(),
         build_untrained(config, None, data=tmp_path).state_dict(),
     )
     differ = [name for name, tensor in seeded.items() if not torch.equal(tensor, untrained[name])]
-    assert len(differ) == 1, "its frozen first layer is made from the images"
+    assert len(differ) == 1, "only its frozen first layer is computed from the images"
