@@ -1,4 +1,4 @@
-"""The Machines page as Streamlit draws it: slots, what they train, who waits, and another number of slots."""
+"""The Machines page in `AppTest`: slots and their runs, the queue, logs, and the actions on machines."""
 
 from dataclasses import replace
 from typing import Any
@@ -39,7 +39,7 @@ def test_an_idle_machine_says_when_its_workers_start(bench: Bench) -> None:
     assert "No runs are waiting." in shown
 
 
-def test_slots_link_to_what_they_train_and_waiting_runs_say_why(bench: Bench) -> None:
+def test_slots_are_listed_and_waiting_runs_show_why_they_wait(bench: Bench) -> None:
     me = Owner.of_this_process()
     bench.lab.machines.set_slots(2)
     for slot in ("cpu", "cpu #2"):
@@ -57,13 +57,13 @@ def test_slots_link_to_what_they_train_and_waiting_runs_say_why(bench: Bench) ->
     assert shown.count("a worker takes it within a second") == 2
 
 
-def test_a_number_of_slots_beyond_its_range_is_refused_below_its_input(bench: Bench) -> None:
+def test_a_number_of_slots_out_of_range_is_refused_below_its_input(bench: Bench) -> None:
     bench.lab.machines.set_slots(2)
     app = open_page("machines")
     app.number_input(key="machines.slots").set_value(65).run()
     refusal = "The number of slots is 65, but it must be from 1 to 64."
-    said = [each.value.replace("\\", "") for each in app.error]
-    assert (said, app.number_input(key="machines.slots").value) == ([refusal], 2)
+    errors = [each.value.replace("\\", "") for each in app.error]
+    assert (errors, app.number_input(key="machines.slots").value) == ([refusal], 2)
     app.number_input(key="machines.slots").set_value(3).run()
     assert ([each.value for each in app.error], bench.lab.machines.slots) == ([], 3)
 
@@ -77,7 +77,7 @@ def test_a_long_queue_is_counted_and_its_first_runs_are_listed(bench: Bench) -> 
     assert "Only the first 20 are shown; `python -m lab machines` lists all." in shown
 
 
-def test_commands_in_a_sentence_are_shown_as_code_and_all_else_as_it_is_written() -> None:
+def test_commands_in_a_sentence_are_shown_as_code_and_other_text_verbatim() -> None:
     assert with_code("let one go on with `convlab machines drain HOST --undo`, or *wait*") == (
         r"let one go on with `convlab machines drain HOST --undo`, or \*wait\*"
     )
@@ -86,7 +86,7 @@ def test_commands_in_a_sentence_are_shown_as_code_and_all_else_as_it_is_written(
         assert with_code(text) == plain(text)
 
 
-def test_the_number_of_slots_is_changed_on_the_page(bench: Bench) -> None:
+def test_the_number_of_slots_can_be_changed_on_the_page(bench: Bench) -> None:
     app = open_page("machines")
     (number,) = app.number_input
     assert (number.value, number.disabled) == (count_slots(bench.lab.settings), False)
@@ -97,7 +97,7 @@ def test_the_number_of_slots_is_changed_on_the_page(bench: Bench) -> None:
     assert open_page("machines").number_input[0].value == 3
 
 
-def test_a_slot_that_is_gone_is_shown_until_its_run_has_ended(bench: Bench) -> None:
+def test_a_removed_slot_is_shown_until_its_run_has_ended(bench: Bench) -> None:
     me = Owner.of_this_process()
     bench.queue()
     _announce(bench.lab, me, "cpu #2")
@@ -107,7 +107,7 @@ def test_a_slot_that_is_gone_is_shown_until_its_run_has_ended(bench: Bench) -> N
     assert "its worker exits after this run" in shown
 
 
-def test_a_number_from_the_environment_cannot_be_changed_and_the_page_says_so(
+def test_a_number_of_slots_set_in_the_environment_is_disabled_with_the_reason(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench.lab.machines.set_slots(4)
@@ -117,7 +117,7 @@ def test_a_number_from_the_environment_cannot_be_changed_and_the_page_says_so(
     assert "Set by LAB_SLOTS when the lab was started." in words(app)
 
 
-def test_runs_of_an_engine_wait_for_their_job_and_their_workers_are_no_slots_of_the_host(bench: Bench) -> None:
+def test_runs_of_an_executor_show_their_job_and_their_workers_are_not_slots_of_the_host(bench: Bench) -> None:
     lab = bench.lab
     (lab.settings.make_home() / "executors.toml").write_text("[slurm]\n")
     runs = [
@@ -136,11 +136,11 @@ def test_runs_of_an_engine_wait_for_their_job_and_their_workers_are_no_slots_of_
     assert "**Slurm job 11**" in shown
     assert "its worker exits after this run" not in shown
     assert "submitted to Slurm as job 12\\: PENDING, Resources" in shown
-    assert "is submitted to Slurm" in shown  # the third run, which has no job yet and so no log of one
+    assert "is submitted to Slurm" in shown  # the third run, which has no job yet and therefore no log
     assert [entry.job for entry in lab.machines.show().waiting] == ["Slurm job 12", ""]
 
 
-def test_the_forms_offer_an_engine_only_where_there_is_one(bench: Bench) -> None:
+def test_forms_offer_an_executor_only_if_one_is_configured(bench: Bench) -> None:
     def offered(page: str) -> list[list[str]]:
         app = open_page(page)
         return [box.options for box in app.selectbox if box.label == "Train on"]
@@ -159,7 +159,7 @@ def _join(lab: Lab, **more: Any) -> None:
     )
 
 
-def test_a_joined_machine_is_drained_let_again_and_removed_on_the_page(bench: Bench) -> None:
+def test_a_joined_machine_is_drained_reactivated_and_removed_on_the_page(bench: Bench) -> None:
     _join(bench.lab)
     app = open_page("machines")
     assert "a worker starts on demand" in words(app)
@@ -172,10 +172,10 @@ def test_a_joined_machine_is_drained_let_again_and_removed_on_the_page(bench: Be
     assert not app.exception
     assert "far" not in [host.host for host in bench.lab.machines.show().hosts]
     keys = [button.key for button in app.button]
-    assert not [key for key in keys if key and key.startswith("machine-remove")]  # this machine cannot be
+    assert not [key for key in keys if key and key.startswith("machine-remove")]  # this machine cannot be removed
 
 
-def test_a_refused_machine_shows_its_reason(bench: Bench) -> None:
+def test_a_refused_machine_is_listed_with_the_reason(bench: Bench) -> None:
     with pytest.raises(JoinRefusedError):
         _join(bench.lab, engine=2)
     assert "This machine's ConvLab has engine 2 and the lab's has engine 1" in words(open_page("machines"))
@@ -190,7 +190,7 @@ def test_a_refused_machine_shows_its_reason(bench: Bench) -> None:
         ("x" + 6_000 * "y", 6_000 * "y"),
     ],
 )
-def test_the_log_of_a_job_is_read_when_it_is_opened_and_its_end_is_shown(
+def test_the_log_of_a_job_is_read_when_opened_and_its_end_is_shown(
     bench: Bench, written: str | None, shown: str
 ) -> None:
     lab = bench.lab
@@ -204,12 +204,12 @@ def test_the_log_of_a_job_is_read_when_it_is_opened_and_its_end_is_shown(
         (lab.settings.home / "logs" / "jobs" / f"{job.id}.log").write_text(written)
     app = open_page("machines")
     assert len(app.code) == 0
-    app.session_state[f"machine-log-{run.id}"] = True  # as a press on the button does
+    app.session_state[f"machine-log-{run.id}"] = True  # as a click on the button does
     app.run()
     assert [code.value for code in app.code] == [shown]
 
 
-def test_the_log_of_a_worker_is_that_of_the_slot_s_run_with_its_last_lines(bench: Bench) -> None:
+def test_the_log_of_a_slot_shows_the_last_lines_logged_for_its_run(bench: Bench) -> None:
     run = bench.queue()
     _announce(bench.lab, Owner.of_this_process(), "cpu")
     claimed = bench.lab.store.leases.claim(slot="cpu", owner=Owner.of_this_process())
@@ -234,12 +234,14 @@ def _hosts() -> None:
     st.text("drawn")
 
 
-def test_what_can_be_asked_of_a_machine_says_what_it_does_and_needs_a_lab_that_is_written_to(
+def test_actions_on_a_machine_explain_themselves_and_are_hidden_in_a_read_only_lab(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _join(bench.lab)
-    tips = {button.label: button.help for button in AppTest.from_function(_hosts, default_timeout=60).run().button}
-    assert tips == {
+    help_texts = {
+        button.label: button.help for button in AppTest.from_function(_hosts, default_timeout=60).run().button
+    }
+    assert help_texts == {
         "Drain": "Its runs go back to the queue, and it takes no new ones.",
         "Remove": "It comes back only by joining again.",
     }
@@ -260,7 +262,9 @@ def _token() -> None:
     _join_command()
 
 
-def test_a_token_is_made_once_the_box_is_open(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_join_command_is_created_only_when_its_expander_is_open(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(st, "get_option", {"server.address": "0.0.0.0"}.get)
     for opened, codes in ((False, []), (True, ["python -m lab machines token"])):
         app = draw_alone(join_box, state={element("machine-add"): opened})
@@ -268,7 +272,7 @@ def test_a_token_is_made_once_the_box_is_open(bench: Bench, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "localhost", "::1"])
-def test_a_token_is_shown_on_the_lab_s_own_machine_alone(
+def test_a_token_is_only_created_if_the_server_listens_on_a_loopback_address(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
     def get_option(name: str, at: str) -> Any:
@@ -281,11 +285,11 @@ def test_a_token_is_shown_on_the_lab_s_own_machine_alone(
     assert not app.info
     monkeypatch.setattr(st, "get_option", lambda name: get_option(name, address))
     app = AppTest.from_function(_token).run()
-    assert len(app.code) == 0  # a lab on SQLite has no database that others reach
+    assert len(app.code) == 0  # other machines cannot reach the database of a lab on SQLite
     assert len(app.info) == 1
 
 
-def test_a_lab_that_others_reach_shows_the_whole_command_with_its_token(
+def test_a_lab_with_a_shared_database_shows_the_full_join_command_with_its_token(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database = "postgresql+psycopg://lab:secret@db.example/lab"

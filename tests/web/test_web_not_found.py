@@ -1,4 +1,4 @@
-"""Addresses that no page has are a 404 with links; everything that somebody answers passes."""
+"""Unknown paths are a 404 with links; paths of pages, routes and Streamlit pass through."""
 
 import pytest
 import streamlit as st
@@ -16,13 +16,13 @@ from tests.web.web_data import Client
 
 @pytest.fixture
 def client() -> Client:
-    """Return an application that answers everything, as Streamlit does, behind the middleware."""
+    """Return a client of an application that answers every path, as Streamlit does, behind the middleware."""
 
-    def answer(_request: Request) -> PlainTextResponse:
+    def respond(_request: Request) -> PlainTextResponse:
         return PlainTextResponse("passed")
 
     paths = tuple(route.path for route in ROUTES)
-    return Client(Starlette(routes=[Route("/{path:path}", answer)], middleware=[Middleware(NotFound, routes=paths)]))
+    return Client(Starlette(routes=[Route("/{path:path}", respond)], middleware=[Middleware(NotFound, routes=paths)]))
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def client() -> Client:
         "/favicon.png",
     ],
 )
-def test_what_somebody_answers_passes(client: Client, path: str) -> None:
+def test_paths_that_are_served_pass_through(client: Client, path: str) -> None:
     assert client.get(path).text == "passed"
 
 
@@ -59,11 +59,11 @@ def test_what_somebody_answers_passes(client: Client, path: str) -> None:
     ],
 )
 def test_every_other_path_is_a_404_with_links_to_all_pages(client: Client, path: str, words: str) -> None:
-    answer = client.get(path)
-    assert answer.status_code == 404
-    assert words in answer.text
-    assert "<script>" not in answer.text
-    assert all(f">{spec.title}</a>" in answer.text for spec in list_pages())
+    response = client.get(path)
+    assert response.status_code == 404
+    assert words in response.text
+    assert "<script>" not in response.text
+    assert all(f">{spec.title}</a>" in response.text for spec in list_pages())
 
 
 @pytest.mark.parametrize(
@@ -74,17 +74,17 @@ def test_every_other_path_is_a_404_with_links_to_all_pages(client: Client, path:
         ("/lab/train", True),
         ("/lab/nosuchpage", False),
         ("/labs", False),
-        ("/labtrain", False),  # the address begins with the base, but is not below it
-        ("/train", True),  # as the proxy may hand it on
+        ("/labtrain", False),  # starts with the base path, but is not below it
+        ("/train", True),  # as a proxy may forward it
     ],
 )
-def test_below_a_base_path_the_same_pages_are_there_and_their_links_begin_with_it(
+def test_with_a_base_path_the_same_pages_are_served_and_links_start_with_it(
     client: Client, monkeypatch: pytest.MonkeyPatch, path: str, passes: bool
 ) -> None:
     real = st.get_option
     monkeypatch.setattr(st, "get_option", lambda name: "lab" if name == "server.baseUrlPath" else real(name))
-    answer = client.get(path)
-    assert (answer.status_code == 200) is passes
+    response = client.get(path)
+    assert (response.status_code == 200) is passes
     if not passes:
-        assert '<a href="/lab/train">' in answer.text
-        assert '<a href="/lab/">' in answer.text
+        assert '<a href="/lab/train">' in response.text
+        assert '<a href="/lab/">' in response.text

@@ -1,4 +1,4 @@
-"""What each page offers: the buttons of a run and of a sweep in each of their states, and the inputs of a fresh lab."""
+"""What pages offer: the buttons of a run and of a sweep in each state, and the inputs of an empty lab."""
 
 from typing import Any
 
@@ -19,9 +19,9 @@ LIVE = ["Change settings", "New training"]
 USE = ["Look inside", "Test with a drawing"]
 
 
-def _buttons(app: AppTest, *, beside: tuple[str, ...] = ("Write the file",)) -> list[str]:
+def _buttons(app: AppTest, *, without: tuple[str, ...] = ("Write the file",)) -> list[str]:
     return [
-        f"({button.label})" if button.disabled else button.label for button in app.button if button.label not in beside
+        f"({button.label})" if button.disabled else button.label for button in app.button if button.label not in without
     ]
 
 
@@ -42,7 +42,7 @@ def _popovers(app: AppTest) -> list[str]:
         (RunState.FINISHED, True, [*USE, "Change settings", "Train again", "New training", "Train 4 more runs"]),
     ],
 )
-def test_a_run_can_be_asked_for_what_its_state_allows(
+def test_the_page_of_a_run_offers_the_actions_that_its_state_allows(
     bench: Bench, state: RunState, saved: bool, buttons: list[str]
 ) -> None:
     run = bench.queue() if state is RunState.QUEUED else bench.start()
@@ -56,11 +56,11 @@ def test_a_run_can_be_asked_for_what_its_state_allows(
     assert _popovers(app) == ["More", "Export"]
     assert [each.label for each in app.expander] == [*seeds, "Name and notes", "Log", "Settings of this run"]
     assert [each.value for each in app.error] == (["why"] if state is RunState.FAILED else [])
-    said = [each.value for each in app.warning]
-    assert said == (["why"] if state in (RunState.PAUSED, RunState.INTERRUPTED) else [])
+    warnings = [each.value for each in app.warning]
+    assert warnings == (["why"] if state in (RunState.PAUSED, RunState.INTERRUPTED) else [])
 
 
-def test_a_run_that_goes_on_from_saved_epochs_offers_a_fork(bench: Bench) -> None:
+def test_a_run_with_saved_epochs_offers_a_fork(bench: Bench) -> None:
     run = bench.start()
     store = bench.lab.store
     store.leases.set_progress(run.id, run.lease, {"steps_per_epoch": 7})
@@ -69,7 +69,7 @@ def test_a_run_that_goes_on_from_saved_epochs_offers_a_fork(bench: Bench) -> Non
     assert "Continue from epoch …" in [each.label for each in open_page("train", run=run.id).expander]
 
 
-def test_an_example_is_looked_at_and_never_changed(bench: Bench) -> None:
+def test_an_example_can_be_viewed_but_not_changed(bench: Bench) -> None:
     app = open_page("train", run=EXAMPLES[0].id)
     assert not {"Resume", "Stop", "Train again", "Pause"} & set(_buttons(app))
     assert set(USE) <= set(_buttons(app))
@@ -77,7 +77,7 @@ def test_an_example_is_looked_at_and_never_changed(bench: Bench) -> None:
     assert [each.label for each in app.expander] == ["Settings of this run"]
 
 
-def test_a_read_only_lab_offers_only_what_changes_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_read_only_lab_disables_actions_that_change_something(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     run = bench.start()
     sweep = bench.lab.sweeps.create(asked()).sweep.id
     monkeypatch.setenv("LAB_READ_ONLY", "1")
@@ -96,7 +96,9 @@ def test_a_read_only_lab_offers_only_what_changes_nothing(bench: Bench, monkeypa
         (SweepState.STOPPED, ["Resume"]),
     ],
 )
-def test_a_sweep_can_be_asked_for_what_its_state_allows(bench: Bench, state: SweepState, buttons: list[str]) -> None:
+def test_the_page_of_a_sweep_offers_the_actions_that_its_state_allows(
+    bench: Bench, state: SweepState, buttons: list[str]
+) -> None:
     sweep = bench.lab.sweeps.create(asked()).sweep.id
     if state is not SweepState.RUNNING:
         {SweepState.PAUSED: bench.lab.sweeps.pause, SweepState.STOPPED: bench.lab.sweeps.stop}[state](sweep)
@@ -123,7 +125,7 @@ def _inputs(app: AppTest) -> dict[str, list[str]]:
     return {name: labels for name, labels in kinds.items() if labels}
 
 
-def test_the_form_of_a_fresh_sweep_has_every_input(bench: Bench) -> None:
+def test_the_form_of_a_new_sweep_has_every_input(bench: Bench) -> None:
     assert _inputs(open_page("sweeps")) == {
         "header": ["New sweep"],
         "expander": ["Place in the queue"],
@@ -160,18 +162,18 @@ def test_in_a_fresh_lab_the_examples_are_compared_and_can_be_hidden(bench: Bench
         "select": ["Sort", "X axis"],
         "several": ["Chosen runs", "Curves"],
     }
-    assert _buttons(app, beside=("Import the bundle",)) == ["Compare"] * len(EXAMPLES)
+    assert _buttons(app, without=("Import the bundle",)) == ["Compare"] * len(EXAMPLES)
     assert any("No runs are chosen yet" in each.value for each in app.caption)
     app.toggle(key="runs.examples").set_value(False).run()
     assert not [each for each in app.header if each.value == "Compare"]
 
 
-def test_home_offers_a_first_training_and_every_data_set(bench: Bench) -> None:
+def test_home_offers_a_first_run_and_every_data_set(bench: Bench) -> None:
     app = open_page("home")
     shown = [link.proto.label.strip("*") for link in app.get("page_link")]
     assert [shown.count(spec.title) for spec in list_pages() if spec.teaser] == [
         int(spec.name not in ("draw", "runs")) for spec in list_pages() if spec.teaser
-    ]  # those two are among the steps
+    ]  # links to those two are in the steps
     assert [label for label in _buttons(app) if not label.startswith("Fetch ")] == [
         "Train a LeNet on the built-in digits"
     ]
@@ -179,7 +181,7 @@ def test_home_offers_a_first_training_and_every_data_set(bench: Bench) -> None:
     assert [each.value for each in app.header] == ["Example runs", "This machine", "Data sets"]
 
 
-def test_the_device_is_chosen_with_its_help(bench: Bench) -> None:
+def test_the_device_input_has_its_help_and_the_form_its_sections(bench: Bench) -> None:
     app = open_page("train")
     assert FIELDS["device"].help in (app.selectbox(key="train.device").help or "").replace("\\", "")
     assert [each.label for each in app.expander][:4] == [
@@ -190,7 +192,7 @@ def test_the_device_is_chosen_with_its_help(bench: Bench) -> None:
     ]
 
 
-def test_the_page_of_a_run_says_what_it_is_where_it_trained_and_what_it_came_from(bench: Bench) -> None:
+def test_the_page_of_a_run_shows_its_settings_device_owner_and_origin(bench: Bench) -> None:
     root = bench.finish(bench.start(DIGITS_CONFIG))
     changed = root.config.replace(fork_of=root.id, fork_epoch=2, lr=0.01)
     store = bench.lab.store

@@ -1,4 +1,4 @@
-"""The inputs of a network's options hold its default, and send every number, for the check to refuse."""
+"""Inputs of a network's options start with the default and send every number, for the check to refuse."""
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -12,7 +12,7 @@ CASES = {
 
 
 def draw(option: ArchOption) -> AppTest:
-    def script(option) -> None:  # Streamlit runs its text, without the names of this file
+    def script(option) -> None:  # AppTest runs its source, without the names of this module
         from pages.widgets.options import initial_value, option_input
 
         option_input(option, {"key": "it", "value": initial_value(option)})
@@ -23,7 +23,7 @@ def draw(option: ArchOption) -> AppTest:
 
 
 @pytest.mark.parametrize("option", [o for o in CASES.values() if o.kind in (int, float)], ids=lambda o: o.name)
-def test_a_number_beyond_its_limits_is_sent(option: ArchOption) -> None:
+def test_number_inputs_have_no_browser_limits_and_start_with_the_default(option: ArchOption) -> None:
     (box,) = draw(option).number_input
     assert (box.proto.has_min, box.proto.has_max, box.value) == (False, False, option.default)
     assert box.step == (1 if option.kind is int else 0.05)

@@ -1,4 +1,7 @@
-"""What the records of Draw, Inside, Runs and the Train form remember and write into the address, tried on small scripts that Streamlit runs."""
+"""What the records of Draw, Inside, Runs and the Train form remember and write to the address.
+
+Tested with small scripts that `AppTest` runs as pages.
+"""
 
 from typing import Any
 
@@ -9,7 +12,7 @@ from pages.state.runs_view import RunsView, parse_view, search_problem
 from pages.state.train import option_text, parse_numbers
 from tests.web.session_scripts import address_of, open_script, said_by
 
-# -- Draw ----------------------------------------------------------------------------------------------------------------
+# -- Draw --------------------------------------------------------------------------------------------------------------
 
 
 def _drawn() -> None:
@@ -26,7 +29,7 @@ def _drawn() -> None:
     st.text(f"{page.answered} {page.version} {page.strokes} {draw_page() is page} {requested_runs()}")
 
 
-def test_the_drawing_is_that_of_the_session_and_the_address_names_runs_mode_and_view_alone() -> None:
+def test_the_drawing_stays_in_the_session_and_the_address_has_only_runs_mode_and_view() -> None:
     app = open_script(_drawn, mode="Photo", view="Why", run="cccc", other="x")
     assert said_by(app) == "1 0 [] True ('cccc',)"
     app.button[0].click().run()
@@ -38,7 +41,7 @@ def test_the_drawing_is_that_of_the_session_and_the_address_names_runs_mode_and_
     assert said_by(app) == "4 1 [] True ()"
 
 
-def test_both_pads_are_emptied_and_begin_anew() -> None:
+def test_clearing_empties_both_pads_and_starts_a_new_version() -> None:
     page = DrawPage("[[16,1,2]]", 30, 7, {"objects": []}, {"objects": []}, b"png", 4)
     page.clear()
     assert (page.strokes, page.canvas, page.canvas_start, page.png) == ("[]", None, None, b"")
@@ -51,7 +54,7 @@ def test_the_game_runs_from_its_first_round_to_its_last(round_: int, running: bo
     assert Game(("3", "8"), round_).running is running
 
 
-# -- Inside --------------------------------------------------------------------------------------------------------------
+# -- Inside ------------------------------------------------------------------------------------------------------------
 
 
 def _views() -> None:
@@ -83,9 +86,7 @@ _ALL = {"stage": "a", "layer": "b", "kernel": "c", "hand": "d", "place": "1", "o
         ("map", set()),
     ],
 )
-def test_only_what_belongs_to_the_view_stays_in_the_address_and_the_rest_is_remembered(
-    view: str, own: set[str]
-) -> None:
+def test_only_fields_of_the_view_stay_in_the_address_and_the_rest_is_remembered(view: str, own: set[str]) -> None:
     app = open_script(_views, image="3", **_ALL)
     [button] = [each for each in app.button if each.label == view]
     button.click().run()
@@ -93,7 +94,7 @@ def test_only_what_belongs_to_the_view_stays_in_the_address_and_the_rest_is_reme
     assert said_by(app) == "test 3 a b d (1,)"
 
 
-def test_a_test_image_that_is_clicked_is_the_one_in_the_address() -> None:
+def test_clicking_a_test_image_writes_it_to_the_address() -> None:
     app = open_script(_views, source="drawing", image="3", stage="a")
     [look] = [each for each in app.button if each.label == "look"]
     look.click().run()
@@ -104,7 +105,7 @@ def test_a_test_image_that_is_clicked_is_the_one_in_the_address() -> None:
     assert address_of(app) == {"stage": "a"}
 
 
-# -- the Train form ------------------------------------------------------------------------------------------------------
+# -- the Train form ----------------------------------------------------------------------------------------------------
 
 
 def _form() -> None:
@@ -145,7 +146,7 @@ def _form() -> None:
     st.text(f"{values['arch']} {values['lr']} {form_value('epochs')} {options} {page.preset} {page.ready}")
 
 
-def test_a_form_that_nobody_filled_has_the_defaults() -> None:
+def test_an_untouched_form_has_the_defaults() -> None:
     app = open_script(_form)
     assert said_by(app).startswith("lenet5 0.001 5 ")
     assert said_by(app).endswith(" None False")
@@ -153,7 +154,7 @@ def test_a_form_that_nobody_filled_has_the_defaults() -> None:
     assert app.number_input[0].proto.id
 
 
-def test_a_form_is_filled_with_a_configuration_and_the_options_of_its_network_the_others_as_usual() -> None:
+def test_filling_the_form_sets_a_configuration_and_the_options_of_its_network() -> None:
     app = open_script(_form)
     app.button[0].click().run()
     assert said_by(app).startswith("lenet-bn 0.2 5 {")
@@ -163,7 +164,7 @@ def test_a_form_is_filled_with_a_configuration_and_the_options_of_its_network_th
     assert app.text_input[0].value != "1, 2"
 
 
-def test_what_is_entered_stands_in_the_address_beside_who_asks_and_is_forgotten_with_the_run() -> None:
+def test_form_values_are_in_the_address_with_the_owner_until_the_run_is_left() -> None:
     app = open_script(_form, owner="ann", lr="0.5", nothing="1")
     assert [error.value.replace("\\", "") for error in app.error] == [
         "The address has 'nothing', which this page does not recognise."
@@ -181,21 +182,21 @@ def test_what_is_entered_stands_in_the_address_beside_who_asks_and_is_forgotten_
 @pytest.mark.parametrize(
     ("value", "text"), [([32, 64], "32, 64"), ([], ""), (0.5, 0.5), (True, True), ("mean", "mean"), ((1, 2), (1, 2))]
 )
-def test_an_option_of_a_list_is_text_in_its_widget(value: Any, text: Any) -> None:
+def test_a_list_option_is_text_in_its_widget(value: Any, text: Any) -> None:
     assert option_text(value) == text
 
 
-def test_text_that_is_only_in_part_a_list_of_numbers_comes_back_whole() -> None:
+def test_text_that_is_only_partly_a_list_of_numbers_is_returned_unchanged() -> None:
     assert parse_numbers("-3, 4") == [-3, 4]
     assert parse_numbers("3, 4.5, 6") == "3, 4.5, 6"
     assert parse_numbers(" , ") == " , "
     assert parse_numbers("9" * 16) == "9" * 16
 
 
-# -- the view of Runs ----------------------------------------------------------------------------------------------------
+# -- the view of Runs --------------------------------------------------------------------------------------------------
 
 
-def test_a_search_that_cannot_be_read_is_named_and_searches_nothing() -> None:
+def test_an_invalid_search_is_reported_and_not_applied() -> None:
     view, problems = parse_view({"q": "lr:"})
     assert view.q == "lr:"
     assert len(problems) == 1
@@ -205,11 +206,11 @@ def test_a_search_that_cannot_be_read_is_named_and_searches_nothing() -> None:
     assert search_problem("lr:") != ""
 
 
-def test_what_older_links_have_and_is_the_default_now_is_passed_over_without_a_word() -> None:
+def test_retired_parameters_of_older_links_are_ignored_silently() -> None:
     assert parse_view({"clip": "1", "look": "groups"}) == (RunsView(look="groups"), ())
 
 
-def test_chosen_runs_have_the_first_free_colours_and_colours_that_are_simply_in_order_are_not_written() -> None:
+def test_chosen_runs_get_the_first_free_colours_which_are_stored_only_if_out_of_order() -> None:
     three = RunsView().choose(["aaaa", "bbbb", "cccc"])
     assert (three.runs, three.colours) == (("aaaa", "bbbb", "cccc"), ())
     two = three.choose(["cccc", "aaaa"])
@@ -233,7 +234,7 @@ def _numbered() -> None:
     st.text(f"{shows} {table_key(['aaaa'])}")
 
 
-def test_a_part_of_the_view_that_something_else_changes_has_another_widget_and_three_are_remembered() -> None:
+def test_a_part_of_the_view_changed_elsewhere_gets_a_new_widget_and_three_are_remembered() -> None:
     app = open_script(_numbered)
     assert said_by(app) == "{0: 'curves'} runs.table.0.aaaa"
     looks = ["groups", "verdict", "tree", "pareto"]
@@ -243,7 +244,7 @@ def test_a_part_of_the_view_that_something_else_changes_has_another_widget_and_t
         assert app.selectbox[0].value == look
         assert app.selectbox[0].key == f"runs.look.{number}"
     assert said_by(app) == "{2: 'verdict', 3: 'tree', 4: 'pareto'} runs.table.0.aaaa"
-    app.selectbox[0].set_value("groups").run()  # by its own widget: that stays
+    app.selectbox[0].set_value("groups").run()  # changed by its own widget, which stays
     assert said_by(app) == "{2: 'verdict', 3: 'tree', 4: 'groups'} runs.table.0.aaaa"
     [renew] = [each for each in app.button if each.label == "renew"]
     renew.click().run()

@@ -1,4 +1,4 @@
-"""What a page's record remembers of widgets and address, tried on small scripts that Streamlit runs."""
+"""What a page's record remembers of widgets and the address, tested with small scripts that `AppTest` runs as pages."""
 
 from collections.abc import Callable
 from typing import Any
@@ -34,7 +34,7 @@ def _by_network() -> None:
         st.text_input(arch, **ARCHITECTURE.widget("detail", item=arch, default="blocks"))
 
 
-def test_each_item_of_a_field_has_a_widget_of_its_own_and_the_default_until_it_is_changed() -> None:
+def test_each_item_of_a_field_has_its_own_widget_and_the_default_until_it_is_changed() -> None:
     app = _open(_by_network)
     assert [box.value for box in app.text_input] == ["blocks", "blocks"]
     app.text_input[0].set_value("layers").run()
@@ -43,7 +43,7 @@ def test_each_item_of_a_field_has_a_widget_of_its_own_and_the_default_until_it_i
     assert app.session_state["arch.state"].detail == {"lenet5": "layers", "vgg11": "modules"}
 
 
-def _with_consequences() -> None:
+def _with_dependent_field() -> None:
     import streamlit as st
 
     from pages.state.inside import INSIDE, VIEWS
@@ -57,8 +57,8 @@ def _with_consequences() -> None:
     st.text(INSIDE.read().stage)
 
 
-def test_what_depends_on_a_choice_leaves_the_address_with_it_and_a_sentence_is_said_once() -> None:
-    app = _open(_with_consequences, view="maps", stage="conv1", source="upload")
+def test_a_changed_choice_removes_dependent_parameters_and_flashes_a_message_once() -> None:
+    app = _open(_with_dependent_field, view="maps", stage="conv1", source="upload")
     assert [text.value for text in app.text] == ["", "conv1"]
     app.selectbox[0].set_value("kernels").run()
     assert _address(app) == {"view": "kernels", "source": "upload"}
@@ -66,33 +66,33 @@ def test_what_depends_on_a_choice_leaves_the_address_with_it_and_a_sentence_is_s
     assert app.run().text[0].value == ""
 
 
-def _taken_twice() -> None:
+def _applied_twice() -> None:
     import streamlit as st
 
     from pages.state.inside import INSIDE
 
-    right = INSIDE.take("image")
+    valid = INSIDE.take("image")
     INSIDE.change(image=INSIDE.read().image + 10)
-    st.text(f"{right} {INSIDE.take('image')} {INSIDE.read().image} {INSIDE.text('image')} {INSIDE.text('epoch')}.")
+    st.text(f"{valid} {INSIDE.take('image')} {INSIDE.read().image} {INSIDE.text('image')} {INSIDE.text('epoch')}.")
 
 
-def test_what_the_page_changes_after_it_took_an_address_is_not_taken_back() -> None:
-    app = _open(_taken_twice, image="3")
+def test_a_change_made_after_the_address_was_applied_is_not_reverted() -> None:
+    app = _open(_applied_twice, image="3")
     assert app.text[0].value == "True True 13 3 ."
     assert app.run().text[0].value == "True True 23 3 ."
     set_address(app, {"image": "5"})
     assert app.run().text[0].value == "True True 15 5 ."
 
 
-def test_a_wrong_value_is_said_in_every_run_and_taken_in_none() -> None:
-    app = _open(_taken_twice, image="x")
+def test_an_invalid_value_is_reported_in_every_run_and_never_applied() -> None:
+    app = _open(_applied_twice, image="x")
     for image in (10, 20):
         assert app.text[0].value == f"False False {image} x ."
         assert len(app.error) == 2
         app.run()
 
 
-def _wrong_by_what_is_shown() -> None:
+def _with_fewer_choices() -> None:
     import streamlit as st
 
     from pages.state.codec import whole
@@ -103,8 +103,8 @@ def _wrong_by_what_is_shown() -> None:
     INSIDE.show("image")
 
 
-def test_a_value_that_was_right_when_it_was_taken_stays_right_beside_fewer_choices() -> None:
-    app = _open(_wrong_by_what_is_shown, image="7")
+def test_a_value_that_was_valid_when_applied_stays_valid_with_fewer_choices() -> None:
+    app = _open(_with_fewer_choices, image="7")
     set_address(app, {"image": "7", "count": "5"})
     app.run()
     assert (app.number_input[0].value, len(app.error)) == (7, 0)
@@ -133,7 +133,7 @@ def _runs() -> None:
     st.text(f"{view.page} {view.slots} {RUNS.read().table}")
 
 
-def test_a_search_and_an_order_begin_at_the_first_page_and_another_picture_does_not() -> None:
+def test_a_new_search_or_order_starts_at_the_first_page_but_another_look_does_not() -> None:
     app = _open(_runs, page="3", runs="aaaa.bbbb")
     app.selectbox[1].set_value("groups").run()
     assert _address(app) == {"page": "3", "runs": "aaaa.bbbb", "look": "groups"}
@@ -145,7 +145,7 @@ def test_a_search_and_an_order_begin_at_the_first_page_and_another_picture_does_
     assert _address(app) == {"runs": "aaaa.bbbb", "look": "groups", "sort": "name", "q": "lr:0.1"}
 
 
-def test_runs_that_stay_chosen_keep_their_colours_and_the_table_is_made_anew() -> None:
+def test_runs_that_stay_chosen_keep_their_colours_and_the_table_is_replaced() -> None:
     app = _open(_runs, runs="aaaa.bbbb")
     assert app.text[0].value == "1 {'aaaa': 0, 'bbbb': 1} 0"
     app.multiselect[0].set_value(["bbbb", "cccc"]).run()
@@ -154,7 +154,7 @@ def test_runs_that_stay_chosen_keep_their_colours_and_the_table_is_made_anew() -
     assert app.text[0].value == "1 {'bbbb': 1, 'cccc': 0} 1"
 
 
-def test_a_view_that_was_forgotten_does_not_come_back_with_a_bare_address() -> None:
+def test_a_forgotten_view_is_not_restored_by_a_bare_address() -> None:
     app = _open(_runs, look="groups", page="2")
     set_address(app, {"q": "forget"})
     app.run()
@@ -162,18 +162,18 @@ def test_a_view_that_was_forgotten_does_not_come_back_with_a_bare_address() -> N
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("invalid", "message"),
     [
         (1, "'x0' cannot be one"),
         (5, "'x0', 'x1', 'x2', 'x3', 'x4' cannot be one"),
         (6, "'x0', 'x1', 'x2', 'x3', 'x4' and others cannot be one"),
     ],
 )
-def test_of_wrong_ids_in_an_address_five_are_named_and_right_ones_are_not(wrong: int, said: str) -> None:
-    runs = ".".join(["aaaa", *(f"x{number}" for number in range(wrong)), "example-drawings"])
+def test_at_most_five_invalid_run_ids_of_an_address_are_named(invalid: int, message: str) -> None:
+    runs = ".".join(["aaaa", *(f"x{number}" for number in range(invalid)), "example-drawings"])
     view, problems = parse_view({"runs": runs})
     assert view.runs == ("aaaa", "example-drawings")
-    assert [problem.rpartition("run ids, and ")[2] for problem in problems] == [f"{said}: the others are shown."]
+    assert [problem.rpartition("run ids, and ")[2] for problem in problems] == [f"{message}: the others are shown."]
 
 
 def test_more_runs_than_colours_are_refused_with_both_numbers() -> None:
@@ -182,7 +182,7 @@ def test_more_runs_than_colours_are_refused_with_both_numbers() -> None:
     assert problem.endswith(f"at most {MAX_RUNS} run ids, not {MAX_RUNS + 1}: the first {MAX_RUNS} are shown.")
 
 
-def test_the_options_of_a_network_stand_in_an_address_in_the_order_of_their_names() -> None:
+def test_network_options_are_written_to_the_address_in_alphabetical_order() -> None:
     config = RunConfig(arch="lenet-bn", arch_options={"widths": [6, 16], "dropout": 0.1})
     assert list(write_settings(config, fresh=RunConfig()).items())[-2:] == [
         ("option.dropout", "0.1"),
@@ -199,7 +199,7 @@ def _asking() -> None:
 
 
 @pytest.mark.parametrize(("typed", "owner"), [("", None), ("  ", None), (" ann ", "ann")])
-def test_nobody_asks_for_runs_where_no_name_was_typed(typed: str, owner: Any) -> None:
+def test_an_owner_name_is_stripped_and_a_blank_one_is_none(typed: str, owner: Any) -> None:
     app = AppTest.from_function(_asking)
     set_state(app, ASKING, owner=typed)
     assert app.run().text[0].value == repr(owner)
@@ -216,7 +216,7 @@ def _home_pad() -> None:
     st.text(f"{HOME.read().sample} {len(draw_page().strokes) > 2} {draw_page().version}")
 
 
-def test_a_sample_digit_is_drawn_once_and_can_be_asked_for_again() -> None:
+def test_a_sample_digit_is_drawn_once_per_click() -> None:
     app = _open(_home_pad)
     assert app.text[0].value == "None False 0"
     for times in (1, 2):
@@ -236,7 +236,7 @@ def _form() -> None:
     st.text(" ".join(str(values[name]) for name in ("dataset", "lr", "epochs", "arch")))
 
 
-def test_a_link_to_the_form_says_all_that_is_unusual_and_nothing_of_the_link_before_stays() -> None:
+def test_a_link_to_the_form_resets_settings_that_it_does_not_mention() -> None:
     app = AppTest.from_function(_form)
     for query, shown in (
         ({"dataset": "digits", "lr": "0.5"}, "digits 0.5 5 lenet5"),

@@ -1,4 +1,4 @@
-"""Home and Train as Streamlit draws them, without a browser and without a worker."""
+"""Home and Train in `AppTest`, without a browser or a worker."""
 
 import json
 import shutil
@@ -32,7 +32,7 @@ def _texts(app: AppTest) -> str:
 
 
 def _facts(app: AppTest) -> dict[str, str]:
-    """Return what stands above the live charts, by label."""
+    """Return the facts above the live charts, by label."""
     shown = [json.loads(element.proto.json) for element in app.get("bidi_component") if element.proto.json]
     (facts,) = [data["facts"] for data in shown if "facts" in data]
     return dict(facts)
@@ -45,7 +45,7 @@ def _labels(app: AppTest) -> list[str]:
 # -- home --------------------------------------------------------------------------------------------------------------
 
 
-def test_a_first_start_without_data_or_runs_offers_the_built_in_digits_and_how_to_get_more(bench: Bench) -> None:
+def test_an_empty_lab_offers_to_train_on_the_built_in_digits_and_to_fetch_data_sets(bench: Bench) -> None:
     bench.lab.hide_examples(True)
     app = open_page()
     assert "Train a LeNet on the built-in digits" in _labels(app)
@@ -54,23 +54,23 @@ def test_a_first_start_without_data_or_runs_offers_the_built_in_digits_and_how_t
     assert "99 % in seconds" not in _labels(app)
 
 
-def test_a_data_set_made_of_a_file_is_on_home_and_can_be_chosen_on_train(bench: Bench, tmp_path: Path) -> None:
+def test_an_imported_data_set_is_listed_on_home_and_can_be_chosen_on_train(bench: Bench, tmp_path: Path) -> None:
     assert "Imported digits" not in _texts(open_page())
     table = tmp_path / "train.csv"
     rows = [",".join(map(str, [k % 10, *np.random.default_rng(k).integers(0, 256, 784)])) for k in range(80)]
     table.write_text("\n".join(rows) + "\n", encoding="utf-8")
-    made = import_file(table, root=bench.lab.settings.data)
-    title = f"Imported digits {made.id[-12:][:4]}"
+    imported = import_file(table, root=bench.lab.settings.data)
+    title = f"Imported digits {imported.id[-12:][:4]}"
     assert f"**{title}**" in _texts(open_page())
     app = open_page("train")
     box = next(one for one in app.selectbox if one.label == "Data set")
     assert title in box.options
-    box.set_value(made.id).run()
+    box.set_value(imported.id).run()
     assert not app.exception
     assert "Pictures of digits from a CSV or .npz file." in _texts(app)
-    assert app.query_params["dataset"] == made.id
+    assert app.query_params["dataset"] == imported.id
     app.button(key="train-button").click().run()
-    assert [run.config.dataset for run in bench.lab.store.runs.list()] == [made.id]
+    assert [run.config.dataset for run in bench.lab.store.runs.list()] == [imported.id]
 
 
 def test_home_lists_recent_runs_with_state_and_accuracy(bench: Bench) -> None:
@@ -88,7 +88,7 @@ def test_a_read_only_lab_shows_everything_and_starts_nothing(bench: Bench, monke
     assert [b.disabled for b in again] == [True]
 
 
-def test_a_read_only_lab_says_that_a_run_which_is_not_judged_may_have_diverged(
+def test_a_read_only_lab_warns_that_unchecked_runs_may_have_diverged(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = bench.finish(bench.start())
@@ -104,7 +104,7 @@ def test_a_read_only_lab_says_that_a_run_which_is_not_judged_may_have_diverged(
 # -- the form ----------------------------------------------------------------------------------------------------------
 
 
-def test_every_setting_of_the_registry_is_in_the_form_when_it_has_an_effect(bench: Bench) -> None:
+def test_every_setting_of_the_registry_is_in_the_form_if_it_has_an_effect(bench: Bench) -> None:
     app = open_page("train")
     drawn = {w.key for kind in ("selectbox", "number_input", "toggle", "text_input") for w in app.get(kind)}
     config = RunConfig(dataset="digits")
@@ -113,7 +113,7 @@ def test_every_setting_of_the_registry_is_in_the_form_when_it_has_an_effect(benc
     assert {s.group for s in FIELDS.values()} <= set(GROUPS)
 
 
-def test_a_setting_without_effect_is_not_shown_and_comes_with_the_one_it_needs(bench: Bench) -> None:
+def test_a_setting_is_hidden_until_the_setting_that_it_needs_is_chosen(bench: Bench) -> None:
     app = open_page("train")
     assert "train.momentum" not in {w.key for w in app.number_input}
     app.selectbox(key="train.optimizer").set_value("sgd").run()
@@ -146,9 +146,9 @@ def test_every_preset_fills_the_form_with_its_own_configuration(bench: Bench) ->
     app = AppTest.from_function(_fill_with_every_preset, default_timeout=300).run()
     assert not app.exception
     for preset, values in app.session_state["read"].items():
-        wanted = PRESETS[preset].config()
-        assert RunConfig.from_dict({**values, "arch_options": {}}) == wanted.replace(arch_options={})
-        assert wanted.arch_options.items() <= values["arch_options"].items()
+        expected = PRESETS[preset].config()
+        assert RunConfig.from_dict({**values, "arch_options": {}}) == expected.replace(arch_options={})
+        assert expected.arch_options.items() <= values["arch_options"].items()
 
 
 def _fill_with_every_preset() -> None:
@@ -163,7 +163,7 @@ def _fill_with_every_preset() -> None:
         read[name] = state.form_values()
 
 
-def test_choosing_an_experiment_fills_the_form_and_tells_what_the_report_saw(bench: Bench) -> None:
+def test_choosing_an_experiment_fills_the_form_and_quotes_the_reports_result(bench: Bench) -> None:
     app = open_page("train")
     app.selectbox(key="train.preset").set_value("d-lenet-bn").run()
     assert app.selectbox(key="train.arch").value == "lenet-bn"
@@ -172,7 +172,7 @@ def test_choosing_an_experiment_fills_the_form_and_tells_what_the_report_saw(ben
     assert "40.72" not in _texts(app)
 
 
-def test_a_mistake_is_named_before_it_is_trained_and_one_press_mends_it(bench: Bench) -> None:
+def test_a_mistake_in_the_settings_is_shown_before_training_with_a_one_click_fix(bench: Bench) -> None:
     app = open_page("train")
     app.selectbox(key="train.loss").set_value("nll").run()
     assert "NLL is given raw logits" in _texts(app)
@@ -182,7 +182,7 @@ def test_a_mistake_is_named_before_it_is_trained_and_one_press_mends_it(bench: B
     assert "NLL is given raw logits" not in _texts(app)
 
 
-def test_a_wrong_value_is_one_sentence_at_its_field_and_cannot_be_trained(bench: Bench) -> None:
+def test_an_invalid_value_is_one_sentence_at_its_field_and_cannot_be_trained(bench: Bench) -> None:
     app = open_page("train")
     app.number_input(key="train.lr").set_value(0.0).run()
     assert "Learning rate is 0, but it must be above 0 and at most 100. The default is 0.001." in _texts(app)
@@ -190,7 +190,7 @@ def test_a_wrong_value_is_one_sentence_at_its_field_and_cannot_be_trained(bench:
 
 
 @pytest.mark.parametrize("widths", ["6, many", "6²", "--6, 16", "6, ٣", f"6, {'9' * 5000}"])
-def test_a_wrong_list_of_widths_is_one_sentence_with_the_rule(bench: Bench, widths: str) -> None:
+def test_an_invalid_list_of_widths_is_reported_and_cannot_be_trained(bench: Bench, widths: str) -> None:
     app = open_page("train")
     app.text_input(key="train.option.lenet5.widths").set_value(widths).run()
     assert not app.exception
@@ -198,7 +198,7 @@ def test_a_wrong_list_of_widths_is_one_sentence_with_the_rule(bench: Bench, widt
     assert [b.disabled for b in app.button if b.label == "Train"] == [True]
 
 
-def test_a_data_set_that_is_not_here_is_offered_and_not_trained(bench: Bench) -> None:
+def test_a_data_set_that_is_not_downloaded_is_offered_but_cannot_be_trained(bench: Bench) -> None:
     app = open_page("train")
     app.selectbox(key="train.dataset").set_value("mnist").run()
     assert "MNIST is not on this machine yet (12 MB)" in _texts(app)
@@ -222,13 +222,13 @@ def test_a_run_on_saved_drawings_can_be_changed_and_trained_again(bench: Bench) 
     assert "My drawings are not on this machine: fine-tune on your drawings again" in _texts(app)
     assert app.button(key="train-button").disabled
     assert not [label for label in _labels(app) if label.startswith("Fetch")]
-    assert not app.metric, "what it costs can only be counted with the drawings"
+    assert not app.metric, "the cost can only be computed with the drawings"
 
 
 # -- a run -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_run_is_shown_with_its_own_configuration_never_the_forms(bench: Bench) -> None:
+def test_a_run_is_shown_with_its_own_configuration_not_the_forms(bench: Bench) -> None:
     run = bench.start()
     app = open_page("train")
     app.number_input(key="train.epochs").set_value(99).run()
@@ -261,7 +261,7 @@ def test_pause_and_stop_reach_the_store(bench: Bench) -> None:
     assert bench.lab.store.runs.get(run.id).state is RunState.STOPPING
 
 
-def test_a_finished_run_shows_its_numbers(bench: Bench) -> None:
+def test_a_finished_run_shows_its_results(bench: Bench) -> None:
     run = bench.finish(bench.start())
     app = open_page("train", run=run.id)
     shown = _facts(app)
@@ -272,7 +272,7 @@ def test_a_finished_run_shows_its_numbers(bench: Bench) -> None:
     assert "Train again" in _labels(app)
 
 
-def test_the_form_shows_the_data_sets_digits_and_what_was_reached_with_them_here(bench: Bench) -> None:
+def test_the_form_shows_sample_images_and_the_labs_best_result_on_the_data_set(bench: Bench) -> None:
     app = open_page("train")
     strips = [each.proto.body for each in app.get("html") if "cl-thumbnails" in each.proto.body]
     assert [strip.count("<img") for strip in strips] == [10, 1]  # the data set's digits, the network's outline
@@ -281,21 +281,21 @@ def test_the_form_shows_the_data_sets_digits_and_what_was_reached_with_them_here
     assert "Best here: 97.31 %, by LeNet-5." in _texts(open_page("train"))
 
 
-def test_a_run_that_trains_shows_how_far_it_is_and_where_its_weights_will_be_used(bench: Bench) -> None:
+def test_a_running_run_shows_its_progress_and_disables_buttons_that_need_weights(bench: Bench) -> None:
     run = bench.start()
     bench.write(run, series("batch/loss", np.linspace(2, 1, 50)))
     app = open_page("train", run=run.id)
     assert list(_facts(app))[:2] == ["Epoch", "Step"]
     assert list(_facts(app))[-1] == "Status"
-    assert len(_facts(app)) == 7  # which need as many rows of two to six as the eight of a finished run: nothing moves
+    assert len(_facts(app)) == 7  # as many rows of two to six as eight of a finished run: nothing moves
     assert list(_facts(open_page("train", run=bench.finish(run).id)))[-2:] == ["Learning rate", "Epochs trained"]
     assert len(_facts(open_page("train", run=run.id))) == 8
-    waiting = {button.label: button.disabled for button in app.button}
-    assert waiting["Look inside"]
-    assert waiting["Test with a drawing"]
+    disabled = {button.label: button.disabled for button in app.button}
+    assert disabled["Look inside"]
+    assert disabled["Test with a drawing"]
 
 
-def test_asking_for_a_finished_run_again_gives_it_at_once_and_says_so(bench: Bench) -> None:
+def test_a_run_that_was_found_instead_of_trained_is_shown_with_a_notice(bench: Bench) -> None:
     run = bench.finish(bench.start())
     app = open_page("train")
     set_state(app, TRAIN, cached=run.id)
@@ -305,7 +305,7 @@ def test_asking_for_a_finished_run_again_gives_it_at_once_and_says_so(bench: Ben
     assert bench.lab.submissions.submit(bench.lab.validation.resolve(DIGITS_CONFIG)).cached
 
 
-def test_the_settings_of_a_run_can_be_taken_into_the_form(bench: Bench) -> None:
+def test_the_settings_of_a_run_can_be_loaded_into_the_form(bench: Bench) -> None:
     run = bench.start(DIGITS_CONFIG.replace(lr=0.0123, arch="basic-cnn"))
     app = open_page("train", run=run.id)
     [edit] = [b for b in app.button if b.key == "edit-settings"]
@@ -315,7 +315,7 @@ def test_the_settings_of_a_run_can_be_taken_into_the_form(bench: Bench) -> None:
     assert "run" not in app.query_params
 
 
-def test_a_failed_run_says_why_and_a_name_is_shown_as_it_is_written(bench: Bench) -> None:
+def test_a_failed_run_shows_the_reason_and_its_name_verbatim(bench: Bench) -> None:
     run = bench.start()
     bench.lab.store.edits.rename(run.id, "<b>*bold* $x$")
     bench.lab.store.leases.finish(run.id, run.lease, state=RunState.FAILED, reason="The disk is full: free some space.")
@@ -325,14 +325,14 @@ def test_a_failed_run_says_why_and_a_name_is_shown_as_it_is_written(bench: Bench
     assert "Resume" in _labels(app)
 
 
-def test_a_link_to_a_run_that_is_gone_is_one_sentence_above_the_form(bench: Bench) -> None:
+def test_a_link_to_a_missing_run_shows_one_sentence_above_the_form(bench: Bench) -> None:
     app = open_page("train", run="nobody")
     assert "There is no run 'nobody'" in _texts(app)
     assert "Train" in _labels(app)
 
 
 @pytest.mark.parametrize("page", ["home", "train"])
-def test_a_store_that_cannot_be_read_is_one_sentence_on_every_page(
+def test_an_unreadable_store_is_reported_in_one_sentence_on_every_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: str
 ) -> None:
     home = tmp_path / "broken"
@@ -343,7 +343,7 @@ def test_a_store_that_cannot_be_read_is_one_sentence_on_every_page(
     assert "run store" in "".join(e.value for e in app.error)
 
 
-def test_a_fault_is_told_without_its_details_and_kept_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_bug_is_reported_without_details_which_are_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     app = AppTest.from_function(_fail).run()
     assert "secret" not in app.error[0].value
     assert "server's log" in app.error[0].value
@@ -359,11 +359,11 @@ def _fail() -> None:
         report_bug(error)
 
 
-def test_markdown_is_shown_as_it_was_typed() -> None:
+def test_markdown_characters_are_shown_verbatim() -> None:
     assert plain("a_b [x](javascript:1) <i>") == r"a\_b \[x\]\(javascript\:1\) \<i\>"
 
 
-# -- what the pages cost -----------------------------------------------------------------------------------------------
+# -- imports -----------------------------------------------------------------------------------------------------------
 
 _NO_TORCH = """
 import sys
@@ -377,7 +377,7 @@ print("torch" in sys.modules)
 """
 
 
-def test_pages_that_list_and_plot_never_import_torch(bench: Bench) -> None:
+def test_pages_that_only_list_and_plot_do_not_import_torch(bench: Bench) -> None:
     bench.finish(bench.start())
     script = _NO_TORCH.format(entry=str(ENTRY), pages=["home", "runs"])
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""What the pages' small functions answer: names, ages, machines, choices, and what a session remembers of a table."""
+"""Small functions of the pages: names, ages, machines, choices, and the edits of a table in a session."""
 
 import math
 from dataclasses import replace
@@ -73,11 +73,11 @@ def test_a_run_is_called_by_its_own_name_else_by_network_and_data_set(bench: Ben
     assert run_title(bench.lab.store.runs.get(run.id)) == "mine"
 
 
-# -- the machine ---------------------------------------------------------------------------------------------------------
+# -- the machine -------------------------------------------------------------------------------------------------------
 
 
-def _with_cards(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str, *, count: int) -> None:
-    """Put a program named nvidia-smi first on the path, on a machine with so many GPUs that torch finds."""
+def _with_gpus(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str, *, count: int) -> None:
+    """Put a program named nvidia-smi first on the path, on a machine where torch finds `count` GPUs."""
     monkeypatch.setattr(machine, "count_gpus", lambda env: count_visible(count, env.get("CUDA_VISIBLE_DEVICES")))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     tool = folder / "nvidia-smi"
@@ -89,15 +89,15 @@ def _with_cards(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str, *, c
 
 
 @pytest.fixture(autouse=True)
-def forget_the_machine() -> None:
+def clear_machine_caches() -> None:
     machine.describe_machine.cache_clear()
     machine._nvidia_names.cache_clear()
 
 
-def test_two_cards_are_offered_and_named_by_their_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _with_cards(tmp_path, monkeypatch, 'echo "NVIDIA A"; echo " NVIDIA B "; echo', count=2)
-    told = {device: machine.describe_machine(device) for device in ("auto", "cuda", "cuda:1", "CUDA:1", "cuda:9")}
-    assert told == {
+def test_two_gpus_are_offered_and_named_by_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _with_gpus(tmp_path, monkeypatch, 'echo "NVIDIA A"; echo " NVIDIA B "; echo', count=2)
+    described = {device: machine.describe_machine(device) for device in ("auto", "cuda", "cuda:1", "CUDA:1", "cuda:9")}
+    assert described == {
         "auto": "NVIDIA A (cuda)",
         "cuda": "NVIDIA A (cuda)",
         "cuda:1": "NVIDIA B (cuda)",
@@ -109,35 +109,35 @@ def test_two_cards_are_offered_and_named_by_their_number(tmp_path: Path, monkeyp
 
 
 @pytest.mark.parametrize("script", ["echo 'no driver'; exit 9", "exit 0"])
-def test_a_card_whose_name_nobody_tells_is_offered_all_the_same(
+def test_a_gpu_whose_name_is_unknown_is_still_offered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str
 ) -> None:
-    _with_cards(tmp_path, monkeypatch, script, count=1)
+    _with_gpus(tmp_path, monkeypatch, script, count=1)
     assert machine.describe_machine() == "NVIDIA GPU (cuda)"
     assert machine.device_choices() == ["auto", "cuda", "cuda:0", "cpu"]
 
 
-def test_cards_that_torch_does_not_find_are_not_offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gpus_that_torch_does_not_find_are_not_offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The driver lists two, but this torch was built without CUDA."""
-    _with_cards(tmp_path, monkeypatch, 'echo "NVIDIA A"; echo "NVIDIA B"', count=0)
+    _with_gpus(tmp_path, monkeypatch, 'echo "NVIDIA A"; echo "NVIDIA B"', count=0)
     assert machine.describe_machine().startswith("CPU, ")
     assert machine.device_choices() == ["auto", "cpu"]
 
 
-@pytest.mark.parametrize(("chosen", "told"), [("1", ["B"]), ("1,0", ["B", "A"]), ("0,-1,1", ["A"]), ("", [])])
-def test_cards_are_those_that_cuda_shows_in_its_order(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chosen: str, told: list[str]
+@pytest.mark.parametrize(("visible", "names"), [("1", ["B"]), ("1,0", ["B", "A"]), ("0,-1,1", ["A"]), ("", [])])
+def test_gpus_are_those_of_cuda_visible_devices_in_its_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, visible: str, names: list[str]
 ) -> None:
-    _with_cards(tmp_path, monkeypatch, 'echo "A"; echo "B"', count=2)
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", chosen)
+    _with_gpus(tmp_path, monkeypatch, 'echo "A"; echo "B"', count=2)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     devices = [device for device in machine.device_choices() if device.startswith("cuda:")]
-    assert [machine.describe_machine(device) for device in devices] == [f"{name} (cuda)" for name in told]
+    assert [machine.describe_machine(device) for device in devices] == [f"{name} (cuda)" for name in names]
 
 
-# -- runs that can read a drawing ------------------------------------------------------------------------------------------
+# -- runs that can read a drawing --------------------------------------------------------------------------------------
 
 
-def test_only_runs_with_weights_read_drawings_and_at_first_the_best_of_each_of_three_networks(bench: Bench) -> None:
+def test_runs_with_weights_are_offered_and_the_best_of_each_of_three_networks_is_the_default(bench: Bench) -> None:
     low, high = _ended(bench, accuracy=0.9), _ended(bench, accuracy=0.95, seed=1)
     other, untested = _ended(bench, accuracy=0.97, arch="conv2-bn"), _ended(bench, arch="basic-cnn")
     worst = _ended(bench, accuracy=0.5, arch="lenet-bn")
@@ -154,17 +154,17 @@ def test_only_runs_with_weights_read_drawings_and_at_first_the_best_of_each_of_t
     assert default_runs([guessing]) == [guessing.id]
 
 
-def test_equal_runs_are_told_apart_by_accuracy_augmentation_and_id(bench: Bench) -> None:
+def test_equal_runs_are_distinguished_by_accuracy_augmentation_and_id(bench: Bench) -> None:
     plain, drawn = _ended(bench, accuracy=0.9), _ended(bench, augment="sketch")
     assert label(plain) == f"LeNet-5 on Digits (built in) · 90.00 % test, epoch 3 of 3 (last) · {plain.id[:4]}"
     assert label(drawn).startswith("LeNet-5 on Digits (built in), sketch · ")
     assert label(drawn).endswith(f", not tested · {drawn.id[:4]}")
 
 
-# -- one run -------------------------------------------------------------------------------------------------------------
+# -- one run -----------------------------------------------------------------------------------------------------------
 
 
-def test_the_newest_weights_of_each_epoch_can_be_looked_at_and_the_untrained_network(bench: Bench) -> None:
+def test_inside_offers_the_untrained_network_and_the_newest_weights_of_each_epoch(bench: Bench) -> None:
     run = bench.start()
     one, _, two = _weights(bench, run, 1), _weights(bench, run, 2), _weights(bench, run, 2, step=25)
     moments, files = moments_of(run)
@@ -173,7 +173,7 @@ def test_the_newest_weights_of_each_epoch_can_be_looked_at_and_the_untrained_net
     assert [moment.words for moment in moments] == ["before training", "after epoch 1", "after epoch 2"]
 
 
-def test_what_is_not_finite_is_unknown_beside_the_epoch_slider(bench: Bench) -> None:
+def test_values_that_are_not_finite_are_unknown_next_to_the_epoch_slider(bench: Bench) -> None:
     files = tuple(_weights(bench, bench.start(), epoch) for epoch in (1,))
     known = Series("test/accuracy", np.array([10, 20]), np.array([math.nan, 0.5]), np.zeros(2))
     assert _at(known, files) == [None]
@@ -181,16 +181,16 @@ def test_what_is_not_finite_is_unknown_beside_the_epoch_slider(bench: Bench) -> 
     assert _at(None, files) == [None]
 
 
-def test_a_runs_settings_are_listed_the_changed_ones_first(bench: Bench) -> None:
+def test_the_settings_of_a_run_are_listed_with_the_changed_ones_first(bench: Bench) -> None:
     rows = settings_table(bench.queue(RunConfig(dataset="digits", optimizer="sgd", lr=0.05, shuffle=False)))
     changed = [row for row in rows if row["Changed"]]
     assert rows[: len(changed)] == changed
-    told = {row["Setting"]: (row["Value"], row["Default"], row["Changed"]) for row in rows}
-    assert told["Learning rate"] == ("0.05", "0.001", "changed")
-    assert told["Shuffle"] == ("no", "yes", "changed")
-    assert told["Momentum"] == ("0.9", "0.9", "")
-    assert told["Network options"][0] == "–"
-    assert "Beta 1" not in told  # of Adam
+    by_setting = {row["Setting"]: (row["Value"], row["Default"], row["Changed"]) for row in rows}
+    assert by_setting["Learning rate"] == ("0.05", "0.001", "changed")
+    assert by_setting["Shuffle"] == ("no", "yes", "changed")
+    assert by_setting["Momentum"] == ("0.9", "0.9", "")
+    assert by_setting["Network options"][0] == "–"
+    assert "Beta 1" not in by_setting  # a setting of Adam
 
 
 def test_the_device_is_named_once_it_is_known(bench: Bench) -> None:
@@ -202,7 +202,7 @@ def test_the_device_is_named_once_it_is_known(bench: Bench) -> None:
     assert device_words(bench.lab.store.runs.get(run.id)) == "cpu"
 
 
-def test_it_is_said_whose_accuracy_is_shown(bench: Bench) -> None:
+def test_the_epoch_that_the_results_belong_to_is_stated(bench: Bench) -> None:
     saved, unsaved = _ended(bench, accuracy=0.9), _ended(bench, accuracy=0.8, saved=False, seed=1)
     assert results_words(saved).startswith(
         "Accuracies and loss are those of epoch 3, the last one, as the run was not validated. Its weights are used on Inside"
@@ -211,7 +211,7 @@ def test_it_is_said_whose_accuracy_is_shown(bench: Bench) -> None:
     assert results_words(_ended(bench, saved=False, seed=2)) == ""
 
 
-def test_a_runs_points_are_read_again_when_it_has_gone_on(bench: Bench) -> None:
+def test_cached_points_are_read_again_when_the_run_has_new_ones(bench: Bench) -> None:
     run = bench.start()
     bench.write(run, series("batch/loss", np.arange(3.0)))
     first = run_points(bench.lab.store.runs.get(run.id))
@@ -221,7 +221,7 @@ def test_a_runs_points_are_read_again_when_it_has_gone_on(bench: Bench) -> None:
     assert run_points(bench.lab.store.runs.get(run.id))["batch/loss"].value.tolist() == [0.0, 1.0, 2.0, 9.0]
 
 
-# -- the Train form ------------------------------------------------------------------------------------------------------
+# -- the Train form ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -236,26 +236,28 @@ def test_a_runs_points_are_read_again_when_it_has_gone_on(bench: Bench) -> None:
         ("1.5", "1.5"),
     ],
 )
-def test_a_list_of_widths_is_read_as_numbers_or_comes_back_to_be_refused(text: str, numbers: list[int] | str) -> None:
+def test_a_list_of_widths_is_parsed_or_returned_unchanged_for_the_check_to_refuse(
+    text: str, numbers: list[int] | str
+) -> None:
     assert parse_numbers(text) == numbers
 
 
-def test_every_list_option_survives_the_way_into_its_widget_and_back() -> None:
+def test_every_list_option_survives_the_round_trip_through_its_widget() -> None:
     defaults = [option.default for option in get_architecture("lenet-bn").options if option.kind is list]
     assert defaults
     for default in defaults:
         assert parse_numbers(option_text(default)) == default
 
 
-def test_one_press_changes_a_number_by_its_own_step_or_its_usual_value_and_at_most_a_tenth() -> None:
+def test_the_step_of_a_number_input_is_the_settings_own_or_its_default_up_to_a_tenth() -> None:
     steps = {name: _step(FIELDS[name]) for name in ("lr", "momentum", "label_smoothing", "val_fraction", "gamma")}
     assert steps == {"lr": 1e-4, "momentum": 0.1, "label_smoothing": 0.01, "val_fraction": 0.1, "gamma": 0.1}
 
 
-# -- the table of runs -----------------------------------------------------------------------------------------------------
+# -- the table of runs -------------------------------------------------------------------------------------------------
 
 
-def _show_typed() -> None:
+def _show_edits() -> None:
     import streamlit as st
 
     from pages.state.runs import table_key, typed_cells
@@ -265,10 +267,10 @@ def _show_typed() -> None:
     st.text(repr(typed_cells(key)))
 
 
-def test_what_is_typed_into_the_table_is_reported_once_and_forgotten_with_its_rows() -> None:
-    app = AppTest.from_function(_show_typed).run()
-    key, told = (text.value for text in app.text)
-    assert told == "{}"
+def test_each_edit_of_a_table_cell_is_reported_once() -> None:
+    app = AppTest.from_function(_show_edits).run()
+    key, edits = (text.value for text in app.text)
+    assert edits == "{}"
     app.session_state[key] = {"edited_rows": {0: {"name": "one"}}}
     assert app.run().text[1].value == "{0: {'name': 'one'}}"
     assert app.run().text[1].value == "{0: {}}"
@@ -278,7 +280,7 @@ def test_what_is_typed_into_the_table_is_reported_once_and_forgotten_with_its_ro
     assert app.run().text[1].value == "{0: {'name': 'two'}, 1: {}}"
 
 
-def _tick_one_more() -> None:
+def _tick_another_run() -> None:
     import streamlit as st
 
     from pages.runs.table import choose
@@ -290,7 +292,7 @@ def _tick_one_more() -> None:
 
 
 @pytest.mark.parametrize(
-    ("runs", "off", "told"),
+    ("runs", "off", "shown"),
     [
         (["aaaa"], "", "2 ('ffff',)"),
         (["ffff", "aaaa"], "", "2 ('ffff',)"),
@@ -303,20 +305,24 @@ def _tick_one_more() -> None:
         ),
     ],
 )
-def test_a_tick_adds_a_run_until_there_are_as_many_as_can_be_told_apart(runs: list[str], off: str, told: str) -> None:
-    app = AppTest.from_function(_tick_one_more)
+def test_ticking_a_run_adds_it_until_the_limit_of_a_comparison_is_reached(
+    runs: list[str], off: str, shown: str
+) -> None:
+    app = AppTest.from_function(_tick_another_run)
     app.query_params["runs"] = ".".join(runs)
     app.query_params["off"] = off
-    assert app.run().text[0].value == told
+    assert app.run().text[0].value == shown
 
 
-def test_of_many_chosen_runs_that_are_gone_three_are_named_and_the_rest_counted(bench: Bench) -> None:
-    there = bench.queue()
-    gone = tuple(f"{n:012x}" for n in range(5))
-    named = lost_runs(RunsView(runs=(*gone[:3], there.id)), [there])
-    assert [sentence.partition(":")[0] for sentence in named] == [f"There is no run '{run}'" for run in gone[:3]]
-    assert lost_runs(RunsView(runs=gone), [])[3:] == ("2 more of the chosen runs are not in this lab or were deleted.",)
-    assert lost_runs(RunsView(runs=(there.id,)), [there]) == ()
+def test_of_many_missing_chosen_runs_three_are_named_and_the_rest_counted(bench: Bench) -> None:
+    present = bench.queue()
+    missing = tuple(f"{n:012x}" for n in range(5))
+    sentences = lost_runs(RunsView(runs=(*missing[:3], present.id)), [present])
+    assert [sentence.partition(":")[0] for sentence in sentences] == [f"There is no run '{run}'" for run in missing[:3]]
+    assert lost_runs(RunsView(runs=missing), [])[3:] == (
+        "2 more of the chosen runs are not in this lab or were deleted.",
+    )
+    assert lost_runs(RunsView(runs=(present.id,)), [present]) == ()
 
 
 def _two_models() -> None:
@@ -330,7 +336,7 @@ def _two_models() -> None:
     st.multiselect("Models", list(labels), format_func=labels.__getitem__, **DRAW.widget("runs", offered=tuple(labels)))
 
 
-def test_a_label_that_the_browser_still_had_from_before_changes_no_choice() -> None:
+def test_an_outdated_label_from_the_browser_changes_no_choice() -> None:
     app = AppTest.from_function(_two_models).run()
     app.multiselect(key="draw.runs").set_value(["a", "LeNet-5 · 12.00 %"]).run()
     assert app.multiselect(key="draw.runs").value == ["a"]

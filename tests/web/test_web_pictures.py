@@ -1,4 +1,4 @@
-"""Pictures and cards of Inside and Draw as numbers: where a map lies on its image, frames, cells, bars and scores."""
+"""Pictures and cards of Inside and Draw as numbers: maps over their image, frames, cells, bars and scores."""
 
 import re
 
@@ -28,10 +28,10 @@ from pages.widgets import network_picture
 
 DIGITS = tuple("0123456789")
 
-# -- Inside ----------------------------------------------------------------------------------------------------------------
+# -- Inside ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_map_that_is_read_from_all_of_the_image_is_stretched_over_it() -> None:
+def test_a_map_that_depends_on_the_whole_image_is_stretched_over_it() -> None:
     values = np.array([[1.0, 2.0], [3.0, 4.0]])
     assert _placed(values, None, side=4, read_side=4).tolist() == [
         [1, 1, 2, 2],
@@ -41,20 +41,20 @@ def test_a_map_that_is_read_from_all_of_the_image_is_stretched_over_it() -> None
     ]
 
 
-def test_a_value_lies_over_the_pixels_it_is_centred_on_and_nothing_where_no_value_is() -> None:
-    """Convolutions of 3 with stride 1 leave the rim of a 4×4 image without a value."""
+def test_a_value_covers_the_pixels_it_is_centred_on_and_the_border_stays_empty() -> None:
+    """An unpadded 3×3 convolution has no values for the border of a 4×4 image."""
     field = ReceptiveField(((0, 2),), 1, ((0, 2), (1, 3)))
     values = np.array([[1.0, 2.0], [3.0, 4.0]])
     placed = _placed(values, field, side=4, read_side=4)
     assert placed.tolist() == [[0, 0, 0, 0], [0, 1, 2, 0], [0, 3, 4, 0], [0, 0, 0, 0]]
-    doubled = _placed(values, field, side=8, read_side=4)  # the network reads the image at half its size
+    doubled = _placed(values, field, side=8, read_side=4)  # the network's input is the image at half its size
     assert doubled.tolist() == np.kron(placed, np.ones((2, 2))).tolist()
 
 
 @pytest.mark.parametrize(
     ("side", "near", "height"), [(28, 84, 84), (24, 84, 96), (84, 84, 84), (85, 84, 84), (60, 84, 60)]
 )
-def test_tiles_are_enlarged_by_whole_numbers(side: int, near: int, height: int) -> None:
+def test_tiles_are_enlarged_by_integer_factors(side: int, near: int, height: int) -> None:
     assert _tile_height(side, near) == height
 
 
@@ -91,11 +91,11 @@ def test_a_frame_covers_its_first_to_its_last_cell() -> None:
         (-0.001, "0.00"),
     ],
 )
-def test_a_cell_has_two_digits_unless_it_is_whole(value: float, text: str) -> None:
+def test_a_cell_has_two_decimals_unless_it_is_a_small_integer(value: float, text: str) -> None:
     assert _number(value) == text
 
 
-def test_cells_are_tinted_by_their_share_of_the_largest_and_by_their_sign() -> None:
+def test_cells_are_tinted_by_sign_and_by_their_share_of_the_bound() -> None:
     text = _table(np.array([[2.0, -1.0], [0.0, 4.0]]), 2.0, "Kernel")
     assert re.findall(r"(#\w+) (\d+)%", text) == [
         ("#e0861a", "60"),
@@ -107,7 +107,7 @@ def test_cells_are_tinted_by_their_share_of_the_largest_and_by_their_sign() -> N
     assert "<figcaption>Kernel</figcaption>" in text
 
 
-def test_the_rows_that_a_value_was_made_of_end_at_the_image() -> None:
+def test_the_input_rows_of_a_value_are_clipped_to_the_image() -> None:
     weight, bias = np.zeros((1, 1, 3, 3)), np.zeros(1)
     same = Kernels("conv", weight, bias, stride=1, padding=1, dilation=1, groups=1)
     assert _windows(same, rows=4, side=4, span=3) == [(0, 1), (0, 2), (1, 3), (2, 3)]
@@ -115,11 +115,11 @@ def test_the_rows_that_a_value_was_made_of_end_at_the_image() -> None:
     assert _windows(strided, rows=2, side=5, span=3) == [(0, 2), (2, 4)]
 
 
-def test_zero_is_in_the_middle_of_the_scale_where_there_are_negatives() -> None:
+def test_the_colour_scale_is_centred_on_zero_if_there_are_negative_values() -> None:
     assert [scale_of(np.array(values)) for values in ([0.0, 1.0], [-1e-9, 1.0])] == ["viridis", "diverging"]
 
 
-def test_of_many_classes_the_ten_likeliest_and_the_truth_are_rows_of_the_answer() -> None:
+def test_of_many_classes_the_ten_most_likely_and_the_true_one_are_rows_of_the_answer() -> None:
     names = list("abcdefghijkl")
     likely = network_picture.answer_rows(np.arange(12.0), names, 5)
     assert (likely["rows"], likely["best"], likely["truth"]) == ([11, 10, 9, 8, 7, 6, 5, 4, 3, 2], 0, 6)
@@ -131,7 +131,7 @@ def test_of_many_classes_the_ten_likeliest_and_the_truth_are_rows_of_the_answer(
     assert few["shares"] == pytest.approx([0.25, 0.75])
 
 
-def test_a_term_is_a_bar_from_the_middle_to_its_side() -> None:
+def test_a_term_is_drawn_as_a_bar_from_zero_to_its_side() -> None:
     def bar(value: float) -> list[str]:
         return re.findall(
             r"left:([\d.]+)%;width:([\d.]+)%;background:(#\w+)", weighted._row("x", value, "h", bound=4.0)
@@ -150,7 +150,7 @@ def test_a_term_is_a_bar_from_the_middle_to_its_side() -> None:
     assert ">-0.250</span>" in weighted._row("bias", -0.25, "", bound=4.0)
 
 
-def test_a_term_is_named_by_the_place_of_its_input() -> None:
+def test_a_term_is_named_by_the_position_of_its_input() -> None:
     assert [weighted._where(index, (2, 2, 3)) for index in (0, 7, 11)] == [
         "#0, row 0, col 0",
         "#1, row 0, col 1",
@@ -159,13 +159,13 @@ def test_a_term_is_named_by_the_place_of_its_input() -> None:
     assert weighted._where(7, (12,)) == "#7"
 
 
-def test_a_point_of_the_map_says_what_it_was_read_as_where_that_is_wrong() -> None:
+def test_a_point_of_the_map_names_the_prediction_if_it_is_wrong() -> None:
     answers = score_logits(np.array([[5.0, 0.0], [5.0, 0.0], [0.0, 5.0]]), np.array([0, 1, 1]))
     assert _notes(answers, ("zero", "one"), 2) == ["zero, test image 0", "one read as zero, test image 1"]
     assert _notes(answers, ("zero", "one"), 3)[2] == "one, test image 2"
 
 
-# -- Draw ------------------------------------------------------------------------------------------------------------------
+# -- Draw --------------------------------------------------------------------------------------------------------------
 
 
 def _answer(label: int, share: float = 0.9, *, unsure: str = "", names: tuple[str, ...] = DIGITS) -> Answer:
@@ -178,22 +178,22 @@ def _cards(*answers: Answer) -> list[tuple[str, str, Answer]]:
     return [(f"net {k}", "", answer) for k, answer in enumerate(answers)]
 
 
-def _said(text: str) -> str:
+def _common_answer(text: str) -> str:
     return re.findall(r'data-answer="([^"]*)"', text)[0]
 
 
-def test_the_one_answer_of_all_is_their_averages_else_the_most_frequent_and_of_equals_the_first() -> None:
+def test_the_common_answer_is_the_averages_else_the_most_frequent_or_first_of_a_tie() -> None:
     three = (_answer(3), _answer(8), _answer(8))
-    assert _said(line_html(_cards(*three), blank=False)) == "8"
-    assert _said(line_html(_cards(_answer(8), _answer(3)), blank=False)) == "3"
+    assert _common_answer(line_html(_cards(*three), blank=False)) == "8"
+    assert _common_answer(line_html(_cards(_answer(8), _answer(3)), blank=False)) == "3"
     together = average([_answer(3, 0.99), _answer(8, 0.5), _answer(8, 0.5)])
     assert together is not None
-    assert _said(line_html([*_cards(*three), ("All together", "", together)], blank=False)) == "3"
+    assert _common_answer(line_html([*_cards(*three), ("All together", "", together)], blank=False)) == "3"
     assert "data-answer" not in line_html(_cards(*three), blank=True)
     assert "data-answer" not in line_html([], blank=False)
 
 
-def test_titles_are_named_while_they_fit_into_the_line() -> None:
+def test_networks_are_named_as_long_as_their_titles_fit_the_line() -> None:
     def line(first: int, second: int) -> str:
         return line_html([("a" * first, "", _answer(3)), ("b" * second, "", _answer(8))], blank=False)
 
@@ -201,7 +201,7 @@ def test_titles_are_named_while_they_fit_into_the_line() -> None:
     assert "(1 network)" in line(20, 26)
 
 
-def test_what_else_it_could_be_is_named_from_a_twentieth_of_a_per_cent_on() -> None:
+def test_the_second_class_is_named_from_0_05_per_cent_on() -> None:
     def why(second: float) -> str:
         shares = np.zeros(10)
         shares[[3, 8]] = 1 - second, second
@@ -212,7 +212,7 @@ def test_what_else_it_could_be_is_named_from_a_twentieth_of_a_per_cent_on() -> N
     assert why(0.0004) == "no other class is likely"
 
 
-def test_of_many_classes_the_ten_likeliest_have_a_bar_and_of_ten_all_in_their_order() -> None:
+def test_of_many_classes_the_ten_most_likely_have_a_bar_and_ten_keep_their_order() -> None:
     letters = tuple("abcdefghijklmnopqrstuvwxyz")
     html = answers_html(_cards(_answer(25, names=letters)), answered=1, ink=1)
     names = re.findall(r"<i>(\w)</i>", html)
@@ -224,7 +224,7 @@ def test_of_many_classes_the_ten_likeliest_have_a_bar_and_of_ten_all_in_their_or
     assert "width:50.0%" in few
 
 
-def test_a_card_differs_from_what_most_sure_networks_say() -> None:
+def test_a_card_is_marked_if_it_differs_from_the_majority_of_sure_networks() -> None:
     cards = _cards(_answer(3), _answer(3), _answer(8), _answer(5, unsure="why"))
     html = answers_html(cards, answered=1, ink=1)
     assert [card.split('"')[0] for card in html.split('class="cl-card')[1:]] == ["", "", " differs", " cl-unsure"]
@@ -232,14 +232,14 @@ def test_a_card_differs_from_what_most_sure_networks_say() -> None:
 
 
 class _Named:
-    """What the game asks of a model."""
+    """The attributes of a model that the game uses."""
 
     def __init__(self, id: str) -> None:
         self.id, self.title, self.spec = id, id, get_dataset_spec("digits")
 
 
 @pytest.mark.parametrize(("right", "understood"), [(0, 0), (1, 0), (2, 1), (3, 1)])
-def test_one_is_understood_where_more_than_half_of_the_networks_read_it(right: int, understood: int) -> None:
+def test_a_drawing_is_understood_if_more_than_half_of_the_networks_read_it(right: int, understood: int) -> None:
     models: list[Model] = [_Named(name) for name in "abc"]  # type: ignore[list-item]
     game = Game(("3", "8"), 1, {"a": 4})
     _score(game, models, [_answer(3 if k < right else 8) for k in range(3)])
@@ -247,7 +247,7 @@ def test_one_is_understood_where_more_than_half_of_the_networks_read_it(right: i
     assert game.scores == {"a": 4 + (right > 0), "b": int(right > 1), "c": int(right > 2)}
 
 
-def test_half_of_two_networks_is_not_understood_and_an_unsure_answer_is_no_hit() -> None:
+def test_half_of_the_networks_is_not_enough_and_an_unsure_answer_is_no_hit() -> None:
     models: list[Model] = [_Named(name) for name in "ab"]  # type: ignore[list-item]
     game = Game(("3", "3"), 1, {})
     _score(game, models, [_answer(3), _answer(8)])
@@ -258,17 +258,13 @@ def test_half_of_two_networks_is_not_understood_and_an_unsure_answer_is_no_hit()
     assert not game.running
 
 
-def test_a_game_runs_from_its_first_round_to_its_last() -> None:
-    assert [Game(("3", "8"), at).running for at in (0, 1, 2, 3)] == [False, True, True, False]
-
-
 def test_small_pictures_have_a_caption_and_small_print() -> None:
     html = pictures_html([(np.zeros((2, 2), np.uint8), "<1>", "read as 7")])
     assert "&lt;1&gt;<small>read as 7</small>" in html
     assert 'alt="&lt;1&gt;"' in html
 
 
-def test_fine_tuning_is_short_gentle_and_uses_every_drawing() -> None:
+def test_fine_tuning_is_short_with_a_lower_learning_rate_and_uses_every_drawing() -> None:
     parent = RunConfig(
         optimizer="sgd",
         momentum=0.8,
@@ -302,7 +298,7 @@ def test_fine_tuning_is_short_gentle_and_uses_every_drawing() -> None:
 
 
 @pytest.mark.parametrize(("signed", "orange"), [({"image", "answer"}, False), ({"conv"}, True)])
-def test_colours_of_negative_values_are_named_only_where_a_map_has_some(signed: set[str], orange: bool) -> None:
+def test_colours_of_negative_values_are_named_only_if_a_map_has_some(signed: set[str], orange: bool) -> None:
     """The image is grey whatever its normalisation, and the answer is bars."""
     families = {"image": "input", "conv": "convolution", "answer": "linear"}
     stages = [

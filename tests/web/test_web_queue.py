@@ -1,4 +1,4 @@
-"""Many live runs on the pages: what trains is never hidden, the queue stands in its order, and both can be changed."""
+"""Pages with many live runs: running ones are never hidden, the queue is in order, and both can be changed."""
 
 import threading
 from pathlib import Path
@@ -25,23 +25,23 @@ def _texts(app: AppTest) -> str:
 
 
 def _linked(app: AppTest) -> list[str]:
-    """Return the runs that the page links, in order."""
+    """Return the ids of the runs that the page links to, in order."""
     links = [link.proto.query_string for link in app.get("page_link")]
     return [query.removeprefix("run=") for query in links if query.startswith("run=")]
 
 
 def _queue(bench: Bench, count: int) -> list[RunRecord]:
-    """Return one run in training and others that wait, in order."""
+    """Return one running run and the queued ones, in order."""
     first = bench.start(DIGITS_CONFIG.replace(seed=1000))
     return [first, *(bench.queue(DIGITS_CONFIG.replace(seed=seed)) for seed in range(count - 1))]
 
 
-def _key(app: AppTest, key: str) -> bool:
+def _has_button(app: AppTest, key: str) -> bool:
     return any(button.key == key for button in app.button)
 
 
 @pytest.mark.parametrize("count", [2, 5, 9])
-def test_train_shows_what_trains_first_and_then_the_queue_in_its_order(bench: Bench, count: int) -> None:
+def test_train_lists_the_running_run_first_and_then_the_queue_in_order(bench: Bench, count: int) -> None:
     runs = _queue(bench, count)
     app = open_page("train")
     assert f"1 run is training, {count - 1} " in _texts(app)
@@ -55,7 +55,7 @@ def test_train_shows_what_trains_first_and_then_the_queue_in_its_order(bench: Be
 def test_moving_a_run_changes_the_order_on_the_page_and_for_the_next_worker(bench: Bench) -> None:
     a, b, c, d, e = _queue(bench, 5)
     app = open_page("train")
-    assert not _key(app, f"queue-up-{a.id}"), "what trains has no place in the queue"
+    assert not _has_button(app, f"queue-up-{a.id}"), "a running run has no place in the queue"
     assert app.button(key=f"queue-up-{b.id}").disabled
     assert app.button(key=f"queue-down-{e.id}").disabled
     app.button(key=f"queue-front-{e.id}").click().run()
@@ -67,7 +67,7 @@ def test_moving_a_run_changes_the_order_on_the_page_and_for_the_next_worker(benc
     assert claimed.id == e.id
 
 
-def test_a_run_that_was_taken_meanwhile_is_not_moved_and_said(bench: Bench) -> None:
+def test_a_run_claimed_in_the_meantime_is_not_moved_and_the_page_says_why(bench: Bench) -> None:
     a, b, _ = _queue(bench, 3)
     app = open_page("train")
     bench.finish(a)
@@ -76,7 +76,7 @@ def test_a_run_that_was_taken_meanwhile_is_not_moved_and_said(bench: Bench) -> N
     assert f"Run {b.id} is running, so it has no place in the queue" in _texts(app)
 
 
-def test_stopping_all_asks_and_then_stops_what_trains_and_what_waits(bench: Bench) -> None:
+def test_stopping_all_asks_and_then_stops_running_and_queued_runs(bench: Bench) -> None:
     runs = _queue(bench, 9)
     app = open_page("train")
     assert "Stop these 9 runs? Weights of finished epochs are kept" in _texts(app)
@@ -86,7 +86,7 @@ def test_stopping_all_asks_and_then_stops_what_trains_and_what_waits(bench: Benc
     assert _linked(app) == [runs[0].id]
 
 
-def test_a_read_only_lab_shows_the_queue_and_changes_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_read_only_lab_shows_the_queue_but_cannot_change_it(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = _queue(bench, 3)
     monkeypatch.setenv("LAB_READ_ONLY", "1")
     app = open_page("train")
@@ -94,7 +94,7 @@ def test_a_read_only_lab_shows_the_queue_and_changes_nothing(bench: Bench, monke
     assert all(button.disabled for button in app.button if str(button.key).startswith("queue-up"))
 
 
-def test_home_shows_what_trains_though_many_were_queued_after_it(bench: Bench) -> None:
+def test_home_shows_the_running_run_even_if_many_were_queued_after_it(bench: Bench) -> None:
     runs = _queue(bench, 9)
     assert _linked(open_page())[0] == runs[0].id
 
@@ -109,23 +109,23 @@ def test_home_shows_what_trains_though_many_were_queued_after_it(bench: Bench) -
         (5, 3, "2 runs are training, 3 are queued"),
     ],
 )
-def test_the_queue_in_words(total: int, waiting: int, words: str) -> None:
+def test_the_queue_is_summarised_in_words(total: int, waiting: int, words: str) -> None:
     assert queue_words(total, waiting) == words
 
 
-# -- nothing long is started by one press ------------------------------------------------------------------------------
+# -- long runs must be confirmed ---------------------------------------------------------------------------------------
 
 LONG = RunConfig(dataset="digits", epochs=1000, arch="vgg11", input_size="224")
 
 
-def test_a_short_training_starts_at_once(bench: Bench) -> None:
+def test_a_short_run_is_queued_without_a_question(bench: Bench) -> None:
     app = open_page("train")
     app.number_input(key="train.epochs").set_value(2).run()
     app.button(key="train-button").click().run()
     assert bench.lab.store.queue.count_queued() == 1
 
 
-def test_a_press_on_train_resolves_the_configuration_once(bench: Bench) -> None:
+def test_clicking_train_resolves_the_configuration_once(bench: Bench) -> None:
     app = open_page("train")
     app.number_input(key="train.epochs").set_value(2).run()
     calls: list[str] = []
@@ -134,7 +134,7 @@ def test_a_press_on_train_resolves_the_configuration_once(bench: Bench) -> None:
         if event == "call" and frame.f_code in (resolve.__code__, ResolvedConfig.with_input_size.__code__):
             calls.append(frame.f_code.co_name)
 
-    threading.setprofile(count)  # AppTest runs a page in a thread of its own
+    threading.setprofile(count)  # AppTest runs a page in its own thread
     try:
         app.button(key="train-button").click().run()
     finally:
@@ -143,7 +143,7 @@ def test_a_press_on_train_resolves_the_configuration_once(bench: Bench) -> None:
     assert calls == ["resolve"]
 
 
-def test_a_training_of_hours_is_asked_about_before_it_is_queued(bench: Bench) -> None:
+def test_a_run_of_hours_must_be_confirmed_before_it_is_queued(bench: Bench) -> None:
     app = open_page("train")
     app.selectbox(key="train.arch").set_value("vgg11").run()
     app.number_input(key="train.epochs").set_value(1000).run()
@@ -155,18 +155,18 @@ def test_a_training_of_hours_is_asked_about_before_it_is_queued(bench: Bench) ->
     assert bench.lab.store.queue.count_queued() == 1
 
 
-def test_what_was_trained_already_is_shown_without_a_question(bench: Bench) -> None:
+def test_settings_that_were_already_trained_show_their_run_without_a_question(bench: Bench) -> None:
     bench.finish(bench.start(LONG))
     app = open_page("train")
     for name in ("arch", "input_size"):
         app.selectbox(key=f"train.{name}").set_value(getattr(LONG, name)).run()
     app.number_input(key="train.epochs").set_value(LONG.epochs).run()
     app.button(key="train-button").click().run()
-    assert not _key(app, "confirm-yes")
+    assert not _has_button(app, "confirm-yes")
     assert "These settings were already trained on" in _texts(app)
 
 
-def test_training_again_a_run_of_hours_asks_too(bench: Bench) -> None:
+def test_training_a_run_of_hours_again_must_be_confirmed_too(bench: Bench) -> None:
     run = bench.finish(bench.start(LONG))
     app = open_page("train", run=run.id)
     app.button(key=f"again-{run.id}").click().run()
@@ -179,7 +179,7 @@ def test_training_again_a_run_of_hours_asks_too(bench: Bench) -> None:
 
 
 def _write_mnist(root: Path) -> None:
-    """Write files that have MNIST's names and form and hold 100 images: enough to be trained on."""
+    """Write files with the names and format of MNIST but 100 images each, which is enough for training."""
     random = np.random.default_rng(0)
     raw = root / "MNIST" / "raw"
     raw.mkdir(parents=True)
@@ -189,7 +189,7 @@ def _write_mnist(root: Path) -> None:
         (raw / f"{part}-labels-idx1-ubyte").write_bytes(idx_bytes(labels))
 
 
-def test_a_report_preselects_nothing_and_asks_with_the_hours_before_it_queues(bench: Bench) -> None:
+def test_a_report_preselects_nothing_and_asks_with_the_duration_before_it_queues(bench: Bench) -> None:
     _write_mnist(bench.lab.settings.data)
     require_torch()
     app = open_page("runs", show="reports", report="D")
@@ -210,8 +210,10 @@ def test_a_report_preselects_nothing_and_asks_with_the_hours_before_it_queues(be
     assert bench.lab.store.queue.count_queued() == count
 
 
-@pytest.mark.parametrize(("epochs", "asked"), [(400, False), (500, True)])
-def test_ten_minutes_are_started_by_one_press_and_more_are_asked_about(bench: Bench, epochs: int, asked: bool) -> None:
+@pytest.mark.parametrize(("epochs", "question"), [(400, False), (500, True)])
+def test_ten_minutes_of_training_start_at_once_and_more_must_be_confirmed(
+    bench: Bench, epochs: int, question: bool
+) -> None:
     run = bench.start(DIGITS_CONFIG)
     bench.lab.store.leases.finish(
         run.id, run.lease, state=RunState.FINISHED, seconds=20.0, summary={"images_per_second": 1_000.0}
@@ -220,11 +222,11 @@ def test_ten_minutes_are_started_by_one_press_and_more_are_asked_about(bench: Be
     app.number_input(key="train.batch_size").set_value(DIGITS_CONFIG.batch_size).run()
     app.number_input(key="train.epochs").set_value(epochs).run()
     app.button(key="train-button").click().run()
-    assert _key(app, "confirm-yes") is asked
-    assert bench.lab.store.queue.count_queued() == (0 if asked else 1)
+    assert _has_button(app, "confirm-yes") is question
+    assert bench.lab.store.queue.count_queued() == (0 if question else 1)
 
 
-def test_the_form_asks_in_somebodys_name_with_a_priority_and_the_address_keeps_the_name(bench: Bench) -> None:
+def test_the_form_submits_owner_and_priority_and_the_address_has_the_owner(bench: Bench) -> None:
     bench.queue(DIGITS_CONFIG.replace(seed=5))
     app = open_page("train", owner="ann")
     assert app.text_input(key="asking.owner").value == "ann"
@@ -242,7 +244,7 @@ def test_the_form_asks_in_somebodys_name_with_a_priority_and_the_address_keeps_t
     assert "bob · priority 2" in _texts(app)
 
 
-def test_a_priority_that_nobody_may_give_is_refused_and_starts_nothing(bench: Bench) -> None:
+def test_a_priority_out_of_range_is_refused_and_starts_nothing(bench: Bench) -> None:
     app = open_page("train")
     app.number_input(key="asking.priority").set_value(1_001).run()
     require_torch()
@@ -251,7 +253,7 @@ def test_a_priority_that_nobody_may_give_is_refused_and_starts_nothing(bench: Be
     assert bench.lab.store.queue.count_queued() == 0
 
 
-def test_a_name_in_the_address_that_cannot_be_one_is_named(bench: Bench) -> None:
+def test_an_invalid_owner_in_the_address_is_reported(bench: Bench) -> None:
     app = open_page("train", owner="x" * 61)
     assert "The address has owner='xxx" in _texts(app)
     assert "at most 60 fit" in _texts(app)

@@ -1,4 +1,4 @@
-"""What the pages say of one run, word for word: the facts above its charts, who asked for it, and how long a repeat of it takes."""
+"""What the pages show of one run: the facts above its charts, its owner and priority, and the time of a repeat."""
 
 import json
 import math
@@ -24,7 +24,7 @@ from pages.widgets.runs import line_facts, state_badge
 from tests.charts.charts_data import run
 from tests.web.addresses import draw_alone
 
-# -- the facts above the charts --------------------------------------------------------------------------------------------
+# -- the facts above the charts ----------------------------------------------------------------------------------------
 
 
 def _training(state: RunState = RunState.RUNNING, **progress: Any) -> RunRecord:
@@ -45,7 +45,7 @@ def _facts(record: RunRecord, rate: str | None = None) -> dict[str, str]:
     return dict(live_facts(record, {} if rate is None else {"lr": (7, rate)}))
 
 
-def test_a_run_that_trains_says_how_far_it_is_how_fast_and_how_long_it_takes() -> None:
+def test_a_running_run_shows_its_progress_speed_and_time() -> None:
     assert live_facts(_training(), {}) == [
         ("Epoch", "2 of 6"),
         ("Step", "1,200 of 4,000"),
@@ -57,31 +57,33 @@ def test_a_run_that_trains_says_how_far_it_is_how_fast_and_how_long_it_takes() -
     ]
 
 
-def test_a_run_that_was_asked_to_pause_says_so_until_it_does() -> None:
-    asked = replace(_training(), requested=RunRequest.PAUSE)
-    assert (asked.status, _facts(asked)["Status"]) == ("pausing", "pausing")
-    assert replace(asked, state=RunState.PAUSED).status == "paused"
-    assert replace(asked, state=RunState.QUEUED).status == "queued"
+def test_a_pending_pause_is_shown_until_the_run_is_paused() -> None:
+    pending = replace(_training(), requested=RunRequest.PAUSE)
+    assert (pending.status, _facts(pending)["Status"]) == ("pausing", "pausing")
+    assert replace(pending, state=RunState.PAUSED).status == "paused"
+    assert replace(pending, state=RunState.QUEUED).status == "queued"
 
 
-def test_a_run_whose_worker_is_silent_says_so_in_place_of_a_time_left() -> None:
-    silent = replace(_training(), responding=False, heartbeat_age_s=245.0)
-    facts = _facts(silent)
+def test_a_run_whose_worker_does_not_respond_shows_that_instead_of_a_time_left() -> None:
+    unresponsive = replace(_training(), responding=False, heartbeat_age_s=245.0)
+    facts = _facts(unresponsive)
     assert (facts["Status"], facts["Time left"]) == ("not responding", "–")
-    words = run_status(silent)["silence"]
+    words = run_status(unresponsive)["silence"]
     assert words.startswith("Its worker does not respond: no heartbeat for 4 min 05 s. It was stopped, ")
-    assert words.endswith(f"without it: python -m lab resume {silent.id}")
-    assert run_status(_training())["silence"] == run_status(replace(silent, state=RunState.QUEUED))["silence"] == ""
-    assert line_facts(silent)[:2] == ["no heartbeat for 4 min 05 s", "step 1,200 of 4,000"]
+    assert words.endswith(f"without it: python -m lab resume {unresponsive.id}")
+    assert (
+        run_status(_training())["silence"] == run_status(replace(unresponsive, state=RunState.QUEUED))["silence"] == ""
+    )
+    assert line_facts(unresponsive)[:2] == ["no heartbeat for 4 min 05 s", "step 1,200 of 4,000"]
     assert line_facts(_training())[:2] == ["", "step 1,200 of 4,000"]
-    app = draw_alone(lambda: state_badge(silent))
+    app = draw_alone(lambda: state_badge(unresponsive))
     assert [each.value for each in app.markdown] == [":red-badge[:material/sensors_off: not responding]"]
 
 
 @pytest.mark.parametrize(
     ("record", "facts"),
     [
-        (_training(epochs=None), {"Epoch": "2 of 5"}),  # what was asked for
+        (_training(epochs=None), {"Epoch": "2 of 5"}),  # as configured
         (_training(epoch=0), {"Epoch": "0 of 6"}),
         (_training(epoch=None), {"Epoch": "–"}),
         (_training(step=None), {"Step": "0 of 4,000"}),
@@ -89,14 +91,14 @@ def test_a_run_whose_worker_is_silent_says_so_in_place_of_a_time_left() -> None:
         (_training(total_steps=0, step=0), {"Step": "–", "Time left": "2 min 05 s"}),
         (_training(images_per_second=0.0), {"Images per second": "–"}),
         (_training(images_per_second=math.inf), {"Images per second": "–"}),
-        (_training(step=4_000), {"Step": "4,000 of 4,000", "Time left": "–"}),  # the last evaluation
+        (_training(step=4_000), {"Step": "4,000 of 4,000", "Time left": "–"}),  # the final evaluation
         (_training(step=3_999), {"Time left": "2 min 05 s"}),
         (_training(phase=None), {"Status": "running"}),
         (_training(RunState.PAUSED), {"Status": "paused", "Time left": "–", "Step": "1,200 of 4,000"}),
         (_training(RunState.QUEUED), {"Status": "queued", "Time left": "–"}),
     ],
 )
-def test_what_is_not_known_of_a_run_that_trains_is_a_dash(record: RunRecord, facts: dict[str, str]) -> None:
+def test_unknown_facts_of_a_running_run_are_a_dash(record: RunRecord, facts: dict[str, str]) -> None:
     assert _facts(record).items() >= facts.items()
 
 
@@ -121,7 +123,7 @@ def test_a_run_with_results_has_them_in_the_same_places() -> None:
 
 
 @pytest.mark.parametrize("restore_best", [False, True])
-def test_a_run_that_early_stopping_ended_says_so_also_where_it_went_back_to_its_best_epoch(restore_best: bool) -> None:
+def test_an_early_stopped_run_says_so_even_if_its_best_epoch_was_restored(restore_best: bool) -> None:
     config = RunConfig(epochs=30, patience=3, restore_best=restore_best)
     summary = {"outcome": "early-stopped", "epochs": 11, "final_epoch": 8 if restore_best else 11, "test_accuracy": 0.9}
     ended = replace(run(summary=summary), config=config, saved=HeadlineResult(40, 8, "best", 0.95, saved=True))
@@ -141,7 +143,7 @@ def test_a_run_that_early_stopping_ended_says_so_also_where_it_went_back_to_its_
         ("constant", RunState.FINISHED, None, "0.01235"),
     ],
 )
-def test_the_rate_of_a_schedule_is_the_newest_and_in_the_end_that_of_the_settings(
+def test_the_learning_rate_is_the_latest_while_training_and_the_configured_one_at_the_end(
     schedule: str, state: RunState, newest: str | None, shown: str
 ) -> None:
     assert _facts(run(state=state, lr=0.0123456, schedule=schedule), newest)["Learning rate"] == shown
@@ -160,7 +162,9 @@ def test_the_rate_of_a_schedule_is_the_newest_and_in_the_end_that_of_the_setting
         (RunState.STOPPING, 0.9, False),
     ],
 )
-def test_results_are_shown_once_nothing_more_is_trained(state: RunState, accuracy: float | None, results: bool) -> None:
+def test_results_are_shown_once_the_run_no_longer_trains(
+    state: RunState, accuracy: float | None, results: bool
+) -> None:
     assert has_results(replace(run(state=state), saved=HeadlineResult(test_accuracy=accuracy))) is results
 
 
@@ -176,11 +180,11 @@ def test_results_are_shown_once_nothing_more_is_trained(state: RunState, accurac
         (2, "2.0000"),
     ],
 )
-def test_a_loss_has_four_digits_after_the_point_where_they_say_something(value: Any, text: str) -> None:
+def test_a_loss_has_four_decimals_below_a_thousand(value: Any, text: str) -> None:
     assert _loss(value) == text
 
 
-def test_the_page_follows_when_a_finding_comes_or_its_words_change_but_not_every_epoch_of_a_hint() -> None:
+def test_the_mark_changes_with_new_or_reworded_findings_but_not_with_a_reworded_hint() -> None:
     def mark(*findings: tuple[str, str, str]) -> str:
         return findings_mark(replace(run(), findings=tuple(Finding(*each) for each in findings)))
 
@@ -191,7 +195,7 @@ def test_the_page_follows_when_a_finding_comes_or_its_words_change_but_not_every
     assert mark(("another", *hint[1:])) != mark(hint)
 
 
-# -- the queue, the tree, repeats ------------------------------------------------------------------------------------------
+# -- the queue, the lineage tree, repeats ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -201,16 +205,14 @@ def test_the_page_follows_when_a_finding_comes_or_its_words_change_but_not_every
         (RunState.QUEUED, "ann", 0, "ann"),
         (RunState.QUEUED, "", -1, "priority -1"),
         (RunState.QUEUED, "ann", 2, "ann · priority 2"),
-        (RunState.RUNNING, "ann", 2, "ann"),  # it waits no more
+        (RunState.RUNNING, "ann", 2, "ann"),  # no longer in the queue
     ],
 )
-def test_a_run_of_the_queue_says_who_asked_for_it_and_how_it_waits(
-    state: RunState, owner: str, priority: int, words: str
-) -> None:
+def test_a_queued_run_shows_its_owner_and_priority(state: RunState, owner: str, priority: int, words: str) -> None:
     assert asked_words(replace(run(state=state), owner=owner, priority=priority)) == words
 
 
-def test_a_box_of_the_tree_has_its_result_or_how_the_run_stands() -> None:
+def test_a_node_of_the_lineage_tree_has_its_result_or_its_state() -> None:
     tested = run(1, name="mine", summary={"test_accuracy": 0.97314})
     shown = _node(TreeRow(tested, 2, "lr 0.1 → 0.2", "+0.10"), here=tested.id)
     assert (shown.title, shown.depth, shown.change, shown.result, shown.difference, shown.here) == (
@@ -225,7 +227,7 @@ def test_a_box_of_the_tree_has_its_result_or_how_the_run_stands() -> None:
     assert (other.title, other.result, other.here) == ("LeNet-5 on Digits (built in)", "queued", False)
 
 
-def test_a_repeat_takes_as_long_as_the_run_did_by_its_images(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_time_of_a_repeat_is_the_runs_scaled_by_the_training_images(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pages.widgets.repeat.estimate_seconds", lambda config: 7.0)
     ended = run(seconds=30.0, val_fraction=0.25)
     assert _seconds(ended, ended.config.replace(seed=3)) == 30.0
@@ -234,7 +236,7 @@ def test_a_repeat_takes_as_long_as_the_run_did_by_its_images(monkeypatch: pytest
     assert _seconds(run(seconds=30.0, state=RunState.STOPPED), ended.config) == 7.0
 
 
-# -- the pad ---------------------------------------------------------------------------------------------------------------
+# -- the pad -----------------------------------------------------------------------------------------------------------
 
 
 def _pad() -> None:
@@ -249,7 +251,7 @@ def _pad() -> None:
     st.text(f"{page.answered} {page.pen} {page.strokes}")
 
 
-def test_the_pads_newest_message_is_taken_once_and_not_where_the_drawing_was_replaced_since() -> None:
+def test_the_latest_message_of_the_pad_is_applied_once_and_not_to_a_newer_drawing() -> None:
     stroke = [[16, [[1, 2]]]]
 
     def message(seq: int, version: int, pen: int, strokes: Any, *, demo: bool = False) -> dict[str, str]:
@@ -259,8 +261,8 @@ def test_the_pads_newest_message_is_taken_once_and_not_where_the_drawing_was_rep
     app = AppTest.from_function(_pad).run()
     for sent, shown in (
         (message(1, 3, 20, stroke), "1 20 [[16,[[1,2]]]]"),
-        (message(1, 3, 30, []), "1 20 [[16,[[1,2]]]]"),  # again
-        (message(2, 2, 30, []), "2 20 [[16,[[1,2]]]]"),  # of the drawing before
+        (message(1, 3, 30, []), "1 20 [[16,[[1,2]]]]"),  # the same message again
+        (message(2, 2, 30, []), "2 20 [[16,[[1,2]]]]"),  # of the previous drawing
         (message(3, 3, 30, []), "3 30 []"),
         (message(4, 3, 16, stroke, demo=True), "4 30 []"),  # drawn by the pad itself
     ):

@@ -46,11 +46,11 @@ VIEWS = st.builds(
 
 
 @given(VIEWS)
-def test_every_view_comes_back_from_its_address(view: RunsView) -> None:
+def test_every_view_survives_the_round_trip_through_its_address(view: RunsView) -> None:
     assert parse_view(encode(view)) == (view, ())
 
 
-def test_an_address_leaves_out_what_is_as_usual() -> None:
+def test_an_address_omits_defaults() -> None:
     assert encode(RunsView()) == {}
     assert encode(RunsView(runs=("aaaa", "bbbb"), logy=True)) == {"runs": "aaaa.bbbb", "logy": "1"}
 
@@ -84,7 +84,7 @@ def test_an_address_leaves_out_what_is_as_usual() -> None:
         ("by", "x" * 100, "must be one of"),
     ],
 )
-def test_nonsense_in_an_address_is_passed_over_and_said(name: str, text: str, words: str) -> None:
+def test_invalid_parameters_of_an_address_are_ignored_and_reported(name: str, text: str, words: str) -> None:
     view, complaints = parse_view({"look": "pareto", name: text})
     assert view.look == ("curves" if name == "look" else "pareto")
     assert view.search == ""
@@ -107,7 +107,7 @@ def test_nonsense_in_an_address_is_passed_over_and_said(name: str, text: str, wo
         ),
     ],
 )
-def test_a_link_with_some_wrong_runs_shows_the_others_in_their_colours(
+def test_a_link_with_some_invalid_runs_shows_the_others_in_their_colours(
     address: dict[str, str], shown: dict[str, int], words: str
 ) -> None:
     view, (complaint,) = parse_view(address)
@@ -116,13 +116,13 @@ def test_a_link_with_some_wrong_runs_shows_the_others_in_their_colours(
     assert parse_view(encode(view)) == (view, ())
 
 
-def test_a_link_with_some_wrong_curves_shows_the_others() -> None:
+def test_a_link_with_some_invalid_curves_shows_the_others() -> None:
     view, (complaint,) = parse_view({"curves": "loss,flavour,accuracy"})
     assert view.curves == ("loss", "accuracy")
     assert "must be one of loss, accuracy" in complaint
 
 
-def test_a_run_keeps_its_colour_while_others_come_and_go_and_the_link_has_it() -> None:
+def test_a_run_keeps_its_colour_while_others_change_and_the_link_stores_it() -> None:
     view = RunsView().choose(("aaaa", "bbbb", "cccc"))
     assert (view.slots, view.colours) == ({"aaaa": 0, "bbbb": 1, "cccc": 2}, ())
     without = view.choose(("bbbb", "cccc"))
@@ -134,7 +134,7 @@ def test_a_run_keeps_its_colour_while_others_come_and_go_and_the_link_has_it() -
 
 
 @pytest.mark.parametrize(("weight", "span"), [("0", 1), ("0.6", 5), ("0.9", 20), ("0.99", 200), ("20", 20)])
-def test_links_of_the_release_before_open_with_the_smoothing_that_comes_nearest(weight: str, span: int) -> None:
+def test_links_of_the_previous_release_open_with_the_nearest_smoothing(weight: str, span: int) -> None:
     view, complaints = parse_view({"runs": "aaaa.bbbb", "smooth": weight, "clip": "1"})
     assert (view.smooth, view.full, complaints) == (span, False, ())
 
@@ -167,8 +167,8 @@ def _button(app: AppTest, label: str) -> Any:
     return labelled(app.button, label)
 
 
-def _open_boxes(app: AppTest) -> list[str]:
-    """Return the labels of the popovers that are open and whose state the page knows."""
+def _open_popovers(app: AppTest) -> list[str]:
+    """Return the labels of the open popovers among those whose state the page reads."""
     return [each.proto.popover.label for each in app.get("popover") if each.proto.popover.open]
 
 
@@ -182,7 +182,7 @@ def _trained(bench: Bench, **changes: Any) -> RunRecord:
 
 @pytest.fixture
 def three(bench: Bench) -> list[RunRecord]:
-    """Two runs that differ in their seed, and one with another learning rate."""
+    """Return two runs that differ in their seed, and one with another learning rate."""
     return [_trained(bench, seed=0), _trained(bench, seed=1), _trained(bench, lr=0.01)]
 
 
@@ -191,7 +191,7 @@ def test_an_empty_lab_says_so(bench: Bench) -> None:
     assert "No runs yet" in _texts(_open())
 
 
-def test_the_table_lists_runs_newest_first_with_what_differs_between_them(bench: Bench, three: list[RunRecord]) -> None:
+def test_the_table_lists_runs_newest_first_with_the_settings_that_differ(bench: Bench, three: list[RunRecord]) -> None:
     app = _open()
     frame = app.dataframe[0].value
     assert list(frame["name"]) == ["lenet5"] * 3
@@ -203,7 +203,7 @@ def test_the_table_lists_runs_newest_first_with_what_differs_between_them(bench:
     assert "1–3 of 3 runs in total" in _texts(app)
 
 
-def test_the_search_is_answered_by_the_database_and_an_unreadable_one_is_mended(
+def test_a_search_filters_the_table_and_an_invalid_one_is_reported_and_can_be_corrected(
     bench: Bench, three: list[RunRecord]
 ) -> None:
     app = _open(q="lr<0.005 seed:1")
@@ -235,16 +235,18 @@ def test_chosen_runs_are_drawn_with_seeds_as_one_band(bench: Bench, three: list[
     assert len({trace["name"] for trace in _figures(app)[0]["data"] if trace.get("showlegend")}) == 3
 
 
-def test_a_run_taken_out_of_the_list_loses_its_tick_in_the_table(bench: Bench, three: list[RunRecord]) -> None:
+def test_a_run_removed_from_the_choice_loses_its_tick_in_the_table(bench: Bench, three: list[RunRecord]) -> None:
     app = _open(runs=".".join(run.id for run in three))
-    table = app.dataframe[0].proto.id  # an editor of the same id goes on showing what was ticked in it
+    table = app.dataframe[0].proto.id  # an editor with the same id would keep its ticks
     app.multiselect(key="runs.runs").set_value([three[0].id]).run()
     assert app.query_params["runs"] == three[0].id
     assert app.dataframe[0].proto.id != table
     assert app.dataframe[0].value["chosen"].tolist() == [False, False, True]
 
 
-def test_what_a_widget_says_goes_to_the_address_and_defaults_do_not(bench: Bench, three: list[RunRecord]) -> None:
+def test_values_of_widgets_are_written_to_the_address_unless_they_are_defaults(
+    bench: Bench, three: list[RunRecord]
+) -> None:
     app = _open(runs=three[0].id)
     app.toggle(key="runs.logy").set_value(True).run()
     app.select_slider(key="runs.smooth").set_value(100).run()
@@ -254,7 +256,7 @@ def test_what_a_widget_says_goes_to_the_address_and_defaults_do_not(bench: Bench
     assert "logy" not in app.query_params
 
 
-def test_differences_leave_out_what_is_the_same(bench: Bench, three: list[RunRecord]) -> None:
+def test_differences_omit_settings_that_are_the_same(bench: Bench, three: list[RunRecord]) -> None:
     app = _open(runs=".".join(run.id for run in three), look="differences")
     frame = app.dataframe[1].value
     assert {"Seed", "Learning rate", "Test accuracy"} <= set(frame.columns)
@@ -262,7 +264,7 @@ def test_differences_leave_out_what_is_the_same(bench: Bench, three: list[RunRec
     assert "settings are the same in all 3 runs" in _texts(app)
 
 
-def test_groups_parallel_axes_and_the_front_are_drawn(bench: Bench, three: list[RunRecord]) -> None:
+def test_groups_parallel_axes_and_the_pareto_front_are_drawn(bench: Bench, three: list[RunRecord]) -> None:
     chosen = ".".join(run.id for run in three)
     groups = _open(runs=chosen, look="groups", by="lr")
     assert list(groups.dataframe[1].value["Learning rate"]) == ["0.001", "0.01"]
@@ -278,10 +280,10 @@ def test_groups_parallel_axes_and_the_front_are_drawn(bench: Bench, three: list[
     assert "cost: 1 of 4 runs" in _texts(_open(runs=f"{chosen}.{waiting.id}", look="pareto"))
 
 
-def test_a_label_that_the_browser_still_had_from_before_does_not_take_the_choice_away(
+def test_an_outdated_label_from_the_browser_does_not_change_the_chosen_runs(
     bench: Bench, three: list[RunRecord]
 ) -> None:
-    """Runs are labelled by what differs among the chosen: with another one chosen the label of each is another."""
+    """Runs are labelled by what differs among the chosen ones, so the labels change with the choice."""
     chosen = [three[0].id, three[2].id]
     app = _open(runs=".".join(chosen))
     app.multiselect(key="runs.runs").set_value([*chosen, "lenet5 on digits"]).run()
@@ -290,8 +292,8 @@ def test_a_label_that_the_browser_still_had_from_before_does_not_take_the_choice
     assert app.query_params["runs"].split(".") == chosen
 
 
-def _report(app: AppTest, before: Any) -> None:
-    """Run the page with a widget as the browser had it before the page's last answer came."""
+def _send_outdated(app: AppTest, before: Any) -> None:
+    """Run the page with a widget's state from before the browser received the page's last update."""
     states = app._tree.get_widget_states()
     others = [each for each in states.widgets if each.id != before.id]
     states.ClearField("widgets")
@@ -300,9 +302,7 @@ def _report(app: AppTest, before: Any) -> None:
     assert not app.exception, [each.value for each in app.exception]
 
 
-def test_a_click_sent_before_the_page_showed_another_choice_does_not_take_that_back(
-    bench: Bench, three: list[RunRecord]
-) -> None:
+def test_an_outdated_click_does_not_revert_a_newer_choice(bench: Bench, three: list[RunRecord]) -> None:
     mine, other, example = three[0].id, three[1].id, "example-overfit"
     app = _open(runs=mine)
     shown = deepcopy(labelled(app.multiselect, "Chosen runs")._widget_state)
@@ -310,22 +310,22 @@ def test_a_click_sent_before_the_page_showed_another_choice_does_not_take_that_b
     labelled(app.multiselect, "Chosen runs").set_value([mine])
     app.button(key=f"runs-example-choose-{example}").click().run()
     assert labelled(app.multiselect, "Chosen runs").value == [mine, example]
-    _report(app, shown)
+    _send_outdated(app, shown)
     assert app.query_params["runs"].split(".") == [mine, example]
     assert labelled(app.multiselect, "Chosen runs").value == [mine, example]
-    _report(app, emptied)  # in a list that did not show the example yet
+    _send_outdated(app, emptied)  # cleared in a list that did not show the example yet
     assert app.query_params["runs"] == example
     labelled(app.multiselect, "Chosen runs").set_value([example, other]).run()
     assert app.query_params["runs"].split(".") == [example, other]
 
 
-def test_a_chosen_run_that_is_gone_is_said(bench: Bench, three: list[RunRecord]) -> None:
+def test_a_missing_chosen_run_is_reported(bench: Bench, three: list[RunRecord]) -> None:
     app = _open(runs=f"{three[0].id}.{'f' * 12}")
     assert f"There is no run '{'f' * 12}'" in _texts(app)
     assert len(_figures(app)) == 2
 
 
-def test_deleting_can_be_taken_back(bench: Bench, three: list[RunRecord]) -> None:
+def test_deleting_can_be_undone(bench: Bench, three: list[RunRecord]) -> None:
     app = _open(runs=".".join(run.id for run in three[:2]))
     _button(app, "Delete").click().run()
     assert "2 runs were deleted" in _texts(app)
@@ -335,7 +335,7 @@ def test_deleting_can_be_taken_back(bench: Bench, three: list[RunRecord]) -> Non
     assert app.query_params["runs"] == ".".join(run.id for run in three[:2])
 
 
-def test_a_training_run_is_not_deleted_and_the_page_says_why(bench: Bench) -> None:
+def test_a_running_run_is_not_deleted_and_the_page_says_why(bench: Bench) -> None:
     run = bench.start()
     app = _open(runs=run.id)
     _button(app, "Delete").click().run()
@@ -343,27 +343,27 @@ def test_a_training_run_is_not_deleted_and_the_page_says_why(bench: Bench) -> No
     assert "cannot be deleted" in "".join(toast.value for toast in app.toast)
 
 
-def test_a_tag_is_put_on_all_chosen_runs(bench: Bench, three: list[RunRecord]) -> None:
+def test_a_tag_is_added_to_all_chosen_runs(bench: Bench, three: list[RunRecord]) -> None:
     bench.lab.store.edits.set_tags(three[0].id, ["old"])
     app = _open(runs=".".join(run.id for run in three[:2]))
-    app.session_state["runs-tag-box"] = True  # as a press on the button does
-    assert _open_boxes(app.run()) == ["Tag"]
+    app.session_state["runs-tag-box"] = True  # as a click on the button does
+    assert _open_popovers(app.run()) == ["Tag"]
     app.text_input(key="runs.tag").set_value("sweep").run()
-    assert _open_boxes(app) == [], "what is done covers the page no longer"
+    assert _open_popovers(app) == [], "the popover closes once the tag is added"
     assert [bench.lab.store.runs.get(run.id).tags for run in three] == [("old", "sweep"), ("sweep",), ()]
 
 
-def test_what_is_typed_into_the_table_is_written_once(bench: Bench, three: list[RunRecord]) -> None:
+def test_edits_of_a_table_row_are_stored_and_pinned_runs_come_first(bench: Bench, three: list[RunRecord]) -> None:
     from pages.runs import table as runs_table
 
     run = three[0]
     runs_table._apply(run.id, {"name": "<b>mine</b>", "tags": ["a", "b"], "note": "x", "pinned": True})
     found = bench.lab.store.runs.get(run.id)
     assert (found.name, found.tags, found.note, found.pinned) == ("<b>mine</b>", ("a", "b"), "x", True)
-    assert next(iter(_open().dataframe[0].value["name"])) == "<b>mine</b>"  # pinned runs lead
+    assert next(iter(_open().dataframe[0].value["name"])) == "<b>mine</b>"  # pinned runs come first
 
 
-def test_a_read_only_lab_can_be_looked_at(
+def test_a_read_only_lab_can_be_viewed_but_not_changed(
     bench: Bench, three: list[RunRecord], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LAB_READ_ONLY", "1")
@@ -372,7 +372,7 @@ def test_a_read_only_lab_can_be_looked_at(
     assert len(_figures(app)) == 2
 
 
-def test_values_that_are_no_numbers_do_not_break_the_page(bench: Bench) -> None:
+def test_values_that_are_not_finite_do_not_break_the_page(bench: Bench) -> None:
     run = bench.start()
     bench.write(run, series("batch/loss", np.array([1.0, math.nan, math.inf, 2.0])))
     ended = bench.lab.store.leases.finish(
@@ -384,7 +384,7 @@ def test_values_that_are_no_numbers_do_not_break_the_page(bench: Bench) -> None:
     )
     for look in LOOKS:
         app = _open(runs=ended.id, look=look)
-        assert app.dataframe[0].value["test"].isna().tolist() == [True]  # an absent number, in every look
+        assert app.dataframe[0].value["test"].isna().tolist() == [True]  # a missing number, in every look
 
 
 # -- the reports -------------------------------------------------------------------------------------------------------
@@ -397,7 +397,7 @@ def test_every_report_has_its_table(bench: Bench, report: str) -> None:
     assert set(app.dataframe[0].value["Measured"]) == {"–"}
 
 
-def test_a_report_shows_what_was_measured_beside_what_it_printed(bench: Bench) -> None:
+def test_a_report_shows_measured_results_next_to_the_printed_ones(bench: Bench) -> None:
     config = bench.lab.validation.resolve(get_preset("d-lenet-bn").config()).config
     store = bench.lab.store
     for seed, accuracy in ((0, 0.97), (1, 0.99)):
@@ -439,12 +439,12 @@ def test_a_page_number_is_from_1_to_999999(text: str, page: int | None) -> None:
 
 
 @pytest.mark.parametrize(("text", "span"), [("0", 1), ("0.0", 1), ("0.9", 20), ("20", 20), ("1000", 1000)])
-def test_a_smoothing_of_an_older_link_has_its_span(text: str, span: int) -> None:
+def test_a_smoothing_weight_of_an_older_link_becomes_a_span(text: str, span: int) -> None:
     assert parse_view({"smooth": text})[0].smooth == span
 
 
 def _finish(bench: Bench, number: int, config: RunConfig, **summary: float) -> RunRecord:
-    """End a run of a configuration that asking would not queue again."""
+    """Finish a run of a configuration that could not be submitted again, because its result is cached."""
     store = bench.lab.store
     store.queue.submit(config.replace(seed=number), fingerprint=f"f{number}", family="")
     run = store.leases.claim(slot="cpu", owner=bench.owner)
@@ -462,14 +462,14 @@ def test_a_table_of_several_pages_shows_each_run_on_one_of_them(bench: Bench) ->
     assert "26–27 of 27 runs" in _texts(second)
     assert list(beyond.dataframe[0].value["open"]) == newest_first[PAGE_ROWS:]
     assert "has page=3, but there are only 2. This is page 2" in _texts(beyond)
-    second.selectbox(key="runs.sort").set_value("created").run()  # sorted or searched anew, it begins anew
+    second.selectbox(key="runs.sort").set_value("created").run()  # a new order or search starts at the first page
     assert dict(second.query_params) == {"sort": "created"}
     assert list(second.dataframe[0].value["open"]) == newest_first[:1:-1]
     beyond.text_input(key="runs.q").set_value("seed:7").run()
     assert dict(beyond.query_params) == {"q": "seed:7"}
 
 
-def test_of_chosen_runs_the_one_that_cannot_be_deleted_stays_chosen_and_undo_brings_back_the_others(
+def test_a_chosen_run_that_cannot_be_deleted_stays_chosen_and_undo_restores_the_others(
     bench: Bench, three: list[RunRecord]
 ) -> None:
     live = bench.start(DIGITS_CONFIG.replace(seed=7))
@@ -483,7 +483,7 @@ def test_of_chosen_runs_the_one_that_cannot_be_deleted_stays_chosen_and_undo_bri
     assert not app.toast
 
 
-def test_the_table_of_groups_has_mean_and_deviation_in_one_unit_and_says_where_numbers_lack(bench: Bench) -> None:
+def test_the_table_of_groups_has_means_with_their_n_and_a_dash_for_missing_numbers(bench: Bench) -> None:
     config = bench.lab.validation.resolve(DIGITS_CONFIG).config
     runs = [
         _finish(bench, 0, config, test_accuracy=0.97, test_loss=0.1),
@@ -498,14 +498,14 @@ def test_the_table_of_groups_has_mean_and_deviation_in_one_unit_and_says_where_n
     assert (fast["Test accuracy"], fast["Test loss"]) == ("50.00 %", "–")
 
 
-def test_the_reports_quote_what_is_printed_there(bench: Bench) -> None:
-    told = {
+def test_reports_quote_their_printed_results(bench: Bench) -> None:
+    reported = {
         row["Experiment"]: row["Reported"]
         for report in "ABCDE"
         for row in _open(show="reports", report=report).dataframe[0].value.to_dict("records")
     }
-    assert told["LeNet, up to 30 epochs with early stopping"] == "stopped in epoch 21"
-    assert "11.00 %, loss 2.3" in told.values()
+    assert reported["LeNet, up to 30 epochs with early stopping"] == "stopped in epoch 21"
+    assert "11.00 %, loss 2.3" in reported.values()
 
 
 def test_the_link_of_an_experiment_counts_all_its_runs_and_opens_twenty(bench: Bench) -> None:

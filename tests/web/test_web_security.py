@@ -1,4 +1,4 @@
-"""Foreign hosts and pages get nothing, and every answer carries the headers that keep foreign pages out."""
+"""Other hosts and other sites' pages are refused, and every response has the headers that keep such pages out."""
 
 import base64
 import hashlib
@@ -18,7 +18,7 @@ ALLOWED = ["localhost", "127.0.0.1", "*.lab.example"]
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:8501", "127.0.0.1:80", "localhost.", "a.b.lab.example"])
-def test_names_on_the_list_are_let_in(host: str) -> None:
+def test_host_names_on_the_list_are_allowed(host: str) -> None:
     assert host_allowed(host, ALLOWED)
 
 
@@ -40,11 +40,11 @@ def test_names_on_the_list_are_let_in(host: str) -> None:
         "127.0.0.1 evil",
     ],
 )
-def test_every_other_name_is_refused(host: str | None) -> None:
+def test_every_other_host_name_is_refused(host: str | None) -> None:
     assert not host_allowed(host, ALLOWED)
 
 
-def test_an_empty_list_or_a_star_lets_everyone_in() -> None:
+def test_an_empty_list_or_a_star_allows_every_host() -> None:
     assert host_allowed("anything.example", [])
     assert host_allowed("anything.example", ["*"])
 
@@ -57,10 +57,10 @@ def client(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Client:
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/api/runs/abc/points", "/assets/plotly.min.js", "/", "/none"])
-def test_a_foreign_host_header_gets_403_on_every_path(client: Client, path: str) -> None:
-    answer = client.get(path, headers={"host": "evil.example"})
-    assert answer.status_code == 403
-    assert "server.allowedHosts" in answer.text
+def test_a_host_header_that_is_not_allowed_gets_403_on_every_path(client: Client, path: str) -> None:
+    response = client.get(path, headers={"host": "evil.example"})
+    assert response.status_code == 403
+    assert "server.allowedHosts" in response.text
 
 
 SECURITY_HEADERS = {
@@ -74,12 +74,12 @@ SECURITY_HEADERS = {
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/api/runs/abc/points", "/none"])
-def test_every_answer_carries_the_security_headers(client: Client, path: str) -> None:
+def test_every_response_has_the_security_headers(client: Client, path: str) -> None:
     headers = client.get(path).headers
     assert {name: headers.get(name) for name in SECURITY_HEADERS} == SECURITY_HEADERS
 
 
-def test_the_policy_allows_this_and_nothing_else() -> None:
+def test_the_content_security_policy_allows_exactly_these_sources() -> None:
     policy = dict(part.split(" ", 1) for part in content_security_policy("localhost:8501").split("; "))
     scripts = policy.pop("script-src").split()
     assert scripts[:2] == ["'self'", "blob:"]
@@ -99,7 +99,7 @@ def test_the_policy_allows_this_and_nothing_else() -> None:
     }
 
 
-def test_the_policy_names_this_host_for_the_websocket_and_allows_no_eval_and_no_foreign_script() -> None:
+def test_the_policy_allows_the_hosts_websocket_but_no_eval_and_no_external_script() -> None:
     policy = dict(part.split(" ", 1) for part in content_security_policy("localhost:8501").split("; "))
     assert "ws://localhost:8501" in policy["connect-src"].split()
     assert "unsafe" not in policy["script-src"]
@@ -107,7 +107,7 @@ def test_the_policy_names_this_host_for_the_websocket_and_allows_no_eval_and_no_
     assert policy["object-src"] == "'none'"
 
 
-def test_the_inline_scripts_of_streamlits_own_page_are_allowed_by_their_hash() -> None:
+def test_the_inline_scripts_of_streamlits_page_are_allowed_by_their_hash() -> None:
     page = (Path(streamlit.__file__).parent / "static" / "index.html").read_text(encoding="utf-8")
     body = page.split("<script>")[1].split("</script>")[0]
     digest = base64.b64encode(hashlib.sha256(body.encode()).digest()).decode()
@@ -130,7 +130,7 @@ def _refused(method: str, headers: dict[str, str], *, scheme: str = "http") -> b
 @pytest.mark.parametrize(
     ("method", "headers"),
     [
-        ("GET", {}),  # typed into the address bar of an old browser, or a tool
+        ("GET", {}),  # the address bar of an old browser, or a tool
         ("GET", {"origin": OWN}),
         ("GET", {"sec-fetch-site": "same-origin"}),
         ("GET", {"sec-fetch-site": "none"}),
@@ -146,7 +146,7 @@ def _refused(method: str, headers: dict[str, str], *, scheme: str = "http") -> b
     ],
     ids=str,
 )
-def test_requests_of_own_pages_links_and_tools_are_answered(method: str, headers: dict[str, str]) -> None:
+def test_requests_from_own_pages_links_and_tools_are_accepted(method: str, headers: dict[str, str]) -> None:
     assert not _refused(method, headers)
 
 
@@ -174,19 +174,19 @@ def test_requests_of_own_pages_links_and_tools_are_answered(method: str, headers
     ],
     ids=str,
 )
-def test_requests_of_other_pages_are_refused(method: str, headers: dict[str, str]) -> None:
+def test_requests_from_other_pages_are_refused(method: str, headers: dict[str, str]) -> None:
     assert _refused(method, headers)
 
 
 @pytest.mark.parametrize(("scheme", "origin"), [("ws", OWN), ("wss", "https://localhost:8501")])
-def test_a_websocket_is_accepted_from_its_own_scheme_alone(scheme: str, origin: str) -> None:
+def test_a_websocket_is_accepted_only_from_its_own_scheme(scheme: str, origin: str) -> None:
     other = {"ws": "wss", "wss": "ws"}[scheme]
     assert not _refused("GET", {"origin": origin}, scheme=scheme)
     assert _refused("GET", {"origin": origin}, scheme=other)
     assert _refused("GET", {}, scheme=scheme)
 
 
-def test_without_a_configured_token_no_token_opens_the_lab() -> None:
+def test_without_a_configured_token_no_token_is_accepted() -> None:
     scope = {"type": "websocket", "scheme": "ws", "headers": [(b"host", b"localhost"), (b"authorization", b"Bearer ")]}
     assert refusal(scope, Access(hosts=["localhost"]))
 
@@ -194,14 +194,14 @@ def test_without_a_configured_token_no_token_opens_the_lab() -> None:
 @pytest.mark.parametrize(
     "text", ["", "null", "localhost:8501", "ftp://a", "http://", "http://a/b", "http://u@a", "http://a:b"]
 )
-def test_what_is_no_origin_is_none(text: str) -> None:
+def test_text_that_is_not_an_origin_is_none(text: str) -> None:
     assert parse_origin(text) is None
 
 
-def test_the_middleware_answers_a_foreign_page_with_the_way_out(client: Client) -> None:
-    answer = client.get("/healthz", headers={"origin": "http://evil.example"})
-    assert answer.status_code == 403
-    assert "server.corsAllowedOrigins" in answer.text
+def test_the_middleware_refuses_another_origin_and_names_the_setting(client: Client) -> None:
+    response = client.get("/healthz", headers={"origin": "http://evil.example"})
+    assert response.status_code == 403
+    assert "server.corsAllowedOrigins" in response.text
 
 
 @pytest.mark.parametrize(
@@ -224,20 +224,18 @@ def test_an_origin_has_the_default_port_of_its_scheme(text: str, origin: tuple[s
     assert parse_origin(text) == origin
 
 
-def test_two_origins_are_none_even_where_one_is_right() -> None:
+def test_a_request_with_two_origin_headers_is_refused_even_if_both_are_allowed() -> None:
     headers = [(b"host", b"localhost:8501"), (b"origin", OWN.encode()), (b"origin", OWN.encode())]
     assert refusal({"type": "http", "scheme": "http", "method": "PUT", "headers": headers}, ACCESS)
     assert not refusal({"type": "http", "scheme": "http", "method": "PUT", "headers": headers[:2]}, ACCESS)
 
 
-def test_policies_of_more_hosts_than_there_are_names_are_not_remembered(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_at_most_64_policies_of_different_hosts_are_cached(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     options = {"server.allowedHosts": ["*"], "server.corsAllowedOrigins": []}
     monkeypatch.setattr("streamlit.get_option", options.__getitem__)
     guard = Guard(Starlette(routes=ROUTES))
     client = Client(guard)
     for number in range(70):
-        answer = client.get("/healthz", headers={"host": f"host{number}"})
-        assert f"ws://host{number} " in answer.headers["content-security-policy"]
+        response = client.get("/healthz", headers={"host": f"host{number}"})
+        assert f"ws://host{number} " in response.headers["content-security-policy"]
     assert len(guard._policies) == 64

@@ -1,4 +1,4 @@
-"""A real server under foreign handshakes and many tabs: it answers, asks nobody outside, and lets every handle go."""
+"""A real server under cross-origin handshakes and many tabs: it responds, contacts no other host, leaks no handle."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from tests.web.tabs import handshake, open_handles, visit
 
 TOKEN = "a token for tools, 32 characters"
 PUBLIC = "https://lab.example"
-# Every connection and every name asked for, of the server and all that it starts, one JSON line each.
+# Logs each connection and name lookup of the server and its child processes, as one JSON line.
 _AUDIT = """
 import json, os, socket, sys
 def _note(event, arguments):
@@ -45,7 +45,7 @@ _LOCAL = (
 
 @pytest.fixture(scope="module")
 def audited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Path]]:
-    """Return a server on all interfaces behind a named proxy, and the file of what it connects to."""
+    """Return a server on all interfaces that allows one other origin, and the log of its connections."""
     folder = tmp_path_factory.mktemp("audited")
     (folder / "sitecustomize.py").write_text(_AUDIT, encoding="utf-8")
     connections = folder / "connections"
@@ -63,7 +63,7 @@ def audited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, 
     running.stop()
 
 
-def _outside(connections: Path) -> list[str]:
+def _external(connections: Path) -> list[str]:
     lines = connections.read_text(encoding="utf-8").splitlines() if connections.exists() else []
     return [line for line in lines if not any(place in json.loads(line)[2] for place in _LOCAL)]
 
@@ -72,7 +72,7 @@ def _port(server: Server) -> int:
     return int(server.url.rsplit(":", 1)[1])
 
 
-def _foreign(server: Server) -> list[dict[str, str]]:
+def _cross_origin(server: Server) -> list[dict[str, str]]:
     port = _port(server)
     return [
         {"Origin": "http://evil.example"},
@@ -80,7 +80,7 @@ def _foreign(server: Server) -> list[dict[str, str]]:
         {"Origin": "http://127.0.0.1:1"},
         {"Origin": "http://127.0.0.1"},
         {"Origin": f"https://127.0.0.1:{port}"},
-        {"Origin": f"http://localhost:{port}"},  # another name than the one that was asked
+        {"Origin": f"http://localhost:{port}"},  # another name than in the Host header
         {"Origin": "null"},
         {"Origin": ""},
         {"Origin": f"http://127.0.0.1:{port}@evil.example"},
@@ -93,7 +93,7 @@ def _foreign(server: Server) -> list[dict[str, str]]:
 
 
 def _flood(server: Server, count: int) -> list[int]:
-    """Return the status of many foreign handshakes, eight at a time, while the health is asked for."""
+    """Return the status of each of many cross-origin handshakes, nine at a time, while polling the health check."""
 
     def ask(number: int) -> int:
         return handshake(server.url, Origin=f"http://{number}.evil.example")
@@ -106,13 +106,15 @@ def _flood(server: Server, count: int) -> list[int]:
         return [answer.result() for answer in answers]
 
 
-def test_foreign_origins_other_ports_and_none_are_refused(audited: tuple[Server, Path]) -> None:
+def test_handshakes_from_other_origins_or_ports_or_without_origin_are_refused(audited: tuple[Server, Path]) -> None:
     server, connections = audited
-    assert [handshake(server.url, **headers) for headers in _foreign(server)] == [403] * len(_foreign(server))
-    assert _outside(connections) == []
+    assert [handshake(server.url, **headers) for headers in _cross_origin(server)] == [403] * len(_cross_origin(server))
+    assert _external(connections) == []
 
 
-def test_own_pages_the_named_proxy_and_tools_with_the_token_are_let_in(audited: tuple[Server, Path]) -> None:
+def test_handshakes_from_own_pages_the_allowed_origin_or_with_the_token_are_accepted(
+    audited: tuple[Server, Path],
+) -> None:
     server, connections = audited
     accepted = [
         {"Origin": server.url},
@@ -123,35 +125,35 @@ def test_own_pages_the_named_proxy_and_tools_with_the_token_are_let_in(audited: 
         {"Authorization": f"Bearer {TOKEN}"},
     ]
     assert [handshake(server.url, **headers) for headers in accepted] == [101] * len(accepted)
-    assert _outside(connections) == []
+    assert _external(connections) == []
 
 
 @pytest.mark.long
-def test_nothing_outside_is_asked_at_the_start_by_pages_or_by_a_flood(audited: tuple[Server, Path]) -> None:
+def test_the_server_contacts_no_other_host_at_start_on_pages_or_under_a_flood(audited: tuple[Server, Path]) -> None:
     server, connections = audited
     for page in ("", "train", "runs", "architecture", "inside", "draw"):
         visit(server.url, page)
     assert _flood(server, 50) == [403] * 50
     assert "hooked" in connections.read_text(encoding="utf-8")
-    assert _outside(connections) == []
+    assert _external(connections) == []
 
 
 @pytest.mark.slow
-def test_a_thousand_foreign_handshakes_are_refused_while_the_server_answers(audited: tuple[Server, Path]) -> None:
+def test_a_thousand_cross_origin_handshakes_are_refused_while_the_server_responds(audited: tuple[Server, Path]) -> None:
     server, connections = audited
     assert _flood(server, 1_000) == [403] * 1_000
-    assert _outside(connections) == []
+    assert _external(connections) == []
 
 
-def test_the_hook_notices_a_connection_to_the_outside(tmp_path: Path) -> None:
+def test_the_audit_hook_records_a_connection_to_another_host(tmp_path: Path) -> None:
     connections = tmp_path / "connections"
     code = _AUDIT + "\ntry:\n    socket.create_connection(('192.0.2.1', 9), timeout=0.01)\nexcept OSError:\n    pass"
     subprocess.run([sys.executable, "-c", code], env={**os.environ, "CONNECTIONS": str(connections)}, check=True)
-    assert ["192.0.2.1" in line for line in _outside(connections)] == [True] * 2  # its name and the connection
+    assert ["192.0.2.1" in line for line in _external(connections)] == [True] * 2  # the name lookup and the connection
 
 
 def _settled(count: Callable[[], int], expected: int, *, seconds: float = 120.0) -> int:
-    """Return the count as soon as it is no more than expected, else the last one."""
+    """Return the count as soon as it is at most `expected`, or the last one after `seconds`."""
     end = time.monotonic() + seconds
     while (found := count()) > expected and time.monotonic() < end:
         time.sleep(0.2)
@@ -174,7 +176,7 @@ def test_closed_tabs_leave_no_file_handle_open(audited: tuple[Server, Path]) -> 
 
 
 @pytest.mark.long
-def test_a_tab_that_comes_back_finds_its_session(audited: tuple[Server, Path]) -> None:
+def test_a_tab_that_reconnects_resumes_its_session(audited: tuple[Server, Path]) -> None:
     server, _ = audited
     session = visit(server.url, "runs")
     time.sleep(4)  # its event loop is closed by now
@@ -185,7 +187,7 @@ def test_a_tab_that_comes_back_finds_its_session(audited: tuple[Server, Path]) -
 
 
 @pytest.mark.long
-def test_the_server_ends_though_a_client_no_longer_reads_its_answer(tmp_path: Path) -> None:
+def test_the_server_exits_even_if_a_client_stops_reading_its_response(tmp_path: Path) -> None:
     server = start_server(tmp_path / "home", worker=False)
     try:
         with socket.socket() as client:

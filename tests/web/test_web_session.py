@@ -1,4 +1,7 @@
-"""What a session remembers beside a page's record, and what it says of an address, tried on small scripts that Streamlit runs."""
+"""What a session remembers in addition to a page's record, and what it reports of an address.
+
+Tested with small scripts that `AppTest` runs as pages.
+"""
 
 from typing import Any
 
@@ -29,7 +32,7 @@ def _popover() -> None:
     st.text(f"{value_of('box')} {value_of('box', 'none')} {reported('box')} {value_of('other')}")
 
 
-def test_a_popover_is_closed_once_when_it_was_asked_for_and_not_before() -> None:
+def test_a_popover_is_closed_once_per_request() -> None:
     app = open_script(_popover)
     assert said_by(app) == "None none None None"
     app.button[0].click().run()
@@ -38,7 +41,7 @@ def test_a_popover_is_closed_once_when_it_was_asked_for_and_not_before() -> None
     assert said_by(app) == "True True True None"
     app.button[1].click().run()
     assert said_by(app) == "False False False None"
-    app.button[0].click().run()  # nothing is left to be closed
+    app.button[0].click().run()  # the request was consumed
     assert said_by(app) == "True True True None"
     app.button[2].click().run()
     assert said_by(app) == "None none None None"
@@ -59,7 +62,7 @@ def _record() -> None:
     st.text(f"{MACHINES.read().slots} {SHARE.read().format} {SHARE.read().upload} {SHARE.read().several}")
 
 
-def test_records_are_apart_and_one_begins_with_its_defaults_again() -> None:
+def test_records_are_independent_and_a_forgotten_one_has_its_defaults_again() -> None:
     app = open_script(_record)
     assert said_by(app) == "1 None 0 None"
     app.button[0].click().run()
@@ -68,7 +71,7 @@ def test_records_are_apart_and_one_begins_with_its_defaults_again() -> None:
     assert (said_by(app), app.number_input[0].value) == ("1 json 2 None", 1)
 
 
-def _loaded_again() -> None:
+def _reloaded_class() -> None:
     import streamlit as st
 
     from pages.state.machines import MACHINES, MachinesState
@@ -84,12 +87,12 @@ def _loaded_again() -> None:
 
 
 @pytest.mark.parametrize(("held", "slots"), [("own", "4"), ("again", "5"), ("other", "1")])
-def test_a_record_is_told_by_the_name_of_its_class(held: str, slots: str) -> None:
-    assert said_by(open_script(_loaded_again, held=held)) == slots
+def test_a_record_is_recognised_by_the_name_of_its_class(held: str, slots: str) -> None:
+    assert said_by(open_script(_reloaded_class, held=held)) == slots
 
 
 @pytest.mark.parametrize(
-    ("reported", "offered", "right"),
+    ("reported", "offered", "valid"),
     [
         ("a", ("a", "b"), True),
         ("c", ("a", "b"), False),
@@ -101,8 +104,8 @@ def test_a_record_is_told_by_the_name_of_its_class(held: str, slots: str) -> Non
         ("a", (), False),
     ],
 )
-def test_a_report_is_right_where_all_of_it_is_offered(reported: Any, offered: Any, right: bool) -> None:
-    assert is_offered(reported, offered) is right
+def test_a_reported_value_is_valid_if_all_of_it_is_offered(reported: Any, offered: Any, valid: bool) -> None:
+    assert is_offered(reported, offered) is valid
 
 
 def _offered() -> None:
@@ -117,7 +120,7 @@ def _offered() -> None:
     st.text(f"{DRAW.read().label} {view.look}")
 
 
-def test_a_report_that_is_not_offered_is_dropped_and_the_choice_shown_again() -> None:
+def test_a_reported_value_that_is_not_offered_is_dropped_and_the_choice_shown_again() -> None:
     app = open_script(_offered)
     app.text_input[0].set_value("a").run()
     app.text_input[1].set_value("groups").run()
@@ -144,15 +147,15 @@ def test_the_key_of_an_element_is_its_name_and_its_ids(name: str, ids: tuple[obj
 
 
 @pytest.mark.parametrize("name", ["", "Run", "run_results", "run-", "-run", "run--results", "run 2", "run2"])
-def test_an_element_has_a_name_of_small_letters_and_hyphens(name: str) -> None:
+def test_the_name_of_an_element_is_lower_case_words_with_hyphens(name: str) -> None:
     with pytest.raises(ValueError, match="is not a valid element name: use lower-case words with hyphens"):
         element(name)
 
 
-# -- the address ---------------------------------------------------------------------------------------------------------
+# -- the address -------------------------------------------------------------------------------------------------------
 
 
-def _unknown_parts() -> None:
+def _unknown_parameters() -> None:
     import streamlit as st
 
     from pages.state.address import clear_address, refuse_parameters
@@ -163,8 +166,8 @@ def _unknown_parts() -> None:
     st.button("clear", on_click=clear_address)
 
 
-def test_each_part_of_an_address_that_a_page_does_not_know_is_named_with_what_is_close() -> None:
-    app = open_script(_unknown_parts, view="maps", vieww="maps", image="1")
+def test_each_unknown_parameter_of_an_address_is_named_with_the_closest_known_one() -> None:
+    app = open_script(_unknown_parameters, view="maps", vieww="maps", image="1")
     assert [error.value.replace("\\", "") for error in app.error] == [
         "The address has 'vieww', which this page does not recognise. Did you mean 'view'?"
     ]
@@ -183,14 +186,14 @@ def _written() -> None:
     st.text(str(address()))
 
 
-def test_the_address_that_one_page_had_a_moment_ago_is_another_page_s_own() -> None:
+def test_an_outdated_address_is_replaced_on_its_own_page_but_not_on_another_page() -> None:
     app = open_script(_written)
     app._page_hash = "one"
     app.run()
     app.button[0].click().run()
     assert said_by(app) == "{'view': 'maps'}"
     set_address(app, {})
-    assert app.run().text[0].value == "{'view': 'maps'}"  # on its way when the button was pressed
+    assert app.run().text[0].value == "{'view': 'maps'}"  # sent before the click was handled
     app._page_hash = "another"
     set_address(app, {})
     assert app.run().text[0].value == "{}"
@@ -206,11 +209,11 @@ def _find() -> None:
     st.text(f"{found.id if found else None}|{problem}")
 
 
-def test_a_run_is_found_by_its_id_or_its_absence_is_said(bench: Bench) -> None:
+def test_a_run_is_found_by_its_id_or_reported_as_missing(bench: Bench) -> None:
     run = bench.queue()
     assert said_by(open_script(_find, run=run.id)) == f"{run.id}|"
     assert said_by(open_script(_find)) == "None|"
-    wrong = run.id[:-1] + ("0" if run.id[-1] != "0" else "1")
-    said = said_by(open_script(_find, run=wrong))
-    assert said.startswith(f"None|There is no run '{wrong}'")
-    assert run.id in said  # the one that is close
+    unknown = run.id[:-1] + ("0" if run.id[-1] != "0" else "1")
+    text = said_by(open_script(_find, run=unknown))
+    assert text.startswith(f"None|There is no run '{unknown}'")
+    assert run.id in text  # the closest id

@@ -1,4 +1,4 @@
-"""Sessions of closed tabs: held for their time, the longest held makes room, and a tab that comes back finds its own."""
+"""Sessions of closed tabs: they expire, the oldest one first if there are too many, and a tab can resume its own."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -14,7 +14,7 @@ from tests.web.web_data import run_aside
 
 @dataclass
 class Session:
-    """What the storage asks of Streamlit's own session."""
+    """The attributes of Streamlit's session that the storage uses."""
 
     id: str
     ended: list[str]
@@ -27,14 +27,14 @@ class Session:
 
 
 class Clock:
-    """The time of an event loop, which passes only when a test lets it."""
+    """The clock of an event loop, advanced only by the test."""
 
     def __init__(self) -> None:
         self.now = 0.0
 
-    async def pass_by(self, seconds: float) -> None:
+    async def advance(self, seconds: float) -> None:
         self.now += seconds
-        for _ in range(3):  # what is due is run, and what it makes ready
+        for _ in range(3):  # run due callbacks, and those that they schedule
             await asyncio.sleep(0)
 
     def run(self, work: Coroutine[Any, Any, None]) -> None:
@@ -54,7 +54,7 @@ def _held(storage: ExpiringSessions) -> list[str]:
     return [info.session.id for info in storage.list()]
 
 
-def test_of_too_many_closed_tabs_the_longest_held_is_ended() -> None:
+def test_of_too_many_closed_tabs_the_oldest_session_is_shut_down() -> None:
     ended: list[str] = []
 
     async def close_tabs() -> list[str]:
@@ -73,58 +73,58 @@ def test_of_too_many_closed_tabs_the_longest_held_is_ended() -> None:
     assert held == [*map(str, range(1, MAX_SESSIONS)), "one more"]
 
 
-def test_a_closed_tab_is_ended_after_its_time_and_not_before() -> None:
+def test_the_session_of_a_closed_tab_is_shut_down_after_its_time_to_live() -> None:
     clock, ended = Clock(), list[str]()
 
     async def close_tab() -> None:
         storage = ExpiringSessions(ttl_s=120.0)
         storage.save(_info(Session("a", ended)))
-        await clock.pass_by(119.9)
+        await clock.advance(119.9)
         assert (_held(storage), ended) == (["a"], [])
-        await clock.pass_by(0.2)
+        await clock.advance(0.2)
         assert (_held(storage), ended) == ([], ["a"])
 
     clock.run(close_tab())
 
 
 @pytest.mark.parametrize("busy", [False, True])
-def test_a_tab_that_comes_back_runs_on_and_is_not_ended_later(busy: bool) -> None:
-    """While a script runs its event loop stays; of an idle one it is closed, and made anew when the tab is back."""
+def test_a_tab_that_reconnects_resumes_its_session_which_does_not_expire_later(busy: bool) -> None:
+    """The event loop of a running script stays open; that of an idle one is closed, and replaced on reconnection."""
     clock, ended = Clock(), list[str]()
 
-    async def come_back() -> None:
+    async def reconnect() -> None:
         storage = ExpiringSessions(ttl_s=120.0)
         session = Session("a", ended, _scriptrunner=object() if busy else None)
         storage.save(_info(session))
-        await clock.pass_by(IDLE_S - 0.1)
+        await clock.advance(IDLE_S - 0.1)
         assert not session._script_event_loop.is_closed()
-        await clock.pass_by(0.2)
+        await clock.advance(0.2)
         assert session._script_event_loop.is_closed() is not busy
         found = storage.get("a")
         assert found is not None
         assert found.session is session
         storage.delete("a")
-        storage.delete("a")  # of one that is not held nothing becomes
+        storage.delete("a")  # an unknown id is ignored
         assert not session._script_event_loop.is_closed()
-        await clock.pass_by(600.0)
+        await clock.advance(600.0)
         assert (storage.get("a"), ended) == (None, [])
         session._script_event_loop.close()
 
-    clock.run(come_back())
+    clock.run(reconnect())
 
 
-def test_a_tab_that_closes_again_has_its_whole_time_again() -> None:
+def test_a_tab_that_closes_again_gets_its_full_time_to_live_again() -> None:
     clock, ended = Clock(), list[str]()
 
     async def close_twice() -> None:
         storage = ExpiringSessions(ttl_s=120.0)
         session = Session("a", ended)
         storage.save(_info(session))
-        await clock.pass_by(100.0)
+        await clock.advance(100.0)
         storage.save(_info(session))
-        await clock.pass_by(100.0)
+        await clock.advance(100.0)
         assert (_held(storage), ended) == (["a"], [])
-        await clock.pass_by(21.0)
+        await clock.advance(21.0)
         assert ended == ["a"]
 
     clock.run(close_twice())

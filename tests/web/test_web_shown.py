@@ -1,5 +1,7 @@
-"""What every page shows of one lab, word for word, in some sixty views, and what
-presses do there: `tests/golden/pages` and `presses.txt`, written by `python -m tests.golden.write_shown`."""
+"""The recorded texts of all pages of one lab, in about sixty views, and the recorded effects of clicks.
+
+They are in `tests/golden/pages` and `presses.txt`, written by `python -m tests.golden.write_shown`.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,9 +11,9 @@ import pytest
 from tests.golden import shown_pages, shown_presses
 from tests.golden.shown_lab import shown_lab
 
-_SECONDS = ("networks=1", "importance", "vgg11")  # what takes longest
+_SLOW = ("networks=1", "importance", "vgg11")  # the views that take longest
 VIEWS = [
-    pytest.param(file, address, id=address, marks=pytest.mark.long if any(word in address for word in _SECONDS) else ())
+    pytest.param(file, address, id=address, marks=pytest.mark.long if any(word in address for word in _SLOW) else ())
     for file, addresses in shown_pages.list_views().items()
     for address in addresses
 ]
@@ -50,7 +52,7 @@ def test_only_numbers_that_processors_round_differently_may_differ(found: str, r
     assert (shown_pages.differences([found], [recorded]) == []) is alike
 
 
-def test_nothing_else_is_recorded() -> None:
+def test_no_other_view_is_recorded() -> None:
     assert {path.stem: tuple(shown_pages.recorded(path.stem)) for path in shown_pages.FOLDER.iterdir()} == (
         shown_pages.list_views()
     )
@@ -58,10 +60,10 @@ def test_nothing_else_is_recorded() -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("case", shown_presses.CASES)
-def test_a_press_does_what_is_recorded(tmp_path: Path, case: str) -> None:
+def test_a_click_does_what_is_recorded(tmp_path: Path, case: str) -> None:
     changed = shown_pages.differences(shown_presses.press(case, tmp_path / "home"), shown_presses.recorded()[case])
     assert not changed, "\n".join([*changed, "If this is meant: python -m tests.golden.write_shown"])
 
 
-def test_no_other_press_is_recorded() -> None:
+def test_no_other_click_is_recorded() -> None:
     assert tuple(shown_presses.recorded()) == shown_presses.CASES

@@ -1,4 +1,4 @@
-"""Where presses lead and what they ask for, each button drawn by itself: starts, forks, what is done with a run, the lines of lists."""
+"""Where buttons lead and what they request, each drawn alone: starts, forks, actions on a run, lines of lists."""
 
 import threading
 from collections.abc import Iterator
@@ -36,13 +36,13 @@ from tests.web.web_data import DIGITS_CONFIG, Bench, series
 
 pytestmark = pytest.mark.usefixtures("starts")
 
-Led = list[tuple[str, dict[str, str]]]
+Visits = list[tuple[str, dict[str, str]]]
 
 
 @pytest.fixture
-def led(monkeypatch: pytest.MonkeyPatch) -> Led:
-    """Return where presses have led: page and query. A part that is drawn alone knows no other pages."""
-    found: Led = []
+def visits(monkeypatch: pytest.MonkeyPatch) -> Visits:
+    """Return the page and query that each click led to. A part that is drawn alone knows no other pages."""
+    found: Visits = []
 
     def switch(script: str, *, query_params: dict[str, str] | None = None) -> None:
         found.append((Path(script).parent.name, dict(query_params or {})))
@@ -55,23 +55,23 @@ def led(monkeypatch: pytest.MonkeyPatch) -> Led:
     return found
 
 
-# -- starting ----------------------------------------------------------------------------------------------------------------
+# -- starting ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_start_asks_for_the_run_as_it_was_named_and_shows_it(bench: Bench, led: Led, starts: list[str]) -> None:
+def test_starting_submits_the_run_with_name_owner_and_priority_and_opens_it(
+    bench: Bench, visits: Visits, starts: list[str]
+) -> None:
     def part() -> None:
         start_training(DIGITS_CONFIG, place="here", pressed=True, name="mine", priority=3, short=True)
 
     draw_alone(part, state={ASKING.state_key: AskingState(owner=" ann ")})
     [made] = bench.lab.store.queue.list()
     assert (made.name, made.owner, made.priority, made.config.epochs) == ("mine", "ann", 3, 3)
-    assert led == [("train", {"run": made.id})]
+    assert visits == [("train", {"run": made.id})]
     assert starts == ["worker"]
 
 
-def test_a_run_that_was_trained_already_is_shown_as_such_and_another_one_only_where_a_fresh_one_is_asked_for(
-    bench: Bench, led: Led
-) -> None:
+def test_a_run_that_was_already_trained_is_opened_unless_a_fresh_one_is_requested(bench: Bench, visits: Visits) -> None:
     ended = bench.finish(bench.start())
     held: list[str] = []
 
@@ -83,25 +83,29 @@ def test_a_run_that_was_trained_already_is_shown_as_such_and_another_one_only_wh
     draw_alone(lambda: part(True), state={TRAIN.state_key: TrainState(cached=ended.id)})
     [made] = bench.lab.store.queue.list()
     assert held == [ended.id, ""]
-    assert led == [("train", {"run": ended.id}), ("train", {"run": made.id})]
+    assert visits == [("train", {"run": ended.id}), ("train", {"run": made.id})]
 
 
-def test_a_configuration_that_cannot_be_trained_is_a_sentence_and_starts_nothing(bench: Bench, led: Led) -> None:
+def test_a_configuration_that_cannot_be_trained_shows_a_sentence_and_starts_nothing(
+    bench: Bench, visits: Visits
+) -> None:
     config = DIGITS_CONFIG.replace(arch="vgg11", input_size="native")
     app = draw_alone(lambda: start_training(config, place="here", pressed=True, short=True))
     assert "smallest size that works is 32×32" in app.error[0].value.replace("\\", "")
-    assert (led, bench.lab.store.queue.list()) == ([], ())
+    assert (visits, bench.lab.store.queue.list()) == ([], ())
 
 
-def test_a_shown_run_is_new_unless_it_was_found(led: Led) -> None:
+def test_an_opened_run_is_marked_as_cached_only_if_it_was_found(visits: Visits) -> None:
     held: list[str] = []
     for cached in (True, False):
         draw_alone(lambda cached=cached: (watch(run(), cached=cached), held.append(TRAIN.read().cached)))
     assert held == [run().id, ""]
-    assert led == [("train", {"run": run().id})] * 2
+    assert visits == [("train", {"run": run().id})] * 2
 
 
-def test_a_fork_is_called_after_its_run_and_epoch_and_all_settings_open_in_the_form(bench: Bench, led: Led) -> None:
+def test_a_fork_is_named_after_its_run_and_epoch_and_its_settings_open_in_the_form(
+    bench: Bench, visits: Visits
+) -> None:
     made = bench.start()
     bench.lab.store.leases.set_progress(made.id, made.lease, {"steps_per_epoch": 7})
     file = SavedFile(made.id, WEIGHTS, 14, 2, f"{made.id}/2", "0" * 64, 1, 0.0)
@@ -118,7 +122,7 @@ def test_a_fork_is_called_after_its_run_and_epoch_and_all_settings_open_in_the_f
 
     app = draw_alone(part)
     app.button(key=f"fork-form-here-{ended.id}").click().run()
-    assert led == [("train", {})]
+    assert visits == [("train", {})]
     assert held[0] is None
     assert (held[1]["fork_of"], held[1]["fork_epoch"], held[1]["epochs"]) == (ended.id, 2, 9)
     app.button(key=f"fork-here-{ended.id}").click().run()
@@ -129,15 +133,15 @@ def test_a_fork_is_called_after_its_run_and_epoch_and_all_settings_open_in_the_f
 
 
 @pytest.fixture
-def torch_on_its_way(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Be a process in which another thread imports torch."""
+def torch_being_imported(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Simulate a process in which another thread is importing torch."""
     monkeypatch.setattr(torch_import, "_ready", threading.Event())
     with torch_import._once:
         yield
 
 
-@pytest.mark.usefixtures("torch_on_its_way")
-def test_until_torch_is_there_times_are_being_estimated(bench: Bench) -> None:
+@pytest.mark.usefixtures("torch_being_imported")
+def test_until_torch_is_imported_times_are_shown_as_being_estimated(bench: Bench) -> None:
     config = DIGITS_CONFIG.replace(lr=5.0)
     for part, words in (
         (lambda: draw_runs._promise(config), ["Estimating how long it takes …"]),
@@ -147,13 +151,13 @@ def test_until_torch_is_there_times_are_being_estimated(bench: Bench) -> None:
         assert [each.value for each in draw_alone(part).caption] == words
     app = draw_alone(lambda: cost.cost_card(config))
     assert ([each.value for each in app.caption], list(app.metric)) == (["Estimated cost"], [])
-    assert len(app.error) + len(app.warning) >= 1  # what is wrong with the settings needs no torch
+    assert len(app.error) + len(app.warning) >= 1  # checking the settings needs no torch
 
 
 @pytest.mark.parametrize(
     ("measured", "source"), [(False, "estimated from its mult-adds"), (True, "as measured in an earlier run")]
 )
-def test_a_first_training_says_how_long_it_takes_and_how_that_is_known(
+def test_the_offer_of_a_first_run_states_its_time_and_the_source_of_the_estimate(
     bench: Bench, measured: bool, source: str
 ) -> None:
     torch_import.require_torch()
@@ -162,30 +166,30 @@ def test_a_first_training_says_how_long_it_takes_and_how_that_is_known(
         bench.lab.store.leases.finish(
             made.id, made.lease, state=RunState.FINISHED, seconds=20.0, summary={"images_per_second": 1_000.0}
         )
-    [said] = [each.value.replace("\\", "") for each in draw_alone(lambda: draw_runs._promise(DIGITS_CONFIG)).caption]
-    assert said.startswith("Takes ")
-    assert said.endswith(f" on this machine ({describe_machine()}), {source}.")
+    [promise] = [each.value.replace("\\", "") for each in draw_alone(lambda: draw_runs._promise(DIGITS_CONFIG)).caption]
+    assert promise.startswith("Takes ")
+    assert promise.endswith(f" on this machine ({describe_machine()}), {source}.")
 
 
-# -- what is done with a run -------------------------------------------------------------------------------------------------
+# -- actions on a run --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("label", "wanted", "asked"), [("Pause", "pause", 0), ("Stop", "stop", 0), ("Resume", "run", 1)]
+    ("label", "action", "workers"), [("Pause", "pause", 0), ("Stop", "stop", 0), ("Resume", "run", 1)]
 )
-def test_a_request_reaches_the_store_and_only_one_to_go_on_asks_for_workers(
-    bench: Bench, starts: list[str], label: str, wanted: str, asked: int
+def test_a_request_reaches_the_store_and_only_resuming_starts_a_worker(
+    bench: Bench, starts: list[str], label: str, action: str, workers: int
 ) -> None:
     made = bench.start()
     if label == "Resume":
         bench.lab.store.leases.finish(made.id, made.lease, state=RunState.PAUSED, reason="why")
-    request = {one.value: one for one in run_view.RunRequest}[wanted]
+    request = {one.value: one for one in run_view.RunRequest}[action]
     app = draw_alone(lambda: run_view._button(label, ":material/stop:", made, request, enabled=True))
     app.button[0].click().run()
     found = bench.lab.store.runs.get(made.id)
     assert found.requested is request
-    assert found.state is (RunState.QUEUED if asked else found.state)
-    assert starts == ["worker"] * asked
+    assert found.state is (RunState.QUEUED if workers else found.state)
+    assert starts == ["worker"] * workers
     assert (
         draw_alone(lambda: run_view._button(label, ":material/stop:", made, request, enabled=False)).button[0].disabled
     )
@@ -200,8 +204,8 @@ def test_a_request_reaches_the_store_and_only_one_to_go_on_asks_for_workers(
         (RunState.FINISHED, False, None, ""),
     ],
 )
-def test_a_network_can_be_looked_at_once_it_is_saved(
-    led: Led, state: RunState, saved: bool, disabled: bool | None, kind: str
+def test_buttons_for_inside_and_draw_are_enabled_once_weights_are_saved(
+    visits: Visits, state: RunState, saved: bool, disabled: bool | None, kind: str
 ) -> None:
     made = run(state=state)
     record = replace(made, saved=replace(made.headline, saved=True, epoch=1)) if saved else made
@@ -216,18 +220,18 @@ def test_a_network_can_be_looked_at_once_it_is_saved(
     if not disabled:
         app.button[0].click().run()
         app.button[1].click().run()
-        assert led == [("inside", {"run": record.id}), ("draw", {"run": record.id})]
+        assert visits == [("inside", {"run": record.id}), ("draw", {"run": record.id})]
 
 
-def test_repeats_are_shown_together_and_a_box_of_the_tree_opens_its_run(led: Led) -> None:
+def test_repeats_open_together_and_a_node_of_the_tree_opens_its_run(visits: Visits) -> None:
     draw_alone(lambda: run_view._show_repeats(("aaaa", "bbbb")))
     draw_alone(lambda: lineage._open("cccc"))
-    assert led == [("runs", {"runs": "aaaa.bbbb"}), ("train", {"run": "cccc"})]
+    assert visits == [("runs", {"runs": "aaaa.bbbb"}), ("train", {"run": "cccc"})]
 
 
-def test_an_answer_from_the_lab_is_said_to_be_one_only_of_the_run_that_was_found() -> None:
+def test_only_the_run_that_was_found_says_that_it_was_already_trained() -> None:
     ended = run(7, seconds=83.0)
-    for cached, record, said in (
+    for cached, record, hints in (
         (ended.id, ended, 1),
         ("another", ended, 0),
         (ended.id, replace(ended, state=RunState.STOPPED), 0),
@@ -235,8 +239,8 @@ def test_an_answer_from_the_lab_is_said_to_be_one_only_of_the_run_that_was_found
         app = draw_alone(
             lambda record=record: run_view._cached_hint(record), state={TRAIN.state_key: TrainState(cached=cached)}
         )
-        assert len(app.info) == said
-        if said:
+        assert len(app.info) == hints
+        if hints:
             words = "These settings were already trained on 1970-01-01 00:50 UTC, in 1 min 23 s. This is that run."
             assert app.info[0].value.startswith(words)
     never = replace(ended, finished_at=None)
@@ -244,7 +248,7 @@ def test_an_answer_from_the_lab_is_said_to_be_one_only_of_the_run_that_was_found
     assert "on 1970-01-01 00:16 UTC" in app.info[0].value
 
 
-# -- lines of lists ----------------------------------------------------------------------------------------------------------
+# -- lines of lists ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -257,8 +261,8 @@ def test_an_answer_from_the_lab_is_said_to_be_one_only_of_the_run_that_was_found
         (RunState.RUNNING, {"step": 3, "total_steps": None}, "", "1 h ago"),
     ],
 )
-def test_a_line_has_what_tells_a_run_apart_how_far_it_is_its_result_and_its_age(
-    bench: Bench, led: Led, state: RunState, progress: dict[str, Any], apart: str, facts: str
+def test_a_line_shows_a_runs_differing_settings_progress_result_and_age(
+    bench: Bench, visits: Visits, state: RunState, progress: dict[str, Any], apart: str, facts: str
 ) -> None:
     summary = {"test_accuracy": 0.9731, "final_epoch": 5} if state is RunState.FINISHED else {}
     made = run(state=state, summary=summary)
@@ -272,14 +276,14 @@ def test_a_line_has_what_tells_a_run_apart_how_far_it_is_its_result_and_its_age(
     assert "ago" not in draw_alone(lambda: run_line(example, key="it", apart="it")).caption[0].value
 
 
-def test_a_run_that_cannot_be_read_has_a_line_with_the_reason_and_no_link(led: Led) -> None:
+def test_an_unreadable_run_has_a_line_with_the_reason_and_no_link(visits: Visits) -> None:
     app = draw_alone(lambda: run_line(replace(run(), problem="its *settings* are gone"), key="it"))
     assert app.caption[0].value == "its \\*settings\\* are gone"
     assert not app.text
     assert "unreadable" in app.markdown[0].value
 
 
-def test_home_has_the_runs_in_training_first_then_the_newest_and_of_a_sweep_one(bench: Bench) -> None:
+def test_home_lists_running_runs_first_then_the_newest_with_one_per_sweep(bench: Bench) -> None:
     made = [bench.queue(DIGITS_CONFIG.replace(seed=seed)) for seed in range(9)]
     claimed = bench.lab.store.leases.claim(slot="cpu", owner=bench.owner)
     assert claimed is not None
@@ -290,7 +294,7 @@ def test_home_has_the_runs_in_training_first_then_the_newest_and_of_a_sweep_one(
     assert [one.id for one in recent._runs()] == [made[n].id for n in (0, 8, 4, 3, 2, 1)]
 
 
-def test_a_run_without_a_curve_has_an_empty_place_of_the_same_size(bench: Bench) -> None:
+def test_a_run_without_a_curve_has_a_placeholder_of_the_same_size(bench: Bench) -> None:
     made = bench.queue()
     assert recent._spark(made) == f'<div style="width:{recent.WIDTH}px;height:{recent.HEIGHT}px"></div>'
     begun = bench.start(DIGITS_CONFIG.replace(seed=5))
@@ -302,17 +306,17 @@ def test_a_run_without_a_curve_has_an_empty_place_of_the_same_size(bench: Bench)
     )
 
 
-def test_a_card_of_a_gallery_is_taken_once_and_closes_it(monkeypatch: pytest.MonkeyPatch, bench: Bench) -> None:
-    taken: list[tuple[str, str]] = []
-    given: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
-    monkeypatch.setattr(gallery, "cards", lambda *args, **facts: given.append((args, facts)))
+def test_choosing_a_card_applies_it_once_and_closes_the_gallery(monkeypatch: pytest.MonkeyPatch, bench: Bench) -> None:
+    applied: list[tuple[str, str]] = []
+    calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+    monkeypatch.setattr(gallery, "cards", lambda *args, **facts: calls.append((args, facts)))
 
     def part() -> None:
-        gallery.gallery(["digits"], take=lambda field, chosen: taken.append((field, chosen)))
+        gallery.gallery(["digits"], take=lambda field, chosen: applied.append((field, chosen)))
 
     app = draw_alone(part, state={TRAIN.state_key: TrainState(browse="arch")})
     assert app.get("dialog")[0].proto.dialog.title == "Choose a network"
-    [(args, facts)] = given
+    [(args, facts)] = calls
     assert (args[0], facts["name"]) == ("train-cards-arch", "Choose a network")
     held: list[str] = []
 
@@ -321,18 +325,18 @@ def test_a_card_of_a_gallery_is_taken_once_and_closes_it(monkeypatch: pytest.Mon
         held.append(TRAIN.read().browse)
 
     draw_alone(pick, state={TRAIN.state_key: TrainState(browse="arch")})
-    assert (taken, held) == ([("arch", "vgg11")], [""])
+    assert (applied, held) == ([("arch", "vgg11")], [""])
     assert not draw_alone(part).get("dialog")
 
 
-# -- Home's pad and Draw's --------------------------------------------------------------------------------------------------
+# -- the pads of Home and Draw -----------------------------------------------------------------------------------------
 
 
 def _reading(**facts: Any) -> Reading:
     return replace(drawing_reader().read(draw_digit("4")), **facts)
 
 
-def test_the_line_above_homes_pad_has_the_answer_or_why_it_is_none() -> None:
+def test_the_line_above_homes_pad_has_the_answer_or_why_it_is_unsure() -> None:
     sure = _reading()
     assert sure.label == "4"
     line = reading.line_html(sure)
@@ -344,7 +348,7 @@ def test_the_line_above_homes_pad_has_the_answer_or_why_it_is_none() -> None:
     assert "Draw a digit: a trained network reads it as you draw." in reading.line_html(None)
 
 
-def test_below_homes_pad_stand_the_picture_the_maps_in_a_square_and_the_ten_shares() -> None:
+def test_below_homes_pad_are_the_drawing_the_feature_maps_and_ten_probabilities() -> None:
     reader, found = drawing_reader(), _reading()
     html = reading.flow_html(reader, found, what="<it>")
     assert html.startswith('<p class="cl-what">What this network\'s layers make of &lt;it&gt;</p>')
@@ -358,14 +362,14 @@ def test_below_homes_pad_stand_the_picture_the_maps_in_a_square_and_the_ten_shar
     assert [reading._columns(count) for count in (1, 4, 5, 6, 9, 10)] == [1, 2, 3, 3, 3, 4]
 
 
-def test_an_empty_pad_shows_what_is_made_of_a_three() -> None:
+def test_an_empty_pad_shows_the_layers_of_a_sample_three() -> None:
     html = reading.idle_html(drawing_reader())
     assert html.startswith('<div class="cl-pale"><p class="cl-what">What this network\'s layers make of a drawn 3</p>')
     assert '<div class="first"><i style="--share: ' in html
     assert html.rpartition('class="first"')[2].partition("</i>")[2].startswith("3<")
 
 
-def test_the_standard_pad_begins_with_the_drawing_and_is_cleared_by_its_button() -> None:
+def test_the_standard_pad_starts_with_the_drawing_and_is_cleared_by_its_button() -> None:
     page = DrawPage(strokes="[[16,40,40,90,90]]", pen=9)
     pad.switch_pad(page)
     found: list[Any] = []
@@ -378,21 +382,21 @@ def test_the_standard_pad_begins_with_the_drawing_and_is_cleared_by_its_button()
     assert found[-1].blank
 
 
-def test_without_a_choice_draw_says_where_to_choose_and_without_runs_offers_a_first_one(bench: Bench) -> None:
-    app = draw_alone(draw_runs.offer_training)  # the examples can read
+def test_without_chosen_networks_draw_says_where_to_choose_them(bench: Bench) -> None:
+    app = draw_alone(draw_runs.offer_training)  # the examples have weights
     assert app.info[0].value == "Choose one or more networks above to read what you draw."
     assert not app.button
 
 
-def test_a_first_training_is_asked_for_once_and_waited_for(bench: Bench, starts: list[str]) -> None:
+def test_a_first_run_is_submitted_once_and_then_awaited(bench: Bench, starts: list[str]) -> None:
     config = draw_runs.starter(("digits",))
     held: list[DrawState] = []
-    asked = [True]
+    pending = [True]
 
     def part() -> None:
         held.append(DRAW.read())
-        if asked:
-            asked.clear()
+        if pending:
+            pending.clear()
             draw_runs._start(config)
 
     draw_alone(part, state={DRAW.state_key: DrawState(failed="The one before."), ASKING.state_key: AskingState("ann")})
@@ -400,7 +404,7 @@ def test_a_first_training_is_asked_for_once_and_waited_for(bench: Bench, starts:
     assert (held[-1].training, held[-1].failed, made.owner, starts) == (made.id, "", "ann", ["worker"])
 
 
-def test_networks_that_are_chosen_stand_in_the_address() -> None:
+def test_chosen_networks_are_written_to_the_address() -> None:
     app = draw_alone(draw_runs._follow, state={DRAW.state_key: DrawState(runs=("aaaa", "bbbb"))})
     assert app.query_params["runs"] in ("aaaa.bbbb", ["aaaa.bbbb"])
 

@@ -1,4 +1,4 @@
-"""A run says how its steps were taken, on its page and on the command line, where there was a choice."""
+"""A run's page and the command line show how its steps were executed, if there was a choice."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ def page_of(run: RunRecord) -> list[str]:
 
 
 @pytest.mark.parametrize("steps", ["captured", WHY])
-def test_the_page_and_the_command_line_say_how_steps_were_taken(
+def test_the_page_and_the_command_line_show_how_steps_were_executed(
     bench: Bench, steps: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = trained(bench, steps=steps)
@@ -35,5 +35,5 @@ def test_the_page_and_the_command_line_say_how_steps_were_taken(
 
 
 @pytest.mark.parametrize("environment", [{}, {"steps": "launched"}, {"steps": 3}], ids=str)
-def test_nothing_is_said_where_there_was_no_choice(bench: Bench, environment: dict[str, Any]) -> None:
+def test_the_page_shows_nothing_about_steps_if_there_was_no_choice(bench: Bench, environment: dict[str, Any]) -> None:
     assert not any("steps:" in caption for caption in page_of(trained(bench, **environment)))

@@ -1,4 +1,4 @@
-"""Stop ends a run with the step in hand, whether it is pressed on the page or asked for on the command line."""
+"""Stop ends a run after the current step, whether it is clicked on the page or requested on the command line."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -23,12 +23,12 @@ from tests.web.web_data import Bench
 from tests.worker.worker_runs import claim
 
 CONFIG = RunConfig(dataset="digits", epochs=3, batch_size=32, train_limit=400, device="cpu")
-AT = 5  # the step that is in hand when Stop is asked for, in the first epoch of 12
+AT = 5  # the step during which Stop is requested, in the first epoch of 12 steps
 
 
 @contextmanager
 def in_step(number: int, act: Callable[[], None]) -> Iterator[None]:
-    """Act once in the middle of a training step, counted from 1: when the network is given its batch."""
+    """Call `act` once during training step `number`, counted from 1, just before its forward pass."""
     seen = 0
 
     def before_forward(module: nn.Module, _inputs: Any) -> None:
@@ -46,7 +46,7 @@ def in_step(number: int, act: Callable[[], None]) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("way", ["page", "command line"])
-def test_stop_ends_a_run_with_the_step_in_hand(bench: Bench, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+def test_stop_ends_a_run_after_the_current_step(bench: Bench, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
     lab = bench.lab
     beats: list[Heartbeat] = []
 
@@ -64,7 +64,7 @@ def test_stop_ends_a_run_with_the_step_in_hand(bench: Bench, monkeypatch: pytest
     def stop() -> None:
         if way == "page":
             next(button for button in app.button if button.label == "Stop").click().run()
-        else:  # it waits for the worker's answer, and that is us
+        else:  # the command waits for the worker, which is this thread
             waiting.append(threading.Thread(target=main, args=(["stop", run.id],)))
             waiting[0].start()
         wait_until(lambda: beats[0].requested is RunRequest.STOP)

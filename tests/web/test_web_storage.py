@@ -1,4 +1,4 @@
-"""Storage on Runs: what the runs take, and deleted runs removed for good when asked."""
+"""Storage on Runs: the size of the runs, and the permanent removal of deleted ones."""
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -9,7 +9,7 @@ from tests.web.addresses import ENTRY, go_to
 from tests.web.web_data import Bench
 
 
-def test_deleted_runs_are_removed_for_good_with_their_files(bench: Bench) -> None:
+def test_deleted_runs_are_permanently_removed_with_their_files(bench: Bench) -> None:
     run = bench.start()
     path = f"{run.id}/1.safetensors"
     sha256, size = bench.lab.artifacts.write(path, bytes(2_500_000))

@@ -1,4 +1,4 @@
-"""Pages over a store that is damaged or away: what is wrong is marked in one sentence, and the rest stays usable."""
+"""Pages on a damaged or unreachable store: the problem is reported in one sentence, and the rest stays usable."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,18 +43,18 @@ def _damage(bench: Bench, statement: str) -> None:
 
 
 _DAMAGES = {
-    "another accuracy": "UPDATE runs SET summary = replace(summary, '0.9731', '0.9931') WHERE number = 1",
-    "broken JSON": "UPDATE runs SET config = substr(config, 1, 20) WHERE number = 1",
-    "text for a number": "UPDATE runs SET created_at = 'yesterday' WHERE number = 1",
-    "no UTF-8": "UPDATE runs SET name = CAST(x'ff41fe' AS TEXT) WHERE number = 1",
-    "an unknown state": "UPDATE runs SET state = 'finjshed' WHERE number = 1",
-    "nothing": "UPDATE runs SET notices = '' WHERE number = 1",
+    "changed accuracy": "UPDATE runs SET summary = replace(summary, '0.9731', '0.9931') WHERE number = 1",
+    "truncated JSON": "UPDATE runs SET config = substr(config, 1, 20) WHERE number = 1",
+    "text instead of a number": "UPDATE runs SET created_at = 'yesterday' WHERE number = 1",
+    "invalid UTF-8": "UPDATE runs SET name = CAST(x'ff41fe' AS TEXT) WHERE number = 1",
+    "unknown state": "UPDATE runs SET state = 'finjshed' WHERE number = 1",
+    "empty text instead of JSON": "UPDATE runs SET notices = '' WHERE number = 1",
 }
 
 
 @pytest.mark.parametrize("damage", list(_DAMAGES))
-def test_a_damaged_run_is_marked_on_every_list_and_the_others_stay(bench: Bench, damage: str) -> None:
-    damaged, whole = _trained(bench, 1), _trained(bench, 2)
+def test_a_damaged_run_is_marked_in_every_list_and_the_others_stay_readable(bench: Bench, damage: str) -> None:
+    damaged, intact = _trained(bench, 1), _trained(bench, 2)
     _damage(bench, _DAMAGES[damage])
     for name in ("home", "runs"):
         test = _page(name)
@@ -66,37 +66,37 @@ def test_a_damaged_run_is_marked_on_every_list_and_the_others_stay(bench: Bench,
     opened = _page("train", run=damaged)
     assert not opened.exception
     assert f"Run {damaged} is damaged in the database" in _texts(opened)
-    other = _page("train", run=whole)
+    other = _page("train", run=intact)
     assert not other.exception
     assert "97.31" in _texts(other)
 
 
-def test_a_run_that_this_release_cannot_read_is_listed_with_what_is_wrong(bench: Bench) -> None:
-    odd, whole = _trained(bench, 1), _trained(bench, 2)
+def test_a_run_that_this_release_cannot_read_is_listed_with_the_reason(bench: Bench) -> None:
+    newer, intact = _trained(bench, 1), _trained(bench, 2)
     store = bench.lab.store
-    with store.database.write() as connection:  # written whole, by a release with another setting
-        row = sound_row(connection, odd, lock=True)
+    with store.database.write() as connection:  # an intact row of a release with another schema
+        row = sound_row(connection, newer, lock=True)
         change_row(connection, row, config={**DIGITS_CONFIG.as_dict(), "schema": 99})
     for name in ("home", "runs"):
         test = _page(name)
         assert not test.exception
-        assert f"The configuration of run {odd} cannot be read by this release" in _texts(test)
-    assert "97.31" in _texts(_page("train", run=whole))
-    assert "cannot be read by this release" in _texts(_page("train", run=odd))
+        assert f"The configuration of run {newer} cannot be read by this release" in _texts(test)
+    assert "97.31" in _texts(_page("train", run=intact))
+    assert "cannot be read by this release" in _texts(_page("train", run=newer))
 
 
-def test_a_damaged_curve_is_named_and_the_other_curves_are_drawn(bench: Bench) -> None:
-    damaged, whole = _trained(bench, 1), _trained(bench, 2)
+def test_a_damaged_curve_is_reported_and_the_others_are_not(bench: Bench) -> None:
+    damaged, intact = _trained(bench, 1), _trained(bench, 2)
     _damage(bench, "UPDATE points SET value = value + 1 WHERE run = 1 AND step = 7")
-    test = _page("runs", runs=f"{damaged}.{whole}")
+    test = _page("runs", runs=f"{damaged}.{intact}")
     assert not test.exception
     assert f"of run {damaged} is damaged in the database" in _texts(test)
-    assert f"of run {whole}" not in _texts(test)
+    assert f"of run {intact}" not in _texts(test)
 
 
 def test_an_unreadable_run_can_be_deleted_on_the_runs_page(bench: Bench) -> None:
     damaged = _trained(bench, 1)
-    _damage(bench, _DAMAGES["broken JSON"])
+    _damage(bench, _DAMAGES["truncated JSON"])
     test = _page("runs")
     test.button(key=f"runs-unreadable-{damaged}").click().run()
     assert not test.exception
@@ -111,7 +111,7 @@ def server(monkeypatch: pytest.MonkeyPatch, bench: Bench) -> Iterator[PostgresSe
         get_lab().store.close()
 
 
-def test_pages_say_in_one_sentence_that_postgres_is_away_and_open_afterwards(server: PostgresServer) -> None:
+def test_pages_report_unreachable_postgres_in_one_sentence_and_recover(server: PostgresServer) -> None:
     run = _trained(Bench(get_lab()), 1)
     assert "97.31" in _texts(_page("train", run=run))
     server.kill()
@@ -129,7 +129,7 @@ def test_pages_say_in_one_sentence_that_postgres_is_away_and_open_afterwards(ser
     assert "97.31" in _texts(_page("train", run=run))
 
 
-def test_a_deliberate_error_of_a_callback_is_its_sentence() -> None:
+def test_a_deliberate_error_in_a_callback_is_shown_as_its_sentence() -> None:
     def script() -> None:
         from lab.errors import StoreUnreachableError
         from pages.frame import report_bug
@@ -142,7 +142,7 @@ def test_a_deliberate_error_of_a_callback_is_its_sentence() -> None:
     ]
 
 
-def test_ages_are_told_by_the_clock_of_the_store(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ages_are_measured_by_the_clock_of_the_store(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     run = bench.queue()
     monkeypatch.setattr(get_lab().store.context, "clock", lambda: run.created_at + 7_300)
     assert widgets.format_ago(run.created_at) == "2 h ago"

@@ -1,4 +1,4 @@
-"""The Sweeps page as Streamlit draws it: the form, a sweep with each of its pictures, and what is asked of it."""
+"""The Sweeps page in `AppTest`: the form, a sweep with each of its pictures, and the actions on it."""
 
 import json
 import shutil
@@ -28,8 +28,8 @@ from tests.web.web_data import Bench
 
 
 @pytest.fixture(autouse=True)
-def nobody_trains(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is pressed here starts no worker: the tests train by themselves."""
+def no_worker_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start no workers: the tests train the trials themselves."""
     monkeypatch.setattr(Workers, "ensure", lambda _workers: False)
 
 
@@ -48,7 +48,7 @@ def pictures(app: AppTest) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def swept_home(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """Return the home of a lab with a sweep that has ended, nine trials of two settings, to be copied; and the sweep's id."""
+    """Return the home, to be copied, of a lab with an ended sweep of nine trials over two settings, and its id."""
     home = tmp_path_factory.mktemp("swept") / "home"
     lab = Lab(Settings.from_env({"LAB_HOME": str(home)}))
     space = {"lr": {"low": 1e-4, "high": 1e-1, "log": True}, "momentum": {"low": 0.0, "high": 0.9}}
@@ -85,24 +85,26 @@ def test_trials_are_compared_at_the_rung_in_the_address(swept: tuple[Bench, str]
     bench, sweep = swept
     trials = bench.lab.sweeps.show(sweep).trials
     for rung, epoch in ((1, 1), (2, 2), (3, 4)):
-        there = sum(any(value.epoch == epoch for value in trial.values) for trial in trials)
+        evaluated = sum(any(value.epoch == epoch for value in trial.values) for trial in trials)
         app = open_sweeps(sweep=sweep, look="parallel", rung=str(rung))
-        assert f"n = {there} trial" in " ".join(caption.value for caption in app.caption)
+        assert f"n = {evaluated} trial" in " ".join(caption.value for caption in app.caption)
 
 
 def shown_words(app: AppTest) -> str:
     return "\n".join(each.value.replace("\\", "") for each in (*app.caption, *app.error, *app.markdown))
 
 
-def test_another_rung_is_chosen_on_the_page_and_stands_in_the_address(swept: tuple[Bench, str]) -> None:
+def test_a_rung_chosen_on_the_page_is_written_to_the_address(swept: tuple[Bench, str]) -> None:
     bench, sweep = swept
     trials = bench.lab.sweeps.show(sweep).trials
     app = open_sweeps(sweep=sweep, look="slices")
     for rung, epoch in ((3, 4), (2, 2), (1, 1)):
         app.segmented_control(key="sweeps.rung").set_value(rung).run()
-        there = sum(any(value.epoch == epoch for value in trial.values) for trial in trials)
-        assert f"n = {there} trial" in shown_words(app)
-        assert [f"Validation loss of {there} trials against learning rate" in words for words in described(app)] == [
+        evaluated = sum(any(value.epoch == epoch for value in trial.values) for trial in trials)
+        assert f"n = {evaluated} trial" in shown_words(app)
+        assert [
+            f"Validation loss of {evaluated} trials against learning rate" in words for words in described(app)
+        ] == [
             True,
             False,
         ]
@@ -112,7 +114,7 @@ def test_another_rung_is_chosen_on_the_page_and_stands_in_the_address(swept: tup
 
 
 def described(app: AppTest) -> list[str]:
-    """Return what screen readers say of each picture."""
+    """Return the alt text of each picture."""
     return [data["words"] for data in pictures(app)]
 
 
@@ -125,7 +127,7 @@ def described(app: AppTest) -> list[str]:
         ("surface", {"x": "momentum", "y": "momentum"}, "The address has y='momentum', but it must be one of lr."),
     ],
 )
-def test_a_rung_or_a_setting_that_a_sweep_has_not_is_named_and_stays_in_the_address(
+def test_an_invalid_rung_or_setting_is_reported_and_stays_in_the_address(
     swept: tuple[Bench, str], look: str, query: dict[str, str], sentence: str
 ) -> None:
     app = open_sweeps(sweep=swept[1], look=look, **query)
@@ -144,14 +146,14 @@ def test_the_two_settings_of_a_surface_are_never_the_same(swept: tuple[Bench, st
 
 
 def places(block: Any, path: tuple[int, ...] = ()) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Yield the kind of each element and block with its place in the tree: what keeps it is kept by the browser."""
+    """Yield the type and position of each element and block; the browser keeps elements whose position is the same."""
     for at, child in block.children.items():
         yield child.type, (*path, at)
         if hasattr(child, "children"):
             yield from places(child, (*path, at))
 
 
-def test_the_end_of_a_sweep_moves_nothing_that_may_be_clicked(swept: tuple[Bench, str]) -> None:
+def test_the_end_of_a_sweep_moves_no_clickable_element(swept: tuple[Bench, str]) -> None:
     bench, sweep = swept
     kinds = ("metric", "page_link", "popover", "button_group", "bidi_component")
     ended = [place for place in places(open_sweeps(sweep=sweep).main) if place[0] in kinds]
@@ -163,7 +165,7 @@ def test_the_end_of_a_sweep_moves_nothing_that_may_be_clicked(swept: tuple[Bench
 
 
 @pytest.mark.parametrize(("page", "query"), [("machines", {}), ("sweeps", {}), ("sweeps", {"sweep": "small"})])
-def test_what_a_page_does_not_know_in_its_address_is_said_below_its_title(
+def test_an_unknown_parameter_of_the_address_is_reported_below_the_title(
     bench: Bench, page: str, query: dict[str, str]
 ) -> None:
     bench.lab.sweeps.create(asked())
@@ -172,20 +174,20 @@ def test_what_a_page_does_not_know_in_its_address_is_said_below_its_title(
     assert kinds.index("title") < kinds.index("error")
 
 
-def test_a_trial_leads_back_to_its_sweep(swept: tuple[Bench, str]) -> None:
+def test_the_page_of_a_trial_links_to_its_sweep(swept: tuple[Bench, str]) -> None:
     bench, sweep = swept
     app = open_page("train", run=bench.lab.sweeps.show(sweep).trials[0].run)
     links = [link.proto.query_string for link in app.get("page_link")]
     assert f"sweep={sweep}" in links
 
 
-def test_an_unknown_sweep_is_named_and_the_list_shown(swept: tuple[Bench, str]) -> None:
+def test_an_unknown_sweep_is_reported_and_the_list_is_shown(swept: tuple[Bench, str]) -> None:
     app = open_sweeps(sweep="deadbeef0000")
     assert any("'deadbeef0000'" in error.value for error in app.error)
     assert any(header.value == "New sweep" for header in app.header)
 
 
-def test_the_form_makes_the_sweep_that_it_describes(bench: Bench) -> None:
+def test_the_form_creates_the_sweep_that_it_describes(bench: Bench) -> None:
     app = open_sweeps()
     app.multiselect(key="sweeps.vary").set_value(["lr", "optimizer"]).run()
     app.number_input(key="sweeps.high.lr").set_value(0.02).run()
@@ -204,7 +206,7 @@ def test_the_form_makes_the_sweep_that_it_describes(bench: Bench) -> None:
     assert [title.value for title in app.title] == ["rates"]
 
 
-def test_a_wrong_range_is_said_and_starts_nothing(bench: Bench) -> None:
+def test_an_invalid_range_is_reported_and_starts_nothing(bench: Bench) -> None:
     app = open_sweeps()
     app.number_input(key="sweeps.low.lr").set_value(0.5).run()
     assert any("low must be below high" in error.value for error in app.error)
@@ -221,7 +223,7 @@ def test_a_wrong_range_is_said_and_starts_nothing(bench: Bench) -> None:
         ("factor", 1, "halving.factor is 1, but"),
     ],
 )
-def test_a_number_beyond_its_range_is_refused_and_not_replaced_by_the_one_before_it(
+def test_a_number_out_of_range_is_refused_and_not_replaced_by_the_previous_one(
     bench: Bench, field: str, value: float, sentence: str
 ) -> None:
     app = open_sweeps()
@@ -232,7 +234,7 @@ def test_a_number_beyond_its_range_is_refused_and_not_replaced_by_the_one_before
     assert app.button(key="sweep-start").disabled
 
 
-def test_bounds_of_whole_numbers_are_whole(bench: Bench) -> None:
+def test_bounds_of_integer_settings_are_integers(bench: Bench) -> None:
     app = open_sweeps()
     app.multiselect(key="sweeps.vary").set_value(["batch_size"]).run()
     app.segmented_control(key="sweeps.kind.batch_size").set_value("range").run()
@@ -240,13 +242,13 @@ def test_bounds_of_whole_numbers_are_whole(bench: Bench) -> None:
     assert [(type(box.value), box.value) for box in boxes] == [(int, 16), (int, 128)]
 
 
-def test_words_among_numbers_are_named(bench: Bench) -> None:
+def test_text_in_a_list_of_numbers_is_reported(bench: Bench) -> None:
     app = open_sweeps()
     app.text_input(key="sweeps.values.batch_size").set_value("16, many").run()
     assert any("many" in error.value for error in app.error)
 
 
-def test_pause_resume_and_stop_are_passed_on(bench: Bench) -> None:
+def test_pause_resume_and_stop_reach_the_sweep(bench: Bench) -> None:
     sweep = bench.lab.sweeps.create(asked()).sweep.id
     app = open_sweeps(sweep=sweep)
     app.button(key="sweep-pause").click().run()
@@ -257,7 +259,7 @@ def test_pause_resume_and_stop_are_passed_on(bench: Bench) -> None:
     assert bench.lab.sweeps.show(sweep).sweep.state is SweepState.STOPPED
 
 
-def test_a_sweep_is_extended_and_narrowed(swept: tuple[Bench, str]) -> None:
+def test_a_sweep_can_be_extended_and_narrowed(swept: tuple[Bench, str]) -> None:
     bench, sweep = swept
     app = open_sweeps(sweep=sweep)
     app.number_input(key=f"sweeps.high.{sweep}.lr").set_value(0.01).run()
@@ -271,7 +273,7 @@ def test_a_sweep_is_extended_and_narrowed(swept: tuple[Bench, str]) -> None:
     assert len(shown.sweep.earlier) == 1
 
 
-def test_a_sweep_is_not_extended_by_less_than_nothing(swept: tuple[Bench, str]) -> None:
+def test_a_sweep_is_not_extended_by_a_negative_number_of_trials(swept: tuple[Bench, str]) -> None:
     bench, sweep = swept
     app = open_sweeps(sweep=sweep)
     app.number_input(key="sweeps.more_trials").set_value(-2).run()
@@ -282,7 +284,7 @@ def test_a_sweep_is_not_extended_by_less_than_nothing(swept: tuple[Bench, str]) 
     assert bench.lab.sweeps.show(sweep).sweep.asked.trials == 9
 
 
-def test_more_trials_are_offered_only_where_their_number_is_what_ends_the_sweep(bench: Bench) -> None:
+def test_more_trials_are_offered_only_if_their_number_limits_the_sweep(bench: Bench) -> None:
     space = {"lr": {"values": [0.1, 0.01]}, "optimizer": {"values": ["sgd", "adam"]}}
     grid = bench.lab.sweeps.create(asked(space=space, method="grid", trials=None)).sweep.id
     minutes = bench.lab.sweeps.create(asked(trials=None, minutes=3)).sweep.id
@@ -302,7 +304,7 @@ def trial(
     return TrialRecord(number=number, run=f"run{number}", state=state, epochs=trained, source=source, params=params)
 
 
-def test_saved_is_what_paused_trials_did_not_train_and_not_what_others_still_will() -> None:
+def test_the_saved_share_counts_only_epochs_that_paused_trials_did_not_train() -> None:
     spec = asked()  # of 4 epochs
     begun = [trial(1, TrialState.RUNNING, 1), trial(2, TrialState.QUEUED, 0)]
     assert saved_share(spec, begun) == 0
@@ -312,8 +314,8 @@ def test_saved_is_what_paused_trials_did_not_train_and_not_what_others_still_wil
         saved_share(spec, [trial(1, TrialState.FINISHED, 8, epochs=8), trial(2, TrialState.PAUSED, 1, epochs=2)]) == 0.1
     )
     assert saved_share(spec, [trial(1, TrialState.FAILED, 1), trial(2, TrialState.STOPPED, 1)]) == 0
-    free = trial(2, TrialState.PAUSED, 0, Source.CACHED), trial(3, TrialState.PAUSED, 0, Source.ADOPTED)
-    assert saved_share(spec, [trial(1, TrialState.FINISHED, 4), *free, trial(4, TrialState.COPY, 0)]) == 0
+    untrained = trial(2, TrialState.PAUSED, 0, Source.CACHED), trial(3, TrialState.PAUSED, 0, Source.ADOPTED)
+    assert saved_share(spec, [trial(1, TrialState.FINISHED, 4), *untrained, trial(4, TrialState.COPY, 0)]) == 0
     assert saved_share(spec, []) == 0
 
 
@@ -328,16 +330,16 @@ def test_earlier_runs_are_adopted_as_history(swept: tuple[Bench, str]) -> None:
     bench, sweep = swept
     spec = bench.lab.sweeps.show(sweep).sweep.spec
     other = bench.lab.sweeps.create(replace(spec, seed=5)).sweep.id
-    for said in ("9 runs adopted as history.", "No other run has matching settings and results."):
+    for sentence in ("9 runs adopted as history.", "No other run has matching settings and results."):
         app = open_sweeps(sweep=other)
         app.button(key="sweep-adopt").click().run()
         assert not app.exception, [e.value for e in app.exception]
-        assert said in {message.value for message in app.toast}
+        assert sentence in {message.value for message in app.toast}
     sources = [trial.source for trial in bench.lab.sweeps.show(other).trials]
     assert sources.count(Source.ADOPTED) == 9
 
 
-def test_a_fresh_sweep_says_that_it_waits(bench: Bench) -> None:
+def test_a_new_sweep_has_no_best_trial_and_no_pictures(bench: Bench) -> None:
     sweep = bench.lab.sweeps.create(asked()).sweep.id
     app = open_sweeps(sweep=sweep)
     assert metrics(app)["Best trial"] == "–"
@@ -345,7 +347,7 @@ def test_a_fresh_sweep_says_that_it_waits(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in SWEEPABLE if name not in ("arch_options", "init_from", "fork_of")])
-def test_every_setting_has_a_range_to_begin_with(name: str) -> None:
+def test_every_setting_has_a_default_range(name: str) -> None:
     try:
         parameter = usual_range(name)
     except ConfigError as error:
@@ -354,7 +356,7 @@ def test_every_setting_has_a_range_to_begin_with(name: str) -> None:
 
 
 def test_the_ladder_counts_epochs_from_rung_to_rung() -> None:
-    spec: SweepSpec = asked()  # rungs 1, 2, 4 and one in two goes on
+    spec: SweepSpec = asked()  # rungs after epochs 1, 2 and 4; every second trial continues
     counts = rung_counts(spec, 8)
     assert counts == ((1, 8), (2, 4), (4, 2))
     assert epochs_needed(counts) == 8 + 4 + 2 * 2
@@ -400,14 +402,14 @@ def test_the_base_follows_the_train_form(bench: Bench) -> None:
     assert app.number_input(key="sweeps.epochs").value == 27
 
 
-def _fragment_with_something_to_say() -> None:
+def _fragment_that_leaves_a_message() -> None:
     from pages.state.session import flash
     from pages.widgets.frame import shows_errors
 
     shows_errors(lambda: flash("Said inside."))()
 
 
-def test_a_fragment_shows_what_its_callbacks_leave_to_be_said() -> None:
-    assert [message.value for message in AppTest.from_function(_fragment_with_something_to_say).run().toast] == [
+def test_a_fragment_shows_the_messages_left_by_its_callbacks() -> None:
+    assert [message.value for message in AppTest.from_function(_fragment_that_leaves_a_message).run().toast] == [
         "Said inside."
     ]

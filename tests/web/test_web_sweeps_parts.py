@@ -1,4 +1,4 @@
-"""Parts of the Sweeps page without a trained trial: the form's ranges and values, the ladder, totals, and what a press asks for."""
+"""Parts of the Sweeps page without a trained trial: ranges and values of the form, the ladder, totals and actions."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -40,11 +40,11 @@ def nothing_chosen() -> Iterator[None]:
         page.forget()
 
 
-# -- the form --------------------------------------------------------------------------------------------------------------
+# -- the form ----------------------------------------------------------------------------------------------------------
 
 
 def _entered(draw: Callable[[], Any], **state: Any) -> Any:
-    """Return what a part of the form reads, with fields of the page as they were entered."""
+    """Return the result of a part of the form, with these fields of the page entered."""
     found: list[Any] = []
     draw_alone(lambda: found.append(draw()), state={SWEEPS.state_key: replace(SWEEPS.record(), **state)})
     return found[0]
@@ -65,7 +65,7 @@ def _entered(draw: Callable[[], Any], **state: Any) -> Any:
         ("optimizer", {"values": {"optimizer": ("sgd",)}}, {"values": ["sgd"]}),
     ],
 )
-def test_a_setting_varies_over_what_was_entered_else_over_what_is_usual(
+def test_a_setting_varies_over_the_entered_range_else_over_the_default_one(
     name: str, state: dict[str, Any], spec: dict[str, Any]
 ) -> None:
     found = _entered(lambda: create._parameter(name), **state)
@@ -73,7 +73,7 @@ def test_a_setting_varies_over_what_was_entered_else_over_what_is_usual(
     assert [type(value) for value in found.values()] == [type(value) for value in spec.values()]
 
 
-def test_only_settings_that_a_list_of_values_can_be_shown_of_are_offered() -> None:
+def test_only_settings_whose_values_can_be_listed_are_offered() -> None:
     app = draw_alone(create._space)
     (box,) = [each for each in app.multiselect if each.label == "Settings to vary"]
     assert {"Learning rate", "Batch size"} <= set(box.options)
@@ -91,12 +91,14 @@ def test_only_settings_that_a_list_of_values_can_be_shown_of_are_offered() -> No
         ({"factor": 2, "first_epochs": 3}, {"halving": {"factor": 2, "first_epochs": 3}}),
     ],
 )
-def test_the_effort_is_read_as_a_sweep_has_it(bench: Bench, state: dict[str, Any], changed: dict[str, Any]) -> None:
+def test_the_effort_is_read_as_fields_of_a_sweep_spec(
+    bench: Bench, state: dict[str, Any], changed: dict[str, Any]
+) -> None:
     usual = {"method": "tpe", "trials": 16, "minutes": None, "halving": {"factor": 4, "first_epochs": 1}}
     assert _entered(create._effort, **state) == usual | changed
 
 
-def test_the_base_is_a_preset_a_study_or_the_train_form_as_it_stands() -> None:
+def test_the_base_is_a_preset_a_study_or_the_current_train_form() -> None:
     assert create._settings_of("form") == RunConfig().as_dict()
     study = create._settings_of("c-batch")
     assert (study["arch"], study["val_fraction"]) == ("basic-cnn", 0.1)
@@ -109,7 +111,7 @@ def test_the_base_is_a_preset_a_study_or_the_train_form_as_it_stands() -> None:
     assert create._starts()["form"] == "The Train form"
 
 
-def test_what_a_study_starts_from_fills_the_form_and_any_other_start_has_epochs_for_rungs() -> None:
+def test_a_study_fills_the_form_and_any_other_start_gets_enough_epochs_for_rungs() -> None:
     SWEEPS.change(start="form", values={"lr": "1"}, kind={"lr": "range"})
     create._take_start(["digits"])
     page = SWEEPS.read()
@@ -123,7 +125,7 @@ def test_what_a_study_starts_from_fills_the_form_and_any_other_start_has_epochs_
     assert page.epochs == create._settings_of("c-epochs")["epochs"]
 
 
-def test_a_sweep_that_cannot_be_is_refused_in_a_sentence() -> None:
+def test_an_invalid_sweep_is_refused_in_a_sentence() -> None:
     base, space = RunConfig().as_dict(), {"lr": {"low": 1.0, "high": 0.1}}
     effort = {"trials": 2}
     app = draw_alone(lambda: create._read(base, space, effort))
@@ -134,7 +136,7 @@ def test_a_sweep_that_cannot_be_is_refused_in_a_sentence() -> None:
     assert (found.name, found.trials, found.base) == ("mine", 2, RunConfig())
 
 
-def test_a_sweep_is_asked_for_by_whoever_stands_in_the_form_and_then_shown(bench: Bench, starts: list[str]) -> None:
+def test_a_sweep_is_created_for_the_owner_in_the_form_and_then_opened(bench: Bench, starts: list[str]) -> None:
     def part() -> None:
         if not SWEEPS.read().sweep:
             ASKING.change(owner="ann", priority=3)
@@ -148,7 +150,7 @@ def test_a_sweep_is_asked_for_by_whoever_stands_in_the_form_and_then_shown(bench
     assert app.query_params["sweep"] in (sweep.id, [sweep.id])
 
 
-# -- the ladder ------------------------------------------------------------------------------------------------------------
+# -- the ladder --------------------------------------------------------------------------------------------------------
 
 
 def test_the_ladder_names_each_rung_and_what_it_saves() -> None:
@@ -160,16 +162,16 @@ def test_the_ladder_names_each_rung_and_what_it_saves() -> None:
     assert "<span>epoch 4</span>" in drawn
     whole = draw_alone(lambda: ladder.ladder(asked(halving=None)))
     assert [caption.value for caption in whole.caption] == ["32 epochs."]
-    endless = draw_alone(lambda: ladder.ladder(asked(trials=None, minutes=3)))
-    assert [caption.value for caption in endless.caption] == ["As many trials as the minutes allow."]
-    assert not endless.get("html")
+    unlimited = draw_alone(lambda: ladder.ladder(asked(trials=None, minutes=3)))
+    assert [caption.value for caption in unlimited.caption] == ["As many trials as the minutes allow."]
+    assert not unlimited.get("html")
     require_torch()
     unfit = asked(base={**asked().base.as_dict(), "arch": "vgg11", "input_size": "native"})
-    (said,) = [caption.value for caption in draw_alone(lambda: ladder.estimate(unfit)).caption]
-    assert "smallest size that works is 32" in said
+    (message,) = [caption.value for caption in draw_alone(lambda: ladder.estimate(unfit)).caption]
+    assert "smallest size that works is 32" in message
 
 
-def test_a_sweep_takes_its_share_of_what_the_base_does_and_never_more_than_its_minutes() -> None:
+def test_the_time_of_a_sweep_is_its_share_of_the_base_runs_and_at_most_its_minutes() -> None:
     spec = asked()
     whole = ladder.seconds_of(replace(spec, halving=None, trials=1))
     assert ladder.seconds_of(spec) == pytest.approx(16 / 4 * whole)
@@ -177,7 +179,7 @@ def test_a_sweep_takes_its_share_of_what_the_base_does_and_never_more_than_its_m
     assert ladder.seconds_of(replace(spec, trials=None, minutes=2.0)) == 120.0
 
 
-# -- going on with it ------------------------------------------------------------------------------------------------------
+# -- extending a sweep -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -189,7 +191,7 @@ def test_a_sweep_takes_its_share_of_what_the_base_does_and_never_more_than_its_m
         ({"trials": 8, "minutes": 3.0}, {"more_trials": 1, "more_minutes": 0.0}, 9, 3.0),
     ],
 )
-def test_a_sweep_goes_on_by_what_it_has_a_limit_of(
+def test_extending_a_sweep_raises_only_the_limits_that_it_has(
     bench: Bench, starts: list[str], limits: dict[str, Any], form: dict[str, Any], trials: int, minutes: float
 ) -> None:
     made = bench.lab.sweeps.create(asked(**limits)).sweep
@@ -201,7 +203,7 @@ def test_a_sweep_goes_on_by_what_it_has_a_limit_of(
     assert value_of(f"closing.{extend._BOX}")
 
 
-def test_what_cannot_be_extended_is_said_and_the_box_stays_open(bench: Bench, starts: list[str]) -> None:
+def test_a_refused_extension_is_reported_and_the_popover_stays_open(bench: Bench, starts: list[str]) -> None:
     made = bench.lab.sweeps.create(asked()).sweep
     st.session_state.pop(f"closing.{extend._BOX}", None)
     extend._extend(made, {"lr": {"low": 1.0, "high": 0.1}})
@@ -236,7 +238,7 @@ def test_what_cannot_be_extended_is_said_and_the_box_stays_open(bench: Bench, st
         ),
     ],
 )
-def test_a_range_is_narrowed_in_its_own_sweep(
+def test_a_range_is_narrowed_only_by_the_inputs_of_its_own_sweep(
     space: dict[str, Any], state: dict[str, Any], found: dict[str, Any]
 ) -> None:
     ((name, given),) = space.items()
@@ -244,7 +246,7 @@ def test_a_range_is_narrowed_in_its_own_sweep(
     assert _entered(lambda: extend._parameter(sweep, read_parameter(name, given)), **state) == found
 
 
-# -- one sweep -------------------------------------------------------------------------------------------------------------
+# -- one sweep ---------------------------------------------------------------------------------------------------------
 
 
 def _sweep(spec: SweepSpec, **facts: Any) -> SweepRecord:
@@ -259,7 +261,7 @@ def _trial(
 
 
 def _totals(seen: SweepView) -> dict[str, tuple[str, str]]:
-    """Return the value and the words of each total."""
+    """Return the value and the caption of each total."""
     app = draw_alone(lambda: view._numbers(seen))
     words: dict[str, tuple[str, str]] = {}
     for block in app.main.children[0].children[0].children.values():
@@ -285,16 +287,16 @@ def test_the_totals_of_a_sweep_count_what_was_trained_and_what_pausing_saved() -
         "Epochs trained": ("12", "25 % saved by pausing"),  # of 4 and 12
         "Computing time": ("1 min 30 s", "of 2 min"),
     }
-    endless = replace(
+    unlimited = replace(
         seen, sweep=_sweep(asked(trials=None, minutes=3.0)), epochs=16, counts=Counts.of(()), trials=trials[::2]
     )
-    assert _totals(endless)["Trials"] == ("2", "")
-    assert _totals(endless)["Epochs trained"] == ("16", "")
+    assert _totals(unlimited)["Trials"] == ("2", "")
+    assert _totals(unlimited)["Epochs trained"] == ("16", "")
     assert _totals(replace(seen, sweep=_sweep(asked()), trials=(), epochs=0))["Epochs trained"] == ("0", "")
     assert _totals(replace(seen, sweep=_sweep(asked())))["Computing time"] == ("1 min 30 s", "")
 
 
-def test_the_best_trial_has_what_was_measured_last() -> None:
+def test_the_best_trial_shows_its_last_evaluation() -> None:
     best = Best(_trial(7, {"lr": 0.1}), Measured(4, 0.25, 0.875))
     app = draw_alone(lambda: view._best(best))
     words = "validation accuracy after epoch 4, its last so far; loss 0.2500"
@@ -305,7 +307,7 @@ def test_the_best_trial_has_what_was_measured_last() -> None:
 
 
 def test_a_best_trial_whose_own_page_shows_another_epoch_says_so() -> None:
-    def known_by(epoch: int | None) -> str:
+    def words_for(epoch: int | None) -> str:
         saved = HeadlineResult(epoch=epoch, which="best", saved=True)
         of = replace(run(epochs=4), saved=saved)
         trial = _trial(7, {"lr": 0.1}, state=TrialState.FINISHED)
@@ -313,37 +315,37 @@ def test_a_best_trial_whose_own_page_shows_another_epoch_says_so() -> None:
 
     tested = "Test accuracy after epoch 4, shown only at the end: 81.25 %."
     other = "Trials are compared after their last epoch; the run's own page shows epoch 3 of 4 (best)."
-    assert known_by(3) == f"{tested} {other}"
-    assert known_by(4) == known_by(None) == tested
+    assert words_for(3) == f"{tested} {other}"
+    assert words_for(4) == words_for(None) == tested
 
 
-def test_a_sweep_that_cannot_be_read_says_why_and_nothing_else() -> None:
+def test_an_unreadable_sweep_shows_only_the_reason() -> None:
     app = draw_alone(lambda: view.show_sweep(_sweep(None, problem="Its settings are *damaged*.")))  # type: ignore[arg-type]
     assert [error.value.replace("\\", "") for error in app.error] == ["Its settings are *damaged*."]
     assert ([button.label for button in app.button], len(app.metric)) == (["All sweeps"], 0)
 
 
 @pytest.mark.parametrize(
-    ("what", "before", "after", "asked_for"),
+    ("action", "before", "after", "workers"),
     [
         ("pause", SweepState.RUNNING, SweepState.PAUSED, []),
         ("stop", SweepState.RUNNING, SweepState.STOPPED, []),
         ("resume", SweepState.PAUSED, SweepState.RUNNING, ["worker"]),
     ],
 )
-def test_a_press_asks_for_a_state_and_only_going_on_for_a_worker(
-    bench: Bench, starts: list[str], what: str, before: SweepState, after: SweepState, asked_for: list[str]
+def test_a_click_requests_a_state_and_only_resuming_starts_a_worker(
+    bench: Bench, starts: list[str], action: str, before: SweepState, after: SweepState, workers: list[str]
 ) -> None:
     sweep = bench.lab.sweeps.create(asked()).sweep.id
     if before is SweepState.PAUSED:
         bench.lab.sweeps.pause(sweep)
-    view._ask(sweep, what)
-    assert (bench.lab.sweeps.show(sweep).sweep.state, starts, take_flash()) == (after, asked_for, "")
-    view._ask("deadbeef0000", what)
+    view._ask(sweep, action)
+    assert (bench.lab.sweeps.show(sweep).sweep.state, starts, take_flash()) == (after, workers, "")
+    view._ask("deadbeef0000", action)
     assert "deadbeef0000" in take_flash()
 
 
-# -- its pictures ----------------------------------------------------------------------------------------------------------
+# -- its pictures ------------------------------------------------------------------------------------------------------
 
 SPEC = asked(
     space={"lr": {"low": 1e-3, "high": 1.0, "log": True}, "momentum": {"low": 0.0, "high": 0.9}},
@@ -371,7 +373,7 @@ def _colours(shown: Shown, look: str) -> set[str]:
 def test_a_picture_has_no_colour_of_the_other_theme(
     bench: Bench, shown: Shown, monkeypatch: pytest.MonkeyPatch, look: str
 ) -> None:
-    """The texts of pages are recorded in the light theme alone."""
+    """The recorded texts of pages cover only the light theme."""
     light = _colours(shown, look)
     monkeypatch.setattr(type(st.context), "theme", property(lambda _: SimpleNamespace(type="dark")))
     dark = _colours(shown, look)
@@ -379,24 +381,24 @@ def test_a_picture_has_no_colour_of_the_other_theme(
     assert light & dark <= {GREY, "rgba(0, 0, 0, 0)"}
 
 
-def test_importance_is_counted_at_the_rung_that_is_shown_and_needs_enough_trials_there(shown: Shown) -> None:
+def test_importance_is_computed_at_the_shown_rung_and_needs_enough_trials_there(shown: Shown) -> None:
     assert not _drawn(look="importance").caption[-1].value.startswith("Needs")
     few = _drawn(look="importance", rung=2)
     assert [caption.value for caption in few.caption] == [
         "n = 4 trials",
         f"Needs at least {MIN_TRIALS} trials that were evaluated there.",
     ]
-    assert _drawn(look="parallel", rung=7).session_state[SWEEPS.state_key].rung == 1  # of a sweep with more
+    assert _drawn(look="parallel", rung=7).session_state[SWEEPS.state_key].rung == 1  # of a longer sweep
     none = _drawn(look="slices", rung=3)
     assert [caption.value for caption in none.caption] == ["n = 0 trials", "No trial has been evaluated there yet."]
 
 
 def test_a_surface_needs_two_settings_and_trials_that_do_not_lie_on_one_line(shown: Shown) -> None:
-    def said(spec: SweepSpec, trials: Sequence[TrialRecord]) -> str:
+    def last_caption(spec: SweepSpec, trials: Sequence[TrialRecord]) -> str:
         return str(draw_alone(lambda: pictures._surface(spec, scores_at(spec, trials, 0))).caption[-1].value)
 
-    assert said(asked(), TRIALS) == "This sweep varies only one setting."
-    assert said(SPEC, TRIALS[:3]) == "A surface needs four trials that do not lie on one line."
-    assert said(SPEC, TRIALS).startswith("Points are trials")
+    assert last_caption(asked(), TRIALS) == "This sweep varies only one setting."
+    assert last_caption(SPEC, TRIALS[:3]) == "A surface needs four trials that do not lie on one line."
+    assert last_caption(SPEC, TRIALS).startswith("Points are trials")
     assert (shown.data["filename"], shown.data["revision"]) == ("sweep-lr-momentum", "lr momentum")
     assert shown.data["words"] == "Validation loss of 9 trials over Learning rate and Momentum"

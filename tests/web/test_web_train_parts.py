@@ -1,4 +1,4 @@
-"""The parts of Train, each by itself: what reports say of experiments, cards of the galleries, costs, labels and the queue."""
+"""Parts of Train, each drawn alone: results of reports, cards of the galleries, costs, labels and the queue."""
 
 from dataclasses import replace
 from typing import Any
@@ -21,7 +21,7 @@ from tests.golden.page_text import page_lines
 from tests.web.addresses import draw_alone, open_page
 from tests.web.web_data import DIGITS_CONFIG, Bench
 
-# -- experiments and cards ---------------------------------------------------------------------------------------------------
+# -- experiments and cards ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ from tests.web.web_data import DIGITS_CONFIG, Bench
         ("e-resnet18-tv", "In the report: 69.75 % on the test set, last loss -1.06504e+07. Not stated"),
     ],
 )
-def test_an_experiment_says_what_its_report_printed_and_what_was_chosen_for_it(preset: str, words: str) -> None:
+def test_an_experiment_quotes_its_report_and_states_what_was_chosen_for_it(preset: str, words: str) -> None:
     found = form.preset_words(get_preset(preset))
     titles = {"a": "Deeper networks on MNIST", "d": "Seven networks from LeNet to GoogLeNet"}
     assert words in found
@@ -53,7 +53,7 @@ def test_an_experiment_is_listed_with_its_report() -> None:
     assert form._preset_label(get_preset("c-epochs-10")) == "Report C · Epochs 10"
 
 
-def test_every_network_has_a_picture_and_one_that_nobody_knows_has_none() -> None:
+def test_every_network_has_a_picture_and_an_unknown_one_has_none() -> None:
     pictures = [gallery.network_picture(arch.id) for arch in list_architectures()]
     assert all(each.startswith("data:image/svg+xml;base64,PHN2Zy") for each in pictures)
     assert len(set(pictures)) > 12
@@ -61,20 +61,20 @@ def test_every_network_has_a_picture_and_one_that_nobody_knows_has_none() -> Non
     assert gallery.network_size("lenet5") == "61,706 parameters, 5 layers"
 
 
-def test_networks_are_grouped_by_family_and_those_of_none_come_last(bench: Bench) -> None:
+def test_networks_are_grouped_by_family_and_those_without_one_come_last(bench: Bench) -> None:
     groups = [card.group for card in gallery._networks("digits")]
     assert list(dict.fromkeys(groups))[-1] == "Others"
     assert groups[-1] == "Others"
     assert groups.count("LeNet") == 2
 
 
-def test_a_data_set_has_its_best_result_where_it_is_here_and_else_what_it_takes_to_fetch(bench: Bench) -> None:
+def test_the_card_of_a_data_set_has_its_best_result_or_its_download_size(bench: Bench) -> None:
     bench.finish(bench.start())
     digits, mnist = get_dataset_spec("digits"), get_dataset_spec("mnist")
-    here, away = gallery._dataset(digits, here=True), gallery._dataset(mnist, here=False)
-    assert (here.group, here.two) == ("On this machine", "Best here: 97.31 %, by LeNet-5.")
-    assert (away.group, away.two, away.picture) == ("Not downloaded", "12 MB", "")
-    assert away.one == "70,000 images, 10 classes, 28×28"
+    local, remote = gallery._dataset(digits, here=True), gallery._dataset(mnist, here=False)
+    assert (local.group, local.two) == ("On this machine", "Best here: 97.31 %, by LeNet-5.")
+    assert (remote.group, remote.two, remote.picture) == ("Not downloaded", "12 MB", "")
+    assert remote.one == "70,000 images, 10 classes, 28×28"
     bare = replace(digits, download_mb=0, train_images=0, test_images=0, classes=("one",), image_size=32, local="again")
     card = gallery._dataset(replace(bare, id="digits"), here=False)
     assert (card.one, card.two) == ("1 class, 32×32", "")
@@ -83,7 +83,7 @@ def test_a_data_set_has_its_best_result_where_it_is_here_and_else_what_it_takes_
     assert set(order) > {"digits"}
 
 
-def test_an_experiment_has_the_reports_result_and_the_best_of_its_runs_here() -> None:
+def test_the_card_of_an_experiment_has_the_reports_result_and_the_best_of_its_runs() -> None:
     runs = [replace(run(n), saved=HeadlineResult(test_accuracy=value)) for n, value in ((1, 0.9), (2, 0.95), (3, None))]
     card = gallery._preset(get_preset("d-vgg11"), runs)
     assert card.two == "report 99.23 %, best here 95.00 %"
@@ -93,28 +93,28 @@ def test_an_experiment_has_the_reports_result_and_the_best_of_its_runs_here() ->
     assert (lab.two, lab.group) == ("", gallery.REPORTS["lab"])
 
 
-def test_a_card_that_is_chosen_fills_the_form_and_an_experiment_all_of_it(bench: Bench) -> None:
-    def take(field: str, chosen: str) -> dict[str, Any]:
-        held: dict[str, Any] = {}
+def test_choosing_a_card_sets_its_field_and_an_experiment_the_whole_form(bench: Bench) -> None:
+    def choose(field: str, chosen: str) -> dict[str, Any]:
+        values: dict[str, Any] = {}
 
         def part() -> None:
             form.fill_form(RunConfig(epochs=7))
             form._take_card(field, chosen)
-            held.update(form.form_values(), preset=TRAIN.read().preset)
+            values.update(form.form_values(), preset=TRAIN.read().preset)
 
         draw_alone(part)
-        return held
+        return values
 
-    network = take("arch", "vgg11")
+    network = choose("arch", "vgg11")
     assert (network["arch"], network["epochs"], network["preset"]) == ("vgg11", 7, None)
-    preset = take("preset", "c-epochs-20")
+    preset = choose("preset", "c-epochs-20")
     assert (preset["arch"], preset["epochs"], preset["preset"]) == ("basic-cnn", 20, "c-epochs-20")
 
 
-# -- the form ----------------------------------------------------------------------------------------------------------------
+# -- the form ----------------------------------------------------------------------------------------------------------
 
 
-def test_data_sets_on_this_machine_come_first_and_the_others_say_that_they_are_not(bench: Bench) -> None:
+def test_data_sets_on_this_machine_come_first_and_others_are_marked_as_not_downloaded(bench: Bench) -> None:
     bench.finish(bench.start())
 
     def part() -> None:
@@ -139,7 +139,7 @@ def test_data_sets_on_this_machine_come_first_and_the_others_say_that_they_are_n
     assert "Preview after the download" in form._thumbnails("mnist")
 
 
-def test_a_run_begins_with_new_weights_or_those_of_a_run_of_its_network(bench: Bench) -> None:
+def test_a_run_starts_with_new_weights_or_those_of_a_run_of_the_same_network(bench: Bench) -> None:
     def saved(**changes: Any) -> str:
         made = bench.start(DIGITS_CONFIG.replace(**changes))
         file = SavedFile(made.id, WEIGHTS, 7, 1, f"{made.id}/7", "0" * 64, 1, 0.0)
@@ -160,7 +160,7 @@ def test_a_run_begins_with_new_weights_or_those_of_a_run_of_its_network(bench: B
     assert options(init_from="ffffffffffff")[2:] == ["ffffffffffff"]
 
 
-def test_a_fork_is_named_with_its_run_above_the_form_and_can_be_given_up_in_it(bench: Bench) -> None:
+def test_a_fork_is_announced_above_the_form_and_can_be_cleared_in_it(bench: Bench) -> None:
     known = bench.finish(bench.start()).id
 
     def drawn(of: str) -> tuple[list[str], list[str]]:
@@ -175,15 +175,15 @@ def test_a_fork_is_named_with_its_run_above_the_form_and_can_be_given_up_in_it(b
     none = "none: start from initial weights"
     title = "LeNet-5 on Digits (built in)"
     assert drawn(known) == ([f"This run continues after epoch 2 of {title}."], [none, f"{title} · {known}"])
-    gone = "ffffffffffff"
-    assert drawn(gone) == ([f"This run continues after epoch 2 of {gone}."], [none, gone])
+    missing = "ffffffffffff"
+    assert drawn(missing) == ([f"This run continues after epoch 2 of {missing}."], [none, missing])
     assert drawn("")[0] == []
 
 
-# -- settings ----------------------------------------------------------------------------------------------------------------
+# -- settings ----------------------------------------------------------------------------------------------------------
 
 
-def test_an_error_stands_below_its_own_settings_only_and_calls_them_as_their_inputs_do() -> None:
+def test_an_error_is_shown_only_with_its_own_settings_and_uses_their_labels() -> None:
     def part(*names: str, words: str = "lr is *0*.") -> None:
         form._complain(ConfigError(words, field="lr"), names)
 
@@ -192,7 +192,7 @@ def test_an_error_stands_below_its_own_settings_only_and_calls_them_as_their_inp
     assert not draw_alone(lambda: part("epochs")).error
 
 
-def test_a_number_beyond_its_range_is_refused_where_it_stands_and_changes_no_other_input(bench: Bench) -> None:
+def test_a_number_out_of_range_is_refused_at_its_input_and_changes_no_other_input(bench: Bench) -> None:
     app = open_page("train")
     app.selectbox(key="train.optimizer").set_value("sgd").run()
     shown = {each.label for each in app.number_input}
@@ -208,7 +208,7 @@ def test_a_number_beyond_its_range_is_refused_where_it_stands_and_changes_no_oth
     assert not app.button(key="train-button").disabled
 
 
-def test_what_is_wrong_in_the_form_is_left_out_of_what_decides_its_inputs(bench: Bench) -> None:
+def test_invalid_values_in_the_form_neither_show_nor_hide_inputs(bench: Bench) -> None:
     found: list[RunConfig] = []
 
     def part() -> None:
@@ -226,7 +226,7 @@ def test_what_is_wrong_in_the_form_is_left_out_of_what_decides_its_inputs(bench:
     ("group", "changes", "label", "count"),
     [
         ("training", {}, "Length", 6),
-        ("training", {"seed": 4, "patience": 3, "epochs": 9}, "Length (2 changed)", 7),  # epochs stand above
+        ("training", {"seed": 4, "patience": 3, "epochs": 9}, "Length (2 changed)", 7),  # epochs are above
         ("optimizer", {"optimizer": "sgd", "momentum": 0.5}, "Length (1 changed)", None),
     ],
 )
@@ -247,12 +247,12 @@ def test_a_section_counts_the_changed_settings_that_it_shows(
     inputs = [*app.number_input, *app.selectbox, *app.toggle, *app.text_input]
     if count is not None:
         assert len(inputs) == count
-    wrong = "seed" if group == "training" else "momentum"
-    assert draw_alone(lambda: part(ConfigError("no", field=wrong))).expander[0].proto.expanded
+    invalid = "seed" if group == "training" else "momentum"
+    assert draw_alone(lambda: part(ConfigError("no", field=invalid))).expander[0].proto.expanded
     assert not draw_alone(lambda: part(ConfigError("no", field="epochs"))).expander[0].proto.expanded
 
 
-# -- the cost ----------------------------------------------------------------------------------------------------------------
+# -- the cost ----------------------------------------------------------------------------------------------------------
 
 USUAL = Estimate(
     params=1,
@@ -267,7 +267,7 @@ USUAL = Estimate(
 )
 
 
-def test_a_cost_on_several_devices_says_how_many_and_that_they_may_be_at_their_best() -> None:
+def test_the_cost_on_several_devices_names_their_number_and_the_range_of_their_speed_up() -> None:
     two = cost._words(replace(USUAL, devices=2))
     assert two.startswith("3 epochs on 2 devices (cuda), with start-up and evaluations: ")
     assert two.endswith(
@@ -287,7 +287,7 @@ def test_a_smaller_input_is_offered_with_both_times() -> None:
     assert app.button[0].label == "Use 32×32"
 
 
-def test_a_configuration_that_cannot_be_trained_has_a_sentence_for_its_cost(bench: Bench) -> None:
+def test_a_configuration_that_cannot_be_trained_shows_a_sentence_instead_of_its_cost(bench: Bench) -> None:
     config = RunConfig(arch="vgg11", dataset="digits", input_size="native")
     app = draw_alone(lambda: cost._cost(config))
     assert "smallest size that works is 32×32" in app.error[0].value.replace("\\", "")
@@ -304,10 +304,10 @@ def test_the_cost_of_a_fork_is_that_of_all_its_epochs(bench: Bench) -> None:
     assert words == words[:1] * 3
 
 
-# -- labels and the queue ----------------------------------------------------------------------------------------------------
+# -- labels and the queue ----------------------------------------------------------------------------------------------
 
 
-def test_each_label_is_stored_in_its_own_place(bench: Bench) -> None:
+def test_each_label_is_stored_in_its_own_field(bench: Bench) -> None:
     made = bench.queue()
     held = TrainState(name={made.id: "mine"}, tags={made.id: ("a", "b")}, note={made.id: "words"})
     for field, stored in (
@@ -329,7 +329,7 @@ def test_each_label_is_stored_in_its_own_place(bench: Bench) -> None:
     ("place", "last", "disabled"),
     [(1, 3, [True, True, False]), (2, 3, [False, False, False]), (3, 3, [False, False, True]), (1, 1, [True] * 3)],
 )
-def test_the_first_run_moves_up_no_more_and_the_last_one_not_down(
+def test_the_first_run_cannot_move_up_and_the_last_one_cannot_move_down(
     bench: Bench, place: int, last: int, disabled: list[bool]
 ) -> None:
     app = draw_alone(lambda: queue._buttons(run(), place, last=last))
@@ -339,15 +339,13 @@ def test_the_first_run_moves_up_no_more_and_the_last_one_not_down(
 
 
 @pytest.mark.parametrize(("total", "what"), [(1, "this run"), (4, "these 4 runs")])
-def test_stopping_everything_names_how_much_that_is(bench: Bench, total: int, what: str) -> None:
+def test_stopping_all_runs_names_their_number(bench: Bench, total: int, what: str) -> None:
     app = draw_alone(lambda: queue._head(total, 1))
     assert app.button[0].label == f"Stop {what}"
     assert app.markdown[1].value == (f"Stop {what}? Weights of finished epochs are kept, and each run can be resumed.")
 
 
-def test_of_a_long_queue_six_runs_are_shown_until_all_are_asked_for(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_long_queue_shows_six_runs_until_all_are_requested(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[tuple[int, int]] = []
     monkeypatch.setattr(queue, "_lines", lambda runs, waiting: drawn.append((len(runs), waiting)))
     monkeypatch.setattr(queue, "_MAX", 8)

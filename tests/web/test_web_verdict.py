@@ -15,7 +15,7 @@ from tests.web.web_data import Bench
 
 @pytest.fixture
 def base(bench: Bench) -> RunConfig:
-    """The settings as a submission stores them, so that asking again finds these runs."""
+    """Return the settings as a submission stores them, so that submitting them again finds these runs."""
     return bench.lab.validation.resolve(BASE).config
 
 
@@ -23,7 +23,7 @@ def _open(page: str = "runs", **query: str) -> AppTest:
     return open_page(page, **query)
 
 
-def _said(app: AppTest) -> str:
+def _texts(app: AppTest) -> str:
     parts = [*app.success, *app.info, *app.warning, *app.caption]
     return "\n".join(part.value.replace("\\", "") for part in parts)
 
@@ -32,28 +32,28 @@ def _ids(*runs: RunRecord) -> str:
     return ".".join(run.id for run in runs)
 
 
-def test_all_seeds_of_two_settings_are_judged_although_one_of_each_is_chosen(bench: Bench, base: RunConfig) -> None:
+def test_all_seeds_of_two_settings_are_compared_even_if_one_of_each_is_chosen(bench: Bench, base: RunConfig) -> None:
     a = seeded(bench.lab.store, LOW, base=base)
     b = seeded(bench.lab.store, HIGH, base=base, lr=0.01)
     app = _open(runs=_ids(a[2], b[0]), look="verdict")
-    assert _said(app).startswith(
+    assert _texts(app).startswith(
         "Yes: lr 0.01 is better than lr 0.001 by 1.64 points (95 % interval 1.15 to 2.10; p = 0.0079; permutation test, 5 and "
         "5 runs)."
     )
-    assert "lr 0.001: 91.36 ± 0.34 % (n = 5); lr 0.01: 93.00 ± 0.29 % (n = 5)" in _said(app)
+    assert "lr 0.001: 91.36 ± 0.34 % (n = 5); lr 0.01: 93.00 ± 0.29 % (n = 5)" in _texts(app)
     assert not [button for button in app.button if button.key == "repeat-fill-verdict"]
     assert not [toggle for toggle in app.toggle if toggle.key == "runs.networks"]  # no weights are saved
-    turned = app.selectbox(key="runs.a").set_value(b[0].id).run()
-    assert turned.query_params["a"] in (b[0].id, [b[0].id])
-    assert _said(turned).startswith("Yes: lr 0.01 is better than lr 0.001 by 1.64 points")
+    swapped = app.selectbox(key="runs.a").set_value(b[0].id).run()
+    assert swapped.query_params["a"] in (b[0].id, [b[0].id])
+    assert _texts(swapped).startswith("Yes: lr 0.01 is better than lr 0.001 by 1.64 points")
 
 
-def test_what_is_missing_of_five_is_queued_by_one_press(bench: Bench, base: RunConfig) -> None:
+def test_one_click_queues_the_runs_that_are_missing_from_five(bench: Bench, base: RunConfig) -> None:
     store = bench.lab.store
     a = seeded(store, LOW[:3], base=base, first=2)
     b = ended_run(store, base.replace(lr=0.01), 0.93)
     app = _open(runs=_ids(a[0], b), look="verdict")
-    assert "Not enough runs (3 and 1)" in _said(app)
+    assert "Not enough runs (3 and 1)" in _texts(app)
     app.button(key="repeat-fill-verdict").click().run()
     assert not app.exception, [each.value for each in app.exception]
     queued = store.runs.list(where="state:queued,running", limit=None)
@@ -64,23 +64,23 @@ def test_what_is_missing_of_five_is_queued_by_one_press(bench: Bench, base: RunC
         (0.01, 2),
         (0.01, 3),
         (0.01, 4),
-    ]  # seeds of the other side first
+    ]  # first the seeds of the other side
 
 
-def test_more_than_two_settings_are_corrected_for_their_number(bench: Bench, base: RunConfig) -> None:
+def test_comparisons_of_more_than_two_settings_are_corrected_for_their_number(bench: Bench, base: RunConfig) -> None:
     a = seeded(bench.lab.store, LOW, base=base)
     b = seeded(bench.lab.store, HIGH, base=base, lr=0.01)
     c = seeded(bench.lab.store, LOW[:1], base=base, batch_size=32)
     d = seeded(bench.lab.store, (0.921, 0.917, 0.92, 0.924, 0.9155), base=base, lr=0.005)
     app = _open(runs=_ids(a[0], b[0], c[0], d[0]), look="verdict", a=a[0].id, b=d[0].id)
-    assert "p after Holm's correction = 0.032" in _said(app)
+    assert "p after Holm's correction = 0.032" in _texts(app)
     table = app.dataframe[-1].value
     assert len(table) == 6
     assert list(table["Better?"]).count("not enough runs") == 3
     assert list(table["p (Holm)"])[:1] == ["0.024"]
 
 
-def test_a_setting_without_a_finished_run_has_its_name_in_the_table(bench: Bench, base: RunConfig) -> None:
+def test_a_setting_without_a_finished_run_is_named_in_the_table(bench: Bench, base: RunConfig) -> None:
     a = ended_run(bench.lab.store, base, 0.9)
     c = ended_run(bench.lab.store, base.replace(lr=0.1), 0.8)
     b = bench.queue(base.replace(lr=0.01))
@@ -92,33 +92,35 @@ def test_a_setting_without_a_finished_run_has_its_name_in_the_table(bench: Bench
     ]
 
 
-def test_folds_are_judged_by_their_own_images_and_what_is_missing_is_queued(bench: Bench, base: RunConfig) -> None:
+def test_folds_are_compared_on_their_own_images_and_missing_ones_are_queued(bench: Bench, base: RunConfig) -> None:
     a = folded(bench.lab.store, LOW, base=base)
     b = folded(bench.lab.store, HIGH[:4], base=base, lr=0.01)
     plain = ended_run(bench.lab.store, base.replace(lr=0.01), 0.93)
     app = _open(runs=_ids(a[2], plain, b[0]), look="verdict")
     assert app.selectbox(key="runs.b").value == b[0].id  # the one with folds as well
-    assert "Not enough folds (both sides have 4 in common): at least 5 are needed." in _said(app)
-    assert "lr 0.001: 91.35 ± 0.39 % (4 folds)" in _said(app)
-    assert "The test set is not used" in _said(app)
+    assert "Not enough folds (both sides have 4 in common): at least 5 are needed." in _texts(app)
+    assert "lr 0.001: 91.35 ± 0.39 % (4 folds)" in _texts(app)
+    assert "The test set is not used" in _texts(app)
     app.button(key="repeat-fill-verdict").click().run()
     assert not app.exception, [each.value for each in app.exception]
     queued = bench.lab.store.runs.list(where="state:queued,running", limit=None)
     assert [(run.config.lr, run.config.folds, run.config.fold) for run in queued] == [(0.01, 5, 5)]
 
 
-def test_two_settings_that_cannot_be_compared_say_why_and_the_page_goes_on(bench: Bench, base: RunConfig) -> None:
+def test_settings_that_cannot_be_compared_show_the_reason_and_the_rest_of_the_page(
+    bench: Bench, base: RunConfig
+) -> None:
     whole = ended_run(bench.lab.store, base, 0.93)
     fold = folded(bench.lab.store, LOW[:1], base=base, lr=0.01)[0]
     small = ended_run(bench.lab.store, base.replace(lr=0.1), 0.9, images=100)
     for other, words in ((fold, "measured on different images"), (small, "different test sets, of 100 and 359 images")):
         app = _open(runs=_ids(whole, other), look="verdict")
-        assert words in _said(app)
+        assert words in _texts(app)
         assert not app.error
         assert [each for each in app.expander if each.label.startswith("Storage")]  # the last part of the page
 
 
-def test_a_run_is_repeated_on_folds_which_are_chosen_instead_of_it(bench: Bench, base: RunConfig) -> None:
+def test_a_run_is_repeated_on_folds_which_replace_it_in_the_choice(bench: Bench, base: RunConfig) -> None:
     run = ended_run(bench.lab.store, base, 0.93)
     app = _open(runs=run.id)
     app.segmented_control(key="repeat.kind.runs").set_value("folds").run()
@@ -137,7 +139,7 @@ def test_a_run_is_repeated_on_folds_which_are_chosen_instead_of_it(bench: Bench,
         ("seeds", 51, "The number of seeds is 51, but it must be from 1 to 50."),
     ],
 )
-def test_no_run_is_repeated_as_often_as_nobody_may_ask_for(
+def test_a_number_of_repeats_out_of_range_is_refused(
     bench: Bench, base: RunConfig, kind: str, number: int, sentence: str
 ) -> None:
     run = ended_run(bench.lab.store, base, 0.93)
@@ -150,10 +152,10 @@ def test_no_run_is_repeated_as_often_as_nobody_may_ask_for(
     assert not [button for button in app.button if button.key == "repeat-fill-runs"]
 
 
-def test_one_setting_alone_is_repeated_first(bench: Bench, base: RunConfig) -> None:
+def test_a_single_setting_is_offered_to_be_repeated_first(bench: Bench, base: RunConfig) -> None:
     run = ended_run(bench.lab.store, base, 0.93)
     app = _open(runs=run.id, look="verdict")
-    assert "at least two different settings" in _said(app)
+    assert "at least two different settings" in _texts(app)
     app.number_input(key="repeat.seeds.runs").set_value(3).run()
     app.button(key="repeat-fill-runs").click().run()
     assert len(labelled(app.multiselect, "Chosen runs").value) == 3
@@ -163,13 +165,13 @@ def test_one_setting_alone_is_repeated_first(bench: Bench, base: RunConfig) -> N
     assert {one.config.seed for one in bench.lab.repeating.find(run).runs} == {0, 1, 2}
 
 
-def test_a_runs_page_repeats_it_and_shows_all_seeds(bench: Bench, base: RunConfig) -> None:
+def test_the_page_of_a_run_repeats_it_with_further_seeds(bench: Bench, base: RunConfig) -> None:
     run = ended_run(bench.lab.store, base, 0.93)
     app = _open("train", run=run.id)
     app.button(key=f"repeat-fill-{run.id}").click().run()
-    there = bench.lab.repeating.find(run).runs
-    assert [one.config.seed for one in there] == [0, 1, 2, 3, 4]
-    assert there[0].state is RunState.FINISHED
+    repeats = bench.lab.repeating.find(run).runs
+    assert [one.config.seed for one in repeats] == [0, 1, 2, 3, 4]
+    assert repeats[0].state is RunState.FINISHED
 
 
 def test_two_saved_networks_are_compared_image_by_image(bench: Bench) -> None:
@@ -183,5 +185,5 @@ def test_two_saved_networks_are_compared_image_by_image(bench: Bench) -> None:
     only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
     assert only_a != only_b
     counts = f"Of {a.size:,} test images, only A reads {only_a:,} correctly, and only B {only_b:,}."
-    assert counts in _said(app)
-    assert "network A (" in _said(app)
+    assert counts in _texts(app)
+    assert "network A (" in _texts(app)

@@ -1,4 +1,4 @@
-"""Pieces that several pages share, each drawn by itself: what it says, what it offers, and what a press on it does."""
+"""Widgets that several pages share, each drawn alone: what they show, what they offer, and what a click does."""
 
 import ast
 from dataclasses import replace
@@ -32,31 +32,31 @@ from tests.web.web_data import DIGITS_CONFIG, Bench
 
 PAGES = Path(__file__).resolve().parents[2] / "pages"
 
-# -- words -----------------------------------------------------------------------------------------------------------------
+# -- words -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_name_that_this_release_does_not_know_is_shown_as_it_is() -> None:
+def test_a_name_that_this_release_does_not_know_is_shown_unchanged() -> None:
     assert [arch_title(name) for name in ("lenet5", "lenet6")] == ["LeNet-5", "lenet6"]
     assert [dataset_title(name) for name in ("mnist", "m-nist")] == ["MNIST", "m-nist"]
 
 
-def test_words_carry_the_beginning_of_an_id_but_those_of_an_example() -> None:
+def test_a_title_is_followed_by_the_start_of_the_id_except_for_examples() -> None:
     assert with_id("LeNet-5", "0123456789ab") == "LeNet-5 · 0123"
     assert with_id("LeNet-5", "0123456789ab", letters=6) == "LeNet-5 · 012345"
     assert with_id("Example: diverged", "example-diverged") == "Example: diverged"
 
 
-def test_what_tells_runs_of_a_list_apart_is_nothing_for_one_run_and_leaves_out_those_that_cannot_be_read() -> None:
+def test_a_single_run_needs_no_distinguishing_words_and_unreadable_runs_get_none() -> None:
     one, two = run(1, lr=0.1), run(2, lr=0.2)
-    lost = replace(run(3), problem="its settings are damaged")
+    unreadable = replace(run(3), problem="its settings are damaged")
     assert words_apart([one]) == {one.id: ""}
-    assert words_apart([one, lost]) == {one.id: ""}
-    assert words_apart([one, lost, two]) == {one.id: "lr 0.1", two.id: "lr 0.2"}
+    assert words_apart([one, unreadable]) == {one.id: ""}
+    assert words_apart([one, unreadable, two]) == {one.id: "lr 0.1", two.id: "lr 0.2"}
     assert words_apart([]) == {}
 
 
 @pytest.mark.parametrize("name", [None, "", "Mars/Phobos", "../etc/passwd", "/etc/passwd"])
-def test_times_are_in_utc_where_the_browser_names_no_zone_that_is_known(name: str | None) -> None:
+def test_times_are_in_utc_if_the_browser_names_no_known_zone(name: str | None) -> None:
     assert zone_of(name) is UTC
     assert zone_of("Europe/Berlin") == ZoneInfo("Europe/Berlin")
 
@@ -71,7 +71,7 @@ def test_times_are_in_utc_where_the_browser_names_no_zone_that_is_known(name: st
         ("ann", 3, "Place in the queue (2 changed)"),
     ],
 )
-def test_the_place_in_the_queue_counts_what_is_said_of_it(owner: str, priority: int, label: str) -> None:
+def test_the_label_of_the_place_in_the_queue_counts_what_was_changed(owner: str, priority: int, label: str) -> None:
     def part() -> None:
         ASKING.change(owner=owner, priority=priority)
         page_frame(asking_label())
@@ -79,26 +79,26 @@ def test_the_place_in_the_queue_counts_what_is_said_of_it(owner: str, priority: 
     assert draw_alone(part).title[0].value == label
 
 
-def test_a_data_set_that_is_not_here_says_how_it_comes() -> None:
+def test_a_missing_data_set_says_how_to_get_it() -> None:
     remote, bare = get_dataset_spec("mnist"), get_dataset_spec("digits")
     assert datasets.absent_words(remote) == (
         "MNIST is not on this machine yet (12 MB). The built-in digits need no download."
     )
     local = replace(bare, title="Drawings", local="import their bundle again")
     assert datasets.absent_words(local).startswith("Drawings are not on this machine: import their bundle again. ")
-    by_hand = replace(bare, title="Ours")
-    assert datasets.absent_words(by_hand).startswith("Ours is not on this machine: put its files in the data folder. ")
+    manual = replace(bare, title="Ours")
+    assert datasets.absent_words(manual).startswith("Ours is not on this machine: put its files in the data folder. ")
 
 
 @pytest.mark.parametrize(
     ("done", "total", "share", "words"),
     [
         (500_000, 10_000_000, 0.05, "images.gz: 0.50 MB of 10.00 MB"),
-        (500_000, 0, 0.0, "images.gz: 0.50 MB"),  # the server does not say how much
+        (500_000, 0, 0.0, "images.gz: 0.50 MB"),  # the server does not send the size
         (11_000_000, 10_000_000, 1.0, "images.gz: 11.00 MB of 10.00 MB"),
     ],
 )
-def test_a_download_says_how_much_of_a_file_is_there(done: int, total: int, share: float, words: str) -> None:
+def test_a_download_shows_how_much_of_a_file_was_fetched(done: int, total: int, share: float, words: str) -> None:
     assert datasets.fetched_words("images.gz", done, total) == (share, words)
 
 
@@ -110,16 +110,16 @@ def test_a_download_says_how_much_of_a_file_is_there(done: int, total: int, shar
         ("hint", "info", ":material/lightbulb:"),
     ],
 )
-def test_a_finding_is_as_loud_as_it_is_grave(severity: str, kind: str, icon: str) -> None:
+def test_a_finding_is_shown_according_to_its_severity(severity: str, kind: str, icon: str) -> None:
     app = draw_alone(lambda: show_finding(Finding("code", severity, "The loss *rises*.")))
     shown = {name: [(each.value, each.icon) for each in app.get(name)] for name in ("error", "warning", "info")}
     assert shown == {"error": [], "warning": [], "info": []} | {kind: [("The loss \\*rises\\*\\.", icon)]}
 
 
-# -- questions before much is done -----------------------------------------------------------------------------------------
+# -- questions before long work ----------------------------------------------------------------------------------------
 
 
-def test_an_image_more_than_half_a_minute_of_one_core_is_asked_about_and_the_answer_holds_for_these_weights() -> None:
+def test_work_of_more_than_half_a_minute_on_one_core_must_be_confirmed_once_per_key() -> None:
     macs = waiting._mult_adds(run())
     at_once = int(600e9 // macs)
     answers: list[bool] = []
@@ -130,8 +130,8 @@ def test_an_image_more_than_half_a_minute_of_one_core_is_asked_about_and_the_ans
     assert not draw_alone(lambda: part(at_once)).info
     app = draw_alone(lambda: part(at_once + 1))
     assert answers == [True, False]
-    [asked] = app.info
-    assert asked.value.replace("\\", "") == (
+    [question] = app.info
+    assert question.value.replace("\\", "") == (
         "Reading the test set takes 600.00 G mult-adds, roughly 30 s on one core. The page does not respond in the meantime."
     )
     app.button(key="wait-a").click().run()
@@ -140,7 +140,7 @@ def test_an_image_more_than_half_a_minute_of_one_core_is_asked_about_and_the_ans
     assert draw_alone(lambda: part(at_once + 1, "b")).info
 
 
-def test_a_network_is_counted_with_the_size_options_and_classes_that_it_has_in_the_run() -> None:
+def test_mult_adds_are_counted_with_the_input_size_options_and_classes_of_the_run() -> None:
     usual = waiting._mult_adds(run())
     assert usual == 423_038
     assert waiting._mult_adds(run(input_size="64")) > 4 * usual
@@ -165,7 +165,7 @@ def test_a_network_is_counted_with_the_size_options_and_classes_that_it_has_in_t
         ),
     ],
 )
-def test_more_than_ten_minutes_are_asked_about_and_answered_once(runs: int, title: str, words: str) -> None:
+def test_more_than_ten_minutes_of_training_must_be_confirmed_once(runs: int, title: str, words: str) -> None:
     done: list[str] = []
 
     def part() -> None:
@@ -192,7 +192,7 @@ def test_more_than_ten_minutes_are_asked_about_and_answered_once(runs: int, titl
     assert (done, len(app.get("dialog"))) == (["started"], 0)
 
 
-def test_ten_minutes_are_started_at_once_and_nothing_is_counted_before_the_press() -> None:
+def test_ten_minutes_start_at_once_and_nothing_is_estimated_before_the_click() -> None:
     done: list[str] = []
 
     def seconds() -> float:
@@ -210,7 +210,7 @@ def test_ten_minutes_are_started_at_once_and_nothing_is_counted_before_the_press
     assert CONFIRM.state_key not in app.session_state
 
 
-def test_what_cannot_be_counted_is_started_without_a_question_and_what_is_there_takes_no_time(
+def test_runs_that_cannot_be_estimated_or_are_cached_count_as_no_time(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     resolve = bench.lab.validation.resolve
@@ -228,7 +228,7 @@ def test_what_cannot_be_counted_is_started_without_a_question_and_what_is_there_
     assert _seconds(run(seconds=0.0), RunConfig()) == 0.0
 
 
-# -- a run's log, origin and forks -----------------------------------------------------------------------------------------
+# -- a run's log, origin and forks -------------------------------------------------------------------------------------
 
 
 def test_the_last_sixty_lines_of_a_runs_log_are_shown_once_it_is_opened(bench: Bench) -> None:
@@ -243,13 +243,13 @@ def test_the_last_sixty_lines_of_a_runs_log_are_shown_once_it_is_opened(bench: B
     assert app.code[0].value.split("\n") == [f"line {n}" for n in range(1, 61)]
 
 
-def test_the_lines_of_a_log_wrap_and_its_box_is_no_higher_than_a_short_one_needs() -> None:
+def test_the_lines_of_a_log_wrap_and_its_box_is_no_higher_than_its_content() -> None:
     (code,) = draw_alone(lambda: show_log("a line")).code
     assert code.proto.wrap_lines
     assert [log_height("\n".join(["a line"] * lines)) for lines in (0, 10, 11)] == ["content", "content", 320]
 
 
-def test_a_run_that_came_from_one_that_is_not_here_says_so_and_leads_nowhere(bench: Bench) -> None:
+def test_a_run_whose_origin_is_not_in_the_lab_says_so_without_a_link(bench: Bench) -> None:
     alone = bench.queue()
     assert not draw_alone(lambda: show_origin(alone)).caption
     forked = replace(run(7, fork_of="0123456789ab", fork_epoch=2), parent="0123456789ab")
@@ -271,7 +271,7 @@ def _with_epochs(bench: Bench, *epochs: int, **config: object) -> RunRecord:
     return bench.finish(made, best_epoch=2)
 
 
-def test_a_fork_goes_on_after_any_saved_epoch_and_lasts_longer_than_that(bench: Bench) -> None:
+def test_a_fork_continues_after_any_saved_epoch_and_lasts_longer_than_that(bench: Bench) -> None:
     made = _with_epochs(bench, 1, 2, 3)
     points = {point.epoch: point for point in fork_form.list_fork_points(bench.lab.store, made)}
     best = replace(made, saved=replace(made.headline, epoch=2))
@@ -288,7 +288,7 @@ def test_a_fork_goes_on_after_any_saved_epoch_and_lasts_longer_than_that(bench: 
     assert changes == [{"epochs": 3, **usual}, {"epochs": 4, **usual}]
 
 
-def test_a_fork_is_offered_for_the_epoch_that_is_asked_for_and_for_no_example(bench: Bench) -> None:
+def test_a_fork_is_offered_for_the_requested_epoch_and_not_for_examples(bench: Bench) -> None:
     made = _with_epochs(bench, 1, 2)
 
     def labels(record: RunRecord, epoch: int | None) -> list[str]:
@@ -304,15 +304,13 @@ def test_a_fork_is_offered_for_the_epoch_that_is_asked_for_and_for_no_example(be
     assert labels(replace(made, id="example-overfit"), None) == []
 
 
-# -- the machine -----------------------------------------------------------------------------------------------------------
+# -- the machine -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("device", "words"), [("auto", "Apple GPU (mps)"), ("MPS", "Apple GPU (mps)"), ("cpu", "CPU, 1 core")]
 )
-def test_a_mac_with_its_own_processor_trains_on_its_gpu(
-    monkeypatch: pytest.MonkeyPatch, device: str, words: str
-) -> None:
+def test_an_apple_silicon_mac_trains_on_its_gpu(monkeypatch: pytest.MonkeyPatch, device: str, words: str) -> None:
     monkeypatch.setattr("platform.system", lambda: "Darwin")
     monkeypatch.setattr("platform.machine", lambda: "arm64")
     monkeypatch.setattr("os.cpu_count", lambda: None)
@@ -328,7 +326,7 @@ def test_a_mac_with_its_own_processor_trains_on_its_gpu(
         machine.describe_machine.cache_clear()
 
 
-def test_without_the_drivers_tool_no_card_has_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_nvidia_smi_no_gpu_has_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     machine._nvidia_names.cache_clear()
     try:
@@ -337,7 +335,7 @@ def test_without_the_drivers_tool_no_card_has_a_name(monkeypatch: pytest.MonkeyP
         machine._nvidia_names.cache_clear()
 
 
-def test_a_popover_is_closed_the_next_time_it_is_drawn_once_what_it_is_for_is_done() -> None:
+def test_a_popover_is_closed_the_next_time_it_is_drawn_after_a_request() -> None:
     from pages.state.session import close_popover
 
     key = element("some-box")
@@ -353,7 +351,7 @@ def test_a_popover_is_closed_the_next_time_it_is_drawn_once_what_it_is_for_is_do
     assert not close.session_state[key]
 
 
-def test_no_number_input_has_bounds_in_the_browser_which_would_not_send_what_is_beyond_them() -> None:
+def test_no_number_input_has_bounds_beyond_which_the_browser_would_send_nothing() -> None:
     calls = [
         (path.relative_to(PAGES).as_posix(), call)
         for path in PAGES.rglob("*.py")
@@ -366,4 +364,4 @@ def test_no_number_input_has_bounds_in_the_browser_which_would_not_send_what_is_
         for place, call in calls
         if len(call.args) > 1 or {"min_value", "max_value"} & {word.arg for word in call.keywords}
     ]
-    assert bounded == ["inside/kernels.py"]  # of a single channel, which is off
+    assert bounded == ["inside/kernels.py"]  # the disabled input of a single channel

@@ -15,7 +15,7 @@ def test_a_spread_is_mean_and_deviation_in_one_scale() -> None:
     assert format_spread(None) == "–"
 
 
-def test_filters_that_were_zero_or_are_no_numbers_are_told_apart_from_those_that_moved() -> None:
+def test_filters_that_were_zero_or_are_nan_are_distinguished_from_those_that_moved() -> None:
     assert moved_words(0.123) == "moved 12 %"
     assert (moved_words(np.inf, unit="per cent"), moved_words(np.nan)) == ("was zero", "not a number")
     words = kernel_words(np.array([0.1, np.inf, 0.3]), np.array([0.9, np.nan, 0.7]), (3, 1, 5, 5), untrained=False)
@@ -23,5 +23,5 @@ def test_filters_that_were_zero_or_are_no_numbers_are_told_apart_from_those_that
         "3 filters of 5×5, 1 input channel each. Since the start, they have moved by 20 % of their norm on average, "
         "#2 the most (30 %); mean cosine similarity to the start 0.80."
     )
-    lost = np.full(3, np.nan)
-    assert "relative change is undefined" in kernel_words(lost, lost, (3, 1, 5, 5), untrained=False)
+    unknown = np.full(3, np.nan)
+    assert "relative change is undefined" in kernel_words(unknown, unknown, (3, 1, 5, 5), untrained=False)

@@ -28,7 +28,7 @@ from pages.sweeps.view import _basis
 from pages.train.cost import _words
 from tests.charts.charts_data import run
 
-# -- Runs, "Is it better?" -----------------------------------------------------------------------------------------------
+# -- Runs, "Is it better?" ---------------------------------------------------------------------------------------------
 
 
 def _seeds(lr: float, accuracies: tuple[float, ...], **changes: Any) -> tuple[RunRecord, ...]:
@@ -43,7 +43,7 @@ LOW, HIGH = (0.912, 0.915, 0.918, 0.909, 0.914), (0.931, 0.929, 0.934, 0.926, 0.
 MIDDLE = (0.921, 0.917, 0.92, 0.924, 0.9155)
 
 
-def test_settings_of_one_name_are_numbered_by_their_place() -> None:
+def test_settings_with_the_same_label_are_numbered() -> None:
     same = (run(1, name="mine", lr=0.1), run(2, name="mine", lr=0.1), run(3, name="mine", lr=0.2))
     assert verdict._labels(same) == ["mine, lr 0.1 (1)", "mine, lr 0.1 (2)", "mine, lr 0.2"]
     assert [one.id for one in verdict._settings((same[0], same[1], same[2], run(4, lr=0.1, seed=5)))] == [
@@ -52,7 +52,7 @@ def test_settings_of_one_name_are_numbered_by_their_place() -> None:
     ]
 
 
-def test_each_is_compared_with_each_from_three_settings_on_one_data_set_on() -> None:
+def test_three_to_twelve_settings_on_one_data_set_are_compared_pairwise() -> None:
     groups = [_seeds(lr, values) for lr, values in ((0.1, LOW), (0.2, MIDDLE), (0.3, HIGH))]
     other = _seeds(0.4, LOW, dataset="mnist")
     assert verdict._each_with_each(groups[:2], like=groups[0]) == ()
@@ -63,7 +63,7 @@ def test_each_is_compared_with_each_from_three_settings_on_one_data_set_on() -> 
     assert verdict._each_with_each(many, like=many[0]) == ()
 
 
-def test_the_verdict_above_the_table_is_corrected_as_in_it_in_whichever_order_the_two_stand() -> None:
+def test_the_verdict_has_the_corrected_p_value_of_the_table_in_either_order() -> None:
     low, middle, high = groups = [_seeds(lr, values) for lr, values in ((0.1, LOW), (0.2, MIDDLE), (0.3, HIGH))]
     every = verdict._each_with_each(groups, like=low)
     for left, right, adjusted in ((low, middle, 8 / 252), (middle, low, 8 / 252), (high, low, 6 / 252)):
@@ -89,7 +89,7 @@ def test_a_row_of_the_table_has_points_interval_and_the_corrected_p() -> None:
     assert _row(few) == ["slow", "quick", "1.75", "–", "–", "not enough runs", "2 and 1"]
 
 
-# -- Runs, the table -------------------------------------------------------------------------------------------------------
+# -- Runs, the table ---------------------------------------------------------------------------------------------------
 
 
 def test_an_order_is_named_by_its_setting_or_key_and_direction() -> None:
@@ -99,7 +99,7 @@ def test_an_order_is_named_by_its_setting_or_key_and_direction() -> None:
     assert table._order_words("-seconds") == "seconds, highest first"
 
 
-def test_cells_hold_what_a_table_can_show() -> None:
+def test_cells_are_formatted_and_values_that_a_table_cannot_show_are_empty() -> None:
     settings = {"lr": 0.001, "weight_decay": 1e-10, "epochs": 3, "shuffle": True, "optimizer": "adam", "train_limit": 0}
     assert [setting_words(*each) for each in settings.items()] == ["0.001", "1e-10", "3", "yes", "Adam", "all"]
     nothing = ("folds", "max_steps", "eval_every", "grad_clip", "patience", "eval_batch_size")
@@ -130,16 +130,16 @@ def test_the_first_six_settings_that_differ_have_a_column_but_network_and_data_s
     assert table._differing([one, run(2, lr=0.5, device="cpu")]) == {"lr": [0.001, 0.5]}
 
 
-def test_of_the_chosen_runs_the_first_of_each_setting_is_repeated_and_no_example() -> None:
+def test_the_first_chosen_run_of_each_setting_is_repeated_but_no_example() -> None:
     runs = (run(1, seed=1), run(2, seed=2), run(3, lr=0.5), replace(run(4, lr=0.7), id="example-overfit"))
     assert [one.number for one in _settings(runs)] == [1, 3]
 
 
-# -- Runs, reports ---------------------------------------------------------------------------------------------------------
+# -- Runs, reports -----------------------------------------------------------------------------------------------------
 
 
 class _Finder:
-    """The question that the reports ask of the store."""
+    """The one method of the store that the reports use."""
 
     def __init__(self, *runs: RunRecord) -> None:
         self._runs = runs
@@ -156,7 +156,7 @@ def _report(report: str, preset: str, *runs: RunRecord) -> ReportRow:
     return next(row for row in rows if row.preset.id == preset)
 
 
-def test_what_was_measured_names_its_epoch_and_what_the_report_names() -> None:
+def test_measured_results_name_their_epoch_and_link_to_their_runs() -> None:
     row = _report("D", "d-lenet-bn")
     assert (reports._measured(row), reports._runs_link(row)) == ("–", None)
     waiting = row._replace(waiting=(run(1),))
@@ -168,7 +168,7 @@ def test_what_was_measured_names_its_epoch_and_what_the_report_names() -> None:
     assert reports._runs_link(ended) == f"runs?runs={run(1).id}.{run(2).id}.{run(3).id}#3"
 
 
-def test_what_was_measured_has_what_its_report_gives_to_that_many_digits() -> None:
+def test_measured_results_have_the_quantities_and_digits_of_their_report() -> None:
     row = _report("D", "d-lenet-bn")
     ended = row._replace(
         finished=(run(1, summary={"test_accuracy": 0.98, "final_epoch": 5}),),
@@ -177,14 +177,14 @@ def test_what_was_measured_has_what_its_report_gives_to_that_many_digits() -> No
         stopped_epoch=Spread(3, 11.6, 1.2),
         seconds=None,
     )
-    for facts, said in (
+    for facts, text in (
         ({"last_loss": 0.1}, "98.00 ± 0.10 % (n = 3), epoch 5, loss 0.123 ± 0.010 (n = 3)"),
         ({"stopped_epoch": 12}, "98.00 ± 0.10 % (n = 3), stopped in epoch 12 ± 1 (n = 3)"),
     ):
-        assert reports._measured(ended._replace(preset=replace(row.preset, reported=facts))) == said
+        assert reports._measured(ended._replace(preset=replace(row.preset, reported=facts))) == text
 
 
-def test_a_quoted_epoch_is_named_where_it_is_not_the_last_one() -> None:
+def test_a_quoted_epoch_is_named_if_it_is_not_the_last_one() -> None:
     best = _report("B", "b-wide-cnn")
     every = best.preset.reported["test_accuracy_by_epoch"]
     assert best.quoted_epoch != len(every)
@@ -210,10 +210,10 @@ def test_the_time_of_experiments_is_their_sum_and_those_without_one_are_named(mo
     assert done == [1, 2, 3]
 
 
-# -- Sweeps ----------------------------------------------------------------------------------------------------------------
+# -- Sweeps ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_trials_row_has_what_was_measured_last_and_its_own_link() -> None:
+def test_the_row_of_a_trial_has_its_last_evaluation_and_a_link_to_its_run() -> None:
     trial = TrialRecord(
         number=3,
         run="ab12",
@@ -241,7 +241,7 @@ def test_a_trials_row_has_what_was_measured_last_and_its_own_link() -> None:
     assert bare["decision"] == "damaged"
 
 
-def test_a_sweep_says_what_it_is_based_on() -> None:
+def test_a_sweep_shows_what_it_is_based_on() -> None:
     spec = {
         "base": {"arch": "lenet5", "dataset": "digits", "epochs": 4},
         "space": {"lr": {"values": [0.1]}},
@@ -252,14 +252,14 @@ def test_a_sweep_says_what_it_is_based_on() -> None:
     assert _basis(halving) == "LeNet-5 on Digits (built in), 4 epochs, evaluated after epochs 1, 2, 4"
 
 
-def test_numbers_are_typed_with_commas_between_and_anything_else_is_left_to_be_named() -> None:
+def test_entered_numbers_are_parsed_and_other_text_is_left_for_the_check_to_refuse() -> None:
     assert [create._number(text, int) for text in (" 16", "1.5", "many ")] == [16, "1.5", "many"]
     assert [create._number(text, float) for text in ("1e-3", " 2")] == [0.001, 2.0]
     assert create._as_text((0.001, 1e-4, 16, "adam")) == "0.001, 0.0001, 16, adam"
     assert [create._step(low) for low in (1e-4, -0.5, 0.0, None)] == [1e-4, 0.5, 0.01, 0.01]
 
 
-# -- Train -----------------------------------------------------------------------------------------------------------------
+# -- Train -------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -274,7 +274,7 @@ def test_numbers_are_typed_with_commas_between_and_anything_else_is_left_to_be_n
         ({"epochs": 1}, "1 epoch on cpu, "),
     ],
 )
-def test_a_cost_is_said_in_one_sentence(changes: dict[str, Any], words: str) -> None:
+def test_a_cost_is_described_in_one_sentence(changes: dict[str, Any], words: str) -> None:
     usual = Estimate(
         params=1,
         mult_adds=1,
@@ -290,7 +290,7 @@ def test_a_cost_is_said_in_one_sentence(changes: dict[str, Any], words: str) -> 
     assert words in _words(replace(usual, **changes))
 
 
-def test_a_finished_state_is_one_that_ends_a_run() -> None:
+def test_stopped_finished_and_failed_are_the_states_that_end_a_run() -> None:
     assert [state for state in RunState if state.over] == [RunState.STOPPED, RunState.FINISHED, RunState.FAILED]
 
 
@@ -306,11 +306,13 @@ def test_a_finished_state_is_one_that_ends_a_run() -> None:
         ("arch_options", {"widths": [4, 8], "dropout": 0.25}, "dropout=0.25, widths=[4, 8]"),
     ],
 )
-def test_a_trials_setting_has_four_digits_and_the_forms_words(name: str, value: Any, cell: str) -> None:
+def test_the_setting_of_a_trial_has_four_significant_digits_and_the_labels_of_the_form(
+    name: str, value: Any, cell: str
+) -> None:
     assert sweep_table._text(name, value) == cell
 
 
-def test_an_experiments_times_are_the_reports_and_ours() -> None:
+def test_the_times_of_an_experiment_are_the_reports_and_the_measured_one() -> None:
     row = _report("D", "d-lenet-bn")
     assert row.preset.reported["seconds"] != 83.0
     cells = reports._cells(row._replace(finished=(run(1),), seconds=Spread(2, 83.0, 1.0)))

@@ -1,4 +1,4 @@
-"""Whatever is queued by a press on a page has somebody who trains it: each press starts a worker where none lives."""
+"""Each click on a page that queues a run makes sure that a worker is running."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ def _press(app: AppTest, label: str) -> Any:
     ("state", "label"),
     [(RunState.PAUSED, "Resume"), (RunState.FINISHED, "Train again"), (RunState.FINISHED, "Train 4 more runs")],
 )
-def test_a_run_that_is_resumed_repeated_or_trained_again(
+def test_resuming_repeating_or_retraining_a_run_starts_a_worker(
     bench: Bench, starts: list[str], state: RunState, label: str
 ) -> None:
     run = bench.start()
@@ -33,14 +33,14 @@ def test_a_run_that_is_resumed_repeated_or_trained_again(
 
 
 @pytest.mark.parametrize("label", ["Pause", "Stop"])
-def test_a_run_that_is_held_needs_nobody(bench: Bench, starts: list[str], label: str) -> None:
+def test_pausing_or_stopping_a_queued_run_starts_no_worker(bench: Bench, starts: list[str], label: str) -> None:
     run = bench.queue()
     _press(open_page("train", run=run.id), label)
     assert bench.lab.store.runs.get(run.id).state in (RunState.PAUSED, RunState.STOPPED)
     assert starts == []
 
 
-def test_a_sweep_that_is_resumed_or_extended(bench: Bench, starts: list[str]) -> None:
+def test_resuming_or_extending_a_sweep_starts_a_worker(bench: Bench, starts: list[str]) -> None:
     sweep = bench.lab.sweeps.create(asked()).sweep.id
     app = open_page("sweeps", sweep=sweep)
     _press(app, "Pause")

@@ -24,31 +24,31 @@ DIGITS_CONFIG = RunConfig(dataset="digits", epochs=3, batch_size=32)
 
 
 def use_home(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
-    """Let pages find the lab of this home, whatever places and limits the machine's own environment names."""
+    """Make pages use the lab in this home, without any setting from the machine's environment."""
     for name in Settings.from_env({}).environment():
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("LAB_HOME", str(home))
 
 
 def series(name: str, values: np.ndarray, *, first: int = 1, every: int = 1) -> Series:
-    """Return a series with one value every so many steps, a millisecond a step."""
+    """Return a series with one value for every `every`-th step, at 1 ms per step."""
     step = np.arange(first, first + every * len(values), every, dtype=np.int64)
     return Series(name, step, np.asarray(values, dtype=np.float64), step / 1000.0)
 
 
 @dataclass
 class Bench:
-    """A lab whose runs are trained by hand."""
+    """A lab whose runs are advanced by the test, in place of a worker."""
 
     lab: Lab
     owner: Owner = field(default_factory=lambda: Owner("test-host", os.getpid(), process_start(os.getpid()) or 0.0))
 
     def queue(self, config: RunConfig = DIGITS_CONFIG) -> RunRecord:
-        """Ask for a run."""
+        """Submit a run."""
         return self.lab.submissions.submit(self.lab.validation.resolve(config)).run
 
     def start(self, config: RunConfig = DIGITS_CONFIG) -> RunRecord:
-        """Ask for a run and claim it."""
+        """Submit a run and claim it."""
         self.queue(config)
         run = self.lab.store.leases.claim(slot="cpu", owner=self.owner)
         assert run is not None
@@ -56,12 +56,12 @@ class Bench:
         return self.lab.store.runs.get(run.id)
 
     def write(self, run: RunRecord, *parts: Series) -> None:
-        """Store points."""
+        """Append points to a run and report its progress."""
         progress = {"step": int(parts[0].step[-1]), "total_steps": 4000, "epoch": 1, "epochs": 3, "phase": "training"}
         self.lab.store.points.append(run.id, run.lease, {part.name: part for part in parts}, progress=progress)
 
     def finish(self, run: RunRecord, **summary: float) -> RunRecord:
-        """End a run well. summary: values in place of the usual ones."""
+        """Finish a run. summary: values that replace the default ones."""
         self.lab.store.leases.finish(
             run.id,
             run.lease,
@@ -83,7 +83,7 @@ class Bench:
 
 @dataclass(frozen=True)
 class Client:
-    """Asks an application for one address after another, without a socket."""
+    """Sends requests to an application, without a socket."""
 
     app: Starlette
     host: str = "localhost:8501"
@@ -91,17 +91,20 @@ class Client:
     def get(
         self, path: str, *, params: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
     ) -> httpx.Response:
-        """Return the answer."""
+        """Return the response."""
 
-        async def ask() -> httpx.Response:
+        async def send() -> httpx.Response:
             transport = httpx.ASGITransport(app=self.app)
             async with httpx.AsyncClient(transport=transport, base_url=f"http://{self.host}") as client:
                 return await client.get(path, params=params, headers=headers)
 
-        return run_aside(lambda: asyncio.run(ask()))
+        return run_aside(lambda: asyncio.run(send()))
 
 
 def run_aside(work: Callable[[], T]) -> T:
-    """Run what starts an event loop on a thread of its own: Playwright's stays on the main one, where no other may run."""
+    """Return the result of `work`, run in its own thread so that it may start an event loop.
+
+    Playwright's event loop stays on the main thread, where no other may run.
+    """
     with ThreadPoolExecutor(max_workers=1) as pool:
         return pool.submit(work).result()
