@@ -84,6 +84,7 @@ def test_a_small_network_classifies_a_drawing_without_importing_sympy_and_dynamo
     assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
+@pytest.mark.long
 def test_imports_of_the_meta_device_are_done_before_a_network_runs_on_it() -> None:
     """Two threads that import these modules during a forward pass may see them partially initialised."""
     done = subprocess.run([sys.executable, "-c", ON_META], cwd=ROOT, capture_output=True, text=True)

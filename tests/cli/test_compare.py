@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from lab.service.lab import Lab
 from lab.settings import Settings
 from tests.cli.conftest import CommandLine
@@ -57,6 +59,7 @@ def test_runs_without_sides_are_compared_by_their_settings(command_line: Command
     ]
 
 
+@pytest.mark.long
 def test_mcnemars_test_compares_the_predictions_of_both_networks(
     command_line: CommandLine, trained: dict[str, Any]
 ) -> None:

@@ -69,6 +69,7 @@ def test_a_sweep_created_by_the_cli_runs_to_its_end_and_is_shown_and_listed(
     assert [one["sweep"] for one in listed] == [made["sweep"]]
 
 
+@pytest.mark.long
 def test_the_best_trial_has_no_test_accuracy_while_the_sweep_runs(
     lab: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -123,6 +124,7 @@ def test_ctrl_c_while_waiting_pauses_the_sweep(
     assert "is paused with 1 trial" in out
 
 
+@pytest.mark.long
 def test_a_sweep_is_extended_adopts_and_is_exported(
     lab: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -53,6 +53,7 @@ def test_the_false_positive_rate_holds_if_the_smaller_group_varies_more() -> Non
     assert 0.03 < found < 0.08
 
 
+@pytest.mark.long
 def test_sampled_reassignments_approximate_all_of_them() -> None:
     random = np.random.default_rng(3)
     a, b = random.normal(size=10), random.normal(0.9, size=10)

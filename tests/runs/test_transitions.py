@@ -76,6 +76,8 @@ STATES: dict[str, Callable[[Scene], RunRecord]] = {
     "orphaned by an engine": lambda scene: scene.orphaned(executor="slurm"),
     "deleted": lambda scene: scene.deleted(),
 }
+# One state of each kind is tested in every run, the others among the long tests.
+_FAST = ("queued", "running", "asked to pause", "silent", "paused", "finished", "left")
 
 
 def _state_text(run: RunRecord) -> str:
@@ -178,7 +180,9 @@ def _expected(name: str, state: str) -> str:
     return next((lines[states] for states in lines if state in states.split(", ")), lines.get("others", ""))
 
 
-@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize(
+    "state", [pytest.param(state, marks=[] if state in _FAST else [pytest.mark.long]) for state in STATES]
+)
 def test_every_request_to_a_run_has_the_result_of_the_table(
     store: RunStore, clock: Clock, me: Owner, process: Callable[[], Process], state: str
 ) -> None:

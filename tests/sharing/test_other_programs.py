@@ -57,6 +57,7 @@ def test_onnx_gives_pytorchs_logits_for_every_kind_of_layer(lab: Lab, arch: str)
     check_onnx(lab, train_run(lab, arch=arch, train_limit=64, max_steps=2, epochs=1))
 
 
+@pytest.mark.long
 def test_an_onnx_file_with_different_logits_is_not_exported(
     lab: Lab, run: RunRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,12 +32,12 @@ def test_uniform_probabilities_have_the_entropy_log_k() -> None:
 
 def test_learned_limits_leave_the_intended_share_of_correct_answers_sure() -> None:
     random = np.random.default_rng(0)
-    logits = random.normal(0, 1, (4000, 10))
-    labels = random.integers(0, 10, 4000)
-    logits[np.arange(4000), labels] += random.uniform(2, 9, 4000)
+    logits = random.normal(0, 1, (1000, 10))
+    labels = random.integers(0, 10, 1000)
+    logits[np.arange(1000), labels] += random.uniform(2, 9, 1000)
     rows = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    images = np.zeros((4000, 28, 28), dtype=np.uint8)
-    images[:, 5:20, 10:13] = random.integers(100, 255, (4000, 1, 1))
+    images = np.zeros((1000, 28, 28), dtype=np.uint8)
+    images[:, 5:20, 10:13] = random.integers(100, 255, (1000, 1, 1))
     rule = learn_rule(rows, labels, images)
     right = rows.argmax(1) == labels
     sure = [not assess_answer(row, rule=rule, image=image).unsure for row, image in zip(rows[right], images[right])]

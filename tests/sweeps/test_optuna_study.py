@@ -32,7 +32,7 @@ def _tried(spec: SweepSpec, count: int) -> tuple[TrialRecord, ...]:
     return tuple(found)
 
 
-@pytest.mark.parametrize("method", ["tpe", "gp"])
+@pytest.mark.parametrize("method", ["tpe", pytest.param("gp", marks=pytest.mark.long)])
 def test_a_suggestion_is_repeatable_and_near_the_best(method: str) -> None:
     spec = asked(method=method, space=SPACE)
     trials = _tried(spec, 40)

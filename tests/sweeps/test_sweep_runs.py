@@ -97,6 +97,7 @@ def test_trials_with_equal_settings_cost_nothing_and_are_counted_as_cached(lab: 
     assert lab.store.runs.count() == 1
 
 
+@pytest.mark.long
 def test_pausing_a_sweep_holds_its_trial_and_resuming_continues_it(lab: Lab) -> None:
     view = lab.sweeps.create(asked(trials=3))
     work_one(lab)
@@ -111,6 +112,7 @@ def test_pausing_a_sweep_holds_its_trial_and_resuming_continues_it(lab: Lab) -> 
     assert lab.sweeps.show(view.sweep.id).sweep.state is SweepState.FINISHED
 
 
+@pytest.mark.long
 def test_stopping_all_runs_pauses_the_sweep(lab: Lab) -> None:
     view = lab.sweeps.create(asked(trials=2))
     lab.store.queue.stop_all()
@@ -123,6 +125,7 @@ def test_stopping_all_runs_pauses_the_sweep(lab: Lab) -> None:
     assert lab.sweeps.show(view.sweep.id).counts.failed == 0
 
 
+@pytest.mark.long
 def test_a_sweep_continues_if_a_user_deletes_stops_or_resumes_its_trials(lab: Lab) -> None:
     view = lab.sweeps.create(asked(trials=4))
     work_one(lab)

@@ -71,6 +71,7 @@ def test_generators_with_the_same_name_agree_and_others_do_not() -> None:
     assert not torch.equal(draws[0], draws[2])
 
 
+@pytest.mark.long
 def test_the_functions_that_exported_code_needs_work_on_windows_too() -> None:
     """Python there has no module `resource`; torch is imported before the platform is changed."""
     code = (

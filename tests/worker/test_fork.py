@@ -73,8 +73,8 @@ def _state(lab: Lab, run: RunRecord) -> tuple[Any, ...]:
     return weights, tensors, curves, ended, run.findings
 
 
-# Two ways in which a parent can end; the others are long tests.
-_FAST = ("dropout, one-cycle", "early stopping")
+# One way in which a parent can end; the others are long tests.
+_FAST = ("dropout, one-cycle",)
 
 
 @pytest.mark.parametrize(
@@ -119,6 +119,7 @@ def test_a_fork_is_submitted_once_and_has_a_fingerprint_of_its_own(lab: Lab) -> 
     assert lab.submissions.fingerprint(elsewhere)[0] != first.run.fingerprint
 
 
+@pytest.mark.long
 def test_a_longer_fork_continues_from_the_final_checkpoint_and_from_a_shorter_fork(lab: Lab) -> None:
     parent = train(lab, SMALL.replace(epochs=2))
     longer = _fork(lab, parent, 2, epochs=4)
@@ -295,6 +296,7 @@ def test_without_validation_images_the_seed_may_change_and_the_initial_weights_d
     assert weights_digest(first) == weights_digest(before)
 
 
+@pytest.mark.long
 def test_a_fork_in_a_bundle_is_complete_in_a_lab_without_its_parent(lab: Lab, tmp_path: Path) -> None:
     parent = train(lab, SMALL.replace(epochs=3))
     fork = _fork(lab, parent, 1, lr=0.01)
@@ -326,8 +328,10 @@ def test_epochs_are_recomputed_with_the_number_of_threads_they_were_trained_with
 
 @pytest.mark.parametrize(
     ("request_", "done"),
-    [(RunRequest.STOP, ", 1 done"), (RunRequest.PAUSE, ", 2 done")],
-    ids=["stop", "pause before the last epoch"],
+    [
+        pytest.param(RunRequest.STOP, ", 1 done", id="stop"),
+        pytest.param(RunRequest.PAUSE, ", 2 done", id="pause before the last epoch", marks=pytest.mark.long),
+    ],
 )
 def test_a_request_while_epochs_are_recomputed_saves_no_state(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, request_: RunRequest, done: str

@@ -72,6 +72,7 @@ def test_opening_a_store_diagnoses_runs_of_the_previous_release_from_their_point
     assert [run.notices for run in again.store.runs.list()] == [(), ()]
 
 
+@pytest.mark.long
 def test_an_unreadable_row_prevents_neither_opening_the_lab_nor_diagnosing_other_runs(lab: Lab) -> None:
     first, second = train(lab), train(lab, BASE.replace(lr=1.0))
     for run in (first, second):

@@ -50,7 +50,7 @@ def _remove(lab: Lab, run: RunRecord) -> None:
     lab.store.removal.purge(lab.artifacts.delete, older_than_s=0)
 
 
-@pytest.mark.parametrize("purged", [False, True])
+@pytest.mark.parametrize("purged", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_a_longer_run_outlives_the_shorter_one_it_continues(lab: Lab, purged: bool) -> None:
     shorter = train(lab)
     times = lab.store.points.read(shorter.id)["batch/loss"].time_s.tolist()
@@ -69,6 +69,7 @@ def test_a_longer_run_outlives_the_shorter_one_it_continues(lab: Lab, purged: bo
     assert _weights(lab, done) == _weights(lab, work_off(lab))
 
 
+@pytest.mark.long
 def test_a_fine_tuned_run_is_resumed_without_its_parent(lab: Lab) -> None:
     parent = train(lab)
     tuned = SMALL.replace(init_from=parent.id, lr=1e-4)
@@ -187,6 +188,7 @@ class _Steps(Points):
         return super().append(run, lease, points, progress=progress)
 
 
+@pytest.mark.long
 def test_a_longer_run_that_is_resumed_continues_from_its_own_checkpoint(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
