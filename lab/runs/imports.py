@@ -68,19 +68,23 @@ class PortableRun:
 class EndedRun(PortableRun):
     """A run to import.
 
-    id: from `lab.runs.ids.new_id`. points: curves by name, or parts of curves in step order, which are read while they
-    are stored. files: its saved files, listed under this id.
+    id: from `lab.runs.ids.new_id`. parent: id of the run that it continues, None if that is not in this lab. points:
+    curves by name, or parts of curves in step order, which are read while they are stored. files: its saved files,
+    listed under this id.
     """
 
     id: str
+    parent: str | None = None
     points: Curves
     files: tuple[SavedFile, ...]
 
     @classmethod
-    def of(cls, run: PortableRun, *, id: str, points: Curves, files: tuple[SavedFile, ...]) -> "EndedRun":
+    def of(
+        cls, run: PortableRun, *, id: str, parent: str | None, points: Curves, files: tuple[SavedFile, ...]
+    ) -> "EndedRun":
         """Return a run to import under a new id."""
         shared = {one.name: getattr(run, one.name) for one in fields(PortableRun)}
-        return cls(**shared, id=id, points=points, files=files)
+        return cls(**shared, id=id, parent=parent, points=points, files=files)
 
 
 class Imports:
@@ -262,6 +266,7 @@ def _row_values(run: EndedRun, origin: str) -> dict[str, Any]:
         "seconds": run.seconds,
         "device": run.device,
         "origin": origin,
+        "parent": run.parent,
         "note": run.note,
         "tags": encode_tags(run.tags),
         "progress": {},

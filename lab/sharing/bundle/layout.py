@@ -34,7 +34,8 @@ CHUNK = 1 << 20  # bytes read at once
 
 ITEM_BYTES = 8  # of each number of a curve
 
-# When and where the bundle was exported: the only fields that differ after importing and exporting again.
+# When, where and under which ids the runs were exported: the only fields that differ after importing and exporting
+# again, except that the configuration of a run whose origin is in the same bundle names it by its new id.
 VOLATILE = "volatile"
 
 

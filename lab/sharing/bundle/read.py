@@ -6,7 +6,7 @@ weights are streamed both times, so memory use does not depend on their size.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 from lab.errors import ReadOnlyError, ShapeError
@@ -30,6 +30,7 @@ from lab.sharing.bundle.layout import (
     run_name,
     weights_name,
 )
+from lab.sharing.bundle.origins import ExportedRun, copies_of, read_exported
 from lab.sharing.bundle.record import Record, WeightsEntry, read_record
 from lab.sharing.bundle.strict_reading import Fields, items, read_json, refuse, whole
 from lab.sharing.bundle.tensors import Expected, check_weights, header_bytes
@@ -47,6 +48,7 @@ class _Checked:
     index: int
     record: Record
     curves: tuple[Curve, ...]
+    parent: str | None = None  # new id of the run that it continues, if that is in the bundle too
 
 
 def import_bundle(target: Target, stream: BinaryIO) -> tuple[RunRecord, ...]:
@@ -59,11 +61,12 @@ def import_bundle(target: Target, stream: BinaryIO) -> tuple[RunRecord, ...]:
     if target.store.read_only:
         raise ReadOnlyError("This lab is read-only, so no run was imported: start it without LAB_READ_ONLY.")
     with open_archive(stream) as archive:
-        digests = _read_manifest(archive)
+        digests, exported = _read_manifest(archive)
         runs = _check_runs(archive, digests)
         for run in runs:
             _check_all_weights(archive, digests, run)
-        imported = _store(target, archive, digests, runs, ids=[new_id() for _ in runs], origin=IMPORTED)
+        ids = [new_id() for _ in runs]
+        imported = _store(target, archive, digests, _with_copies(exported, runs, ids), ids=ids, origin=IMPORTED)
     return _diagnosed(target, imported)
 
 
@@ -74,7 +77,7 @@ def import_shipped(target: Target, stream: BinaryIO, *, ids: Sequence[str], orig
     the manifest's SHA-256: the comparison would import torch, and a test does it for every shipped file.
     """
     with open_archive(stream) as archive:
-        digests = _read_manifest(archive)
+        digests, _ = _read_manifest(archive)
         imported = _store(target, archive, digests, _check_runs(archive, digests), ids=ids, origin=origin)
     return _diagnosed(target, imported)
 
@@ -84,15 +87,28 @@ def _diagnosed(target: Target, imported: Sequence[RunRecord]) -> tuple[RunRecord
     return tuple(target.store.runs.get(run.id) for run in imported)
 
 
-def _read_manifest(archive: Archive) -> dict[str, str]:
-    """Return the SHA-256 of every other file, after checking that the manifest lists them all with their sizes."""
+def _with_copies(exported: Sequence[ExportedRun], runs: Sequence[_Checked], ids: Sequence[str]) -> list[_Checked]:
+    """Return the runs with origins in the same bundle named by their new ids."""
+    copies = copies_of(exported, [run.record.config for run in runs], ids)
+    return [
+        replace(run, record=replace(run.record, config=config), parent=parent)
+        for run, (config, parent) in zip(runs, copies, strict=True)
+    ]
+
+
+def _read_manifest(archive: Archive) -> tuple[dict[str, str], tuple[ExportedRun, ...]]:
+    """Return the SHA-256 of every other file, after checking that the manifest lists them all with their sizes.
+
+    Also returns the ids under which the runs were exported, if the manifest states them.
+    """
     fields = Fields(read_json(archive.read(MANIFEST, most=MAX_JSON), MANIFEST), MANIFEST)
     if fields.take("format", _text) != FORMAT:
         refuse("its manifest belongs to another program")
     version = fields.take("version", whole(1, 10**6))
     if version > VERSION:
         refuse(f"it has version {version}, and this release reads up to {VERSION}", way_out="update ConvLab")
-    Fields(fields.take(VOLATILE, lambda value: value), VOLATILE)  # must be an object; its content is not used
+    volatile = fields.take(VOLATILE, lambda value: value)
+    Fields(volatile, VOLATILE)  # must be an object; only the ids of the runs are used
     listed = fields.take("files", items(_listed, most=2_000))
     fields.done()
     if [name for name, _, _ in listed] != [name for name in archive.names if name != MANIFEST]:
@@ -100,7 +116,7 @@ def _read_manifest(archive: Archive) -> dict[str, str]:
     for name, size, _ in listed:
         if archive.size(name) != size:
             refuse(f"{name} does not have the size stated in the manifest")
-    return {name: digest for name, _, digest in listed}
+    return {name: digest for name, _, digest in listed}, read_exported(volatile.get("runs"))
 
 
 def _listed(value: Any) -> tuple[str, int, str]:
@@ -233,4 +249,4 @@ def _ended_run(
 ) -> EndedRun:
     record, name = run.record, points_name(run.index)
     points = curve_parts(archive, name, digests[name], run.curves)
-    return EndedRun.of(record, id=id, points=points, files=files)
+    return EndedRun.of(record, id=id, parent=run.parent, points=points, files=files)
