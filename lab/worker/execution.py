@@ -35,8 +35,9 @@ from lab.worker.disk_reserve import release_reserve
 from lab.worker.fork_start import ForkStart, RecomputingEndedError
 from lab.worker.heartbeat import Heartbeat
 from lab.worker.ranks import steps_on_devices
-from lab.worker.recorder import TRAINING, RunRecorder
+from lab.worker.recorder import RunRecorder
 from lab.worker.run_data import read_data
+from lab.worker.run_progress import TRAINING
 from lab.worker.supervisor.log import log_worker
 from lab.worker.training_pace import TrainingPace
 

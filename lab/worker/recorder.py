@@ -28,12 +28,12 @@ from lab.runs.store import RunStore
 from lab.training.events import Ended, Evaluated, Event, Notice, Snapshot, Started, StepMetrics
 from lab.worker.curve_history import CurveHistory
 from lab.worker.run_files import RunFiles
+from lab.worker.run_progress import RunProgress
 from lab.worker.supervisor.log import log_worker
 from lab.worker.training_pace import TrainingPace
 
 FLUSH_S = 0.5  # largest delay of points in the store if few runs are in training (`lab.runs.pace`)
 DIAGNOSE_S = 5.0  # how often the rules are applied inside an epoch
-TRAINING, EVALUATING = "training", "evaluating"  # phases of a run that has started training
 
 _FULFILS = {state: request for request, state in EXPIRED_STATES.items()}  # the request that each final state fulfils
 _T = TypeVar("_T")
@@ -60,24 +60,21 @@ class RunRecorder:
         self._unwritten: list[str] = []  # notices that have not been stored yet
         self._buffer: _Points = defaultdict(list)
         self._history = CurveHistory()
-        self._progress: dict[str, Any] = {"epochs": run.config.epochs}
-        if run.progress.answers:  # of an earlier attempt
-            self._progress["answers"] = run.progress.answers
+        self._progress = RunProgress(run)
         self._noticed = set(run.notices)
         self._findings = run.findings
         self._data = DataFacts(classes=10)
         self._normalization: list[float] = []
         self._fork_state = run.environment.fork_state  # of an earlier attempt
-        self._started_at = (0, 0.0)  # step and clock reading at the start of this attempt, to estimate the time left
         self._flushed = self._diagnosed = time.monotonic()
 
     # -- called by the worker ------------------------------------------------------------------------------------------
 
     def phase(self, text: str) -> None:
         """Store the current phase of the run, which is shown while nothing is being trained."""
-        self._progress["phase"] = text
+        self._progress.set_phase(text)
         log_worker(text)
-        self._call(lambda: self._store.leases.set_progress(self._run.id, self._run.lease, self._progress))
+        self._call(lambda: self._store.leases.set_progress(self._run.id, self._run.lease, self._progress.values))
 
     def describe(self, mean: float, std: float, data: DataFacts) -> None:
         """Set the normalisation and the facts about the data, which `Started` stores."""
@@ -163,18 +160,12 @@ class RunRecorder:
     # -- events -------------------------------------------------------------------------------------------------------
 
     def _start(self, event: Started) -> None:
-        self._started_at = (event.step, time.monotonic())
+        began = time.monotonic()
         # These answers belong to an evaluation that is now rewound.
-        if "answers" in self._progress and self._tested_at() > event.step:
-            del self._progress["answers"]
+        if self._progress.has_answers and self._tested_at() > event.step:
+            self._progress.drop_answers()
         self._files.delete(self._call(lambda: self._store.history.rewind(self._run.id, self._run.lease, event.step)))
-        self._progress |= {
-            "step": event.step,
-            "total_steps": event.total_steps,
-            "steps_per_epoch": event.steps_per_epoch,
-            "device": event.device,
-            "phase": TRAINING,
-        }
+        self._progress.start(event, now_s=began)
         environment = {
             **event.environment,
             "normalization": self._normalization,
@@ -204,38 +195,18 @@ class RunRecorder:
             self._add(
                 LEARNING_RATE.id, event.lr_step, event.lr, event.time_s[np.searchsorted(event.step, event.lr_step)]
             )
-        step, seconds = int(event.step[-1]), float(event.time_s[-1])
-        self._progress |= {
-            "step": step,
-            "seconds": seconds,
-            "images_per_second": event.images_per_second,
-            "epoch": -(-step // max(1, int(self._progress["steps_per_epoch"]))),
-            "eta_seconds": self._time_left(step),
-        }
-        # The evaluation after an epoch may take longer than its steps, and nothing else is updated during it.
-        self._progress["phase"] = EVALUATING if self._ends_epoch(step) else TRAINING
         now = time.monotonic()
+        self._progress.add_steps(event, now_s=now)
         if now - self._flushed >= self._pace.flush_s(FLUSH_S):
             self._flush()
         if now - self._diagnosed >= DIAGNOSE_S or not np.isfinite(event.loss).all():
             self._diagnose()
 
-    def _ends_epoch(self, step: int) -> bool:
-        return step % max(1, int(self._progress["steps_per_epoch"])) == 0 or step == self._progress["total_steps"]
-
-    def _time_left(self, step: int) -> float | None:
-        first, since = self._started_at
-        if step <= first:
-            return None
-        return (time.monotonic() - since) / (step - first) * (int(self._progress["total_steps"]) - step)
-
     def _evaluated(self, event: Evaluated) -> None:
         at, when = np.array([event.step]), np.array([event.time_s])
         for name, value in event.metrics.items():
             self._add(name, at, np.array([value], dtype=np.float64), when)
-        self._progress |= {"seconds": event.time_s, "latest": dict(event.metrics), "phase": TRAINING}
-        if event.answers is not None:
-            self._progress["answers"] = [list(answer) for answer in event.answers]
+        self._progress.evaluate(event)
         self._flush()
         if event.epoch_end:
             numbers = ", ".join(f"{name} {value:.4g}" for name, value in event.metrics.items() if "/" in name)
@@ -322,7 +293,7 @@ class RunRecorder:
             name: Series(name, *(np.concatenate(column) for column in zip(*parts, strict=True)))
             for name, parts in self._buffer.items()
         }
-        self._store.points.append(self._run.id, self._run.lease, points, progress=self._progress)
+        self._store.points.append(self._run.id, self._run.lease, points, progress=self._progress.values)
         self._buffer.clear()
         self._flushed = time.monotonic()
 
