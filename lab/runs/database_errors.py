@@ -33,7 +33,7 @@ _UNABLE = ("53", "58", "25006", "57014")
 def explain_refusal(error: Exception, *, where: str, busy_s: float, writes: bool) -> LabError:
     """Convert a driver's error into one of ours: value, rule, way out.
 
-    where: the store's address without its password. busy_s: how long a lock was waited for, seconds. writes: whether
+    where: the store's file, or its address without the password. busy_s: how long a lock was waited for, seconds. writes: whether
     the operation was a write.
     """
     undone = "nothing was written" if writes else "it could not be read"
@@ -62,7 +62,7 @@ def explain_refusal(error: Exception, *, where: str, busy_s: float, writes: bool
     if any(word in low for word in _LOCKED):
         return StoreBusyError(
             f"The run store was held by another process for more than {busy_s:g} s, so {undone}: "
-            f"try again, and look for a stopped process that holds {where}."
+            f"try again. If that does not help, a suspended process has {where} open: continue it, or end it."
         )
     if "disk i/o" in low:  # a file size limit or a failing disk: SQLite does not distinguish them
         return StoreError(
