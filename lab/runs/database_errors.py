@@ -10,7 +10,8 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from lab.errors import LabError, ReadOnlyError, StoreBusyError, StoreError, StoreUnreachableError
 
-_LOCKED = ("locked", "could not obtain lock", "lock timeout", "could not serialize")
+_LOCKED = ("locked", "lock timeout")  # SQLite's words; a server's are in its own language
+_LOCKED_STATES = ("55P03", "40001")  # lock_not_available, serialization_failure
 _DEADLOCK = "40P01"  # deadlock_detected
 # Definite answers of Postgres, for which waiting does not help. All other failures to connect are temporary.
 _REFUSED = (
@@ -59,7 +60,7 @@ def explain_refusal(error: Exception, *, where: str, busy_s: float, writes: bool
         return StoreBusyError(
             f"Another process and this one waited for each other in the run store {where}, so {undone}: try again."
         )
-    if any(word in low for word in _LOCKED):
+    if _sqlstate(error) in _LOCKED_STATES or any(word in low for word in _LOCKED):
         return StoreBusyError(
             f"The run store was held by another process for more than {busy_s:g} s, so {undone}: "
             f"try again. If that does not help, a suspended process has {where} open: continue it, or end it."

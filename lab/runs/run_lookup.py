@@ -56,7 +56,7 @@ class RunLookup:
                 )
             some = connection.execute(select(*RAW).where(there).limit(_HINTS + 1)).all()
             names = {row.name for row in some if is_intact(row)}
-        hint = near_miss(wanted, names) if 0 < len(names) <= _HINTS else "`lab runs` lists all runs."
+        hint = near_miss(wanted, names) if 0 < len(names) <= _HINTS else "`python -m lab runs` lists all runs."
         raise RunNotFoundError(f"There is no run with the id or name {wanted!r}. {hint}")
 
     def find_answer(self, fingerprint: str) -> RunRecord | None:

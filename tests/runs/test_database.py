@@ -271,6 +271,17 @@ def test_what_a_server_cannot_do_for_now_is_waited_for(state: str, postgres_url:
     database.close()
 
 
+@pytest.mark.parametrize(("state", "cause"), [("55P03", "konnte Sperre nicht setzen"), ("40001", "kilit alınamadı")])
+def test_a_lock_of_a_server_is_known_by_its_number_in_every_language(state: str, cause: str, postgres_url: str) -> None:
+    database = Database(postgres_url, busy_s=2.0)
+    with (
+        pytest.raises(StoreBusyError, match=r"was held by another process for more than 2 s, so nothing was written"),
+        database.write() as connection,
+    ):
+        connection.exec_driver_sql(f"DO $$ BEGIN RAISE EXCEPTION '{cause}' USING ERRCODE = '{state}'; END $$")
+    database.close()
+
+
 def test_a_file_without_the_right_to_write_is_said(here: RunStore, path: Path) -> None:
     if os.geteuid() == 0:
         pytest.skip("root may write everything")

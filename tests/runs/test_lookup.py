@@ -66,7 +66,7 @@ def test_a_name_is_looked_for_among_twenty_names_at_most(sqlite_store: RunStore)
     with pytest.raises(RunNotFoundError, match=r"no run with the id or name 'wide 99'\. Did you mean 'wide \d9'"):
         sqlite_store.runs.resolve("wide 99")
     submit(sqlite_store, "20", name="wide 20")
-    with pytest.raises(RunNotFoundError, match=r"no run with the id or name 'wide 99'\. `lab runs` lists all runs"):
+    with pytest.raises(RunNotFoundError, match=r"no run with the id or name 'wide 99'\. `python -m lab runs` lists"):
         sqlite_store.runs.resolve("wide 99")
 
 
