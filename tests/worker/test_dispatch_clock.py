@@ -97,6 +97,16 @@ def test_a_job_that_was_left_without_its_handle_is_submitted_again_after_a_minut
     assert engine.submitted[0].id == f"lab-{run.id}-1"
 
 
+def test_a_job_that_was_left_before_the_clock_was_set_back_is_submitted_again_at_once(
+    lab: Lab, engine: Engine, dispatcher: Dispatcher, times: Times
+) -> None:
+    run = _submit(lab)
+    assert lab.store.jobs.open(run.id, "slurm") is not None
+    times.store.now -= 3_600.0
+    dispatcher.step()
+    assert [job.id for job in engine.submitted] == [f"lab-{run.id}-1"]
+
+
 def test_a_job_that_runs_for_ten_minutes_without_its_run_is_ended(
     lab: Lab, engine: Engine, dispatcher: Dispatcher, times: Times
 ) -> None:

@@ -140,8 +140,8 @@ class Dispatcher:
             self._submit(engine, job)
         elif one.executor != job.executor or one.state is not RunState.QUEUED:
             self._store.jobs.close(job, state=JobState.GONE, words=job.words)
-        elif job.state == REFUSED or self._store.now() - job.submitted_at > UNSURE_S:
-            self._submit(engine, job)
+        elif job.state == REFUSED or not 0.0 <= self._store.now() - job.submitted_at <= UNSURE_S:
+            self._submit(engine, job)  # also if it was recorded before the clock was set back
 
     @staticmethod
     def _is_asked_for(one: BoundRun) -> bool:
