@@ -150,6 +150,17 @@ def test_until_torch_is_there_times_are_being_estimated(bench: Bench) -> None:
     assert len(app.error) + len(app.warning) >= 1  # what is wrong with the settings needs no torch
 
 
+@pytest.mark.usefixtures("torch_on_its_way")
+def test_a_warm_up_longer_than_the_step_limit_is_said_before_the_start(bench: Bench) -> None:
+    """The digits are 1,438 images: of 1,294 a batch of 64 makes 21 steps an epoch, so 42 steps are two epochs."""
+    limited = DIGITS_CONFIG.replace(
+        epochs=100, warmup_epochs=2, max_steps=42, batch_size=64, lr=1e-3, val_fraction=0.1, train_limit=0
+    )
+    [said] = [each.value for each in draw_alone(lambda: cost.cost_card(limited)).warning]
+    assert "The warm\\-up takes 2 epochs and the run has 2" in said
+    assert list(draw_alone(lambda: cost.cost_card(limited.replace(max_steps=43))).warning) == []
+
+
 @pytest.mark.parametrize(
     ("measured", "source"), [(False, "estimated from its mult-adds"), (True, "as measured in an earlier run")]
 )
