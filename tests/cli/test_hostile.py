@@ -152,6 +152,11 @@ def test_the_time_left_is_to_be_read_in_eighty_columns(
     with console.capture() as said:
         console.print(bar.get_renderable())
     assert "12 min 05 s left" in said.get()
+    _show(bar, task, replace(run, state=RunState.RUNNING, responding=False, heartbeat_age_s=245.0, progress=progress))
+    with console.capture() as said:
+        console.print(bar.get_renderable())
+    assert "not responding" in said.get()
+    assert "no heartbeat for 4 min 05 s" in said.get()
 
 
 def test_a_pipe_takes_an_export_and_stays_a_pipe(tmp_path: Path) -> None:

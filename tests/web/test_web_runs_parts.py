@@ -272,8 +272,8 @@ def test_what_runs_take_is_listed_the_most_first_and_what_deleted_ones_take_can_
     [
         (0, 10, 10, ""),
         (0, 4_000, 2_000, "Shows 2,000 of 4,000 points; each interval keeps its minimum and maximum."),
-        (1, 10, 10, "1 of these runs is still training."),
-        (2, 10, 10, "2 of these runs are still training."),
+        (1, 10, 10, "1 of these runs has not ended yet."),
+        (2, 10, 10, "2 of these runs have not ended yet."),
     ],
 )
 def test_below_the_curves_stands_what_they_leave_out(live: int, total: int, points: int, words: str) -> None:
