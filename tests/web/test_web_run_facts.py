@@ -70,7 +70,11 @@ def test_a_run_whose_worker_is_silent_says_so_in_place_of_a_time_left() -> None:
     assert (facts["Status"], facts["Time left"]) == ("not responding", "–")
     words = run_status(silent)["silence"]
     assert words.startswith("Its worker does not respond: no heartbeat for 4 min 05 s. It was stopped, ")
-    assert words.endswith(f"without it: python -m lab resume {silent.id}")
+    assert ", and it will continue by itself once that is over. Resume gives the run to a new worker, " in words
+    asked = replace(silent, state=RunState.STOPPING, requested=RunRequest.STOP)
+    assert ", and it will stop by itself once that is over. Resume " in run_status(asked)["silence"]
+    asked = replace(silent, requested=RunRequest.PAUSE)
+    assert ", and it will pause by itself once that is over. Resume " in run_status(asked)["silence"]
     assert run_status(_training())["silence"] == run_status(replace(silent, state=RunState.QUEUED))["silence"] == ""
     assert line_facts(silent)[:2] == ["no heartbeat for 4 min 05 s", "step 1,200 of 4,000"]
     assert line_facts(_training())[:2] == ["", "step 1,200 of 4,000"]

@@ -203,6 +203,24 @@ def test_a_request_reaches_the_store_and_only_one_to_go_on_asks_for_workers(
 
 
 @pytest.mark.parametrize(
+    ("state", "responding", "labels"),
+    [
+        (RunState.RUNNING, True, ["Pause", "Stop"]),
+        (RunState.RUNNING, False, ["Resume", "Stop"]),
+        (RunState.STOPPING, True, []),
+        (RunState.STOPPING, False, ["Resume"]),
+    ],
+)
+def test_a_run_whose_worker_does_not_respond_can_be_resumed(
+    bench: Bench, state: RunState, responding: bool, labels: list[str]
+) -> None:
+    shown = replace(bench.start(), state=state, responding=responding)
+    buttons = {button.label: button for button in draw_alone(lambda: run_view._controls(shown)).button}
+    assert [label for label in buttons if label in ("Pause", "Resume", "Stop")] == labels
+    assert all("does not respond" in buttons[label].help for label in labels if label == "Resume")
+
+
+@pytest.mark.parametrize(
     ("state", "saved", "disabled", "kind"),
     [
         (RunState.FINISHED, True, False, "primary"),
