@@ -57,7 +57,7 @@ def test_from_training_to_the_epochs_to_a_mistake_to_its_feature_maps(
         _go_to_epoch(visitor, epoch)
     until(page, lambda: "epoch=3" in page.evaluate("location.search"), "the epoch in the address")
 
-    _open_view(visitor, "Right and wrong")
+    _open_view(visitor, "Evaluation")
     page.get_by_text("Test accuracy", exact=True).wait_for()
     _slider(visitor).fill("1")
     until(page, lambda: "epoch=1" in page.evaluate("location.search"), "the epoch in the address")
