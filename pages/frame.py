@@ -29,15 +29,17 @@ _MARK = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 26 26" width="26
 <rect x="6.2" y="12.2" width="5.6" height="5.6" rx="1.2" fill="#e08a1e"/></svg>"""
 
 # Streamlit pads a page by 6 rem at the top and 5 rem at the sides; charts, tables and forms need that space more. On
-# devices without hover, a table's toolbar is always visible and would cover what is above it. Streamlit's captions and
-# selected segments have too little contrast. In the dark theme the primary blue is light enough to be read on the page,
-# so text on top of it is dark. Streamlit's own Stop, which interrupts the script, would appear above the Stop of a
-# training. The live view has its height reserved before it mounts, so that nothing below it moves.
+# devices without hover, a table's toolbar is always visible and would cover what is above it; the one of the table of
+# runs would cover the choice of its order on every device. Streamlit's captions and selected segments have too little
+# contrast. In the dark theme the primary blue is light enough to be read on the page, so text on top of it is dark.
+# Streamlit's own Stop, which interrupts the script, would appear above the Stop of a training. The live view has its
+# height reserved before it mounts, so that nothing below it moves.
 _STYLE = """<style>
 [data-testid="stMainBlockContainer"] { padding: 4.4rem clamp(1rem, 3vw, 5rem) 4rem; max-width: 1320px; }
 @media (max-width: 640px) { [data-testid="stMainBlockContainer"] { padding: 3.8rem 1rem 4rem; }
   [data-testid="stMainBlockContainer"] h1 { font-size: 1.9rem; padding: 0.4rem 0; overflow-wrap: anywhere; } }
 @media (hover: none) { [data-testid="stElementContainer"]:has([data-testid="stDataFrame"]) { margin-top: 1.9rem; } }
+[data-testid="stElementContainer"][class*="st-key-runs-table-"] { margin-top: 1.9rem; }
 @media (min-width: 1000px) { .st-key-cost-card { position: sticky; top: 4.5rem; } }
 @media (max-width: 999px) { .st-key-train-bar { position: fixed; left: 0; right: 0; bottom: 0; z-index: 999980;
   width: auto; padding: 0.6rem 1rem calc(0.6rem + env(safe-area-inset-bottom));
@@ -54,7 +56,9 @@ _STYLE = """<style>
 [data-testid="stStatusWidget"] { margin-right: 2.6rem; }
 [data-testid="stStatusWidget"] button { display: none; }
 .st-key-live-view:not(:has(.cl-live)) { min-height: 46rem; }
-[class*="st-key-recent-"], [class*="st-key-live-line-"], [class*="st-key-queue-line-"] { row-gap: 0; }
+:is([class*="st-key-recent-"], [class*="st-key-live-line-"], [class*="st-key-queue-line-"],
+  [class*="st-key-runs-example-line-"]) { row-gap: 0; }
+[class*="st-key-runs-example-choose-"] button { min-height: 1.75rem; }
 [data-testid="stLayoutWrapper"]:has(> .st-key-nav-again) { display: none; }
 [data-testid="stLayoutWrapper"]:has(> .st-key-share-link) { position: fixed; top: 0.85rem; right: 3.2rem; width: 2rem;
   z-index: 999991; }

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from lab.config import FIELDS, GROUPS, RunConfig
 from lab.config.fields import FieldSpec, build_specs, setting, shown
 from lab.config.identity import ENGINE
-from lab.config.steps import epoch_steps, run_steps
+from lab.config.steps import epoch_images, epoch_steps, run_steps
 from lab.errors import ConfigError
 from lab.presets import PRESETS, get_preset
 from tests.snapshots import check
@@ -381,6 +381,22 @@ def test_only_whole_numbers_without_an_upper_limit_get_one() -> None:
     assert {name: spec.high for name, spec in specs.items()} == {"count": 2**31 - 1, "few": 3, "rate": None}
     assert specs["rate"].check(1e100) == 1e100
     assert specs["rate"].range_words() == "a finite number"
+
+
+@pytest.mark.parametrize(
+    ("changes", "images", "trained"),
+    [
+        ({"val_fraction": 0.1}, 60_000, 54_000),
+        ({"val_fraction": 0.1, "train_limit": 1_000}, 60_000, 900),
+        ({"val_fraction": 0.0, "train_limit": 1_000}, 500, 500),
+        ({"folds": 5, "fold": 1, "val_fraction": 0.0}, 1_000, 800),
+        ({"train_limit": 1_000}, 0, 0),  # unknown
+    ],
+)
+def test_an_epoch_trains_on_what_is_neither_cut_off_nor_held_out(
+    changes: dict[str, Any], images: int, trained: int
+) -> None:
+    assert epoch_images(RunConfig(**changes), images) == trained
 
 
 @pytest.mark.parametrize(("images", "batch", "updates"), [(128, 64, 2), (129, 64, 3), (1, 64, 1), (0, 64, 0)])

@@ -1,6 +1,15 @@
-"""The number of steps (updates) in an epoch and in a run, used by the loop, the estimate, the run records and forks."""
+"""The number of steps (updates) in an epoch and in a run: for the loop, the estimate, run records, forks and findings."""
 
 from lab.config.run_config import RunConfig
+
+
+def epoch_images(config: RunConfig, images: int) -> int:
+    """Return how many images an epoch trains on. images: in the data set's training split; 0 if unknown, as the result.
+
+    The split of a run may round the other way, so that its number differs by one.
+    """
+    used = min(config.train_limit, images) or images
+    return round(used * (1 - config.held_out))
 
 
 def epoch_steps(images: int, batch_size: int) -> int:

@@ -16,6 +16,8 @@ _WIDTH, _HEIGHT = 264, 46  # of a box
 _GAP_X, _GAP_Y = 22, 26
 _LANE = 14  # width of a waypoint
 _MARGIN = 12
+_PAD, _BETWEEN = (16, 10), 8  # left and right of a box's texts, and between the two texts of a line
+_TITLE, _SHAPE, _SMALL = 7.2, 6.7, 5.7  # px of a letter in a title, a shape and the second line, on average at most
 _SWEEPS = 4
 _FAILED = "#d1495b"
 
@@ -161,17 +163,20 @@ def _drawn(cell: _Cell, *, selected: str) -> str:
     marked = bool(selected) and selected in box.names
     frame = colour if marked or box.failed else "var(--st-border-color, #d9e0e8)"
     side = "×".join(str(n) for n in box.shape)
-    facts = f"{box.params:,} params" if box.params else ""
-    shown = f"does not fit: {side}" if box.failed else side
-    title, detail = _cut(box.title, 20), _cut(box.detail, 36)
-    label = f"{box.title}, {shown}, {box.detail}{', ' + facts if facts else ''}"  # in the order of the visible lines
+    shown, facts = ("", f"does not fit: {side}") if box.failed else (side, f"{box.params:,} params" * bool(box.params))
+    title = _cut(box.title, _room(len(shown) * _SHAPE, _TITLE))
+    detail = _cut(box.detail, _room(len(facts) * _SMALL * box.failed, _SMALL))
+    fits = len(detail) <= _room(len(facts) * _SMALL, _SMALL)
+    # In the order of the visible lines.
+    label = ", ".join(text for text in (box.title, shown, box.detail, facts) if text)
     if (title, detail) != (box.title, box.detail):  # the accessible name must begin with the visible text
-        label = f"{title} {shown} {detail}: {label}"
+        label = f"{' '.join(text for text in (title, shown, detail) if text)}: {label}"
+    left, right = x + _PAD[0], x + _WIDTH - _PAD[1]
     texts = (
-        _text(x + 16, y + 19, title, weight=600),
-        _text(x + _WIDTH - 10, y + 19, shown, size=12, anchor="end"),
-        _text(x + 16, y + 36, detail, size=11, opacity=0.75),
-        _text(x + _WIDTH - 10, y + 36, facts if len(box.detail) < 26 else "", size=11, opacity=0.75, anchor="end"),
+        _text(left, y + 19, title, weight=600),
+        _text(right, y + 19, shown, size=12, anchor="end"),
+        _text(left, y + 36, detail, size=11, opacity=0.75),
+        _text(right, y + 36, facts if fits else "", size=11, opacity=0.75, anchor="end"),
     )
     return (
         f'<g class="box" data-name="{escape(box.names[0])}" role="button" tabindex="0" aria-label="{escape(label)}">'
@@ -190,6 +195,11 @@ def _text(
         f'<text x="{x:.0f}" y="{y:.0f}" font-size="{size}" font-weight="{weight}" text-anchor="{anchor}" '
         f'fill="var(--st-text-color, #1a2330)" fill-opacity="{opacity}">{escape(text)}</text>'
     )
+
+
+def _room(beside: float, letter: float) -> int:
+    """Return how many letters of a width in px fit in front of a text of `beside` px."""
+    return int((_WIDTH - sum(_PAD) - (_BETWEEN + beside if beside else 0)) / letter)
 
 
 def _cut(text: str, length: int) -> str:

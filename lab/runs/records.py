@@ -59,6 +59,23 @@ class RunRequest(StrEnum):
     STOP = "stop"
 
 
+def is_silent(state: RunState, *, responding: bool) -> bool:
+    """Whether a run is in training by its state, but its worker sends no heartbeat."""
+    return state in (RunState.RUNNING, RunState.STOPPING) and not responding
+
+
+def is_pausing(state: RunState, requested: RunRequest) -> bool:
+    """Whether a run is in training and was asked to pause."""
+    return state is RunState.RUNNING and requested is RunRequest.PAUSE
+
+
+def status_word(state: RunState, *, requested: RunRequest, responding: bool) -> str:
+    """Return the word that every list shows for a run, and for a sweep's trial by its run, apart from outcomes."""
+    if is_silent(state, responding=responding):
+        return SILENT
+    return PAUSING if is_pausing(state, requested) else str(state)
+
+
 @dataclass(frozen=True, slots=True)
 class RunRecord:
     """One run as stored.
@@ -116,14 +133,14 @@ class RunRecord:
     @property
     def status(self) -> str:
         """The word shown in all lists: the outcome of a finished run that did not learn, a transition, or the state."""
-        if self.silent:
-            return SILENT
-        return PAUSING if self.pausing else str(self.outcome or self.state)
+        if self.outcome:
+            return str(self.outcome)
+        return status_word(self.state, requested=self.requested, responding=self.responding)
 
     @property
     def silent(self) -> bool:
         """Whether the worker is alive but sends no heartbeat: it is suspended, or its machine sleeps."""
-        return self.state in (RunState.RUNNING, RunState.STOPPING) and not self.responding
+        return is_silent(self.state, responding=self.responding)
 
     @property
     def silence_text(self) -> str:
@@ -135,7 +152,7 @@ class RunRecord:
     @property
     def pausing(self) -> bool:
         """Whether a request to pause is pending; the worker obeys it after a step or an evaluation."""
-        return self.state is RunState.RUNNING and self.requested is RunRequest.PAUSE
+        return is_pausing(self.state, self.requested)
 
     @property
     def steps_per_epoch(self) -> int | None:

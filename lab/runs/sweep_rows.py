@@ -10,7 +10,7 @@ from lab.errors import ConfigError
 from lab.runs import facts
 from lab.runs.checksums import is_intact
 from lab.runs.database import Moment
-from lab.runs.records import RunState
+from lab.runs.records import RunRequest, RunState, status_word
 from lab.runs.rows import decoded, derive
 from lab.runs.run_facts import RunProgress
 from lab.runs.tables import sweeps, trials
@@ -120,7 +120,8 @@ def found_trial(row: Row[Any], spec: SweepSpec, *, moment: Moment, copy: bool) -
 def _decoded(row: Row[Any], spec: SweepSpec, *, moment: Moment, copy: bool) -> FoundTrial:
     params, source, before = decoded(row.params), Source(row.source), TrialState(row.settled)
     values = tuple(Measured(int(epoch), *map(float, numbers)) for epoch, *numbers in decoded(row.measured))
-    state = TrialState.COPY if copy else _state(row, before, moment)
+    run_state, responding = _run_state(row, moment)
+    state = TrialState.COPY if copy else _state(run_state, before)
     if state in RESTING:
         state = _at_rung(state, spec.pause_epoch(params, row.rung), values)
     free = state is TrialState.COPY or source is Source.CACHED
@@ -139,6 +140,8 @@ def _decoded(row: Row[Any], spec: SweepSpec, *, moment: Moment, copy: bool) -> F
         retried_s=float(row.retried_s),
         free_s=float(row.free_s),
         free_epochs=row.free_epochs,
+        run_status=_run_status(row, run_state, responding=responding) if state is TrialState.RUNNING else "",
+        responding=responding,
     )
     return FoundTrial(trial, before, _reason(row))
 
@@ -164,13 +167,22 @@ def _at_rung(state: TrialState, target: int | None, values: Sequence[Measured]) 
     return TrialState.PAUSED if target and any(value.epoch == target for value in values) else state
 
 
-def _state(row: Row[Any], before: TrialState, moment: Moment) -> TrialState:
-    """Return the state of a trial by that of its run, whatever was measured."""
+def _run_state(row: Row[Any], moment: Moment) -> tuple[RunState | None, bool]:
+    """Return the true state of a trial's run, None if there is no such run, and whether its worker responds."""
     if row.state is None or row.deleted_at is not None:
-        return TrialState.FAILED
+        return None, True
     state = RunState(row.state)
-    if state is RunState.RUNNING:  # as stored by its owner
-        state = derive(row, moment=moment)[0]
+    return derive(row, moment=moment) if state is RunState.RUNNING else (state, True)
+
+
+def _run_status(row: Row[Any], state: RunState | None, *, responding: bool) -> str:
+    return "" if state is None else status_word(state, requested=RunRequest(row.want), responding=responding)
+
+
+def _state(state: RunState | None, before: TrialState) -> TrialState:
+    """Return the state of a trial by that of its run, whatever was measured."""
+    if state is None:
+        return TrialState.FAILED
     if state in _AT_WORK:
         return _AT_WORK[state]
     if state is RunState.FINISHED:

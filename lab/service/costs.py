@@ -18,7 +18,7 @@ import torch
 from torch.nn import functional as F
 
 from lab.config import RunConfig
-from lab.config.steps import epoch_steps, run_steps
+from lab.config.steps import epoch_images, epoch_steps, run_steps
 from lab.data.load import is_present
 from lab.data.spec import DatasetSpec
 from lab.devices import resolve_device
@@ -110,7 +110,7 @@ def estimate(lab: Lab, resolved: ResolvedConfig) -> Estimate:
     counts = count_from_config(checked)
     there, tested = _images(lab, spec)
     used = min(checked.train_limit, there) or there
-    images = round(used * (1 - checked.held_out))
+    images = epoch_images(checked, there)
     rate = _measured_rate(lab, checked, device.type)
     counted = _seconds_per_image(counts.total_mult_adds, device.type)
     step = _STEP_S.get(device.type, 0.0) / checked.batch_size + _augment_seconds(

@@ -35,7 +35,7 @@ class SavedWeights:
         files = self.list(run_id)
         if not files:
             raise InputError(
-                f"Run {run.name or run.id} ({run.state}) has no saved weights yet: "
+                f"Run {run.name or run.id} ({run.status}) has no saved weights yet: "
                 "wait for its first epoch, or train it."
             )
         if isinstance(epoch, str) and epoch not in ("best", "latest"):

@@ -72,7 +72,8 @@ class TrialRecord:
     measurements at each rung so far and at its end. decision: the reason for its state, in one sentence. seconds,
     epochs: the computing charged to the sweep. retries: how often in a row its worker exited without progress;
     retried_s: the run's seconds at the last retry. free_s, free_epochs: what its run had when it was adopted. problem:
-    why nothing else of it may be shown.
+    why nothing else of it may be shown. run_status: what lists show for its run, as "pausing". responding: False if the
+    worker that trains it sends no heartbeat. Both are of the moment and do not count for comparisons.
     """
 
     number: int
@@ -90,6 +91,13 @@ class TrialRecord:
     free_s: float = 0.0
     free_epochs: int = 0
     problem: str = ""
+    run_status: str = field(default="", compare=False)
+    responding: bool = field(default=True, compare=False)
+
+    @property
+    def status(self) -> str:
+        """The word shown in tables: that of its run while a worker trains it, else the state."""
+        return (self.state is TrialState.RUNNING and self.run_status) or str(self.state)
 
     def at(self, epoch: int) -> Measured | None:
         """Return the measurement after an epoch, or None if there is none."""
@@ -142,7 +150,10 @@ class Importance:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """The number of trials by state, without copies. cached: those of all trials that needed no training."""
+    """The number of trials by state, without copies.
+
+    cached: those of all trials that needed no training. silent: those of the running ones whose worker does not respond.
+    """
 
     finished: int
     paused: int
@@ -150,6 +161,7 @@ class Counts:
     running: int
     queued: int
     cached: int
+    silent: int = 0
 
     @classmethod
     def of(cls, trials: Sequence[TrialRecord]) -> "Counts":
@@ -162,6 +174,7 @@ class Counts:
             running=states.count(TrialState.RUNNING),
             queued=sum(state in (TrialState.QUEUED, TrialState.INTERRUPTED) for state in states),
             cached=sum(trial.source is Source.CACHED for trial in trials),
+            silent=sum(trial.state is TrialState.RUNNING and not trial.responding for trial in trials),
         )
 
 

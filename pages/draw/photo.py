@@ -111,13 +111,13 @@ def boxes_html(found: Photo, places: Sequence[Box], labels: Sequence[str]) -> st
 
 
 def _summary(models: Sequence[Model], read: Sequence[Sequence[Answer]]) -> str:
-    """Return the line with the digits that each network reads, and those of their average."""
+    """Return the line with the digits that each network reads, and those of the ensemble."""
     lines = []
     for index, title in enumerate(titles(models)):
         lines.append(f"{escape(title)} reads {_digits([answers[index] for answers in read])}")
-    together = [average(answers) for answers in read]
-    if all(answer is not None for answer in together):
-        lines.append(f"all together read {_digits([answer for answer in together if answer is not None])}")
+    ensemble = [average(answers) for answers in read]
+    if all(answer is not None for answer in ensemble):
+        lines.append(f"the ensemble reads {_digits([answer for answer in ensemble if answer is not None])}")
     return f'<p class="cl-line cl-photo" role="status">{"; ".join(lines)}.</p>'
 
 

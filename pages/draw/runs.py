@@ -46,7 +46,8 @@ def chosen_runs() -> list[str]:
         format_func=lambda run: label(runs[run]),
         max_selections=MAX,
         placeholder="Choose up to six runs",
-        help="Every model reads the same drawing. The choice is part of the page's address.",
+        help="Every model reads the same drawing. Of two or more with the same classes, the ensemble is shown too: the "
+        "average of their probabilities. The choice is part of the page's address.",
         **DRAW.widget("runs", then=_follow, offered=tuple(runs)),
     )
     if chosen and not wrong:
@@ -207,4 +208,5 @@ def training_words(run: RunRecord) -> tuple[float, str]:
     if not total:
         return 0.0, "starting"
     left = run.progress.eta_seconds
-    return done / total, f"step {done:,} of {total:,}" + ("" if left is None else f", {format_duration(left)} left")
+    more = f"{run.status}, {run.silence_text}" if run.silent else left is not None and f"{format_duration(left)} left"
+    return done / total, f"step {done:,} of {total:,}" + (f", {more}" if more else "")

@@ -73,9 +73,9 @@ def show_answers(
 ) -> None:
     """Show a card for each model and one for their average, and a summary in the container `line`."""
     cards = [(title, subtitle(model), answer) for title, model, answer in zip(titles(models), models, answers)]
-    together = average(answers)
-    if together is not None:
-        cards.append(("All together", f"average of {len(answers)}", together))
+    ensemble = average(answers)
+    if ensemble is not None:
+        cards.append(("Ensemble", f"average of {len(answers)} models", ensemble))
     line.html(line_html(cards, blank=sketch.blank))
     ink = 0 if sketch.blank else int(sketch.ink.sum(dtype=np.int64))
     st.html(answers_html(cards, answered=page.answered, ink=ink))

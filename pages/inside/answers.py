@@ -1,4 +1,4 @@
-"""Right and wrong answers over the whole test set: confusion matrix, galleries, metrics per class, calibration."""
+"""Evaluation over the whole test set: confusion matrix, galleries, metrics per class, calibration."""
 
 import numpy as np
 import streamlit as st

@@ -1,11 +1,13 @@
 """Machines: hosts, their slots and the runs in them, the number of slots of this machine, and why other runs wait."""
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from lab.errors import LabError
 from lab.formatting import plural
 from lab.runs.hosts import HostState
-from lab.runs.records import RunRecord
+from lab.runs.records import SILENT, RunRecord
 from lab.service.machines import HostView, SlotView, Waiting
 from pages.cache.lab import get_lab
 from pages.machines.host_actions import host_buttons, join_box
@@ -17,7 +19,7 @@ from pages.state.session import refuse
 from pages.widgets.frame import page_frame, show_errors, shows_errors
 from pages.widgets.number_choice import show_refusal
 from pages.widgets.run_log import run_log_button, show_log
-from pages.widgets.runs import REFRESH_S, run_line, run_title
+from pages.widgets.runs import REFRESH_S, SILENT_BADGE, run_line, run_title
 
 _LOG_SHOWN = 6_000  # characters of a log, from its end
 _SLOT_PX, _JOB_PX = 90, 130  # one width for the names of all slots of a host, so that their runs line up
@@ -77,7 +79,7 @@ def _host(host: HostView, runs: dict[str, RunRecord]) -> None:
     with st.container(border=True, key=element("machine", host.host)):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.subheader(plain(host.host), anchor=False, width="content")
-            _host_badge(host)
+            _host_badge(host, [runs[slot.run] for slot in host.slots if slot.run in runs])
             facts = [
                 *(["this machine"] if host.here else []),
                 plural(sum(not (slot.surplus or slot.job) for slot in host.slots), "slot"),
@@ -91,12 +93,14 @@ def _host(host: HostView, runs: dict[str, RunRecord]) -> None:
             _slot(host, slot, runs, width)
 
 
-def _host_badge(host: HostView) -> None:
+def _host_badge(host: HostView, held: Sequence[RunRecord]) -> None:
     if host.state is HostState.REFUSED:
         st.badge("refused", icon=":material/block:", color="red")
     elif host.state is HostState.DRAINING:
         busy = any(slot.run for slot in host.slots)
         st.badge("draining" if busy else "drained", icon=":material/pause_circle:", color="orange")
+    elif held and all(run.silent for run in held):
+        _silent_badge()
     elif any(slot.run for slot in host.slots):
         st.badge("training", icon=":material/play_arrow:", color="blue")
     elif host.alive:
@@ -104,7 +108,12 @@ def _host_badge(host: HostView) -> None:
     elif host.here:
         st.badge("idle", icon=":material/bedtime:", color="gray")
     else:
-        st.badge("silent", icon=":material/power_off:", color="red")
+        _silent_badge()
+
+
+def _silent_badge() -> None:
+    icon, color = SILENT_BADGE
+    st.badge(SILENT, icon=icon, color=color)  # type: ignore[arg-type]
 
 
 def _slot(host: HostView, slot: SlotView, runs: dict[str, RunRecord], width: int) -> None:

@@ -140,7 +140,7 @@ def _small_print(runs: Sequence[RunRecord], total: int, points: int, notes: Sequ
     )
     live = sum(run.state.live for run in runs)
     if live:
-        words.append(f"{live} of these runs {'is' if live == 1 else 'are'} still training.")
+        words.append(f"{live} of these runs {'has' if live == 1 else 'have'} not ended yet.")
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(plain(" ".join([*words, *notes])), width="content")
         if live:

@@ -33,7 +33,8 @@ def examples_box(view: RunsView) -> tuple[RunRecord, ...]:
 
 def _line(run: RunRecord, *, chosen: bool) -> None:
     with st.container(gap=None, key=element("runs-example", run.id)):
-        with st.container(horizontal=True, vertical_alignment="center"):
+        # On a phone, the line wraps, and the button stays next to the title.
+        with st.container(horizontal=True, vertical_alignment="top"):
             run_line(run, key=element("runs-example-line", run.id))
             st.button(
                 "Remove" if chosen else "Compare",

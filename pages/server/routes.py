@@ -14,7 +14,7 @@ from starlette.routing import Route
 from lab.charts.live import live_payload
 from lab.charts.live_facts import live_facts, run_marks
 from lab.errors import InputError, LabError, RunNotFoundError
-from lab.runs.records import RunRecord
+from lab.runs.records import RunRecord, RunRequest
 from pages.cache.lab import get_lab
 from pages.components.base import DIGEST, SCRIPT_ROUTE, SCRIPTS
 from pages.components.share import QR_ROUTE, qr_svg
@@ -70,10 +70,11 @@ def silence_words(run: RunRecord) -> str:
     """Return since when a silent run's worker has sent no heartbeat, and what can be done; "" for other runs."""
     if not run.silent:
         return ""
+    then = {RunRequest.STOP: "stop", RunRequest.PAUSE: "pause"}.get(run.requested, "continue")
     return (
         f"Its worker does not respond: {run.silence_text}. It was stopped, or its machine is suspended or out of "
-        "memory, and it will continue by itself once that is over. "
-        f"To continue from the last checkpoint without it: python -m lab resume {run.id}"
+        f"memory, and it will {then} by itself once that is over. "
+        "Resume gives the run to a new worker, which continues from the last checkpoint, or begins again without one."
     )
 
 

@@ -15,7 +15,10 @@ _KEY = "draw.page"
 LIVE_PAD = "draw.live"
 MODES = ("Draw", "Photo", "Guess game", "My drawings")
 VIEWS = ("Network", "Why", "Inside", "Nearest neighbours", "Keep")
-VIEW_TITLES = {"Keep": "Save"}  # titles that differ from the name in addresses, which outlive a title
+VIEW_TITLES = {
+    "Why": "Preprocessing",
+    "Keep": "Save",
+}  # titles that differ from the name in addresses, which outlive a title
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ VIEWS = {
     "maps": "Feature maps",
     "kernels": "Kernels",
     "hand": "One value",
-    "why": "Why this answer",
-    "answers": "Right and wrong",
-    "map": "Map of images",
+    "why": "Attribution",
+    "answers": "Evaluation",
+    "map": "Embedding",
 }
 SOURCES = {"test": "Test", "drawing": "Drawing", "upload": "Upload"}
 _MAX = 10**9  # only the page knows how many epochs and images there are

@@ -21,14 +21,14 @@ from lab.sharing.comparison import list_results
 from lab.text import one_sentence
 from pages.state.codec import PartlyWrongError, decode, one_of, param, several_of, shorten, split, switch
 
-LOOKS = {
+LOOKS = {  # titles may change, but not the names, which are in links
     "curves": "Curves",
     "differences": "Differences",
     "groups": "Groups",
-    "verdict": "Is it better?",
-    "parallel": "Parallel axes",
-    "pareto": "Accuracy against cost",
-    "tree": "From run to run",
+    "verdict": "Significance test",
+    "parallel": "Parallel coordinates",
+    "pareto": "Pareto front",
+    "tree": "Lineage",
 }
 SHOWS = {"runs": "Runs", "reports": "Reports"}
 MAX_RUNS = SLOTS  # in one chart: more lines cannot be distinguished, and an address has a limited length
@@ -110,7 +110,7 @@ class RunsView:
 
     q: search. sort: order of the table. runs: ids of the chosen runs. colours: their slots, if not simply 0, 1, 2, ….
     smooth: steps of the mean. full: whether the y axis shows every value. by, result, cost: settings of the groups, the
-    parallel axes' colours and the Pareto front. own: whether lines on parallel axes have the runs' own colours. a, b:
+    parallel coordinates' colours and the Pareto front. own: whether their lines have the runs' own colours. a, b:
     runs whose settings are compared. networks: whether their networks are compared too, image by image.
     """
 

@@ -11,11 +11,11 @@ from pages.state.page_state import PageState
 
 LOOKS = {
     "curves": "Curves",
-    "best": "Lowest so far",
-    "parallel": "Parallel",
+    "best": "Optimization history",
+    "parallel": "Parallel coordinates",
     "importance": "Importance",
-    "slices": "One setting",
-    "surface": "Two settings",
+    "slices": "Slice",
+    "surface": "Contour",
 }
 
 
@@ -23,7 +23,7 @@ LOOKS = {
 class SweepsState:
     """A sweep and its view, followed by the fields of the form.
 
-    rung: the number (from 1) of the rung at which trials are compared. x, y: the settings of the view "Two settings".
+    rung: the number (from 1) of the rung at which trials are compared. x, y: the settings of the view "Contour".
     start: where the base settings come from. taken: their key when they were copied. vary: names of settings. kind,
     low, high, log, values: inputs of each setting. executor: where the trials are trained. more_trials, more_minutes:
     the extension.

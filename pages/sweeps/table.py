@@ -11,19 +11,10 @@ from lab.formatting import percent_number, plural
 from lab.sharing.comparison import setting_words
 from lab.sweeps.records import TrialRecord, TrialState
 from lab.sweeps.spec import SweepSpec
-from pages.widgets.runs import state_width
+from pages.widgets.runs import STATUS_COLORS, state_width
 
-_COLORS = {
-    TrialState.QUEUED: "gray",
-    TrialState.RUNNING: "blue",
-    TrialState.PAUSED: "orange",
-    TrialState.HELD: "orange",
-    TrialState.STOPPED: "gray",
-    TrialState.INTERRUPTED: "red",
-    TrialState.FINISHED: "green",
-    TrialState.FAILED: "red",
-    TrialState.COPY: "violet",
-}
+# A trial in training has the word of its run, and the others share theirs with runs, apart from two.
+_COLORS = STATUS_COLORS | {str(TrialState.HELD): "orange", str(TrialState.COPY): "violet"}
 _TRIAL_PX = 56  # for three digits, so that with two settings a decision is fully visible on a laptop
 
 
@@ -45,7 +36,7 @@ def trials_table(spec: SweepSpec, trials: Sequence[TrialRecord]) -> None:
                 "State",
                 options=list(_COLORS),
                 color=list(_COLORS.values()),
-                width=state_width(trial.state for trial in trials),
+                width=state_width(trial.status for trial in trials),
             ),
             "open": column.LinkColumn("Open", display_text="open"),
             **{name: FIELDS[name].label for name in names},
@@ -65,7 +56,7 @@ def _row(trial: TrialRecord, names: Sequence[str]) -> dict[str, Any]:
     last = trial.last
     return {
         "trial": trial.number,
-        "state": [str(trial.state)],
+        "state": [trial.status],
         "open": f"train?run={trial.run}" if trial.run else None,
         **{name: _text(name, trial.params.get(name)) for name in names},
         "epoch": last.epoch if last else None,

@@ -7,6 +7,7 @@ import streamlit as st
 from lab.errors import LabError
 from lab.formatting import format_duration, format_loss, format_percent, plural
 from lab.lazy import load
+from lab.runs.records import SILENT
 from lab.service.sweeps import Best, SweepView
 from lab.sweeps.records import Source, SweepRecord, SweepState, TrialRecord, TrialState
 from lab.sweeps.spec import METHOD_TITLES, SweepSpec
@@ -132,7 +133,8 @@ def _totals(shown: SweepView) -> None:
         _best(shown.best)
         states = (
             (counts.finished, "finished"),
-            (counts.running, "in training"),
+            (counts.running - counts.silent, "in training"),
+            (counts.silent, SILENT),
             (counts.queued, "queued"),
             (counts.paused, "paused"),
             (counts.failed, "failed"),

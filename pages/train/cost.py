@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from lab.config import RunConfig
+from lab.config.steps import epoch_images
+from lab.data.registry import get_dataset_spec
 from lab.diagnosis.rules import diagnose_config
 from lab.errors import ConfigError
 from lab.findings import Finding
@@ -32,7 +34,8 @@ def cost_card(config: RunConfig) -> None:
         _cost(config)
     else:
         _waiting()
-    for finding in diagnose_config(config):
+    images = epoch_images(config, get_dataset_spec(config.dataset).train_images)
+    for finding in diagnose_config(config, train_images=images):
         _finding(finding)
 
 

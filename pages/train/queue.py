@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from lab.formatting import plural
 from lab.runs.queue_moves import Move
-from lab.runs.records import RunRecord, RunState
+from lab.runs.records import SILENT, RunRecord, RunState
 from pages.cache.lab import get_lab
 from pages.state.keys import element
 from pages.state.session import close_popover, flash
@@ -40,8 +41,9 @@ def _queue() -> None:
         st.rerun()  # nothing is left to refresh
     waiting = store.queue.count_queued()
     total = max(len(runs), waiting + sum(run.state is not RunState.QUEUED for run in runs))
+    silent = sum(run.silent for run in runs)
     with st.container(border=True, key=element("queue")):
-        _head(total, waiting)
+        _head(total, waiting, silent)
         with st.container(height=_HEIGHT_PX if everything and len(runs) > _SHOWN else "content", border=False):
             _lines(runs, waiting)
         if total > _SHOWN:
@@ -55,9 +57,9 @@ def _show_all(whole: bool) -> None:
     TRAIN.change(whole_queue=whole)
 
 
-def _head(total: int, waiting: int) -> None:
+def _head(total: int, waiting: int, silent: int) -> None:
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.markdown(f"**{queue_words(total, waiting)}**", width="content")
+        st.markdown(f"**{queue_words(total, waiting, silent=silent)}**", width="content")
         stop = action_popover("Stop all", icon=":material/stop:", disabled=get_lab().settings.read_only, key=_STOP)
     with stop:
         what = "this run" if total == 1 else f"these {total} runs"
@@ -65,13 +67,16 @@ def _head(total: int, waiting: int) -> None:
         st.button(f"Stop {what}", key=element("queue-stop-all"), type="primary", on_click=_stop_all)
 
 
-def queue_words(total: int, waiting: int) -> str:
-    """Return a text such as "1 run is training, 4 are queued"."""
-    training = total - waiting
-    if not training:
-        return "1 run is queued" if waiting == 1 else f"{waiting} runs are queued"
-    words = "1 run is training" if training == 1 else f"{training} runs are training"
-    return f"{words}, {waiting} {'is' if waiting == 1 else 'are'} queued" if waiting else words
+def queue_words(total: int, waiting: int, *, silent: int = 0) -> str:
+    """Return a text such as "1 run is training, 4 are queued". silent: runs whose worker does not respond."""
+    numbers = ((total - waiting - silent, "training"), (silent, SILENT), (waiting, "queued"))
+    (first, what), *others = [(count, word) for count, word in numbers if count]
+    words = [f"{plural(first, 'run')} {_is(first)} {what}", *(f"{count} {_is(count)} {word}" for count, word in others)]
+    return ", ".join(words)
+
+
+def _is(count: int) -> str:
+    return "is" if count == 1 else "are"
 
 
 def _stop_all() -> None:

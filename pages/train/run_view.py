@@ -40,6 +40,10 @@ _UNTESTED = (
     "No epoch is complete, so there are no test results. The weights so far can be inspected and tested with a drawing."
 )
 _CHANGE = "Opens the form with these settings."
+_RESUME_SILENT = (
+    "Ends the worker that does not respond, and continues from the last checkpoint. If it cannot be reached, nothing "
+    "that it writes later counts."
+)
 _STOPPABLE = (RunState.QUEUED, RunState.RUNNING, RunState.PAUSED, RunState.INTERRUPTED)
 
 
@@ -71,7 +75,7 @@ def show_run(run: RunRecord) -> None:
     if not is_example(run.id):
         export_panel(get_lab(), (run,), take_in=False)
         if has_relatives(run):
-            with st.expander("From run to run: what was changed", icon=":material/account_tree:"):
+            with st.expander("Lineage: what was changed from run to run", icon=":material/account_tree:"):
                 show_tree(run.id, (run,), here=run.id)
     with st.expander("Settings of this run", icon=":material/tune:"):
         st.dataframe(settings_table(run), hide_index=True, width="stretch", alt="Settings of this run")
@@ -105,10 +109,11 @@ def _controls(run: RunRecord) -> None:
     with st.container(horizontal=True, width="content", gap="small"):
         if not run.state.live:
             _use(run)
-        if run.state in _PAUSABLE:
+        if run.state in _PAUSABLE and not run.silent:
             _button("Pause", ":material/pause:", run, RunRequest.PAUSE, enabled=writable and not run.pausing)
-        if run.state.resumable and own:
-            _button("Resume", ":material/play_arrow:", run, RunRequest.RUN, enabled=writable)
+        if (run.state.resumable or run.silent) and own:
+            words = _RESUME_SILENT if run.silent else None
+            _button("Resume", ":material/play_arrow:", run, RunRequest.RUN, enabled=writable, help=words)
         if run.state in _STOPPABLE and own:
             _button("Stop", ":material/stop:", run, RunRequest.STOP, enabled=writable)
         if not run.state.live and st.button(
@@ -159,8 +164,10 @@ def _use(run: RunRecord) -> None:
                 st.switch_page(page_path(name), query_params={"run": run.id})
 
 
-def _button(label: str, icon: str, run: RunRecord, request: RunRequest, *, enabled: bool) -> None:
-    pressed = st.button(label, icon=icon, key=element(str(request), run.id), disabled=not enabled)
+def _button(
+    label: str, icon: str, run: RunRecord, request: RunRequest, *, enabled: bool, help: str | None = None
+) -> None:
+    pressed = st.button(label, icon=icon, key=element(str(request), run.id), disabled=not enabled, help=help)
     if pressed:
         with show_errors():
             get_lab().submissions.control(run.id, request)

@@ -103,7 +103,7 @@ def _stage(stage: Stage, values: StageValues | None) -> dict[str, Any]:
     box = stage.box
     made: dict[str, Any] = {
         "id": box.id,
-        "title": box.title,
+        "title": box.title if stage.closed else box.title.removeprefix(f"{box.block.rpartition('.')[2]}."),
         "detail": box.detail,
         "family": box.family,
         "shape": list(box.shape),

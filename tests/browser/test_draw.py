@@ -176,7 +176,7 @@ def test_the_images_of_preprocessing_and_layers_follow_the_drawing(
     click(network.get_by_role("button", name="conv2, channel 3", exact=True))
     expect(page.get_by_alt_text("Feature maps of the layer")).to_be_visible()
     expect(page.get_by_text("Feature maps: 16, brighter is stronger")).to_be_visible()
-    click(page.get_by_role("radio", name="Why").or_(page.get_by_role("button", name="Why")).first)
+    click(page.get_by_role("radio", name="Preprocessing").or_(page.get_by_role("button", name="Preprocessing")).first)
     until(page, lambda: page.locator(".cl-steps figure").count() == 6, "six steps")
     click(page.get_by_role("button", name="Centred").or_(page.get_by_role("checkbox", name="Centred")).first)
     until(page, lambda: page.locator(".cl-steps figure").count() == 5, "five steps without centring")

@@ -57,7 +57,7 @@ def test_a_run_is_continued_from_an_epoch_with_another_learning_rate(server: Ser
     becomes(page, lambda: page.evaluate(_PARENT_CURVES), [["#8792a0", 20]] * 3)  # training, validation and test
     becomes(page, lambda: page.evaluate(_OWN_START), 20)
 
-    click(page.get_by_text("From run to run: what was changed"))
+    click(page.get_by_text("Lineage: what was changed from run to run"))
     visitor.settle()
     node = page.get_by_role("button", name=re.compile("^after epoch 2: lr 0.001 → 0.01 to be forked after epoch 2"))
     expect(node).to_have_attribute("aria-current", "true")

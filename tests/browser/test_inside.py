@@ -57,7 +57,7 @@ def test_inside_leads_from_a_run_through_its_epochs_to_an_error_and_its_feature_
         _go_to_epoch(visitor, epoch)
     until(page, lambda: "epoch=3" in page.evaluate("location.search"), "the epoch in the address")
 
-    _open_view(visitor, "Right and wrong")
+    _open_view(visitor, "Evaluation")
     page.get_by_text("Test accuracy", exact=True).wait_for()
     _slider(visitor).fill("1")
     until(page, lambda: "epoch=1" in page.evaluate("location.search"), "the epoch in the address")

@@ -181,7 +181,7 @@ def test_the_table_of_layers_keeps_the_keyboard_focus_when_it_folds_and_sorts(mo
     page.get_by_role("button", name="Close head").focus()
     page.keyboard.press("Enter")
     becomes(page, lambda: _focused(page), "Open head")
-    page.get_by_role("button", name="Parameters").focus()
+    page.get_by_role("button", name="Parameters", exact=True).focus()
     page.keyboard.press("Enter")
     becomes(page, lambda: _focused(page), "Parameters ▾")
 

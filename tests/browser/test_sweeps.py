@@ -35,7 +35,7 @@ def test_a_sweep_of_eight_is_created_watched_and_narrowed_and_its_best_trial_ope
     assert {len(trial.values) for trial in trials} >= {1, 2}, "none was paused, or none promoted"
     assert any(re.match(r"paused after epoch 1: \d+th of 8 at that time", trial.decision) for trial in trials)
 
-    click(page.get_by_text("Two settings"))
+    click(page.get_by_text("Contour"))
     page.locator(".js-plotly-plot .contour, .js-plotly-plot .scatterlayer").first.wait_for()
     visitor.press("Link to this view")
     click(page.get_by_role("dialog", name="Link to this view").get_by_role("button", name="Copy"))

@@ -84,6 +84,7 @@ def test_the_json_of_a_sweep_has_each_value_under_its_own_key() -> None:
                 "rung": 1,
                 "decision": "paused after epoch 2",
                 "state": "paused",
+                "responding": True,
                 "source": "adopted",
                 "epochs": 2,
                 "seconds": 61.0,
@@ -99,6 +100,7 @@ def test_the_json_of_a_sweep_has_each_value_under_its_own_key() -> None:
                 "rung": 0,
                 "decision": "failed: no memory",
                 "state": "failed",
+                "responding": True,
                 "source": "suggested",
                 "epochs": 0,
                 "seconds": 0.0,
@@ -147,6 +149,10 @@ def test_the_text_of_a_sweep_has_counts_cost_best_and_trials(capsys: pytest.Capt
         "paused after epoch 2",
     ]
     assert [word.strip() for word in two] == ["2", "lr=0.5", "failed", "failed: no memory"]
+    silent = replace(TRIALS[1], state=TrialState.RUNNING, run_status="not responding", responding=False)
+    sweep._print_view(replace(VIEW, trials=(silent,), counts=Counts(0, 0, 0, 2, 0, 0, silent=1)))
+    assert "\n1 running, 1 not responding\n" in (printed := capsys.readouterr().out)
+    assert "  not responding  failed: no memory" in printed
     of = replace(run(epochs=4), saved=HeadlineResult(epoch=1, which="best", saved=True))
     tested = Best(replace(TRIALS[0], state=TrialState.FINISHED), MEASURED[1], 0.9375, of)
     sweep._print_view(replace(VIEW, best=tested, counts=Counts(0, 0, 0, 0, 0, 0)))
@@ -298,8 +304,13 @@ def test_train_prints_findings_of_ended_runs_and_the_accuracy_of_finished_ones(
     assert "75.00 %" in printed.partition("Accuracy: ")[2]
     train._print_run(RUN, cached=False)
     assert "It was trained on" not in capsys.readouterr().out
-    for state, words in ((RunState.RUNNING, "is training"), (RunState.QUEUED, "is queued")):
-        train._print_run(replace(RUN, state=state, reason="", summary=RunSummary(), finished_at=None), cached=True)
+    for state, responding, words in (
+        (RunState.RUNNING, True, "is training"),
+        (RunState.RUNNING, False, "is not responding"),
+        (RunState.QUEUED, True, "is queued"),
+    ):
+        live = replace(RUN, state=state, responding=responding, reason="", summary=RunSummary(), finished_at=None)
+        train._print_run(live, cached=True)
         assert capsys.readouterr().out == f"Run {RUN.id} {words}.\n"
     train._print_run(replace(RUN, state=RunState.STOPPED, reason=""), cached=False)
     stopped = capsys.readouterr().out

@@ -152,6 +152,11 @@ def test_the_remaining_time_fits_into_eighty_columns(
     with console.capture() as printed:
         console.print(bar.get_renderable())
     assert "12 min 05 s left" in printed.get()
+    _show(bar, task, replace(run, state=RunState.RUNNING, responding=False, heartbeat_age_s=245.0, progress=progress))
+    with console.capture() as printed:
+        console.print(bar.get_renderable())
+    assert "not responding" in printed.get()
+    assert "no heartbeat for 4 min 05 s" in printed.get()
 
 
 def test_an_export_to_a_pipe_is_written_into_it(tmp_path: Path) -> None:

@@ -8,6 +8,19 @@ from typing import Any
 
 GOLDEN = Path(__file__).resolve().parent
 RELEASES = tuple(sorted(path.name for path in GOLDEN.iterdir() if (path / "expected.json").is_file()))
+# What a link of an earlier release shows, where the view has another title now.
+RETITLED = {
+    "Parallel axes": "Parallel coordinates",
+    "From run to run": "Lineage",
+    "Why this answer": "Attribution",
+    "Right and wrong": "Evaluation",
+    "Map of images": "Embedding",
+}
+
+
+def list_links(release: str) -> list[tuple[str, str]]:
+    """Return the address of each of a release's links, and a text that its view shows today."""
+    return [(link["address"], RETITLED.get(link["shows"], link["shows"])) for link in read(release, "links.json")]
 
 
 def read(release: str, name: str) -> Any:

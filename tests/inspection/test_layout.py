@@ -75,11 +75,13 @@ def test_a_shortcut_runs_next_to_the_box_that_it_passes() -> None:
     ("more", "label"),
     [
         ({"shape": (6, 28, 28), "detail": "5×5", "params": 1_234}, "a, 6×28×28, 5×5, 1,234 params"),
-        ({"shape": (6, 1, 1), "failed": True}, "a, does not fit: 6×1×1, "),
-        ({"title": "t" * 20, "detail": "d" * 36}, f"{'t' * 20}, 4, {'d' * 36}"),
+        ({"shape": (6, 1, 1), "failed": True}, "a, does not fit: 6×1×1"),
+        ({"shape": (6, 1, 1), "failed": True, "detail": "5×5"}, "a, 5×5, does not fit: 6×1×1"),
+        # Beside the shape 4 there is room for 31 letters of a title (223.3 px), and for 41 of a detail (238 px).
+        ({"title": "t" * 31, "detail": "d" * 41}, f"{'t' * 31}, 4, {'d' * 41}"),
         (
-            {"title": "t" * 21, "detail": "d" * 37},
-            f"{'t' * 19}… 4 {'d' * 35}…: {'t' * 21}, 4, {'d' * 37}",
+            {"title": "t" * 32, "detail": "d" * 42},
+            f"{'t' * 30}… 4 {'d' * 40}…: {'t' * 32}, 4, {'d' * 42}",
         ),
     ],
 )
@@ -104,7 +106,7 @@ def test_the_selected_box_and_a_failed_one_have_a_coloured_frame() -> None:
     assert frame() == (plain, "1.2", FAMILY_COLOURS["pooling"])
 
 
-@pytest.mark.parametrize(("detail", "shown"), [("d" * 25, True), ("d" * 26, False)])
+@pytest.mark.parametrize(("detail", "shown"), [("d" * 32, True), ("d" * 33, False)])  # 184.4 px next to 8 letters
 def test_parameters_are_shown_if_the_detail_leaves_room(detail: str, shown: bool) -> None:
     svg = draw([_box("a", detail=detail, params=7)]).svg
     assert (">7 params</text>" in svg) is shown

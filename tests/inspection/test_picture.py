@@ -97,3 +97,14 @@ def test_a_failed_forward_is_drawn_up_to_the_layer_that_failed() -> None:
     assert [box.failed for box in chain] == [False] * (len(chain) - 1) + [True]
     assert (chain[-1].title, chain[-1].shape) == ("pool5", (512, 1, 1))
     assert "does not fit: 512×1×1" in draw(chain).svg
+
+
+def test_no_word_of_a_registered_network_is_cut_in_its_graph() -> None:
+    cut = []
+    for arch in list_architectures():
+        for detail in DETAILS:
+            closed = boxes(traced(arch.id), detail=detail)
+            blocks = frozenset(box.names[0] for box in closed if box.family == "block")
+            shown = (closed, boxes(traced(arch.id), detail=detail, opened=blocks))
+            cut += [(arch.id, detail) for each in shown if "…" in draw(each).svg]
+    assert cut == []

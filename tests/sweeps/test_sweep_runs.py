@@ -1,11 +1,14 @@
 """Whole sweeps, trained: which trials pause, which continue, what the store contains, and what interrupts them."""
 
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from lab.runs.owner import Owner
 from lab.runs.records import RunRequest, RunState
+from lab.runs.store import RunStore
 from lab.service.lab import Lab
 from lab.settings import Settings
 from lab.sweeps.records import Source, SweepState, TrialState
@@ -46,6 +49,29 @@ def test_a_sweep_of_eight_trials_pauses_promotes_and_finishes_with_its_best_tria
         t.values[-1].val_loss for t in view.trials if t.state is TrialState.FINISHED
     )
     assert view.best.test_accuracy is not None
+
+
+def test_a_trial_in_training_has_the_word_of_its_run(lab: Lab) -> None:
+    view = lab.sweeps.create(asked(trials=1))
+    before = RunStore.open(lab.settings.database, clock=lambda: time.time() - 20)  # its lease has expired since
+    run = before.leases.claim(slot="cpu", owner=Owner.of_this_process())
+    assert run is not None
+
+    def said() -> tuple[TrialState, str, str, int]:
+        seen = lab.sweeps.show(view.sweep.id)
+        [trial] = seen.trials
+        assert trial.responding == (seen.counts.silent == 0)
+        return trial.state, trial.status, lab.store.runs.get(run.id).status, seen.counts.silent
+
+    assert said() == (TrialState.RUNNING, "not responding", "not responding", 1)
+    lab.store.leases.heartbeat(run.id, run.lease)
+    assert said() == (TrialState.RUNNING, "running", "running", 0)
+    lab.store.leases.request(run.id, RunRequest.PAUSE)
+    assert said() == (TrialState.RUNNING, "pausing", "pausing", 0)
+    lab.store.leases.request(run.id, RunRequest.STOP)
+    assert said() == (TrialState.RUNNING, "stopping", "stopping", 0)
+    lab.store.leases.finish(run.id, run.lease, state=RunState.PAUSED, fulfils=RunRequest.STOP)
+    assert said()[:2] == (TrialState.HELD, "held")
 
 
 @pytest.mark.long

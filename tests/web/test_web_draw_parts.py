@@ -66,6 +66,12 @@ def test_the_first_training_shows_its_progress(progress: dict[str, Any], expecte
     assert training_words(replace(run(), progress=RunProgress.from_dict(progress))) == expected
 
 
+def test_a_first_training_without_a_heartbeat_has_no_time_left() -> None:
+    progress = RunProgress.from_dict({"step": 20, "total_steps": 80, "eta_seconds": 65.0})
+    silent = replace(run(state=RunState.RUNNING), progress=progress, responding=False, heartbeat_age_s=245.0)
+    assert training_words(silent) == (0.25, "step 20 of 80, not responding, no heartbeat for 4 min 05 s")
+
+
 def test_the_label_of_a_run_distinguishes_it_from_others() -> None:
     one = run(name="mine", augment="light", summary={"test_accuracy": 0.97, "final_epoch": 5, "epochs": 5})
     assert label(one) == f"mine, light · {one.headline_text} · {one.id[:4]}"
@@ -98,16 +104,16 @@ def test_the_subtitle_of_a_card_has_the_result_of_the_weights_and_the_augmentati
 # -- photos ------------------------------------------------------------------------------------------------------------
 
 
-def test_the_line_of_a_photo_has_each_network_and_their_average_if_they_have_the_same_classes() -> None:
+def test_the_line_of_a_photo_has_each_network_and_the_ensemble_if_they_have_the_same_classes() -> None:
     models = [model_of(1, name="a<b"), model_of(2, name="c")]
     read = [[answer_of("3"), answer_of("3")], [answer_of("5"), answer_of("6", unsure="odd")]]
     line = photo._summary(models, read)
     assert line == (
         '<p class="cl-line cl-photo" role="status">a&lt;b reads <b>35</b>; c reads <b>36</b> (1 of 2 digits unsure); '
-        "all together read <b>35</b> (1 of 2 digits unsure).</p>"
+        "the ensemble reads <b>35</b> (1 of 2 digits unsure).</p>"
     )
     letters = [answer_of("x", classes="xy"), answer_of("3")]
-    assert "all together" not in photo._summary(models, [letters])
+    assert "ensemble" not in photo._summary(models, [letters])
     assert photo._summary(models[:1], [[answer_of("3")]]).endswith("a&lt;b reads <b>3</b>.</p>")
 
 

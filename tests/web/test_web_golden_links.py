@@ -7,10 +7,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from lab.service.workers import Workers
-from tests.golden.opening import RELEASES, read, unpack_home
+from tests.golden.opening import RELEASES, list_links, unpack_home
 from tests.web.addresses import open_page
 
-LINKS = [(release, link["address"], link["shows"]) for release in RELEASES for link in read(release, "links.json")]
+LINKS = [(release, *link) for release in RELEASES for link in list_links(release)]
 
 
 @pytest.fixture(scope="module")

@@ -113,6 +113,19 @@ def test_the_queue_is_summarised_in_words(total: int, waiting: int, words: str) 
     assert queue_words(total, waiting) == words
 
 
+@pytest.mark.parametrize(
+    ("total", "waiting", "silent", "words"),
+    [
+        (1, 0, 1, "1 run is not responding"),
+        (4, 2, 1, "1 run is training, 1 is not responding, 2 are queued"),
+    ],
+)
+def test_a_run_whose_worker_does_not_respond_is_not_counted_as_training(
+    total: int, waiting: int, silent: int, words: str
+) -> None:
+    assert queue_words(total, waiting, silent=silent) == words
+
+
 # -- long runs must be confirmed ---------------------------------------------------------------------------------------
 
 LONG = RunConfig(dataset="digits", epochs=1000, arch="vgg11", input_size="224")

@@ -70,7 +70,11 @@ def test_a_run_whose_worker_does_not_respond_shows_that_instead_of_a_time_left()
     assert (facts["Status"], facts["Time left"]) == ("not responding", "–")
     words = run_status(unresponsive)["silence"]
     assert words.startswith("Its worker does not respond: no heartbeat for 4 min 05 s. It was stopped, ")
-    assert words.endswith(f"without it: python -m lab resume {unresponsive.id}")
+    assert ", and it will continue by itself once that is over. Resume gives the run to a new worker, " in words
+    asked = replace(unresponsive, state=RunState.STOPPING, requested=RunRequest.STOP)
+    assert ", and it will stop by itself once that is over. Resume " in run_status(asked)["silence"]
+    asked = replace(unresponsive, requested=RunRequest.PAUSE)
+    assert ", and it will pause by itself once that is over. Resume " in run_status(asked)["silence"]
     assert (
         run_status(_training())["silence"] == run_status(replace(unresponsive, state=RunState.QUEUED))["silence"] == ""
     )

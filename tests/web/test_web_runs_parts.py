@@ -272,8 +272,8 @@ def test_storage_lists_the_largest_runs_first_and_that_of_deleted_runs_can_be_fr
     [
         (0, 10, 10, ""),
         (0, 4_000, 2_000, "Shows 2,000 of 4,000 points; each interval keeps its minimum and maximum."),
-        (1, 10, 10, "1 of these runs is still training."),
-        (2, 10, 10, "2 of these runs are still training."),
+        (1, 10, 10, "1 of these runs has not ended yet."),
+        (2, 10, 10, "2 of these runs have not ended yet."),
     ],
 )
 def test_below_the_curves_is_a_note_on_omitted_points_and_live_runs(

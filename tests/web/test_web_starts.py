@@ -154,6 +154,17 @@ def test_until_torch_is_imported_times_are_shown_as_being_estimated(bench: Bench
     assert len(app.error) + len(app.warning) >= 1  # checking the settings needs no torch
 
 
+@pytest.mark.usefixtures("torch_on_its_way")
+def test_a_warm_up_longer_than_the_step_limit_is_said_before_the_start(bench: Bench) -> None:
+    """The digits are 1,438 images: of 1,294 a batch of 64 makes 21 steps an epoch, so 42 steps are two epochs."""
+    limited = DIGITS_CONFIG.replace(
+        epochs=100, warmup_epochs=2, max_steps=42, batch_size=64, lr=1e-3, val_fraction=0.1, train_limit=0
+    )
+    [said] = [each.value for each in draw_alone(lambda: cost.cost_card(limited)).warning]
+    assert "The warm\\-up takes 2 epochs and the run has 2" in said
+    assert list(draw_alone(lambda: cost.cost_card(limited.replace(max_steps=43))).warning) == []
+
+
 @pytest.mark.parametrize(
     ("measured", "source"), [(False, "estimated from its mult-adds"), (True, "as measured in an earlier run")]
 )
@@ -193,6 +204,24 @@ def test_a_request_reaches_the_store_and_only_resuming_starts_a_worker(
     assert (
         draw_alone(lambda: run_view._button(label, ":material/stop:", made, request, enabled=False)).button[0].disabled
     )
+
+
+@pytest.mark.parametrize(
+    ("state", "responding", "labels"),
+    [
+        (RunState.RUNNING, True, ["Pause", "Stop"]),
+        (RunState.RUNNING, False, ["Resume", "Stop"]),
+        (RunState.STOPPING, True, []),
+        (RunState.STOPPING, False, ["Resume"]),
+    ],
+)
+def test_a_run_whose_worker_does_not_respond_can_be_resumed(
+    bench: Bench, state: RunState, responding: bool, labels: list[str]
+) -> None:
+    shown = replace(bench.start(), state=state, responding=responding)
+    buttons = {button.label: button for button in draw_alone(lambda: run_view._controls(shown)).button}
+    assert [label for label in buttons if label in ("Pause", "Resume", "Stop")] == labels
+    assert all("does not respond" in buttons[label].help for label in labels if label == "Resume")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Parts of the Sweeps page without a trained trial: ranges and values of the form, the ladder, totals and actions."""
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -23,7 +24,7 @@ from pages.state.asking import ASKING
 from pages.state.session import take_flash, value_of
 from pages.state.sweeps import LOOKS, SWEEPS
 from pages.state.train import TRAIN
-from pages.sweeps import create, extend, ladder, pictures, view
+from pages.sweeps import create, extend, ladder, pictures, table, view
 from tests.charts.charts_data import run
 from tests.sweeps.sweep_runs import asked
 from tests.web.addresses import draw_alone
@@ -294,6 +295,21 @@ def test_the_totals_of_a_sweep_count_what_was_trained_and_what_pausing_saved() -
     assert _totals(unlimited)["Epochs trained"] == ("16", "")
     assert _totals(replace(seen, sweep=_sweep(asked()), trials=(), epochs=0))["Epochs trained"] == ("0", "")
     assert _totals(replace(seen, sweep=_sweep(asked())))["Computing time"] == ("1 min 30 s", "")
+
+
+def test_trials_whose_worker_does_not_respond_are_not_in_training() -> None:
+    counts = Counts(queued=0, running=2, paused=0, finished=0, failed=0, cached=0, silent=1)
+    assert (
+        _totals(SweepView(_sweep(asked()), (), counts, 1.0, 1, None))["Trials"][1] == "1 in training, 1 not responding"
+    )
+    trials = [
+        replace(_trial(1, {"lr": 0.1}, state=TrialState.RUNNING), run_status="not responding", responding=False),
+        _trial(2, {"lr": 0.1}, state=TrialState.HELD),
+    ]
+    [shown] = draw_alone(lambda: table.trials_table(asked(), trials)).dataframe
+    assert shown.value["state"].to_list() == [["held"], ["not responding"]]
+    states = json.loads(shown.proto.columns)["state"]["type_config"]["options"]
+    assert {one["value"] for one in states} >= {*map(str, TrialState), "not responding", "pausing", "stopping"}
 
 
 def test_the_best_trial_shows_its_last_evaluation() -> None:

@@ -1,4 +1,4 @@
-"""Runs, "Is it better?": the verdict over all seeds of two settings, what is missing, and repeating with seeds."""
+"""Runs, "Significance test": the verdict over all seeds of two settings, what is missing, and repeating with seeds."""
 
 import pytest
 from streamlit.testing.v1 import AppTest

@@ -28,7 +28,7 @@ from pages.sweeps.view import _basis
 from pages.train.cost import _words
 from tests.charts.charts_data import run
 
-# -- Runs, "Is it better?" ---------------------------------------------------------------------------------------------
+# -- Runs, "Significance test" -----------------------------------------------------------------------------------------
 
 
 def _seeds(lr: float, accuracies: tuple[float, ...], **changes: Any) -> tuple[RunRecord, ...]:

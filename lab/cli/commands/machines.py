@@ -70,7 +70,7 @@ def log_(lab: Lab, run: str, as_json: bool) -> None:
         print_json({"run": found.id, "host": log.host if log else None, "lines": list(lines)})
         return
     if not lines:
-        raise InputError(f"No worker has logged anything for run {found.id} yet: it is {found.state.value}.")
+        raise InputError(f"No worker has logged anything for run {found.id} yet: it is {found.status}.")
     echo("\n".join(lines))
 
 

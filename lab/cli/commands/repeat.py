@@ -62,7 +62,7 @@ def repeat(
         )
         return
     for one in runs:
-        state = one.headline_text if one.state is RunState.FINISHED else one.state.value
+        state = one.headline_text if one.state is RunState.FINISHED else one.status
         echo(f"{repeat_text(one.config)}  run {one.id}  {state}")
     side = make_side("", runs)
     measured = f" {side.measure.title.capitalize()}: {format_result(side.measure.result_key, side.spread)}."

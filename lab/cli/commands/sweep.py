@@ -14,6 +14,7 @@ from lab.cli.output import echo, json_flag, print_json, print_table, write_file
 from lab.cli.starting import Starting
 from lab.errors import InputError, SweepStateError
 from lab.formatting import format_duration, format_loss, format_moment, format_percent, format_short, plural
+from lab.runs.records import SILENT
 from lab.service.lab import Lab
 from lab.service.sweeps import SweepView
 from lab.settings import user_path
@@ -266,6 +267,7 @@ def as_dict(view: SweepView) -> dict[str, Any]:
                 "rung": trial.rung,
                 "decision": trial.decision,
                 "state": trial.state.value,
+                "responding": trial.responding,
                 "source": trial.source.value,
                 "epochs": trial.epochs,
                 "seconds": trial.seconds,
@@ -296,8 +298,16 @@ def _print_view(view: SweepView) -> None:
     click.echo(f"{record.id}  {record.name}  {record.state.value}  {record.reason}".rstrip())
     if record.problem:
         return
-    names = ("finished", "paused", "running", "queued", "failed", "cached")
-    click.echo(", ".join(f"{count} {name}" for name in names if (count := getattr(counts, name))) or "no trials")
+    numbers = {
+        "finished": counts.finished,
+        "paused": counts.paused,
+        "running": counts.running - counts.silent,
+        SILENT: counts.silent,
+        "queued": counts.queued,
+        "failed": counts.failed,
+        "cached": counts.cached,
+    }
+    click.echo(", ".join(f"{count} {name}" for name, count in numbers.items() if count) or "no trials")
     click.echo(f"{plural(view.epochs, 'epoch')} and {format_duration(view.seconds)} of computing")
     if view.best is not None:
         measured = view.best.measured
@@ -316,7 +326,7 @@ def _print_view(view: SweepView) -> None:
             "" if trial.last is None else trial.last.epoch,
             "" if trial.last is None else format_loss(trial.last.val_loss),
             "" if trial.last is None else format_percent(trial.last.val_accuracy),
-            trial.state.value,
+            trial.status,
             trial.decision,
         )
         for trial in view.trials

@@ -156,8 +156,11 @@ def _stop(lab: Lab, run: RunRecord, console: Console) -> RunRecord:
 
 def _show(bar: Progress, task: Any, run: RunRecord) -> None:
     state = run.progress
+    if run.silent:  # what its worker said last is no longer true
+        bar.update(task, description=run.status, left=run.silence_text)
+        return
     if not state.total_steps:
-        bar.update(task, description=state.phase or run.state.value)
+        bar.update(task, description=state.phase or run.status, left="")
         return
     rate = f"{state.images_per_second or 0:,.0f} images/s"
     left = f"{format_duration(state.eta_seconds)} left, {rate}"
@@ -166,7 +169,7 @@ def _show(bar: Progress, task: Any, run: RunRecord) -> None:
 
 
 def _print_run(run: RunRecord, *, cached: bool) -> None:
-    what = {RunState.QUEUED: "is queued", RunState.RUNNING: "is training"}.get(run.state, f"is {run.state.value}")
+    what = "is training" if run.status == RunState.RUNNING else f"is {run.status if run.state.live else run.state}"
     what += f" ({run.outcome})" if run.outcome else ""
     click.echo(f"Run {run.id} {what}: {run.reason}" if run.reason else f"Run {run.id} {what}.")
     if cached and run.finished_at:

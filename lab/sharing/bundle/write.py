@@ -52,7 +52,7 @@ def write_bundle(source: Source, runs: Sequence[RunRecord]) -> bytes:
         raise InputError(f"A bundle holds at most {MAX_RUNS} runs, but {len(runs)} were given: export several bundles.")
     live = next((run for run in runs if run.state.live), None)
     if live is not None:
-        raise InputError(f"Run {live.name or live.id} is {live.state.value}: wait until it has ended, or stop it.")
+        raise InputError(f"Run {live.name or live.id} is {live.status}: wait until it has ended, or stop it.")
     weights, left_out = _choose_weights(source, runs)
     files: list[tuple[str, bytes]] = []
     for index, run in enumerate(runs):

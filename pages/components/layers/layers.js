@@ -4,8 +4,9 @@
 import { shown } from "./rows.js";
 
 const COLUMNS = [
-  ["name", "Layer", ""], ["shape", "Output", ""], ["params", "Parameters", "r"], ["param_share", "of all", ""],
-  ["mult_adds", "Mult-adds", "r"], ["work_share", "of all", ""], ["bytes", "Memory", "r"],
+  ["name", "Layer", ""], ["shape", "Output", ""],
+  ["params", "Parameters", "r"], ["param_share", "Share of\nparameters", ""],
+  ["mult_adds", "Mult-adds", "r"], ["work_share", "Share of\nmult-adds", ""], ["bytes", "Memory", "r"],
   ["field", "Receptive field", "r"], ["step", "Stride", "r"],
 ];
 const tables = new WeakMap();

@@ -139,7 +139,7 @@ class Live extends Curves {
     this.wait = !news.live ? POLL_MS.ended
       : changed ? POLL_MS.first : Math.min(this.wait * POLL_MS.growth, POLL_MS.longest);
     this.progress();
-    const watched = ["state", "notices", "findings", "device"]; // shown by the page around the charts
+    const watched = ["state", "status", "notices", "findings", "device"]; // shown by the page around the charts
     if (watched.some((name) => news[name] !== (before ?? this.data)[name])) {
       this.setTrigger("changed", `${news.state} ${Date.now()}`);
     }

@@ -2,23 +2,31 @@
 // The layout of a network's stages: columns from left to right by the longest path from the image, branches below each
 // other, and shortcuts led around the stages that they pass. Pure arithmetic in px; the caller gives the sizes.
 
-export const TOP = 36; // px above a stage for its name
+export const TOP = 36; // px above a stage for its name and kind in one line each
+export const LINE = { title: 15.4, detail: 13 }; // px of a further line
+export const CLEAR = 6; // px between lines of neighbouring stages
 export const BOTTOM = 34; // px below it for its shape
 const WORDS = 20; // px by which a stage's texts may be wider than its column, at least
 const GAP = { across: 40, down: 14, lane: 18 };
 const MARGIN = 14;
 const MIN_WIDTH = { maps: 56, values: 46 }; // for the texts
-const [LETTER, MAX_NAME] = [7, 98]; // px of a letter and of a whole name of a block, which must be readable
+const MAX_WORD = 98; // px of a word for which a column is made wider
 const MIN_LANE = 104; // px of a branch
 
 /**
  * @typedef {{ id: string, inputs: string[], shape: number[], shown: number, block?: string, closed?: boolean,
- *   family?: string, title?: string }} Stage
+ *   family?: string, title?: string, detail?: string }} Stage
  * @typedef {{ w: number, h: number, columns?: number, rows?: number, side?: number, step?: number }} Size
  * @typedef {Size & { x: number, y: number, rank: number, left: number, width: number }} Place x, y: corner of the drawn
  *   part; left, width: of the column, for its texts
  * @typedef {{ rank: number, y: number, h: number, id?: string, before: Cell[] }} Cell a stage, or a waypoint (no id)
  */
+
+/**
+ * Widths in px of a stage's two texts. @typedef {{ title: (text: string) => number, detail: (text: string) => number }} Ruler
+ * @type {Ruler}
+ */
+const LETTERS = { title: (text) => 7 * text.length, detail: (text) => 5.6 * text.length };
 
 // Limits of the scale: to fit into the page, as LeNet-5 with 16 and 48 maps does on a laptop, and to fill it.
 const [MIN_GROWTH, GROWTH] = [0.5, 1.35];
@@ -40,6 +48,31 @@ export function fitted(wide, columns, placed) {
   }
   const spare = Math.min(40, (wide - plan.width) / Math.max(1, columns));
   return spare > 1 ? placed(growth, spare) : plan;
+}
+
+/**
+ * Break a text into lines of at most `px`: after a point, an underscore or a space, but not before a "·".
+ * @param {string} text @param {number} px @param {(text: string) => number} widthOf
+ */
+export function wrapped(text, px, widthOf) {
+  /** @type {string[]} */
+  const lines = [];
+  for (const word of wordsOf(text)) {
+    const last = lines.length - 1;
+    if (last >= 0 && widthOf((lines[last] + word).trimEnd()) <= px) lines[last] += word;
+    else lines.push(word);
+  }
+  return lines.map((line) => line.trimEnd());
+}
+
+/** @param {string} text */
+function wordsOf(text) {
+  return text.replaceAll(" ·", "\u00a0·").split(/(?<=[._ ])/);
+}
+
+/** Return the title as it is shown: a closed block can be opened. @param {Stage} stage */
+export function titleOf({ title = "", closed }) {
+  return closed ? `+\u00a0${title}` : title;
 }
 
 /** Return each stage's column: one after the last of its inputs. @param {Stage[]} stages */
@@ -101,12 +134,25 @@ export function slabSize(stage, { rule, channels, values, largest, thickest }) {
 }
 
 /**
- * Return the positions of the stages; `words` is by how many px their texts may be wider than their column.
+ * Return the positions of the stages; `words` is by how many px their texts may be wider than their column, `top` the
+ * height of the texts above a stage, which is more if one of them needs further lines.
  * size: of a stage's drawn part in a lane of a height in px. height: of the picture if nothing branches.
  * @param {Stage[]} stages
- * @param {{ size: (stage: Stage, lane: number) => Size, height?: number, gap?: number }} options
+ * @param {{ size: (stage: Stage, lane: number) => Size, height?: number, gap?: number, ruler?: Ruler }} options
  */
-export function layout(stages, { size, height = 400, gap = GAP.across }) {
+export function layout(stages, { size, height = 400, gap = GAP.across, ruler = LETTERS }) {
+  const plan = placed(stages, { size, height, gap, ruler, top: TOP });
+  const top = Math.max(...stages.map((stage) => heightOf(stage, plan.places[stage.id].width + plan.words - CLEAR, ruler)));
+  return top > TOP ? placed(stages, { size, height, gap, ruler, top }) : plan;
+}
+
+/** Return the height of the texts above a stage. @param {Stage} stage @param {number} px @param {Ruler} ruler */
+function heightOf(stage, px, ruler) {
+  const more = (text, kind) => LINE[kind] * Math.max(0, wrapped(text, px, ruler[kind]).length - 1);
+  return TOP + more(titleOf(stage), "title") + more(stage.detail ?? "", "detail");
+}
+
+function placed(stages, { size, height, gap, ruler, top }) {
   const rank = ranks(stages);
   const columns = cellsOf(stages, rank);
   /** @type {Map<string, Size>} */
@@ -114,16 +160,16 @@ export function layout(stages, { size, height = 400, gap = GAP.across }) {
   const byId = new Map(stages.map((stage) => [stage.id, stage]));
   for (const cells of columns) {
     const boxes = cells.filter((cell) => cell.id);
-    const lane = boxes.length > 1 ? Math.max(MIN_LANE, height / boxes.length - TOP - BOTTOM) : height;
+    const lane = boxes.length > 1 ? Math.max(MIN_LANE, height / boxes.length - top - BOTTOM) : height;
     for (const cell of boxes) {
       const found = size(/** @type {Stage} */ (byId.get(/** @type {string} */ (cell.id))), lane);
       sizes.set(/** @type {string} */ (cell.id), found);
-      cell.h = found.h + TOP + BOTTOM;
+      cell.h = found.h + top + BOTTOM;
     }
     stack(cells);
   }
   straighten(stages, columns, rank);
-  return measured(stages, columns, rank, sizes, gap);
+  return measured(stages, columns, rank, sizes, { gap, ruler, head: top });
 }
 
 /** Return the stages by column, with a waypoint in each column that an edge passes. */
@@ -186,13 +232,15 @@ function waypoints(columns, rank, input, id) {
   return found;
 }
 
-/** Return the width that a stage's texts need; a closed block's name has "+ " before it. @param {Stage} stage */
-function leastWidth(stage) {
+/** Return the width of a column in which no word of a stage's texts is cut. @param {Stage} stage @param {Ruler} ruler */
+function leastWidth(stage, ruler) {
   const least = MIN_WIDTH[isMaps(stage) ? "maps" : "values"];
-  return stage.closed ? Math.max(least, Math.min(MAX_NAME, LETTER * ((stage.title ?? "").length + 2)) - WORDS) : least;
+  const widest = (text, kind) => Math.max(...wordsOf(text).map((word) => ruler[kind](word.trimEnd())));
+  const words = Math.max(widest(titleOf(stage), "title"), widest(stage.detail ?? "", "detail"));
+  return Math.max(least, Math.min(MAX_WORD, words) - WORDS);
 }
 
-function measured(stages, columns, rank, sizes, gap) {
+function measured(stages, columns, rank, sizes, { gap, ruler, head }) {
   const cells = columns.flat();
   const byId = new Map(stages.map((stage) => [stage.id, stage]));
   const framed = stages.some((stage) => stage.block && !stage.closed) ? 22 : 0;
@@ -203,7 +251,7 @@ function measured(stages, columns, rank, sizes, gap) {
   let x = MARGIN;
   for (const column of columns) {
     const ids = column.flatMap((cell) => cell.id ?? []);
-    const width = Math.max(...ids.map((id) => Math.max(sizes.get(id).w, leastWidth(byId.get(id)))));
+    const width = Math.max(...ids.map((id) => Math.max(sizes.get(id).w, leastWidth(byId.get(id), ruler))));
     lefts.push(x);
     widths.push(width);
     x += width + gap;
@@ -214,7 +262,7 @@ function measured(stages, columns, rank, sizes, gap) {
     if (!cell.id) continue;
     const size = sizes.get(cell.id);
     const [left, width] = [lefts[cell.rank], widths[cell.rank]];
-    const [x, y] = [left + (width - size.w) / 2, cell.y - cell.h / 2 + TOP - top];
+    const [x, y] = [left + (width - size.w) / 2, cell.y - cell.h / 2 + head - top];
     places[cell.id] = { ...size, rank: cell.rank, left, width, x, y };
   }
   const edges = stages.flatMap((stage) => stage.inputs.map((input) => {
@@ -223,20 +271,20 @@ function measured(stages, columns, rank, sizes, gap) {
     return { from: input, to: stage.id, way };
   }));
   return {
-    places, edges, frames: framesOf(stages, places), width: x - gap + MARGIN, height: bottom - top,
-    words: Math.max(WORDS, gap - 4),
+    places, edges, frames: framesOf(stages, places, head), width: x - gap + MARGIN, height: bottom - top,
+    words: Math.max(WORDS, gap - 4), top: head,
   };
 }
 
 /** Return a frame around the stages of each expanded block. */
-function framesOf(stages, places) {
+function framesOf(stages, places, head) {
   const frames = new Map();
   for (const stage of stages) {
     if (!stage.block || stage.closed) continue;
     const { left, width, y, h } = places[stage.id];
     const old = frames.get(stage.block) ?? { x: Infinity, y: Infinity, right: 0, bottom: 0 };
     frames.set(stage.block, {
-      x: Math.min(old.x, left - 12), y: Math.min(old.y, y - TOP - 24),
+      x: Math.min(old.x, left - 12), y: Math.min(old.y, y - head - 24),
       right: Math.max(old.right, left + width + 12), bottom: Math.max(old.bottom, y + h + BOTTOM + 4),
     });
   }

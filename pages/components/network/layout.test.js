@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { around, band, fitted, gridSize, layout, ranks, sideRule, slabSize } from "./layout.js";
+import { around, band, fitted, gridSize, layout, LINE, ranks, sideRule, slabSize, TOP, wrapped } from "./layout.js";
 
 const stage = (id, inputs, shape = [4, 8, 8], more = {}) => ({ id, inputs, shape, shown: shape[0], ...more });
 const square = () => ({ w: 50, h: 60 });
@@ -49,12 +49,34 @@ test("branches are below each other without overlaps, and the join is in the mid
   assert.ok(all.every((place) => place.y > 0 && place.y + place.h < height));
 });
 
+test("texts are broken after points, underscores and spaces, and a middle dot stays with the word before it", () => {
+  const lines = (text, letters) => wrapped(text, letters, (part) => part.length);
+  assert.deepEqual(lines("conv_depthwise", 14), ["conv_depthwise"]);
+  assert.deepEqual(lines("conv_depthwise", 13), ["conv_", "depthwise"]);
+  assert.deepEqual(lines("branch3.conv_reduce", 13), ["branch3.conv_", "reduce"]);
+  assert.deepEqual(lines("linear · ReLU · dropout", 15), ["linear\u00a0· ReLU\u00a0·", "dropout"]);
+  assert.deepEqual(lines("linear · ReLU", 8), ["linear\u00a0·", "ReLU"]);
+  assert.deepEqual(lines("inception3a", 4), ["inception3a"]); // one word
+});
+
+test("texts that need further lines have room above all stages, and no word is wider than its column", () => {
+  const named = (more) => [chain[0], { ...chain[1], ...more }, chain[2]];
+  const plan = (more) => layout(named(more), { size: square });
+  const [plain, detail] = [plan({ title: "conv1", detail: "ReLU" }), plan({ title: "conv1", detail: "linear · ReLU · dropout" })];
+  assert.deepEqual([plain.top, detail.top], [TOP, TOP + LINE.detail]); // 56 + 36 - 6 px are 15 letters of 5.6 px
+  assert.equal(detail.places.conv.y - plain.places.conv.y, LINE.detail);
+  assert.equal(detail.height - plain.height, LINE.detail);
+  assert.equal(plan({ title: "conv_depthwise", detail: "ReLU" }).top, TOP + LINE.title); // 14 letters of 7 px
+  assert.equal(plan({ title: "depthwise_depthwise", detail: "" }).places.conv.width, 56);
+  assert.equal(plan({ title: "transposed_x", detail: "" }).places.conv.width, 57); // 11 letters, 20 px beyond the column
+});
+
 test("a closed block's column fits its whole name, and texts extend to the middle of wide gaps", () => {
   const block = (title) => [...chain.slice(0, 1), { ...chain[1], closed: true, block: title, title }, chain[2]];
   const at = (title, gap) => layout(block(title), { size: square, gap });
   assert.equal(at("layer1", 40).places.conv.width, 56);
   assert.equal(at("inception3a", 40).places.conv.width, 71); // 13 letters of 7 px, 20 of them beyond the column
-  assert.equal(at("a name that is far too long", 40).places.conv.width, 78);
+  assert.equal(at("a-name-that-is-far-too-long", 40).places.conv.width, 78);
   assert.deepEqual([at("layer1", 18).words, at("layer1", 40).words], [20, 36]);
 });
 

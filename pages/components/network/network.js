@@ -3,7 +3,9 @@
 // as a slab. A map is a button; the arrow keys move between maps. New values are drawn in place.
 
 import { mount } from "../shared/mount.js";
-import { around, band, fitted, gridSize, isMaps, layout, ranks, sideRule, slabSize } from "./layout.js";
+import {
+  around, band, CLEAR, fitted, gridSize, isMaps, layout, ranks, sideRule, slabSize, titleOf, wrapped,
+} from "./layout.js";
 import { bytes, coloured, extremes, gridIndex, neighbour, numberOf, strongest } from "./paint.js";
 
 const SIDES = { largest: 92, smallest: 28 }; // px of a map
@@ -70,9 +72,10 @@ class NetworkPicture {
     const { stages, answer } = this.data;
     const sized = this.sizes(stages, answer);
     const columns = Math.max(...ranks(stages).values());
+    const ruler = (this.ruler = rulerOf(this.root));
     const plan = fitted(wide - 4, columns, (growth, more = 0) => {
       const [height, gap] = [HEIGHT * Math.max(1, growth), Math.max(18, GAP * growth) + more];
-      return layout(stages, { size: sized(growth), height, gap });
+      return layout(stages, { size: sized(growth), height, gap, ruler });
     });
     this.plan = plan;
     const sheet = made("div", "sheet");
@@ -146,16 +149,19 @@ class NetworkPicture {
     part.setAttribute("role", "group");
     const some = stage.some ? `, ${stage.some} shown` : "";
     part.setAttribute("aria-label", `${stage.title}, ${stage.detail}, ${stage.size}${some}`);
-    const more = this.plan.words;
-    part.style.cssText = `left:${place.left - more / 2}px;top:${place.y - 36}px;width:${place.width + more}px`;
+    const { words: more, top } = this.plan;
+    const wide = place.width + more;
+    part.style.cssText = `left:${place.left - more / 2}px;top:${place.y - top}px;width:${wide}px`;
     const head = made(stage.closed ? "button" : "div", "head");
+    head.style.height = `${top}px`;
     if (stage.closed) {
       head.type = "button";
       head.dataset.open = stage.block;
       head.dataset.at = `block ${stage.block}`;
     }
     head.title = `${stage.title}: ${stage.detail}`;
-    head.append(words("b", stage.closed ? `+ ${stage.title}` : stage.title), " ", words("span", stage.detail));
+    const lines = (kind, text) => wrapped(text, wide - CLEAR, this.ruler[kind]).join("\n");
+    head.append(words("b", lines("title", titleOf(stage))), " ", words("span", lines("detail", stage.detail)));
     const drawn = made("div", "drawn");
     drawn.style.cssText = `width:${place.w}px;height:${place.h}px`;
     const facts = made("div", "facts");
@@ -381,6 +387,18 @@ class NetworkPicture {
     clearTimeout(this.resting);
     this.watcher.disconnect();
   }
+}
+
+// The widths of texts above a stage, in the fonts of network.css.
+function rulerOf(root) {
+  const brush = document.createElement("canvas").getContext("2d");
+  const { fontFamily } = getComputedStyle(root);
+  const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
+  const ruled = (font) => (text) => {
+    brush.font = font;
+    return brush.measureText(text).width;
+  };
+  return { title: ruled(`650 ${0.8 * rem}px ${fontFamily}`), detail: ruled(`400 ${0.68 * rem}px ${fontFamily}`) };
 }
 
 function made(kind, name) {
