@@ -27,9 +27,9 @@ def _export(page: Page, format: str) -> Download:
 def test_a_run_is_exported_as_a_report_and_a_bundle_and_imported_again(
     idle_server: Server, visitor: Visitor, browser: Browser, tmp_path: Path
 ) -> None:
-    run = train_in(idle_server, lr=0.002, name="exported")
+    run = train_in(idle_server, lr=0.002, name="portable")
     page = visitor.page
-    visitor.open(f"{idle_server.url}/runs?q=exported&runs={run}")
+    visitor.open(f"{idle_server.url}/runs?q=portable&runs={run}")
     report, bundle = tmp_path / "report.html", tmp_path / "bundle.zip"
     _export(page, "Report (one HTML file)").save_as(report)
     _export(page, "Bundle (.zip)").save_as(bundle)
@@ -41,7 +41,7 @@ def test_a_run_is_exported_as_a_report_and_a_bundle_and_imported_again(
     report_page.on("pageerror", lambda error: messages.append(str(error)))
     report_page.goto(report.as_uri())
     report_page.wait_for_selector(".js-plotly-plot .legend")
-    assert report_page.title() == "exported – ConvLab"
+    assert report_page.title() == "portable – ConvLab"
     assert messages == []
     offline.close()
 
