@@ -156,7 +156,7 @@ def test_two_networks_answer_side_by_side_and_are_both_in_the_address(
     page = _open(visitor, server, *runs)
     _draw(page, "0")
     becomes(page, lambda: _answer(page, 0), ["0", "0", "0"])
-    expect(page.locator(".cl-name")).to_have_text(["LeNet-5", "Basic CNN", "All together"])
+    expect(page.locator(".cl-name")).to_have_text(["LeNet-5", "Basic CNN", "Ensemble"])
     expect(page.locator(".cl-line")).to_contain_text("0")
     until(page, lambda: all(run in page.url for run in runs), "both runs in the address")
 

@@ -16,7 +16,7 @@ from lab.runs.owner import Owner
 from lab.runs.records import RunState
 from lab.service.lab import Lab
 from lab.settings import Settings
-from tests.browser.conftest import Server, Visitor, at_rest, becomes, click, press_key, type_into, until
+from tests.browser.conftest import WAIT_LIMIT_S, Server, Visitor, at_rest, becomes, click, press_key, type_into, until
 from tests.processes import idle_process
 from tests.web.web_data import DIGITS_CONFIG, Bench, series
 
@@ -251,20 +251,20 @@ def test_a_schedule_is_a_curve_and_rates_of_an_older_release_are_dots_with_a_not
 
 
 def test_a_run_whose_worker_stops_responding_can_be_resumed_on_its_open_page(
-    still_server: Server, visitor: Visitor
+    idle_server: Server, visitor: Visitor
 ) -> None:
     page = visitor.page
     with idle_process() as worker:
-        bench = Bench(Lab(Settings.from_env({"LAB_HOME": str(still_server.home)})), Owner.of_process(worker.pid))
+        bench = Bench(Lab(Settings.from_env({"LAB_HOME": str(idle_server.home)})), Owner.of_process(worker.pid))
         run = bench.start(DIGITS_CONFIG.replace(seed=103))
-        visitor.open(f"{still_server.url}/train?run={run.id}")
+        visitor.open(f"{idle_server.url}/train?run={run.id}")
         expect(page.get_by_role("button", name="Pause")).to_be_visible()
         expect(page.get_by_role("button", name="Resume")).to_be_visible()  # once the lease has expired
         expect(page.get_by_role("button", name="Pause")).to_have_count(0)
         expect(page.locator(".cl-note")).to_contain_text("Its worker does not respond: no heartbeat for")
         click(page.get_by_role("button", name="Resume"))
         becomes(page, lambda: bench.lab.store.runs.get(run.id).state, RunState.QUEUED)
-        assert worker.wait(timeout=10) == -signal.SIGKILL
+        assert worker.wait(timeout=WAIT_LIMIT_S) == -signal.SIGKILL
         expect(page.get_by_role("button", name="Pause")).to_be_visible()
     bench.lab.store.queue.stop_all()
 

@@ -15,7 +15,7 @@ _LABELS = (
     "[...document.querySelectorAll('.js-plotly-plot')].map(plot => plot.querySelectorAll('.hoverlayer .legend').length)"
 )
 
-# Whether the lines of parallel axes go downwards: then their last position is below the first.
+# Whether the axes of parallel coordinates run downwards: then their last position is below the first.
 _DOWNWARDS = (
     "[...document.querySelectorAll('.js-plotly-plot')].filter(plot => plot.data).map(plot => plot.data[0].y.at(-1) < 0)"
 )

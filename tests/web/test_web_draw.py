@@ -71,9 +71,7 @@ def test_the_average_is_not_counted_as_a_network_and_shows_its_own_reason() -> N
     answers.append(_answer(8))
     together = average(answers)
     assert together is not None
-    cards = [(f"net {k}", "", answer) for k, answer in enumerate(answers)] + [
-        ("All together", "average of 5", together)
-    ]
+    cards = [(f"net {k}", "", answer) for k, answer in enumerate(answers)] + [("Ensemble", "average of 5", together)]
     assert "(4 of 5 unsure)" in line_html(cards, blank=False)
     assert "4 of 5 networks are unsure" in answers_html(cards, answered=1, ink=1)
     assert answers_html(cards, answered=1, ink=1).count("it is like no training picture") == 1

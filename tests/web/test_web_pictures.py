@@ -188,7 +188,7 @@ def test_the_common_answer_is_the_averages_else_the_most_frequent_or_first_of_a_
     assert _common_answer(line_html(_cards(_answer(8), _answer(3)), blank=False)) == "3"
     together = average([_answer(3, 0.99), _answer(8, 0.5), _answer(8, 0.5)])
     assert together is not None
-    assert _common_answer(line_html([*_cards(*three), ("All together", "", together)], blank=False)) == "3"
+    assert _common_answer(line_html([*_cards(*three), ("Ensemble", "", together)], blank=False)) == "3"
     assert "data-answer" not in line_html(_cards(*three), blank=True)
     assert "data-answer" not in line_html([], blank=False)
 

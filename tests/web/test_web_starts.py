@@ -154,8 +154,8 @@ def test_until_torch_is_imported_times_are_shown_as_being_estimated(bench: Bench
     assert len(app.error) + len(app.warning) >= 1  # checking the settings needs no torch
 
 
-@pytest.mark.usefixtures("torch_on_its_way")
-def test_a_warm_up_longer_than_the_step_limit_is_said_before_the_start(bench: Bench) -> None:
+@pytest.mark.usefixtures("torch_being_imported")
+def test_a_warm_up_longer_than_the_step_limit_is_reported_before_the_start(bench: Bench) -> None:
     """The digits are 1,438 images: of 1,294 a batch of 64 makes 21 steps an epoch, so 42 steps are two epochs."""
     limited = DIGITS_CONFIG.replace(
         epochs=100, warmup_epochs=2, max_steps=42, batch_size=64, lr=1e-3, val_fraction=0.1, train_limit=0

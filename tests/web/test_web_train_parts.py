@@ -340,7 +340,7 @@ def test_the_first_run_cannot_move_up_and_the_last_one_cannot_move_down(
 
 @pytest.mark.parametrize(("total", "what"), [(1, "this run"), (4, "these 4 runs")])
 def test_stopping_all_runs_names_their_number(bench: Bench, total: int, what: str) -> None:
-    app = draw_alone(lambda: queue._head(total, 1))
+    app = draw_alone(lambda: queue._head(total, 1, silent=0))
     assert app.button[0].label == f"Stop {what}"
     assert app.markdown[1].value == (f"Stop {what}? Weights of finished epochs are kept, and each run can be resumed.")
 
