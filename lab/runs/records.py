@@ -60,12 +60,12 @@ class RunRequest(StrEnum):
 
 
 def is_silent(state: RunState, *, responding: bool) -> bool:
-    """Whether a run is in training by its state, but its worker sends no heartbeat."""
+    """Return whether a run is in training by its state, but its worker sends no heartbeat."""
     return state in (RunState.RUNNING, RunState.STOPPING) and not responding
 
 
 def is_pausing(state: RunState, requested: RunRequest) -> bool:
-    """Whether a run is in training and was asked to pause."""
+    """Return whether a run is in training and was asked to pause."""
     return state is RunState.RUNNING and requested is RunRequest.PAUSE
 
 
