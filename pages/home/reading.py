@@ -56,7 +56,7 @@ def reading_pad() -> None:
         page = draw_page()
         with left:
             line = st.container()  # above the pad, where a finger does not cover it
-            sketch = live_pad(page, demo=_demo_strokes())
+            sketch = live_pad(page, demo=_strokes_of(_SHOWN_DIGIT))
             st.pills("Or pick a digit", list(POLYLINES), width="stretch", **HOME.widget("sample", then=_draw_sample))
         reader = drawing_reader()
         what = "your drawing"
@@ -69,14 +69,14 @@ def reading_pad() -> None:
 
 
 @cache
-def _demo_strokes() -> str:
-    return dump_strokes(place_strokes(POLYLINES[_SHOWN_DIGIT], Hand()))
+def _strokes_of(digit: str) -> str:
+    return dump_strokes(place_strokes(POLYLINES[digit], Hand()))
 
 
 @cache
 def idle_html(reader: DrawingReader) -> str:
     """Return the feature maps of a sample digit, faded: a preview while the pad is empty."""
-    reading = reader.read(sketch_of(_demo_strokes()))
+    reading = reader.read(sketch_of(_strokes_of(_SHOWN_DIGIT)))
     return f'<div class="cl-pale">{flow_html(reader, reading, what=f"a drawn {_SHOWN_DIGIT}")}</div>'
 
 
@@ -85,7 +85,7 @@ def _draw_sample() -> None:
     if digit:
         page = draw_page()
         page.clear()
-        page.strokes = dump_strokes(place_strokes(POLYLINES[digit], Hand()))
+        page.strokes = _strokes_of(digit)
         HOME.change(sample=None)
 
 

@@ -65,7 +65,7 @@ class Pad {
     this.stroke = null;
     this.endDemo();
     if (reloaded && this.takeSaved()) return;
-    if (reloaded && data.demo && isDue()) this.playDemo(read(data.demo));
+    if (reloaded && data.demo && isDue()) return this.playDemo(read(data.demo));
     if (first) Object.assign(this, historyOf(ink, restore()));
     else if (ink.length) this.remember(); // a sample digit replaces the drawing
     else [this.past, this.future] = [[], []];
