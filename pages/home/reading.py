@@ -59,11 +59,11 @@ def reading_pad() -> None:
             sketch = live_pad(page, demo=_strokes_of(_SHOWN_DIGIT))
             st.pills("Or pick a digit", list(POLYLINES), width="stretch", **HOME.widget("sample", then=_draw_sample))
         reader = drawing_reader()
-        what = "your drawing"
-        if sketch.blank:
+        what, own = "your drawing", not sketch.blank
+        if not own:
             sketch, what = demo_sketch(), "this drawing"
         reading = None if sketch.blank else reader.read(sketch)
-        line.html(line_html(reading))
+        line.html(line_html(reading, announced=own or reading is None))
         with right:
             st.html(flow_html(reader, reading, what=what) if reading else idle_html(reader))
 
@@ -89,8 +89,11 @@ def _draw_sample() -> None:
         HOME.change(sample=None)
 
 
-def line_html(reading: Reading | None) -> str:
-    """Return the line with the answer, always of the same height; `data-answer` has the answer for scripts."""
+def line_html(reading: Reading | None, *, announced: bool = True) -> str:
+    """Return the line with the answer, always of the same height; `data-answer` has the answer for scripts.
+
+    announced: whether screen readers read out the answer. Those to a drawing that is not the user's would only disturb.
+    """
     if reading is None:
         return '<p class="cl-read" role="status"><span>Draw a digit: a trained network reads it as you draw.</span></p>'
     probability = escape(format_percent(float(reading.probabilities.max()), digits=1))
@@ -98,7 +101,8 @@ def line_html(reading: Reading | None) -> str:
     if reading.verdict.unsure:
         words = f"<b>Unsure</b>: {escape(reading.verdict.reasons[0])}"
     style = "cl-read unsure" if reading.verdict.unsure else "cl-read"
-    return f'<p class="{style}" role="status" data-answer="{escape(reading.label)}"><span>{words}</span></p>'
+    role = ' role="status"' if announced else ""
+    return f'<p class="{style}"{role} data-answer="{escape(reading.label)}"><span>{words}</span></p>'
 
 
 def flow_html(reader: DrawingReader, reading: Reading, *, what: str) -> str:

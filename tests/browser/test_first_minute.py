@@ -66,11 +66,13 @@ def test_a_first_visit_shows_a_digit_being_drawn_and_classified_until_the_user_d
     page.emulate_media(reduced_motion="no-preference")
     page.goto(new_lab.url)
     page.locator(".pad.demo").wait_for()
-    page.wait_for_selector('[data-answer="3"]')
+    page.wait_for_selector(
+        '[data-answer="3"]:not([role])'
+    )  # screen readers announce answers to the user's drawing only
     expect(page.locator(".cl-pale")).to_have_count(0)
     expect(page.get_by_role("button", name="Undo", exact=True)).to_be_disabled()
     draw_digit(page, "7")  # replaces the sample instead of being drawn over it
-    page.wait_for_selector('[data-answer="7"]')
+    page.wait_for_selector('[data-answer="7"][role="status"]')
     expect(page.locator(".pad.demo")).to_have_count(0)
     click(page.get_by_role("button", name="Clear", exact=True))
     expect(page.locator("[data-answer]")).to_have_count(0)

@@ -375,6 +375,7 @@ def test_the_line_above_homes_pad_has_the_answer_or_why_it_is_unsure() -> None:
         '<p class="cl-read unsure" role="status" data-answer="4"><span><b>Unsure</b>: it is &lt;only&gt; a dot</span></p>'
     )
     assert "Draw a digit: a trained network reads it as you draw." in reading.line_html(None)
+    assert reading.line_html(sure, announced=False) == line.replace(' role="status"', "")
 
 
 def test_below_homes_pad_are_the_drawing_the_feature_maps_and_ten_probabilities() -> None:
