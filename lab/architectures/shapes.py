@@ -47,8 +47,8 @@ class LayerShapeError(ShapeError):
 def prepare_meta() -> None:
     """Import, once and in one thread, what the first operations on torch's meta device import: SymPy and TorchDynamo.
 
-    Their 900 modules import each other in cycles. If two threads import such modules at the same time, Python avoids the
-    deadlock by letting one of them see partially initialised modules, which may fail or register operators twice.
+    Their 900 modules import each other in cycles. If two threads import such modules at the same time, Python avoids
+    the deadlock by letting one of them see partially initialised modules, which may fail or register operators twice.
     """
     with _META_LOCK:
         if not _meta_ready.is_set():

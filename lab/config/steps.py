@@ -1,6 +1,11 @@
-"""The number of steps (updates) in an epoch and in a run: for the loop, the estimate, run records, forks and findings."""
+"""The numbers of images and steps (updates) in an epoch and in a run, used wherever either is needed."""
 
 from lab.config.run_config import RunConfig
+
+
+def used_images(config: RunConfig, images: int) -> int:
+    """Return how many images are trained on or held out. images: in the data set's training split; 0 if unknown."""
+    return min(config.train_limit, images) or images
 
 
 def epoch_images(config: RunConfig, images: int) -> int:
@@ -8,8 +13,7 @@ def epoch_images(config: RunConfig, images: int) -> int:
 
     The split of a run may round the other way, so that its number differs by one.
     """
-    used = min(config.train_limit, images) or images
-    return round(used * (1 - config.held_out))
+    return round(used_images(config, images) * (1 - config.held_out))
 
 
 def epoch_steps(images: int, batch_size: int) -> int:

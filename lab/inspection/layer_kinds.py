@@ -26,8 +26,8 @@ class LayerKind:
     """One row.
 
     name: the layer's class, or the function that joins branches. label: the word shown in the graph. family: one of
-    `FAMILIES`. field: maps (field, layer, side of its output) to the field after the layer, None if a value depends on the
-    whole image. folds: drawn in the box of the layer before it. makes_maps: Grad-CAM may read its output.
+    `FAMILIES`. field: maps (field, layer, side of its output) to the field after the layer, None if a value depends on
+    the whole image. folds: drawn in the box of the layer before it. makes_maps: Grad-CAM may read its output.
     follows_maps: if it follows such a layer, Grad-CAM reads after it instead. has_kernels: its weights are windows that
     slide over the maps. prepares_input: its output is still the image. passes_on: in evaluation mode it outputs its
     input's values, at most in another shape. is_activation: it applies a function to each value.

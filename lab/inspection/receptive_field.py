@@ -6,8 +6,8 @@ receptive fields of convolutional neural networks", section 2). After upsampling
 neighbouring rows have windows of different sizes that repeat after some rows, so a field is a list of windows and their
 period. Where branches join, the field is the union. Pixels are those of the network's input after its own resizing.
 
-At the edges of the image, clipping these windows is not enough: rows of padding inside the network have no pixels, and a
-stride may leave the last rows of a map unread. The pixels of each row are therefore composed from those of the existing
+At the edges of the image, clipping these windows is not enough: rows of padding inside the network have no pixels, and
+a stride may leave the last rows of a map unread. The pixels of each row are therefore composed from those of the existing
 rows only.
 """
 

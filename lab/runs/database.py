@@ -221,8 +221,10 @@ class Database:
             raise self._explain(sqlite3.DatabaseError("malformed: a name is not UTF-8"), writes=writes) from error
 
     def _explain(self, error: Exception, *, writes: bool) -> LabError:
-        address = hide_password(self.url.render_as_string(hide_password=False))
-        where = str(self.url.database) if self.is_sqlite else address
+        if self.is_sqlite:
+            where = str(self.url.database)
+        else:
+            where = hide_password(self.url.render_as_string(hide_password=False))
         return explain_refusal(error, where=where, busy_s=self.busy_s, writes=writes)
 
 

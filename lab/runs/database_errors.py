@@ -34,8 +34,8 @@ _UNABLE = ("53", "58", "25006", "57014")
 def explain_refusal(error: Exception, *, where: str, busy_s: float, writes: bool) -> LabError:
     """Convert a driver's error into one of ours: value, rule, way out.
 
-    where: the store's file, or its address without the password. busy_s: how long a lock was waited for, seconds. writes: whether
-    the operation was a write.
+    where: the store's file, or its address without the password. busy_s: how long a lock was waited for, seconds.
+    writes: whether the operation was a write.
     """
     undone = "nothing was written" if writes else "it could not be read"
     cause = str(getattr(error, "orig", None) or error).strip().splitlines()[0]

@@ -18,7 +18,7 @@ import torch
 from torch.nn import functional as F
 
 from lab.config import RunConfig
-from lab.config.steps import epoch_images, epoch_steps, run_steps
+from lab.config.steps import epoch_images, epoch_steps, run_steps, used_images
 from lab.data.load import is_present
 from lab.data.spec import DatasetSpec
 from lab.devices import resolve_device
@@ -109,7 +109,6 @@ def estimate(lab: Lab, resolved: ResolvedConfig) -> Estimate:
     device = resolve_device(checked.device if checked.device != "auto" else lab.settings.device)
     counts = count_from_config(checked)
     there, tested = _images(lab, spec)
-    used = min(checked.train_limit, there) or there
     images = epoch_images(checked, there)
     rate = _measured_rate(lab, checked, device.type)
     counted = _seconds_per_image(counts.total_mult_adds, device.type)
@@ -129,7 +128,7 @@ def estimate(lab: Lab, resolved: ResolvedConfig) -> Estimate:
         device=str(device),
         side=resolved.input_side,
         epochs=checked.epochs,
-        evaluation_s=(used - images + tested) * (1 / rate if rate else counted) / _BACKWARD,
+        evaluation_s=(used_images(checked, there) - images + tested) * (1 / rate if rate else counted) / _BACKWARD,
         slowdown=_MEASURED if rate else min(max(_COUNTED, _busy()), _MAX_BUSY),
         devices=checked.devices,
         threads=threads_for(checked, usual=os.cpu_count() or 1) if device.type == "cpu" else 1,

@@ -152,7 +152,7 @@ class Importance:
 class Counts:
     """The number of trials by state, without copies.
 
-    cached: those of all trials that needed no training. silent: those of the running ones whose worker does not respond.
+    cached: those of all trials that needed no training. silent: the running ones whose worker does not respond.
     """
 
     finished: int
@@ -162,6 +162,11 @@ class Counts:
     queued: int
     cached: int
     silent: int = 0
+
+    @property
+    def training(self) -> int:
+        """The running trials whose worker responds."""
+        return self.running - self.silent
 
     @classmethod
     def of(cls, trials: Sequence[TrialRecord]) -> "Counts":

@@ -133,7 +133,7 @@ def _totals(shown: SweepView) -> None:
         _best(shown.best)
         states = (
             (counts.finished, "finished"),
-            (counts.running - counts.silent, "in training"),
+            (counts.training, "in training"),
             (counts.silent, SILENT),
             (counts.queued, "queued"),
             (counts.paused, "paused"),

@@ -44,7 +44,10 @@ def take_newest(page: DrawPage) -> None:
 
 
 def read_message(value: Any) -> dict[str, Any] | None:
-    """Return the pad's newest message, checked, None before the first: `seq`, `version`, `pen`, `strokes` (JSON), `demo`."""
+    """Return the pad's newest message, checked, None before the first.
+
+    It has `seq`, `version`, `pen`, `strokes` (JSON) and `demo`, whether the pad drew the strokes by itself.
+    """
     text = value.get("ink") if isinstance(value, Mapping) else None
     if not text:
         return None

@@ -4,7 +4,6 @@ import json
 import platform
 import shutil
 import sqlite3
-import subprocess
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -18,19 +17,13 @@ from lab.cli.commands.doctor import PACKAGES, _version, examine
 from lab.config import RunConfig
 from lab.service.lab import Lab
 from lab.settings import Settings
+from tests.small_disk import mounted_disk
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    place = tmp_path / "disk"
-    place.mkdir()
-    made = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)], capture_output=True, text=True, check=False
-    )
-    if made.returncode:
-        pytest.skip(f"a small disk cannot be mounted here: {made.stderr.strip()}")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
+    with mounted_disk(tmp_path / "disk", megabytes=2) as disk:
+        yield disk
 
 
 @pytest.fixture(autouse=True)

@@ -1,15 +1,19 @@
 """Small records for the tests of the run store."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from sqlalchemy import null, update
 
 from lab.config import RunConfig
 from lab.runs.checksums import RAW
+from lab.runs.ids import new_id
+from lab.runs.imports import EndedRun
 from lab.runs.owner import Owner
-from lab.runs.records import RunRecord, SavedFile, Series
+from lab.runs.records import RunRecord, RunState, SavedFile, Series
 from lab.runs.row_changes import find_row, write_checksum
+from lab.runs.run_facts import RunSummary
 from lab.runs.store import RunStore
 from lab.runs.sums import stored_sums
 from lab.runs.tables import runs
@@ -51,3 +55,26 @@ def write_past_checks(store: RunStore, run: str, *, checksum: bool = True, **col
         fresh = connection.execute(changed).one()
         if checksum:
             write_checksum(connection, fresh)
+
+
+def ended(points: Any, *, id: str = "", files: tuple[SavedFile, ...] = (), seed: int = 0) -> EndedRun:
+    """Return a finished run to import. points: its curves, as `EndedRun` has them."""
+    return EndedRun(
+        id=id or new_id(),
+        name="from elsewhere",
+        config=RunConfig(dataset="digits", seed=seed),
+        fingerprint="f" * 64,
+        state=RunState.FINISHED,
+        reason="",
+        created_at=1.6e9,
+        started_at=1.6e9,
+        finished_at=1.6e9,
+        seconds=5.0,
+        device="cpu",
+        note="",
+        tags=("t",),
+        summary=RunSummary.from_dict({"test_accuracy": 0.5}),
+        notices=(),
+        points=points,
+        files=files,
+    )

@@ -25,32 +25,10 @@ from lab.runs.run_facts import RunEnvironment, RunSummary
 from lab.runs.store import RunStore
 from lab.runs.tables import partial_runs, points, runs, saved_files
 from tests.runs.conftest import Clock
-from tests.runs.runs_data import claimed, saved_file, series, submit
+from tests.runs.runs_data import claimed, ended, saved_file, series, submit
 
 ROOT = Path(__file__).resolve().parents[2]
 COUNT = throttled_writer.MAX_ROWS + 808
-
-
-def ended(points: Any, *, id: str = "", files: tuple[SavedFile, ...] = (), seed: int = 0) -> EndedRun:
-    return EndedRun(
-        id=id or new_id(),
-        name="from elsewhere",
-        config=RunConfig(dataset="digits", seed=seed),
-        fingerprint="f" * 64,
-        state=RunState.FINISHED,
-        reason="",
-        created_at=1.6e9,
-        started_at=1.6e9,
-        finished_at=1.6e9,
-        seconds=5.0,
-        device="cpu",
-        note="",
-        tags=("t",),
-        summary=RunSummary.from_dict({"test_accuracy": 0.5}),
-        notices=(),
-        points=points,
-        files=files,
-    )
 
 
 def long_curve(name: str = "batch/loss", count: int = COUNT) -> Series:

@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,13 @@ import pytest
 
 from lab.config import RunConfig
 from lab.errors import InputError
-from lab.runs.ids import new_id
-from lab.runs.imports import EndedRun
-from lab.runs.records import RunRecord, RunState
+from lab.runs.records import RunRecord
 from lab.service.lab import Lab
 from lab.service.lineage import Origin, Relation, origin_of
 from lab.sharing.bundle.layout import MANIFEST
 from lab.sharing.bundle.read import import_bundle
 from lab.sharing.bundle.write import write_bundle
+from tests.runs.runs_data import ended
 from tests.sharing.hostile_bundles import pack, sealed, unpack
 from tests.sharing.sharing_runs import open_lab
 
@@ -34,26 +34,9 @@ def labs(tmp_path: Path) -> Iterator[Labs]:
 
 
 def _run(lab: Lab, name: str, *, parent: str | None = None, **changes: Any) -> RunRecord:
-    ended = EndedRun(
-        id=new_id(),
-        name=name,
-        config=BASE.replace(**changes),
-        fingerprint=f"{len(name):064x}",
-        state=RunState.FINISHED,
-        reason="",
-        created_at=1e9,
-        started_at=1e9,
-        finished_at=1e9,
-        seconds=1.0,
-        device="cpu",
-        note="",
-        tags=(),
-        notices=(),
-        parent=parent,
-        points={},
-        files=(),
-    )
-    return lab.store.imports.insert([ended])[0]
+    config, fingerprint = BASE.replace(**changes), f"{len(name):064x}"
+    run = replace(ended({}), name=name, config=config, fingerprint=fingerprint, parent=parent)
+    return lab.store.imports.insert([run])[0]
 
 
 def _family(lab: Lab) -> list[RunRecord]:

@@ -1,7 +1,6 @@
 """A full disk fails a run with its reason and loses no acknowledged row; once there is space, Resume finishes it."""
 
 import shutil
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from lab.runs.records import RunRequest, RunState
 from lab.service.lab import Lab
 from lab.settings import Settings
 from lab.worker.loop import work
+from tests.small_disk import mounted_disk
 
 pytestmark = pytest.mark.long
 
@@ -21,15 +21,8 @@ CONFIG = RunConfig(arch="lenet5", dataset="digits", epochs=4, batch_size=32)
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)], capture_output=True, text=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.strip()}")
-    yield disk
-    subprocess.run(["umount", "-l", str(disk)], check=True)
+    with mounted_disk(tmp_path / "disk", megabytes=8) as disk:
+        yield disk
 
 
 def _work(home: Path) -> None:

@@ -301,7 +301,7 @@ def _print_view(view: SweepView) -> None:
     numbers = {
         "finished": counts.finished,
         "paused": counts.paused,
-        "running": counts.running - counts.silent,
+        "running": counts.training,
         SILENT: counts.silent,
         "queued": counts.queued,
         "failed": counts.failed,

@@ -18,7 +18,7 @@ _ID = re.compile(r"[0-9a-f]{1,32}")
 
 @dataclass(frozen=True, slots=True)
 class ExportedRun:
-    """What a manifest states of one run: its id in the lab that exported it, and the id of the run that it continues."""
+    """What a manifest states of one run: its id where it was exported, and the id of the run that it continues."""
 
     run: str
     parent: str | None
