@@ -12,9 +12,9 @@ is that of this process, without the server and the browser; the wall clock incl
 paused while others handle its events. The lab's share is therefore the time of a run beyond that clock, minus the same
 of the engine alone (data and network); being measured within a run, it does not vary with the machine's load.
 
-With --answers instead: the time that live answers to ten test images add to an epoch of Home's first run on the
-built-in digits. One epoch is trained and the answers are computed from outputs for that test set, in turns; both are
-measured in processor time of this process.
+With --answers instead: what the predictions for ten test images cost that the engine makes within an epoch, for
+Home's first run on the built-in digits, LeNet-5 on MNIST and AlexNet at 224 pixels: milliseconds each, and the share of
+the time that they take at the engine's interval.
 """
 
 import argparse
@@ -24,7 +24,6 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
 import torch
 from playwright.sync_api import Page, sync_playwright
 
@@ -33,11 +32,14 @@ from benchmarks.lab_runs import Times, claim, lab_share, timed, train_alone, tra
 from benchmarks.quartiles import write_quartiles
 from benchmarks.web import serve
 from lab.config import RunConfig
+from lab.data.resident import load_resident
 from lab.devices import describe_device, keep_big_blocks, resolve_device
+from lab.networks import build_from_config
 from lab.presets import get_preset
 from lab.service.lab import Lab
 from lab.settings import Settings
-from lab.training.samples import sample_answers
+from lab.training.engine import ANSWERS_S, ANSWERS_SHARE
+from lab.training.session import Session
 from lab.training.warm_up import warm_up
 
 CONTESTANTS = ("engine", "lab", "page")
@@ -63,23 +65,26 @@ def take_turn(name: str, lab: Lab, seed: int, page: Page, url: str) -> Times:
         page.goto("about:blank")
 
 
-def answers_share(lab: Lab, *, calls: int = 200) -> float:
-    """Return the processor time of one evaluation's live answers as a share of an epoch's."""
-    config = get_preset("lenet5-digits").config(epochs=1, device="cpu")
-    epoch = timed(lambda: train_alone(lab, config)).cpu
-    labels = lab.datasets.load(config.dataset).test_labels
-    logits = np.random.default_rng(0).normal(size=(len(labels), 10)).astype(np.float32)
-    began = time.process_time()
-    for _ in range(calls):
-        sample_answers(logits, torch.from_numpy(labels).numpy())
-    return (time.process_time() - began) / calls / epoch
+def measure_answers(lab: Lab, config: RunConfig, repeats: int) -> str:
+    """Return the milliseconds of one prediction for the sample images, and the share of the time, as a table row."""
+    device = resolve_device(config.device)
+    data = load_resident(config, root=lab.settings.data, device=device)
+    session = Session(config, build_from_config(config), data, device)
+    session.answer_samples()
+    seconds = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        session.answer_samples()
+        seconds.append(time.perf_counter() - began)
+    share = statistics.median(each / (each + max(ANSWERS_S, ANSWERS_SHARE * each)) for each in seconds)
+    return f"| `{config.arch}` on {config.dataset} | {write_quartiles([1e3 * s for s in seconds], 2)} | {share:.2%} |"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--answers", action="store_true", help="only the live answers to ten test images")
+    parser.add_argument("--answers", action="store_true", help="only the predictions for ten test images")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     keep_big_blocks()
@@ -89,12 +94,9 @@ def main() -> None:
     data = os.environ.get("LAB_DATA", ".lab/data")
     lab = Lab(Settings.from_env({"LAB_HOME": str(home), "LAB_DATA": data}))
     if given.answers:
-        answers_share(lab)  # the first round is not counted
-        shares = [answers_share(lab) for _ in range(given.repeats)]
-        print(
-            f"live answers: {statistics.median(shares):.3%} of an epoch "
-            f"({min(shares):.3%} to {max(shares):.3%}, n = {given.repeats})"
-        )
+        print(f"n = {given.repeats}\n| network | ms (quartiles) | share of the time |\n|---|---|---|")
+        for preset in ("lenet5-digits", "lenet5", "d-alexnet"):
+            print(measure_answers(lab, get_preset(preset).config(device="cpu"), given.repeats))
         return
     times: dict[str, list[Times]] = {name: [] for name in CONTESTANTS}
     with serve(home) as url, sync_playwright() as playwright:

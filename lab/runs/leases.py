@@ -59,7 +59,7 @@ class Leases:
             row = self._first_waiting(connection, run, executor, lacks) if free else None
             if row is None:
                 return None
-            answers = run_record(row, moment=moment).progress.answers  # shown until the next evaluation
+            answers = run_record(row, moment=moment).progress.answers  # shown until there are new ones
             taken = change_row(
                 connection,
                 row,

@@ -120,7 +120,7 @@ class RunSummary(_Counts):
 class RunProgress(_Counts):
     """A run's newest step. phase: its current activity, such as "training"; `other` holds "latest", the newest metrics.
 
-    answers: class and probability of each sample image (`lab.training.samples`) at the last evaluation.
+    answers: latest prediction, class and probability, for each sample image (`lab.training.samples`).
     """
 
     _of_others: ClassVar[Callable[[str], Kind]] = staticmethod(_of_progress)

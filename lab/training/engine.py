@@ -19,7 +19,7 @@ from lab.training.batches import epoch_order
 from lab.training.checkpoint import Checkpoint, Weights
 from lab.training.data import ResidentData
 from lab.training.events import Command, Ended, Evaluated, Event, Snapshot, StepMetrics, Turn
-from lab.training.samples import START_IMAGES, Answer, sample_answers
+from lab.training.samples import START_IMAGES, Answer, most_probable
 from lab.training.schedules import compute_lr, recorded_steps
 from lab.training.session import Session, process_settings
 from lab.training.step_choice import StepKind, StepsBuilder
@@ -28,6 +28,8 @@ from lab.training.summaries import epoch_metrics, evaluation_metrics, started, s
 FLUSH_S = 0.25  # how often step metrics are yielded
 CHECKPOINT_S = 30.0  # longest time between checkpoints, unless saving one takes longer than 1/50 of it
 CHECKPOINT_SHARE = 50.0
+ANSWERS_S = 0.5  # shortest time between predictions for the sample images within an epoch
+ANSWERS_SHARE = 100.0  # and they take at most 1/100 of the time
 
 
 class _InterruptedError(Exception):
@@ -83,6 +85,7 @@ class _Loop:
         self._answers: tuple[Answer, ...] | None = None  # of the latest evaluation of the test set
         self._window_start = 0.0  # clock reading before the steps since the last flush
         self._next_flush = 0.0
+        self._next_answers = ANSWERS_S
         self._next_checkpoint = time.perf_counter() + CHECKPOINT_S
 
     def run(self, resume: Checkpoint | None) -> Iterator[Event]:
@@ -165,7 +168,7 @@ class _Loop:
             now = session.clock.read()
             self._times.append(now)
             if now >= self._next_flush:
-                yield from self._flush()
+                yield from self._flush(answer=True)
                 yield from self._checkpoint_if_due()
             if config.eval_every and progress.step % config.eval_every == 0:
                 yield from self._evaluate_between(last_step)
@@ -186,8 +189,8 @@ class _Loop:
         self._window_start = self.session.clock.read()
         self._next_flush = self._window_start + FLUSH_S
 
-    def _flush(self) -> Iterator[Event]:
-        """Yield the notices and the step metrics since the last flush."""
+    def _flush(self, *, answer: bool = False) -> Iterator[Event]:
+        """Yield the notices and the step metrics since the last flush. answer: with predictions, if they are due."""
         for notice in self.session.notices():
             yield from self._emit(notice)
         if not self._times:
@@ -204,8 +207,19 @@ class _Loop:
         progress.epoch_seconds += seconds
         steps = progress.step - len(loss) + 1 + torch.arange(len(loss)).numpy()
         speed = float(images.sum() / seconds)
-        yield from self._emit(StepMetrics(steps, loss, correct / images, time_s, speed, *self._lr_recorded(steps)))
+        answers = self._answers_if_due() if answer else None
+        lr_step, lr = self._lr_recorded(steps)
+        yield from self._emit(StepMetrics(steps, loss, correct / images, time_s, speed, lr_step, lr, answers))
         self._begin_window()
+
+    def _answers_if_due(self) -> tuple[Answer, ...] | None:
+        began = self.session.clock.read()
+        if began < self._next_answers:
+            return None
+        answers = self.session.answer_samples()
+        now = self.session.clock.read()
+        self._next_answers = now + max(ANSWERS_S, ANSWERS_SHARE * (now - began))
+        return answers
 
     def _checkpoint_if_due(self) -> Iterator[Event]:
         if time.perf_counter() >= self._next_checkpoint:
@@ -233,7 +247,7 @@ class _Loop:
             result = self.session.evaluate(name, limit=limit, before_chunk=self._check_command)
             metrics |= evaluation_metrics(self.session, Split(name), result)
             if name == Split.TEST:
-                self._answers = sample_answers(result.logits.numpy(), self.session.data.test_y.cpu().numpy())
+                self._answers = most_probable(result.logits[self.session.samples].numpy())
         return metrics
 
     def _sets(self) -> tuple[str, ...]:

@@ -47,7 +47,8 @@ class Started:
 class StepMetrics:
     """Loss and accuracy of consecutive steps, collected on the device and yielded a few times per second.
 
-    `lr_step` has the steps at which the learning rate `lr` is recorded (`schedules.recorded_steps`).
+    `lr_step` has the steps at which the learning rate `lr` is recorded (`schedules.recorded_steps`). answers:
+    predictions for the sample images (`lab.training.samples`) after the last of these steps, None if not computed.
     """
 
     step: np.ndarray  # int64 (n,)
@@ -57,13 +58,14 @@ class StepMetrics:
     images_per_second: float
     lr_step: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))  # int64 (k,)
     lr: np.ndarray = field(default_factory=lambda: np.empty(0))  # float64 (k,)
+    answers: "tuple[Answer, ...] | None" = None
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
     """Metrics computed at one step: an evaluation before or inside an epoch, or all metrics at its end.
 
-    answers: predictions for the sample images (`lab.training.samples`), None if the test set was not evaluated.
+    answers: predictions for the sample images, None if the test set was not evaluated.
     """
 
     step: int

@@ -1,6 +1,6 @@
-"""The few test images whose predictions are reported while a run trains: one per class, from the run's evaluations.
+"""The few test images whose predictions are reported while a run trains: one per class.
 
-Nothing extra is computed for them, because an evaluation has their outputs anyway.
+An evaluation of the test set has their outputs anyway; between evaluations they are computed a few times per second.
 """
 
 import numpy as np
@@ -20,15 +20,11 @@ def sample_images(labels: np.ndarray) -> tuple[int, ...]:
     return tuple(int(index) for _, index in sorted(zip(classes, first, strict=True))[:MAX_SAMPLES])
 
 
-def sample_answers(logits_NK: np.ndarray, labels: np.ndarray) -> tuple[Answer, ...]:
-    """Return the most probable class of each sample image with its probability; empty if an output is not finite.
-
-    logits_NK: of the first N test images, which must include those of `sample_images`.
-    """
-    chosen = logits_NK[list(sample_images(labels))].astype(np.float64)
-    if not np.isfinite(chosen).all():
+def most_probable(logits_BK: np.ndarray) -> tuple[Answer, ...]:
+    """Return the most probable class of each image with its probability; empty if an output is not finite."""
+    if not logits_BK.size or not np.isfinite(logits_BK).all():
         return ()
-    shares = np.exp(chosen - chosen.max(axis=1, keepdims=True))
+    shares = np.exp(logits_BK.astype(np.float64) - logits_BK.max(axis=1, keepdims=True))
     shares /= shares.sum(axis=1, keepdims=True)
     return tuple((int(row.argmax()), _rounded(float(row.max()))) for row in shares)
 

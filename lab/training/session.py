@@ -27,6 +27,7 @@ from lab.training.generators import Generators
 from lab.training.layout import build_view
 from lab.training.losses import build_loss
 from lab.training.progress import Progress
+from lab.training.samples import Answer, most_probable, sample_images
 from lab.training.static_evaluation import RepeatedEvaluation
 from lab.training.step_choice import StepKind, StepsBuilder, build_steps
 from lab.training.stepping import autocast_dtype
@@ -102,11 +103,13 @@ class Session:
         self.best: dict[str, Tensor] = {}
         build = partial(build_steps, kind=steps) if isinstance(steps, StepKind) else steps
         self.steps = build(config, network, self.view, batches, self.generators, device)
-        forward = Forward(self.view, data.mean, data.std, autocast_dtype(config), self.channels_last)
+        self._forward = Forward(self.view, data.mean, data.std, autocast_dtype(config), self.channels_last)
         self._evaluations = {
-            name: RepeatedEvaluation(name, forward, x_u8, y, self.loss, self.steps.new_recording)
+            name: RepeatedEvaluation(name, self._forward, x_u8, y, self.loss, self.steps.new_recording)
             for name, x_u8, y in (("val", data.val_x, data.val_y), ("test", data.test_x, data.test_y))
         }
+        self.samples = list(sample_images(data.test_y.cpu().numpy()))  # indices into the test set
+        self._samples_x = data.test_x[self.samples]
 
     @torch.no_grad()
     def _check_single_images(self) -> None:
@@ -146,6 +149,14 @@ class Session:
         result = self._evaluations[name].evaluate(self.eval_chunk, limit=limit, before_chunk=before_chunk)
         self.eval_chunk = result.chunk  # from now on, the largest chunk that fitted into memory
         return result
+
+    def answer_samples(self) -> tuple[Answer, ...]:
+        """Return the network's predictions for the sample images; waits for the device."""
+        if not self.samples:
+            return ()
+        chunk = self._forward.resolve_chunk(self.eval_chunk, self._samples_x.shape[1:], self.device)
+        parts, self.eval_chunk = self._forward.chunks(self._samples_x, chunk, before_chunk=lambda: None)
+        return most_probable(torch.cat(parts).cpu().numpy())
 
     def notices(self) -> list[Notice]:
         """Return and clear the notices of steps and evaluations since the last call."""

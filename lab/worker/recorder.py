@@ -6,7 +6,6 @@ a longer outage the worker pauses the run. The rules of `lab.diagnosis` are appl
 inside it, and at the end of the run. Each time, the findings replace the earlier ones as a whole.
 """
 
-import math
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from lab.diagnosis.curves import DataFacts
 from lab.diagnosis.rules import diagnose_run
 from lab.errors import ArtifactError, ArtifactsUnreachableError, StoreBusyError
 from lab.findings import Finding
-from lab.metrics import BATCH_ACCURACY, BATCH_LOSS, LEARNING_RATE, TEST_LOSS
+from lab.metrics import BATCH_ACCURACY, BATCH_LOSS, LEARNING_RATE
 from lab.runs.artifacts import ArtifactStore
 from lab.runs.outage import Outage, Place
 from lab.runs.records import RunRecord, RunRequest, RunState, SavedFile, Series
@@ -161,8 +160,8 @@ class RunRecorder:
 
     def _start(self, event: Started) -> None:
         began = time.monotonic()
-        # These answers belong to an evaluation that is now rewound.
-        if self._progress.has_answers and self._tested_at() > event.step:
+        # These answers may belong to a step that is now rewound.
+        if self._progress.has_answers and self._last_step() > event.step:
             self._progress.drop_answers()
         self._files.delete(self._call(lambda: self._store.history.rewind(self._run.id, self._run.lease, event.step)))
         self._progress.start(event, now_s=began)
@@ -183,10 +182,10 @@ class RunRecorder:
             self._history.replace(name, series.step, series.value)
         self._diagnose()  # findings of an earlier attempt may refer to epochs that were rewound
 
-    def _tested_at(self) -> float:
-        """Return the step of the run's latest evaluation of the test set, or infinity if there is none."""
-        tested = self._call(lambda: self._store.points.read(self._run.id, series=(TEST_LOSS.id,))).get(TEST_LOSS.id)
-        return math.inf if tested is None or not len(tested.step) else int(tested.step[-1])
+    def _last_step(self) -> int:
+        """Return the latest step whose loss is stored, 0 if there is none."""
+        losses = self._call(lambda: self._store.points.read(self._run.id, series=(BATCH_LOSS.id,))).get(BATCH_LOSS.id)
+        return int(losses.step[-1]) if losses is not None and len(losses.step) else 0
 
     def _steps(self, event: StepMetrics) -> None:
         self._add(BATCH_LOSS.id, event.step, event.loss, event.time_s)

@@ -7,6 +7,7 @@ from typing import Any
 
 from lab.runs.records import RunRecord
 from lab.training.events import Evaluated, Started, StepMetrics
+from lab.training.samples import Answer
 
 TRAINING, EVALUATING = "training", "evaluating"  # phases of a run that has started training
 
@@ -54,14 +55,18 @@ class RunProgress:
             "epoch": -(-step // self._epoch_steps),
             "eta_seconds": self._time_left(step, now_s),
         }
+        self._set_answers(event.answers)
         # The evaluation after an epoch may take longer than its steps, and nothing else is updated during it.
         self.values["phase"] = EVALUATING if self._ends_epoch(step) else TRAINING
 
     def evaluate(self, event: Evaluated) -> None:
         """Take account of an evaluation."""
         self.values |= {"seconds": event.time_s, "latest": dict(event.metrics), "phase": TRAINING}
-        if event.answers is not None:
-            self.values["answers"] = [list(answer) for answer in event.answers]
+        self._set_answers(event.answers)
+
+    def _set_answers(self, answers: tuple[Answer, ...] | None) -> None:
+        if answers is not None:
+            self.values["answers"] = [list(answer) for answer in answers]
 
     @property
     def _epoch_steps(self) -> int:

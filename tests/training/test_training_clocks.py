@@ -99,12 +99,34 @@ class SlowlyEvaluatedNet(SlowNet):
 
 
 def test_the_time_of_evaluations_counts_for_the_run_and_not_for_training(clock: FakeTime, data: ResidentData) -> None:
-    """Twelve steps of half a second, with each set evaluated before the first step and after each of two epochs."""
+    """Twelve steps of half a second, with each set evaluated before the first step and after each of two epochs.
+
+    The sample images are classified once in between.
+    """
     ended = run(SlowlyEvaluatedNet(clock), data, config(epochs=2))[-1]
     assert isinstance(ended, Ended)
     numbers = {name: ended.summary[name] for name in ("seconds", "train_seconds", "images_per_second")}
-    assert numbers == pytest.approx({"seconds": 6.0 + 6 * 3.0, "train_seconds": 6.0, "images_per_second": 30.0})
-    assert ended.time_s == pytest.approx(24.0)
+    assert numbers == pytest.approx({"seconds": 6.0 + 7 * 3.0, "train_seconds": 6.0, "images_per_second": 30.0})
+    assert ended.time_s == pytest.approx(27.0)
+
+
+class QuicklyEvaluatedNet(SlowNet):
+    """Evaluation takes 0.03 seconds per chunk."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.training:
+            self.clock.now += 0.03
+        return super().forward(x)
+
+
+@pytest.mark.parametrize(("network", "steps"), [(SlowNet, 1), (QuicklyEvaluatedNet, 6)])
+def test_predictions_for_sample_images_take_at_most_a_hundredth_of_the_time(
+    clock: FakeTime, data: ResidentData, network: type[SlowNet], steps: int
+) -> None:
+    """Steps take half a second, which is also the shortest interval; after 0.03 seconds, the next are due in 3."""
+    events = run(network(clock), data, config(epochs=1, batch_size=4))
+    answered = [int(e.step[-1]) for e in events if isinstance(e, StepMetrics) and e.answers is not None]
+    assert answered == list(range(1, 24, steps))
 
 
 def test_step_times_are_seconds_of_the_engine(clock: FakeTime, data: ResidentData) -> None:

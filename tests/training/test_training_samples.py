@@ -3,14 +3,19 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from lab.config import RunConfig
+from lab.training import engine
 from lab.training.batches import normalise
+from lab.training.data import ResidentData
 from lab.training.engine import train
-from lab.training.events import Evaluated
-from lab.training.samples import MAX_SAMPLES, START_IMAGES, sample_answers, sample_images
-from tests.training.training_nets import LinearNet, build_data
+from lab.training.events import Evaluated, Event, StepMetrics
+from lab.training.samples import MAX_SAMPLES, START_IMAGES, Answer, most_probable, sample_images
+from tests.training.training_nets import LinearNet, SmallNet, build_data
+
+CPU = torch.device("cpu")
 
 
 def test_the_first_image_of_each_class_is_sampled_in_the_order_of_the_classes() -> None:
@@ -30,28 +35,71 @@ def test_only_images_that_are_evaluated_before_training_are_sampled() -> None:
 
 def test_an_answer_is_the_most_probable_class_and_its_probability() -> None:
     logits = np.log(np.array([[0.7, 0.2, 0.1], [0.2, 0.5, 0.3]]))
-    assert sample_answers(logits, np.array([1, 0])) == ((1, pytest.approx(0.5)), (0, pytest.approx(0.7)))
+    assert most_probable(logits) == ((0, pytest.approx(0.7)), (1, pytest.approx(0.5)))
     huge = np.array([[1000.0, 1000.0 + np.log(2)]])  # its exponential overflows, and four digits suffice
-    assert sample_answers(huge, np.array([0])) == ((1, 0.6667),)
-    assert sample_answers(np.array([[0.0, 12.0], [0.0, 800.0]]), np.array([1, 0])) == ((1, 1.0), (1, 0.9999))
+    assert most_probable(huge) == ((1, 0.6667),)
+    assert most_probable(np.array([[0.0, 800.0], [0.0, 12.0]])) == ((1, 1.0), (1, 0.9999))
+    assert most_probable(np.zeros((0, 0))) == ()
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_outputs_that_are_not_finite_give_no_answers(value: float) -> None:
-    assert sample_answers(np.array([[value, 0.0]]), np.array([0])) == ()
+    assert most_probable(np.array([[value, 0.0]])) == ()
+
+
+def _predict(network: nn.Module, data: ResidentData) -> tuple[Answer, ...]:
+    """Return the predictions of the current weights for the sample images, computed separately."""
+    chosen = list(sample_images(data.test_y.numpy()))
+    training = network.training
+    network.eval()
+    with torch.no_grad():
+        shares = F.softmax(network(normalise(data.test_x[chosen], mean=data.mean, std=data.std)), dim=1)
+    network.train(training)
+    return tuple((int(index), pytest.approx(float(share), abs=1e-4)) for share, index in zip(*shares.max(1)))
 
 
 def test_each_evaluation_of_the_test_set_reports_the_current_predictions() -> None:
     data, network = build_data(train=64, test=40), LinearNet()
     seen = []
     config = RunConfig(epochs=2, batch_size=16, optimizer="sgd", lr=0.01)
-    for event in train(config, network=network, data=data, device=torch.device("cpu")):
+    for event in train(config, network=network, data=data, device=CPU):
         if isinstance(event, Evaluated):
-            chosen = list(sample_images(data.test_y.numpy()))
-            with torch.no_grad():
-                shares = F.softmax(network(normalise(data.test_x[chosen], mean=data.mean, std=data.std)), dim=1)
-            assert event.answers is not None
-            assert [index for index, _ in event.answers] == shares.argmax(1).tolist()
-            assert [share for _, share in event.answers] == pytest.approx(shares.amax(1).tolist(), abs=1e-4)
+            assert event.answers == _predict(network, data)
             seen.append(event.step)
-    assert len(seen) == 3
+    assert seen == [0, 4, 8]
+
+
+def test_predictions_within_an_epoch_are_those_of_the_step_that_they_are_reported_with(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(engine, "FLUSH_S", 0.0)
+    monkeypatch.setattr(engine, "ANSWERS_S", 0.0)
+    monkeypatch.setattr(engine, "ANSWERS_SHARE", 0.0)
+    data, network = build_data(train=64, test=40), SmallNet()
+    config = RunConfig(epochs=2, batch_size=16, lr=0.01)
+    seen = []
+    for event in train(config, network=network, data=data, device=CPU):
+        if isinstance(event, StepMetrics):
+            assert event.answers == _predict(network, data)
+            seen += event.step.tolist()
+    assert seen == list(range(1, 9))
+
+
+def test_predictions_within_an_epoch_do_not_change_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network has dropout and batch norm, which a pass in training mode would affect."""
+    monkeypatch.setattr(engine, "FLUSH_S", 0.0)
+    monkeypatch.setattr(engine, "ANSWERS_SHARE", 0.0)
+
+    def weights(interval_s: float) -> tuple[dict[str, torch.Tensor], int]:
+        monkeypatch.setattr(engine, "ANSWERS_S", interval_s)
+        torch.manual_seed(0)
+        network = SmallNet()
+        config = RunConfig(epochs=3, batch_size=16, lr=0.01, augment="light")
+        events: list[Event] = list(train(config, network=network, data=build_data(), device=CPU))
+        answered = sum(isinstance(event, StepMetrics) and event.answers is not None for event in events)
+        return network.state_dict(), answered
+
+    often, answered = weights(0.0)
+    only_evaluated, never = weights(1e9)
+    assert (answered, never) == (18, 0)
+    assert {name: often[name].equal(only_evaluated[name]) for name in often} == dict.fromkeys(often, True)

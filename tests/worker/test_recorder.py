@@ -623,6 +623,15 @@ def test_a_short_run_is_diagnosed_at_its_end_and_not_at_a_pause(
     assert _codes(lab, run) == codes
 
 
+def test_predictions_within_an_epoch_replace_those_of_the_last_evaluation(lab: Lab) -> None:
+    run, recorder = _begin(lab)
+    recorder.record(Evaluated(0, 0, 0.0, {"test/loss": 2.0}, epoch_end=False, answers=((3, 0.75), (1, 0.5))))
+    recorder.record(replace(_steps(1, 10), answers=((1, 0.5), (1, 0.625))))
+    recorder.record(_steps(11, 12))
+    recorder.finish(_ended("paused", 12), state=RunState.PAUSED, reason="")
+    assert lab.store.runs.get(run.id).progress.answers == [[1, 0.5], [1, 0.625]]
+
+
 @pytest.mark.parametrize(("back_to", "shown"), [(20, True), (10, False)])
 def test_a_resumed_run_shows_its_newest_answers_unless_it_resumes_before_them(
     lab: Lab, back_to: int, shown: bool
