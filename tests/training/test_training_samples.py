@@ -13,6 +13,7 @@ from lab.training.data import ResidentData
 from lab.training.engine import train
 from lab.training.events import Evaluated, Event, StepMetrics
 from lab.training.samples import MAX_SAMPLES, START_IMAGES, Answer, most_probable, sample_images
+from lab.training.step_choice import StepKind
 from tests.training.training_nets import LinearNet, SmallNet, build_data
 
 CPU = torch.device("cpu")
@@ -85,7 +86,10 @@ def test_predictions_within_an_epoch_are_those_of_the_step_that_they_are_reporte
     assert seen == list(range(1, 9))
 
 
-def test_predictions_within_an_epoch_do_not_change_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("steps", [StepKind.LAUNCHED, StepKind.REPEATED])
+def test_predictions_within_an_epoch_do_not_change_the_training(
+    monkeypatch: pytest.MonkeyPatch, steps: StepKind
+) -> None:
     """The network has dropout and batch norm, which a pass in training mode would affect."""
     monkeypatch.setattr(engine, "FLUSH_S", 0.0)
     monkeypatch.setattr(engine, "ANSWERS_SHARE", 0.0)
@@ -95,7 +99,7 @@ def test_predictions_within_an_epoch_do_not_change_the_training(monkeypatch: pyt
         torch.manual_seed(0)
         network = SmallNet()
         config = RunConfig(epochs=3, batch_size=16, lr=0.01, augment="light")
-        events: list[Event] = list(train(config, network=network, data=build_data(), device=CPU))
+        events: list[Event] = list(train(config, network=network, data=build_data(), device=CPU, steps=steps))
         answered = sum(isinstance(event, StepMetrics) and event.answers is not None for event in events)
         return network.state_dict(), answered
 
