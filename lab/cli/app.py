@@ -15,7 +15,7 @@ from lab import INTERRUPTED, __version__
 from lab.cli.lazy import LazyCommand, LazyGroup
 from lab.cli.output import print_json
 from lab.errors import InputError, LabError, near_miss
-from lab.service.lab import Lab
+from lab.lazy import load
 from lab.settings import Settings
 from lab.text import one_sentence
 
@@ -109,7 +109,7 @@ COMMANDS = (
 def cli(context: click.Context, /, **flags: str | bool | None) -> None:
     """ConvLab: train, inspect and compare convolutional networks on MNIST-family data."""
     given = {f"LAB_{name.upper()}": str(value) for name, value in flags.items() if value}
-    context.obj = Lab(Settings.from_env({**os.environ, **given}))
+    context.obj = load("lab.service.lab:Lab")(Settings.from_env({**os.environ, **given}))  # not needed for the help
 
 
 def main(arguments: list[str] | None = None, *, prog_name: str = "python -m lab") -> None:
