@@ -1,7 +1,9 @@
 """kill -9 of workers at random moments of a sweep: no trial is lost or created twice, and the rungs do not change.
 
 Zero failures in n kills bound the failure rate below about 3/n at 95 %: `-m slow` makes 50, below 6 %. A kill may
-change the order in which trials are charged, never what is trained: with one slot, all decisions are the same.
+change the order in which trials are charged, never what is trained: with one slot, all decisions are the same. A trial
+fails if more than `MAX_RETRIES` workers in a row end without training it further, so the last ones are killed only once
+they have.
 """
 
 import os
@@ -11,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +22,14 @@ import pytest
 from lab.service.lab import Lab
 from lab.service.sweeps import SweepView
 from lab.settings import Settings
+from lab.sweeps.plan import MAX_RETRIES
 from lab.sweeps.records import SweepState
 from tests.sweeps.sweep_runs import asked, work_through
 
 pytestmark = pytest.mark.long
 
 ROOT = Path(__file__).resolve().parents[2]
+WAIT_S = 300.0  # in which even a busy machine starts a worker and trains a step
 # One process imports torch once, forks a worker for every line that it reads, and prints the pid of the worker.
 FORKS = """
 import os, sys, threading
@@ -57,19 +62,30 @@ class Workers:
             env={**os.environ, "OMP_NUM_THREADS": "1"},
         )
 
-    def kill_after(self, seconds: float) -> None:
-        """Start a worker and kill it after this time."""
+    def kill_after(self, seconds: float, *, allowed: Callable[[], bool]) -> None:
+        """Start a worker and kill it after this time, but not before it is allowed."""
         assert self._starter.stdin is not None
         assert self._starter.stdout is not None
         self._starter.stdin.write("go\n")
         self._starter.stdin.flush()
         pid = int(self._starter.stdout.readline())
         time.sleep(seconds)
+        limit = time.monotonic() + WAIT_S
+        while not allowed():
+            assert time.monotonic() < limit, "the worker does not train"
+            time.sleep(0.05)
         os.kill(pid, signal.SIGKILL)  # it never exits by itself
 
     def close(self) -> None:
         """End the process that starts them."""
         self._starter.communicate(timeout=120)
+
+
+def _can_lose_a_worker(view: SweepView) -> bool:
+    """Return whether every trial has either workers to lose or trained since it lost the last one."""
+    return all(
+        not one.state.live or one.retries < MAX_RETRIES - 1 or one.seconds > one.retried_s for one in view.trials
+    )
 
 
 def _seen(view: SweepView) -> list[Any]:
@@ -86,7 +102,7 @@ def _kill(tmp_path: Path, *, kills: int, trials: int) -> None:
     workers = Workers(home)
     try:
         for _ in range(kills):
-            workers.kill_after(draw.uniform(0.0, 1.5))
+            workers.kill_after(draw.uniform(0.0, 1.5), allowed=lambda: _can_lose_a_worker(lab.sweeps.show(sweep)))
             if lab.sweeps.show(sweep).sweep.state is not SweepState.RUNNING:
                 lab.sweeps.extend(sweep, trials=4)
     finally:
