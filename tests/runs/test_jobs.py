@@ -61,7 +61,7 @@ def test_a_run_whose_worker_has_exited_is_queued_again_at_its_place(
     claimed = _claim(store, run.id, worker.owner)
     assert claimed is not None
     store.leases.set_progress(run.id, claimed.lease, {"step": 7})
-    worker.die()
+    worker.kill()
     assert store.runs.get(run.id).state is RunState.QUEUED  # as soon as it is read
     assert store.leases.recover() == [run.id]
     again = store.runs.get(run.id)
@@ -79,7 +79,7 @@ def test_a_request_that_the_worker_did_not_handle_before_exiting_decides_the_sta
     run, worker = _bound(store), process()
     _claim(store, run.id, worker.owner)
     store.leases.request(run.id, request_)
-    worker.die()
+    worker.kill()
     store.leases.recover()
     assert store.runs.get(run.id).state is state
 

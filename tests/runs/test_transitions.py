@@ -46,7 +46,7 @@ class Scene:
         worker = self.start()
         run = self.running(worker.owner, executor=executor)
         self.store.leases.request(run.id, request)
-        worker.die()
+        worker.kill()
         return run
 
     def silent(self) -> RunRecord:

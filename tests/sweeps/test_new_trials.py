@@ -15,7 +15,7 @@ from lab.service.sweep_trials import NewTrials
 from lab.service.validation import Validation
 from lab.sweeps.plan import MAX_FAILURES
 from lab.sweeps.records import Source, SweepRecord, SweepState, TrialRecord, TrialState
-from tests.sweeps.sweep_runs import BASE, LR, asked
+from tests.sweeps.sweep_runs import BASE, LR, small_spec
 from tests.sweeps.test_plan import found
 from tests.worker.worker_runs import open_lab
 
@@ -29,7 +29,9 @@ def lab(tmp_path: Path) -> Lab:
 
 
 def _record(**spec: Any) -> SweepRecord:
-    record = SweepRecord(id="ab12", number=1, name="mine", spec=asked(**spec), state=SweepState.RUNNING, created_at=5.0)
+    record = SweepRecord(
+        id="ab12", number=1, name="mine", spec=small_spec(**spec), state=SweepState.RUNNING, created_at=5.0
+    )
     return replace(record, owner="ann", priority=7)
 
 
