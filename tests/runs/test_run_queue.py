@@ -154,7 +154,7 @@ def test_a_run_whose_worker_has_exited_is_not_listed_and_is_stopped_with_the_oth
     assert {store.runs.get(run).state for run in ids.values()} == {RunState.STOPPED}
 
 
-def test_a_run_whose_worker_at_an_engine_was_lost_waits_at_its_place_before_the_others(
+def test_a_run_whose_worker_at_an_executor_was_lost_waits_at_its_place_before_the_others(
     store: RunStore, process: Callable[[], Process]
 ) -> None:
     worker = process()

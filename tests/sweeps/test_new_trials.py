@@ -41,7 +41,7 @@ def _next(lab: Lab, record: SweepRecord, *trials: TrialRecord, joined: bool = Fa
     return new_trials.add_next(SweepChange(record=record), [found(trial) for trial in trials], len(trials) + 1)
 
 
-def test_a_trial_is_a_run_with_the_name_owner_priority_and_engine_of_its_sweep(lab: Lab) -> None:
+def test_a_trial_is_a_run_with_the_name_owner_priority_and_executor_of_its_sweep(lab: Lab) -> None:
     record = _record(on="")
     change = _next(lab, record)
     assert change.new is not None
@@ -55,7 +55,7 @@ def test_a_trial_is_a_run_with_the_name_owner_priority_and_engine_of_its_sweep(l
     assert new == NewRun(resolved.config, {**facts, "owner": "ann", "priority": 7, "executor": ""})  # type: ignore[typeddict-item]
 
 
-def test_trials_are_bound_to_the_engine_of_their_sweep(lab: Lab) -> None:
+def test_trials_are_bound_to_the_executor_of_their_sweep(lab: Lab) -> None:
     change = _next(lab, _record(on="slurm"))
     assert change.new is not None
     assert change.new[1].facts["executor"] == "slurm"

@@ -66,7 +66,7 @@ def test_an_invalid_value_of_a_spec_is_refused(changes: dict[str, Any], sentence
 
 
 @pytest.mark.parametrize(("on", "read"), [("local", ""), ("", ""), ("slurm", "slurm"), ("x" * 16, "x" * 16)])
-def test_a_sweep_that_is_trained_in_the_slots_of_the_lab_names_no_engine(on: str, read: str) -> None:
+def test_a_sweep_that_is_trained_in_the_slots_of_the_lab_names_no_executor(on: str, read: str) -> None:
     spec = read_spec({**SPEC, "on": on})
     assert spec.on == read
     assert ("on" in spec.as_dict()) is bool(read)
