@@ -11,7 +11,7 @@ from lab.errors import ReadOnlyError
 from lab.runs.records import RunRequest
 from lab.service.lab import Lab
 from lab.service.resolved import ResolvedConfig
-from tests.sweeps.sweep_runs import asked
+from tests.sweeps.sweep_runs import small_spec
 from tests.worker.worker_runs import open_lab
 
 CONFIG = RunConfig(arch="lenet5", dataset="digits", device="cpu")
@@ -26,7 +26,7 @@ WRITES: dict[str, Callable[[Lab, str, str], object]] = {
     "submit an existing run": lambda lab, run, sweep: lab.submissions.submit(lab.validation.resolve(CONFIG)),
     "control": lambda lab, run, sweep: lab.submissions.control(run, RunRequest.STOP),
     "fill": lambda lab, run, sweep: lab.repeating.fill(lab.store.runs.get(run), seeds=2),
-    "create": lambda lab, run, sweep: lab.sweeps.create(asked(name="another")),
+    "create": lambda lab, run, sweep: lab.sweeps.create(small_spec(name="another")),
     "pause": lambda lab, run, sweep: lab.sweeps.pause(sweep),
     "stop": lambda lab, run, sweep: lab.sweeps.stop(sweep),
     "resume": lambda lab, run, sweep: lab.sweeps.resume(sweep),
@@ -51,7 +51,7 @@ WRITES: dict[str, Callable[[Lab, str, str], object]] = {
 def test_a_read_only_lab_refuses_every_write_and_changes_nothing(tmp_path: Path) -> None:
     lab = open_lab(tmp_path)
     run = lab.submissions.submit(lab.validation.resolve(CONFIG)).run.id
-    sweep = lab.sweeps.create(asked()).sweep.id
+    sweep = lab.sweeps.create(small_spec()).sweep.id
     lab.store.close()
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     read_only = Lab(replace(lab.settings, read_only=True))

@@ -39,7 +39,7 @@ def _option(spec: FieldSpec) -> Callable[[_Function], _Function]:
 def executor_option(function: _Function) -> _Function:
     """Add the flag that chooses where a run is trained; None if it is not given."""
     choices = ", ".join((LOCAL, *TITLES))
-    help = f"Where to train: {choices}. Engines are named in executors.toml (docs/scale.md). [default: {LOCAL}]"
+    help = f"Where to train: {choices}. Executors are named in executors.toml (docs/scale.md). [default: {LOCAL}]"
     return click.option("--on", "executor", default=None, metavar="ID", help=help)(function)
 
 

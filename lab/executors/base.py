@@ -1,4 +1,4 @@
-"""The interface of an engine: start a worker for one run, report its state, cancel it, return its log."""
+"""The interface of an executor: start a worker for one run, report its state, cancel it, return its log."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,11 +12,11 @@ SHOWN_LOG = 100_000  # characters that are read from the end of a log
 
 
 class ExecutorError(LabError):
-    """An engine does not respond or refused a request; the message quotes it."""
+    """An executor does not respond or refused a request; the message quotes it."""
 
 
 class JobState(StrEnum):
-    """The state of a job at its engine. CANCELLED: a user cancelled it there. GONE: the engine does not know it."""
+    """The state of a job at its executor. CANCELLED: a user cancelled it there. GONE: the executor does not know it."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -32,7 +32,7 @@ class JobState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class JobStatus:
-    """A job's state, and the engine's own description with the reason, such as "PENDING, Resources"."""
+    """A job's state, and the executor's own description with the reason, such as "PENDING, Resources"."""
 
     state: JobState
     words: str
@@ -42,7 +42,7 @@ class JobStatus:
 class Job:
     """One worker for one run. id: unchanged if the same job is submitted again, so that it is started only once.
 
-    arguments: for the Python interpreter. environment: variables for the worker, added to the engine's own.
+    arguments: for the Python interpreter. environment: variables for the worker, added to the executor's own.
     """
 
     id: str
@@ -51,9 +51,9 @@ class Job:
 
 
 class Executor(Protocol):
-    """An engine. Every method returns within seconds or raises `ExecutorError`."""
+    """An executor. Every method returns within seconds or raises `ExecutorError`."""
 
-    starts_again: bool  # whether the engine restarts a job whose node was lost, under the same handle
+    starts_again: bool  # whether the executor restarts a job whose node was lost, under the same handle
 
     def capacity(self) -> int:
         """Return how many jobs of this lab may exist at once, running and waiting."""

@@ -1,4 +1,4 @@
-"""Which engines this lab may use: `executors.toml` in the lab's home, read again whenever it is needed.
+"""Which executors this lab may use: `executors.toml` in the lab's home, read again whenever it is needed.
 
 This is a file and not a set of environment variables, because pages, command line and supervisor are started in
 different environments and must agree.
@@ -54,18 +54,18 @@ class RayConfig:
 
 @dataclass(frozen=True, slots=True)
 class Executors:
-    """The configured engines; None for an engine that is not configured."""
+    """The configured executors; None for an executor that is not configured."""
 
     slurm: SlurmConfig | None = None
     ray: RayConfig | None = None
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """The ids of the engines, without the lab's own slots."""
+        """The ids of the executors, without the lab's own slots."""
         return tuple(each.name for each in fields(self) if getattr(self, each.name) is not None)
 
     def most_jobs(self, executor: str) -> int:
-        """Return the largest number of jobs at an engine at once; 0 if it is not configured."""
+        """Return the largest number of jobs at an executor at once; 0 if it is not configured."""
         if executor == "slurm" and self.slurm is not None:
             return self.slurm.jobs
         if executor == "ray" and self.ray is not None:
@@ -94,12 +94,12 @@ def title_of(executor: str) -> str:
 
 
 def config_path(settings: Settings) -> Path:
-    """Return the path of the file that configures the engines."""
+    """Return the path of the file that configures the executors."""
     return settings.home / FILE
 
 
 def read_executors(settings: Settings) -> Executors:
-    """Return the engines that the lab's file configures; none if there is no file. Raises `ConfigError`."""
+    """Return the executors that the lab's file configures; none if there is no file. Raises `ConfigError`."""
     path = config_path(settings)
     try:
         text = path.read_text(encoding="utf-8")
@@ -118,7 +118,7 @@ def read_executors(settings: Settings) -> Executors:
 
 
 def list_executors(settings: Settings) -> tuple[str, ...]:
-    """Return the ids of the configured engines; none if the file is invalid, which Machines and `doctor` report."""
+    """Return the ids of the configured executors; none if the file is invalid, which Machines and `doctor` report."""
     try:
         return read_executors(settings).ids
     except ConfigError:
@@ -126,7 +126,7 @@ def list_executors(settings: Settings) -> tuple[str, ...]:
 
 
 def parse_executors(values: Mapping[str, Any]) -> Executors:
-    """Return the engines from the parsed file. Raises `ConfigError` for invalid values."""
+    """Return the executors from the parsed file. Raises `ConfigError` for invalid values."""
     for name in values:
         if name not in TITLES:
             raise ConfigError(f"there is no executor {name[:40]!r}. {near_miss(name, TITLES)}")

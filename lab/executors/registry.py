@@ -1,4 +1,4 @@
-"""Creates the engines from their configuration."""
+"""Creates the executors from their configuration."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from lab.settings import Settings
 
 
 def open_executors(config: Executors, settings: Settings) -> Mapping[str, Executor]:
-    """Return the configured engines by id, without connecting to them."""
+    """Return the configured executors by id, without connecting to them."""
     found: dict[str, Executor] = {}
     if config.slurm is not None:
         found["slurm"] = Slurm(config.slurm, settings)

@@ -1,4 +1,4 @@
-"""Jobs at engines as shown to users: why a run bound to an engine waits, and the log of its job."""
+"""Jobs at executors as shown to users: why a run bound to an executor waits, and the log of its job."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -14,17 +14,17 @@ from lab.settings import Settings
 
 
 class Jobs:
-    """Reads the jobs that the supervisor recorded; the engine itself is called for logs only."""
+    """Reads the jobs that the supervisor recorded; the executor itself is called for logs only."""
 
     def __init__(self, settings: Settings, store: Callable[[], RunStore]) -> None:
         self._settings, self._store = settings, store
 
     def executors(self) -> tuple[str, ...]:
-        """Return the ids of the engines that this lab may use in addition to its own slots. Raises `ConfigError`."""
+        """Return the ids of the executors that this lab may use in addition to its own slots. Raises `ConfigError`."""
         return read_executors(self._settings).ids
 
     def why(self, queued: Sequence[RunRecord], *, supervised: bool) -> Mapping[str, str]:
-        """Return, by id, why each queued run that is bound to an engine is not in training.
+        """Return, by id, why each queued run that is bound to an executor is not in training.
 
         supervised: whether a supervisor, which submits jobs, runs on this machine.
         """
@@ -51,10 +51,10 @@ class Jobs:
     def log(self, run: RunRecord) -> str:
         """Return the end of the output of a run's newest job. Raises `ExecutorError`, or `InputError` without a job."""
         job = self._store().jobs.newest([run.id]).get(run.id)
-        engine = open_executors(read_executors(self._settings), self._settings).get(job.executor) if job else None
-        if job is None or not job.handle or engine is None:
-            raise InputError(f"Run {run.id} has no job at an engine of this lab, so there is no job log.")
-        return engine.logs(job.handle, job.id)
+        executor = open_executors(read_executors(self._settings), self._settings).get(job.executor) if job else None
+        if job is None or not job.handle or executor is None:
+            raise InputError(f"Run {run.id} has no job at an executor of this lab, so there is no job log.")
+        return executor.logs(job.handle, job.id)
 
 
 def _why(run: RunRecord, job: JobRecord | None, config: Executors, *, opened: int, supervised: bool) -> str:

@@ -45,4 +45,4 @@ def _compare(design: Design, batch: int) -> None:
         return
     with columns[1]:
         size = choose_size("other_size", other)
-    show_comparison(design, design_of(other, size, {}), batch)
+    show_comparison(design, design_of(other.id, size, {}), batch)

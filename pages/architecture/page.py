@@ -42,7 +42,7 @@ def _choose() -> tuple[Design, int] | None:
         ARCHITECTURE.show("batch")
     show_refusal(ARCHITECTURE.widget_key("batch"), beside=batch)
     st.caption(plain(f"{arch.description} {arch.origin}"))
-    return design_of(arch, size, choose_options(arch)), batch
+    return design_of(arch.id, size, choose_options(arch)), batch
 
 
 main()

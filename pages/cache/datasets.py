@@ -44,15 +44,15 @@ def run_samples(dataset: str) -> Samples | None:
     """Return the watched test images of a data set, None if it is not on this machine or cannot be read."""
     if not is_present(dataset, root=get_lab().settings.data):
         return None
-    return _run_samples(dataset, str(get_lab().settings.data))
+    try:
+        return _run_samples(dataset, str(get_lab().settings.data))
+    except LabError:  # damaged; the charts work without the images
+        return None
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def _run_samples(dataset: str, root: str) -> Samples | None:
-    try:
-        found = _shared_dataset(dataset, root)
-    except LabError:  # damaged; the charts work without the images
-        return None
+def _run_samples(dataset: str, root: str) -> Samples:
+    found = _shared_dataset(dataset, root)
     chosen = list(sample_images(found.test_labels))
     pictures = image_tiles([found.test_images[index] for index in chosen])
     return Samples(tuple(map(encode, pictures)), tuple(found.test_labels[chosen].tolist()), found.spec.classes)
@@ -66,15 +66,15 @@ def dataset_picture(dataset: str) -> bytes | None:
     spec = get_dataset_spec(dataset)
     if spec.train_images + spec.test_images > _QUICK or not is_present(dataset, root=get_lab().settings.data):
         return None
-    return _dataset_picture(dataset, str(get_lab().settings.data))
+    try:
+        return _dataset_picture(dataset, str(get_lab().settings.data))
+    except LabError:  # damaged; choosing the data set reports this
+        return None
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def _dataset_picture(dataset: str, root: str) -> bytes | None:
-    try:
-        found = _shared_dataset(dataset, root)
-    except LabError:  # damaged; choosing the data set reports this
-        return None
+def _dataset_picture(dataset: str, root: str) -> bytes:
+    found = _shared_dataset(dataset, root)
     first = sample_images(found.test_labels)
     chosen = np.resize(np.array(first), _PICTURES) if len(first) < _PICTURES else np.array(first)
     return encode(sheet(image_tiles(found.test_images[chosen]), columns=_PICTURES // 2))

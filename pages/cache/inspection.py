@@ -45,7 +45,7 @@ from lab.inspection.weighted_sum import LinearWeights, read_linear
 from lab.loaded_network import LoadedNetwork
 from lab.sketch.reading import compute_features
 from pages.cache.datasets import INITIAL, dataset_of, is_sample
-from pages.cache.design import DESIGN_DATA, Design
+from pages.cache.design import Design
 from pages.cache.lab import get_lab
 
 _NETWORK_BYTES = 600_000_000
@@ -286,7 +286,7 @@ def summary_of(design: Design, batch: int) -> Summary:
     """Return the counts for one batch. Raises `ShapeError` if the images do not fit."""
     with torch.device("meta"):
         network = build_network(design.arch, **design.arguments())
-    return summarize(network, input_shape=(batch, *DESIGN_DATA.image_shape))
+    return summarize(network, input_shape=(batch, *design.image_shape))
 
 
 @st.cache_data(max_entries=_SMALL, show_spinner=False)
@@ -300,11 +300,11 @@ def graph_of(design: Design) -> tuple[GraphNode, ...]:
     """Return the network's graph for one image. Raises `ShapeError` if the images do not fit."""
     with torch.device("meta"):
         network = build_network(design.arch, **design.arguments())
-    return trace_graph(network, input_shape=(1, *DESIGN_DATA.image_shape))
+    return trace_graph(network, input_shape=(1, *design.image_shape))
 
 
 def measure_times(design: Design, batch: int) -> Timing:
     """Measure each layer's forward pass on this machine's CPU; concurrent sessions are measured one after another."""
     network = build_network(design.arch, **design.arguments())
     with _measuring:
-        return time_layers(network, torch.rand(batch, *DESIGN_DATA.image_shape))
+        return time_layers(network, torch.rand(batch, *design.image_shape))

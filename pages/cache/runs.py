@@ -95,18 +95,17 @@ def run_points(run: RunRecord) -> Mapping[str, Series]:
 
 def run_spark(run: RunRecord, *, colour: str = COLOUR) -> str:
     """Return a run's validation accuracy curve as the data URL of a small SVG, "" if it has none or is damaged."""
-    drawn = _run_spark(
-        str(get_lab().settings.home), run.id, run.lease, str(run.state), run.progress.epoch or 0, colour=colour
-    )
+    key = (str(get_lab().settings.home), run.id, run.lease, str(run.state), run.progress.epoch or 0)
+    try:
+        drawn = _run_spark(*key, colour=colour)
+    except LabError:  # the run's own page reports what is wrong
+        return ""
     return "data:image/svg+xml;base64," + base64.b64encode(drawn.encode()).decode("ascii") if drawn else ""
 
 
 @st.cache_data(max_entries=_SPARKS, show_spinner=False)
 def _run_spark(home: str, run: str, lease: int, state: str, epoch: int, *, colour: str) -> str:
-    try:
-        points = get_lab().holding(run).store.points.read(run, series=(VAL_ACCURACY.id,))
-    except LabError:  # the run's own page reports what is wrong
-        return ""
+    points = get_lab().holding(run).store.points.read(run, series=(VAL_ACCURACY.id,))
     return sparkline(points[VAL_ACCURACY.id].value, colour=colour) if VAL_ACCURACY.id in points else ""
 
 

@@ -64,7 +64,7 @@ def _choose(subject: Subject) -> tuple[str, int]:
         )
     with columns[1]:
         available = len(subject.dataset.test_images)
-        options = [n for n in _COUNTS if n < available] + ([available] if available < _COUNTS[-1] else [])
+        options = sorted({*(n for n in _COUNTS if n < available), min(available, _COUNTS[-1])})
         if INSIDE.read().points not in options:
             INSIDE.change(points=options[min(1, len(options) - 1)])
         count = st.selectbox("Images", options, format_func="{:,}".format, **INSIDE.widget("points"))

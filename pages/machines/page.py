@@ -160,7 +160,7 @@ def _waiting(waiting: tuple[Waiting, ...], total: int) -> None:
 
 
 def _log(run: RunRecord) -> None:
-    """Draw a popover with the log of a run's job; the engine is queried only when it is opened."""
+    """Draw a popover with the log of a run's job; the executor is queried only when it is opened."""
     with st.popover(
         "Log", icon=":material/terminal:", type="tertiary", key=element("machine-log", run.id), on_change="rerun"
     ) as box:

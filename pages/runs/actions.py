@@ -17,7 +17,7 @@ from pages.state.keys import element
 from pages.state.runs import RUNS, change_view, read_view, renew_table
 from pages.state.runs_view import MAX_RUNS
 from pages.state.session import close_popover, flash
-from pages.widgets.frame import show_errors, shows_errors
+from pages.widgets.frame import shows_errors
 from pages.widgets.popover import action_popover
 from pages.widgets.repeat import close_repeat, repeat_popover
 
@@ -136,10 +136,13 @@ def _delete(runs: Sequence[str]) -> None:
 
 
 def _undo() -> None:
-    with show_errors():
-        deleted = RUNS.read().deleted
-        for run in deleted:
+    restored = []
+    for run in RUNS.read().deleted:
+        try:
             get_lab().store.removal.undelete(run)
-        change_view(runs=deleted)
+            restored.append(run)
+        except LabError as error:
+            flash(str(error))
+    change_view(runs=tuple(restored))
     RUNS.change(deleted=())
     renew_table()

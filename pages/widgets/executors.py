@@ -13,7 +13,7 @@ from pages.state.page_state import PageState
 
 
 def executor_input(state: PageState[Any]) -> str | None:
-    """Draw the choice between this lab's slots and its engines, and return it; None if there is no choice.
+    """Draw the choice between this lab's slots and its executors, and return it; None if there is no choice.
 
     state: the page's state, whose field `executor` holds the choice.
     """
@@ -24,13 +24,13 @@ def executor_input(state: PageState[Any]) -> str | None:
         return None
     if len(offered) == 1:
         return None
-    if state.read().executor not in offered:  # an engine that the lab no longer has
+    if state.read().executor not in offered:  # an executor that the lab no longer has
         state.change(executor=LOCAL)
     st.selectbox(
         "Train on",
         offered,
         format_func=_title,
-        help="An engine starts a worker for each run. Where a run is trained is not part of its settings.",
+        help="An executor starts a worker for each run. Where a run is trained is not part of its settings.",
         **state.widget("executor"),
     )
     return str(state.read().executor)

@@ -2,7 +2,6 @@
 
 import streamlit as st
 
-from lab.architectures.registry import get_architecture
 from lab.data.registry import get_dataset_spec
 from lab.formatting import format_count, format_duration
 from lab.runs.records import RunRecord
@@ -41,7 +40,5 @@ def _accept(key: str) -> None:
 
 def _mult_adds(run: RunRecord) -> int:
     config = run.config
-    classes = len(get_dataset_spec(config.dataset).classes)
-    return mult_adds_of(
-        design_of(get_architecture(config.arch), config.input_size, config.arch_options, classes=classes)
-    )
+    data = get_dataset_spec(config.dataset)
+    return mult_adds_of(design_of(config.arch, config.input_size, config.arch_options, data))

@@ -11,7 +11,7 @@ import pytest
 from lab.service.lab import Lab
 from lab.settings import Settings
 from tests.cli.conftest import run_command
-from tests.sweeps.sweep_runs import BASE, LR, work_through
+from tests.sweeps.sweep_runs import BASE, LR, work_until_idle
 
 SPEC: dict[str, Any] = {
     "name": "cut",
@@ -53,7 +53,7 @@ def test_a_sweep_created_by_the_cli_runs_to_its_end_and_is_shown_and_listed(
     assert shown["counts"] == {"finished": 0, "paused": 0, "failed": 0, "running": 0, "queued": 1, "cached": 0}
     assert (shown["best"], shown["epochs_spent"]) == (None, 0)
     assert {"run", "settings", "rung", "decision"} <= shown["trials"][0].keys()
-    work_through(lab)
+    work_until_idle(lab)
     shown = json.loads(run_command(capsys, "sweep", "show", "cut", "--json")[1])
     assert shown["state"] == "finished"
     assert shown["counts"]["finished"] + shown["counts"]["paused"] == 4
@@ -74,7 +74,7 @@ def test_the_best_trial_has_no_test_accuracy_while_the_sweep_runs(
     lab: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run_command(capsys, "sweep", "create", _spec(tmp_path), "--json")
-    work_through(lab, most=200)
+    work_until_idle(lab, most=200)
     view = lab.sweeps.list()[0]
     lab.sweeps.extend(view.id, trials=1)
     shown = json.loads(run_command(capsys, "sweep", "show", view.id, "--json")[1])
@@ -129,7 +129,7 @@ def test_a_sweep_is_extended_adopts_and_is_exported(
     lab: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made = json.loads(run_command(capsys, "sweep", "create", _spec(tmp_path, trials=2), "--json")[1])
-    work_through(lab)
+    work_until_idle(lab)
     space = tmp_path / "space.json"
     space.write_text(json.dumps({"lr": {"values": [0.01, 0.02]}}))
     code, out, err = run_command(capsys, "sweep", "extend", "cut", "--trials", "2", "--space", str(space), "--json")

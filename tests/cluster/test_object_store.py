@@ -11,7 +11,7 @@ from lab.runs.records import WEIGHTS, RunRecord, RunRequest, RunState
 from lab.service.lab import Lab
 from lab.worker.execution import execute
 from tests.cluster.object_store import ObjectStore, started_object_store
-from tests.worker.worker_runs import SMALL, claim, open_lab, train, work_off
+from tests.worker.worker_runs import SMALL, claim, open_lab, train, train_queued
 
 pytestmark = pytest.mark.cluster
 TIMEOUT_S = 300.0
@@ -103,4 +103,4 @@ def test_a_long_outage_pauses_the_run_and_resuming_continues_it(lab: Lab, object
     assert paused.state is RunState.PAUSED
     assert paused.reason.startswith(f"The place of the saved files ({lab.settings.artifacts}) was unreachable for ")
     lab.submissions.control(run.id, RunRequest.RUN)
-    _check(lab, work_off(lab))
+    _check(lab, train_queued(lab))

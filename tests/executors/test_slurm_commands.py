@@ -190,11 +190,11 @@ def test_a_job_is_over_once_no_process_of_it_runs_or_will_run(state: JobState, o
     assert state.over is over
 
 
-def test_each_engine_is_opened_with_its_own_section(tmp_path: Path) -> None:
+def test_each_executor_is_opened_with_its_own_section(tmp_path: Path) -> None:
     settings = Settings.from_env({"LAB_HOME": str(tmp_path)})
     both = Executors(slurm=SlurmConfig(jobs=3), ray=RayConfig("http://h:8265", jobs=5))
     opened = open_executors(both, settings)
-    assert {name: (type(engine), engine.capacity()) for name, engine in opened.items()} == {
+    assert {name: (type(executor), executor.capacity()) for name, executor in opened.items()} == {
         "slurm": (Slurm, 3),
         "ray": (Ray, 5),
     }

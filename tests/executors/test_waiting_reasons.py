@@ -1,4 +1,4 @@
-"""Why a run bound to an engine is not training, as text: by its job, the configuration and the supervisor."""
+"""Why a run bound to an executor is not training, as text: by its job, the configuration and the supervisor."""
 
 from dataclasses import replace
 
@@ -56,7 +56,7 @@ def test_a_run_waits_for_its_job_for_capacity_or_to_be_submitted(
     assert without == (words if still_open else alone)
 
 
-def test_an_engine_that_is_no_longer_configured_is_named_with_both_remedies() -> None:
+def test_an_executor_that_is_no_longer_configured_is_named_with_both_remedies() -> None:
     without = Executors(ray=BOTH.ray)
     for job in (JOB, None):
         assert _why(_run(), job, without, opened=1, supervised=True) == (

@@ -10,7 +10,7 @@ from lab.settings import Settings
 from lab.sweeps.records import SweepState
 from tests.golden.facts import sweep_facts
 from tests.golden.opening import RELEASES, read, unpack_home
-from tests.sweeps.sweep_runs import work_through
+from tests.sweeps.sweep_runs import work_until_idle
 
 pytestmark = pytest.mark.parametrize(
     "release", [each for each in RELEASES if read(each, "expected.json").get("sweeps")]
@@ -33,7 +33,7 @@ def test_a_half_finished_sweep_resumes_with_its_recorded_measurements(release: s
     ids, before = expected["ids"], expected["sweeps"]["sweep_halfway"]["trials"]
     lab.submissions.control(ids["queued"], RunRequest.STOP)
     lab.sweeps.resume(ids["sweep_halfway"])
-    work_through(lab)
+    work_until_idle(lab)
     after = sweep_facts(lab, ids["sweep_halfway"])
     assert (after["state"], len(after["trials"])) == (SweepState.FINISHED, 4)
     for old, new in zip(before, after["trials"], strict=False):

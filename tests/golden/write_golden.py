@@ -33,7 +33,7 @@ from lab.sharing.bundle.write import write_bundle
 from lab.sweeps.spec import read_spec
 from lab.worker.execution import execute
 from tests.golden.facts import run_facts, sweep_facts
-from tests.sweeps.sweep_runs import work_one
+from tests.sweeps.sweep_runs import work_once
 
 TINY: dict[str, Any] = {
     "arch": "basic-cnn",
@@ -104,11 +104,11 @@ def _fill(lab: Lab) -> dict[str, str]:
     fork = _train(lab, fork_config(find_fork_point(lab.store, finished, 1), lr=0.01), name="forked")
     searched = _start_sweep(lab, "searched", trials=2)
     for _ in range(3):  # one trial continues to its second epoch
-        work_one(lab)
+        work_once(lab)
     lab.sweeps.advance_due()
     halfway = _start_sweep(lab, "half way", trials=4)
     for _ in range(2):
-        work_one(lab)
+        work_once(lab)
     lab.sweeps.advance_due()
     lab.sweeps.pause(halfway)
     queued = lab.submissions.submit(

@@ -121,7 +121,7 @@ def process() -> Iterator[Callable[[], "Process"]]:
 
     yield start
     for one in started:
-        one.die()
+        one.kill()
 
 
 class Process:
@@ -135,7 +135,7 @@ class Process:
             pid_start=process_start(self._popen.pid) or "",
         )
 
-    def die(self) -> None:
+    def kill(self) -> None:
         self._popen.kill()
         self._popen.wait()
 

@@ -304,7 +304,7 @@ def test_an_owner_is_distinguished_from_a_later_process_with_the_same_pid(proces
     kill(me)
     assert one.alive
     kill(one.owner)
-    one.die()
+    one.kill()
     assert is_alive(one.owner) is False
 
 

@@ -1,4 +1,4 @@
-"""Runs bound to an engine: who may claim them, one open job per run, and their state after their worker has exited."""
+"""Runs bound to an executor: who may claim them, one open job per run, and their state after their worker has exited."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +27,7 @@ def _claim(store: RunStore, run: str, owner: Owner = FAR, executor: str | None =
     return store.leases.claim(slot=f"lab-{run}-1", owner=owner, run=run, executor=executor)
 
 
-def test_slots_skip_runs_bound_to_an_engine_and_a_job_claims_only_its_own_run(store: RunStore, me: Owner) -> None:
+def test_slots_skip_runs_bound_to_an_executor_and_a_job_claims_only_its_own_run(store: RunStore, me: Owner) -> None:
     run, other = _bound(store), submit(store, "b")
     assert (run.executor, other.executor) == ("slurm", "")
     assert (store.queue.count_queued(), store.queue.count_queued(for_hosts=True)) == (2, 1)
@@ -39,10 +39,10 @@ def test_slots_skip_runs_bound_to_an_engine_and_a_job_claims_only_its_own_run(st
     claimed = _claim(store, run.id)
     assert claimed is not None
     assert (claimed.state, claimed.attempts) == (RunState.RUNNING, 1)
-    assert _claim(store, run.id, owner=me) is None  # the engine has started the job twice
+    assert _claim(store, run.id, owner=me) is None  # the executor has started the job twice
 
 
-def test_a_run_without_an_engine_can_be_claimed_by_its_id(store: RunStore, me: Owner) -> None:
+def test_a_run_without_an_executor_can_be_claimed_by_its_id(store: RunStore, me: Owner) -> None:
     first, second = submit(store, "a"), submit(store, "b")
     taken = _claim(store, second.id, me, None)
     assert taken is not None
@@ -61,7 +61,7 @@ def test_a_run_whose_worker_has_exited_is_queued_again_at_its_place(
     claimed = _claim(store, run.id, worker.owner)
     assert claimed is not None
     store.leases.set_progress(run.id, claimed.lease, {"step": 7})
-    worker.die()
+    worker.kill()
     assert store.runs.get(run.id).state is RunState.QUEUED  # as soon as it is read
     assert store.leases.recover() == [run.id]
     again = store.runs.get(run.id)
@@ -79,7 +79,7 @@ def test_a_request_that_the_worker_did_not_handle_before_exiting_decides_the_sta
     run, worker = _bound(store), process()
     _claim(store, run.id, worker.owner)
     store.leases.request(run.id, request_)
-    worker.die()
+    worker.kill()
     store.leases.recover()
     assert store.runs.get(run.id).state is state
 
@@ -119,7 +119,7 @@ def test_only_queued_runs_get_a_job_and_a_stopped_run_is_listed_until_its_job_is
     assert store.jobs.open(run.id, "slurm") is None
 
 
-def test_an_expired_lease_on_another_host_ends_only_when_the_engine_reports_its_job_over(
+def test_an_expired_lease_on_another_host_ends_only_when_the_executor_reports_its_job_over(
     store: RunStore, clock: Clock
 ) -> None:
     run = _bound(store)
@@ -174,7 +174,7 @@ def test_a_job_records_how_many_steps_it_gained(store: RunStore) -> None:
         assert store.jobs.list(run.id)[0].gained == gained
 
 
-def test_a_job_is_titled_by_the_number_of_its_engine_and_has_no_title_before(store: RunStore, tmp_path: Path) -> None:
+def test_a_job_is_titled_by_the_number_of_its_executor_and_has_no_title_before(store: RunStore, tmp_path: Path) -> None:
     run = _bound(store)
     jobs = Jobs(Settings.from_env({"LAB_HOME": str(tmp_path)}), lambda: store)
     assert jobs.titles([run.id]) == {}

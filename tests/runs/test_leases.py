@@ -123,7 +123,7 @@ def test_a_run_whose_owner_on_this_host_has_exited_is_interrupted_at_once(
     worker = process()
     run = claimed(store, worker.owner)
     assert store.leases.recover() == []
-    worker.die()
+    worker.kill()
     found = store.runs.get(run.id)
     assert (found.state, found.responding) == (RunState.INTERRUPTED, True)
     assert store.runs.count(where="state:interrupted") == 1
@@ -183,7 +183,7 @@ def test_a_clock_jump_neither_interrupts_a_live_run_nor_hides_that_its_owner_has
     run = claimed(store, worker.owner)
     clock.now += jump_s
     assert store.runs.get(run.id).state is RunState.RUNNING
-    worker.die()
+    worker.kill()
     assert store.runs.get(run.id).state is RunState.INTERRUPTED
 
 
@@ -197,7 +197,7 @@ def test_a_request_takes_effect_although_the_owner_exited_before_handling_it(
     worker = process()
     run = claimed(store, worker.owner)
     store.leases.request(run.id, asked)
-    worker.die()
+    worker.kill()
     clock.now += LEASE_S + 1
     assert store.runs.get(run.id).state is state
     store.leases.recover()
@@ -208,7 +208,7 @@ def test_an_owner_that_has_exited_does_not_block_its_slot(store: RunStore, proce
     worker = process()
     lost = claimed(store, worker.owner, "a")
     waiting = submit(store, "b")
-    worker.die()
+    worker.kill()
     taken = store.leases.claim(slot="cpu", owner=me)
     assert taken is not None
     assert taken.id == waiting.id
@@ -282,7 +282,7 @@ def test_resuming_a_run_takes_the_lease_from_a_process_that_does_not_respond(
     clock.now += LEASE_S + 1
     assert not store.runs.get(run.id).responding
     assert store.leases.request(run.id, RunRequest.RUN).state is RunState.QUEUED
-    worker.die()  # reaps it; SIGKILL was already sent
+    worker.kill()  # reaps it; SIGKILL was already sent
     with pytest.raises(LeaseLostError, match="no longer held"):
         store.leases.heartbeat(run.id, run.lease)
 
@@ -468,7 +468,7 @@ def test_claiming_an_interrupted_run_clears_its_reason_and_end_time(
     worker = process()
     run = claimed(store, worker.owner)
     clock.now += 5
-    worker.die()
+    worker.kill()
     store.leases.recover()
     interrupted = store.runs.get(run.id)
     assert (interrupted.state, interrupted.finished_at) == (RunState.INTERRUPTED, clock.now)

@@ -147,14 +147,14 @@ def test_a_run_whose_worker_has_exited_is_not_listed_and_is_stopped_with_the_oth
     worker = process()
     ids = _queue(store, "ab")
     store.leases.claim(slot="cpu", owner=worker.owner)
-    worker.die()
+    worker.kill()
     assert _names(store.queue.list()) == "b"
     store.queue.stop_all()
     store.leases.recover()
     assert {store.runs.get(run).state for run in ids.values()} == {RunState.STOPPED}
 
 
-def test_a_run_whose_worker_at_an_engine_was_lost_waits_at_its_place_before_the_others(
+def test_a_run_whose_worker_at_an_executor_was_lost_waits_at_its_place_before_the_others(
     store: RunStore, process: Callable[[], Process]
 ) -> None:
     worker = process()
@@ -162,7 +162,7 @@ def test_a_run_whose_worker_at_an_engine_was_lost_waits_at_its_place_before_the_
     store.jobs.bind(ids["b"], "ray")
     store.leases.claim(slot="lab-b-1", owner=worker.owner, run=ids["b"])
     assert _names(store.queue.list_waiting()) == "a"
-    worker.die()
+    worker.kill()
     assert _names(store.queue.list_waiting()) == "ba"
     assert _names(store.queue.list_waiting(limit=1)) == "b"
 

@@ -297,7 +297,7 @@ def test_a_trial_is_read_back_as_written(store: RunStore, me: Owner) -> None:
     assert [value.spent_s for value in found.trial.values] == [3.0, 7.0]
 
 
-def test_a_sweep_of_an_engine_is_due_while_it_has_fewer_trials_than_the_engine_takes_jobs(store: RunStore) -> None:
+def test_a_sweep_of_an_executor_is_due_while_it_has_fewer_trials_than_the_executor_takes_jobs(store: RunStore) -> None:
     own, far, other = (store.sweeps.create(replace(SPEC, on=on)) for on in ("", "slurm", "ray"))
     for at, sweep in enumerate((own, far, other)):
         _add(store, sweep.id, 1, 0.01 + at / 100)

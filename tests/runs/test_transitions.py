@@ -46,7 +46,7 @@ class Scene:
         worker = self.start()
         run = self.running(worker.owner, executor=executor)
         self.store.leases.request(run.id, request)
-        worker.die()
+        worker.kill()
         return run
 
     def silent(self) -> RunRecord:
@@ -73,7 +73,7 @@ STATES: dict[str, Callable[[Scene], RunRecord]] = {
     "orphaned": lambda scene: scene.orphaned(),
     "orphaned pausing": lambda scene: scene.orphaned(RunRequest.PAUSE),
     "orphaned stopping": lambda scene: scene.orphaned(RunRequest.STOP),
-    "orphaned by an engine": lambda scene: scene.orphaned(executor="slurm"),
+    "orphaned by an executor": lambda scene: scene.orphaned(executor="slurm"),
     "deleted": lambda scene: scene.deleted(),
 }
 # One state of each kind is tested in every run, the others among the long tests.
@@ -116,7 +116,7 @@ REQUESTS: dict[str, Callable[[Scene, RunRecord], str]] = {
     "undelete": lambda scene, run: _state_text(scene.store.removal.undelete(run.id)),
     "submit again": _again,
     "submit fresh": lambda scene, run: _again(scene, run, fresh=True),
-    "to an engine": lambda scene, run: _bound(scene, run, "ray"),
+    "to an executor": lambda scene, run: _bound(scene, run, "ray"),
     "to a host": lambda scene, run: _bound(scene, run, ""),
     "prioritize": lambda scene, run: _state_text(scene.store.queue.prioritize(run.id, 5)),
     "move": _moved,
@@ -124,7 +124,7 @@ REQUESTS: dict[str, Callable[[Scene, RunRecord], str]] = {
 }
 # Request, states before it, and the result; "others": all states that no line above names.
 TABLE = """
-pause | queued, orphaned by an engine | paused
+pause | queued, orphaned by an executor | paused
 pause | running, asked to stop, silent | running, to pause
 pause | asked to pause, paused | unchanged
 pause | orphaned pausing | paused
@@ -137,27 +137,27 @@ stop | asked to stop, stopped | unchanged
 stop | failed | Run X is failed, so it cannot be stopped: resume it first, or leave it as it is.
 stop | finished | Run X is finished, so it cannot be stopped: train it again as a new run.
 stop | others | stopped
-resume | queued, running, orphaned by an engine | unchanged
+resume | queued, running, orphaned by an executor | unchanged
 resume | asked to pause, asked to stop | running
 resume | finished | Run X is finished, so it cannot be resumed: train it again as a new run.
 resume | others | queued
 delete | running, asked to pause, silent | Run X is running, so it cannot be deleted: stop it first.
 delete | asked to stop | Run X is stopping, so it cannot be deleted: wait until it has stopped.
-delete | queued, orphaned by an engine, orphaned stopping | stopped
+delete | queued, orphaned by an executor, orphaned stopping | stopped
 delete | orphaned pausing | paused
 delete | others | unchanged
 undelete | others | unchanged
-submit again | queued, running, asked to pause, asked to stop, silent, finished, orphaned by an engine | unchanged
+submit again | queued, running, asked to pause, asked to stop, silent, finished, orphaned by an executor | unchanged
 submit again | others | another
 submit fresh | others | another
-to an engine | running, asked to pause, silent | Run X is running, so it cannot be moved elsewhere: pause it first.
-to an engine | asked to stop | Run X is stopping, so it cannot be moved elsewhere: wait until it has stopped.
-to an engine | finished | Run X is finished, so it cannot be moved elsewhere: train it again as a new run.
-to an engine | others | at ray
+to an executor | running, asked to pause, silent | Run X is running, so it cannot be moved elsewhere: pause it first.
+to an executor | asked to stop | Run X is stopping, so it cannot be moved elsewhere: wait until it has stopped.
+to an executor | finished | Run X is finished, so it cannot be moved elsewhere: train it again as a new run.
+to an executor | others | at ray
 to a host | others | at a host
 prioritize | finished | Run X is finished, so its priority is irrelevant: give a queued run another priority.
 prioritize | others | unchanged
-move | queued, orphaned by an engine | unchanged
+move | queued, orphaned by an executor | unchanged
 move | running, asked to pause, silent | Run X is running, so it has no place in the queue: move a queued run.
 move | asked to stop | Run X is stopping, so it has no place in the queue: move a queued run.
 move | paused, orphaned pausing | Run X is paused, so it has no place in the queue: move a queued run.
@@ -165,7 +165,7 @@ move | stopped, orphaned stopping | Run X is stopped, so it has no place in the 
 move | interrupted, orphaned | Run X is interrupted, so it has no place in the queue: move a queued run.
 move | failed | Run X is failed, so it has no place in the queue: move a queued run.
 move | finished | Run X is finished, so it has no place in the queue: move a queued run.
-claim | queued, orphaned by an engine | running
+claim | queued, orphaned by an executor | running
 claim | others | nothing
 """
 _LINES = [tuple(part.strip() for part in line.split(" | ")) for line in TABLE.strip().splitlines()]

@@ -44,7 +44,7 @@ def test_a_process_that_has_exited_is_detected_at_once_and_its_successor_stays_l
 ) -> None:
     first, second = process(), process()
     store.workers.announce(_worker(first.owner))
-    first.die()
+    first.kill()
     (seen,) = store.workers.list()
     assert not seen.alive
     store.workers.announce(_worker(second.owner))

@@ -21,8 +21,8 @@ BASE = {
 LR = {"lr": {"low": 1e-4, "high": 1e-1, "log": True}}
 
 
-def asked(**changes: Any) -> SweepSpec:
-    """Return the SPEC of eight random learning rates, pausing after 1 and 2 of 4 epochs, with these keys changed."""
+def small_spec(**changes: Any) -> SweepSpec:
+    """Return the spec of eight random learning rates, pausing after 1 and 2 of 4 epochs, with these keys changed."""
     spec = {
         "name": "small",
         "base": BASE,
@@ -34,7 +34,7 @@ def asked(**changes: Any) -> SweepSpec:
     return read_spec({**spec, **changes})
 
 
-def work_one(lab: Lab, *, executed_by: Lab | None = None) -> bool:
+def work_once(lab: Lab, *, executed_by: Lab | None = None) -> bool:
     """Do what a worker does in one round; return whether there was anything to train."""
     due = lab.sweeps.advance_due()
     run = lab.store.leases.claim(slot="cpu", owner=Owner.of_this_process())
@@ -44,16 +44,16 @@ def work_one(lab: Lab, *, executed_by: Lab | None = None) -> bool:
     return True
 
 
-def work_through(lab: Lab, *, most: int = 200) -> None:
+def work_until_idle(lab: Lab, *, most: int = 200) -> None:
     """Work until nothing is left to do."""
     for _ in range(most):
-        if not work_one(lab):
+        if not work_once(lab):
             return
     raise AssertionError(f"there is still work after {most} rounds")
 
 
-def sweep_through(lab: Lab, spec: SweepSpec) -> SweepView:
+def run_sweep(lab: Lab, spec: SweepSpec) -> SweepView:
     """Create a sweep, work until it has ended, and return it."""
     view = lab.sweeps.create(spec)
-    work_through(lab)
+    work_until_idle(lab)
     return lab.sweeps.show(view.sweep.id)

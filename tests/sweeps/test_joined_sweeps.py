@@ -15,7 +15,7 @@ from lab.service.sweeps import Sweeps
 from lab.service.validation import Validation
 from lab.sweeps.records import SweepState
 from tests.postgres import started_server
-from tests.sweeps.sweep_runs import BASE, asked
+from tests.sweeps.sweep_runs import BASE, small_spec
 from tests.worker.worker_runs import open_lab
 
 
@@ -32,7 +32,7 @@ def test_a_machine_that_joined_creates_trials_once_it_can_fetch_their_data_set(t
     dataset = write_local_dataset(
         IMPORTED, get_dataset_spec("digits").reader.read(()), recipe=MNIST, root=lab.settings.data
     )
-    view = lab.sweeps.create(asked(base={**BASE, "dataset": dataset}))
+    view = lab.sweeps.create(small_spec(base={**BASE, "dataset": dataset}))
     taken = lab.store.leases.claim(slot="cpu", owner=Owner.of_this_process())
     assert taken is not None
     lab.store.leases.finish(taken.id, taken.lease, state=RunState.FAILED, reason="a test")  # so that a trial is due
@@ -51,10 +51,10 @@ def test_a_machine_that_joined_creates_trials_once_it_can_fetch_their_data_set(t
 def test_a_sweep_has_a_live_trial_for_every_slot_of_all_machines(tmp_path: Path) -> None:
     with started_server() as server:
         lab = open_lab(tmp_path, LAB_DATABASE=server.new_database(), LAB_DEVICE="cpu")
-        assert len(lab.sweeps.create(asked()).trials) == 1
+        assert len(lab.sweeps.create(small_spec()).trials) == 1
         release = Release.of_this_machine()
         lab.store.hosts.set_release(release, host="lab")
         slots = (("cpu", "cpu"), ("cpu #2", "cpu"))
         lab.store.hosts.join(HostRecord("far", joined=True, engine=release.engine, torch=release.torch, slots=slots))
-        assert len(lab.sweeps.create(asked(name="wide")).trials) == 3
+        assert len(lab.sweeps.create(small_spec(name="wide")).trials) == 3
         lab.store.close()

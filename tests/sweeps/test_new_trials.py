@@ -15,7 +15,7 @@ from lab.service.sweep_trials import NewTrials
 from lab.service.validation import Validation
 from lab.sweeps.plan import MAX_FAILURES
 from lab.sweeps.records import Source, SweepRecord, SweepState, TrialRecord, TrialState
-from tests.sweeps.sweep_runs import BASE, LR, asked
+from tests.sweeps.sweep_runs import BASE, LR, small_spec
 from tests.sweeps.test_plan import found
 from tests.worker.worker_runs import open_lab
 
@@ -29,7 +29,9 @@ def lab(tmp_path: Path) -> Lab:
 
 
 def _record(**spec: Any) -> SweepRecord:
-    record = SweepRecord(id="ab12", number=1, name="mine", spec=asked(**spec), state=SweepState.RUNNING, created_at=5.0)
+    record = SweepRecord(
+        id="ab12", number=1, name="mine", spec=small_spec(**spec), state=SweepState.RUNNING, created_at=5.0
+    )
     return replace(record, owner="ann", priority=7)
 
 
@@ -39,7 +41,7 @@ def _next(lab: Lab, record: SweepRecord, *trials: TrialRecord, joined: bool = Fa
     return new_trials.add_next(SweepChange(record=record), [found(trial) for trial in trials], len(trials) + 1)
 
 
-def test_a_trial_is_a_run_with_the_name_owner_priority_and_engine_of_its_sweep(lab: Lab) -> None:
+def test_a_trial_is_a_run_with_the_name_owner_priority_and_executor_of_its_sweep(lab: Lab) -> None:
     record = _record(on="")
     change = _next(lab, record)
     assert change.new is not None
@@ -53,7 +55,7 @@ def test_a_trial_is_a_run_with_the_name_owner_priority_and_engine_of_its_sweep(l
     assert new == NewRun(resolved.config, {**facts, "owner": "ann", "priority": 7, "executor": ""})  # type: ignore[typeddict-item]
 
 
-def test_trials_are_bound_to_the_engine_of_their_sweep(lab: Lab) -> None:
+def test_trials_are_bound_to_the_executor_of_their_sweep(lab: Lab) -> None:
     change = _next(lab, _record(on="slurm"))
     assert change.new is not None
     assert change.new[1].facts["executor"] == "slurm"

@@ -24,7 +24,7 @@ from lab.sweeps.presets import SWEEP_PRESETS, get_sweep_preset
 from lab.sweeps.records import Source, SweepState, TrialState
 from lab.sweeps.space import read_space
 from lab.sweeps.spec import read_spec
-from tests.sweeps.sweep_runs import BASE, asked, sweep_through, work_one, work_through
+from tests.sweeps.sweep_runs import BASE, run_sweep, small_spec, work_once, work_until_idle
 
 pytestmark = pytest.mark.long
 
@@ -38,7 +38,7 @@ def lab(tmp_path: Path) -> Lab:
 
 def test_minutes_of_computing_end_a_sweep_and_more_minutes_continue_it(lab: Lab) -> None:
     long = {**BASE, "epochs": 3_000, "keep_mb": 1}
-    view = sweep_through(lab, asked(base=long, halving=None, trials=None, minutes=0.04))
+    view = run_sweep(lab, small_spec(base=long, halving=None, trials=None, minutes=0.04))
     assert (view.sweep.state, view.trials[-1].state) == (SweepState.FINISHED, TrialState.HELD)
     assert "of computing are used up" in view.sweep.reason
     assert 2.4 <= view.seconds < 2.4 + 5  # the heartbeat checks every two seconds
@@ -48,7 +48,7 @@ def test_minutes_of_computing_end_a_sweep_and_more_minutes_continue_it(lab: Lab)
         "Its sweep pauses it because its minutes of computing are used up.",
     )
     lab.sweeps.extend(view.sweep.id, minutes=0.04)
-    work_through(lab)
+    work_until_idle(lab)
     more = lab.sweeps.show(view.sweep.id)
     assert more.sweep.state is SweepState.FINISHED
     assert 4.8 <= more.seconds < 4.8 + 5
@@ -57,9 +57,9 @@ def test_minutes_of_computing_end_a_sweep_and_more_minutes_continue_it(lab: Lab)
 
 
 def test_a_space_can_be_narrowed_and_trials_added_and_the_old_trials_stay(lab: Lab) -> None:
-    view = sweep_through(lab, asked(trials=2, **ONE_EPOCH))
+    view = run_sweep(lab, small_spec(trials=2, **ONE_EPOCH))
     lab.sweeps.extend(view.sweep.id, trials=2, space=read_space({"lr": {"low": 0.005, "high": 0.006}}))
-    work_through(lab)
+    work_until_idle(lab)
     after = lab.sweeps.show(view.sweep.id)
     assert after.trials[:2] == view.trials
     assert len(after.trials) == 4
@@ -72,8 +72,8 @@ def test_a_space_can_be_narrowed_and_trials_added_and_the_old_trials_stay(lab: L
 
 
 def test_old_runs_are_adopted_and_paused_ones_are_promoted(lab: Lab) -> None:
-    first = sweep_through(lab, asked(trials=4))
-    other = asked(name="second", trials=1, seed=1)
+    first = run_sweep(lab, small_spec(trials=4))
+    other = small_spec(name="second", trials=1, seed=1)
     view = lab.sweeps.create(other)
     lab.sweeps.pause(view.sweep.id)
     adopted, count = lab.sweeps.adopt(view.sweep.id)
@@ -83,12 +83,12 @@ def test_old_runs_are_adopted_and_paused_ones_are_promoted(lab: Lab) -> None:
     assert {trial.run: trial.values for trial in adopted.trials[1:]} == {t.run: t.values for t in first.trials}
     assert lab.sweeps.adopt(view.sweep.id)[1] == 0
     lab.sweeps.resume(view.sweep.id)
-    work_through(lab)
+    work_until_idle(lab)
     after = lab.sweeps.show(view.sweep.id)
     assert after.sweep.state is SweepState.FINISHED
     assert after.counts.failed == 0
-    mismatched = lab.submissions.submit(lab.validation.resolve(asked(**ONE_EPOCH).config({"lr": 0.02}))).run
-    work_through(lab)
+    mismatched = lab.submissions.submit(lab.validation.resolve(small_spec(**ONE_EPOCH).config({"lr": 0.02}))).run
+    work_until_idle(lab)
     with pytest.raises(SweepStateError, match="cannot be adopted: it differs from the base in epochs"):
         lab.sweeps.adopt(view.sweep.id, [lab.store.runs.get(mismatched.id)])
 
@@ -96,33 +96,33 @@ def test_old_runs_are_adopted_and_paused_ones_are_promoted(lab: Lab) -> None:
 def test_five_failures_in_a_row_pause_the_sweep_until_a_user_resumes_it(lab: Lab, tmp_path: Path) -> None:
     elsewhere = Lab(Settings.from_env({"LAB_HOME": str(tmp_path), "LAB_DEVICE": "cuda:77"}))  # on which every run fails
     base = {**BASE, "epochs": 1, "device": "auto"}
-    sweep = lab.sweeps.create(asked(base=base, halving=None)).sweep.id
-    while work_one(lab, executed_by=elsewhere):
+    sweep = lab.sweeps.create(small_spec(base=base, halving=None)).sweep.id
+    while work_once(lab, executed_by=elsewhere):
         pass
     view = lab.sweeps.show(sweep)
     assert (view.sweep.state, view.counts.failed, len(view.trials)) == (SweepState.PAUSED, 5, 5)
     assert view.sweep.reason.startswith("the last 5 trials failed (")
     assert "cuda:77" in view.trials[0].decision
     lab.sweeps.resume(sweep)  # a user has seen it
-    work_through(lab)
+    work_until_idle(lab)
     view = lab.sweeps.show(sweep)
     assert (view.sweep.state, view.counts.failed, view.counts.finished) == (SweepState.FINISHED, 5, 3)
 
 
 def test_a_device_that_was_removed_pauses_the_sweep_without_failed_trials(lab: Lab) -> None:
-    view = lab.sweeps.create(asked(trials=8, **ONE_EPOCH))
+    view = lab.sweeps.create(small_spec(trials=8, **ONE_EPOCH))
     stored = view.sweep.asked.as_dict()
     with lab.store.database.write() as connection:  # it was available when the sweep was created
         spec = json.dumps({**stored, "base": {**stored["base"], "device": "cuda:77"}})
         connection.execute(text("UPDATE sweeps SET spec = :spec, seal = ''"), {"spec": spec})
-    work_through(lab)
+    work_until_idle(lab)
     after = lab.sweeps.show(view.sweep.id)
     assert (after.sweep.state, len(after.trials)) == (SweepState.PAUSED, 1)
     assert "cuda:77" in after.sweep.reason
 
 
 def test_of_two_concurrent_decisions_one_is_refused(lab: Lab) -> None:
-    view = lab.sweeps.create(asked())
+    view = lab.sweeps.create(small_spec())
     record, _ = lab.store.sweeps.find(view.sweep.id)
     lab.store.sweeps.write(SweepChange(record=record))
     with pytest.raises(StaleSweepError, match="has changed in the meantime, so nothing was written"):
@@ -130,8 +130,8 @@ def test_of_two_concurrent_decisions_one_is_refused(lab: Lab) -> None:
 
 
 def test_many_threads_that_advance_a_sweep_at_once_create_one_trial(lab: Lab) -> None:
-    view = lab.sweeps.create(asked())
-    work_one(lab)
+    view = lab.sweeps.create(small_spec())
+    work_once(lab)
     threads = [threading.Thread(target=lab.sweeps.advance, args=(view.sweep.id,)) for _ in range(8)]
     for thread in threads:
         thread.start()
@@ -143,8 +143,8 @@ def test_many_threads_that_advance_a_sweep_at_once_create_one_trial(lab: Lab) ->
 
 
 def test_a_damaged_row_is_reported_and_breaks_no_list(lab: Lab, tmp_path: Path) -> None:
-    one = sweep_through(lab, asked(trials=3, **ONE_EPOCH))
-    two = lab.sweeps.create(asked(name="other"))
+    one = run_sweep(lab, small_spec(trials=3, **ONE_EPOCH))
+    two = lab.sweeps.create(small_spec(name="other"))
     with closing(sqlite3.connect(tmp_path / "lab.db")) as database, database:
         database.execute("UPDATE trials SET rung = 7 WHERE sweep = 1 AND number = 2")
         database.execute("UPDATE sweeps SET name = 'x' WHERE number = 2")
@@ -161,9 +161,9 @@ def test_a_damaged_row_is_reported_and_breaks_no_list(lab: Lab, tmp_path: Path) 
 
 
 def test_an_exported_sweep_opens_in_optuna_and_in_a_spreadsheet(lab: Lab, tmp_path: Path) -> None:
-    view = sweep_through(lab, asked(trials=4))
+    view = run_sweep(lab, small_spec(trials=4))
     lab.sweeps.extend(view.sweep.id, trials=1, space=read_space({"lr": {"low": 0.005, "high": 0.006}}))
-    work_through(lab)
+    work_until_idle(lab)
     view = lab.sweeps.show(view.sweep.id)
     path = tmp_path / "sweep.log"
     path.write_bytes(get_sweep_format("optuna").write(view.sweep.asked, view.sweep.name, view.trials))
@@ -195,10 +195,10 @@ def test_the_studies_of_the_reports_are_sweeps_over_their_presets(preset: str) -
 
 def test_a_sweep_has_as_many_live_trials_as_its_host_has_slots_and_trains_each_rung_once(tmp_path: Path) -> None:
     lab = Lab(Settings.from_env({"LAB_HOME": str(tmp_path), "LAB_SLOTS": "3"}))
-    view = lab.sweeps.create(asked(trials=6))
+    view = lab.sweeps.create(small_spec(trials=6))
     assert (len(view.trials), view.counts.queued) == (3, 3)
     most = 0
-    while work_one(lab):
+    while work_once(lab):
         lab.sweeps.advance_due()
         view = lab.sweeps.show(view.sweep.id)
         most = max(most, view.counts.queued + view.counts.running)
@@ -209,14 +209,14 @@ def test_a_sweep_has_as_many_live_trials_as_its_host_has_slots_and_trains_each_r
     assert view.counts.finished >= 1
     assert view.epochs == sum(view.sweep.asked.rungs(trial.params)[trial.rung] for trial in view.trials)
     alone = Lab(Settings.from_env({"LAB_HOME": str(tmp_path / "alone")}))
-    one_by_one = alone.sweeps.create(asked(trials=6))
+    one_by_one = alone.sweeps.create(small_spec(trials=6))
     # The same trials in the same order: what is drawn depends only on the seed and the number.
     assert one_by_one.trials[0].params == view.trials[0].params
 
 
 def test_pausing_a_sweep_pauses_all_of_its_live_trials(tmp_path: Path) -> None:
     lab = Lab(Settings.from_env({"LAB_HOME": str(tmp_path), "LAB_SLOTS": "2"}))
-    view = lab.sweeps.create(asked(**ONE_EPOCH))
+    view = lab.sweeps.create(small_spec(**ONE_EPOCH))
     assert [lab.store.runs.get(trial.run).state for trial in view.trials] == [RunState.QUEUED] * 2
     paused = lab.sweeps.pause(view.sweep.id)
     assert [lab.store.runs.get(trial.run).state for trial in paused.trials] == [RunState.PAUSED] * 2
@@ -226,9 +226,9 @@ def test_pausing_a_sweep_pauses_all_of_its_live_trials(tmp_path: Path) -> None:
 
 def test_trials_are_queued_with_the_owner_and_the_priority_of_their_sweep(tmp_path: Path) -> None:
     lab = Lab(Settings.from_env({"LAB_HOME": str(tmp_path), "LAB_OWNER": "ann"}))
-    first = lab.sweeps.create(asked(trials=2, **ONE_EPOCH)).sweep.id
-    second = lab.sweeps.create(asked(trials=1, **ONE_EPOCH, seed=1), owner="bob", priority=3).sweep.id
-    while work_one(lab):
+    first = lab.sweeps.create(small_spec(trials=2, **ONE_EPOCH)).sweep.id
+    second = lab.sweeps.create(small_spec(trials=1, **ONE_EPOCH, seed=1), owner="bob", priority=3).sweep.id
+    while work_once(lab):
         lab.sweeps.advance_due()
     for sweep, owner, priority in [(first, "ann", 0), (second, "bob", 3)]:
         view = lab.sweeps.show(sweep)

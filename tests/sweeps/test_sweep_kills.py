@@ -24,7 +24,7 @@ from lab.service.sweeps import SweepView
 from lab.settings import Settings
 from lab.sweeps.plan import MAX_RETRIES
 from lab.sweeps.records import SweepState
-from tests.sweeps.sweep_runs import asked, work_through
+from tests.sweeps.sweep_runs import small_spec, work_until_idle
 
 pytestmark = pytest.mark.long
 
@@ -98,7 +98,7 @@ def _kill(tmp_path: Path, *, kills: int, trials: int) -> None:
     lab, undisturbed = (
         Lab(Settings.from_env({"LAB_HOME": str(folder)})) for folder in (home, tmp_path / "undisturbed")
     )
-    sweep = lab.sweeps.create(asked(trials=trials)).sweep.id
+    sweep = lab.sweeps.create(small_spec(trials=trials)).sweep.id
     workers = Workers(home)
     try:
         for _ in range(kills):
@@ -108,17 +108,17 @@ def _kill(tmp_path: Path, *, kills: int, trials: int) -> None:
     finally:
         workers.close()
     lab.store.leases.recover()
-    work_through(lab)
+    work_until_idle(lab)
     view = lab.sweeps.show(sweep)
     assert view.sweep.state is SweepState.FINISHED
     assert view.counts.failed == 0
     assert max(Counter(trial.run for trial in view.trials).values()) == 1
     assert lab.store.runs.count() == len(view.trials) == view.sweep.asked.trials
-    expected = undisturbed.sweeps.create(asked(trials=trials)).sweep.id
-    work_through(undisturbed)
+    expected = undisturbed.sweeps.create(small_spec(trials=trials)).sweep.id
+    work_until_idle(undisturbed)
     while len(undisturbed.sweeps.show(expected).trials) < len(view.trials):
         undisturbed.sweeps.extend(expected, trials=4)
-        work_through(undisturbed)
+        work_until_idle(undisturbed)
     if len(view.sweep.earlier) == 0:
         assert _seen(view) == _seen(undisturbed.sweeps.show(expected))
     assert [dict(one.params) for one in view.trials] == [

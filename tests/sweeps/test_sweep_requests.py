@@ -16,7 +16,7 @@ from lab.service.lab import Lab
 from lab.sweeps.records import SweepState
 from lab.sweeps.space import read_space
 from tests.runs.runs_data import series
-from tests.sweeps.sweep_runs import asked
+from tests.sweeps.sweep_runs import small_spec
 from tests.sweeps.test_changes import RECORD
 from tests.sweeps.test_halving import trial
 from tests.worker.worker_runs import open_lab
@@ -28,7 +28,7 @@ def lab(tmp_path: Path) -> Lab:
 
 
 def test_a_damaged_sweep_refuses_every_request_and_the_others_continue(lab: Lab, tmp_path: Path) -> None:
-    damaged, sound = (lab.sweeps.create(asked(name=name, seed=at)) for at, name in enumerate(("damaged", "sound")))
+    damaged, sound = (lab.sweeps.create(small_spec(name=name, seed=at)) for at, name in enumerate(("damaged", "sound")))
     with closing(sqlite3.connect(tmp_path / "lab.db")) as database, database:
         database.execute("UPDATE sweeps SET name = 'x' WHERE number = 1")
     for act in (
@@ -47,7 +47,7 @@ def test_a_damaged_sweep_refuses_every_request_and_the_others_continue(lab: Lab,
 
 
 def test_extending_a_sweep_with_an_invalid_space_leaves_it_unchanged(lab: Lab) -> None:
-    view = lab.sweeps.create(asked())
+    view = lab.sweeps.create(small_spec())
     with pytest.raises(ConfigError, match="The space cannot be searched at arch: There is no network 'lenet9'"):
         lab.sweeps.extend(view.sweep.id, space=read_space({"arch": {"values": ["lenet9"]}}))
     assert lab.sweeps.show(view.sweep.id).sweep == view.sweep
@@ -102,7 +102,7 @@ TRANSITIONS = {
 def test_every_request_to_a_sweep_has_the_result_of_the_table(lab: Lab, state: SweepState) -> None:
     found = {}
     for seed, (name, request) in enumerate(REQUESTS.items()):
-        sweep = lab.sweeps.create(asked(name=name, seed=seed)).sweep.id
+        sweep = lab.sweeps.create(small_spec(name=name, seed=seed)).sweep.id
         if state is not SweepState.RUNNING:
             paused = lab.sweeps.pause(sweep).sweep
             lab.store.sweeps.write(SweepChange(record=replace(paused, state=state, reason="because"), trials=()))
@@ -127,7 +127,7 @@ def test_the_best_trial_is_returned_with_its_last_measurement(lab: Lab) -> None:
 
 def test_the_test_accuracy_of_the_best_trial_is_read_only_once_the_sweep_has_ended(lab: Lab) -> None:
     run = lab.store.leases.claim(
-        slot="cpu", owner=Owner.of_this_process(), run=lab.sweeps.create(asked()).trials[0].run
+        slot="cpu", owner=Owner.of_this_process(), run=lab.sweeps.create(small_spec()).trials[0].run
     )
     assert run is not None
     tested = {"test/accuracy": series("test/accuracy", [10], [0.75])}

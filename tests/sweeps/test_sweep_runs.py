@@ -12,7 +12,7 @@ from lab.runs.store import RunStore
 from lab.service.lab import Lab
 from lab.settings import Settings
 from lab.sweeps.records import Source, SweepState, TrialState
-from tests.sweeps.sweep_runs import BASE, asked, sweep_through, work_one, work_through
+from tests.sweeps.sweep_runs import BASE, run_sweep, small_spec, work_once, work_until_idle
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def lab(tmp_path: Path) -> Lab:
 
 
 def test_a_sweep_of_eight_trials_pauses_promotes_and_finishes_with_its_best_trial(lab: Lab) -> None:
-    view = sweep_through(lab, asked())
+    view = run_sweep(lab, small_spec())
     assert view.sweep.state is SweepState.FINISHED
     assert [trial.number for trial in view.trials] == list(range(1, 9))
     assert (view.counts.finished + view.counts.paused, view.counts.failed) == (8, 0)
@@ -52,7 +52,7 @@ def test_a_sweep_of_eight_trials_pauses_promotes_and_finishes_with_its_best_tria
 
 
 def test_a_trial_in_training_has_the_word_of_its_run(lab: Lab) -> None:
-    view = lab.sweeps.create(asked(trials=1))
+    view = lab.sweeps.create(small_spec(trials=1))
     before = RunStore.open(lab.settings.database, clock=lambda: time.time() - 20)  # its lease has expired since
     run = before.leases.claim(slot="cpu", owner=Owner.of_this_process())
     assert run is not None
@@ -76,12 +76,12 @@ def test_a_trial_in_training_has_the_word_of_its_run(lab: Lab) -> None:
 
 @pytest.mark.long
 def test_a_promoted_trial_is_bit_identical_to_one_that_was_never_paused(lab: Lab) -> None:
-    view = sweep_through(lab, asked(trials=4))
+    view = run_sweep(lab, small_spec(trials=4))
     assert view.best is not None
     promoted = lab.store.runs.get(view.best.trial.run)
     assert promoted.attempts == 3
     whole = lab.submissions.submit(lab.validation.resolve(promoted.config), fresh=True).run
-    work_through(lab)
+    work_until_idle(lab)
     one, other = lab.store.points.read(promoted.id), lab.store.points.read(whole.id)
     assert one.keys() == other.keys()
     for name in one.keys() - {"images_per_second", "memory_mb"}:
@@ -93,7 +93,7 @@ def test_a_promoted_trial_is_bit_identical_to_one_that_was_never_paused(lab: Lab
 @pytest.mark.long
 def test_the_same_sweep_creates_the_same_trials(lab: Lab, tmp_path: Path) -> None:
     other = Lab(Settings.from_env({"LAB_HOME": str(tmp_path / "other")}))
-    one, two = sweep_through(lab, asked(trials=3)), sweep_through(other, asked(trials=3))
+    one, two = run_sweep(lab, small_spec(trials=3)), run_sweep(other, small_spec(trials=3))
     seen = [[(dict(t.params), t.values, t.rung, t.decision) for t in view.trials] for view in (one, two)]
     assert seen[0] == seen[1]
 
@@ -101,7 +101,7 @@ def test_the_same_sweep_creates_the_same_trials(lab: Lab, tmp_path: Path) -> Non
 def test_without_halving_every_trial_is_trained_to_its_end(lab: Lab) -> None:
     grid = {"batch_size": {"values": [50, 100]}, "lr": {"values": [0.001, 0.01]}}
     base = {**BASE, "epochs": 1}
-    view = sweep_through(lab, asked(method="grid", base=base, space=grid, trials=None, halving=None))
+    view = run_sweep(lab, small_spec(method="grid", base=base, space=grid, trials=None, halving=None))
     assert [dict(trial.params) for trial in view.trials] == [
         {"batch_size": size, "lr": lr} for size in (50, 100) for lr in (0.001, 0.01)
     ]
@@ -111,10 +111,12 @@ def test_without_halving_every_trial_is_trained_to_its_end(lab: Lab) -> None:
 
 def test_trials_with_equal_settings_cost_nothing_and_are_counted_as_cached(lab: Lab) -> None:
     base = {**BASE, "epochs": 1}
-    before = lab.submissions.submit(lab.validation.resolve(asked(base=base, halving=None).config({"lr": 0.01}))).run
-    work_through(lab)
-    spec = asked(base=base, space={"lr": {"values": [0.01]}}, trials=3, halving=None)
-    view = sweep_through(lab, spec)
+    before = lab.submissions.submit(
+        lab.validation.resolve(small_spec(base=base, halving=None).config({"lr": 0.01}))
+    ).run
+    work_until_idle(lab)
+    spec = small_spec(base=base, space={"lr": {"values": [0.01]}}, trials=3, halving=None)
+    view = run_sweep(lab, spec)
     assert [trial.run for trial in view.trials] == [before.id] * 3
     assert [trial.source for trial in view.trials] == [Source.CACHED] * 3
     assert [trial.state for trial in view.trials] == [TrialState.FINISHED, TrialState.COPY, TrialState.COPY]
@@ -125,45 +127,45 @@ def test_trials_with_equal_settings_cost_nothing_and_are_counted_as_cached(lab: 
 
 @pytest.mark.long
 def test_pausing_a_sweep_holds_its_trial_and_resuming_continues_it(lab: Lab) -> None:
-    view = lab.sweeps.create(asked(trials=3))
-    work_one(lab)
+    view = lab.sweeps.create(small_spec(trials=3))
+    work_once(lab)
     lab.sweeps.advance(view.sweep.id)
     paused = lab.sweeps.pause(view.sweep.id)
     assert (paused.sweep.state, paused.trials[1].state) == (SweepState.PAUSED, TrialState.HELD)
-    work_through(lab)
+    work_until_idle(lab)
     assert lab.sweeps.show(view.sweep.id).counts.paused == 2  # nothing was trained meanwhile
     resumed = lab.sweeps.resume(view.sweep.id)
     assert resumed.trials[1].state is TrialState.QUEUED
-    work_through(lab)
+    work_until_idle(lab)
     assert lab.sweeps.show(view.sweep.id).sweep.state is SweepState.FINISHED
 
 
 @pytest.mark.long
 def test_stopping_all_runs_pauses_the_sweep(lab: Lab) -> None:
-    view = lab.sweeps.create(asked(trials=2))
+    view = lab.sweeps.create(small_spec(trials=2))
     lab.store.queue.stop_all()
-    work_through(lab)
+    work_until_idle(lab)
     after = lab.sweeps.show(view.sweep.id)
     assert (after.sweep.state, after.sweep.reason) == (SweepState.PAUSED, "all runs were stopped")
     assert len(after.trials) == 1
     lab.sweeps.resume(view.sweep.id)
-    work_through(lab)
+    work_until_idle(lab)
     assert lab.sweeps.show(view.sweep.id).counts.failed == 0
 
 
 @pytest.mark.long
 def test_a_sweep_continues_if_a_user_deletes_stops_or_resumes_its_trials(lab: Lab) -> None:
-    view = lab.sweeps.create(asked(trials=4))
-    work_one(lab)
+    view = lab.sweeps.create(small_spec(trials=4))
+    work_once(lab)
     lab.sweeps.advance(view.sweep.id)
     second = lab.sweeps.show(view.sweep.id).trials[1].run
     lab.submissions.control(second, RunRequest.STOP)  # while it waits in the queue
-    work_one(lab)
+    work_once(lab)
     third = lab.sweeps.show(view.sweep.id).trials[2].run
     lab.store.removal.delete(third)
     first = view.trials[0].run
     lab.submissions.control(first, RunRequest.RUN)
-    work_through(lab)
+    work_until_idle(lab)
     after = lab.sweeps.show(view.sweep.id)
     assert after.sweep.state is SweepState.FINISHED
     assert [trial.state for trial in after.trials[:3]] == [TrialState.FINISHED, TrialState.STOPPED, TrialState.FAILED]

@@ -11,7 +11,7 @@ from lab.presets import get_preset
 from lab.sweeps.presets import SWEEP_PRESETS, get_sweep_preset
 from lab.sweeps.records import SweepRecord, SweepState, TrialState
 from lab.sweeps.space import SWEEPABLE, params_key, read_parameter, read_space
-from lab.sweeps.spec import SweepSpec, read_minutes, read_spec, read_trials
+from lab.sweeps.spec import SweepSpec, read_minutes, read_spec
 from lab.sweeps.suggest import planned, suggest
 from lab.sweeps.usual_ranges import usual_range
 
@@ -66,7 +66,7 @@ def test_an_invalid_value_of_a_spec_is_refused(changes: dict[str, Any], sentence
 
 
 @pytest.mark.parametrize(("on", "read"), [("local", ""), ("", ""), ("slurm", "slurm"), ("x" * 16, "x" * 16)])
-def test_a_sweep_that_is_trained_in_the_slots_of_the_lab_names_no_engine(on: str, read: str) -> None:
+def test_a_sweep_that_is_trained_in_the_slots_of_the_lab_names_no_executor(on: str, read: str) -> None:
     spec = read_spec({**SPEC, "on": on})
     assert spec.on == read
     assert ("on" in spec.as_dict()) is bool(read)
@@ -80,8 +80,7 @@ def test_a_stored_spec_of_another_schema_is_refused(schema: object) -> None:
         SweepSpec.from_dict({**stored, "schema": schema})
 
 
-def test_numbers_of_trials_and_minutes_are_read_at_their_limits() -> None:
-    assert (read_trials(1), read_trials(100_000)) == (1, 100_000)
+def test_minutes_are_any_number_above_zero() -> None:
     assert (read_minutes(1e-9), read_minutes(3)) == (1e-9, 3.0)
     assert type(read_minutes(3)) is float
     for wrong in (0, -1, float("nan")):
@@ -95,14 +94,6 @@ def test_a_grid_needs_no_limit_and_other_methods_need_trials_or_minutes() -> Non
     assert planned(read_spec({**SPEC, "trials": None, "minutes": 1})) is None
     assert planned(read_spec({**SPEC, "trials": 7})) == 7
     assert planned(read_spec({**SPEC, "method": "grid", "trials": 7})) == 2
-
-
-def test_a_grid_has_at_most_a_hundred_thousand_settings() -> None:
-    with pytest.raises(ConfigError, match="seed has 100,001 values, but a grid takes at most 100,000: give fewer"):
-        read_parameter("seed", {"low": 0, "high": 100_000}).grid()
-    space = read_space({"seed": {"low": 1, "high": 50_001}, "batch_size": {"values": [8, 16]}})
-    with pytest.raises(ConfigError, match="The grid has 100,002 combinations, but at most 100,000 fit"):
-        space.grid(RunConfig())
 
 
 def test_a_trial_has_the_base_with_its_own_settings_and_rungs_up_to_its_own_epochs() -> None:

@@ -21,6 +21,6 @@ def address_of(app: AppTest) -> dict[str, str]:
     return {name: app.query_params[name] for name in app.query_params}
 
 
-def said_by(app: AppTest) -> str:
+def first_text(app: AppTest) -> str:
     """Return the first text on the page."""
     return app.text[0].value

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from lab.architectures.registry import get_architecture
 from lab.inspection.picture import Box
 from lab.inspection.summary import LayerRow, Summary
 from lab.inspection.timing import LayerTime, Timing
@@ -19,7 +18,7 @@ from pages.state.architecture import ARCHITECTURE
 from tests.web.addresses import draw_alone
 from tests.web.shown_components import Shown
 
-LENET = design_of(get_architecture("lenet5"), "auto", {})
+LENET = design_of("lenet5", "auto", {})
 BATCH = 2
 
 
@@ -129,7 +128,7 @@ def test_a_click_on_a_block_opens_it_too_and_one_on_a_layer_selects_all_layers_o
 
 @pytest.mark.parametrize(("arch", "detail"), [("resnet-small", "blocks"), ("lenet5", "layers")])
 def test_an_opened_block_of_the_graph_can_be_closed_again(arch: str, detail: str) -> None:
-    design = design_of(get_architecture(arch), "auto", {})
+    design = design_of(arch, "auto", {})
     ARCHITECTURE.change(detail={arch: detail})
 
     def part() -> None:
@@ -165,7 +164,7 @@ def test_a_click_on_a_slab_selects_its_layers_and_a_second_click_deselects_them(
 
 
 def test_opening_or_closing_a_block_leaves_the_other_blocks_as_they_are(shown: Shown) -> None:
-    small = design_of(get_architecture("resnet-small"), "auto", {})
+    small = design_of("resnet-small", "auto", {})
     slabs.show_slabs(small)
     closed = len(shown.data["stages"])
     for block in ("features.residual1", "features.residual2"):
@@ -279,7 +278,7 @@ def test_a_cell_of_two_paired_layers_has_one_value_if_they_agree_and_both_otherw
 def test_times_are_not_measured_if_that_needs_too_much_work_or_memory(
     arch: str, size: str, batch: int, offered: bool
 ) -> None:
-    app = draw_alone(lambda: times.show_times(design_of(get_architecture(arch), size, {}), batch))
+    app = draw_alone(lambda: times.show_times(design_of(arch, size, {}), batch))
     assert (len(app.button), len(app.info)) == ((1, 0) if offered else (0, 1))
 
 

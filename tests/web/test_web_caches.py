@@ -9,7 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from lab.architectures.registry import get_architecture
+from lab.data.registry import get_dataset_spec
+from lab.errors import DataError, StoreBusyError
 from lab.inspection.attribution import attribute
 from lab.inspection.observe import feature_maps, list_layers, to_input
 from lab.runs.records import RunRecord
@@ -64,27 +65,38 @@ def test_the_picture_of_a_data_set_has_two_rows_of_five_images_if_it_is_download
     assert dataset_picture("mnist") is None
 
 
+def test_a_data_set_that_was_damaged_is_shown_once_it_is_whole(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise DataError("The file is cut short.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pages.cache.datasets._shared_dataset", refuse)
+        assert (run_samples("digits"), dataset_picture("digits")) == (None, None)
+    assert run_samples("digits") is not None
+    assert dataset_picture("digits") is not None
+
+
 # -- networks without weights ------------------------------------------------------------------------------------------
 
 
 def test_a_design_is_the_same_whatever_the_order_of_its_options() -> None:
-    arch = get_architecture("lenet-bn")
-    one = design_of(arch, "32", {"widths": [3, 4], "dropout": 0.5}, classes=7)
-    other = design_of(arch, "32", {"dropout": 0.5, "widths": [3, 4]}, classes=7)
-    assert one == other == Design("lenet-bn", "32", (("dropout", 0.5), ("widths", (3, 4))), 7)
+    spec = get_dataset_spec("emnist-letters")
+    one = design_of("lenet-bn", "32", {"widths": [3, 4], "dropout": 0.5}, spec)
+    other = design_of("lenet-bn", "32", {"dropout": 0.5, "widths": [3, 4]}, spec)
+    assert one == other == Design("lenet-bn", "32", (("dropout", 0.5), ("widths", (3, 4))), 26, (1, 28, 28))
     assert hash(one) == hash(other)
     assert one.arguments() == {
         "input_size": "32",
-        "classes": 7,
-        "image_size": DESIGN_DATA.image_size,
-        "channels": DESIGN_DATA.channels,
+        "classes": 26,
+        "image_size": 28,
+        "channels": 1,
         "options": {"dropout": 0.5, "widths": [3, 4]},
     }
-    assert design_of(arch, "auto", {}).classes == 10
+    assert design_of("lenet-bn", "auto", {}) == design_of("lenet-bn", "auto", {}, DESIGN_DATA)
 
 
 def test_the_summary_of_a_design_counts_a_batch_and_its_mult_adds_count_one_image() -> None:
-    design = design_of(get_architecture("lenet5"), "auto", {})
+    design = design_of("lenet5", "auto", {})
     assert inspection.summary_of(design, 1).total_params == 61_706
     assert inspection.mult_adds_of(design) == inspection.summary_of(design, 1).total_mult_adds
     assert inspection.summary_of(design, 8).total_mult_adds == 8 * inspection.mult_adds_of(design)
@@ -107,6 +119,19 @@ def test_the_sparkline_of_a_run_shows_its_validation_accuracy_once_there_is_any(
     assert "#123456" in _spark_of(run_spark(bench.lab.store.runs.get(run.id), colour="#123456"))
     bench.finish(run)
     assert _spark_of(run_spark(bench.lab.store.runs.get(run.id))) == _spark_of(first)
+
+
+def test_a_curve_that_could_not_be_read_is_read_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = bench.start()
+    bench.write(run, series("val/accuracy", np.array([0.1, 0.5]), first=10, every=10))
+
+    def refuse(*_: object, **__: object) -> None:
+        raise StoreBusyError("The disk is busy.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("lab.runs.points.Points.read", refuse)
+        assert run_spark(run) == ""
+    assert _spark_of(run_spark(run)).startswith("<svg")
 
 
 def test_the_points_of_a_run_include_every_recorded_series(bench: Bench) -> None:

@@ -12,9 +12,10 @@ from streamlit.testing.v1 import AppTest
 from lab.inspection.metrics import Answers
 from lab.runs.records import WEIGHTS, RunRecord, RunState, SavedFile
 from pages.inside import answers as answers_page
+from pages.inside import map as inside_map
 from pages.inside.subject import INITIAL, Moment, Subject, _epoch_name
 from pages.state.inside import INSIDE
-from tests.web.addresses import open_page, set_address
+from tests.web.addresses import draw_alone, open_page, set_address
 from tests.web.web_data import Bench, series
 
 
@@ -252,3 +253,13 @@ def test_a_gallery_names_truth_answer_and_confidence_and_a_click_opens_the_image
     assert len(app.caption) == 1
     app.button[0].click().run()
     assert {name: app.query_params[name] for name in app.query_params} == {"view": "maps", "epoch": "2", "image": "5"}
+
+
+@pytest.mark.parametrize(
+    ("available", "offered"),
+    [(30, [30]), (300, [300]), (360, [300, 360]), (2_000, [300, 1_000, 2_000]), (10_000, [300, 1_000, 2_000])],
+)
+def test_the_map_offers_up_to_2_000_images_and_never_more_than_there_are(available: int, offered: list[int]) -> None:
+    subject: Any = SimpleNamespace(dataset=SimpleNamespace(test_images=np.zeros(available)))
+    app = draw_alone(lambda: inside_map._choose(subject))
+    assert app.selectbox[1].options == [f"{count:,}" for count in offered]

@@ -11,7 +11,7 @@ from lab.runs.records import WEIGHTS, RunState, SavedFile
 from lab.sweeps.records import SweepState
 from pages.registry import list_pages
 from pages.widgets.runs import run_title
-from tests.sweeps.sweep_runs import asked
+from tests.sweeps.sweep_runs import small_spec
 from tests.web.addresses import open_page
 from tests.web.web_data import DIGITS_CONFIG, Bench
 
@@ -79,7 +79,7 @@ def test_an_example_can_be_viewed_but_not_changed(bench: Bench) -> None:
 
 def test_a_read_only_lab_disables_actions_that_change_something(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     run = bench.start()
-    sweep = bench.lab.sweeps.create(asked()).sweep.id
+    sweep = bench.lab.sweeps.create(small_spec()).sweep.id
     monkeypatch.setenv("LAB_READ_ONLY", "1")
     app = open_page("train", run=run.id)
     assert _buttons(app)[:2] == ["(Pause)", "(Stop)"]
@@ -99,7 +99,7 @@ def test_a_read_only_lab_disables_actions_that_change_something(bench: Bench, mo
 def test_the_page_of_a_sweep_offers_the_actions_that_its_state_allows(
     bench: Bench, state: SweepState, buttons: list[str]
 ) -> None:
-    sweep = bench.lab.sweeps.create(asked()).sweep.id
+    sweep = bench.lab.sweeps.create(small_spec()).sweep.id
     if state is not SweepState.RUNNING:
         {SweepState.PAUSED: bench.lab.sweeps.pause, SweepState.STOPPED: bench.lab.sweeps.stop}[state](sweep)
     app = open_page("sweeps", sweep=sweep)

@@ -10,7 +10,7 @@ import pytest
 from pages.state.draw import DrawPage, Game, canvas_key
 from pages.state.runs_view import RunsView, parse_view, search_problem
 from pages.state.train import option_text, parse_numbers
-from tests.web.session_scripts import address_of, open_script, said_by
+from tests.web.session_scripts import address_of, first_text, open_script
 
 # -- Draw --------------------------------------------------------------------------------------------------------------
 
@@ -31,14 +31,14 @@ def _drawn() -> None:
 
 def test_the_drawing_stays_in_the_session_and_the_address_has_only_runs_mode_and_view() -> None:
     app = open_script(_drawn, mode="Photo", view="Why", run="cccc", other="x")
-    assert said_by(app) == "1 0 [] True ('cccc',)"
+    assert first_text(app) == "1 0 [] True ('cccc',)"
     app.button[0].click().run()
     assert address_of(app) == {"runs": "aaaa.bbbb", "mode": "Photo", "view": "Why"}
-    assert said_by(app) == "2 0 [] True ('aaaa', 'bbbb')"
+    assert first_text(app) == "2 0 [] True ('aaaa', 'bbbb')"
     app.button[1].click().run()
     assert address_of(app) == {"mode": "Photo", "view": "Why"}
     app.button[2].click().run()
-    assert said_by(app) == "4 1 [] True ()"
+    assert first_text(app) == "4 1 [] True ()"
 
 
 def test_clearing_empties_both_pads_and_starts_a_new_version() -> None:
@@ -91,14 +91,14 @@ def test_only_fields_of_the_view_stay_in_the_address_and_the_rest_is_remembered(
     [button] = [each for each in app.button if each.label == view]
     button.click().run()
     assert address_of(app) == {"image": "3", **{name: _ALL[name] for name in own}}
-    assert said_by(app) == "test 3 a b d (1,)"
+    assert first_text(app) == "test 3 a b d (1,)"
 
 
 def test_clicking_a_test_image_writes_it_to_the_address() -> None:
     app = open_script(_views, source="drawing", image="3", stage="a")
     [look] = [each for each in app.button if each.label == "look"]
     look.click().run()
-    assert said_by(app).startswith("test 7 a")
+    assert first_text(app).startswith("test 7 a")
     assert address_of(app) == {"image": "7", "stage": "a"}
     [first] = [each for each in app.button if each.label == "first"]
     first.click().run()
@@ -148,8 +148,8 @@ def _form() -> None:
 
 def test_an_untouched_form_has_the_defaults() -> None:
     app = open_script(_form)
-    assert said_by(app).startswith("lenet5 0.001 5 ")
-    assert said_by(app).endswith(" None False")
+    assert first_text(app).startswith("lenet5 0.001 5 ")
+    assert first_text(app).endswith(" None False")
     assert (app.number_input[0].value, app.text_input[0].value) == (5, "1, 2")
     assert app.number_input[0].proto.id
 
@@ -157,10 +157,10 @@ def test_an_untouched_form_has_the_defaults() -> None:
 def test_filling_the_form_sets_a_configuration_and_the_options_of_its_network() -> None:
     app = open_script(_form)
     app.button[0].click().run()
-    assert said_by(app).startswith("lenet-bn 0.2 5 {")
-    assert "'dropout': 0.3" in said_by(app)
-    assert "'widths': [" in said_by(app)
-    assert said_by(app).endswith(" p True")
+    assert first_text(app).startswith("lenet-bn 0.2 5 {")
+    assert "'dropout': 0.3" in first_text(app)
+    assert "'widths': [" in first_text(app)
+    assert first_text(app).endswith(" p True")
     assert app.text_input[0].value != "1, 2"
 
 
@@ -169,7 +169,7 @@ def test_form_values_are_in_the_address_with_the_owner_until_the_run_is_left() -
     assert [error.value.replace("\\", "") for error in app.error] == [
         "The address has 'nothing', which this page does not recognise."
     ]
-    assert said_by(app).startswith("lenet5 0.5 5 ")
+    assert first_text(app).startswith("lenet5 0.5 5 ")
     app.button[2].click().run()
     address = address_of(app)
     assert (address["owner"], address["lr"], address["epochs"], address["dataset"]) == ("ann", "0.5", "9", "digits")
@@ -236,16 +236,16 @@ def _numbered() -> None:
 
 def test_a_part_of_the_view_changed_elsewhere_gets_a_new_widget_and_three_are_remembered() -> None:
     app = open_script(_numbered)
-    assert said_by(app) == "{0: 'curves'} runs.table.0.aaaa"
+    assert first_text(app) == "{0: 'curves'} runs.table.0.aaaa"
     looks = ["groups", "verdict", "tree", "pareto"]
     for number, look in enumerate(looks, start=1):
         [button] = [each for each in app.button if each.label == look]
         button.click().run()
         assert app.selectbox[0].value == look
         assert app.selectbox[0].key == f"runs.look.{number}"
-    assert said_by(app) == "{2: 'verdict', 3: 'tree', 4: 'pareto'} runs.table.0.aaaa"
+    assert first_text(app) == "{2: 'verdict', 3: 'tree', 4: 'pareto'} runs.table.0.aaaa"
     app.selectbox[0].set_value("groups").run()  # changed by its own widget, which stays
-    assert said_by(app) == "{2: 'verdict', 3: 'tree', 4: 'groups'} runs.table.0.aaaa"
+    assert first_text(app) == "{2: 'verdict', 3: 'tree', 4: 'groups'} runs.table.0.aaaa"
     [renew] = [each for each in app.button if each.label == "renew"]
     renew.click().run()
-    assert said_by(app).endswith(" runs.table.1.aaaa")
+    assert first_text(app).endswith(" runs.table.1.aaaa")

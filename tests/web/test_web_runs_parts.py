@@ -83,6 +83,16 @@ def test_a_run_that_cannot_be_deleted_stays_chosen_with_the_examples_and_is_name
     assert len(bench.lab.store.runs.list()) == 2
 
 
+def test_a_run_that_can_no_longer_be_restored_does_not_keep_the_others_deleted(bench: Bench) -> None:
+    gone, kept = bench.finish(bench.start()), bench.finish(bench.start(DIGITS_CONFIG.replace(seed=1)))
+    for each in (gone, kept):
+        bench.lab.store.removal.delete(each.id)
+    runs, held, message = _after(actions._undo, held=RunsSession(deleted=("0123456789ab", kept.id)))
+    assert (runs, held.deleted, held.table) == ((kept.id,), (), 1)
+    assert "0123456789ab" in message
+    assert [one.id for one in bench.lab.store.runs.list()] == [kept.id]
+
+
 @pytest.mark.parametrize(
     ("chosen", "runs", "after"),
     [

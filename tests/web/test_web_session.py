@@ -10,7 +10,7 @@ import pytest
 from pages.state.keys import element
 from pages.state.page_state import is_offered
 from tests.web.addresses import set_address
-from tests.web.session_scripts import address_of, open_script, said_by
+from tests.web.session_scripts import address_of, first_text, open_script
 from tests.web.web_data import Bench
 
 # -- session -----------------------------------------------------------------------------------------------------------
@@ -34,17 +34,17 @@ def _popover() -> None:
 
 def test_a_popover_is_closed_once_per_request() -> None:
     app = open_script(_popover)
-    assert said_by(app) == "None none None None"
+    assert first_text(app) == "None none None None"
     app.button[0].click().run()
-    assert said_by(app) == "True True True None"
+    assert first_text(app) == "True True True None"
     app.run()
-    assert said_by(app) == "True True True None"
+    assert first_text(app) == "True True True None"
     app.button[1].click().run()
-    assert said_by(app) == "False False False None"
+    assert first_text(app) == "False False False None"
     app.button[0].click().run()  # the request was consumed
-    assert said_by(app) == "True True True None"
+    assert first_text(app) == "True True True None"
     app.button[2].click().run()
-    assert said_by(app) == "None none None None"
+    assert first_text(app) == "None none None None"
 
 
 def _record() -> None:
@@ -64,11 +64,11 @@ def _record() -> None:
 
 def test_records_are_independent_and_a_forgotten_one_has_its_defaults_again() -> None:
     app = open_script(_record)
-    assert said_by(app) == "1 None 0 None"
+    assert first_text(app) == "1 None 0 None"
     app.button[0].click().run()
-    assert (said_by(app), app.number_input[0].value) == ("3 json 2 None", 3)
+    assert (first_text(app), app.number_input[0].value) == ("3 json 2 None", 3)
     app.button[1].click().run()
-    assert (said_by(app), app.number_input[0].value) == ("1 json 2 None", 1)
+    assert (first_text(app), app.number_input[0].value) == ("1 json 2 None", 1)
 
 
 def _reloaded_class() -> None:
@@ -88,7 +88,7 @@ def _reloaded_class() -> None:
 
 @pytest.mark.parametrize(("held", "slots"), [("own", "4"), ("again", "5"), ("other", "1")])
 def test_a_record_is_recognised_by_the_name_of_its_class(held: str, slots: str) -> None:
-    assert said_by(open_script(_reloaded_class, held=held)) == slots
+    assert first_text(open_script(_reloaded_class, held=held)) == slots
 
 
 @pytest.mark.parametrize(
@@ -124,14 +124,14 @@ def test_a_reported_value_that_is_not_offered_is_dropped_and_the_choice_shown_ag
     app = open_script(_offered)
     app.text_input[0].set_value("a").run()
     app.text_input[1].set_value("groups").run()
-    assert said_by(app) == "a groups"
+    assert first_text(app) == "a groups"
     app.text_input[0].set_value("c").run()
     app.text_input[1].set_value("verdict").run()
-    assert said_by(app) == "a groups"
+    assert first_text(app) == "a groups"
     assert [box.value for box in app.text_input] == ["a", "groups"]
     app.text_input[0].set_value("b").run()
     app.text_input[1].set_value("tree").run()
-    assert said_by(app) == "b tree"
+    assert first_text(app) == "b tree"
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_an_outdated_address_is_replaced_on_its_own_page_but_not_on_another_page
     app._page_hash = "one"
     app.run()
     app.button[0].click().run()
-    assert said_by(app) == "{'view': 'maps'}"
+    assert first_text(app) == "{'view': 'maps'}"
     set_address(app, {})
     assert app.run().text[0].value == "{'view': 'maps'}"  # sent before the click was handled
     app._page_hash = "another"
@@ -211,9 +211,9 @@ def _find() -> None:
 
 def test_a_run_is_found_by_its_id_or_reported_as_missing(bench: Bench) -> None:
     run = bench.queue()
-    assert said_by(open_script(_find, run=run.id)) == f"{run.id}|"
-    assert said_by(open_script(_find)) == "None|"
+    assert first_text(open_script(_find, run=run.id)) == f"{run.id}|"
+    assert first_text(open_script(_find)) == "None|"
     unknown = run.id[:-1] + ("0" if run.id[-1] != "0" else "1")
-    text = said_by(open_script(_find, run=unknown))
+    text = first_text(open_script(_find, run=unknown))
     assert text.startswith(f"None|There is no run '{unknown}'")
     assert run.id in text  # the closest id

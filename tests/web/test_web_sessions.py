@@ -9,7 +9,7 @@ import pytest
 from streamlit.runtime.session_manager import SessionInfo
 
 from pages.server.sessions import IDLE_S, MAX_SESSIONS, ExpiringSessions
-from tests.web.web_data import run_aside
+from tests.web.web_data import run_in_thread
 
 
 @dataclass
@@ -43,7 +43,7 @@ class Clock:
                 runner.get_loop().time = lambda: self.now  # type: ignore[method-assign]
                 runner.run(work)
 
-        run_aside(run)
+        run_in_thread(run)
 
 
 def _info(session: Any) -> SessionInfo:
@@ -68,7 +68,7 @@ def test_of_too_many_closed_tabs_the_oldest_session_is_shut_down() -> None:
             info.session.shutdown()
         return held
 
-    held = run_aside(lambda: asyncio.run(close_tabs()))
+    held = run_in_thread(lambda: asyncio.run(close_tabs()))
     assert ended[0] == "0"
     assert held == [*map(str, range(1, MAX_SESSIONS)), "one more"]
 

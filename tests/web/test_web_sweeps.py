@@ -22,7 +22,7 @@ from pages.markdown import plain
 from pages.state.sweeps import LOOKS, SWEEPS
 from pages.sweeps.ladder import count_trials, epochs_needed, rung_counts
 from pages.sweeps.view import saved_share
-from tests.sweeps.sweep_runs import asked, sweep_through, work_through
+from tests.sweeps.sweep_runs import run_sweep, small_spec, work_until_idle
 from tests.web.addresses import go_to, open_page, set_state
 from tests.web.web_data import Bench
 
@@ -52,8 +52,8 @@ def swept_home(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     home = tmp_path_factory.mktemp("swept") / "home"
     lab = Lab(Settings.from_env({"LAB_HOME": str(home)}))
     space = {"lr": {"low": 1e-4, "high": 1e-1, "log": True}, "momentum": {"low": 0.0, "high": 0.9}}
-    base = {**asked().base.as_dict(), "optimizer": "sgd"}
-    view = sweep_through(lab, asked(space=space, base=base, trials=9))
+    base = {**small_spec().base.as_dict(), "optimizer": "sgd"}
+    view = run_sweep(lab, small_spec(space=space, base=base, trials=9))
     lab.store.close()
     return home, view.sweep.id
 
@@ -168,7 +168,7 @@ def test_the_end_of_a_sweep_moves_no_clickable_element(swept: tuple[Bench, str])
 def test_an_unknown_parameter_of_the_address_is_reported_below_the_title(
     bench: Bench, page: str, query: dict[str, str]
 ) -> None:
-    bench.lab.sweeps.create(asked())
+    bench.lab.sweeps.create(small_spec())
     kinds = [kind for kind, _ in places(open_page(page, **query, nonsense="1").main)]
     assert kinds.count("error") == 1
     assert kinds.index("title") < kinds.index("error")
@@ -249,7 +249,7 @@ def test_text_in_a_list_of_numbers_is_reported(bench: Bench) -> None:
 
 
 def test_pause_resume_and_stop_reach_the_sweep(bench: Bench) -> None:
-    sweep = bench.lab.sweeps.create(asked()).sweep.id
+    sweep = bench.lab.sweeps.create(small_spec()).sweep.id
     app = open_sweeps(sweep=sweep)
     app.button(key="sweep-pause").click().run()
     assert bench.lab.sweeps.show(sweep).sweep.state is SweepState.PAUSED
@@ -266,7 +266,7 @@ def test_a_sweep_can_be_extended_and_narrowed(swept: tuple[Bench, str]) -> None:
     app.number_input(key="sweeps.more_trials").set_value(2).run()
     app.button(key="sweep-extend-now").click().run()
     assert not app.exception, [e.value for e in app.exception]
-    work_through(bench.lab)
+    work_until_idle(bench.lab)
     shown = bench.lab.sweeps.show(sweep)
     assert len(shown.trials) == 11
     assert all(trial.params["lr"] <= 0.01 for trial in shown.trials[9:])
@@ -286,9 +286,9 @@ def test_a_sweep_is_not_extended_by_a_negative_number_of_trials(swept: tuple[Ben
 
 def test_more_trials_are_offered_only_if_their_number_limits_the_sweep(bench: Bench) -> None:
     space = {"lr": {"values": [0.1, 0.01]}, "optimizer": {"values": ["sgd", "adam"]}}
-    grid = bench.lab.sweeps.create(asked(space=space, method="grid", trials=None)).sweep.id
-    minutes = bench.lab.sweeps.create(asked(trials=None, minutes=3)).sweep.id
-    trials = bench.lab.sweeps.create(asked()).sweep.id
+    grid = bench.lab.sweeps.create(small_spec(space=space, method="grid", trials=None)).sweep.id
+    minutes = bench.lab.sweeps.create(small_spec(trials=None, minutes=3)).sweep.id
+    trials = bench.lab.sweeps.create(small_spec()).sweep.id
     offered = {sweep: [box.label for box in open_sweeps(sweep=sweep).number_input] for sweep in (grid, minutes, trials)}
     assert offered == {
         grid: [],
@@ -305,7 +305,7 @@ def trial(
 
 
 def test_the_saved_share_counts_only_epochs_that_paused_trials_did_not_train() -> None:
-    spec = asked()  # of 4 epochs
+    spec = small_spec()  # of 4 epochs
     begun = [trial(1, TrialState.RUNNING, 1), trial(2, TrialState.QUEUED, 0)]
     assert saved_share(spec, begun) == 0
     assert saved_share(spec, [*begun, trial(3, TrialState.PAUSED, 1)]) == 3 / 12
@@ -321,7 +321,7 @@ def test_the_saved_share_counts_only_epochs_that_paused_trials_did_not_train() -
 
 def test_the_table_writes_settings_as_the_form_does(bench: Bench) -> None:
     space = {"optimizer": {"values": ["sgd"]}, "lr": {"values": [0.012345678]}, "nesterov": {"values": [True]}}
-    sweep = bench.lab.sweeps.create(asked(space=space, method="grid", trials=None)).sweep.id
+    sweep = bench.lab.sweeps.create(small_spec(space=space, method="grid", trials=None)).sweep.id
     (table,) = open_sweeps(sweep=sweep).dataframe
     assert table.value[["optimizer", "lr", "nesterov"]].to_numpy().tolist() == [["SGD", "0.01235", "yes"]]
 
@@ -340,7 +340,7 @@ def test_earlier_runs_are_adopted_as_history(swept: tuple[Bench, str]) -> None:
 
 
 def test_a_new_sweep_has_no_best_trial_and_no_pictures(bench: Bench) -> None:
-    sweep = bench.lab.sweeps.create(asked()).sweep.id
+    sweep = bench.lab.sweeps.create(small_spec()).sweep.id
     app = open_sweeps(sweep=sweep)
     assert metrics(app)["Best trial"] == "–"
     assert pictures(app) == []
@@ -356,7 +356,7 @@ def test_every_setting_has_a_default_range(name: str) -> None:
 
 
 def test_the_ladder_counts_epochs_from_rung_to_rung() -> None:
-    spec: SweepSpec = asked()  # rungs after epochs 1, 2 and 4; every second trial continues
+    spec: SweepSpec = small_spec()  # rungs after epochs 1, 2 and 4; every second trial continues
     counts = rung_counts(spec, 8)
     assert counts == ((1, 8), (2, 4), (4, 2))
     assert epochs_needed(counts) == 8 + 4 + 2 * 2
@@ -365,9 +365,9 @@ def test_the_ladder_counts_epochs_from_rung_to_rung() -> None:
 
 def test_a_grid_has_as_many_trials_as_combinations() -> None:
     space = {"lr": {"values": [0.1, 0.01]}, "batch_size": {"values": [16, 32, 64]}}
-    assert count_trials(asked(space=space, method="grid", trials=None)) == 6
-    assert count_trials(asked(space=space, method="grid", trials=4)) == 4
-    assert count_trials(asked(trials=None, minutes=3)) is None
+    assert count_trials(small_spec(space=space, method="grid", trials=None)) == 6
+    assert count_trials(small_spec(space=space, method="grid", trials=4)) == 4
+    assert count_trials(small_spec(trials=None, minutes=3)) is None
 
 
 def test_the_form_remembers_what_was_entered(bench: Bench) -> None:

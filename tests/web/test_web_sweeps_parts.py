@@ -26,7 +26,7 @@ from pages.state.sweeps import LOOKS, SWEEPS
 from pages.state.train import TRAIN
 from pages.sweeps import create, extend, ladder, pictures, table, view
 from tests.charts.charts_data import run
-from tests.sweeps.sweep_runs import asked
+from tests.sweeps.sweep_runs import small_spec
 from tests.web.addresses import draw_alone
 from tests.web.shown_components import Shown
 from tests.web.web_data import Bench
@@ -141,7 +141,7 @@ def test_a_sweep_is_created_for_the_owner_in_the_form_and_then_opened(bench: Ben
     def part() -> None:
         if not SWEEPS.read().sweep:
             ASKING.change(owner="ann", priority=3)
-            create._create(asked())
+            create._create(small_spec())
         st.text(SWEEPS.read().sweep)
 
     app = draw_alone(part)
@@ -155,25 +155,25 @@ def test_a_sweep_is_created_for_the_owner_in_the_form_and_then_opened(bench: Ben
 
 
 def test_the_ladder_names_each_rung_and_what_it_saves() -> None:
-    halved = draw_alone(lambda: ladder.ladder(asked()))
+    halved = draw_alone(lambda: ladder.ladder(small_spec()))
     assert [caption.value for caption in halved.caption] == ["About 16 epochs instead of 32 (50 %)."]
     assert ladder._words(((1, 8), (2, 4), (4, 1))) == "8 trials to epoch 1; 4 trials to epoch 2; 1 trial to epoch 4"
     (drawn,) = [each.proto.body for each in halved.get("html")]
     assert [f"width:{share}%" in drawn for share in ("100.0", "50.0", "25.0")] == [True] * 3
     assert "<span>epoch 4</span>" in drawn
-    whole = draw_alone(lambda: ladder.ladder(asked(halving=None)))
+    whole = draw_alone(lambda: ladder.ladder(small_spec(halving=None)))
     assert [caption.value for caption in whole.caption] == ["32 epochs."]
-    unlimited = draw_alone(lambda: ladder.ladder(asked(trials=None, minutes=3)))
+    unlimited = draw_alone(lambda: ladder.ladder(small_spec(trials=None, minutes=3)))
     assert [caption.value for caption in unlimited.caption] == ["As many trials as the minutes allow."]
     assert not unlimited.get("html")
     require_torch()
-    unfit = asked(base={**asked().base.as_dict(), "arch": "vgg11", "input_size": "native"})
+    unfit = small_spec(base={**small_spec().base.as_dict(), "arch": "vgg11", "input_size": "native"})
     (message,) = [caption.value for caption in draw_alone(lambda: ladder.estimate(unfit)).caption]
     assert "smallest size that works is 32" in message
 
 
 def test_the_time_of_a_sweep_is_its_share_of_the_base_runs_and_at_most_its_minutes() -> None:
-    spec = asked()
+    spec = small_spec()
     whole = ladder.seconds_of(replace(spec, halving=None, trials=1))
     assert ladder.seconds_of(spec) == pytest.approx(16 / 4 * whole)
     assert ladder.seconds_of(replace(spec, minutes=1e-6)) == pytest.approx(6e-5)
@@ -195,7 +195,7 @@ def test_the_time_of_a_sweep_is_its_share_of_the_base_runs_and_at_most_its_minut
 def test_extending_a_sweep_raises_only_the_limits_that_it_has(
     bench: Bench, starts: list[str], limits: dict[str, Any], form: dict[str, Any], trials: int, minutes: float
 ) -> None:
-    made = bench.lab.sweeps.create(asked(**limits)).sweep
+    made = bench.lab.sweeps.create(small_spec(**limits)).sweep
     SWEEPS.change(**form)
     extend._extend(made, made.asked.space.as_dict())
     found = bench.lab.sweeps.show(made.id).sweep.asked
@@ -205,7 +205,7 @@ def test_extending_a_sweep_raises_only_the_limits_that_it_has(
 
 
 def test_a_refused_extension_is_reported_and_the_popover_stays_open(bench: Bench, starts: list[str]) -> None:
-    made = bench.lab.sweeps.create(asked()).sweep
+    made = bench.lab.sweeps.create(small_spec()).sweep
     st.session_state.pop(f"closing.{extend._BOX}", None)
     extend._extend(made, {"lr": {"low": 1.0, "high": 0.1}})
     assert "low must be below high" in take_flash()
@@ -243,7 +243,7 @@ def test_a_range_is_narrowed_only_by_the_inputs_of_its_own_sweep(
     space: dict[str, Any], state: dict[str, Any], found: dict[str, Any]
 ) -> None:
     ((name, given),) = space.items()
-    sweep = _sweep(asked(space=space))
+    sweep = _sweep(small_spec(space=space))
     assert _entered(lambda: extend._parameter(sweep, read_parameter(name, given)), **state) == found
 
 
@@ -278,7 +278,7 @@ def test_the_totals_of_a_sweep_count_what_was_trained_and_what_pausing_saved() -
         replace(_trial(2, {"lr": 0.1, "epochs": 12}, state=TrialState.PAUSED), epochs=8),
         _trial(3, {"lr": 0.1}, state=TrialState.COPY),
     )
-    seen = SweepView(_sweep(asked(minutes=2.0)), trials, counts, 90.0, 12, None)
+    seen = SweepView(_sweep(small_spec(minutes=2.0)), trials, counts, 90.0, 12, None)
     assert _totals(seen) == {
         "Best trial": ("–", ""),
         "Trials": (
@@ -289,24 +289,25 @@ def test_the_totals_of_a_sweep_count_what_was_trained_and_what_pausing_saved() -
         "Computing time": ("1 min 30 s", "of 2 min"),
     }
     unlimited = replace(
-        seen, sweep=_sweep(asked(trials=None, minutes=3.0)), epochs=16, counts=Counts.of(()), trials=trials[::2]
+        seen, sweep=_sweep(small_spec(trials=None, minutes=3.0)), epochs=16, counts=Counts.of(()), trials=trials[::2]
     )
     assert _totals(unlimited)["Trials"] == ("2", "")
     assert _totals(unlimited)["Epochs trained"] == ("16", "")
-    assert _totals(replace(seen, sweep=_sweep(asked()), trials=(), epochs=0))["Epochs trained"] == ("0", "")
-    assert _totals(replace(seen, sweep=_sweep(asked())))["Computing time"] == ("1 min 30 s", "")
+    assert _totals(replace(seen, sweep=_sweep(small_spec()), trials=(), epochs=0))["Epochs trained"] == ("0", "")
+    assert _totals(replace(seen, sweep=_sweep(small_spec())))["Computing time"] == ("1 min 30 s", "")
 
 
 def test_trials_whose_worker_does_not_respond_are_not_in_training() -> None:
     counts = Counts(queued=0, running=2, paused=0, finished=0, failed=0, cached=0, silent=1)
     assert (
-        _totals(SweepView(_sweep(asked()), (), counts, 1.0, 1, None))["Trials"][1] == "1 in training, 1 not responding"
+        _totals(SweepView(_sweep(small_spec()), (), counts, 1.0, 1, None))["Trials"][1]
+        == "1 in training, 1 not responding"
     )
     trials = [
         replace(_trial(1, {"lr": 0.1}, state=TrialState.RUNNING), run_status="not responding", responding=False),
         _trial(2, {"lr": 0.1}, state=TrialState.HELD),
     ]
-    [shown] = draw_alone(lambda: table.trials_table(asked(), trials)).dataframe
+    [shown] = draw_alone(lambda: table.trials_table(small_spec(), trials)).dataframe
     assert shown.value["state"].to_list() == [["held"], ["not responding"]]
     states = json.loads(shown.proto.columns)["state"]["type_config"]["options"]
     assert {one["value"] for one in states} >= {*map(str, TrialState), "not responding", "pausing", "stopping"}
@@ -352,7 +353,7 @@ def test_an_unreadable_sweep_shows_only_the_reason() -> None:
 def test_a_click_requests_a_state_and_only_resuming_starts_a_worker(
     bench: Bench, starts: list[str], action: str, before: SweepState, after: SweepState, workers: list[str]
 ) -> None:
-    sweep = bench.lab.sweeps.create(asked()).sweep.id
+    sweep = bench.lab.sweeps.create(small_spec()).sweep.id
     if before is SweepState.PAUSED:
         bench.lab.sweeps.pause(sweep)
     view._ask(sweep, action)
@@ -363,9 +364,9 @@ def test_a_click_requests_a_state_and_only_resuming_starts_a_worker(
 
 # -- its pictures ------------------------------------------------------------------------------------------------------
 
-SPEC = asked(
+SPEC = small_spec(
     space={"lr": {"low": 1e-3, "high": 1.0, "log": True}, "momentum": {"low": 0.0, "high": 0.9}},
-    base={**asked().base.as_dict(), "optimizer": "sgd"},
+    base={**small_spec().base.as_dict(), "optimizer": "sgd"},
     trials=9,
 )
 TRIALS = tuple(
@@ -413,7 +414,7 @@ def test_a_surface_needs_two_settings_and_trials_that_do_not_lie_on_one_line(sho
     def last_caption(spec: SweepSpec, trials: Sequence[TrialRecord]) -> str:
         return str(draw_alone(lambda: pictures._surface(spec, scores_at(spec, trials, 0))).caption[-1].value)
 
-    assert last_caption(asked(), TRIALS) == "This sweep varies only one setting."
+    assert last_caption(small_spec(), TRIALS) == "This sweep varies only one setting."
     assert last_caption(SPEC, TRIALS[:3]) == "A surface needs four trials that do not lie on one line."
     assert last_caption(SPEC, TRIALS).startswith("Points are trials")
     assert (shown.data["filename"], shown.data["revision"]) == ("sweep-lr-momentum", "lr momentum")

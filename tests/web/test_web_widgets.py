@@ -9,9 +9,11 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from lab.config import RunConfig
-from lab.data.registry import get_dataset_spec
+from lab.data.registry import get_dataset_spec, register_dataset, unregister_dataset
 from lab.errors import ConfigError
 from lab.findings import Finding
+from lab.inspection.summary import summarize
+from lab.networks import build_from_config
 from lab.runs.records import WEIGHTS, RunRecord, SavedFile
 from pages.state.asking import ASKING
 from pages.state.keys import element
@@ -117,6 +119,19 @@ def test_a_finding_is_shown_according_to_its_severity(severity: str, kind: str, 
 
 
 # -- questions before long work ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("id", "arch", "size"), [("small", "vgg11", "native"), ("colours", "lenet5", "32")])
+def test_the_work_is_counted_for_images_of_the_runs_data_set(id: str, arch: str, size: str) -> None:
+    spec = replace(get_dataset_spec("digits"), id=id, recipe=None, image_size=32, channels=3 if id == "colours" else 1)
+    trained = run(arch=arch, input_size=size)
+    register_dataset(spec)
+    try:
+        counted = waiting._mult_adds(replace(trained, config=trained.config.replace(dataset=id)))
+        network = build_from_config(replace(trained, config=trained.config.replace(dataset=id)).config)
+    finally:
+        unregister_dataset(id)
+    assert counted == summarize(network, input_shape=(1, *spec.image_shape)).total_mult_adds
 
 
 def test_work_of_more_than_half_a_minute_on_one_core_must_be_confirmed_once_per_key() -> None:

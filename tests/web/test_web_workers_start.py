@@ -6,7 +6,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from lab.runs.records import RunState
-from tests.sweeps.sweep_runs import asked
+from tests.sweeps.sweep_runs import small_spec
 from tests.web.addresses import open_page
 from tests.web.web_data import Bench
 
@@ -41,7 +41,7 @@ def test_pausing_or_stopping_a_queued_run_starts_no_worker(bench: Bench, starts:
 
 
 def test_resuming_or_extending_a_sweep_starts_a_worker(bench: Bench, starts: list[str]) -> None:
-    sweep = bench.lab.sweeps.create(asked()).sweep.id
+    sweep = bench.lab.sweeps.create(small_spec()).sweep.id
     app = open_page("sweeps", sweep=sweep)
     _press(app, "Pause")
     assert starts == []

@@ -98,10 +98,10 @@ class Client:
             async with httpx.AsyncClient(transport=transport, base_url=f"http://{self.host}") as client:
                 return await client.get(path, params=params, headers=headers)
 
-        return run_aside(lambda: asyncio.run(send()))
+        return run_in_thread(lambda: asyncio.run(send()))
 
 
-def run_aside(work: Callable[[], T]) -> T:
+def run_in_thread(work: Callable[[], T]) -> T:
     """Return the result of `work`, run in its own thread so that it may start an event loop.
 
     Playwright's event loop stays on the main thread, where no other may run.

@@ -13,7 +13,7 @@ from lab.service.lab import Lab
 from lab.worker.supervisor import dispatch as module
 from lab.worker.supervisor.dispatch import Dispatcher
 from tests.runs.conftest import Clock
-from tests.worker.test_dispatch import Engine, _claim, _submit
+from tests.worker.test_dispatch import FakeExecutor, _claim, _submit
 from tests.worker.worker_runs import Passing, Pauses, open_lab
 
 RUNNING, COMPLETED = JobStatus(JobState.RUNNING, "RUNNING"), JobStatus(JobState.ENDED, "COMPLETED")
@@ -37,14 +37,14 @@ def times(monkeypatch: pytest.MonkeyPatch) -> Times:
 
 
 @pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
-    engine = Engine()
-    monkeypatch.setattr(module, "open_executors", lambda *_: {"slurm": engine})
-    return engine
+def executor(monkeypatch: pytest.MonkeyPatch) -> FakeExecutor:
+    executor = FakeExecutor()
+    monkeypatch.setattr(module, "open_executors", lambda *_: {"slurm": executor})
+    return executor
 
 
 @pytest.fixture
-def lab(tmp_path: Path, engine: Engine, times: Times) -> Lab:
+def lab(tmp_path: Path, executor: FakeExecutor, times: Times) -> Lab:
     (tmp_path / "executors.toml").write_text("[slurm]\n")
     lab = open_lab(tmp_path, LAB_DEVICE="cpu")
     vars(lab)["store"] = RunStore.open(lab.settings.database, clock=times.store)
@@ -61,79 +61,79 @@ def _after(dispatcher: Dispatcher, times: Times, seconds: float) -> None:
     dispatcher.step()
 
 
-def test_an_engine_is_polled_for_its_jobs_every_five_seconds(
-    lab: Lab, engine: Engine, dispatcher: Dispatcher, times: Times
+def test_an_executor_is_polled_for_its_jobs_every_five_seconds(
+    lab: Lab, executor: FakeExecutor, dispatcher: Dispatcher, times: Times
 ) -> None:
     _submit(lab)
     dispatcher.step()
     polls = []
     for _ in range(21):
         _after(dispatcher, times, 0.5)
-        polls.append(engine.polls)
+        polls.append(executor.polls)
     assert polls == [1] * 10 + [2] * 10 + [3]
 
 
-def test_an_engine_that_refused_is_tried_again_after_fifteen_seconds(
-    lab: Lab, engine: Engine, dispatcher: Dispatcher, times: Times, capfd: pytest.CaptureFixture[str]
+def test_an_executor_that_refused_is_tried_again_after_fifteen_seconds(
+    lab: Lab, executor: FakeExecutor, dispatcher: Dispatcher, times: Times, capfd: pytest.CaptureFixture[str]
 ) -> None:
     _submit(lab)
-    engine.refuses = "no such partition"
+    executor.refuses = "no such partition"
     dispatcher.step()
-    engine.refuses = ""
+    executor.refuses = ""
     for seconds, submitted in ((14.9, 0), (0.1, 1)):
         _after(dispatcher, times, seconds)
-        assert len(engine.submitted) == submitted
+        assert len(executor.submitted) == submitted
     assert capfd.readouterr().err.count("Slurm: no such partition") == 1
 
 
 def test_a_job_stored_without_a_handle_is_submitted_again_after_a_minute(
-    lab: Lab, engine: Engine, dispatcher: Dispatcher, times: Times
+    lab: Lab, executor: FakeExecutor, dispatcher: Dispatcher, times: Times
 ) -> None:
     run = _submit(lab)
     assert lab.store.jobs.open(run.id, "slurm") is not None  # by a supervisor that was killed then
     for seconds, submitted in ((0.0, 0), (60.0, 0), (0.1, 1)):
         _after(dispatcher, times, seconds)
-        assert len(engine.submitted) == submitted
-    assert engine.submitted[0].id == f"lab-{run.id}-1"
+        assert len(executor.submitted) == submitted
+    assert executor.submitted[0].id == f"lab-{run.id}-1"
 
 
 def test_a_job_that_was_left_before_the_clock_was_set_back_is_submitted_again_at_once(
-    lab: Lab, engine: Engine, dispatcher: Dispatcher, times: Times
+    lab: Lab, executor: FakeExecutor, dispatcher: Dispatcher, times: Times
 ) -> None:
     run = _submit(lab)
     assert lab.store.jobs.open(run.id, "slurm") is not None
     times.store.now -= 3_600.0
     dispatcher.step()
-    assert [job.id for job in engine.submitted] == [f"lab-{run.id}-1"]
+    assert [job.id for job in executor.submitted] == [f"lab-{run.id}-1"]
 
 
 def test_a_job_that_runs_ten_minutes_without_claiming_its_run_is_cancelled(
-    lab: Lab, engine: Engine, dispatcher: Dispatcher, times: Times
+    lab: Lab, executor: FakeExecutor, dispatcher: Dispatcher, times: Times
 ) -> None:
     run = _submit(lab)
     dispatcher.step()
-    engine.statuses["1"] = RUNNING
+    executor.statuses["1"] = RUNNING
     for seconds, cancelled in ((5.0, []), (600.0, []), (5.0, ["1"])):
         _after(dispatcher, times, seconds)
-        assert engine.cancelled == cancelled
+        assert executor.cancelled == cancelled
     (job,) = lab.store.jobs.list(run.id)[-1:]
     assert (job.state, job.words) == (JobState.GONE, "ran for 600 s without claiming its run")
     _after(dispatcher, times, 1.0)
-    assert [job.id for job in engine.submitted] == [f"lab-{run.id}-1", f"lab-{run.id}-2"]
+    assert [job.id for job in executor.submitted] == [f"lab-{run.id}-1", f"lab-{run.id}-2"]
 
 
 @pytest.mark.parametrize("status", [RUNNING, JobStatus(JobState.PENDING, "PENDING")])
 def test_after_its_run_ended_a_running_job_has_thirty_seconds_and_a_pending_one_none(
-    lab: Lab, engine: Engine, dispatcher: Dispatcher, times: Times, status: JobStatus
+    lab: Lab, executor: FakeExecutor, dispatcher: Dispatcher, times: Times, status: JobStatus
 ) -> None:
     run = _submit(lab)
     dispatcher.step()
     lab.store.leases.finish(run.id, _claim(lab, run.id).lease, state=RunState.FINISHED)
-    engine.statuses["1"] = status
+    executor.statuses["1"] = status
     cancelled = []
     for _ in range(8):
         _after(dispatcher, times, 5.0)
-        cancelled.append(len(engine.cancelled))
+        cancelled.append(len(executor.cancelled))
     assert cancelled == ([0] * 7 + [1] if status is RUNNING else [1] * 8)
     (job,) = lab.store.jobs.list(run.id)
     assert (job.state, job.words) == (JobState.ENDED, "ended, because its run no longer needs it")
@@ -142,40 +142,42 @@ def test_after_its_run_ended_a_running_job_has_thirty_seconds_and_a_pending_one_
     assert not dispatcher.busy
 
 
-def _jobs_end(lab: Lab, engine: Engine, dispatcher: Dispatcher, times: Times, run: RunRecord, ends: int) -> None:
+def _jobs_end(
+    lab: Lab, executor: FakeExecutor, dispatcher: Dispatcher, times: Times, run: RunRecord, ends: int
+) -> None:
     for _ in range(ends):
         _after(dispatcher, times, 5.0)
-        engine.statuses[str(len(engine.submitted))] = COMPLETED
+        executor.statuses[str(len(executor.submitted))] = COMPLETED
         _after(dispatcher, times, 5.0)
 
 
 def test_three_jobs_in_a_row_without_a_step_pause_their_run(
-    lab: Lab, engine: Engine, dispatcher: Dispatcher, times: Times
+    lab: Lab, executor: FakeExecutor, dispatcher: Dispatcher, times: Times
 ) -> None:
     run = _submit(lab)
-    _jobs_end(lab, engine, dispatcher, times, run, 2)
+    _jobs_end(lab, executor, dispatcher, times, run, 2)
     assert lab.store.runs.get(run.id).state is RunState.QUEUED
-    _jobs_end(lab, engine, dispatcher, times, run, 1)
+    _jobs_end(lab, executor, dispatcher, times, run, 1)
     _after(dispatcher, times, 5.0)
     found = lab.store.runs.get(run.id)
-    assert (len(engine.submitted), found.state) == (3, RunState.PAUSED)
+    assert (len(executor.submitted), found.state) == (3, RunState.PAUSED)
     assert found.reason == (
         "3 jobs in a row ended at Slurm without a step (COMPLETED): see the log of its job, then Resume."
     )
 
 
 def test_the_last_ten_output_lines_of_a_job_that_left_its_run_queued_are_logged(
-    lab: Lab, engine: Engine, dispatcher: Dispatcher, times: Times, capfd: pytest.CaptureFixture[str]
+    lab: Lab, executor: FakeExecutor, dispatcher: Dispatcher, times: Times, capfd: pytest.CaptureFixture[str]
 ) -> None:
     run = _submit(lab)
-    engine.output["1"] = "\n".join(f"line {number}" for number in range(12))
-    _jobs_end(lab, engine, dispatcher, times, run, 1)
+    executor.output["1"] = "\n".join(f"line {number}" for number in range(12))
+    _jobs_end(lab, executor, dispatcher, times, run, 1)
     logged = [line.partition("job 1: ")[2] for line in capfd.readouterr().err.splitlines() if "job 1: " in line]
     assert logged == [f"line {number}" for number in range(2, 12)]
 
 
 @pytest.mark.parametrize(
-    "error", [None, ConfigError("executors.toml is wrong"), ExecutorError("the engine is away"), KeyError("a bug")]
+    "error", [None, ConfigError("executors.toml is wrong"), ExecutorError("the executor is away"), KeyError("a bug")]
 )
 def test_the_dispatcher_logs_an_error_once_and_is_not_busy_after_its_loop_ended(
     lab: Lab, dispatcher: Dispatcher, capfd: pytest.CaptureFixture[str], error: Exception | None

@@ -14,7 +14,7 @@ from lab.runs.records import CHECKPOINT, WEIGHTS, RunRecord, RunRequest, RunStat
 from lab.service.lab import Lab
 from lab.worker.execution import execute
 from tests.worker.away_files import AwayFileSystem
-from tests.worker.worker_runs import SMALL, claim, open_lab, train, work_off
+from tests.worker.worker_runs import SMALL, claim, open_lab, train, train_queued
 
 pytestmark = pytest.mark.long
 
@@ -71,7 +71,7 @@ def test_a_long_outage_pauses_the_run_with_its_reason_and_resume_gives_the_same_
     assert paused.reason.endswith("resume continues from its last checkpoint.")
     AwayFileSystem.refuse = {}
     lab.submissions.control(paused.id, RunRequest.RUN)
-    resumed = work_off(lab)
+    resumed = train_queued(lab)
     assert (resumed.state, resumed.reason) == (RunState.FINISHED, "")
     assert _weights(lab, resumed) == undisturbed
     assert lab.store.integrity.verify(resumed.id) == ()
@@ -93,7 +93,7 @@ def test_a_run_resumed_during_an_outage_waits_for_its_checkpoint_and_pauses_if_i
     assert again.reason.startswith("The place of the saved files (away://lab/files) was unreachable")
     AwayFileSystem.refuse = {"read": 3}
     lab.submissions.control(paused.id, RunRequest.RUN)
-    assert _weights(lab, work_off(lab)) == undisturbed
+    assert _weights(lab, train_queued(lab)) == undisturbed
     assert AwayFileSystem.refuse == {"read": 0}
 
 

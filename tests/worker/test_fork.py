@@ -29,7 +29,7 @@ from lab.training.checkpoint import weights_digest
 from lab.worker import execution
 from lab.worker.execution import execute
 from tests.worker.fork_configs import random_config
-from tests.worker.worker_runs import SMALL, between_steps, claim, open_lab, request_and_wait, train, work_off
+from tests.worker.worker_runs import SMALL, between_steps, claim, open_lab, request_and_wait, train, train_queued
 
 SETTINGS: Mapping[str, dict[str, Any]] = {
     "momentum": {"optimizer": "sgd", "lr": 0.05},
@@ -50,7 +50,7 @@ def lab(tmp_path: Path) -> Lab:
 def _fork(lab: Lab, parent: RunRecord, epoch: int, **changes: Any) -> RunRecord:
     config = fork_config(find_fork_point(lab.store, parent, epoch), **changes)
     lab.submissions.submit(lab.validation.resolve(config))
-    return work_off(lab)
+    return train_queued(lab)
 
 
 def _state(lab: Lab, run: RunRecord) -> tuple[Any, ...]:
@@ -219,7 +219,7 @@ def test_a_fork_interrupted_while_epochs_are_recomputed_can_be_resumed(lab: Lab)
     execute(lab, claim(lab), ending=ending)
     assert lab.store.runs.get(run.id).state is RunState.INTERRUPTED
     lab.submissions.control(run.id, RunRequest.RUN)
-    assert _state(lab, work_off(lab)) == _state(lab, parent)
+    assert _state(lab, train_queued(lab)) == _state(lab, parent)
 
 
 @pytest.mark.parametrize("started", [False, pytest.param(True, marks=pytest.mark.long)])
@@ -228,14 +228,14 @@ def test_a_queued_fork_needs_its_parent_and_a_started_one_does_not(lab: Lab, sta
     whole = _state(lab, parent)
     run = lab.submissions.submit(lab.validation.resolve(fork_config(find_fork_point(lab.store, parent, 2)))).run
     if started:
-        work_off(lab)
+        train_queued(lab)
     lab.store.removal.delete(parent.id)
     if started:
         lab.store.removal.purge(lab.artifacts.delete, older_than_s=0)
         assert _state(lab, lab.store.runs.get(run.id)) == whole
         assert lab.weights.load(run.id, epoch=1).epoch == 1
         return
-    failed = work_off(lab)
+    failed = train_queued(lab)
     assert failed.state is RunState.FAILED
     assert failed.reason == (
         f"Run {parent.id}, which this one continues, was deleted: restore it with `delete --undo {parent.id}` and "
@@ -243,7 +243,7 @@ def test_a_queued_fork_needs_its_parent_and_a_started_one_does_not(lab: Lab, sta
     )
     lab.store.removal.undelete(parent.id)
     lab.submissions.control(run.id, RunRequest.RUN)
-    assert _state(lab, work_off(lab)) == whole
+    assert _state(lab, train_queued(lab)) == whole
 
 
 def test_changes_that_would_leak_images_or_change_shapes_are_refused(lab: Lab) -> None:
@@ -340,12 +340,12 @@ def test_a_request_while_epochs_are_recomputed_saves_no_state(
     run = lab.submissions.submit(lab.validation.resolve(fork_config(find_fork_point(lab.store, parent, 3)))).run
     phase = f"recomputing epochs 1 to 3 of lenet5{done}"
     between_steps(monkeypatch, request_and_wait(request_), when=lambda run: run.progress.phase == phase)
-    ended = work_off(lab)
+    ended = train_queued(lab)
     assert (ended.state.value, ended.progress.step) == ("stopped" if request_ is RunRequest.STOP else "paused", None)
     assert (lab.weights.list(run.id), lab.weights.newest_checkpoint(run.id)) == ((), None)
     if request_ is RunRequest.PAUSE:
         lab.submissions.control(run.id, RunRequest.RUN)
-        assert _state(lab, work_off(lab)) == _state(lab, parent)
+        assert _state(lab, train_queued(lab)) == _state(lab, parent)
 
 
 @pytest.mark.long
@@ -355,7 +355,7 @@ def test_a_fork_whose_worker_was_killed_before_its_first_checkpoint_starts_again
     parent = train(lab, SMALL.replace(epochs=6))
     run = lab.submissions.submit(lab.validation.resolve(fork_config(find_fork_point(lab.store, parent, 2)))).run
     between_steps(monkeypatch, lambda beat: beat.ending.set(), when=lambda run: (run.progress.step or 0) >= 8)
-    ended = work_off(lab)
+    ended = train_queued(lab)
     assert (ended.state, ended.progress.step) == (RunState.INTERRUPTED, 8)
     lab.submissions.control(run.id, RunRequest.RUN)
     again = claim(lab)

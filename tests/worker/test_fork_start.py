@@ -18,7 +18,7 @@ from lab.training.events import Command
 from lab.training.progress import Progress
 from lab.worker.fork_start import ForkStart, _is_after, _moved
 from lab.worker.recorder import RunRecorder
-from tests.worker.worker_runs import SMALL, claim, open_lab, train, work_off
+from tests.worker.worker_runs import SMALL, claim, open_lab, train, train_queued
 
 
 def _curve(steps: Sequence[int]) -> Series:
@@ -70,7 +70,7 @@ def test_recomputing_starts_at_the_end_of_the_continued_shorter_run_and_of_no_ot
     shorter = train(lab, SMALL.replace(epochs=2))
     one_cycle = SMALL.replace(schedule="one-cycle")
     lab.submissions.submit(lab.validation.resolve(one_cycle))
-    alone = work_off(lab)
+    alone = train_queued(lab)
     assert alone.family == ""
 
     def starts_after(epoch: int, parent: str = shorter.id, family: str = shorter.family) -> int | None:

@@ -22,7 +22,7 @@ from lab.worker.execution import execute
 from lab.worker.heartbeat import Heartbeat
 from lab.worker.loop import keep_supervised, work
 from tests.waiting import LIMIT_S, wait_until
-from tests.worker.worker_runs import SMALL, Passing, Pauses, between_steps, claim, open_lab, train, work_off
+from tests.worker.worker_runs import SMALL, Passing, Pauses, between_steps, claim, open_lab, train, train_queued
 
 
 def test_a_stop_takes_precedence_over_a_pause_and_the_end_of_the_worker_is_a_pause(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_the_initial_weights_come_from_the_seed(tmp_path: Path) -> None:
     lab = open_lab(tmp_path)
     first = train(lab)
     lab.submissions.submit(lab.validation.resolve(SMALL), fresh=True)
-    again = work_off(lab)
+    again = train_queued(lab)
     other = train(lab, SMALL.replace(seed=1))
     assert first.id != again.id
     assert _first_loss(lab, first.id) == _first_loss(lab, again.id) != _first_loss(lab, other.id)
@@ -92,9 +92,9 @@ def test_the_initial_weights_come_from_the_seed(tmp_path: Path) -> None:
 def test_the_device_of_a_run_takes_precedence_over_the_labs(tmp_path: Path) -> None:
     lab, elsewhere = open_lab(tmp_path), open_lab(tmp_path, LAB_DEVICE="cuda:77")
     lab.submissions.submit(lab.validation.resolve(SMALL))
-    assert work_off(elsewhere).state is RunState.FINISHED
+    assert train_queued(elsewhere).state is RunState.FINISHED
     lab.submissions.submit(lab.validation.resolve(SMALL.replace(device="auto", seed=1)))
-    failed = work_off(elsewhere)
+    failed = train_queued(elsewhere)
     assert (failed.state, "cuda:77" in failed.reason) == (RunState.FAILED, True)
 
 
@@ -102,7 +102,7 @@ def test_a_run_takes_no_history_from_a_parent_of_another_family(tmp_path: Path) 
     lab = open_lab(tmp_path)
     parent = train(lab)
     lab.store.queue.submit(SMALL.replace(epochs=2), fingerprint="f" * 64, family="another", parent=parent.id)
-    run = work_off(lab)
+    run = train_queued(lab)
     assert run.state is RunState.FINISHED
     weights = lab.store.files.list(run.id, kind=WEIGHTS)
     assert [file.epoch for file in weights] == [1, 2]

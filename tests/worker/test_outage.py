@@ -33,7 +33,7 @@ from lab.worker.supervisor import process
 from lab.worker.supervisor.launch import is_running
 from tests.postgres import PostgresServer, started_server
 from tests.waiting import LIMIT_S, wait_until
-from tests.worker.worker_runs import SMALL, between_steps, claim, open_lab, work_off
+from tests.worker.worker_runs import SMALL, between_steps, claim, open_lab, train_queued
 
 pytestmark = pytest.mark.long
 
@@ -203,10 +203,10 @@ def test_a_long_outage_pauses_the_run_with_its_reason_and_resume_gives_the_same_
     assert _steps(lab, run) == list(range(1, paused.summary.step + 1))
     assert set(training.acknowledged) <= set(_steps(lab, run))
     lab.submissions.control(run.id, RunRequest.RUN)
-    resumed = work_off(lab)
+    resumed = train_queued(lab)
     assert (resumed.state, resumed.reason) == (RunState.FINISHED, "")
     lab.submissions.submit(lab.validation.resolve(LONG), fresh=True)
-    assert _weights(lab, resumed) == _weights(lab, work_off(lab))
+    assert _weights(lab, resumed) == _weights(lab, train_queued(lab))
 
 
 def test_a_run_that_lost_its_lease_during_the_outage_is_not_written_to(

@@ -58,7 +58,7 @@ def test_a_worker_of_one_run_trains_it_to_the_end_and_no_other(lab: Lab) -> None
     assert lab.store.runs.get(run.id).state is RunState.FINISHED
     assert lab.store.runs.get(other.id).state is RunState.QUEUED
     assert lab.store.workers.list() == ()
-    assert _work(lab, run) == 0  # a job that its engine restarts has nothing to do
+    assert _work(lab, run) == 0  # a job that its executor restarts has nothing to do
     assert lab.store.runs.get(run.id).attempts == 1
 
 
@@ -121,7 +121,7 @@ def test_a_run_that_another_worker_holds_is_waited_for_and_not_trained(lab: Lab)
     assert single.CLAIM_S > 40.0
 
 
-def test_a_run_without_an_engine_is_interrupted_if_its_worker_is_asked_to_end(
+def test_a_run_without_an_executor_is_interrupted_if_its_worker_is_asked_to_end(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = _submit(lab, executor=None, epochs=4)

@@ -149,7 +149,7 @@ def test_the_run_of_an_exited_worker_is_interrupted_with_the_exit_code_in_its_lo
         assert _step(supervisor, lab, clock) == ["only"]
         assert lab.store.leases.claim(slot="cpu", owner=dead.owner) is not None
         lab.store.logs.write(run, host="here", lines=("training",))
-        dead.die()
+        dead.kill()
         Child.started[-1].code = 9
         _step(supervisor, lab, clock, after_s=0.0)
         assert lab.store.runs.get(run).state is RunState.INTERRUPTED
@@ -167,7 +167,7 @@ def test_the_run_of_a_dead_worker_of_another_supervisor_is_marked_interrupted(
     (run,) = _queue(lab, 1)
     dead = Process()
     assert lab.store.leases.claim(slot="cpu", owner=dead.owner) is not None
-    dead.die()
+    dead.kill()
     assert _step(Supervisor(lab.settings), lab, clock) == []
     assert f"run {run} was left by a dead worker and is now marked interrupted" in capfd.readouterr().err
     with lab.store.database.read() as connection:

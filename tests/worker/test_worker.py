@@ -24,7 +24,7 @@ from lab.worker.heartbeat import Heartbeat
 from lab.worker.loop import work
 from tests.runs.runs_data import write_past_checks
 from tests.waiting import LIMIT_S, wait_until
-from tests.worker.worker_runs import SMALL, Passing, claim, open_lab, train, work_off
+from tests.worker.worker_runs import SMALL, Passing, claim, open_lab, train, train_queued
 
 
 @pytest.fixture
@@ -60,13 +60,13 @@ def test_a_longer_run_outlives_the_shorter_one_it_continues(lab: Lab, purged: bo
         _remove(lab, shorter)
     else:
         lab.store.removal.delete(shorter.id)
-    done = work_off(lab)
+    done = train_queued(lab)
     assert (done.id, done.state, done.reason) == (longer.id, RunState.FINISHED, "")
     assert lab.store.points.read(done.id)["val/loss"].step.tolist() == [0, 2, 4]
     # If the shorter run is only deleted, its steps are not trained again: the first points are its own.
     assert (lab.store.points.read(done.id)["batch/loss"].time_s[:2].tolist() == times) is not purged
     lab.submissions.submit(lab.validation.resolve(SMALL.replace(epochs=2)), fresh=True)
-    assert _weights(lab, done) == _weights(lab, work_off(lab))
+    assert _weights(lab, done) == _weights(lab, train_queued(lab))
 
 
 @pytest.mark.long
@@ -79,7 +79,7 @@ def test_a_fine_tuned_run_is_resumed_without_its_parent(lab: Lab) -> None:
     assert cut.state is RunState.INTERRUPTED
     _remove(lab, parent)
     lab.submissions.control(cut.id, RunRequest.RUN)
-    resumed = work_off(lab)
+    resumed = train_queued(lab)
     assert (resumed.state, resumed.reason) == (RunState.FINISHED, "")
     assert _weights(lab, resumed) == _weights(lab, whole)
 
@@ -203,7 +203,7 @@ def test_a_longer_run_that_is_resumed_continues_from_its_own_checkpoint(
     points.seen = []
     monkeypatch.setattr(lab.store, "points", points)
     lab.submissions.control(run.id, RunRequest.RUN)
-    assert work_off(lab).state is RunState.FINISHED
+    assert train_queued(lab).state is RunState.FINISHED
     assert points.seen == list(range((cut.summary.step or 0) + 1, 19))
 
 
@@ -371,14 +371,14 @@ def test_an_idle_worker_stays_for_five_minutes(lab: Lab, monkeypatch: pytest.Mon
 def test_training_data_is_read_from_the_folder_in_the_settings(tmp_path: Path) -> None:
     lab = open_lab(tmp_path / "home", LAB_DATA=str(tmp_path / "pictures"))
     lab.store.queue.submit(SMALL.replace(dataset="mnist"), fingerprint="f" * 64, family="f" * 64)
-    failed = work_off(lab)
+    failed = train_queued(lab)
     assert (failed.state, str(tmp_path / "pictures" / "MNIST") in failed.reason) == (RunState.FAILED, True)
 
 
 def test_a_failed_run_is_logged_with_its_reason(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     lab = open_lab(tmp_path)
     lab.store.queue.submit(SMALL.replace(dataset="mnist"), fingerprint="f" * 64, family="f" * 64)
-    failed = work_off(lab)
+    failed = train_queued(lab)
     assert f"run {failed.id} failed: {failed.reason}" in capfd.readouterr().err
 
 

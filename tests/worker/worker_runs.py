@@ -32,7 +32,7 @@ def claim(lab: Lab) -> RunRecord:
     return run
 
 
-def work_off(lab: Lab) -> RunRecord:
+def train_queued(lab: Lab) -> RunRecord:
     """Train the queued run to its end and return it."""
     run = claim(lab)
     execute(lab, run, ending=threading.Event())
@@ -42,7 +42,7 @@ def work_off(lab: Lab) -> RunRecord:
 def train(lab: Lab, config: RunConfig = SMALL) -> RunRecord:
     """Submit a run, train it and return it."""
     lab.submissions.submit(lab.validation.resolve(config))
-    return work_off(lab)
+    return train_queued(lab)
 
 
 class Pauses(threading.Event):
