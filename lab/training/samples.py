@@ -21,12 +21,13 @@ def sample_images(labels: np.ndarray) -> tuple[int, ...]:
 
 
 def sample_answers(logits_NK: np.ndarray, labels: np.ndarray) -> tuple[Answer, ...]:
-    """Return the most probable class of each sample image with its probability; empty if an output is not finite.
+    """Return the most probable class of each sample image with its probability.
 
-    logits_NK: of the first N test images, which must include those of `sample_images`.
+    Empty if an output is not finite, or if there are no test images. logits_NK: of the first N test images, which must
+    include those of `sample_images`.
     """
     chosen = logits_NK[list(sample_images(labels))].astype(np.float64)
-    if not np.isfinite(chosen).all():
+    if not chosen.size or not np.isfinite(chosen).all():
         return ()
     shares = np.exp(chosen - chosen.max(axis=1, keepdims=True))
     shares /= shares.sum(axis=1, keepdims=True)

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from lab.config import RunConfig
 from lab.training.batches import normalise
 from lab.training.engine import train
-from lab.training.events import Evaluated
+from lab.training.events import Ended, Evaluated
 from lab.training.samples import MAX_SAMPLES, START_IMAGES, sample_answers, sample_images
 from tests.training.training_nets import LinearNet, build_data
 
@@ -39,6 +39,15 @@ def test_an_answer_is_the_most_probable_class_and_its_probability() -> None:
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_outputs_that_are_not_finite_give_no_answers(value: float) -> None:
     assert sample_answers(np.array([[value, 0.0]]), np.array([0])) == ()
+
+
+def test_a_run_without_test_images_reports_no_answers() -> None:
+    config = RunConfig(epochs=1, batch_size=16)
+    *_, ended = train(config, network=LinearNet(), data=build_data(test=0), device=torch.device("cpu"))
+    assert isinstance(ended, Ended)
+    assert ended.outcome == "finished"
+    assert np.isnan(ended.summary["test_loss"])
+    assert ended.summary["val_loss"] > 0
 
 
 def test_each_evaluation_of_the_test_set_reports_the_current_predictions() -> None:
