@@ -21,7 +21,7 @@ from lab.training.data import ResidentData
 from lab.training.events import Command, Ended, Evaluated, Event, Snapshot, StepMetrics, Turn
 from lab.training.samples import START_IMAGES, Answer, most_probable
 from lab.training.schedules import compute_lr, recorded_steps
-from lab.training.session import Session, process_settings
+from lab.training.session import Session, initialise, process_settings
 from lab.training.step_choice import StepKind, StepsBuilder
 from lab.training.summaries import epoch_metrics, evaluation_metrics, started, summarise
 
@@ -99,7 +99,7 @@ class _Loop:
             yield from self._emit(notice)
         try:
             if not resume:
-                self.session.initialise()
+                initialise(self.session.network, self.session.data)
             if self.session.progress.evaluated < 0:
                 yield from self._evaluate_start()
             while not (self._is_over() or self._is_pause_due()):

@@ -8,6 +8,7 @@ transfers the commands, and the gradients between CPUs; NCCL transfers the gradi
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -36,27 +37,11 @@ _BEGIN, _STEP, _END = range(3)
 def follow(config: RunConfig, *, network: nn.Module, data: ResidentData, device: torch.device, team: Team) -> None:
     """Take the steps that rank 0 commands, until it ends. The network's weights come from rank 0."""
     with process_settings(config, device):
-        session = Session(config, network, data, device, steps=parallel_steps(team))
+        session = Session(config, network, data, device, steps=partial(ParallelSteps, team))
         session.view.train()
         steps = session.steps
         assert isinstance(steps, ParallelSteps)
         steps.follow()
-
-
-def parallel_steps(team: Team) -> Callable[..., "ParallelSteps"]:
-    """Return the function that builds the steps of this rank, for `lab.training.session.Session`."""
-
-    def build(
-        config: RunConfig,
-        network: nn.Module,
-        view: nn.Module,
-        batches: Batches,
-        generators: Generators,
-        device: torch.device,
-    ) -> ParallelSteps:
-        return ParallelSteps(team, config, network, view, batches, generators, device)
-
-    return build
 
 
 class ParallelSteps:

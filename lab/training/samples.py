@@ -21,7 +21,7 @@ def sample_images(labels: np.ndarray) -> tuple[int, ...]:
 
 
 def most_probable(logits_BK: np.ndarray) -> tuple[Answer, ...]:
-    """Return the most probable class of each image with its probability; empty if an output is not finite."""
+    """Return the most probable class of each image with its probability; empty if there is no image or an output is not finite."""
     if not logits_BK.size or not np.isfinite(logits_BK).all():
         return ()
     shares = np.exp(logits_BK.astype(np.float64) - logits_BK.max(axis=1, keepdims=True))

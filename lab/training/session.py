@@ -140,10 +140,6 @@ class Session:
         self.view.train()
         self.steps.prepare()
 
-    def initialise(self) -> None:
-        """Initialise weights from training images, for networks that define `initialise_from_data`."""
-        initialise(self.network, self.data)
-
     def evaluate(self, name: str, *, limit: int | None = None, before_chunk: Callable[[], None]) -> Evaluation:
         """Evaluate on "val" or "test", or the first `limit` images of it."""
         result = self._evaluations[name].evaluate(self.eval_chunk, limit=limit, before_chunk=before_chunk)

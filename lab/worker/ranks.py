@@ -22,7 +22,7 @@ from lab.config import RunConfig
 from lab.errors import DeviceError
 from lab.settings import Settings
 from lab.temporary_folders import temporary_folder
-from lab.training.parallel import ParallelSteps, parallel_steps
+from lab.training.parallel import ParallelSteps
 from lab.training.step_choice import StepKind
 from lab.training.team import join_team, leave_team
 from lab.worker.exit_codes import LATER
@@ -72,7 +72,7 @@ def steps_on_devices(
         built: list[ParallelSteps] = []
 
         def build(*arguments: Any) -> ParallelSteps:
-            built.append(parallel_steps(team)(*arguments))
+            built.append(ParallelSteps(team, *arguments))
             return built[-1]
 
         try:

@@ -344,6 +344,46 @@ def test_each_outage_of_the_store_is_reported_once_at_its_start_and_once_at_its_
     assert len(started) == 1  # the worker is checked every few seconds, not at every poll
 
 
+def test_a_sweep_is_followed_through_an_outage_of_the_store(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = Lab(Settings.from_env({"LAB_HOME": str(tmp_path)}))
+    away = StoreBusyError("The store is away.")
+    running = SweepView(replace(RECORD, state=SweepState.RUNNING), (), Counts.of(()), 0.0, 0, None)
+    ended = replace(running, sweep=replace(RECORD, state=SweepState.FINISHED))
+    results: list[StoreBusyError | SweepView] = [away, away, running, ended]
+    answers = iter(results)
+
+    def show(_: str) -> SweepView:
+        answer = next(answers)
+        if isinstance(answer, StoreBusyError):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(lab.sweeps, "show", show)
+    monkeypatch.setattr(lab.workers, "ensure", lambda: False)
+    monkeypatch.setattr("lab.cli.commands.sweep.POLL_S", 0.0)
+    assert sweep.follow(lab, running, quiet=False) is ended
+    assert capsys.readouterr().err.splitlines() == ["The store is away.", "the store answers again after 0 s"]
+
+
+def test_a_store_that_is_away_is_not_asked_for_work_at_every_poll(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab, asked = Lab(Settings.from_env({"LAB_HOME": str(tmp_path)})), []
+
+    def ensure() -> bool:
+        asked.append(len(asked))
+        assert len(asked) == 1
+        raise StoreBusyError("The store is away.")
+
+    monkeypatch.setattr(lab.workers, "ensure", ensure)
+    monkeypatch.setattr(lab.store.runs, "get", lambda _: RUN)
+    monkeypatch.setattr("lab.cli.commands.train.POLL_S", 0.0)
+    assert train.follow(lab, replace(RUN, state=RunState.QUEUED), quiet=True) is RUN
+    assert asked == [0]
+
+
 def test_a_worker_that_keeps_exiting_is_reported_once_with_the_path_of_its_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

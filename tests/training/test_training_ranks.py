@@ -14,7 +14,7 @@ from lab.training.checkpoint import Checkpoint
 from lab.training.data import ResidentData
 from lab.training.engine import train
 from lab.training.events import Ended, Snapshot, StepMetrics
-from lab.training.parallel import ParallelSteps, follow, parallel_steps
+from lab.training.parallel import ParallelSteps, follow
 from lab.training.step_choice import StepKind, StepsBuilder
 from lab.training.team import Team
 from tests.training.training_nets import SmallNet
@@ -98,7 +98,7 @@ def _together(
     built: list[ParallelSteps] = []
 
     def build(*arguments: Any) -> ParallelSteps:
-        built.append(parallel_steps(Team(0, 2, None))(*arguments))
+        built.append(ParallelSteps(Team(0, 2, None), *arguments))
         return built[-1]
 
     second, failed = _network(99), list[BaseException]()

@@ -11,7 +11,7 @@ from lab.training import engine
 from lab.training.batches import normalise
 from lab.training.data import ResidentData
 from lab.training.engine import train
-from lab.training.events import Evaluated, Event, StepMetrics
+from lab.training.events import Ended, Evaluated, Event, StepMetrics
 from lab.training.samples import MAX_SAMPLES, START_IMAGES, Answer, most_probable, sample_images
 from lab.training.step_choice import StepKind
 from tests.training.training_nets import LinearNet, SmallNet, build_data
@@ -57,6 +57,15 @@ def _predict(network: nn.Module, data: ResidentData) -> tuple[Answer, ...]:
         shares = F.softmax(network(normalise(data.test_x[chosen], mean=data.mean, std=data.std)), dim=1)
     network.train(training)
     return tuple((int(index), pytest.approx(float(share), abs=1e-4)) for share, index in zip(*shares.max(1)))
+
+
+def test_a_run_without_test_images_reports_no_answers() -> None:
+    config = RunConfig(epochs=1, batch_size=16)
+    *_, ended = train(config, network=LinearNet(), data=build_data(test=0), device=CPU)
+    assert isinstance(ended, Ended)
+    assert ended.outcome == "finished"
+    assert np.isnan(ended.summary["test_loss"])
+    assert ended.summary["val_loss"] > 0
 
 
 def test_each_evaluation_of_the_test_set_reports_the_current_predictions() -> None:

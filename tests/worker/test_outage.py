@@ -19,7 +19,6 @@ from sqlalchemy import NullPool, create_engine
 
 from lab.config import RunConfig
 from lab.errors import StoreUnreachableError
-from lab.runs.outage import Outage
 from lab.runs.owner import Owner
 from lab.runs.records import CHECKPOINT, RunRecord, RunRequest, RunState
 from lab.runs.row_changes import change_row, sound_row
@@ -275,7 +274,7 @@ def test_a_supervisor_without_a_worker_does_not_wait_forever(
     monkeypatch.setattr(process, "IDLE_S", 0.1)
     lab.submissions.submit(lab.validation.resolve(SMALL))
     server.stop()
-    alone = process.Supervisor(lab.settings, outage=Outage(limit_s=1.0))
+    alone = process.Supervisor(lab.settings, store_timeout_s=1.0)
     began = time.monotonic()
     alone.run(lab.store)
     assert time.monotonic() - began > 1.0

@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -67,15 +66,16 @@ def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
         calls.append((rank, size, meeting.name, str(device)))
         return Team(rank, size, None)
 
-    def build(team: Team) -> Callable[..., Steps]:
-        return lambda *arguments: calls.append((team.size, *arguments)) or Steps()
+    def build(team: Team, *arguments: Any) -> Steps:
+        calls.append((team.size, *arguments))
+        return Steps()
 
     fake = SimpleNamespace(Popen=Rank, PIPE=subprocess.PIPE, TimeoutExpired=subprocess.TimeoutExpired)
     monkeypatch.setattr(module, "subprocess", fake)
     monkeypatch.setattr(module, "time", SimpleNamespace(sleep=lambda seconds: calls.append(f"waits {seconds:g} s")))
     monkeypatch.setattr(module, "join_team", join)
     monkeypatch.setattr(module, "leave_team", lambda: calls.append("left"))
-    monkeypatch.setattr(module, "parallel_steps", build)
+    monkeypatch.setattr(module, "ParallelSteps", build)
     monkeypatch.setattr(module.torch, "get_num_threads", lambda: 7)
     monkeypatch.setattr(module.os, "cpu_count", lambda: 4)
     monkeypatch.setattr(module.os, "_exit", lambda code: calls.append(f"exit {code}"))

@@ -235,7 +235,7 @@ def test_the_next_supervisor_adopts_the_workers_of_all_slots_and_starts_no_other
     second = Supervisor(lab.settings, workers=adopted)
     second._step(lab.store)
     assert _alive(tmp_path) == before
-    second.ending = True
+    second.ending.set()
     second.run(lab.store)
     assert not _alive(tmp_path)
     assert [worker.process.wait(TIMEOUT_S) for worker in first.workers.values()] == [-signal.SIGTERM] * 2

@@ -116,7 +116,9 @@ def test_a_worker_that_does_not_exit_is_killed_and_its_run_marked(
     monkeypatch.setattr(module, "TERM_S", 0.3)
     lab.submissions.submit(lab.validation.resolve(SMALL))
     assert lab.store.leases.claim(slot="cpu", owner=_owner(stubborn)) is not None
-    Supervisor(lab.settings, workers={0: SlotWorker(stubborn)}, ending=True).run(lab.store)
+    supervisor = Supervisor(lab.settings, workers={0: SlotWorker(stubborn)})
+    supervisor.ending.set()
+    supervisor.run(lab.store)
     assert stubborn.poll() == -signal.SIGKILL
     assert lab.store.queue.count_running() == 0  # as stored, not only as read
 

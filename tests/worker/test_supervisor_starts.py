@@ -18,9 +18,9 @@ from filelock import FileLock
 from lab.atomic_files import TEMPORARY
 from lab.errors import StoreBusyError
 from lab.runs.leases import Leases
-from lab.runs.outage import Outage
 from lab.runs.owner import Owner, this_host
 from lab.runs.run_queue import RunQueue
+from lab.runs.store import RunStore
 from lab.service.lab import Lab
 from lab.service.machines import NOBODY, STARTING
 from lab.settings import PROCESS_ENVIRONMENT, Settings
@@ -185,9 +185,10 @@ def test_a_worker_that_exits_with_0_resets_the_count_of_failures(
 def test_a_supervisor_that_waits_for_its_store_can_be_asked_to_end(tmp_path: Path) -> None:
     closed = "postgresql+psycopg://nobody@127.0.0.1:9/nothing?connect_timeout=2"
     settings = Settings.from_env({"LAB_HOME": str(tmp_path), "LAB_DATABASE": closed})
-    supervisor = Supervisor(settings, ending=True, outage=Outage(limit_s=3_600.0))
+    supervisor = Supervisor(settings)
+    supervisor.end(signal.SIGTERM, None)
     with pytest.raises(StoreBusyError, match="cannot be reached"):
-        supervisor.open_store()
+        supervisor.outage.call(lambda: RunStore.open(settings.database))
     assert not supervisor.outage.exceeded
 
 
@@ -248,7 +249,9 @@ def test_a_worker_is_asked_to_end_and_gets_time_for_it(lab: Lab, monkeypatch: py
     with subprocess.Popen([sys.executable, "-c", _EXITS_ON_SIGTERM], stdout=subprocess.PIPE) as worker:
         assert worker.stdout is not None
         worker.stdout.readline()
-        Supervisor(lab.settings, workers={0: SlotWorker(worker)}, ending=True).run(lab.store)
+        supervisor = Supervisor(lab.settings, workers={0: SlotWorker(worker)})
+        supervisor.ending.set()
+        supervisor.run(lab.store)
         assert worker.poll() == 7
 
 
@@ -262,7 +265,7 @@ class _Unreachable(Leases):
 def test_an_unreachable_store_is_waited_for_until_the_limit(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is unknown meanwhile whether there is work, so the short idle timeout does not apply."""
     monkeypatch.setattr(lab.store, "leases", _Unreachable(lab.store.context))
-    supervisor = Supervisor(lab.settings, outage=Outage(limit_s=1.0))
+    supervisor = Supervisor(lab.settings, store_timeout_s=1.0)
     started_at = time.monotonic()
     assert _run(supervisor, lab)
     assert time.monotonic() - started_at > 1.0

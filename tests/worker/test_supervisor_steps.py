@@ -236,13 +236,13 @@ def test_a_host_that_accepts_no_runs_starts_no_worker_and_the_supervisor_of_a_re
     membership.step = lambda: None  # type: ignore[method-assign]
     supervisor = Supervisor(lab.settings, membership=membership)
     assert _step(supervisor, lab, clock) == started
-    assert supervisor.ending is ends
+    assert supervisor.ending.is_set() is ends
     assert ("Because." in capfd.readouterr().err) is ends
-    supervisor.ending = False
+    supervisor.ending.clear()
     supervisor.workers[0] = SlotWorker(Child(["", "", "worker"], env={}), host_slots(lab.settings)[0])  # type: ignore[arg-type]
     _step(supervisor, lab, clock)
     assert Child.started[-1].received == ([LEAVE] if ends else [])
-    assert not supervisor.ending, "its worker has a run to save"
+    assert not supervisor.ending.is_set(), "its worker has a run to save"
 
 
 def test_a_supervisor_exits_some_seconds_after_its_last_work(lab: Lab, clock: Passing) -> None:

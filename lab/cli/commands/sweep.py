@@ -12,8 +12,9 @@ import click
 from lab.cli.options import Asked, asking_options
 from lab.cli.output import echo, json_flag, print_json, print_table, write_file
 from lab.cli.starting import Starting
-from lab.errors import InputError, SweepStateError
+from lab.errors import InputError, StoreBusyError, SweepStateError
 from lab.formatting import format_duration, format_loss, format_moment, format_percent, format_short, plural
+from lab.runs.outage import Outage
 from lab.runs.records import SILENT
 from lab.service.lab import Lab
 from lab.service.sweeps import SweepView
@@ -199,22 +200,30 @@ def read_json(place: str) -> Any:
 
 def follow(lab: Lab, view: SweepView, *, quiet: bool) -> SweepView:
     """Wait until a sweep is no longer running, printing each new decision; Ctrl-C pauses it."""
+
+    def say(text: str) -> None:
+        if not quiet:
+            click.echo(text, err=True)
+
     said: dict[int, str] = {}
-    starting = Starting(lab, lambda text: None if quiet else click.echo(text, err=True))
+    starting, outage = Starting(lab, say), Outage(say=say)
     while True:
         try:
             for trial in view.trials:
-                if trial.decision != said.get(trial.number) and not quiet:
-                    click.echo(f"trial {trial.number}: {trial.decision}", err=True)
+                if trial.decision != said.get(trial.number):
+                    say(f"trial {trial.number}: {trial.decision}")
                 said[trial.number] = trial.decision
             if view.sweep.state is not SweepState.RUNNING:
                 return view
-            starting.ensure()
             time.sleep(POLL_S)
+            starting.ensure()
             view = lab.sweeps.show(view.sweep.id)
+            outage.answered()
         except KeyboardInterrupt:
             click.echo("Pausing the sweep; `sweep resume` continues it.", err=True)
             view = lab.sweeps.pause(view.sweep.id)
+        except StoreBusyError as error:
+            outage.refused(error)
 
 
 def listed(record: SweepRecord) -> dict[str, Any]:

@@ -113,8 +113,8 @@ def follow(lab: Lab, run: RunRecord, *, quiet: bool) -> RunRecord:
         while run.state.live:
             try:  # around the whole body: a Ctrl-C while the bar is drawn must also stop the run
                 if time.monotonic() - helped > ENSURE_S:
-                    starting.ensure()
                     helped = time.monotonic()
+                    starting.ensure()
                 time.sleep(POLL_S)
                 run = lab.store.runs.get(run.id)
                 outage.answered()

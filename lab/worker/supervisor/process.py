@@ -61,7 +61,10 @@ class SlotWorker:
 
 @dataclass
 class Supervisor:
-    """Keeps one worker per slot alive: `run` returns when nothing is left to do or `end` was called."""
+    """Keeps one worker per slot alive: `run` returns when nothing is left to do or `ending` is set.
+
+    ending: also ends every wait for the store. store_timeout_s: how long it waits without a worker for the store.
+    """
 
     settings: Settings
     workers: dict[int, SlotWorker] = field(default_factory=dict)  # by the index of the slot
@@ -69,31 +72,23 @@ class Supervisor:
     jobs: Dispatcher | None = None  # manages the jobs at engines in a separate thread
     membership: Membership | None = None  # of this host, once the store is open
     warm: bool = False  # start a worker even if nothing is queued
-    ending: bool = False
+    ending: threading.Event = field(default_factory=threading.Event)
     fast_exits: Counter[int] = field(default_factory=Counter)  # consecutive, by slot
     idle_since: float = field(default_factory=time.monotonic)
     look_at: float = float("-inf")  # when to look for work in the store next
-    outage: Outage = field(default_factory=lambda: Outage(limit_s=STORE_TIMEOUT_S, say=log_supervisor))
+    store_timeout_s: float = STORE_TIMEOUT_S
+
+    def __post_init__(self) -> None:
+        self.outage = Outage(limit_s=self.store_timeout_s, ending=self.ending, say=log_supervisor)
 
     @property
     def gave_up(self) -> bool:
         """Whether the workers of every slot have failed too often in a row."""
         return all(self.fast_exits[index] >= MAX_FAST_EXITS for index in range(count_slots(self.settings)))
 
-    def open_store(self) -> RunStore:
-        """Open the store; wait if the server does not respond. Raises `StoreError`."""
-        while True:
-            try:
-                return RunStore.open(self.settings.database)
-            except StoreBusyError as error:
-                self.outage.refused(error)
-                if self.ending or self.outage.exceeded:
-                    raise
-                time.sleep(POLL_S)
-
     def run(self, store: RunStore) -> None:
         """Keep workers alive while runs are queued, and mark the runs of dead workers interrupted."""
-        while not self.ending:
+        while not self.ending.is_set():
             try:
                 self._step(store)
                 self.outage.answered()
@@ -140,7 +135,7 @@ class Supervisor:
         self._dismiss_surplus(slots)
         if self.membership is not None and self.membership.expelled and not self.workers:
             log_supervisor(self.membership.reason)
-            self.ending = True
+            self.ending.set()
         free = [slot for slot in slots if slot.index not in self.workers and self._may_start(slot)]
         if not due or not free or len(self.workers) >= len(slots):
             return
@@ -221,7 +216,7 @@ class Supervisor:
 
     def end(self, _signal: int, _frame: FrameType | None) -> None:
         """Handle a signal: end the workers, which save checkpoints, and then exit."""
-        self.ending = True
+        self.ending.set()
 
 
 def _write_own_pid_file(settings: Settings) -> None:
@@ -246,13 +241,13 @@ def main(settings: Settings | None = None, *, warm: bool = False) -> int:
             # Only now, after the signal handlers: a reader of this file may end this process, and its workers must end
             # with it.
             _write_own_pid_file(settings)
-            store = supervisor.open_store()
+            store = supervisor.outage.call(lambda: RunStore.open(settings.database))
             supervisor.membership = supervisor.outage.call(lambda: Membership.open(settings, store))
             stop_duties = _lab_duties(supervisor, store) if not supervisor.membership.joined else None
             supervisor.run(store)
             if stop_duties is not None:
                 stop_duties()
-            again = not (supervisor.ending or supervisor.outage.exceeded) and not supervisor.gave_up
+            again = not (supervisor.outage.hopeless or supervisor.gave_up)
     except Timeout:
         log_supervisor(
             f"another supervisor is running and holds {lock_path(settings)}: queue runs, and it will train them"
