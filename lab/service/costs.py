@@ -179,6 +179,8 @@ def _same_work(run: RunRecord, config: RunConfig, device: str) -> bool:
         return False
     if run.origin == IMPORTED or not run.device.startswith(device):  # measured on another machine or kind of device
         return False
+    if run.config.fork_of:  # its rate includes the epochs of the run it continues, which may have had other settings
+        return False
     same = all(getattr(config, name) == getattr(run.config, name) for name in _WORK)
     return same and _image_shape(config) == _image_shape(run.config)
 
