@@ -113,6 +113,9 @@ def test_layers_and_parameters_are_counted_for_the_image_size_of_a_new_data_set(
     assert estimate(lab, lab.validation.resolve(run.config)).params == sum(
         p.numel() for p in lab.weights.load(run.id).network.parameters()
     )
+    assert estimate(lab, lab.validation.resolve(run.config)).measured
+    digits = lab.validation.resolve(run.config.replace(dataset="digits"))  # smaller images, so other work
+    assert not estimate(lab, digits).measured
 
 
 def test_the_cli_evaluates_a_run_of_a_new_data_set_and_draws_feature_maps(

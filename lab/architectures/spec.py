@@ -5,7 +5,7 @@ An entry names its builder as `"module:function"`, so that lists, forms and the 
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from lab.config import Option
@@ -92,7 +92,8 @@ class Architecture:
 
     family: the group in lists, "" for none. source: where it comes from (paper or repository). report: which student
     reports used it, "" for none. default_input_size: "native" (that of the data), or the side in pixels to which the
-    report resized. order: the position in lists, smallest first; networks without one come last, sorted by id.
+    report resized. auxiliary: options that add auxiliary classifiers, and the weight of these in the training objective
+    (`lab.training.losses`). order: the position in lists, smallest first; networks without one come last, sorted by id.
     """
 
     id: str
@@ -104,6 +105,7 @@ class Architecture:
     report: str = ""
     default_input_size: str = "native"
     options: tuple[ArchOption, ...] = ()
+    auxiliary: Mapping[str, float] = field(default_factory=dict)
     order: int = 10_000
 
     @property
@@ -127,6 +129,10 @@ class Architecture:
             raise ConfigError(f"{self.id} has no option {name!r}: it has no options.", field="arch_options")
         known = [o.name for o in self.options]
         raise ConfigError(f"{self.id} has no option {name!r}. {near_miss(name, known)}", field="arch_options")
+
+    def objective_weight(self, options: Mapping[str, Option]) -> float:
+        """Return the sum of the weights of all losses in the training objective. options: complete."""
+        return 1.0 + sum(weight for name, weight in self.auxiliary.items() if options[name])
 
 
 def check_options(arch: Architecture, options: Mapping[str, Any]) -> dict[str, Option]:

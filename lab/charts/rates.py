@@ -7,6 +7,7 @@ the rate once per epoch; those points are not joined, because the values between
 import numpy as np
 
 from lab.charts.lines import NONE, Curve, Line, Measured, line_of, x_values
+from lab.config import RunConfig
 from lab.metrics import LEARNING_RATE
 from lab.runs.records import Series
 from lab.training.schedules import is_constant
@@ -15,7 +16,7 @@ from lab.training.schedules import is_constant
 def rate_lines(one: Curve) -> tuple[list[Line], list[str]]:
     """Return a run's learning rate as lines, and the notes on it."""
     series = one.points.get(LEARNING_RATE.id)
-    if is_constant(one.run.config):
+    if is_constant(one.run.config) and not _had_another(one.run.config, series):
         return _constant(one), [f"{one.label} has a constant learning rate of {one.run.config.lr:g}."]
     if series is None or not series.step.size:
         return [], [f"{one.label} has no learning-rate values."]
@@ -26,6 +27,11 @@ def rate_lines(one: Curve) -> tuple[list[Line], list[str]]:
             "these points is not shown."
         ]
     return [line_of(one, series, "plain")], []
+
+
+def _had_another(config: RunConfig, series: Series | None) -> bool:
+    """Whether the run that a fork continues had another learning rate."""
+    return bool(config.fork_epoch and series is not None and (series.value != config.lr).any())
 
 
 def recorded_by_epoch(series: Series) -> bool:

@@ -11,13 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from lab.architectures.registry import complete_options, get_architecture
 from lab.config import RunConfig
 from lab.config.steps import epoch_steps
-from lab.diagnosis.curves import CurveView, moving_mean
-from lab.errors import ConfigError
-from lab.formatting import format_loss
-from lab.metrics import TRAIN_LOSS
+from lab.diagnosis.curves import CurveView, moving_mean, options_of
+from lab.formatting import format_loss, plural
+from lab.metrics import GRADIENT_NORM, TRAIN_LOSS
 
 MIN_STEPS = 200  # updates below which a flat loss is no evidence
 USUAL_STEPS = 1_000  # roughly the updates of a beginner's run that learns MNIST
@@ -25,6 +23,11 @@ _JUMP = 0.05  # rise above the start, as a share of the guessing level, that bat
 _AT_LEVEL = 0.03  # largest distance from the guessing level, as a share of it, that counts as guessing
 _JUMP_WINDOW = 10  # batches
 _DECAYED = 3.0  # e-foldings of decay over a run after which the weights have vanished
+_USUAL_MOMENTUM = 0.9  # with which SGD's range of learning rates holds
+_CUT = 10.0  # times the clipping limit: longer gradients leave steps that are too small
+_USUAL_CLIP = 1.0
+_USUAL_BATCH = 64
+_FEWER = 4  # times fewer steps than with usual batches
 _STRONG_COUPLED = 0.05  # coupled weight decay that outweighs the gradients if the optimizer rescales them
 
 CROSS_ENTROPY = {"loss": "cross-entropy", "output": "logits"}  # the same loss as NLL of log-softmax
@@ -55,8 +58,16 @@ class Cause:
 
 
 def rate_range(config: RunConfig) -> RateRange:
-    """Return the range of learning rates for a run's optimizer and loss."""
-    return _RANGES.get(config.optimizer, _SGD_MSE if config.loss == "mse" else _SGD)
+    """Return the range of learning rates for a run's optimizer and loss.
+
+    A step of SGD is 1 / (1 - momentum) times as long in the end, so the range depends on the momentum.
+    """
+    rates = _RANGES.get(config.optimizer, _SGD_MSE if config.loss == "mse" else _SGD)
+    if config.optimizer != "sgd":
+        return rates
+    scale = (1 - config.momentum) / (1 - _USUAL_MOMENTUM)
+    low, usual, high = (float(f"{rate * scale:.3g}") for rate in (rates.low, rates.usual, rates.high))
+    return RateRange(low, usual, min(high, rates.high))  # without momentum, too, few networks learn above 1
 
 
 def lower_rate(config: RunConfig) -> float:
@@ -142,12 +153,29 @@ def cause_of_no_learning(view: CurveView) -> Cause:
     if jump is not None:
         return rate_too_high(config, _jumped(view, jump))
     if view.steps < MIN_STEPS:
-        return _too_short(view)
+        return too_short(view, f"{view.steps:,} steps are too few to judge")
     if warms_up_to_the_end(config, view.train_images):
         return _warm_up(view)
+    clipped = clipped_too_short(view, _moved(view))
+    if clipped:
+        return clipped
     if falls(view) or is_below_usual(config):
         return rate_too_low(config, _moved(view))
     return _vanishing(view)
+
+
+def clipped_too_short(view: CurveView, because: str) -> Cause | None:
+    """Return the cause that SGD's gradients are clipped to a small part of their norm; other optimizers rescale them.
+
+    because: a clause on the evidence.
+    """
+    limit, norm = view.config.grad_clip, view.last(GRADIENT_NORM)
+    if view.config.optimizer != "sgd" or not (0 < limit < _USUAL_CLIP and _CUT * limit < norm < math.inf):
+        return None
+    return Cause(
+        f"{because}: gradients of norm {norm:.3g} are clipped to {limit:g}. Try {_USUAL_CLIP:g}.",
+        {"grad_clip": _USUAL_CLIP},
+    )
 
 
 def _wrong_pair(view: CurveView) -> Cause:
@@ -222,14 +250,37 @@ def _moved(view: CurveView) -> str:
     )
 
 
-def _too_short(view: CurveView) -> Cause:
+def too_short(view: CurveView, because: str) -> Cause:
+    """Return the cause that the run took too few steps. because: a clause on the evidence."""
     config = view.config
-    done = f"{view.steps:,} steps are too few to judge"
     if 0 < config.max_steps <= view.steps:
-        return Cause(f"{done}. Remove the limit of {config.max_steps:,}.", {"max_steps": 0})
+        return Cause(f"{because}. Remove the limit of {config.max_steps:,}.", {"max_steps": 0})
     per_epoch = max(1, math.ceil(view.steps / max(1, view.epochs)))
-    epochs = min(10_000, max(config.epochs + 1, math.ceil(USUAL_STEPS / per_epoch)))
-    return Cause(f"{done}. Train for {epochs:,} epochs.", {"epochs": epochs})
+    remedy: dict[str, Any] = {}
+    if stopped_early(view):
+        remedy["patience"] = 0
+    smaller = per_epoch * config.batch_size // _USUAL_BATCH
+    if smaller >= _FEWER * per_epoch:  # more steps of about the same total cost
+        remedy["batch_size"], per_epoch = _USUAL_BATCH, smaller
+    needed = math.ceil(USUAL_STEPS / per_epoch)
+    if not remedy:
+        needed = max(needed, config.epochs + 1)
+    if needed > config.epochs:
+        remedy["epochs"] = min(10_000, needed)
+    return Cause(f"{because}. {_train(remedy)}.", remedy)
+
+
+def stopped_early(view: CurveView) -> bool:
+    """Whether early stopping ended the run."""
+    return view.ended and view.config.patience > 0 and view.epochs < view.config.epochs
+
+
+def _train(remedy: Mapping[str, Any]) -> str:
+    """Return how to train longer, such as "Train for 50 epochs in batches of 64, without early stopping"."""
+    parts = [f"for {plural(remedy['epochs'], 'epoch')}"] if "epochs" in remedy else []
+    parts += [f"in batches of {remedy['batch_size']}"] if "batch_size" in remedy else []
+    text = f"Train {' '.join(parts)}" if parts else "Train"
+    return text + (f"{',' if parts else ''} without early stopping" if "patience" in remedy else "")
 
 
 def _vanishing(view: CurveView) -> Cause:
@@ -243,7 +294,4 @@ def _vanishing(view: CurveView) -> Cause:
 
 def option_of(config: RunConfig, name: str) -> object:
     """Return an option of the run's network as it was built, None if the network has no such option."""
-    try:
-        return complete_options(get_architecture(config.arch), config.arch_options).get(name)
-    except ConfigError:  # a network or an option that only another release has
-        return None
+    return options_of(config).get(name)

@@ -13,7 +13,10 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from lab.architectures.registry import complete_options, get_architecture
 from lab.config import RunConfig
+from lab.config.fields import Option
+from lab.errors import ConfigError
 from lab.formatting import format_loss, format_percent
 from lab.metrics import (
     BATCH_LOSS,
@@ -33,6 +36,7 @@ from lab.metrics import (
 
 Values = npt.NDArray[np.float64]
 RECENT_STEPS = 100  # batches averaged for the current loss, because a single batch is too noisy
+_FEWEST_RECENT = 10  # the same, for epochs of few batches
 SPLITS = (Split.TRAIN, *HELD_OUT)
 _ASSUMED_IMBALANCE = 1.2  # largest class over an even share, if the run did not record it; 1.13 for MNIST
 _DEVIATIONS = 3.0  # standard errors above the largest class's share that still count as guessing
@@ -117,6 +121,36 @@ def guessing_level(config: RunConfig, classes: int) -> float:
     return math.log(classes)
 
 
+def lowest_loss(config: RunConfig, classes: int) -> float:
+    """Return the loss of perfect answers, which is not 0 with label smoothing or with softmax before cross-entropy.
+
+    NLL of raw logits has none: minus infinity.
+    """
+    if config.loss == "nll":
+        return {"log-softmax": 0.0, "softmax": -1.0}.get(config.output, -math.inf)
+    if config.loss == "mse":
+        return 0.0
+    other = config.label_smoothing / classes
+    own = 1 - (classes - 1) * other
+    if config.output == "softmax":  # the largest difference of two probabilities is 1
+        return math.log(math.e + classes - 1) - own
+    return -sum(p * math.log(p) for p in (own, *[other] * (classes - 1)) if p > 0)
+
+
+def options_of(config: RunConfig) -> Mapping[str, Option]:
+    """Return all options of the run's network, none if only another release has it or one of its options."""
+    try:
+        return complete_options(get_architecture(config.arch), config.arch_options)
+    except ConfigError:
+        return {}
+
+
+def objective_weight(config: RunConfig) -> float:
+    """Return how many losses the training objective adds up: 1, and the shares of auxiliary classifiers."""
+    options = options_of(config)
+    return get_architecture(config.arch).objective_weight(options) if options else 1.0
+
+
 def is_bounded(config: RunConfig) -> bool:
     """Whether the loss is bounded close to its guessing level, whatever the weights are."""
     return config.output == "softmax"
@@ -141,8 +175,13 @@ class CurveView:
 
     @cached_property
     def level(self) -> float:
-        """The loss of guessing."""
-        return guessing_level(self.config, self.data.classes)
+        """The training loss of guessing, which includes that of auxiliary classifiers."""
+        return guessing_level(self.config, self.data.classes) * objective_weight(self.config)
+
+    @cached_property
+    def lowest(self) -> float:
+        """The training loss of perfect answers."""
+        return lowest_loss(self.config, self.data.classes) * objective_weight(self.config)
 
     @cached_property
     def batch_loss(self) -> Values:
@@ -195,12 +234,19 @@ class CurveView:
 
     @cached_property
     def start(self) -> float:
-        """The loss before the first update: evaluated at step 0, or of the first batch, else the guessing level."""
-        for metric, step in ((VAL_LOSS, 0), (TEST_LOSS, 0), (BATCH_LOSS, 1)):
-            curve = self.curves.get(metric.id)
-            if curve is not None and len(curve.step) and curve.step[0] == step and math.isfinite(curve.value[0]):
-                return float(curve.value[0])
-        return self.level
+        """The loss before the first update: evaluated at step 0 or of the first batch, else the guessing level.
+
+        The higher one counts: batch norm, dropout and auxiliary classifiers make the training loss of an untrained
+        network higher than its validation loss, and a small batch may be below both by chance.
+        """
+        evaluated = next((v for m in (VAL_LOSS, TEST_LOSS) if math.isfinite(v := self.first(m, step=0))), math.nan)
+        known = [value for value in (evaluated, self.first(BATCH_LOSS, step=1)) if math.isfinite(value)]
+        return max(known, default=self.level)
+
+    def first(self, metric: MetricSpec, *, step: int) -> float:
+        """Return the first value of a metric if it is of this step, else NaN."""
+        curve = self.curves.get(metric.id)
+        return float(curve.value[0]) if curve is not None and len(curve.step) and curve.step[0] == step else math.nan
 
     @cached_property
     def now(self) -> float:
@@ -208,6 +254,16 @@ class CurveView:
         if self.epochs and math.isfinite(self.last(TRAIN_LOSS)):
             return self.last(TRAIN_LOSS)
         return mean_of(self.batch_loss[-RECENT_STEPS:])
+
+    @cached_property
+    def recent(self) -> float:
+        """The training loss of the last batches, at most a quarter of an epoch; `now` if they are not recorded.
+
+        The mean of an epoch may be high because of its first steps.
+        """
+        quarter = self.batch_loss.size // (4 * max(1, self.epochs))
+        recent = self.batch_loss[-min(RECENT_STEPS, max(_FEWEST_RECENT, quarter)) :]
+        return mean_of(recent) if np.isfinite(recent).any() else self.now
 
     def held_out(self) -> list[Split]:
         """Return the splits with an accuracy at the last complete epoch: validation and test, else training."""

@@ -1,4 +1,4 @@
-"""Findings on runs that learned: too slow, overfitting, unstable, or with a training accuracy below validation."""
+"""Findings on runs that learned: unfinished, overfitting, unstable, or with a training accuracy below validation."""
 
 import math
 from collections.abc import Mapping
@@ -7,16 +7,26 @@ from typing import Any
 import numpy as np
 
 from lab.config import RunConfig
-from lab.diagnosis.causes import MIN_STEPS, higher_rate, is_below_usual, option_of, rate_too_high, warms_up_to_the_end
+from lab.diagnosis.causes import (
+    MIN_STEPS,
+    clipped_too_short,
+    is_below_usual,
+    option_of,
+    rate_too_high,
+    rate_too_low,
+    too_short,
+    warms_up_to_the_end,
+)
 from lab.diagnosis.curves import ACCURACIES, CurveView, Values, moving_mean, share
 from lab.findings import Finding
-from lab.formatting import format_loss
+from lab.formatting import format_loss, plural
 from lab.metrics import TRAIN_ACCURACY, TRAIN_LOSS, VAL_ACCURACY, VAL_LOSS, Split
 
 _RISE = 0.20  # share of the smoothed minimum: a smaller rise of the validation loss is not reported
 _NOISE = 4.0  # standard errors; many, because the minimum is the lowest of many values and every epoch tests again
 _LASTING = 0.5  # share of the rise that each of the last epochs must exceed
-_HALF_WAY = 0.5  # of the way from the first loss to 0
+_HALF_WAY = 0.5  # of the way from the loss of guessing to that of perfect answers
+_FALLING = 3  # epochs
 _SETBACK = 0.10  # accuracy lost since the best epoch, more than noise explains
 _SETBACK_LOSS = 0.10  # rise of the training loss in the meantime, as a share of the guessing level
 _BELOW = 0.005  # accuracy by which training may be below validation without a finding
@@ -90,46 +100,63 @@ def _width(epochs: int) -> int:
 
 
 def find_setback(view: CurveView) -> Finding | None:
-    """Return the finding that the run ended far below its best accuracy."""
+    """Return the finding that the run ended far below its best accuracy, or below that of the weights it started with."""
     loss = view.at_epochs(TRAIN_LOSS)
     splits = view.held_out()
     if not splits or not np.isfinite(loss).all():
         return None
-    accuracy = view.at_epochs(ACCURACIES[splits[0]])
+    metric = ACCURACIES[splits[0]]
+    before = view.first(metric, step=0)
+    accuracy = np.concatenate([[before], view.at_epochs(metric)])
     best = int(np.nanargmax(accuracy))
-    lowest = int(np.argmin(loss))
-    if accuracy[best] - accuracy[-1] <= _SETBACK or loss[-1] - loss[lowest] <= _SETBACK_LOSS * abs(view.level):
+    low = min(float(loss.min()), view.start if best == 0 else math.inf)
+    if accuracy[best] - accuracy[-1] <= _SETBACK or loss[-1] - low <= _SETBACK_LOSS * abs(view.level):
         return None
     cause = rate_too_high(view.config, "Steps this large undo what was learned")
+    when = f"after epoch {best}" if best else "before training"
     return Finding(
         "unstable",
         "warning",
-        f"Unstable: {share(float(accuracy[best]))} of the {splits[0].label} images were right after epoch {best + 1} "
+        f"Unstable: {share(float(accuracy[best]))} of the {splits[0].label} images were right {when} "
         f"and {share(float(accuracy[-1]))} are after epoch {view.epochs}, while the training loss rose from "
-        f"{format_loss(float(loss[lowest]))} to {format_loss(float(loss[-1]))}. {cause.text}",
+        f"{format_loss(low)} to {format_loss(float(loss[-1]))}. {cause.text}",
         cause.remedy,
     )
 
 
 def find_slow(view: CurveView) -> Finding | None:
-    """Return the finding that a low learning rate left the run unfinished: its loss is still high and falling."""
+    """Return the finding that a run is unfinished, its loss still closer to guessing than to perfect answers, and why."""
+    loss = view.at_epochs(TRAIN_LOSS)
+    far = view.lowest + _HALF_WAY * (view.level - view.lowest)
+    if not loss.size or not np.isfinite(loss).all() or not loss[-1] > far:
+        return None
     if warms_up_to_the_end(view.config, view.train_images):
         return None  # the warm-up is the cause, which another rule reports
-    loss = view.at_epochs(TRAIN_LOSS)
-    if not is_below_usual(view.config) or loss.size < 3 or view.steps < MIN_STEPS or not np.isfinite(loss).all():
+    if view.steps < MIN_STEPS:
+        return _few_steps(view, float(loss[-1])) if view.ended else None
+    warm = 0 if view.ended else math.ceil(view.config.warmup_epochs)  # then the rate is still to come
+    if loss.size < warm + _FALLING or not (np.diff(loss[-_FALLING:]) < 0).all():
         return None
-    unfinished = loss[-1] > _HALF_WAY * view.start if view.start > 0 else loss[-1] > _HALF_WAY * -1.0
-    if not unfinished or not (np.diff(loss[-3:]) < 0).all():
-        return None
-    new = higher_rate(view.config)
-    return Finding(
-        "lr-low",
-        "warning",
+    because = (
         f"After epoch {view.epochs} the training loss is {format_loss(float(loss[-1]))}, from "
-        f"{format_loss(view.start)} at the start, and still falls: the learning rate ({view.config.lr:g}) is too low. "
-        f"Try {new:g}.",
-        {"lr": new},
+        f"{format_loss(view.start)} at the start, and still falls"
     )
+    clipped = clipped_too_short(view, because)
+    if clipped:
+        return Finding("clipped", "warning", clipped.text, clipped.remedy)
+    if not is_below_usual(view.config):
+        return None
+    cause = rate_too_low(view.config, because)
+    return Finding(cause.rule, "warning", cause.text, cause.remedy)
+
+
+def _few_steps(view: CurveView, loss: float) -> Finding:
+    cause = too_short(
+        view,
+        f"The training loss is {format_loss(loss)}, and guessing gives {format_loss(view.level)}: "
+        f"{plural(view.steps, 'step')} {'is' if view.steps == 1 else 'are'} few",
+    )
+    return Finding("few-steps", "hint", cause.text, cause.remedy)
 
 
 def explain_training_below_validation(view: CurveView) -> Finding | None:

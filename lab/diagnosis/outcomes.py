@@ -58,7 +58,7 @@ def _far_above(view: CurveView) -> tuple[Finding, Cause] | None:
     if bounded or not (view.epochs or view.steps >= MIN_STEPS):
         return None
     accuracy = view.last(TRAIN_ACCURACY) if view.epochs else _recent_accuracy(view)
-    if not view.now > _FAR_ABOVE * view.level or accuracy > _MOSTLY_RIGHT:
+    if not min(view.now, view.recent) > _FAR_ABOVE * view.level or accuracy > _MOSTLY_RIGHT:
         return None
     what = (
         f"Diverged: the training loss is {format_loss(view.now)}{_when(view)}, and guessing gives "
@@ -99,7 +99,8 @@ def _epochs_at_chance(view: CurveView) -> tuple[Finding, Cause] | None:
     now = share(view.last(ACCURACIES[split]))
     if learned:
         epoch, best = learned
-        what = f"Diverged: the {split.label} accuracy fell from {share(best)} (epoch {epoch}) to {now}{_when(view)}."
+        then = f"epoch {epoch}" if epoch else "before training"
+        what = f"Diverged: the {split.label} accuracy fell from {share(best)} ({then}) to {now}{_when(view)}."
         return _failure(DIVERGED, what, cause_of_divergence(view))
     what = (
         f"No better than guessing: {now} of the {split.label} images are right{_when(view)}; {_guessing(view, split)}."
@@ -119,12 +120,13 @@ def _guessing(view: CurveView, split: Split) -> str:
 
 
 def _best_before(view: CurveView, split: Split) -> tuple[int, float] | None:
-    accuracy = view.at_epochs(ACCURACIES[split])
+    """Return the epoch with the highest accuracy and this, if it was better than guessing; 0 is before training."""
+    accuracy = np.concatenate([[view.first(ACCURACIES[split], step=0)], view.at_epochs(ACCURACIES[split])])
     if not np.isfinite(accuracy).any():
         return None
     best = int(np.nanargmax(accuracy))
     learned = accuracy[best] > view.data.chance(split) + _LEARNED
-    return (best + 1, float(accuracy[best])) if learned else None
+    return (best, float(accuracy[best])) if learned else None
 
 
 def _batches_at_chance(view: CurveView) -> tuple[Finding, Cause] | None:

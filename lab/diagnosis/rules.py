@@ -5,6 +5,7 @@ a `Finding` or None; it returns None if the numbers are inconclusive. Curves are
 package needs neither the store nor torch.
 """
 
+import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -23,7 +24,9 @@ from lab.diagnosis.curves import Curve, CurveView, DataFacts
 from lab.diagnosis.learning import explain_training_below_validation, find_overfitting, find_setback, find_slow
 from lab.diagnosis.outcomes import find_failure, runs_away
 from lab.findings import Finding
-from lab.formatting import format_loss, plural
+from lab.formatting import format_loss, format_percent, plural
+
+_NEGLIGIBLE = 0.01  # share of the learning rate
 
 
 def diagnose_config(config: RunConfig, *, train_images: int = 0) -> tuple[Finding, ...]:
@@ -89,7 +92,9 @@ def _optimizer(config: RunConfig) -> str:
 
 def _learning_rate(config: RunConfig) -> Finding | None:
     rates = rate_range(config)
-    if config.lr < rates.low:
+    if config.lr < rates.low and not (
+        config.init_from or config.fork_of
+    ):  # a trained network is tuned with small steps
         new = higher_rate(config)
         return Finding(
             "lr-low",
@@ -145,8 +150,31 @@ def _never_steps(config: RunConfig, train_images: int) -> Finding | None:
     return Finding(
         "step-late",
         "hint",
-        f"The learning rate is multiplied every {plural(config.step_epochs, 'epoch')}, and the run has {epochs:.3g}: "
-        f"it stays as it is. Try every {plural(new, 'epoch')}.",
+        f"The learning rate is multiplied every {_epochs(config.step_epochs)}, and the run has {epochs:.3g}: "
+        f"it stays as it is. Try every {_epochs(new)}.",
+        {"step_epochs": new},
+    )
+
+
+def _epochs(count: int) -> str:
+    """Return what follows "every": "epoch" or "3 epochs"."""
+    return "epoch" if count == 1 else plural(count, "epoch")
+
+
+def _steps_early(config: RunConfig) -> Finding | None:
+    """Return the finding that a step schedule ends the learning early: in less than a third of the run."""
+    epochs, new = config.epochs, config.epochs // 3
+    if config.schedule != "step" or config.gamma >= 1:
+        return None
+    steps = math.ceil(math.log(_NEGLIGIBLE) / math.log(config.gamma))
+    if steps * config.step_epochs >= new:
+        return None
+    return Finding(
+        "step-early",
+        "warning",
+        f"The learning rate is multiplied by {config.gamma:g} every {_epochs(config.step_epochs)}: after epoch "
+        f"{steps * config.step_epochs} of {epochs} it is at most {format_percent(_NEGLIGIBLE, digits=0)} of "
+        f"{config.lr:g}. Try every {_epochs(new)}.",
         {"step_epochs": new},
     )
 
@@ -156,6 +184,7 @@ _CONFIG_RULES: tuple[Callable[[RunConfig], Finding | None], ...] = (
     _learning_rate,
     _unshuffled,
     _unnormalised,
+    _steps_early,
 )
 
 

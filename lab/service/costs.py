@@ -20,9 +20,10 @@ from torch.nn import functional as F
 from lab.config import RunConfig
 from lab.config.steps import epoch_images, epoch_steps, run_steps, used_images
 from lab.data.load import is_present
+from lab.data.registry import get_dataset_spec
 from lab.data.spec import DatasetSpec
 from lab.devices import resolve_device
-from lab.errors import ShapeError
+from lab.errors import ShapeError, UnknownNameError
 from lab.network_counts import count_from_config
 from lab.runs.imports import IMPORTED
 from lab.runs.owner import this_host
@@ -178,7 +179,18 @@ def _same_work(run: RunRecord, config: RunConfig, device: str) -> bool:
         return False
     if run.origin == IMPORTED or not run.device.startswith(device):  # measured on another machine or kind of device
         return False
-    return all(getattr(config, name) == getattr(run.config, name) for name in _WORK)
+    if run.config.fork_of:  # its rate includes the epochs of the run it continues, which may have had other settings
+        return False
+    same = all(getattr(config, name) == getattr(run.config, name) for name in _WORK)
+    return same and _image_shape(config) == _image_shape(run.config)
+
+
+def _image_shape(config: RunConfig) -> tuple[int, int, int] | None:
+    """Return the shape of a data set's images, on which the work of a step depends; None if it is not known here."""
+    try:
+        return get_dataset_spec(config.dataset).image_shape
+    except UnknownNameError:
+        return None
 
 
 def _seconds_per_image(mult_adds: int, device: str) -> float:

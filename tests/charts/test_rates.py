@@ -44,6 +44,13 @@ def test_next_to_a_schedule_a_constant_rate_is_a_horizontal_line_over_its_steps(
     assert curve.kind == "plain"
 
 
+def test_a_constant_rate_of_a_fork_begins_where_the_fork_does() -> None:
+    fork = {"fork_of": "a" * 12, "fork_epoch": 2, "lr": 0.01}
+    (line,) = _rates(_rated(1, [10, 20, 21, 30], [0.1, 0.1, 0.01, 0.01], **fork)).lines
+    assert (line.kind, line.x.tolist(), line.y.tolist()) == ("plain", [10, 20, 21, 30], [0.1, 0.1, 0.01, 0.01])
+    assert _rates(_rated(1, [10, 20, 21, 30], [0.01] * 4, **fork)).lines == ()  # the rate of the run it continues
+
+
 def test_points_recorded_once_per_epoch_by_an_older_release_are_dots_with_a_note() -> None:
     info = _rates(_rated(1, [10, 20], [0.1, 0.01], schedule="one-cycle", name="old"))
     (line,) = info.lines

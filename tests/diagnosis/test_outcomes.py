@@ -320,15 +320,16 @@ def test_a_run_that_was_too_short_is_advised_to_train_for_more_epochs_than_befor
     assert finding.remedy == {"epochs": expected or 10_000}
 
 
-def test_the_initial_loss_is_that_of_step_0_else_of_the_first_batch_else_the_guessing_level() -> None:
+def test_the_initial_loss_is_the_higher_one_of_step_0_and_the_first_batch_else_the_guessing_level() -> None:
     def start(**first: tuple[int, float]) -> float:
         curves = {
             name.replace("_", "/"): Points(np.array([at]), np.array([value])) for name, (at, value) in first.items()
         }
         return CurveView(RunConfig(), curves, FACTS, ended=True).start
 
-    assert start(val_loss=(0, 2.5), test_loss=(0, 2.6), batch_loss=(1, 2.7)) == 2.5
-    assert start(val_loss=(50, 2.5), test_loss=(0, 2.6), batch_loss=(1, 2.7)) == 2.6
+    assert start(val_loss=(0, 2.5), test_loss=(0, 2.6), batch_loss=(1, 2.4)) == 2.5
+    assert start(val_loss=(0, 2.5), test_loss=(0, 2.6), batch_loss=(1, 2.7)) == 2.7
+    assert start(val_loss=(50, 2.5), test_loss=(0, 2.6), batch_loss=(1, 2.4)) == 2.6
     assert start(val_loss=(0, math.nan), test_loss=(50, 2.6), batch_loss=(1, 2.7)) == 2.7
     assert start(batch_loss=(2, 2.7)) == LOG_10
     assert start() == LOG_10

@@ -59,8 +59,9 @@ def test_the_time_of_an_epoch_comes_from_the_last_run_of_the_same_network(bench:
 
 
 def test_the_speed_comes_from_a_long_enough_run_of_the_same_work_on_this_machine(bench: Bench) -> None:
-    def finish(speed: float, *, seconds: float, origin: str = "local", **changes: Any) -> None:
+    def finish(speed: float, *, seconds: float, origin: str = "local", fork_epoch: int = 0, **changes: Any) -> None:
         config = bench.lab.validation.resolve(DIGITS_CONFIG.replace(seed=round(speed), **changes)).config
+        config = config.replace(fork_of="a" * 12 if fork_epoch else "", fork_epoch=fork_epoch)
         bench.lab.store.queue.submit(config, fingerprint=f"f{speed}", family="", origin=origin)
         run = bench.lab.store.leases.claim(slot="cpu", owner=bench.owner)
         assert run is not None
@@ -75,6 +76,7 @@ def test_the_speed_comes_from_a_long_enough_run_of_the_same_work_on_this_machine
     finish(900.0, seconds=30.0)
     finish(70.0, seconds=40.0, compile=True)
     finish(8000.0, seconds=30.0, origin=IMPORTED)
+    finish(5000.0, seconds=30.0, fork_epoch=1)  # at the speed of the run that it continues
     finish(200.0, seconds=2.0)
     assert speed() == pytest.approx(900.0)
     finish(1000.0, seconds=12.0)

@@ -16,6 +16,7 @@ NETWORKS = (
             ArchOption("aux", bool, False, "Train with the paper's two auxiliary classifiers (loss weight 0.3 each)."),
             dropout(0.4),
         ),
+        auxiliary={"aux": 0.6},
         order=190,
     ),
 )
