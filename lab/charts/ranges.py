@@ -7,6 +7,7 @@ an axis includes 0: magnified to 2.29 to 2.31, a run that only guesses would loo
 """
 
 import math
+import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -131,4 +132,9 @@ def _stretches(value: np.ndarray, beyond: np.ndarray, *, above: bool) -> list[Ex
 def log_ticks(low: float, high: float) -> list[float]:
     """Return round values for a range in decimal logarithms: powers of ten, with more in between if there are few."""
     factors = next(factors for decades, factors in _TICKS if high - low > decades)
-    return [factor * 10.0**power for power in range(math.floor(low), math.ceil(high) + 1) for factor in factors]
+    first = max(
+        math.floor(low), sys.float_info.min_10_exp
+    )  # smaller powers lose digits down to 0, larger ones overflow
+    last = min(math.ceil(high), sys.float_info.max_10_exp)
+    ticks = [factor * 10.0**power for power in range(first, last + 1) for factor in factors]
+    return [tick for tick in ticks if tick < math.inf]

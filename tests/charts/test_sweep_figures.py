@@ -184,6 +184,15 @@ def test_a_logarithmic_axis_has_round_ticks_and_more_of_them_if_it_is_short() ->
     assert log_ticks(0.0, 0.9) == pytest.approx([f * 10.0**p for p in range(2) for f in (1, 1.5, 2, 3, 5, 7)])
     assert log_ticks(-3.0, 0.0) == pytest.approx([f * 10.0**p for p in range(-3, 1) for f in (1, 2, 5)])
     assert log_ticks(-4.0, 0.0) == pytest.approx([0.0001, 0.001, 0.01, 0.1, 1.0])
+
+
+def test_a_logarithmic_axis_has_only_ticks_that_a_float_can_represent() -> None:
+    """Stored costs and losses may be the smallest and the largest float."""
+    assert log_ticks(-323.3, -322.9) == []
+    assert log_ticks(-307.2, -306.9)[0] == pytest.approx(1e-307)
+    assert log_ticks(308.0, 308.3) == pytest.approx([1e308, 1.2e308, 1.5e308])
+    everything = log_ticks(math.log10(5e-324) - 1, math.log10(1.7e308) + 1)
+    assert (everything[0], everything[-1]) == (1e-307, 1e308)
     assert value_axis([0.1, 10.0])["type"] == "log"
     assert value_axis([0.1, 10.0])["ticktext"][:4] == ["0.1", "0.2", "0.5", "1"]
     assert (value_axis([1.0, 1.25])["type"], value_axis([1.0, 1.35])["type"]) == ("linear", "log")
