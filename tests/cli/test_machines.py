@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lab.config import RunConfig
+from lab.config import ENGINE, RunConfig
 from lab.data.local import write_local_dataset
 from lab.data.recipes import MNIST
 from lab.data.registry import IMPORTED, get_dataset_spec
@@ -280,7 +280,8 @@ def test_a_token_has_the_given_addresses_and_all_tokens_share_one_probe(lab: Lab
     lab.artifacts.write(PROBE, b"")
     renewed = JoinToken.decode(lab.machines.make_token(database=database, artifacts=place)).probe
     assert renewed not in (token.probe, sha256(b"").hexdigest())
-    assert lab.store.hosts.release() == Release.of_this_machine()
+    with pytest.raises(JoinRefusedError, match=f"the lab has torch {Release.of_this_machine().torch}"):
+        lab.store.hosts.join(HostRecord("far", joined=True, engine=ENGINE, torch="0.1"))
 
 
 def test_joining_is_refused_on_the_labs_own_machine_and_with_unreachable_artifacts(
