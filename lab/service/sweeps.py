@@ -148,8 +148,7 @@ class Sweeps:
             run = self._store.runs.get(trial.run, deleted=True)
         except (RunNotFoundError, UnreadableRunError):
             return Best(trial, trial.last)
-        ended = record.state in (SweepState.FINISHED, SweepState.STOPPED)
-        test = self._store.sweeps.find_test_accuracy(run, trial.last.epoch) if ended else None
+        test = self._store.sweeps.find_test_accuracy(run, trial.last.epoch) if record.state.over else None
         return Best(trial, trial.last, test, run)
 
     def is_over_budget(self, run: str) -> bool:
