@@ -194,6 +194,13 @@ def test_a_run_waits_for_its_data_set_with_the_machines_that_have_it(lab: Lab) -
         assert lab.machines._absence("kmnist", hosts) == why, hosts
 
 
+def test_a_run_of_a_data_set_that_this_release_does_not_know_waits_without_hiding_the_machines(lab: Lab) -> None:
+    lab.store.queue.submit(RunConfig(dataset="newer"), fingerprint="n", family="")
+    shown = lab.machines.show()
+    assert [host.here for host in shown.hosts] == [True]
+    assert shown.waiting[-1].why == ("its data set, newer, is unknown to this release: update ConvLab, or stop the run")
+
+
 def test_another_host_is_listed_after_this_one_and_may_have_a_data_set_that_this_one_lacks(
     lab: Lab, capsys: pytest.CaptureFixture[str]
 ) -> None:
