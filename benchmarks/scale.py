@@ -168,7 +168,7 @@ def measure(lab: Lab, clock: Clock) -> Iterator[str]:
     def beat() -> None:
         store.leases.heartbeat(held.id, held.lease)
         store.hosts.find(owner.host)
-        lab.sweeps.is_over_budget(held.id)
+        lab.store.sweeps.is_over_budget(held.id)
 
     beats = clock.timed(beat)
     yield line("heartbeat of a run", beats)

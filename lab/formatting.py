@@ -47,9 +47,9 @@ def percent_number(share: object, *, digits: int = 2) -> float | None:
     return min(max(value, least), round(100 - least, digits)) if 0 < share < 1 else value
 
 
-def format_points(difference: float, *, digits: int = 2) -> str:
+def format_points(difference: float) -> str:
     """Return the difference of two shares in percentage points: "+0.31 points", "−1.20 points" or "±0 points"."""
-    text = f"{100 * difference:+.{digits}f}".replace("-", "\u2212")
+    text = f"{100 * difference:+.2f}".replace("-", "\u2212")
     return "±0 points" if float(text[1:]) == 0 else f"{text} points"
 
 

@@ -1,13 +1,16 @@
 """A run's network with saved weights, used by inspection, sketches, charts and exports. Importing it needs no torch."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from lab.runs.headline import HeadlineResult
 from lab.runs.records import RunRecord
 
 if TYPE_CHECKING:
     from torch import nn
+
+# Whose weights to load: those of an epoch, the selected ones (`lab.runs.headline`), or the newest.
+EpochChoice: TypeAlias = int | Literal["best", "latest"]
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)

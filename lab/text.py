@@ -130,17 +130,17 @@ def shortened(text: str, limit: int) -> str:
     return text[:head] + _GAP + (text[-tail:] if tail else "")
 
 
-def one_sentence(text: str, limit: int = SENTENCE_LIMIT) -> str:
-    """Return an error message as one line without hidden characters, at most `limit` characters long.
+def one_sentence(text: str) -> str:
+    """Return an error message as one line without hidden characters, at most `SENTENCE_LIMIT` characters long.
 
     Long values are shortened first, the longest by as much as needed, so that the rule and the remedy remain. If that
     is not enough, the middle of the line is omitted.
     """
     line = escaped(" ".join(text.split("\n")))
-    while len(line) > limit:
+    while len(line) > SENTENCE_LIMIT:
         longest = max(_PIECE.finditer(line), key=lambda piece: len(piece[0]), default=None)
         if longest is None or len(longest[0]) <= 40:
-            return shortened(line, limit)
-        room = max(40, len(longest[0]) - (len(line) - limit))
+            return shortened(line, SENTENCE_LIMIT)
+        room = max(40, len(longest[0]) - (len(line) - SENTENCE_LIMIT))
         line = line[: longest.start()] + shortened(longest[0], room) + line[longest.end() :]
     return line

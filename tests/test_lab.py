@@ -180,8 +180,6 @@ def test_weights_are_found_by_epoch_and_an_unsaved_epoch_is_refused_with_the_sav
     assert lab.weights.find(run.id) == files[1]
     with pytest.raises(InputError, match=f"Epoch 3 of run {run.name} was not saved; the saved epochs are: 1, 2, 4, 4"):
         lab.weights.find(run.id, epoch=3)
-    with pytest.raises(InputError, match="epoch is 'first', but it must be a number, best or latest"):
-        lab.weights.find(run.id, epoch="first")
 
 
 def test_the_normalisation_is_the_one_the_run_recorded_or_else_that_of_its_data_set(lab: Lab) -> None:

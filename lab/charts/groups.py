@@ -89,7 +89,7 @@ def cut_note(groups: Sequence[Group], result: str) -> str:
     return f"Beyond the axis: {', '.join(parts)}." if parts else ""
 
 
-def group_figure(groups: Sequence[Group], result: str, *, by: str, dark: bool = False, height: int = 360) -> go.Figure:
+def group_figure(groups: Sequence[Group], result: str, *, by: str, dark: bool = False) -> go.Figure:
     """Draw one bar per value with its standard deviation (from three runs on) and the individual runs as points."""
     figure = go.Figure()
     _add_means(figure, groups, result, dark=dark)
@@ -106,7 +106,7 @@ def group_figure(groups: Sequence[Group], result: str, *, by: str, dark: bool = 
     cut, limits = _range(numbers, share=is_share(result)), bar_limits(groups, result)
     figure.update_layout(
         layout(
-            height=height,
+            height=360,
             dark=dark,
             title={
                 "text": f"{list_results()[result].capitalize()} by {FIELDS[by].label.lower()}",

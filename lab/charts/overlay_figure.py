@@ -26,7 +26,7 @@ _NON_FINITE_AT = 0.94  # share of the plot's height
 _EDGE = {True: 0.985, False: 0.015}  # share of the plot's height at which values above (True) or below it are marked
 
 
-def overlay_figure(info: OverlayInfo, *, dark: bool = False, height: int = 430, switch: bool = False) -> go.Figure:
+def overlay_figure(info: OverlayInfo, *, dark: bool = False, switch: bool = False) -> go.Figure:
     """Draw the lines. A click on a legend entry hides all lines of that run; hovering shows the values of all runs.
 
     switch: adds buttons that show the full range to the figure itself, for pages without widgets.
@@ -47,7 +47,7 @@ def overlay_figure(info: OverlayInfo, *, dark: bool = False, height: int = 430, 
     limits = _axis_range(info)
     figure.update_layout(
         layout(
-            height=height + LEGEND_ROW_PX * (_legend_rows(info.lines) - 1),
+            height=430 + LEGEND_ROW_PX * (_legend_rows(info.lines) - 1),
             dark=dark,
             title={"text": chart.title, "font": {"size": 15}, "x": 0, "xref": "paper"},
             hovermode="x unified",

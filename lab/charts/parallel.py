@@ -159,7 +159,6 @@ def parallel_figure(
     slots: Mapping[str, int] | None = None,
     shade: Shade | None = None,
     dark: bool = False,
-    height: int = 460,
 ) -> go.Figure:
     """Draw the axes and one line per run, with a gap at each missing value.
 
@@ -187,7 +186,7 @@ def parallel_figure(
         )
     if shade is not None and shade.ends is not None:
         figure.add_trace(_scale_bar(shade))
-    figure.update_layout(layout(height=height, dark=dark, **axes_layout(axes, dark=dark)))
+    figure.update_layout(layout(height=460, dark=dark, **axes_layout(axes, dark=dark)))
     return figure
 
 

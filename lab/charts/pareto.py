@@ -55,7 +55,6 @@ def pareto_figure(
     slots: Mapping[str, int] | None = None,
     labels: Mapping[str, str] | None = None,
     dark: bool = False,
-    height: int = 430,
 ) -> go.Figure:
     """Draw every run as a point and the front as a line through the best ones; the cost axis is logarithmic.
 
@@ -79,7 +78,7 @@ def pareto_figure(
     )
     figure.update_layout(
         layout(
-            height=height,
+            height=430,
             dark=dark,
             title={"text": "Accuracy against cost", "font": {"size": 15}, "x": 0, "xref": "paper"},
             xaxis={"title": {"text": COSTS[cost]}, **_cost_axis(points)},

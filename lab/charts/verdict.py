@@ -56,7 +56,7 @@ def _dots(side: Side, name: str) -> Dots:
     return Dots(name, x, side.values, hover, side.spread)
 
 
-def verdict_figure(info: VerdictInfo, *, dark: bool, height: int = 360) -> go.Figure:
+def verdict_figure(info: VerdictInfo, *, dark: bool) -> go.Figure:
     """Draw both sides, and the difference on a separate axis with a line at 0."""
     figure = go.Figure()
     for place, dots in enumerate((info.a, info.b)):
@@ -65,7 +65,7 @@ def verdict_figure(info: VerdictInfo, *, dark: bool, height: int = 360) -> go.Fi
         _add_difference(figure, info, info.difference, dark=dark)
     figure.update_layout(
         layout(
-            height=height,
+            height=360,
             dark=dark,
             title={
                 "text": f"{info.measure.title.capitalize()} of every run, and B − A",

@@ -1,8 +1,8 @@
 """The configuration of one run: the only list of hyperparameters.
 
 The form, the flags of the command line, the differences between runs and the table in the docs are derived from the
-fields below. Names of networks and data sets are checked by `lab.service.lab`, which knows their registries; everything
-else is checked here.
+fields below. Names of networks and data sets are checked by `lab.service.resolved`, which knows their registries;
+everything else is checked here.
 """
 
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from lab.errors import ConfigError
 
 LOSSES = ("cross-entropy", "nll", "mse")
 OUTPUTS = ("logits", "log-softmax", "softmax")
+OBJECTIVE = ("loss", "output", "label_smoothing")  # the settings that define the loss: others give comparable losses
 OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop", "muon")
 SCHEDULES = ("constant", "step", "cosine", "one-cycle")
 NORMALIZATIONS = ("none", "dataset", "half")

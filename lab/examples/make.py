@@ -35,7 +35,7 @@ from lab.examples.catalogue import (
     Example,
 )
 from lab.examples.reader import MAPS, RULE
-from lab.loaded_network import LoadedNetwork
+from lab.loaded_network import EpochChoice, LoadedNetwork
 from lab.runs.owner import Owner
 from lab.runs.records import RunRecord, SavedFile
 from lab.service.lab import Lab
@@ -160,10 +160,10 @@ class _Chosen:
     def list(self, run_id: str) -> tuple[SavedFile, ...]:
         return tuple(file for file in self._weights.list(run_id) if file.epoch in self._epochs)
 
-    def find(self, run_id: str, *, epoch: int | str = "best") -> SavedFile:
+    def find(self, run_id: str, *, epoch: EpochChoice = "best") -> SavedFile:
         return self._weights.find(run_id, epoch=epoch)
 
-    def load(self, run_id: str, *, epoch: int | str = "best") -> LoadedNetwork:
+    def load(self, run_id: str, *, epoch: EpochChoice = "best") -> LoadedNetwork:
         return self._weights.load(run_id, epoch=epoch)
 
     def normalization(self, run: RunRecord) -> tuple[float, float]:

@@ -26,6 +26,7 @@ from lab.settings import SAVED_FILES
 from lab.text import hide_password
 
 BUSY_S = 15.0  # longer than a regular write (milliseconds) and than a short suspension of another process
+MAX_VALUES = 5_000  # bound values in one statement, of which SQLite allows some 32,000
 NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb", "smb3", "smbfs", "afs", "9p", "ncpfs", "fuse.sshfs"})
 # A host that vanished is detected after some 25 s, not after the operating system's quarter of an hour.
 _LIBPQ = {

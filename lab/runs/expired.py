@@ -71,4 +71,4 @@ def expired_rows(connection: Connection, moment: Moment, *, lock: bool = False) 
 def _expired(rows: Sequence[Row[Any]], moment: Moment) -> list[tuple[Row[Any], RunState]]:
     # A damaged row may name another process than its owner.
     states = [(row, derive(row, moment=moment)[0]) for row in rows if is_intact(row)]
-    return [(row, state) for row, state in states if state not in (RunState.RUNNING, RunState.STOPPING)]
+    return [(row, state) for row, state in states if not state.in_training]

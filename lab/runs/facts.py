@@ -91,6 +91,11 @@ def usable(facts: Any, kind: Callable[[str], Kind]) -> dict[str, Any]:
     return found | {"latest": usable(facts["latest"], kind)} if "latest" in facts else found
 
 
+def plain_number(value: object) -> float | None:
+    """Return a number, or None for anything else and for NaN."""
+    return float(value) if isinstance(value, int | float) and value == value else None
+
+
 def usable_moment(value: Any) -> float | None:
     """Return a stored time, or None if it is impossible."""
     return float(value) if MOMENT.fits(value) else None

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from lab.formatting import format_percent
+from lab.runs.facts import plain_number
 from lab.runs.run_facts import RunSummary
 
 BEST, LAST, UNTESTED = "best", "last", "untested"
@@ -85,14 +86,9 @@ def result_of_saved(saved: SavedEpoch, *, which: str = "") -> HeadlineResult:
 
 def result_of_summary(summary: RunSummary, *, restore_best: bool) -> HeadlineResult:
     """Return the final result of a run without saved weights: its last whole epoch, or its best one if restored."""
-    test_accuracy, test_loss, val_accuracy, val_loss = (_number(summary.value(name)) for name in METRICS)
+    test_accuracy, test_loss, val_accuracy, val_loss = (plain_number(summary.value(name)) for name in METRICS)
     epoch = summary.final_epoch
     known = isinstance(epoch, int) and not {test_accuracy, test_loss, val_accuracy, val_loss} <= {None}
     restored = restore_best and epoch == summary.best_epoch and val_loss is not None
     which = (BEST if restored else LAST) if known else ""
     return HeadlineResult(None, epoch if known else None, which, test_accuracy, test_loss, val_accuracy, val_loss)
-
-
-def _number(value: object) -> float | None:
-    """Return a number, or None for anything else and for NaN."""
-    return float(value) if isinstance(value, int | float) and value == value else None

@@ -95,11 +95,6 @@ class Hosts:
                     change = update(hosts).where(hosts.c.host == row.host)
                     connection.execute(change.values(state=HostState.REFUSED, reason=reason))
 
-    def release(self) -> Release | None:
-        """Return the lab's own release, or None if none was recorded yet."""
-        with self.context.database.read() as connection:
-            return _release(connection)
-
     def join(self, record: HostRecord) -> None:
         """Let a machine take runs, whatever its state was. Raises `JoinRefusedError` and records a mismatch."""
         with self.context.database.write() as connection:
@@ -216,11 +211,6 @@ class Hosts:
         with self.context.database.write() as connection:
             gone = (hosts.c.host == host) & (hosts.c.joined == 0) & (hosts.c.state == HostState.REMOVED)
             connection.execute(delete(hosts).where(gone))
-
-    def accepts(self, host: str) -> bool:
-        """Return whether a host may train."""
-        with self.context.database.read() as connection:
-            return accepts(connection, host)
 
 
 def accepts(connection: Connection, host: str) -> bool:

@@ -25,7 +25,7 @@ from lab.runs.records import ENDS, RunRecord, RunRequest, RunState, SavedFile, S
 from lab.runs.removal import Remove, remove_partial
 from lab.runs.results import headline_columns, saved_epochs_of
 from lab.runs.row_changes import sound_row
-from lab.runs.row_values import SUMMARY_COLUMNS, plain_number
+from lab.runs.row_values import summary_columns
 from lab.runs.rows import run_record, saved_file_values
 from lab.runs.run_facts import RunEnvironment, RunSummary
 from lab.runs.sums import PointColumns, stored_sums
@@ -33,7 +33,6 @@ from lab.runs.tables import partial_runs, runs, saved_files
 from lab.runs.throttled_writer import MAX_ROWS, ThrottledWriter
 
 IMPORTED = "imported"
-IMPORTABLE = ENDS  # states in which a run can be imported
 IMPORT_LEASE_S = (
     600.0  # renewed with every part, and every minute while files are written; longer than it takes to write 1 GB
 )
@@ -106,7 +105,7 @@ class Imports:
         write_file: writes a file that is already listed, so that the file of a killed writer is found and removed.
         remove: deletes files if the import fails. Raises `RunStateError` for a run that has not ended.
         """
-        live = next((run for run in ended if run.state not in IMPORTABLE), None)
+        live = next((run for run in ended if run.state not in ENDS), None)
         if live is not None:
             raise RunStateError(f"A run that is {live.state.value} cannot be imported: let it end first.")
         writer = ThrottledWriter(self.context.database)
@@ -248,6 +247,7 @@ def _parts(points: Curves) -> Iterator[Series]:
 
 
 def _row_values(run: EndedRun, origin: str) -> dict[str, Any]:
+    summary = run.summary.as_dict()
     return {
         "id": run.id,
         "name": run.name,
@@ -270,11 +270,11 @@ def _row_values(run: EndedRun, origin: str) -> dict[str, Any]:
         "note": run.note,
         "tags": encode_tags(run.tags),
         "progress": {},
-        "summary": run.summary.as_dict(),
+        "summary": summary,
         "environment": run.environment.as_dict(),
         "notices": list(run.notices),
         "arch": run.config.arch,
         "dataset": run.config.dataset,
         "setting": setting_key(run.config),
-        **{name: plain_number(run.summary.value(name)) for name in SUMMARY_COLUMNS},
+        **summary_columns(summary),
     }

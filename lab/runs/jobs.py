@@ -207,12 +207,11 @@ class StoredJobs:
 def _bound(row: Row[Any], job: JobRecord | None, moment: Moment) -> BoundRun:
     state, _ = derive(row, moment=moment)
     live = row.deleted_at is None
-    at_work = state in (RunState.RUNNING, RunState.STOPPING)
     return BoundRun(
         run=row.id,
         executor=row.executor,
         state=state if live else RunState.STOPPED,
-        silent=at_work and not lease_holds(row.lease_until, moment.now),
+        silent=state.in_training and not lease_holds(row.lease_until, moment.now),
         lease=row.lease,
         step=_step(row),
         slot=row.slot or "",

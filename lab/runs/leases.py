@@ -16,13 +16,14 @@ from lab.runs.context import StoreContext
 from lab.runs.database import Moment
 from lab.runs.expired import expired_rows, mark_expired
 from lab.runs.fair_order import FairOrder
+from lab.runs.findings import stored_findings
 from lab.runs.hosts import accepts
 from lab.runs.older_rows import adopt_older_row
 from lab.runs.owner import Owner, kill
 from lab.runs.records import ENDS, RunRecord, RunRequest, RunState
 from lab.runs.results import refresh_headline
 from lab.runs.row_changes import change_held_row, change_row, held_row, sound_row
-from lab.runs.row_values import SUMMARY_COLUMNS, cache_key_if_free, plain_number, progress_values, queued_again
+from lab.runs.row_values import cache_key_if_free, progress_values, queued_again, summary_columns
 from lab.runs.rows import EXPIRED_STATES, LEASE_S, decoded, derive, listed_record, owner_of, run_record
 from lab.runs.tables import WAITING, runs
 from lab.runs.waiting_rows import mark_served, waiting_one, waiting_order
@@ -180,12 +181,11 @@ class Leases:
             raise RunStateError(f"A run cannot end as {state.value}: end it as one of {', '.join(sorted(ENDS))}.")
         values: dict[str, Any] = {"state": state, "want": RunRequest.RUN, "reason": reason, "digest": ""}
         if summary is not None:
-            values["summary"] = dict(summary)
-            values |= {name: plain_number(summary.get(name)) for name in SUMMARY_COLUMNS}
+            values |= {"summary": dict(summary), **summary_columns(summary)}
         if seconds is not None:
             values["seconds"] = seconds
         if findings is not None:
-            values["findings"] = [finding.as_dict() for finding in findings]
+            values["findings"] = stored_findings(findings)
         with self.context.database.write() as connection:
             moment = self.context.moment(connection)
             row = held_row(connection, run, lease)
@@ -221,7 +221,7 @@ class Leases:
         self, connection: Connection, row: Row[Any], state: RunState, request: RunRequest, now: float
     ) -> dict[str, Any]:
         """Return the columns that a request changes; empty if nothing changes."""
-        if state in (RunState.RUNNING, RunState.STOPPING):
+        if state.in_training:
             return {"want": request}
         # The row of an owner that has exited still says running: any request ends its lease.
         over = {"lease": row.lease + 1, "want": RunRequest.RUN} if row.state == RunState.RUNNING else {}

@@ -19,6 +19,11 @@ def interval_s(least_s: float, *, askers: int, a_second: float, most_s: float = 
     return min(most_s, max(least_s, askers / a_second))
 
 
+def look_again_s(least_s: float, *, waiting: int) -> float:
+    """Return the seconds until a waiting process looks for a run again: `least_s` if few are waiting."""
+    return spread_s(least_s, interval_s(least_s, askers=waiting, a_second=LOOKS_A_SECOND))
+
+
 def spread_s(least_s: float, interval: float, *, draw: Callable[[float, float], float] = random.uniform) -> float:
     """Return the interval with up to 50 % random jitter; without jitter if it is not above `least_s`."""
     if interval <= least_s:

@@ -31,9 +31,14 @@ class RunState(StrEnum):
     INTERRUPTED = "interrupted"
 
     @property
+    def in_training(self) -> bool:
+        """Whether a worker holds it."""
+        return self in (RunState.RUNNING, RunState.STOPPING)
+
+    @property
     def live(self) -> bool:
         """Whether a worker trains it or will claim it."""
-        return self in (RunState.QUEUED, RunState.RUNNING, RunState.STOPPING)
+        return self.in_training or self is RunState.QUEUED
 
     @property
     def over(self) -> bool:
@@ -61,7 +66,7 @@ class RunRequest(StrEnum):
 
 def is_silent(state: RunState, *, responding: bool) -> bool:
     """Return whether a run is in training by its state, but its worker sends no heartbeat."""
-    return state in (RunState.RUNNING, RunState.STOPPING) and not responding
+    return state.in_training and not responding
 
 
 def is_pausing(state: RunState, requested: RunRequest) -> bool:

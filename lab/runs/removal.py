@@ -43,7 +43,7 @@ class Removal:
             values: dict[str, Any] = {"deleted_at": moment.now}
             if not listed_record(row, moment=moment).problem:  # an unreadable row is only hidden
                 state = derive(row, moment=moment)[0]
-                if state in (RunState.RUNNING, RunState.STOPPING):
+                if state.in_training:
                     way_out = "stop it first" if state is RunState.RUNNING else "wait until it has stopped"
                     raise RunStateError(f"Run {run} is {state.value}, so it cannot be deleted: {way_out}.")
                 ended = RunState.STOPPED if state is RunState.QUEUED else state

@@ -5,10 +5,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
+from lab.runs.facts import plain_number
 from lab.runs.records import RunRequest, RunState
-from lab.runs.tables import runs
-
-SUMMARY_COLUMNS = ("best_epoch", "images_per_second")  # filled from the summary
+from lab.runs.tables import CACHED, runs
 
 
 def progress_values(progress: Mapping[str, Any]) -> dict[str, Any]:
@@ -29,18 +28,10 @@ def cache_key_if_free(connection: Connection, row: Row[Any]) -> dict[str, Any]:
     """Return the change that clears the row's cache key if another run has become the cached answer in the meantime."""
     if row.cache_key is None:
         return {}
-    answers = (RunState.QUEUED, RunState.RUNNING, RunState.FINISHED)
-    taken = connection.execute(
-        select(runs.c.id).where(
-            runs.c.cache_key == row.cache_key,
-            runs.c.id != row.id,
-            runs.c.state.in_(answers),
-            runs.c.deleted_at.is_(None),
-        )
-    ).first()
-    return {} if taken is None else {"cache_key": None}
+    another = select(runs.c.id).where(runs.c.cache_key == row.cache_key, runs.c.id != row.id, CACHED)
+    return {} if connection.execute(another).first() is None else {"cache_key": None}
 
 
-def plain_number(value: object) -> float | None:
-    """Return a number for a sortable column, or None for anything else and for NaN."""
-    return float(value) if isinstance(value, (int, float)) and value == value else None
+def summary_columns(summary: Mapping[str, Any]) -> dict[str, float | None]:
+    """Return the columns of `runs` that are sorted by and filled from the summary."""
+    return {name: plain_number(summary.get(name)) for name in ("best_epoch", "images_per_second")}

@@ -5,18 +5,18 @@ while the lease holds or the owner is known to be alive; STOPPING and INTERRUPTE
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import ColumnElement, Float, Integer, Row, String, not_, or_
+from sqlalchemy import ColumnElement, Connection, Float, Integer, Row, String, not_, or_, select
 
 from lab.config import RunConfig
 from lab.errors import ConfigError, UnreadableRunError
 from lab.findings import Finding
 from lab.runs import facts
-from lab.runs.checksums import is_intact
-from lab.runs.database import Moment
+from lab.runs.checksums import RAW, is_intact
+from lab.runs.database import MAX_VALUES, Moment
 from lab.runs.encoding import decode_json, decode_tags
 from lab.runs.headline import METRICS, HeadlineResult
 from lab.runs.old_notices import is_old_finding
@@ -37,7 +37,6 @@ EXPIRED_STATES = {
     RunRequest.PAUSE: RunState.PAUSED,
     RunRequest.RUN: RunState.INTERRUPTED,
 }
-Alive = Callable[[Owner], bool | None]
 
 
 def owner_of(row: Row[Any]) -> Owner:
@@ -50,7 +49,7 @@ def lease_holds(lease_until: float | None, now: float) -> bool:
     return lease_until is not None and now <= lease_until <= now + LEASE_S + FOREIGN_GRACE_S
 
 
-def derive(row: Row[Any], *, moment: Moment, alive: Alive = is_alive) -> tuple[RunState, bool]:
+def derive(row: Row[Any], *, moment: Moment) -> tuple[RunState, bool]:
     """Return the true state of a run, and whether its owner responds.
 
     A live owner with an expired lease is busy and has not ended: the run stays RUNNING or STOPPING, with False. While
@@ -61,7 +60,7 @@ def derive(row: Row[Any], *, moment: Moment, alive: Alive = is_alive) -> tuple[R
         return state, True
     request = RunRequest(row.want)
     at_work = RunState.STOPPING if request is RunRequest.STOP else RunState.RUNNING
-    lives = alive(owner_of(row))
+    lives = is_alive(owner_of(row))
     if lives is False:  # on this host an exit is certain, whatever the lease
         return expired_state(row), True
     if lease_holds(row.lease_until, moment.now):
@@ -130,6 +129,16 @@ def listed_record(row: Row[Any], *, moment: Moment) -> RunRecord:
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         # A row of an older release has no checksum, but it is damaged if it cannot be decoded.
         return _without_values(row, damage_words(row.id))
+
+
+def listed_records(connection: Connection, numbers: Sequence[int], *, moment: Moment) -> tuple[RunRecord, ...]:
+    """Return the records of the rows with these numbers, in this order, as `listed_record` does; others are left out."""
+    rows = {
+        row.number: row
+        for start in range(0, len(numbers), MAX_VALUES)
+        for row in connection.execute(select(*RAW).where(runs.c.number.in_(numbers[start : start + MAX_VALUES])))
+    }
+    return tuple(listed_record(rows[number], moment=moment) for number in numbers if number in rows)
 
 
 def _short(error: Exception) -> str:

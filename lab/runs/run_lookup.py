@@ -1,6 +1,6 @@
 """Finding runs: by id, by what a user types, by fingerprint or setting, and by searches over the whole store."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, or_, select
@@ -13,11 +13,10 @@ from lab.runs.context import StoreContext
 from lab.runs.query import condition, ordering, text_column
 from lab.runs.records import RunRecord, RunRequest, RunState
 from lab.runs.row_changes import sound_row
-from lab.runs.rows import listed_record, may_be_gone, run_record
+from lab.runs.rows import listed_record, listed_records, may_be_gone, run_record
 from lab.runs.tables import CACHED, runs
 from lab.runs.typed_names import find_typed, fitting_ids
 
-_PART = 5_000  # bound values in one statement
 _HINTS = 20  # at most so many names are compared with a mistyped one
 
 
@@ -114,7 +113,7 @@ class RunLookup:
             # Only the numbers are sorted: sorting 10,000 whole rows takes twice as long.
             query = _found(self.context, connection, select(runs.c.number), where, ids).order_by(*orders)
             numbers = list(connection.execute(query.limit(limit).offset(offset)).scalars())
-            found = _listed(self.context, connection, numbers)
+            found = listed_records(connection, numbers, moment=self.context.moment(connection))
         return tuple(record for record in found if problems or not record.problem)
 
     def page(
@@ -131,7 +130,8 @@ class RunLookup:
             rows = connection.execute(query.limit(limit).offset(offset)).all()
             counted = where and rows  # an empty page beyond the first does not give the total
             total = int(rows[0][1]) if counted else self._count(connection, where, None)
-            return RunPage(_listed(self.context, connection, [row.number for row in rows]), total)
+            numbers = [row.number for row in rows]
+            return RunPage(listed_records(connection, numbers, moment=self.context.moment(connection)), total)
 
     def count(self, *, where: str = "", ids: Iterable[str] | None = None) -> int:
         """Return how many runs match the search."""
@@ -141,13 +141,6 @@ class RunLookup:
     def _count(self, connection: Connection, where: str, ids: Iterable[str] | None) -> int:
         query = _found(self.context, connection, select(func.count()).select_from(runs), where, ids)
         return int(connection.execute(query).scalar_one())
-
-
-def _listed(context: StoreContext, connection: Connection, numbers: Sequence[int]) -> tuple[RunRecord, ...]:
-    """Return the records of these rows in this order, including those with a problem."""
-    rows = {row.number: row for row in _by_number(connection, numbers)}
-    moment = context.moment(connection)
-    return tuple(listed_record(rows[number], moment=moment) for number in numbers if number in rows)
 
 
 def _orders(order: str, pinned_first: bool) -> tuple[ColumnElement[Any], ...]:
@@ -170,9 +163,3 @@ def _found(
         states = {record.id: record.state for record in _readable(context, connection, at_work)}
     found = query.where(condition(where, states=states))
     return found if ids is None else found.where(runs.c.id.in_(list(ids)))
-
-
-def _by_number(connection: Connection, numbers: Sequence[int]) -> Iterator[Row[Any]]:
-    # SQLite allows some 32,000 bound values per statement, so long lists are read in parts.
-    for start in range(0, len(numbers), _PART):
-        yield from connection.execute(select(*RAW).where(runs.c.number.in_(numbers[start : start + _PART])))

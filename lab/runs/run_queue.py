@@ -23,13 +23,11 @@ from lab.runs.ids import new_id
 from lab.runs.queue_moves import Move, changed_by_move
 from lab.runs.records import RunRecord, RunRequest, RunState
 from lab.runs.row_changes import change_row, insert_for, sound_row, write_checksum
-from lab.runs.rows import derive, listed_record, may_be_gone, run_record
+from lab.runs.rows import derive, listed_record, listed_records, may_be_gone, run_record
 from lab.runs.sweep_writes import pause_sweeps
-from lab.runs.tables import CACHED, runs
-from lab.runs.waiting_rows import in_order, read_served, waiting_order, waiting_run
+from lab.runs.tables import CACHED, WAITING, runs
+from lab.runs.waiting_rows import read_served, waiting_order, waiting_run
 
-_PART = 5_000  # bound values in one statement
-_QUEUED = (runs.c.state == RunState.QUEUED, runs.c.deleted_at.is_(None))
 _RUNNING = (runs.c.state == RunState.RUNNING, runs.c.deleted_at.is_(None))
 
 
@@ -103,7 +101,7 @@ class RunQueue:
         with self.context.database.write() as connection:
             mark_expired(connection, self.context.moment(connection))  # a run that lost its engine's worker waits again
             # Locked in the order of their numbers, which no move changes, so that two moves cannot deadlock.
-            locked = connection.execute(select(*RAW).where(*_QUEUED).order_by(runs.c.number).with_for_update()).all()
+            locked = connection.execute(select(*RAW).where(WAITING).order_by(runs.c.number).with_for_update()).all()
             queued = {row.number: row for row in filter(is_intact, locked)}
             number = next((number for number, row in queued.items() if row.id == run), None)
             if number is None:
@@ -127,7 +125,7 @@ class RunQueue:
     def waiting_datasets(self) -> frozenset[str]:
         """Return the data sets that queued runs need."""
         with self.context.database.read() as connection:
-            return frozenset(connection.execute(select(runs.c.dataset).where(*_QUEUED).distinct()).scalars())
+            return frozenset(connection.execute(select(runs.c.dataset).where(WAITING).distinct()).scalars())
 
     def count_queued(self, *, for_hosts: bool = False) -> int:
         """Return how many runs wait for a worker. for_hosts: without those bound to engines."""
@@ -156,7 +154,7 @@ class RunQueue:
             rows = [
                 change_row(connection, row, **values)
                 for which, values in (
-                    (_QUEUED, ended),
+                    ((WAITING,), ended),
                     ((*_RUNNING, runs.c.want != RunRequest.STOP), {"want": RunRequest.STOP}),
                 )
                 for row in connection.execute(
@@ -220,11 +218,7 @@ def _waiting(connection: Connection, moment: Moment, *, limit: int | None = None
     unreadable: set[int] = set()
     while True:
         numbers = [run.number for run in islice(waiting_order(connection, without=unreadable), limit)]
-        rows: list[Row[Any]] = []
-        for start in range(0, len(numbers), _PART):
-            part = numbers[start : start + _PART]
-            rows += connection.execute(select(*RAW).where(runs.c.number.in_(part))).all()
-        records = [listed_record(row, moment=moment) for row in in_order(rows, numbers)]
+        records = list(listed_records(connection, numbers, moment=moment))
         problems = {record.number for record in records if record.problem}
         if not problems:
             return records

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, func, select, update
 
 from lab.errors import InputError
+from lab.formatting import plural
 from lab.runs.checksums import is_intact, row_checksum
 from lab.runs.context import StoreContext
 from lab.runs.edits import checked_text
@@ -61,7 +62,7 @@ class Sketches:
     def list(self, *, dataset: str | None = None) -> tuple[SavedSketch, ...]:
         """Return the saved drawings, oldest first, all or those of one data set.
 
-        Damaged ones are left out; `count_damaged` counts them.
+        Damaged ones are left out; `problems` counts them.
         """
         query = select(sketches).order_by(sketches.c.number)
         if dataset is not None:
@@ -73,6 +74,14 @@ class Sketches:
         """Return how many saved drawings are damaged."""
         with self.context.database.read() as connection:
             return sum(not _is_right(row) for row in connection.execute(select(sketches)))
+
+    def problems(self) -> tuple[str, ...]:
+        """Return a sentence with the number of damaged drawings; () if there are none."""
+        damaged = self.count_damaged()
+        if not damaged:
+            return ()
+        are = f"{plural(damaged, 'saved drawing')} {'is' if damaged == 1 else 'are'}"
+        return (f"{are} damaged in the database and left out: restore the store from a copy.",)
 
     def checksum_older_rows(self) -> None:
         """Compute the checksum of the drawings that an older release saved."""

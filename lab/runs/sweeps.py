@@ -16,6 +16,7 @@ from lab.errors import StaleSweepError, SweepNotFoundError
 from lab.metrics import TEST_ACCURACY, VAL_ACCURACY, VAL_LOSS
 from lab.runs.checksums import RAW, is_intact
 from lab.runs.context import StoreContext
+from lab.runs.database import MAX_VALUES
 from lab.runs.edits import NAME_LIMIT, checked_owner, checked_priority, checked_text
 from lab.runs.expired import mark_expired
 from lab.runs.ids import new_id
@@ -40,7 +41,6 @@ _OF_RUN = (
     runs.c.reason.label("run_reason"),
     next(column for column in RAW if column.name == "progress"),
 )
-_PART = 5_000  # bound values in one statement
 _UNMEASURED = (*RESTING, TrialState.FINISHED)
 
 
@@ -147,8 +147,8 @@ class StoredSweeps:
         self, connection: Connection, spec: SweepSpec, found: Sequence[FoundTrial]
     ) -> dict[str, tuple[Measured, ...]]:
         measured: dict[str, tuple[Measured, ...]] = {}
-        for start in range(0, len(found), _PART):
-            part = {one.trial.run: one.trial for one in found[start : start + _PART]}
+        for start in range(0, len(found), MAX_VALUES):
+            part = {one.trial.run: one.trial for one in found[start : start + MAX_VALUES]}
             rows = connection.execute(select(*RAW).where(runs.c.id.in_(part))).all()
             moment = self.context.moment(connection)
             records = [record for row in rows if not (record := listed_record(row, moment=moment)).problem]
@@ -240,8 +240,7 @@ class StoredSweeps:
             return record
 
     def _next_revision(self, connection: Connection, record: SweepRecord, now: float) -> SweepRecord:
-        ended = record.state in (SweepState.FINISHED, SweepState.STOPPED)
-        after = replace(record, revision=record.revision + 1, finished_at=now if ended else None)
+        after = replace(record, revision=record.revision + 1, finished_at=now if record.state.over else None)
         same = (sweeps.c.number == record.number) & (sweeps.c.revision == record.revision)
         row = connection.execute(select(*SWEEP).where(same).with_for_update()).one_or_none()
         if row is None or not is_intact(row, sweeps):

@@ -1,6 +1,6 @@
 """The order of the queue, read from the store, and the owners' turns, written to it. Damaged values count as absent."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
@@ -62,12 +62,6 @@ def mark_served(connection: Connection, owner: str) -> None:
     turn = max(read_served(connection).values(), default=0) + 1
     made = insert_for(connection)(owners).values(name=owner, served=turn)
     connection.execute(made.on_conflict_do_update(index_elements=["name"], set_={"served": turn}))
-
-
-def in_order(rows: Iterable[Row[Any]], numbers: Iterable[int]) -> list[Row[Any]]:
-    """Return rows of `runs` in the order of these numbers; missing rows are left out."""
-    by_number = {row.number: row for row in rows}
-    return [by_number[number] for number in numbers if number in by_number]
 
 
 def _whole(value: Any) -> int:

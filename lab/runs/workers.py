@@ -99,7 +99,11 @@ class StoredWorkers:
 
 
 def _is_held(row: Row[Any], moment: Moment) -> bool:
-    return derive(row, moment=moment)[0] in (RunState.RUNNING, RunState.STOPPING)
+    """Return whether a worker holds a run; False for a damaged row, whose checksum is verified where runs are listed."""
+    try:
+        return isinstance(row.slot, str) and derive(row, moment=moment)[0].in_training
+    except (ValueError, TypeError):
+        return False
 
 
 def _record(row: Row[Any], moment: Moment) -> WorkerRecord:

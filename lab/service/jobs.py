@@ -12,6 +12,8 @@ from lab.runs.records import RunRecord
 from lab.runs.store import RunStore
 from lab.settings import Settings
 
+_OVER = tuple(state for state in JobState if state.over)
+
 
 class Jobs:
     """Reads the jobs that the supervisor recorded; the executor itself is called for logs only."""
@@ -75,6 +77,6 @@ def _why(run: RunRecord, job: JobRecord | None, config: Executors, *, opened: in
     if opened:
         there = f"{plural(opened, 'job')} of this lab {'is' if opened == 1 else 'are'} open"
         return f"is submitted to {title} once it has room: {there}"
-    if job is not None and job.state in (JobState.ENDED, JobState.GONE, JobState.CANCELLED):
+    if job is not None and job.state in _OVER:
         return f"is submitted to {title} again: its job {job.handle} has ended ({job.words})"
     return f"is about to be submitted to {title}"

@@ -4,7 +4,7 @@ Every run has at most one origin, so related runs form a tree. It is derived fro
 anywhere else. No torch.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -145,10 +145,7 @@ class Lineage:
             origin = origin_of(run)
             if origin is not None and origin.run in known:
                 children.setdefault(origin.run, []).append(run)
-        rows: list[TreeRow] = []
-        for root in roots:
-            _walk(root, None, children, rows)
-        return tuple(rows)
+        return tuple(row for root in roots for row in _walk(root, children))
 
     def _root(self, run: RunRecord) -> RunRecord:
         seen = {run.id}
@@ -163,14 +160,12 @@ def _came_from(child: RunRecord, run: str) -> bool:
     return origin is not None and origin.run == run
 
 
-def _walk(
-    root: RunRecord, above: RunRecord | None, children: Mapping[str, Sequence[RunRecord]], rows: list[TreeRow]
-) -> None:
-    """Append a run and all its descendants, without recursion, because a chain may be long."""
-    waiting: list[tuple[RunRecord, RunRecord | None, int]] = [(root, above, 0)]
+def _walk(root: RunRecord, children: Mapping[str, Sequence[RunRecord]]) -> Iterator[TreeRow]:
+    """Yield a run and all its descendants, without recursion, because a chain may be long."""
+    waiting: list[tuple[RunRecord, RunRecord | None, int]] = [(root, None, 0)]
     while waiting:
         run, parent, depth = waiting.pop()
-        rows.append(_row(run, parent, depth))
+        yield _row(run, parent, depth)
         waiting += [(child, run, depth + 1) for child in reversed(children.get(run.id, ()))]
 
 

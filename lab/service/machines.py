@@ -218,8 +218,10 @@ class Machines:
 
         Another one of the lab's own hosts may have it; only the host itself can check.
         """
-        title = get_dataset_spec(dataset).title
-        present = is_present(dataset, root=self._settings.data)
+        try:
+            title, present = get_dataset_spec(dataset).title, is_present(dataset, root=self._settings.data)
+        except UnknownNameError:  # queued by another release
+            return f"its data set, {dataset}, is unknown to this release: update ConvLab, or stop the run"
         alive = [host for host in hosts if host.here or host.alive]
         without = [host for host in alive if dataset in host.lacks or (host.here and not present)]
         with_it = [host for host in alive if host not in without]

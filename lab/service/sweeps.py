@@ -116,14 +116,6 @@ class Sweeps:
         owner = self._settings.owner if owner is None else owner
         return self.advance(self._store.sweeps.create(spec, owner=owner, priority=priority).id)
 
-    def list(self) -> tuple[SweepRecord, ...]:
-        """Return all sweeps, newest first; one that cannot be read has a `problem`."""
-        return self._store.sweeps.list()
-
-    def resolve(self, text: str) -> SweepRecord:
-        """Return the sweep with an id, a name, or a prefix of an id. Raises `SweepNotFoundError`."""
-        return self._store.sweeps.resolve(text)
-
     def show(self, sweep: str) -> SweepView:
         """Return a sweep and its current trials. Raises `SweepNotFoundError`."""
         record, found = self._store.sweeps.find(sweep)
@@ -148,13 +140,8 @@ class Sweeps:
             run = self._store.runs.get(trial.run, deleted=True)
         except (RunNotFoundError, UnreadableRunError):
             return Best(trial, trial.last)
-        ended = record.state in (SweepState.FINISHED, SweepState.STOPPED)
-        test = self._store.sweeps.find_test_accuracy(run, trial.last.epoch) if ended else None
+        test = self._store.sweeps.find_test_accuracy(run, trial.last.epoch) if record.state.over else None
         return Best(trial, trial.last, test, run)
-
-    def is_over_budget(self, run: str) -> bool:
-        """Return whether the sweep that a run is charged to has used up its minutes of computing."""
-        return self._store.sweeps.is_over_budget(run)
 
     # -- advancing -----------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from lab.config import RunConfig
 from lab.data.load import normalization_constants
 from lab.data.registry import get_dataset_spec
 from lab.errors import InputError, RunNotFoundError, UnreadableRunError
-from lab.loaded_network import LoadedNetwork
+from lab.loaded_network import EpochChoice, LoadedNetwork
 from lab.runs.artifacts import ArtifactStore
 from lab.runs.records import CHECKPOINT, WEIGHTS, RunRecord, SavedFile
 from lab.runs.store import RunStore
@@ -26,11 +26,8 @@ class SavedWeights:
         """Return the files of a run's weights in step order."""
         return self._store.files.list(run_id, kind=WEIGHTS)
 
-    def find(self, run_id: str, *, epoch: int | str = "best") -> SavedFile:
-        """Return one epoch's file; "best" is the selected one (`lab.runs.headline`), "latest" the newest.
-
-        Raises `InputError` if the run has no such weights.
-        """
+    def find(self, run_id: str, *, epoch: EpochChoice = "best") -> SavedFile:
+        """Return one epoch's file. Raises `InputError` if the run has no such weights."""
         run = self._store.runs.get(run_id)
         files = self.list(run_id)
         if not files:
@@ -38,8 +35,6 @@ class SavedWeights:
                 f"Run {run.name or run.id} ({run.status}) has no saved weights yet: "
                 "wait for its first epoch, or train it."
             )
-        if isinstance(epoch, str) and epoch not in ("best", "latest"):
-            raise InputError(f"The epoch is {epoch!r}, but it must be a number, best or latest.")
         if epoch == "best":
             selected = self._store.results.headline(run_id)
             return next((file for file in reversed(files) if selected and file.step == selected.step), files[-1])
@@ -56,7 +51,7 @@ class SavedWeights:
         files = self._store.files.list(run_id, kind=CHECKPOINT)
         return self._artifacts.read(files[-1]) if files else None
 
-    def load(self, run_id: str, *, epoch: int | str = "best") -> LoadedNetwork:
+    def load(self, run_id: str, *, epoch: EpochChoice = "best") -> LoadedNetwork:
         """Return the network of a run after an epoch (or "best", "latest"). Raises like `find` and `load_file`."""
         file = self.find(run_id, epoch=epoch)
         return self.load_file(self._store.runs.get(run_id), file)

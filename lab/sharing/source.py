@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from lab.data.load import Dataset
-from lab.loaded_network import LoadedNetwork
+from lab.loaded_network import EpochChoice, LoadedNetwork
 from lab.runs.artifacts import ArtifactStore
 from lab.runs.records import RunRecord, SavedFile
 from lab.runs.store import RunStore
@@ -19,8 +19,8 @@ class SavedWeights(Protocol):
     """Finds and loads the saved weights of runs."""
 
     def list(self, run_id: str) -> tuple[SavedFile, ...]: ...
-    def find(self, run_id: str, *, epoch: int | str = "best") -> SavedFile: ...
-    def load(self, run_id: str, *, epoch: int | str = "best") -> LoadedNetwork: ...
+    def find(self, run_id: str, *, epoch: EpochChoice = "best") -> SavedFile: ...
+    def load(self, run_id: str, *, epoch: EpochChoice = "best") -> LoadedNetwork: ...
     def normalization(self, run: RunRecord) -> tuple[float, float]: ...
 
 

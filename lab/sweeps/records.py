@@ -19,6 +19,11 @@ class SweepState(StrEnum):
     STOPPED = "stopped"
     FINISHED = "finished"
 
+    @property
+    def over(self) -> bool:
+        """Whether no trial is created any more, unless somebody resumes or extends the sweep."""
+        return self in (SweepState.STOPPED, SweepState.FINISHED)
+
 
 class TrialState(StrEnum):
     """The current state of a trial, derived from the state of its run and from its measurements."""

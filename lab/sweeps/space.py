@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from lab.config import FIELDS, FieldSpec, RunConfig
+from lab.config import FIELDS, OBJECTIVE, FieldSpec, RunConfig
 from lab.config.fields import shown
 from lab.errors import ConfigError, near_miss
 
@@ -31,8 +31,6 @@ _NOT_VARIED = {
     "fork_of": _FORKS,
     "fork_epoch": _FORKS,
 }
-# These change the definition of the loss, so trials are compared by accuracy instead.
-_CHANGE_LOSS = frozenset({"loss", "output", "label_smoothing"})
 SWEEPABLE = {name: spec for name, spec in FIELDS.items() if spec.result and name not in _NOT_VARIED}
 
 
@@ -153,7 +151,7 @@ class Space:
     @property
     def changes_loss(self) -> bool:
         """Whether trials minimise different losses, which are not comparable."""
-        return any(parameter.name in _CHANGE_LOSS for parameter in self.parameters)
+        return any(parameter.name in OBJECTIVE for parameter in self.parameters)
 
     def contains(self, params: Mapping[str, Any]) -> bool:
         """Return whether a trial's parameters are all inside the space."""

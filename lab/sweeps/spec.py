@@ -8,6 +8,7 @@ from typing import Any
 
 from lab.config import RunConfig
 from lab.errors import ConfigError, near_miss
+from lab.executors.base import LOCAL
 from lab.metrics import VAL_ACCURACY, VAL_LOSS
 from lab.sweeps.rungs import Halving, check_halving
 from lab.sweeps.space import Space, read_space
@@ -240,5 +241,5 @@ def _read_seed(value: object) -> int:
 
 def _read_on(value: object) -> str:
     if not isinstance(value, str) or len(value) > _ON_LIMIT:
-        raise ConfigError(f"on is {str(value)[:60]!r}, but it must name an executor, such as local.", field="on")
-    return "" if value == "local" else value
+        raise ConfigError(f"on is {str(value)[:60]!r}, but it must name an executor, such as {LOCAL}.", field="on")
+    return "" if value == LOCAL else value

@@ -15,19 +15,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lab.config import RunConfig
+from lab.config import OBJECTIVE, RunConfig
 from lab.config.steps import epoch_steps
 from lab.metrics import VAL_LOSS
 from lab.seeding import derive_seed
 from lab.training.checkpoint import Checkpoint
 from lab.training.progress import Progress
 
-_OBJECTIVE = ("loss", "output", "label_smoothing")  # the settings that define the validation loss
-
 
 def same_objective(before: RunConfig, config: RunConfig) -> bool:
     """Return whether the validation losses of two configurations can be compared."""
-    return all(getattr(before, name) == getattr(config, name) for name in _OBJECTIVE)
+    return all(getattr(before, name) == getattr(config, name) for name in OBJECTIVE)
 
 
 def keeps_optimizer_state(before: RunConfig, config: RunConfig) -> bool:

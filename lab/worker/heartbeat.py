@@ -80,7 +80,7 @@ class Heartbeat:
         if self._renewals % COUNT_EVERY == 0:
             self.pace.training = self.lab.store.queue.count_running()
         self._renewals += 1
-        self.over_budget = self.lab.sweeps.is_over_budget(self.run.id)
+        self.over_budget = self.lab.store.sweeps.is_over_budget(self.run.id)
         return request
 
     def command(self) -> Command:

@@ -35,8 +35,7 @@ class Presence:
 
     def look_again_s(self, least_s: float) -> float:
         """Return the seconds until the next look for a run: `least_s` if few workers are waiting."""
-        interval = pace.interval_s(least_s, askers=self._waiting, a_second=pace.LOOKS_A_SECOND)
-        return pace.spread_s(least_s, interval)
+        return pace.look_again_s(least_s, waiting=self._waiting)
 
     def end(self) -> None:
         """Remove the entry. If the store is unreachable, the entry of the exited worker remains."""

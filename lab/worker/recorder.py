@@ -8,8 +8,7 @@ inside it, and at the end of the run. Each time, the findings replace the earlie
 
 import time
 from collections import defaultdict
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +26,7 @@ from lab.runs.store import RunStore
 from lab.training.events import Ended, Evaluated, Event, Notice, Snapshot, Started, StepMetrics
 from lab.worker.curve_history import CurveHistory
 from lab.worker.run_files import RunFiles
-from lab.worker.run_progress import RunProgress
+from lab.worker.run_progress import AttemptProgress
 from lab.worker.supervisor.log import log_worker
 from lab.worker.training_pace import TrainingPace
 
@@ -35,7 +34,6 @@ FLUSH_S = 0.5  # largest delay of points in the store if few runs are in trainin
 DIAGNOSE_S = 5.0  # how often the rules are applied inside an epoch
 
 _FULFILS = {state: request for request, state in EXPIRED_STATES.items()}  # the request that each final state fulfils
-_T = TypeVar("_T")
 _Points = dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray]]]
 
 
@@ -59,7 +57,7 @@ class RunRecorder:
         self._unwritten: list[str] = []  # notices that have not been stored yet
         self._buffer: _Points = defaultdict(list)
         self._history = CurveHistory()
-        self._progress = RunProgress(run)
+        self._progress = AttemptProgress(run)
         self._noticed = set(run.notices)
         self._findings = run.findings
         self._data = DataFacts(classes=10)
@@ -73,7 +71,7 @@ class RunRecorder:
         """Store the current phase of the run, which is shown while nothing is being trained."""
         self._progress.set_phase(text)
         log_worker(text)
-        self._call(lambda: self._store.leases.set_progress(self._run.id, self._run.lease, self._progress.values))
+        self._outage.call(lambda: self._store.leases.set_progress(self._run.id, self._run.lease, self._progress.values))
 
     def describe(self, mean: float, std: float, data: DataFacts) -> None:
         """Set the normalisation and the facts about the data, which `Started` stores."""
@@ -163,7 +161,9 @@ class RunRecorder:
         # These answers may belong to a step that is now rewound.
         if self._progress.has_answers and self._last_step() > event.step:
             self._progress.drop_answers()
-        self._files.delete(self._call(lambda: self._store.history.rewind(self._run.id, self._run.lease, event.step)))
+        self._files.delete(
+            self._outage.call(lambda: self._store.history.rewind(self._run.id, self._run.lease, event.step))
+        )
         self._progress.start(event, now_s=began)
         environment = {
             **event.environment,
@@ -177,14 +177,17 @@ class RunRecorder:
         }
         self._data = DataFacts.from_environment(environment, classes=self._data.classes)
         run, lease = self._run.id, self._run.lease
-        self._call(lambda: self._store.leases.set_environment(run, lease, environment=environment, device=event.device))
-        for name, series in self._call(lambda: self._store.points.read(run)).items():
+        self._outage.call(
+            lambda: self._store.leases.set_environment(run, lease, environment=environment, device=event.device)
+        )
+        for name, series in self._outage.call(lambda: self._store.points.read(run)).items():
             self._history.replace(name, series.step, series.value)
         self._diagnose()  # findings of an earlier attempt may refer to epochs that were rewound
 
     def _last_step(self) -> int:
         """Return the latest step whose loss is stored, 0 if there is none."""
-        losses = self._call(lambda: self._store.points.read(self._run.id, series=(BATCH_LOSS.id,))).get(BATCH_LOSS.id)
+        curves = self._outage.call(lambda: self._store.points.read(self._run.id, series=(BATCH_LOSS.id,)))
+        losses = curves.get(BATCH_LOSS.id)
         return int(losses.step[-1]) if losses is not None and len(losses.step) else 0
 
     def _steps(self, event: StepMetrics) -> None:
@@ -258,9 +261,6 @@ class RunRecorder:
     def _add(self, name: str, step: np.ndarray, value: np.ndarray, time_s: np.ndarray) -> None:
         self._buffer[name].append((step, value, time_s))
         self._history.add(name, step, value)
-
-    def _call(self, operation: Callable[[], _T]) -> _T:
-        return self._outage.call(operation)
 
     def _flush_all(self) -> None:
         """Store all points before anything that depends on them; retry until the limit of the outage."""

@@ -12,7 +12,7 @@ from lab.training.samples import Answer
 TRAINING, EVALUATING = "training", "evaluating"  # phases of a run that has started training
 
 
-class RunProgress:
+class AttemptProgress:
     """The progress of one attempt of a run. values: what the store keeps of it."""
 
     def __init__(self, run: RunRecord) -> None:

@@ -12,7 +12,7 @@ from types import FrameType
 from lab.config import ENGINE
 from lab.devices import resolve_device
 from lab.errors import LabError, StoreBusyError
-from lab.runs.outage import WAIT_S, Outage
+from lab.runs.outage import Outage
 from lab.runs.owner import Owner
 from lab.runs.records import RunRecord, RunState
 from lab.runs.rows import FOREIGN_GRACE_S, LEASE_S
@@ -48,7 +48,6 @@ def train_one(
     ending: threading.Event,
     job: str = "",
     executor: str | None = None,
-    wait_s: float = WAIT_S,
     claim_s: float = CLAIM_S,
 ) -> int:
     """Train one queued run until it ends or `ending` is set; return the exit code.
@@ -66,7 +65,7 @@ def train_one(
         if claimed is None:
             return _unclaimed(lab, run, ending)
         log_worker(f"run {run} ({claimed.config.arch} on {claimed.config.dataset}), attempt {claimed.attempts}")
-        execute(lab, claimed, ending=ending, wait_s=wait_s)
+        execute(lab, claimed, ending=ending)
         return _code(lab.store.runs.get(run, deleted=True))
     finally:
         presence.end()
@@ -100,8 +99,7 @@ def _claim(
 
 def _may_be_free_soon(run: RunRecord, executor: str | None) -> bool:
     """Return whether a run that could not be claimed is held by another worker, or locked while a user edits it."""
-    held = run.state in (RunState.RUNNING, RunState.STOPPING)
-    return held or (run.state is RunState.QUEUED and executor in (None, run.executor))
+    return run.state.in_training or (run.state is RunState.QUEUED and executor in (None, run.executor))
 
 
 def _unclaimed(lab: Lab, run: str, ending: threading.Event) -> int:

@@ -69,12 +69,8 @@ def my_drawings(models: Sequence[Model]) -> None:
     """Show the saved drawings, every model's accuracy on them, downloads, and the form for fine-tuning."""
     with show_errors():
         saved = same_classes(models)
-        if damaged := get_lab().store.sketches.count_damaged():
-            st.warning(
-                f"Saved drawings left out because they are damaged in the database: {damaged}. Restore the store from "
-                "a backup.",
-                icon=":material/heart_broken:",
-            )
+        for problem in get_lab().store.sketches.problems():
+            st.warning(problem, icon=":material/heart_broken:")
         if not saved:
             st.info("No drawings are saved yet. Draw one, and choose Save below the pad.", icon=":material/draw:")
             return

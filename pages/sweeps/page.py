@@ -34,7 +34,7 @@ def main() -> None:
     if problem:
         complain(problem)
     with show_errors():
-        _list(get_lab().sweeps.list())
+        _list(get_lab().store.sweeps.list())
         st.header("New sweep", anchor=False)
         create_form()
 
@@ -44,7 +44,7 @@ def _find(asked: str) -> tuple[SweepRecord | None, str]:
     if not asked:
         return None, ""
     try:
-        return get_lab().sweeps.resolve(asked), ""
+        return get_lab().store.sweeps.resolve(asked), ""
     except SweepNotFoundError as error:
         return None, str(error)
 

@@ -29,7 +29,7 @@ def test_a_sweep_of_eight_is_created_watched_and_narrowed_and_its_best_trial_ope
     page.get_by_text("8 of 8").wait_for()
     page.get_by_text("All 8 trials are complete").wait_for()
     lab = Lab(Settings.from_env({"LAB_HOME": str(server.home)}))
-    (sweep,) = [one for one in lab.sweeps.list() if one.name == "browser sweep"]
+    (sweep,) = [one for one in lab.store.sweeps.list() if one.name == "browser sweep"]
     trials = lab.sweeps.show(sweep.id).trials
     assert [trial.number for trial in trials] == list(range(1, 9))
     assert {len(trial.values) for trial in trials} >= {1, 2}, "none was paused, or none promoted"

@@ -106,7 +106,7 @@ def test_a_damaged_run_and_a_damaged_drawing_are_found(tmp_path: Path, capsys: p
     assert code == 1
     rows, drawings = found["problems"]
     assert f"Run {run.id} is damaged" in rows
-    assert "1 saved drawings are damaged" in drawings
+    assert "1 saved drawing is damaged in the database and left out" in drawings
 
 
 def test_the_doctor_leaves_no_files_behind(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lab.config import RunConfig
+from lab.config import ENGINE, RunConfig
 from lab.data.local import write_local_dataset
 from lab.data.recipes import MNIST
 from lab.data.registry import IMPORTED, get_dataset_spec
@@ -194,6 +194,13 @@ def test_a_run_waits_for_its_data_set_with_the_machines_that_have_it(lab: Lab) -
         assert lab.machines._absence("kmnist", hosts) == why, hosts
 
 
+def test_a_run_of_a_data_set_that_this_release_does_not_know_waits_without_hiding_the_machines(lab: Lab) -> None:
+    lab.store.queue.submit(RunConfig(dataset="newer"), fingerprint="n", family="")
+    shown = lab.machines.show()
+    assert [host.here for host in shown.hosts] == [True]
+    assert shown.waiting[-1].why == ("its data set, newer, is unknown to this release: update ConvLab, or stop the run")
+
+
 def test_another_host_is_listed_after_this_one_and_may_have_a_data_set_that_this_one_lacks(
     lab: Lab, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -280,7 +287,8 @@ def test_a_token_has_the_given_addresses_and_all_tokens_share_one_probe(lab: Lab
     lab.artifacts.write(PROBE, b"")
     renewed = JoinToken.decode(lab.machines.make_token(database=database, artifacts=place)).probe
     assert renewed not in (token.probe, sha256(b"").hexdigest())
-    assert lab.store.hosts.release() == Release.of_this_machine()
+    with pytest.raises(JoinRefusedError, match=f"the lab has torch {Release.of_this_machine().torch}"):
+        lab.store.hosts.join(HostRecord("far", joined=True, engine=ENGINE, torch="0.1"))
 
 
 def test_joining_is_refused_on_the_labs_own_machine_and_with_unreachable_artifacts(

@@ -75,7 +75,7 @@ def test_the_best_trial_has_no_test_accuracy_while_the_sweep_runs(
 ) -> None:
     run_command(capsys, "sweep", "create", _spec(tmp_path), "--json")
     work_until_idle(lab, most=200)
-    view = lab.sweeps.list()[0]
+    view = lab.store.sweeps.list()[0]
     lab.sweeps.extend(view.id, trials=1)
     shown = json.loads(run_command(capsys, "sweep", "show", view.id, "--json")[1])
     assert shown["state"] == "running"
@@ -170,7 +170,7 @@ def test_an_invalid_spec_is_a_usage_error_of_one_sentence_and_creates_no_sweep(
     assert (code, len(err.splitlines())) == (2, 1)
     assert sentence in err
     assert json.loads(out)["error"] in err
-    assert lab.sweeps.list() == ()
+    assert lab.store.sweeps.list() == ()
 
 
 def test_an_unknown_sweep_or_missing_spec_file_is_named(

@@ -115,7 +115,7 @@ def _records(lab: Lab) -> Iterator[str]:
             f"{name}={value}" for name, value in facts.items() if value
         )
     yield f"queue {' '.join(run.id for run in lab.store.queue.list())}"
-    for sweep in lab.sweeps.list():
+    for sweep in lab.store.sweeps.list():
         yield f"sweep {sweep.id} {sweep.name}: {sweep.state.value} {sweep.reason} {_spec(sweep)}"
         yield f"trials of {sweep.id}: {' '.join(trial.run for trial in lab.sweeps.show(sweep.id).trials)}"
     yield f"drawings {' '.join(drawing.id for drawing in lab.store.sketches.list())}"

@@ -6,7 +6,7 @@ import pytest
 
 from lab.config import RunConfig
 from lab.errors import RunNotFoundError, StoreError
-from lab.runs import run_lookup
+from lab.runs import rows
 from lab.runs.owner import Owner
 from lab.runs.records import RunRequest, RunState
 from lab.runs.store import RunStore
@@ -127,7 +127,7 @@ def test_a_complete_id_takes_precedence_over_the_name_of_another_run(store: RunS
 def test_a_long_list_that_is_read_in_parts_is_complete_and_in_order(
     store: RunStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_lookup, "_PART", 3)
+    monkeypatch.setattr(rows, "MAX_VALUES", 3)
     for count in range(1, 9):
         submit(store, str(count), name=str(count))
         names = [run.name for run in store.runs.list(order="number", limit=None)]

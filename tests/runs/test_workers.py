@@ -2,6 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+
+import pytest
 
 from lab.runs.owner import Owner
 from lab.runs.records import RunState
@@ -66,6 +69,17 @@ def test_a_worker_that_never_announced_itself_is_listed_by_its_run(store: RunSto
     run = claimed(store, FAR, slot="cuda:0")
     submit(store, "other")
     assert store.workers.list() == (WorkerRecord(FAR, "cuda:0", "cuda:0", engine=0, slots=0, run=run.id),)
+
+
+@pytest.mark.parametrize("damage", ["want = 'rum'", "lease_until = 'soon'", "slot = NULL"])
+def test_a_run_whose_row_is_damaged_hides_no_worker(tmp_path: Path, me: Owner, damage: str) -> None:
+    store = RunStore.open(f"sqlite:///{tmp_path}/lab.db")
+    store.workers.announce(_worker(me))
+    store.workers.announce(_worker(FAR))
+    claimed(store, me)
+    with store.database.write() as connection:
+        connection.exec_driver_sql(f"UPDATE runs SET {damage}")
+    assert set(store.workers.list()) == {_worker(me), _worker(FAR)}
 
 
 def test_a_worker_that_was_silent_for_a_day_is_removed(store: RunStore, clock: Clock, me: Owner) -> None:

@@ -151,7 +151,7 @@ def test_a_damaged_row_is_reported_and_breaks_no_list(lab: Lab, tmp_path: Path) 
     shown = lab.sweeps.show(one.sweep.id)
     assert [bool(trial.problem) for trial in shown.trials] == [False, True, False]
     assert "Trial 2 is damaged in the database" in shown.trials[1].decision
-    assert [bool(record.problem) for record in lab.sweeps.list()] == [True, False]
+    assert [bool(record.problem) for record in lab.store.sweeps.list()] == [True, False]
     with pytest.raises(SweepStateError, match="is damaged in the database"):
         lab.sweeps.pause(two.sweep.id)
     lab.store.removal.delete(two.trials[0].run)

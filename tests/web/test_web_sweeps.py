@@ -196,7 +196,7 @@ def test_the_form_creates_the_sweep_that_it_describes(bench: Bench) -> None:
     app.text_input(key="sweeps.name").set_value("rates").run()
     app.button(key="sweep-start").click().run()
     assert not app.exception, [e.value for e in app.exception]
-    (sweep,) = bench.lab.sweeps.list()
+    (sweep,) = bench.lab.store.sweeps.list()
     assert (sweep.name, sweep.asked.trials, sweep.state) == ("rates", 5, SweepState.RUNNING)
     assert sweep.asked.space.as_dict() == {
         "optimizer": {"values": ["sgd", "adam"]},

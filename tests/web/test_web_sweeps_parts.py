@@ -145,7 +145,7 @@ def test_a_sweep_is_created_for_the_owner_in_the_form_and_then_opened(bench: Ben
         st.text(SWEEPS.read().sweep)
 
     app = draw_alone(part)
-    (sweep,) = bench.lab.sweeps.list()
+    (sweep,) = bench.lab.store.sweeps.list()
     assert (sweep.owner, sweep.priority, starts) == ("ann", 3, ["worker"])
     assert app.text[0].value == sweep.id
     assert app.query_params["sweep"] in (sweep.id, [sweep.id])

@@ -185,7 +185,7 @@ def test_a_worker_that_exits_with_0_resets_the_count_of_failures(
 def test_a_supervisor_that_waits_for_its_store_can_be_asked_to_end(tmp_path: Path) -> None:
     closed = "postgresql+psycopg://nobody@127.0.0.1:9/nothing?connect_timeout=2"
     settings = Settings.from_env({"LAB_HOME": str(tmp_path), "LAB_DATABASE": closed})
-    supervisor = Supervisor(settings)
+    supervisor = Supervisor(settings, store_timeout_s=30.0)
     supervisor.end(signal.SIGTERM, None)
     with pytest.raises(StoreBusyError, match="cannot be reached"):
         supervisor.outage.call(lambda: RunStore.open(settings.database))

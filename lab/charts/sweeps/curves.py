@@ -45,7 +45,7 @@ def curve_info(
     return tuple(found)
 
 
-def curves_figure(curves: Sequence[Curve], spec: SweepSpec, *, dark: bool = False, height: int = 400) -> go.Figure:
+def curves_figure(curves: Sequence[Curve], spec: SweepSpec, *, dark: bool = False) -> go.Figure:
     """Draw the curves, the best in the strongest colour, those in training in a separate one, and the rungs."""
     figure = go.Figure()
     live = [curve for curve in curves if curve.trial.state.live]
@@ -66,7 +66,7 @@ def curves_figure(curves: Sequence[Curve], spec: SweepSpec, *, dark: bool = Fals
     longest = max((spec.base.epochs, *(curve.points[-1][0] for curve in curves)))
     figure.update_layout(
         layout(
-            height=height,
+            height=400,
             dark=dark,
             showlegend=False,
             hovermode="closest",

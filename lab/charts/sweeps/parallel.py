@@ -29,7 +29,7 @@ def parallel_axes(scores: Sequence[Score], spec: SweepSpec) -> tuple[Axis, ...]:
     return (*axes, axis_of(objective_title(spec), [score.value for score in scores], "val_loss"))
 
 
-def trials_figure(scores: Sequence[Score], axes: Sequence[Axis], *, dark: bool = False, height: int = 460) -> go.Figure:
+def trials_figure(scores: Sequence[Score], axes: Sequence[Axis], *, dark: bool = False) -> go.Figure:
     """Draw one line per trial in the shade of its rank; one trace per shade, so that a thousand trials stay fast."""
     figure = go.Figure()
     shades = shade_numbers(scores)
@@ -37,7 +37,7 @@ def trials_figure(scores: Sequence[Score], axes: Sequence[Axis], *, dark: bool =
         members = [at for at, own in enumerate(shades) if own == number]
         if members:
             figure.add_trace(_lines(scores, axes, members, shade(number, dark=dark), width=1 + number / SHADES))
-    figure.update_layout(layout(height=height, dark=dark, showlegend=False, **axes_layout(axes, dark=dark)))
+    figure.update_layout(layout(height=460, dark=dark, showlegend=False, **axes_layout(axes, dark=dark)))
     return figure
 
 

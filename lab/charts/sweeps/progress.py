@@ -42,7 +42,7 @@ def progress_info(spec: SweepSpec, trials: Sequence[TrialRecord]) -> tuple[Step,
     return tuple(steps)
 
 
-def progress_figure(steps: Sequence[Step], spec: SweepSpec, *, dark: bool = False, height: int = 360) -> go.Figure:
+def progress_figure(steps: Sequence[Step], spec: SweepSpec, *, dark: bool = False) -> go.Figure:
     """Draw each measurement as a point and the lowest so far as a step line."""
     style = run_style(0, dark=dark)
     figure = go.Figure()
@@ -65,7 +65,7 @@ def progress_figure(steps: Sequence[Step], spec: SweepSpec, *, dark: bool = Fals
     )
     figure.update_layout(
         layout(
-            height=height,
+            height=360,
             dark=dark,
             hovermode="closest",
             xaxis={"title": {"text": "Computing time (s)"}, "rangemode": "tozero"},

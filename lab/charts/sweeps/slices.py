@@ -66,9 +66,7 @@ def scale_of(parameter: Parameter, scores: Sequence[Score]) -> Scale:
     return Scale(parameter, tuple(order), False)
 
 
-def slice_figure(
-    scores: Sequence[Score], parameter: Parameter, spec: SweepSpec, *, dark: bool = False, height: int = 270
-) -> go.Figure:
+def slice_figure(scores: Sequence[Score], parameter: Parameter, spec: SweepSpec, *, dark: bool = False) -> go.Figure:
     """Draw the result of each trial against one setting, the best trials in the strongest colour."""
     scale = scale_of(parameter, scores)
     shown = [
@@ -92,7 +90,7 @@ def slice_figure(
     )
     figure.update_layout(
         layout(
-            height=height,
+            height=270,
             dark=dark,
             showlegend=False,
             hovermode="closest",

@@ -65,9 +65,7 @@ def _stored(lab: Lab) -> list[str]:
     """Return the problems of the database file, the stored runs and the saved drawings."""
     problems = [*lab.store.integrity.check_file(), *lab.store.integrity.check_names()]
     problems += [run.problem for run in lab.store.runs.list(limit=None, problems=True) if run.problem]
-    if damaged := lab.store.sketches.count_damaged():
-        problems.append(f"{damaged} saved drawings are damaged and left out: restore the store from a copy.")
-    return problems
+    return [*problems, *lab.store.sketches.problems()]
 
 
 def _version(name: str) -> str | None:

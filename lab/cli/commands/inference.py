@@ -14,6 +14,7 @@ from lab.errors import InputError
 from lab.formatting import format_loss, format_percent, plural
 from lab.inspection.images import pick_image
 from lab.inspection.report import evaluate_network, inspect_image
+from lab.loaded_network import EpochChoice
 from lab.service.lab import Lab
 from lab.settings import user_path
 from lab.sketch.files import predict_images
@@ -34,10 +35,11 @@ _WHICH = {
 }
 
 
-def read_epoch(text: str) -> int | str:
+def read_epoch(text: str) -> EpochChoice:
     """Parse an epoch: a number, "best" or "latest". Raises `InputError` for anything else."""
-    if text in ("best", "latest"):
-        return text
+    words: dict[str, EpochChoice] = {"best": "best", "latest": "latest"}
+    if text in words:
+        return words[text]
     if not (text.isdecimal() and len(text) < 10):  # isdigit would accept ²
         raise InputError(f"The epoch is {text!r}, but it must be a number, best or latest.")
     return int(text)

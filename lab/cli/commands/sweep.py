@@ -69,7 +69,7 @@ def create(
 @click.pass_obj
 def list_sweeps(lab: Lab, as_json: bool) -> None:
     """List the sweeps, newest first."""
-    found = lab.sweeps.list()
+    found = lab.store.sweeps.list()
     if as_json:
         print_json({"sweeps": [listed(one) for one in found]})
         return
@@ -93,7 +93,7 @@ def list_sweeps(lab: Lab, as_json: bool) -> None:
 @click.pass_obj
 def show(lab: Lab, sweep: str, as_json: bool) -> None:
     """Show a sweep: its counts, its best trial, and every trial with its decision. SWEEP is an id or a name."""
-    view = lab.sweeps.show(lab.sweeps.resolve(sweep).id)
+    view = lab.sweeps.show(lab.store.sweeps.resolve(sweep).id)
     if as_json:
         print_json(as_dict(view))
     else:
@@ -106,7 +106,7 @@ def _control(name: str, act: Callable[[Lab, str], SweepView], help: str) -> None
     @json_flag
     @click.pass_obj
     def command(lab: Lab, sweep: str, as_json: bool) -> None:
-        view = act(lab, lab.sweeps.resolve(sweep).id)
+        view = act(lab, lab.store.sweeps.resolve(sweep).id)
         if view.sweep.state is SweepState.RUNNING:
             lab.workers.ensure()
         _print_short(view, as_json)
@@ -131,7 +131,7 @@ def extend(lab: Lab, sweep: str, trials: int | None, minutes: float | None, spac
     if trials is None and minutes is None and space is None:
         raise click.UsageError("There is nothing to extend by: give --trials, --minutes or --space.")
     other = None if space is None else read_space(read_json(space))
-    view = lab.sweeps.extend(lab.sweeps.resolve(sweep).id, trials=trials, minutes=minutes, space=other)
+    view = lab.sweeps.extend(lab.store.sweeps.resolve(sweep).id, trials=trials, minutes=minutes, space=other)
     lab.workers.ensure()
     _print_short(view, as_json)
 
@@ -144,7 +144,7 @@ def extend(lab: Lab, sweep: str, trials: int | None, minutes: float | None, spac
 def adopt(lab: Lab, sweep: str, runs: tuple[str, ...], as_json: bool) -> None:
     """Add stored RUNS (default: all that fit) to a sweep as trials that cost no computing time."""
     given = [lab.store.runs.resolve(run) for run in runs] or None
-    view, count = lab.sweeps.adopt(lab.sweeps.resolve(sweep).id, given)
+    view, count = lab.sweeps.adopt(lab.store.sweeps.resolve(sweep).id, given)
     if as_json:
         print_json({"sweep": view.sweep.id, "adopted": count, "state": view.sweep.state.value})
     else:
@@ -162,7 +162,7 @@ def adopt(lab: Lab, sweep: str, runs: tuple[str, ...], as_json: bool) -> None:
 def export(lab: Lab, sweep: str, format_id: str, out: Path | None, as_json: bool) -> None:
     """Export a sweep's trials to a file: a table, or a journal that Optuna Dashboard opens."""
     format = get_sweep_format(format_id)
-    view = lab.sweeps.show(lab.sweeps.resolve(sweep).id)
+    view = lab.sweeps.show(lab.store.sweeps.resolve(sweep).id)
     if view.sweep.spec is None:
         raise SweepStateError(view.sweep.problem)
     path = out or Path(f"{view.sweep.id}{format.extension}")

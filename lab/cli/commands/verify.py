@@ -23,8 +23,8 @@ def verify(lab: Lab, runs: tuple[str, ...], as_json: bool) -> None:
     else:
         records = lab.store.runs.list(limit=None, order="number", problems=True)
     problems = [*lab.store.integrity.check_file(), *_problems(lab, records)]
-    if not runs and (drawings := lab.store.sketches.count_damaged()):
-        problems.append(f"{drawings} saved drawings are damaged: restore the store from a copy.")
+    if not runs:
+        problems += lab.store.sketches.problems()
     if as_json:
         print_json({"runs": len(records), "problems": problems})
     else:

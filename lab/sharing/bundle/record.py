@@ -13,8 +13,8 @@ from lab.errors import ConfigError, TextError
 from lab.formatting import plural
 from lab.runs.edits import NAME_LIMIT, NOTE_LIMIT, TAG_LIMIT, TAGS_LIMIT, checked_tags, checked_text
 from lab.runs.facts import DEVICES, Kind, is_device
-from lab.runs.imports import IMPORTABLE, PortableRun
-from lab.runs.records import RunState
+from lab.runs.imports import PortableRun
+from lab.runs.records import ENDS, RunState
 from lab.runs.run_facts import RunEnvironment, RunSummary
 from lab.sharing.bundle.layout import DIGEST
 from lab.sharing.bundle.strict_reading import Fields, items, maybe, moment, read_json, refuse, seconds, whole
@@ -121,7 +121,7 @@ def _matching(pattern: re.Pattern[str]) -> Callable[[Any], str]:
 
 
 def _state(value: Any) -> RunState:
-    if not isinstance(value, str) or value not in {state.value for state in IMPORTABLE}:
+    if not isinstance(value, str) or value not in {state.value for state in ENDS}:
         raise ValueError("is not a state in which a run can be exported")
     return RunState(value)
 

@@ -29,7 +29,6 @@ START_S = 600.0  # a job that has not claimed its run after this time never will
 LEAVE_S = 30.0  # time for a worker to exit after its run has ended
 LOGGED_LINES = 10  # of the output of a job that did not train its run, which is no longer shown after the next job
 MAX_WITHOUT_PROGRESS = 3  # consecutive jobs that ended without a step, after which the run is paused
-_AT_WORK = (RunState.RUNNING, RunState.STOPPING)
 
 
 class Dispatcher:
@@ -136,7 +135,7 @@ class Dispatcher:
         If the engine's response was lost, the job may have been started: then its worker has the run, and only its
         handle is missing.
         """
-        if one.slot == job.id and one.state in _AT_WORK:
+        if one.slot == job.id and one.state.in_training:
             self._submit(engine, job)
         elif one.executor != job.executor or one.state is not RunState.QUEUED:
             self._store.jobs.close(job, state=JobState.GONE, words=job.words)
@@ -146,7 +145,7 @@ class Dispatcher:
     @staticmethod
     def _is_asked_for(one: BoundRun) -> bool:
         """Return whether the engine's status of a run's job matters, which is not the case while the lease is held."""
-        return one.silent or one.state not in _AT_WORK
+        return one.silent or not one.state.in_training
 
     def _answer(self, engine: Executor, one: BoundRun, job: JobRecord, status: JobStatus) -> None:
         """Act on the engine's status of a job whose run is not being trained according to the store."""

@@ -86,8 +86,7 @@ class Membership:
 
     def look_again_s(self, least_s: float) -> float:
         """Return the seconds until the next look for work: `least_s` if few machines have joined."""
-        interval = pace.interval_s(least_s, askers=self.record.machines, a_second=pace.LOOKS_A_SECOND)
-        return pace.spread_s(least_s, interval)
+        return pace.look_again_s(least_s, waiting=self.record.machines)
 
     def leave(self) -> None:
         """Remove a joined machine from the list of hosts when its supervisor exits."""
