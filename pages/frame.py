@@ -63,6 +63,8 @@ _STYLE = """<style>
 [data-testid="stLayoutWrapper"]:has(> .st-key-share-link) { position: fixed; top: 0.85rem; right: 3.2rem; width: 2rem;
   z-index: 999991; }
 .st-key-cost-card [data-testid="stMetricValue"] { font-size: 1.15rem; }
+:is([data-testid="stMetricLabel"], [data-testid="stMetricValue"]) :is(div, p) { white-space: normal;
+  overflow: visible; }
 div[data-testid="stCaptionContainer"] { color: inherit; opacity: 0.78; }
 [data-testid="stButtonGroup"] button[data-selected="true"] {
   color: inherit !important; position: relative; z-index: 1; }

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _LONG_S = 600.0  # for longer epochs, a smaller input is offered
 _WAIT_S = 0.5
-_MIN_PX = 110  # in a narrower column, labels would be cut off
+_MIN_PX = 110  # in a narrower column, every label would wrap
 
 
 def cost_card(config: RunConfig) -> None:
@@ -59,7 +59,7 @@ def _cost(config: RunConfig) -> None:
         return
     with st.container(border=True):
         st.caption("Estimated cost")
-        with st.grid(2, min_column_width=_MIN_PX):
+        with st.grid(2, min_column_width=_MIN_PX, vertical_alignment="bottom"):
             st.metric("Parameters", f"{cost.params:,}")
             st.metric("Mult-adds per image", format_count(cost.mult_adds))
             st.metric(

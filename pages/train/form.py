@@ -261,7 +261,7 @@ def _preset_picker() -> None:
             list(labels),
             index=None,
             format_func=labels.__getitem__,
-            placeholder="Your own settings, or choose one of the reports' experiments",
+            placeholder="Your own settings",
             **TRAIN.widget("preset", then=_take_preset),
         )
         browse_button("preset")
