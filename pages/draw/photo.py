@@ -17,7 +17,7 @@ from lab.sketch.photo_reading import Reader, read_photo
 from lab.sketch.reading import Answer, average
 from lab.sketch.sketch import Sketch
 from pages.cache.photos import PICTURE_KINDS, photo_of
-from pages.components.paste import paste_component
+from pages.components.base import component
 from pages.draw.models import Model
 from pages.draw.studio import normalised, titles
 from pages.draw.view import percent, picture_url
@@ -43,7 +43,7 @@ def photo(models: Sequence[Model]) -> None:
             )
         with right:
             pasted = _pasted(
-                paste_component()(key=element("draw-paste"), on_png_change=partial(DRAW.change, source="pasted"))
+                component("paste")(key=element("draw-paste"), on_png_change=partial(DRAW.change, source="pasted"))
             )
         uploaded = None if upload is None else (upload.name, upload.getvalue())
         data = (pasted or uploaded) if DRAW.read().source == "pasted" else (uploaded or pasted)
