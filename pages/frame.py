@@ -4,6 +4,7 @@ import logging
 
 import streamlit as st
 
+from lab.charts.style import text_colour
 from lab.errors import LabError
 from pages.cache.lab import get_lab, warm_worker
 from pages.cache.torch_import import settle_torch
@@ -13,6 +14,7 @@ from pages.markdown import plain
 from pages.registry import list_pages, page_path
 from pages.state.session import known_outage, note_outage
 from pages.widgets.frame import redraw_after_outage, show_errors
+from pages.widgets.theme import dark
 
 _log = logging.getLogger(__name__)
 _LOGO = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 148 32" width="148" height="32">
@@ -88,8 +90,7 @@ def navigation() -> None:
     # Without an icon of its own, a page would load its navigation icon from a font host.
     st.set_page_config(page_title="ConvLab", page_icon=_MARK, layout="wide")
     st.html(_STYLE)
-    dark = st.context.theme.type == "dark"
-    st.logo(_LOGO.format(ink="#e4eaf2" if dark else "#1a2330"), size="large", icon_image=_MARK)
+    st.logo(_LOGO.format(ink=text_colour(dark=dark())), size="large", icon_image=_MARK)
     sections: dict[str, list[st.Page]] = {}
     for spec in list_pages():
         page = st.Page(
@@ -99,7 +100,7 @@ def navigation() -> None:
     chosen = st.navigation(sections, expanded=True)
     if chosen.title != "Home":
         st.set_page_config(page_title=f"{chosen.title} · ConvLab")
-    follow_navigation(chosen.url_path or "home", dark=dark)
+    follow_navigation(chosen.url_path or "home", dark=dark())
     share_link()
     note_outage("")  # forget an outage seen by an earlier run of the script
     with show_errors():

@@ -16,7 +16,7 @@ from lab.sketch.photo import Photo
 from lab.sketch.photo_reading import Reader, read_photo
 from lab.sketch.reading import Answer, average
 from lab.sketch.sketch import Sketch
-from pages.cache.photos import PICTURE_KINDS, photo_of
+from pages.cache.photos import LARGEST_MB, PICTURE_KINDS, photo_of
 from pages.components.base import component
 from pages.draw.models import Model
 from pages.draw.studio import normalised, titles
@@ -37,7 +37,7 @@ def photo(models: Sequence[Model]) -> None:
                 "Photo of one or more digits",
                 type=PICTURE_KINDS,
                 key=element("draw-photo"),
-                max_upload_size=10,
+                max_upload_size=LARGEST_MB,
                 on_change=DRAW.change,
                 kwargs={"source": "uploaded"},
             )

@@ -21,6 +21,7 @@ from pages.cache.lab import get_lab
 from pages.components.live import live_run
 from pages.markdown import plain
 from pages.registry import has_page, page_path
+from pages.state.codec import write
 from pages.state.keys import element
 from pages.state.train import TRAIN, fill_form, leave_run
 from pages.train.labels import edit_labels, show_labels
@@ -151,7 +152,7 @@ def _menu_button(label: str, icon: str, key: str, *, disabled: bool = False, hel
 
 def _show_repeats(runs: tuple[str, ...]) -> None:
     """Open the curves of all seeds or folds on Runs: their mean and, for three or more, their spread."""
-    st.switch_page(page_path("runs"), query_params={"runs": ".".join(runs)})
+    st.switch_page(page_path("runs"), query_params={"runs": write(runs)})
 
 
 def _use(run: RunRecord) -> None:
