@@ -10,7 +10,7 @@ from pages.cache.lab import get_lab, warm_worker
 from pages.cache.torch_import import settle_torch
 from pages.components.nav import follow_navigation
 from pages.components.share import share_link
-from pages.markdown import plain
+from pages.markdown import with_code
 from pages.registry import list_pages, page_path
 from pages.state.session import known_outage, note_outage
 from pages.widgets.frame import redraw_after_outage, show_errors
@@ -122,7 +122,7 @@ def _warn() -> None:
     except LabError:  # a page that needs the store reports this itself; the others work without it
         return
     for warning in warnings:
-        st.warning(plain(warning), icon=":material/warning:")
+        st.warning(with_code(warning), icon=":material/warning:")
 
 
 def report_bug(error: Exception) -> bool:
@@ -132,7 +132,7 @@ def report_bug(error: Exception) -> bool:
     the page. Returns True, so that Streamlit shows nothing more.
     """
     if isinstance(error, LabError):
-        st.error(plain(str(error)), icon=":material/error:")
+        st.error(with_code(str(error)), icon=":material/error:")
         return True
     _log.error("a page failed", exc_info=error)
     st.error(

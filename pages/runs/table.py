@@ -22,7 +22,7 @@ from lab.runs.run_lookup import RunPage
 from lab.sharing.comparison import differing_settings, setting_words
 from pages.cache.lab import get_lab
 from pages.cache.runs import run_spark
-from pages.markdown import plain
+from pages.markdown import with_code
 from pages.registry import page_path
 from pages.runs.compare import chosen_runs, shown_slots
 from pages.state.keys import element
@@ -87,7 +87,7 @@ def _unreadable(runs: Sequence[RunRecord]) -> None:
         if not run.problem:
             continue
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.warning(plain(run.problem), icon=":material/heart_broken:", width="stretch")
+            st.warning(with_code(run.problem), icon=":material/heart_broken:", width="stretch")
             st.button(
                 f"Delete run {run.id}",
                 icon=":material/delete:",
@@ -325,4 +325,4 @@ def _choose_found(view: RunsView) -> None:
 def complaints_box(complaints: Sequence[str]) -> None:
     """Show messages on parts of the address that were ignored."""
     if complaints:
-        st.warning("  \n".join(plain(complaint) for complaint in complaints), icon=":material/link_off:")
+        st.warning("  \n".join(with_code(complaint) for complaint in complaints), icon=":material/link_off:")

@@ -15,7 +15,7 @@ from lab.service.gpu_steps import gpu_words
 from pages.cache.lab import get_lab
 from pages.cache.runs import estimate_cost
 from pages.cache.torch_import import warm_torch
-from pages.markdown import plain
+from pages.markdown import plain, with_code
 from pages.state.keys import element
 from pages.state.train import apply_changes, set_field
 from pages.widgets.findings import remedy_words, show_finding
@@ -55,7 +55,7 @@ def _cost(config: RunConfig) -> None:
         resolved = get_lab().validation.resolve(config.replace(init_from="", fork_of="", fork_epoch=0))
         cost, smaller = estimate_cost(resolved)
     except ConfigError as error:
-        st.error(plain(str(error)), icon=":material/error:")
+        st.error(with_code(str(error)), icon=":material/error:")
         return
     with st.container(border=True):
         st.caption("Estimated cost")

@@ -19,7 +19,7 @@ from lab.sharing.comparison import setting_words
 from pages.cache.datasets import run_samples
 from pages.cache.lab import get_lab
 from pages.components.live import live_run
-from pages.markdown import plain
+from pages.markdown import plain, with_code
 from pages.registry import has_page, page_path
 from pages.state.codec import write
 from pages.state.keys import element
@@ -59,9 +59,9 @@ def show_run(run: RunRecord) -> None:
         _cached_hint(run)
         if run.reason and run.state not in (RunState.FINISHED, RunState.STOPPED):
             if run.state is RunState.FAILED:
-                st.error(plain(run.reason), icon=":material/error:")
+                st.error(with_code(run.reason), icon=":material/error:")
             else:
-                st.warning(plain(run.reason), icon=":material/info:")
+                st.warning(with_code(run.reason), icon=":material/info:")
         _findings(run, [finding for finding in run.findings if run.outcome and finding.outcome])
     with st.container(border=True, key=element("live-view")):
         live_run(run, samples=run_samples(run.config.dataset))
