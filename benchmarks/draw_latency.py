@@ -25,7 +25,8 @@ from typing import Any
 from playwright.sync_api import Page, sync_playwright
 
 from benchmarks.chromium import QUIET, find_chromium
-from benchmarks.quartiles import write_quartiles
+from benchmarks.markdown_tables import heading, row
+from benchmarks.quartiles import quartiles
 from lab.sketch.render import POLYLINES, Hand, place_strokes
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -76,7 +77,12 @@ def main() -> None:
 
 def report(url: str, *, rounds: int) -> None:
     """Print one line per pad."""
-    print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {rounds} x ten digits")
+    print(
+        f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {rounds} x ten digits, from pen "
+        f"up to the changed answer, strokes of {STROKE_S:g} s"
+    )
+    counts = ("answers during a stroke", "pictures of the whole network during a stroke")
+    print(heading("pad", "median", "quartiles", "n (strokes)", *counts))
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=[*QUIET])
         for live in (True, False):
@@ -87,12 +93,9 @@ def report(url: str, *, rounds: int) -> None:
                 page, ".pad-paper" if live else "canvas.dc-canvas.upper-canvas", rounds=rounds
             )
             name = "Live ink" if live else "standard canvas"
-            print(
-                f"{name}: pen up to changed answer, median and quartiles {write_quartiles(times, 0)} ms "
-                f"(n = {len(times)}); answers during a stroke of {STROKE_S:g} s: median "
-                f"{statistics.median(during):g}, fewest {min(during)}; pictures of the whole network: median "
-                f"{statistics.median(pictures):g}, fewest {min(pictures)}"
-            )
+            low, middle, high = quartiles(times)
+            per_stroke = (f"median {statistics.median(each):g}, fewest {min(each)}" for each in (during, pictures))
+            print(row(name, f"{middle:.0f} ms", f"{low:.0f} to {high:.0f} ms", len(times), *per_stroke))
             page.close()
         browser.close()
 

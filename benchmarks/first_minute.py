@@ -21,6 +21,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from benchmarks.chromium import find_chromium
 from benchmarks.draw_latency import draw_stroke
+from benchmarks.markdown_tables import heading, row
 from benchmarks.web import serve
 from lab.service.lab import Lab
 from lab.settings import Settings
@@ -55,13 +56,12 @@ def main() -> None:
                 if options.train:
                     trained.append(train(browser, url, Path(folder)))
         browser.close()
-    print("| | median | spread | n |")
-    print("|---|---|---|---|")
+    print(heading("figure", "median, s", "range, s", "n"))
     for title, rounds in (("first visit", first), ("second visit", second), ("Home's first button", trained)):
         for name in rounds[0] if rounds else ():
             values = [each[name] for each in rounds]
-            spread = f"{min(values):.2f} to {max(values):.2f}"
-            print(f"| {title}: {name} | {statistics.median(values):.2f} | {spread} | {len(values)} |")
+            span = f"{min(values):.2f} to {max(values):.2f}"
+            print(row(f"{title}: {name}", f"{statistics.median(values):.2f}", span, len(values)))
 
 
 def visit(browser: Browser, url: str) -> dict[str, float]:
@@ -78,7 +78,8 @@ def visit(browser: Browser, url: str) -> dict[str, float]:
     page.wait_for_selector(f'[data-answer="{_DIGIT}"]')
     answered = time.perf_counter() - began
     context.close()
-    return {"page to pad, s": pad, "page to the end of the drawing, s": drawn, "page to the right answer, s": answered}
+    since = "from the page request to the"
+    return {f"{since} pad": pad, f"{since} end of the drawing": drawn, f"{since} right answer": answered}
 
 
 def _draw(page: Page) -> None:
@@ -109,9 +110,9 @@ def train(browser: Browser, url: str, home: Path) -> dict[str, float]:
     )
     (run,) = lab.store.runs.list()
     return {
-        "press to finished, s": took,
-        "training, s": run.seconds,
-        "test accuracy": run.headline.test_accuracy or 0.0,
+        "from the press to finished": took,
+        "training time": run.seconds,
+        "test accuracy (a share)": run.headline.test_accuracy or 0.0,
     }
 
 

@@ -13,9 +13,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+from benchmarks.markdown_tables import heading, row
 from benchmarks.quartiles import write_quartiles
 
 CHECKOUT = Path(__file__).resolve().parents[1]
+_WAYS = {"meta": "on the meta device", "computed": "with a computed image"}
 _FIRST = """
 import json, sys, time, psutil, torch
 from lab.architectures import shapes
@@ -38,18 +40,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10)
     options = parser.parse_args()
     print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start")
-    measured: dict[str, list[tuple[float, float]]] = {"meta": [], "computed": []}
+    measured: dict[str, list[tuple[float, float]]] = {way: [] for way in _WAYS}
     for _ in range(options.rounds):
         for way, found in measured.items():
             done = subprocess.run(
                 [sys.executable, "-c", _FIRST, way], cwd=CHECKOUT, stdout=subprocess.PIPE, text=True, check=True
             )
             found.append(tuple(json.loads(done.stdout)))
-    print("| layers are looked at | processor, s | memory, MB | n |")
-    print("|---|---|---|---|")
+    print(heading("how the layers are inspected", "processor time, s", "memory, MB", "n"))
     for way, found in measured.items():
         seconds, megabytes = zip(*found, strict=True)
-        print(f"| {way} | {write_quartiles(seconds, 2)} | {write_quartiles(megabytes, 0)} | {len(found)} |")
+        print(row(_WAYS[way], write_quartiles(seconds, 2), write_quartiles(megabytes, 0), len(found)))
 
 
 if __name__ == "__main__":

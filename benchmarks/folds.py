@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from benchmarks.markdown_tables import heading, row
 from lab.comparison.verdict import LEVEL, Answer, compare_folds
 from lab.training.split import fold_split
 
@@ -93,15 +94,13 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    print("| learner | folds | difference, points | this lab | plain paired t |\n|---|---|---|---|---|")
+    print(heading("learner", "folds", "difference, points", "this lab", "plain paired t"))
     for case in CASES:
         begun = time.process_time()
         lab, plain, points = shares(case, repeats=options.repeats, seed=options.seed)
         took = time.process_time() - begun
-        print(
-            f"| {case.name} | {case.folds} | {points:.1f} | {lab:.1%} | {plain:.1%} |  <!-- {took:.0f} s -->",
-            flush=True,
-        )
+        line = row(case.name, case.folds, f"{points:.1f}", f"{lab:.1%}", f"{plain:.1%}")
+        print(f"{line}  <!-- {took:.0f} s -->", flush=True)
 
 
 if __name__ == "__main__":

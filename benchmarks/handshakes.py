@@ -20,6 +20,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from benchmarks.markdown_tables import heading, row
+
 ROOT = Path(__file__).resolve().parent.parent
 HANDSHAKES = 1_000
 AT_ONCE = (1, 8, 50)
@@ -65,7 +67,10 @@ def health_s(port: int) -> float:
 
 
 def measure(port: int, at_once: int) -> str:
-    """Return one line of the table: time of the handshakes, their statuses, and the times of the health route."""
+    """Return one line of the table: time of the handshakes, and the times of the health route meanwhile.
+
+    Raises `RuntimeError` if a handshake is accepted.
+    """
     began = time.perf_counter()
     command = [sys.executable, "-m", "benchmarks.handshakes", "flood", str(port), str(at_once)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
@@ -76,10 +81,9 @@ def measure(port: int, at_once: int) -> str:
     seconds = time.perf_counter() - began
     statuses = set(json.loads(process.communicate()[0]))
     low, middle, high = min(times), statistics.median(times), max(times)
-    return (
-        f"{at_once:>3} at a time: {HANDSHAKES} in {seconds:.1f} s, statuses {statuses}, health n = {len(times)}: "
-        f"median {middle:.1f} ms ({low:.1f} to {high:.1f})"
-    )
+    if statuses != {403}:
+        raise RuntimeError(f"some handshakes were answered with {statuses - {403}}")
+    return row(at_once, f"{seconds:.1f}", len(times), f"{middle:.1f} ms", f"{low:.1f} to {high:.1f} ms")
 
 
 def main() -> None:
@@ -104,6 +108,7 @@ def main() -> None:
                     break
                 time.sleep(0.1)
             print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+            print(heading("concurrent handshakes", "seconds", "health route: n", "median", "range"))
             for at_once in AT_ONCE:
                 print(measure(port, at_once), flush=True)
             print(f"connections and name lookups of the server: {connections.read_text().count(chr(10))}")

@@ -25,6 +25,7 @@ import numpy as np
 import psutil
 import safetensors.numpy
 
+from benchmarks.markdown_tables import heading, row
 from lab.config import RunConfig
 from lab.runs import throttled_writer
 from lab.runs.ids import new_id
@@ -199,13 +200,11 @@ def locks_measured(seen: Observed) -> Iterator[None]:
 def print_row(what: str, seen: Observed) -> None:
     """Print one row."""
     waits = np.array(seen.waits) * 1e3
-    print(
-        f"{what:34} {seen.seconds:8.1f} s  longest lock {1e3 * seen.longest_lock_s:6.1f} ms"
-        f" (CPU {1e3 * seen.longest_cpu_s:5.1f})  writes {len(waits):6,}"
-        f"  wait median {median(waits):6.1f}  p99 {np.quantile(waits, 0.99):7.1f}  longest {waits.max():7.1f} ms"
-        f"  refused {seen.refused}  lost {seen.lost}  memory +{seen.grown_mb:6.1f} MB",
-        flush=True,
-    )
+    lock = f"{1e3 * seen.longest_lock_s:.0f} ms ({1e3 * seen.longest_cpu_s:.0f} ms)"
+    wait = f"{median(waits):.1f} / {np.quantile(waits, 0.99):.0f} / {waits.max():.0f} ms"
+    memory = f"{seen.grown_mb:+.0f} MB"
+    line = (what, f"{seen.seconds:.1f}", lock, f"{len(waits):,}", wait, seen.refused, seen.lost, memory)
+    print(row(*line), flush=True)
 
 
 def siblings(lab: Lab, run: RunRecord) -> None:
@@ -257,6 +256,8 @@ def main() -> None:
         data = bundle_of(chosen.points, chosen.runs)
         with training_beside(lab) as seen:
             records = import_bundle(lab, io.BytesIO(data))
+        lock, wait = "longest lock (processor time of it)", "wait: median / p99 / longest"
+        print(heading("work next to the training", "seconds", lock, "writes", wait, "refused", "lost", "memory"))
         print_row(f"import of {chosen.points:,} points, {len(data) / 1e6:.1f} MB", seen)
         if chosen.siblings:
             siblings(lab, records[0])

@@ -19,6 +19,7 @@ from pathlib import Path
 from playwright.sync_api import Page, sync_playwright
 
 from benchmarks.chromium import find_chromium
+from benchmarks.markdown_tables import heading, row
 from benchmarks.web import READY, ROOT, serve
 
 VIEWS = ("network", "maps", "kernels", "hand", "why", "answers", "map")
@@ -129,10 +130,11 @@ def main() -> None:
             f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; "
             f"{given.arch}, n = {given.moves}"
         )
-        print("| view | median, ms | range, ms |\n|---|---|---|")
+        print(heading("view", "median, ms", "range, ms"))
         for view in given.views:
             times = measure(page, url, run, view, given.moves)
-            print(f"| {view} | {statistics.median(times):.0f} | {min(times):.0f} to {max(times):.0f} |", flush=True)
+            span = f"{min(times):.0f} to {max(times):.0f}"
+            print(row(view, f"{statistics.median(times):.0f}", span), flush=True)
         chromium.close()
 
 

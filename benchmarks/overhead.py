@@ -29,6 +29,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from benchmarks.chromium import find_chromium
 from benchmarks.lab_runs import Times, claim, lab_share, timed, train_alone, train_in_lab
+from benchmarks.markdown_tables import heading, row
 from benchmarks.quartiles import write_quartiles
 from benchmarks.web import serve
 from lab.config import RunConfig
@@ -114,17 +115,21 @@ def main() -> None:
     alone = statistics.median(each.wall for each in times["engine"])
     print(f"n = {given.repeats}, engine alone {alone:.1f} s; median (quartiles)")
     print(
-        "| | processor time × engine | wall clock × engine | beyond the engine's clock, share of it |\n"
-        "|---|---|---|---|"
+        heading(
+            "",
+            "the lab's share of the engine's time",
+            "wall-clock time ÷ that of the engine alone, in turns",
+            "processor time ÷ that of the engine alone, in turns",
+        )
     )
     for name in CONTESTANTS[1:]:
         pairs = list(zip(times[name], times["engine"]))
         columns = (
-            [own.cpu / bare.cpu for own, bare in pairs],
-            [own.wall / bare.wall for own, bare in pairs],
             [lab_share(own, bare) for own, bare in pairs],
+            [own.wall / bare.wall for own, bare in pairs],
+            [own.cpu / bare.cpu for own, bare in pairs],
         )
-        print(f"| {name} | " + " | ".join(write_quartiles(values, 3) for values in columns) + " |")
+        print(row(name, *(write_quartiles(values, 3) for values in columns)))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ Kinds with several digits that touch are available with `--kind`.
 
 All kinds use the same test digits with random parameters (`benchmarks.photo_kinds`). Each picture is saved as a file,
 decoded, searched for digits and read by the run's network with its rule for "unsure", by the same code as on the pages.
-Prints a Markdown table: read rightly, wrong and sure, unsure, no digit or several found, processor time per picture.
+Prints a Markdown table: read correctly, wrong and sure, unsure, no digit or several found, processor time per picture.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from benchmarks.markdown_tables import heading, row
 from benchmarks.photo_kinds import KINDS, SEVERAL
 from lab.data.pictures import read_colours
 from lab.data.recipes import RECIPES
@@ -31,7 +32,7 @@ from lab.sketch.unsure import UnsureRule
 
 @dataclass(slots=True)
 class Tally:
-    """Counts of one kind's outcomes. wrong: (number, answer, probability) of the pictures that were read wrongly."""
+    """Counts of one kind's outcomes. wrong: (number, answer, probability) of the misread pictures."""
 
     right: int = 0
     sure_wrong: int = 0
@@ -63,13 +64,13 @@ def main() -> None:
     order = np.random.default_rng([options.seed, len(images)]).permutation(len(images))
     rule = learn_network_rule(loaded, dataset)
     print(f"{options.images} {options.split} digits per kind, seed {options.seed}\n")
-    print("| kind | read rightly | wrong and sure | unsure | no digit found | several found | CPU ms, median | most |")
-    print("|---|---:|---:|---:|---:|---:|---:|---:|")
+    shares = ("read correctly", "wrong and sure", "unsure", "no digit found", "several found")
+    print(heading("kind", *shares, "processor time, ms: median", "maximum"))
     for kind in options.kind or KINDS:
         digits = SEVERAL[kind][0] if kind in SEVERAL else 1
         chosen = order[: options.images * digits].reshape(-1, digits)
         tally = measure(kind, images[chosen], labels[chosen], loaded, rule, seed=options.seed)
-        print(row(kind, tally), flush=True)
+        print(line(kind, tally), flush=True)
         if options.show_wrong:
             print(f"<!-- {tally.wrong} -->")
 
@@ -107,14 +108,14 @@ def picture(kind: str, images: np.ndarray, number: int, *, seed: int) -> bytes:
     return SEVERAL[kind][1](images, random) if kind in SEVERAL else KINDS[kind](images[0], random)
 
 
-def row(kind: str, tally: Tally) -> str:
+def line(kind: str, tally: Tally) -> str:
     """Return one line of the table."""
     count = len(tally.seconds)
     shares = [
         f"{100 * n / count:.0f} %" for n in (tally.right, tally.sure_wrong, tally.unsure, tally.none, tally.several)
     ]
     times = [f"{1000 * t:.0f}" for t in (float(np.median(tally.seconds)), max(tally.seconds))]
-    return "| " + " | ".join([kind, *shares, *times]) + " |"
+    return row(kind, *shares, *times)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
+from benchmarks.markdown_tables import heading, row
 from lab.config import RunConfig
 from lab.runs.ids import new_id
 from lab.runs.owner import Owner
@@ -96,15 +97,16 @@ def main() -> None:
     parser.add_argument("--postgres", action="store_true", help="a temporary server instead of an SQLite file")
     parser.add_argument("--repeats", type=int, default=50)
     arguments = parser.parse_args()
-    print(f"| {arguments.queued} queued | owners | n | processor, median | clock, median | clock, slowest |")
-    print("|---|---:|---:|---:|---:|---:|")
+    print(f"{arguments.queued:,} queued runs; milliseconds\n")
+    times_ms = ("processor time, median", "wall-clock time, median", "wall-clock time, slowest")
+    print(heading("operation", "owners", "n", *times_ms))
     for owners in arguments.owners:
         with opened_store(postgres=arguments.postgres) as store:
             watch = measure(store, queued=arguments.queued, owners=owners, repeats=arguments.repeats)
         for what, times in watch.times.items():
             processor, clock = ([time[kind] for time in times] for kind in (0, 1))
-            middle = f"{statistics.median(processor):.1f} | {statistics.median(clock):.1f} | {max(clock):.1f}"
-            print(f"| {what} | {owners} | {len(times)} | {middle} |", flush=True)
+            figures = (statistics.median(processor), statistics.median(clock), max(clock))
+            print(row(what, owners, len(times), *(f"{figure:.1f}" for figure in figures)), flush=True)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ import numpy as np
 from streamlit.testing.v1 import AppTest
 
 from benchmarks.generated_runs import fill
+from benchmarks.markdown_tables import heading, row
 from lab.charts.overlay import OverlayInfo, OverlayOptions, RunCurves, overlay_info
 from lab.charts.overlay_figure import overlay_figure
 from lab.config import RunConfig
@@ -62,11 +63,11 @@ def timed(work: Callable[[], object], *, repeats: int) -> list[Took]:
     return took
 
 
-def row(label: str, took: list[Took]) -> str:
+def line(label: str, took: list[Took]) -> str:
     """Return one line of the table."""
     cpu = statistics.median(one.cpu for one in took)
     wall = [one.wall for one in took]
-    return f"| {label} | {len(took)} | {cpu:,.0f} | {statistics.median(wall):,.0f} | {max(wall):,.0f} |"
+    return row(label, len(took), *(f"{figure:,.0f}" for figure in (cpu, statistics.median(wall), max(wall))))
 
 
 def measure_table(store: RunStore, repeats: int) -> Iterator[str]:
@@ -76,12 +77,12 @@ def measure_table(store: RunStore, repeats: int) -> Iterator[str]:
         def ask(where: str = where, order: str = order, offset: int = offset) -> None:
             store.runs.list(where=where, order=order, limit=25, offset=offset, pinned_first=True)
 
-        yield row(f"25 runs: {label}", timed(ask, repeats=repeats))
+        yield line(f"25 runs: {label}", timed(ask, repeats=repeats))
     some = SEARCHES["`arch:lenet* lr<0.01 tag:report-d state:finished`"][0]
-    yield row("count of all runs", timed(store.runs.count, repeats=repeats))
-    yield row("count of that search", timed(lambda: store.runs.count(where=some), repeats=repeats))
+    yield line("count of all runs", timed(store.runs.count, repeats=repeats))
+    yield line("count of that search", timed(lambda: store.runs.count(where=some), repeats=repeats))
     (newest,) = store.runs.list(limit=1)
-    yield row("what came from a run", timed(lambda: store.runs.find_children([newest.id]), repeats=repeats))
+    yield line("what came from a run", timed(lambda: store.runs.find_children([newest.id]), repeats=repeats))
 
 
 def overlay_json(curves: list[RunCurves]) -> OverlayInfo:
@@ -94,13 +95,13 @@ def overlay_json(curves: list[RunCurves]) -> OverlayInfo:
 def measure_overlay(store: RunStore, repeats: int) -> Iterator[str]:
     """Yield lines for ten runs and for one run of a million points, from the database to the figure."""
     runs = store.runs.list(limit=10, offset=100)
-    yield row("points of 10 runs from the database", timed(lambda: _curves(store, runs), repeats=repeats))
+    yield line("points of 10 runs from the database", timed(lambda: _curves(store, runs), repeats=repeats))
     curves = _curves(store, runs)
-    yield row("overlay of 10 runs, smoothed, to JSON", timed(lambda: overlay_json(curves), repeats=repeats))
+    yield line("overlay of 10 runs, smoothed, to JSON", timed(lambda: overlay_json(curves), repeats=repeats))
     long = _long_run(store)
-    yield row("1,000,000 points from the database", timed(lambda: _curves(store, (long,)), repeats=3))
+    yield line("1,000,000 points from the database", timed(lambda: _curves(store, (long,)), repeats=3))
     curves = _curves(store, (long,))
-    yield row("overlay of 1,000,000 points, to JSON", timed(lambda: overlay_json(curves), repeats=repeats))
+    yield line("overlay of 1,000,000 points, to JSON", timed(lambda: overlay_json(curves), repeats=repeats))
 
 
 def _curves(store: RunStore, runs: tuple[RunRecord, ...]) -> list[RunCurves]:
@@ -128,7 +129,7 @@ def measure_page(store: RunStore, repeats: int) -> Iterator[str]:
         for name, value in address.items():
             app.query_params[name] = value
         app.switch_page("runs/page.py").run()
-        yield row(f"the page's script: {label}", timed(app.run, repeats=repeats))
+        yield line(f"the page's script: {label}", timed(app.run, repeats=repeats))
 
 
 @contextmanager
@@ -156,10 +157,11 @@ def main() -> None:
             f"{platform.machine()}, {os.cpu_count()} cores, SQLite {sqlite3.sqlite_version}, "
             f"load {os.getloadavg()[0]:.0f}; milliseconds\n"
         )
-        print("| what | n | processor, median | clock, median | clock, slowest |\n|---|---:|---:|---:|---:|")
+        times = ("processor time, median", "wall-clock time, median", "wall-clock time, slowest")
+        print(heading("operation", "n", *times))
         for part in (measure_table, measure_overlay, measure_page):
-            for line in part(store, asked.repeats):
-                print(line, flush=True)
+            for words in part(store, asked.repeats):
+                print(words, flush=True)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ import psutil
 from sqlalchemy import text
 
 from benchmarks.generated_runs import drawn_row, random_config
+from benchmarks.markdown_tables import heading, row
 from lab.config import RunConfig
 from lab.runs import pace, tables
 from lab.runs.hosts import HostRecord, Release
@@ -105,14 +106,14 @@ def fill(store: RunStore, *, runs: int, queued: int) -> None:
 def _made_up_row(draw: np.random.Generator, number: int) -> dict[str, Any]:
     """Return a finished run's row of realistic length: the other columns affect how the configuration is stored."""
     config, floor = random_config(draw, seed=number), float(draw.uniform(0.02, 0.3))
-    row = drawn_row(draw, config, number=number, steps=100, floor=floor)
+    made = drawn_row(draw, config, number=number, steps=100, floor=floor)
     latest = {name: float(draw.uniform()) for name in _CURVES}
     answers = [[digit, round(float(draw.uniform()), 4)] for digit in range(10)]
-    row["progress"] |= {**json.loads(_PROGRESS), "answers": answers, "latest": latest, "seconds": row["seconds"]}
-    row["summary"] |= json.loads(_SUMMARY) | {"epochs": config.epochs, "train_loss": floor}
-    row["environment"] = json.loads(_ENVIRONMENT)
-    row["sums"] = {name: draw.bytes(16).hex() for name in ("files", *[f"points/{curve}" for curve in _CURVES])}
-    return row | {name: draw.bytes(32).hex() for name in ("fingerprint", "family")}
+    made["progress"] |= {**json.loads(_PROGRESS), "answers": answers, "latest": latest, "seconds": made["seconds"]}
+    made["summary"] |= json.loads(_SUMMARY) | {"epochs": config.epochs, "train_loss": floor}
+    made["environment"] = json.loads(_ENVIRONMENT)
+    made["sums"] = {name: draw.bytes(16).hex() for name in ("files", *[f"points/{curve}" for curve in _CURVES])}
+    return made | {name: draw.bytes(32).hex() for name in ("fingerprint", "family")}
 
 
 class Clock:
@@ -147,11 +148,11 @@ class Clock:
         return total
 
 
-def line(label: str, took: Took, goal_ms: float | None = None) -> str:
+def line(label: str, took: Took, target_ms: float | None = None) -> str:
     """Return one line of the table."""
-    goal = "" if goal_ms is None else f"≤ {goal_ms:g}"
-    wall = took.wall_ms
-    return f"| {label} | {len(wall)} | {took.cpu_ms:.1f} | {statistics.median(wall):.1f} | {max(wall):.1f} | {goal} |"
+    target = "" if target_ms is None else f"≤ {target_ms:g}"
+    figures = (took.cpu_ms, statistics.median(took.wall_ms), max(took.wall_ms))
+    return row(label, len(took.wall_ms), *(f"{figure:.1f}" for figure in figures), target)
 
 
 def measure(lab: Lab, clock: Clock) -> Iterator[str]:
@@ -283,7 +284,8 @@ def main() -> None:
             f"{time.perf_counter() - began:.0f} s; {platform.machine()}, {os.cpu_count()} cores, Postgres {version}, "
             f"load {os.getloadavg()[0]:.0f}; milliseconds\n"
         )
-        print("| what | n | processor, mean | clock, median | clock, slowest | goal |\n|---|---:|---:|---:|---:|---:|")
+        times = ("processor time, mean ms", "wall-clock time, median ms", "wall-clock time, slowest")
+        print(heading("operation", "n", *times, "target"))
         for words in measure(lab, Clock(asked.repeats, server)):
             print(words, flush=True)
         lab.store.close()

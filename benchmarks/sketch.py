@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from benchmarks.markdown_tables import heading, row
 from benchmarks.traced_digits import redraw_image, trace_fidelity, trace_lines
 from lab.data.load import Dataset
 from lab.loaded_network import LoadedNetwork
@@ -28,7 +29,7 @@ FAITHFUL = 0.75  # least share of common ink; other traces (such as those of blo
 VARIANTS: dict[str, frozenset[str]] = {
     "all steps": ALL_STEPS,
     **{f"without {step}": ALL_STEPS - {step} for step in STEPS},
-    "none": frozenset(),
+    "no step": frozenset(),
 }
 
 
@@ -52,10 +53,9 @@ def main() -> None:
         f"{len(sketches):,} drawings (seed {options.seed}): {hands[0]:,} redrawn test digits, {hands[1]:,} polylines\n"
     )
     columns = {name: variant(sketches, steps, dataset) for name, steps in VARIANTS.items()}
-    print("| network | trained with | test set | " + " | ".join(VARIANTS) + " | polylines, all steps |")
-    print("|---" * (4 + len(VARIANTS)) + "|")
+    print(heading("network", "augmentation", "test set", *VARIANTS, "polylines, all steps"))
     for each in loaded:
-        print(row(each, columns, labels, dataset, first_polyline=hands[0]))
+        print(line(each, columns, labels, dataset, first_polyline=hands[0]))
 
 
 def drawings(dataset: Dataset, *, images: int, seed: int) -> tuple[list[Sketch], np.ndarray, tuple[int, int]]:
@@ -80,7 +80,7 @@ def variant(sketches: Sequence[Sketch], steps: frozenset[str], dataset: Dataset)
     return np.stack([normalise(sketch, recipe=recipe, steps=steps) for sketch in sketches])
 
 
-def row(
+def line(
     loaded: LoadedNetwork,
     columns: dict[str, np.ndarray],
     labels: np.ndarray,
@@ -94,7 +94,7 @@ def row(
     cells = [f"`{loaded.run.config.arch}`", loaded.run.config.augment, f"{test.mean():.2%}"]
     cells += [f"{hits.mean():.2%}" for hits in right.values()]
     cells.append(f"{right['all steps'][first_polyline:].mean():.2%}")
-    return "| " + " | ".join(cells) + " |"
+    return row(*cells)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from scipy import stats
 from sqlalchemy import text
 
 from benchmarks.generated_runs import fill
+from benchmarks.markdown_tables import heading, row
 from lab.charts.sweeps.curves import curve_info, curves_figure
 from lab.charts.sweeps.importance import importance_figure
 from lab.charts.sweeps.parallel import parallel_axes, trials_figure
@@ -144,21 +145,16 @@ def compare(*, repeats: int, trials: int, first_seed: int, halving: dict[str, in
     torch.set_num_threads(1)
     differences, shares = [], []
     print(f"{trials} trials x {EPOCHS} epochs, halving {halving}, {f'{mnist} images of MNIST' if mnist else 'digits'}")
-    print("seed | random: test %, epochs, s | TPE + halving: test %, epochs, s (of which deciding)")
+    random_epochs = trials * EPOCHS
+    print(heading("seed", f"random search, {random_epochs:,} epochs", "TPE with halving", "epochs of TPE", "deciding"))
     for seed in range(first_seed, first_seed + repeats):
-        began = time.perf_counter()
         full, full_epochs, _ = search(spec_of("random", trials=trials, seed=seed, halving=None, mnist=mnist))
-        middle = time.perf_counter()
         cut, cut_epochs, deciding_s = search(spec_of("tpe", trials=trials, seed=seed, halving=halving, mnist=mnist))
-        ended = time.perf_counter()
         differences.append(100 * (cut - full))
         shares.append(cut_epochs / full_epochs)
-        print(
-            f"{seed:4} | {100 * full:.2f} {full_epochs} {middle - began:.0f} | {100 * cut:.2f} {cut_epochs} "
-            f"{ended - middle:.0f} ({deciding_s:.1f})",
-            flush=True,
-        )
-        print(f"     | {_summary(differences, shares)}", flush=True)
+        epochs = f"{cut_epochs} ({100 * shares[-1]:.1f} %)"
+        print(row(seed, f"{100 * full:.2f} %", f"{100 * cut:.2f} %", epochs, f"{deciding_s:.1f} s"), flush=True)
+    print(_summary(differences, shares))
 
 
 def _summary(differences: list[float], shares: list[float]) -> str:

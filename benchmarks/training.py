@@ -13,8 +13,8 @@ one process, set up like a worker, and the two ordinary loops in another one wit
   but with Adam, so that only the loop differs;
 - limit: forward, backward and step on one fixed batch, in the best memory layout; on a GPU as one CUDA graph.
 
-On a CPU, times are CPU times of the process, which depend less on other work on the machine; the wall clock is printed
-too. A ratio is the median over the repeats of (time of the other / time of the engine in the same repeat), with its
+On a CPU, times are processor times of the process, which depend less on other work on the machine (on a GPU, wall-clock
+times); the wall clock is printed too. A ratio is the median over the repeats of (time of the other / time of the engine in the same repeat), with its
 quartiles.
 """
 
@@ -36,6 +36,7 @@ from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
 from benchmarks.limit import build_limit
+from benchmarks.markdown_tables import heading, row
 from benchmarks.quartiles import write_quartiles
 from lab.architectures.build import build_network
 from lab.checkpoint_files import encode
@@ -220,11 +221,8 @@ def report(race: Race, watches: dict[str, Stopwatch]) -> str:
         if name != "engine"
     }
     wall = [other / own for other, own in zip(watches["plain"].wall, watches["engine"].wall)]
-    return (
-        f"| {race.arch} | {step_ms:.2f} "
-        f"| {write_quartiles(ratios['limit'], 2)} | {write_quartiles(ratios['plain'], 2)} "
-        f"| {write_quartiles(ratios['example'], 2)} | {write_quartiles(wall, 2)} |"
-    )
+    shown = (ratios["limit"], ratios["plain"], ratios["example"], wall)
+    return row(f"`{race.arch}`", f"{step_ms:.2f}", *(write_quartiles(values, 2) for values in shown))
 
 
 def main() -> None:
@@ -240,8 +238,8 @@ def main() -> None:
     device = resolve_device(given.device)
     print(", ".join(f"{k} {v}" for k, v in describe_device(device).items()))
     print(f"n = {given.repeats} repeats of {given.updates} updates, batch {BATCH}; median (quartiles)")
-    print("| network | engine, ms per step | of the limit | × plain | × example | × plain, wall clock |")
-    print("|---|---|---|---|---|---|")
+    limit, loops = f"of the limit (target {LIMIT_TARGET})", ("× plain loop", "× PyTorch's example loop")
+    print(heading("network", "engine, processor ms per step", limit, *loops, "× plain loop, wall-clock time"))
     with (
         side(given.data, device, given.threads, as_worker=True) as own,
         side(given.data, device, given.threads, as_worker=False) as ordinary,

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from scipy import stats
 
+from benchmarks.markdown_tables import heading, row
 from lab.architectures.build import build_network
 from lab.comparison.verdict import LEVEL, Answer, compare_values
 from lab.config import RunConfig
@@ -157,29 +158,27 @@ def trained_accuracies(changes: dict[str, Any], *, seeds: int) -> np.ndarray:
 def _trained(seeds: int) -> None:
     torch.set_num_threads(1)
     every = {str(changes or "as it is"): trained_accuracies(changes, seeds=seeds) for changes in CHANGES}
-    print("| setting | mean test accuracy | sd, points |")
-    print("|---|---|---|")
+    print(heading("setting", "mean test accuracy", "standard deviation, points"))
     for name, values in every.items():
-        print(f"| {name} | {100 * values.mean():.2f} % | {100 * values.std(ddof=1):.2f} |")
-    print("\n| two settings | correlation of equal seeds |")
-    print("|---|---|")
+        print(row(name, f"{100 * values.mean():.2f} %", f"{100 * values.std(ddof=1):.2f}"))
+    print("\n" + heading("two settings", "correlation of equal seeds"))
     found = []
     for (one, a), (other, b) in itertools.combinations(every.items(), 2):
         found.append(float(np.corrcoef(a, b)[0, 1]))
-        print(f"| {one}, {other} | {found[-1]:+.2f} |")
+        print(row(f"{one}, {other}", f"{found[-1]:+.2f}"))
     print(f"\nmean {np.mean(found):+.2f}, from {min(found):+.2f} to {max(found):+.2f}; {seeds} seeds per setting")
 
 
 def _table(title: str, cases: tuple[Case, ...], *, repeats: int) -> None:
     tests = ("verdict", "Welch", "t test", "ranks")
-    print(f"\n{title}; share of yes in {repeats:,} comparisons each\n")
-    print("| values | n | shift, sd | this lab | Welch's t | Student's t (paired: paired t) | rank test |")
-    print("|---|---|---|---|---|---|---|")
+    print(f"\nShare of yes in {repeats:,} comparisons each\n")
+    others = ("Welch's t", "Student's t (pairs: paired t)", "rank test")
+    print(heading(title, "runs", "difference, standard deviations", "this lab", *others))
     for at, case in enumerate(cases):
         found = shares(case, repeats=repeats, seed=1_000 + at)
         n = f"{case.n_a} pairs" if case.paired else f"{case.n_a} + {case.n_b}"
         cells = [f"{100 * found[test]:.1f} %" if test in found else "–" for test in tests]
-        print(f"| {case.name} | {n} | {case.shift:g} | {' | '.join(cells)} |", flush=True)
+        print(row(case.name, n, f"{case.shift:g}", *cells), flush=True)
 
 
 def main() -> None:
@@ -194,8 +193,8 @@ def main() -> None:
         _trained(options.trained)
         return
     began = time.perf_counter()
-    _table("Without a difference", NONE, repeats=options.repeats)
-    _table("With a difference", SHIFTED, repeats=options.repeats)
+    _table("without a difference", NONE, repeats=options.repeats)
+    _table("with a difference", SHIFTED, repeats=options.repeats)
     best = (
         1
         - stats.nct.cdf(stats.t.ppf(0.975, 8), 8, 2 * (5 / 2) ** 0.5)

@@ -26,6 +26,7 @@ import numpy as np
 from playwright.sync_api import Page, Response, sync_playwright
 
 from benchmarks.chromium import find_chromium
+from benchmarks.markdown_tables import heading, row
 from lab.charts.live import live_payload
 from lab.config import RunConfig
 from lab.runs.owner import Owner
@@ -82,7 +83,7 @@ def serve(home: Path, *, only_digits: bool = False) -> Iterator[str]:
 
 def _line(name: str, values: list[float], unit: str) -> str:
     low, high = min(values), max(values)
-    return f"| {name} | {statistics.median(values):.3g} {unit} | {low:.3g} to {high:.3g} | {len(values)} |"
+    return row(name, f"{statistics.median(values):.3g} {unit}", f"{low:.3g} to {high:.3g}", len(values))
 
 
 def _train(page: Page, url: str, seed: int) -> tuple[float, list[float]]:
@@ -176,7 +177,7 @@ def main() -> None:
         f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, "
         f"Python {platform.python_version()}\n"
     )
-    print("| what | median | range | n |\n|---|---|---|---|")
+    print(heading("operation", "median", "range", "n"))
     print(_line("a changed setting to the changed page", clicks, "ms"))
     print(_line("a press on Train to the first point, worker warm", [first for first, _ in trained], "s"))
     print(_line("one live update", [size for _, sizes in trained for size in sizes], "bytes"))

@@ -4,15 +4,17 @@ import logging
 
 import streamlit as st
 
+from lab.charts.style import text_colour
 from lab.errors import LabError
 from pages.cache.lab import get_lab, warm_worker
 from pages.cache.torch_import import settle_torch
 from pages.components.nav import follow_navigation
 from pages.components.share import share_link
-from pages.markdown import plain
+from pages.markdown import with_code
 from pages.registry import list_pages, page_path
 from pages.state.session import known_outage, note_outage
 from pages.widgets.frame import redraw_after_outage, show_errors
+from pages.widgets.theme import dark
 
 _log = logging.getLogger(__name__)
 _LOGO = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 148 32" width="148" height="32">
@@ -63,6 +65,8 @@ _STYLE = """<style>
 [data-testid="stLayoutWrapper"]:has(> .st-key-share-link) { position: fixed; top: 0.85rem; right: 3.2rem; width: 2rem;
   z-index: 999991; }
 .st-key-cost-card [data-testid="stMetricValue"] { font-size: 1.15rem; }
+:is([data-testid="stMetricLabel"], [data-testid="stMetricValue"]) :is(div, p) { white-space: normal;
+  overflow: visible; }
 div[data-testid="stCaptionContainer"] { color: inherit; opacity: 0.78; }
 [data-testid="stButtonGroup"] button[data-selected="true"] {
   color: inherit !important; position: relative; z-index: 1; }
@@ -86,8 +90,7 @@ def navigation() -> None:
     # Without an icon of its own, a page would load its navigation icon from a font host.
     st.set_page_config(page_title="ConvLab", page_icon=_MARK, layout="wide")
     st.html(_STYLE)
-    dark = st.context.theme.type == "dark"
-    st.logo(_LOGO.format(ink="#e4eaf2" if dark else "#1a2330"), size="large", icon_image=_MARK)
+    st.logo(_LOGO.format(ink=text_colour(dark=dark())), size="large", icon_image=_MARK)
     sections: dict[str, list[st.Page]] = {}
     for spec in list_pages():
         page = st.Page(
@@ -97,7 +100,7 @@ def navigation() -> None:
     chosen = st.navigation(sections, expanded=True)
     if chosen.title != "Home":
         st.set_page_config(page_title=f"{chosen.title} · ConvLab")
-    follow_navigation(chosen.url_path or "home", dark=dark)
+    follow_navigation(chosen.url_path or "home", dark=dark())
     share_link()
     note_outage("")  # forget an outage seen by an earlier run of the script
     with show_errors():
@@ -119,7 +122,7 @@ def _warn() -> None:
     except LabError:  # a page that needs the store reports this itself; the others work without it
         return
     for warning in warnings:
-        st.warning(plain(warning), icon=":material/warning:")
+        st.warning(with_code(warning), icon=":material/warning:")
 
 
 def report_bug(error: Exception) -> bool:
@@ -129,7 +132,7 @@ def report_bug(error: Exception) -> bool:
     the page. Returns True, so that Streamlit shows nothing more.
     """
     if isinstance(error, LabError):
-        st.error(plain(str(error)), icon=":material/error:")
+        st.error(with_code(str(error)), icon=":material/error:")
         return True
     _log.error("a page failed", exc_info=error)
     st.error(

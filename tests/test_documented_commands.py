@@ -167,6 +167,15 @@ _SHORT = {
 }
 
 
+# Columns that benchmarks print besides those of docs/benchmarks.md.
+_UNSHOWN = {
+    "benchmarks.draw_latency": {"pictures of the whole network during a stroke"},
+    "benchmarks.overhead": {"processor time ÷ that of the engine alone, in turns"},
+    "benchmarks.queue": {"owners"},
+    "benchmarks.training": {"× plain loop, wall-clock time"},
+}
+
+
 @pytest.mark.slow
 @pytest.mark.mnist
 @pytest.mark.parametrize("module", sorted(_SHORT))
@@ -186,6 +195,14 @@ def test_every_benchmark_runs_on_the_real_mnist(module: str, tmp_path: Path) -> 
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert "|" in done.stdout or "median" in done.stdout
+    shown = _columns((ROOT / "docs" / "benchmarks.md").read_text())
+    assert _columns(done.stdout) - shown == _UNSHOWN.get(module, set())
+
+
+def _columns(text: str) -> set[str]:
+    """Return the names of the columns of all tables in Markdown."""
+    headings = re.findall(r"^\|(.+)\|\n\|[-:| ]+\|$", text, flags=re.MULTILINE)
+    return {column.strip() for line in headings for column in line.split("|")} - {""}
 
 
 def test_every_documented_benchmark_is_among_those_that_are_run() -> None:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 
-from lab.charts.style import PAGE_DARK, PAGE_LIGHT, assign_slots, layout, plain_text, run_style
+from lab.charts.style import GREY, PAGE_DARK, PAGE_LIGHT, assign_slots, layout, line_colour, plain_text, run_style
 from lab.config import FIELDS
 from lab.metrics import ACCURACY, Better, format_metric, list_results
 from lab.runs.records import RunRecord
@@ -31,7 +31,7 @@ LOG_FROM = 20.0  # ratio of an axis' largest value to its smallest from which it
 # cividis (Nuñez et al. 2018), which looks the same with colour blindness, without the end too close to the background.
 _SCALE_LIGHT = ("#00224e", "#35456c", "#666970", "#948e77", "#b9a64f")
 _SCALE_DARK = ("#4c6aa8", "#7a7f92", "#a59c74", "#d2c060", "#fee838")
-_NO_RESULT = "#8792a0"  # for runs without the result
+_NO_RESULT = GREY  # for runs without the result
 
 
 class Axis(NamedTuple):
@@ -256,7 +256,7 @@ def _bar_words(title: str, ends: Sequence[str]) -> list[dict[str, Any]]:
 def _stacked_layout(axes: Sequence[Axis], words: Sequence[dict[str, Any]], *, dark: bool) -> dict[str, Any]:
     rows = range(len(axes))
     titles = [f"{axis.title} (log)" if axis.log else axis.title for axis in axes]
-    line = {"color": "#2d3846" if dark else "#d9e0e8", "width": 1}
+    line = {"color": line_colour(dark=dark), "width": 1}
     return {
         "xaxis": {"visible": False, "range": [-0.03, 1.03], "fixedrange": True},
         "yaxis": {"visible": False, "range": [-len(axes) + 0.4, 0.6], "fixedrange": True},

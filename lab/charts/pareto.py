@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import plotly.graph_objects as go
 
 from lab.charts.ranges import log_ticks
-from lab.charts.style import RunStyle, assign_slots, layout, plain_text, run_style
+from lab.charts.style import GREY, RunStyle, assign_slots, layout, plain_text, run_style
 from lab.formatting import format_percent
 from lab.runs.records import RunRecord
 from lab.sharing.comparison import result_of, run_labels
@@ -72,7 +72,7 @@ def pareto_figure(
         x=[point.cost for point in front],
         y=[point.accuracy for point in front],
         mode="lines",
-        line={"shape": "hv", "width": 1.5, "dash": "dot", "color": "#8792a0"},
+        line={"shape": "hv", "width": 1.5, "dash": "dot", "color": GREY},
         name="front",
         hoverinfo="skip",
     )

@@ -90,16 +90,26 @@ def plain_text(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
+def text_colour(*, dark: bool) -> str:
+    """Return the colour of text, as in `.streamlit/config.toml`."""
+    return "#e4eaf2" if dark else "#1a2330"
+
+
+def line_colour(*, dark: bool) -> str:
+    """Return the colour of axes and borders, as in `.streamlit/config.toml`."""
+    return "#2d3846" if dark else "#d9e0e8"
+
+
 def layout(*, height: int, dark: bool, **rest: Any) -> dict[str, Any]:
     """Return the layout that all comparison charts share, merged with `rest`."""
-    line = "#2d3846" if dark else "#d9e0e8"
+    line = line_colour(dark=dark)
     common: dict[str, Any] = {
         "height": height,
         "margin": {"l": 56, "r": 12, "t": 36, "b": 44},
         "colorway": list(DARK if dark else LIGHT),
         "paper_bgcolor": "rgba(0, 0, 0, 0)",
         "plot_bgcolor": "rgba(0, 0, 0, 0)",
-        "font": {"color": "#e4eaf2" if dark else "#1a2330"},
+        "font": {"color": text_colour(dark=dark)},
         "legend": {"orientation": "h", "yanchor": "top", "y": -0.17, "x": 0},  # below the x axis and its title
         "xaxis": {
             "gridcolor": line,

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 
-from lab.charts.style import layout, plain_text, run_style
+from lab.charts.style import GREY, layout, plain_text, run_style, text_colour
 from lab.comparison.runs import Comparison
 from lab.comparison.sides import Side
 from lab.config.repeats import repeat_text
@@ -153,12 +153,12 @@ def _add_difference(figure: go.Figure, info: VerdictInfo, difference: float, *, 
         xaxis="x2",
         yaxis="y2",
         mode="markers",
-        marker={"color": "#e4eaf2" if dark else "#1a2330", "size": 10, "symbol": "diamond"},
+        marker={"color": text_colour(dark=dark), "size": 10, "symbol": "diamond"},
         error_y=interval,
         hovertemplate=f"{_difference_text(info)}<extra></extra>",
         name="difference",
     )
-    zero = {"color": "#8792a0", "dash": "dot"}
+    zero = {"color": GREY, "dash": "dot"}
     figure.add_shape(type="line", xref="x2 domain", yref="y2", x0=0, x1=1, y0=0, y1=0, line=zero)
 
 

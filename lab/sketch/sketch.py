@@ -16,7 +16,8 @@ CANVAS = 280  # side of both pads' coordinate system, in pixels
 MAX_SIDE = 4096  # maximum side of a picture, in pixels
 MAX_STROKES = 400
 MAX_POINTS = 20_000  # in all strokes together: an hour of scribbling
-MIN_BRUSH, MAX_BRUSH = 1.0, 80.0  # width in canvas pixels
+MIN_BRUSH, MAX_BRUSH = 1.0, 80.0  # width of a stroke in canvas pixels
+MIN_PEN, MAX_PEN = 4, 40  # widths that the pads offer
 SEEN = 24  # lower ink levels come from anti-aliasing and do not count as ink
 
 

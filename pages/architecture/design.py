@@ -11,7 +11,7 @@ from pages.architecture.times import show_times
 from pages.architecture.totals import show_totals
 from pages.cache.design import Design, design_of
 from pages.cache.inspection import summary_of
-from pages.markdown import plain
+from pages.markdown import with_code
 from pages.state.architecture import ARCHITECTURE, VIEWS
 from pages.widgets.segments import choose_segment
 
@@ -22,7 +22,7 @@ def show_design(design: Design, batch: int) -> None:
         try:
             summary = summary_of(design, batch)
         except ShapeError as error:
-            st.error(plain(str(error)), icon=":material/error:")
+            st.error(with_code(str(error)), icon=":material/error:")
             show_failed(error)
             return
     show_totals(summary)

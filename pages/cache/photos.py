@@ -6,6 +6,7 @@ from lab.data.pictures import EXTENSIONS, read_colours
 from lab.sketch.photo import Photo, find_digits
 
 PICTURE_KINDS = list(EXTENSIONS)
+LARGEST_MB = 10  # of an uploaded picture
 _PHOTOS = 8
 
 

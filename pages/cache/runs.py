@@ -4,7 +4,6 @@ Keys are ids and settings. Nothing cached here is the only copy: pressing C in S
 time but never a run.
 """
 
-import base64
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from lab.charts.data_url import svg_url
 from lab.charts.spark import COLOUR, sparkline
 from lab.config import RunConfig
 from lab.errors import LabError
@@ -100,7 +100,7 @@ def run_spark(run: RunRecord, *, colour: str = COLOUR) -> str:
         drawn = _run_spark(*key, colour=colour)
     except LabError:  # the run's own page reports what is wrong
         return ""
-    return "data:image/svg+xml;base64," + base64.b64encode(drawn.encode()).decode("ascii") if drawn else ""
+    return svg_url(drawn) if drawn else ""
 
 
 @st.cache_data(max_entries=_SPARKS, show_spinner=False)

@@ -5,7 +5,6 @@ route serves, so that a message of Streamlit carries two lines instead of a scri
 Their URL has a digest of all scripts: browsers can cache them, and another release has other URLs.
 """
 
-import base64
 import hashlib
 from functools import cache
 from pathlib import Path
@@ -60,8 +59,3 @@ def reported_value(key: str, name: str) -> Any:
     """Return one value that a component has reported, None before its first report."""
     value = reported(key)
     return None if value is None else value.get(name)
-
-
-def data_url(png: bytes) -> str:
-    """Return a PNG as a data URL."""
-    return "data:image/png;base64," + base64.b64encode(png).decode()

@@ -9,12 +9,12 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
+from lab.charts.data_url import png_url
 from lab.charts.tiles import encode, image_tiles
 from lab.data.recipes import Recipe
 from lab.formatting import plural
 from lab.sketch.reading import Answer
 from lab.sketch.sketch import Sketch
-from pages.components.base import data_url
 from pages.draw.models import Model
 from pages.draw.pad import drawn
 from pages.draw.studio import normalised, read_all, show_answers, show_pad, titles
@@ -154,12 +154,12 @@ def rounds_html(game: Game) -> str:
     for row, (drawing, *inputs) in zip(game.drawn, game.pictures, strict=True):
         asked, *answers = row.items()
         items = "".join(
-            f'<li><img alt="Input of {escape(network)}" src="{data_url(picture)}">'
+            f'<li><img alt="Input of {escape(network)}" src="{png_url(picture)}">'
             f"{escape(answer)}{_RIGHT if answer == asked[1] else ''}</li>"
             for (network, answer), picture in zip(answers, inputs, strict=True)
         )
         cards.append(
-            f'<figure><img alt="Your {escape(asked[1])}" src="{data_url(drawing)}">'
+            f'<figure><img alt="Your {escape(asked[1])}" src="{png_url(drawing)}">'
             f"<figcaption>Asked: <b>{escape(asked[1])}</b></figcaption><ul>{items}</ul></figure>"
         )
     return f'<div class="cl-rounds">{"".join(cards)}</div>'

@@ -6,13 +6,13 @@ from html import escape
 import numpy as np
 import streamlit as st
 
+from lab.charts.data_url import png_url
 from lab.charts.tiles import blend, encode, paint, sheet
 from lab.data.recipes import Recipe
 from lab.formatting import format_shape
 from lab.inspection.attribution import attribute
 from lab.inspection.observe import capture, to_input
 from lab.sketch.reading import Answer
-from pages.components.base import data_url
 from pages.draw.models import Model, bank_size, nearest_neighbours
 from pages.draw.view import pictures_html
 from pages.markdown import plain
@@ -50,9 +50,9 @@ def inside(
     heat = _heat(model, image, int(answer.probabilities.argmax()))
     st.html(
         '<div class="cl-inside">'
-        f'<figure><img class="cl-pic" decoding="sync" alt="Grad-CAM over the drawing" src="{data_url(heat)}">'
+        f'<figure><img class="cl-pic" decoding="sync" alt="Grad-CAM over the drawing" src="{png_url(heat)}">'
         f"<figcaption>Grad-CAM: regions that support “{escape(answer.label)}”</figcaption></figure>"
-        f'<figure><img class="cl-maps" decoding="sync" alt="Feature maps of the layer" src="{data_url(maps)}">'
+        f'<figure><img class="cl-maps" decoding="sync" alt="Feature maps of the layer" src="{png_url(maps)}">'
         f"<figcaption>{note}</figcaption></figure></div>"
     )
 

@@ -13,7 +13,9 @@ from lab.lazy import load
 from lab.sketch.sketch import (
     CANVAS,
     MAX_BRUSH,
+    MAX_PEN,
     MIN_BRUSH,
+    MIN_PEN,
     Sketch,
     Stroke,
     dump_strokes,
@@ -36,7 +38,7 @@ def drawn(page: DrawPage) -> Sketch:
 
 def standard_pad(page: DrawPage) -> Sketch:
     """Show streamlit-drawable-canvas, which reports 200 ms after each stroke, and return what is drawn on it."""
-    width = st.slider("Pen width", 4, 40, **DRAW.widget("pen", value=DRAW.read().pen or page.pen))
+    width = st.slider("Pen width", MIN_PEN, MAX_PEN, **DRAW.widget("pen", value=DRAW.read().pen or page.pen))
     key = canvas_key(page.version)
     if reported(key) is None:  # a change while the canvas is shown would reload it
         page.canvas_start = page.canvas

@@ -8,7 +8,7 @@ import streamlit as st
 from lab.lazy import load
 from pages.cache.torch_import import require_torch
 from pages.draw.runs import chosen_runs, offer_training
-from pages.markdown import plain
+from pages.markdown import with_code
 from pages.state.address import refuse_parameters
 from pages.state.draw import DRAW
 from pages.widgets.frame import page_frame
@@ -28,7 +28,7 @@ def main() -> None:
         require_torch()
         models, problems = load("pages.draw.models:load_models")(chosen)
     for problem in problems:
-        st.warning(plain(problem), icon=":material/warning:")
+        st.warning(with_code(problem), icon=":material/warning:")
     if models:
         load("pages.draw.modes:show_mode")(models)
 

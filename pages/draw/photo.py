@@ -16,8 +16,8 @@ from lab.sketch.photo import Photo
 from lab.sketch.photo_reading import Reader, read_photo
 from lab.sketch.reading import Answer, average
 from lab.sketch.sketch import Sketch
-from pages.cache.photos import PICTURE_KINDS, photo_of
-from pages.components.paste import paste_component
+from pages.cache.photos import LARGEST_MB, PICTURE_KINDS, photo_of
+from pages.components.base import component
 from pages.draw.models import Model
 from pages.draw.studio import normalised, titles
 from pages.draw.view import percent, picture_url
@@ -37,13 +37,13 @@ def photo(models: Sequence[Model]) -> None:
                 "Photo of one or more digits",
                 type=PICTURE_KINDS,
                 key=element("draw-photo"),
-                max_upload_size=10,
+                max_upload_size=LARGEST_MB,
                 on_change=DRAW.change,
                 kwargs={"source": "uploaded"},
             )
         with right:
             pasted = _pasted(
-                paste_component()(key=element("draw-paste"), on_png_change=partial(DRAW.change, source="pasted"))
+                component("paste")(key=element("draw-paste"), on_png_change=partial(DRAW.change, source="pasted"))
             )
         uploaded = None if upload is None else (upload.name, upload.getvalue())
         data = (pasted or uploaded) if DRAW.read().source == "pasted" else (uploaded or pasted)

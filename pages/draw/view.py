@@ -8,11 +8,11 @@ from html import escape
 
 import numpy as np
 
+from lab.charts.data_url import png_url
 from lab.charts.tiles import encode
 from lab.formatting import format_percent, plural
 from lab.sketch.normalise import StepPicture
 from lab.sketch.reading import Answer
-from pages.components.base import data_url
 
 STYLE = """<style>
 .cl-answers { display: grid; grid-template-columns: repeat(auto-fit, minmax(138px, 1fr)); gap: 10px; }
@@ -84,7 +84,7 @@ _LINE_TITLES = 45  # letters of titles that fit into the two lines above the pad
 
 def picture_url(picture: np.ndarray) -> str:
     """Return a uint8 picture, (H, W) or (H, W, 3), as a data URL."""
-    return data_url(encode(np.ascontiguousarray(picture)))
+    return png_url(encode(np.ascontiguousarray(picture)))
 
 
 def percent(share: float) -> str:

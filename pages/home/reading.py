@@ -6,12 +6,12 @@ from html import escape
 import numpy as np
 import streamlit as st
 
+from lab.charts.data_url import png_url
 from lab.charts.tiles import encode, image_tiles, paint, sheet
 from lab.examples.reader import DrawingReader, Reading, drawing_reader
 from lab.formatting import format_percent
 from lab.sketch.render import POLYLINES, Hand, place_strokes
 from lab.sketch.sketch import dump_strokes
-from pages.components.base import data_url
 from pages.state.draw import draw_page
 from pages.state.home import HOME
 from pages.widgets.frame import show_errors
@@ -120,7 +120,7 @@ def _columns(count: int) -> int:
 
 
 def _figure(title: str, picture: np.ndarray, small: str) -> str:
-    shown = f'<img decoding="sync" alt="{escape(title)}" src="{data_url(encode(picture))}">'
+    shown = f'<img decoding="sync" alt="{escape(title)}" src="{png_url(encode(picture))}">'
     return f"<figure>{shown}<figcaption>{escape(title)}<small>{escape(small)}</small></figcaption></figure>"
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import streamlit as st
 
 from lab.charts import tiles as paint
+from lab.charts.data_url import png_url
 from lab.formatting import format_shape
-from pages.components.base import data_url
 from pages.state.codec import one_of
 from pages.state.inside import INSIDE
 
@@ -77,7 +77,7 @@ def framed(
     return (
         f"<figure style='margin:0;flex:1 1 {_MIN}px;max-width:{_SIDE}px'>"
         f"<span style='position:relative;display:block'>"
-        f"<img src='{data_url(paint.encode(rgb))}' alt='{escape(caption)}' "
+        f"<img src='{png_url(paint.encode(rgb))}' alt='{escape(caption)}' "
         f"style='width:100%;display:block;image-rendering:pixelated;border-radius:4px'>{frame}</span>"
         f"<figcaption style='font-size:.8rem;opacity:.85;margin-top:.3rem'>{escape(caption)}</figcaption></figure>"
     )

@@ -16,7 +16,7 @@ from lab.sketch.unsure import UnsureRule, assess_answer
 from pages.cache.drawing import digits_of
 from pages.cache.inspection import next_mistake, probabilities_of
 from pages.cache.lab import get_lab
-from pages.cache.photos import PICTURE_KINDS, photo_of
+from pages.cache.photos import LARGEST_MB, PICTURE_KINDS, photo_of
 from pages.components.tiles import Tile, tiles
 from pages.inside.subject import Picture, Subject
 from pages.markdown import plain
@@ -170,7 +170,7 @@ def _uploaded(subject: Subject) -> Picture | None:
     """Return an uploaded picture: unchanged if it has the network's size, else the digit found in it."""
     spec = subject.dataset.spec
     size = spec.image_size
-    file = st.file_uploader("Picture file", PICTURE_KINDS, key=element("inside-upload"), max_upload_size=10)
+    file = st.file_uploader("Picture file", PICTURE_KINDS, key=element("inside-upload"), max_upload_size=LARGEST_MB)
     cut = spec.drawable and st.toggle(
         "Cut out the digit",
         **INSIDE.widget("cut"),

@@ -27,7 +27,7 @@ from lab.spread import format_result
 from pages.cache.lab import get_lab
 from pages.cache.runs import run_points
 from pages.components.plot import plot
-from pages.markdown import plain
+from pages.markdown import plain, with_code
 from pages.state.address import find_run
 from pages.state.keys import element
 from pages.state.runs import bind
@@ -128,7 +128,7 @@ def _sound_curves(runs: Sequence[RunRecord]) -> list[RunCurves]:
         try:
             curves.append(RunCurves(run, run_points(run)))
         except UnreadableRunError as error:
-            st.warning(plain(str(error)), icon=":material/heart_broken:")
+            st.warning(with_code(str(error)), icon=":material/heart_broken:")
     return curves
 
 

@@ -27,6 +27,8 @@ from pages.widgets.confirm import start_unless_long
 from pages.widgets.frame import show_errors
 from pages.widgets.runs import dataset_title
 
+_OPENED = 20  # runs that a link opens; more curves cannot be told apart
+
 _EXPERIMENT_PX, _REPORTED_PX = 250, 190  # narrow enough that the measured results are visible next to them
 
 
@@ -116,7 +118,7 @@ def _measured(row: ReportRow) -> str:
 
 def _runs_link(row: ReportRow) -> str | None:
     runs = [run.id for run in (*row.finished, *row.waiting)]
-    return f"runs?runs={'.'.join(runs[:20])}#{len(runs)}" if runs else None
+    return f"runs?runs={'.'.join(runs[:_OPENED])}#{len(runs)}" if runs else None
 
 
 def _mistakes(rows: Sequence[ReportRow]) -> None:

@@ -3,7 +3,6 @@
 Filtering, sorting and paging happen in the database. Edits in the table are written run by run.
 """
 
-import base64
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,17 +10,19 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from lab.charts.data_url import svg_url
 from lab.charts.style import run_style, swatch
 from lab.config import FIELDS
 from lab.errors import LabError
 from lab.formatting import percent_number, plural
+from lab.runs.edits import NAME_LIMIT, NOTE_LIMIT
 from lab.runs.query import KEYS, ORDERS
 from lab.runs.records import RunRecord
 from lab.runs.run_lookup import RunPage
 from lab.sharing.comparison import differing_settings, setting_words
 from pages.cache.lab import get_lab
 from pages.cache.runs import run_spark
-from pages.markdown import plain
+from pages.markdown import with_code
 from pages.registry import page_path
 from pages.runs.compare import chosen_runs, shown_slots
 from pages.state.keys import element
@@ -86,7 +87,7 @@ def _unreadable(runs: Sequence[RunRecord]) -> None:
         if not run.problem:
             continue
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.warning(plain(run.problem), icon=":material/heart_broken:", width="stretch")
+            st.warning(with_code(run.problem), icon=":material/heart_broken:", width="stretch")
             st.button(
                 f"Delete run {run.id}",
                 icon=":material/delete:",
@@ -203,9 +204,7 @@ def _swatch(slot: int | None) -> str | None:
     """Return a sample of a compared run's line in the charts as a data URL, None for a run that is not compared."""
     if slot is None:
         return None
-    return "data:image/svg+xml;base64," + base64.b64encode(swatch(run_style(slot, dark=dark())).encode()).decode(
-        "ascii"
-    )
+    return svg_url(swatch(run_style(slot, dark=dark())))
 
 
 def _spark(run: RunRecord, slot: int | None) -> str | None:
@@ -245,7 +244,7 @@ def _columns(runs: Sequence[RunRecord]) -> dict[str, Any]:
             color=[*STATUS_COLORS.values(), "red"],
             width=state_width(UNREADABLE if run.problem else run.status for run in runs),
         ),
-        "name": column.TextColumn("Name", required=True, max_chars=200),
+        "name": column.TextColumn("Name", required=True, max_chars=NAME_LIMIT),
         "network": "Network",
         "data": "Data set",
         **{name: FIELDS[name].label for name in _differing([run for run in runs if not run.problem])},
@@ -256,7 +255,7 @@ def _columns(runs: Sequence[RunRecord]) -> dict[str, Any]:
         "speed": column.NumberColumn("Images/s", format="localized"),
         "created": column.DatetimeColumn("Date", format="D MMM YYYY, HH:mm", timezone=zone),
         "tags": column.MultiselectColumn("Tags", options=tags, accept_new_options=True),
-        "note": column.TextColumn("Note", max_chars=20_000),
+        "note": column.TextColumn("Note", max_chars=NOTE_LIMIT),
         "pinned": column.CheckboxColumn("Pinned", help="Pinned runs stay at the top of the table."),
         "open": column.LinkColumn("Open", display_text="open"),
     }
@@ -326,4 +325,4 @@ def _choose_found(view: RunsView) -> None:
 def complaints_box(complaints: Sequence[str]) -> None:
     """Show messages on parts of the address that were ignored."""
     if complaints:
-        st.warning("  \n".join(plain(complaint) for complaint in complaints), icon=":material/link_off:")
+        st.warning("  \n".join(with_code(complaint) for complaint in complaints), icon=":material/link_off:")

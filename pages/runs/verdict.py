@@ -23,7 +23,7 @@ from lab.spread import format_result
 from pages.cache.lab import get_lab
 from pages.cache.torch_import import require_torch
 from pages.components.plot import plot
-from pages.markdown import plain
+from pages.markdown import plain, with_code
 from pages.runs.actions import watch
 from pages.state.runs import bind, renew_table
 from pages.state.runs_view import RunsView
@@ -53,7 +53,7 @@ def verdict_look(view: RunsView, runs: Sequence[RunRecord], *, dark: bool) -> No
         every = _each_with_each([groups[run.id] for run in settings], like=groups[left])
         found = _corrected(groups[left], groups[right], every)
     except InputError as error:  # not an error of the page: other settings can be chosen above
-        st.info(plain(str(error)), icon=":material/info:")
+        st.info(with_code(str(error)), icon=":material/info:")
         return
     _two(found, a=names[left], b=names[right], dark=dark)
     _fill([run for run in settings if run.id in (left, right)])

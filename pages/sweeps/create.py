@@ -19,7 +19,7 @@ from lab.sweeps.space import SWEEPABLE
 from lab.sweeps.spec import METHOD_TITLES, SweepSpec, read_spec
 from lab.sweeps.usual_ranges import usual_range
 from pages.cache.lab import get_lab
-from pages.markdown import plain
+from pages.markdown import plain, with_code
 from pages.state.asking import ASKING, asking_owner
 from pages.state.keys import element
 from pages.state.sweeps import SWEEPS
@@ -84,7 +84,7 @@ def _read(base: Mapping[str, Any], space: Mapping[str, Any], effort: Mapping[str
     try:
         return read_spec({"name": SWEEPS.read().name, "base": base, "space": space, **effort})
     except ConfigError as error:
-        st.error(plain(str(error)), icon=":material/error:")
+        st.error(with_code(str(error)), icon=":material/error:")
         return None
 
 

@@ -9,7 +9,7 @@ from lab.formatting import format_duration, format_percent, plural
 from lab.sweeps.spec import Method, SweepSpec
 from pages.cache.runs import estimate_seconds
 from pages.cache.torch_import import warm_torch
-from pages.markdown import plain
+from pages.markdown import with_code
 
 _STYLE = """<style>
 .ladder { display: grid; grid-template-columns: auto 1fr auto; gap: 4px 10px; align-items: center;
@@ -56,7 +56,7 @@ def estimate(spec: SweepSpec) -> None:
     try:
         st.caption(f"About {format_duration(seconds_of(spec))} of training on this machine.")
     except ConfigError as error:
-        st.caption(plain(str(error)))
+        st.caption(with_code(str(error)))
 
 
 def ladder(spec: SweepSpec) -> None:

@@ -15,7 +15,7 @@ from lab.service.gpu_steps import gpu_words
 from pages.cache.lab import get_lab
 from pages.cache.runs import estimate_cost
 from pages.cache.torch_import import warm_torch
-from pages.markdown import plain
+from pages.markdown import plain, with_code
 from pages.state.keys import element
 from pages.state.train import apply_changes, set_field
 from pages.widgets.findings import remedy_words, show_finding
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _LONG_S = 600.0  # for longer epochs, a smaller input is offered
 _WAIT_S = 0.5
-_MIN_PX = 110  # in a narrower column, labels would be cut off
+_MIN_PX = 110  # in a narrower column, every label would wrap
 
 
 def cost_card(config: RunConfig) -> None:
@@ -55,11 +55,11 @@ def _cost(config: RunConfig) -> None:
         resolved = get_lab().validation.resolve(config.replace(init_from="", fork_of="", fork_epoch=0))
         cost, smaller = estimate_cost(resolved)
     except ConfigError as error:
-        st.error(plain(str(error)), icon=":material/error:")
+        st.error(with_code(str(error)), icon=":material/error:")
         return
     with st.container(border=True):
         st.caption("Estimated cost")
-        with st.grid(2, min_column_width=_MIN_PX):
+        with st.grid(2, min_column_width=_MIN_PX, vertical_alignment="bottom"):
             st.metric("Parameters", f"{cost.params:,}")
             st.metric("Mult-adds per image", format_count(cost.mult_adds))
             st.metric(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from lab.architectures.registry import check_options, get_architecture, list_architectures
+from lab.charts.data_url import png_url
 from lab.config import FIELDS, FieldSpec, RunConfig
 from lab.data.registry import get_dataset_spec, list_datasets
 from lab.errors import ConfigError
@@ -16,7 +17,6 @@ from lab.formatting import format_duration, format_percent
 from lab.presets import REPORTS, Preset, get_preset, list_presets
 from pages.cache.datasets import run_samples
 from pages.cache.lab import get_lab
-from pages.components.base import data_url
 from pages.markdown import plain
 from pages.state.address import find_run
 from pages.state.keys import element
@@ -203,7 +203,7 @@ def _thumbnails(dataset: str) -> str:
     """Return a data set's first test image of each class in two rows of five; the height is the same without images."""
     samples = run_samples(dataset)
     pictures = [] if samples is None else samples.pictures
-    shown = "".join(f'<img alt="" src="{data_url(png)}">' for png in pictures)
+    shown = "".join(f'<img alt="" src="{png_url(png)}">' for png in pictures)
     return f'{_THUMBNAIL_STYLE}<div class="cl-thumbnails">{shown or "Preview after the download"}</div>'
 
 
@@ -261,7 +261,7 @@ def _preset_picker() -> None:
             list(labels),
             index=None,
             format_func=labels.__getitem__,
-            placeholder="Your own settings, or choose one of the reports' experiments",
+            placeholder="Your own settings",
             **TRAIN.widget("preset", then=_take_preset),
         )
         browse_button("preset")

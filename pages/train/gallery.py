@@ -3,13 +3,13 @@
 Nothing here imports torch, and nothing is drawn before a gallery is opened.
 """
 
-import base64
 from collections.abc import Callable, Iterable
 
 import streamlit as st
 
 from lab.architectures.outline import outline_of
 from lab.architectures.registry import Architecture, list_architectures
+from lab.charts.data_url import png_url, svg_url
 from lab.charts.outlines import outline_svg
 from lab.config.repeats import setting_key
 from lab.data.registry import get_dataset_spec, list_datasets
@@ -19,7 +19,6 @@ from lab.presets import REPORTS, Preset, list_presets
 from lab.runs.records import RunRecord
 from pages.cache.datasets import dataset_picture
 from pages.cache.lab import get_lab
-from pages.components.base import data_url
 from pages.components.cards import Card, cards
 from pages.state.keys import element
 from pages.state.train import TRAIN, form_value
@@ -91,9 +90,7 @@ def reached(*, dataset: str, arch: str = "") -> str:
 def network_picture(arch: str) -> str:
     """Return a network's picture as a data URL, "" if there is none."""
     outline = outline_of(arch)
-    if outline is None:
-        return ""
-    return "data:image/svg+xml;base64," + base64.b64encode(outline_svg(outline).encode()).decode()
+    return "" if outline is None else svg_url(outline_svg(outline))
 
 
 def network_size(arch: str) -> str:
@@ -115,7 +112,7 @@ def _dataset(spec: DatasetSpec, *, here: bool) -> Card:
     return Card(
         spec.id,
         local_title(spec) if spec.local else spec.title,
-        picture=data_url(picture) if picture else "",
+        picture=png_url(picture) if picture else "",
         group="On this machine" if here else "Not downloaded",
         one=f"{images}{plural(len(spec.classes), 'class', 'classes')}, {spec.image_size}×{spec.image_size}",
         two=reached(dataset=spec.id) if here else f"{spec.download_mb} MB" if spec.download_mb else "",

@@ -10,7 +10,7 @@ from lab.data.load import is_present
 from lab.data.local import list_imported
 from lab.data.registry import choose_dataset, get_dataset_spec
 from pages.cache.lab import get_lab
-from pages.markdown import plain
+from pages.markdown import with_code
 from pages.registry import has_page, page_path
 from pages.state.address import complain, find_run
 from pages.state.asking import ASKING
@@ -77,7 +77,7 @@ def _form() -> None:
                 disabled=not ready or lab.settings.read_only,
             )
         if error is not None:
-            wrong = FIELDS[error.field].label if error.field in FIELDS else plain(str(error))
+            wrong = FIELDS[error.field].label if error.field in FIELDS else with_code(str(error))
             st.caption(f"Correct this first: {wrong}")
         if config is not None:
             priority = ASKING.read().priority

@@ -19,8 +19,9 @@ from lab.sharing.comparison import setting_words
 from pages.cache.datasets import run_samples
 from pages.cache.lab import get_lab
 from pages.components.live import live_run
-from pages.markdown import plain
+from pages.markdown import plain, with_code
 from pages.registry import has_page, page_path
+from pages.state.codec import write
 from pages.state.keys import element
 from pages.state.train import TRAIN, fill_form, leave_run
 from pages.train.labels import edit_labels, show_labels
@@ -58,9 +59,9 @@ def show_run(run: RunRecord) -> None:
         _cached_hint(run)
         if run.reason and run.state not in (RunState.FINISHED, RunState.STOPPED):
             if run.state is RunState.FAILED:
-                st.error(plain(run.reason), icon=":material/error:")
+                st.error(with_code(run.reason), icon=":material/error:")
             else:
-                st.warning(plain(run.reason), icon=":material/info:")
+                st.warning(with_code(run.reason), icon=":material/info:")
         _findings(run, [finding for finding in run.findings if run.outcome and finding.outcome])
     with st.container(border=True, key=element("live-view")):
         live_run(run, samples=run_samples(run.config.dataset))
@@ -151,7 +152,7 @@ def _menu_button(label: str, icon: str, key: str, *, disabled: bool = False, hel
 
 def _show_repeats(runs: tuple[str, ...]) -> None:
     """Open the curves of all seeds or folds on Runs: their mean and, for three or more, their spread."""
-    st.switch_page(page_path("runs"), query_params={"runs": ".".join(runs)})
+    st.switch_page(page_path("runs"), query_params={"runs": write(runs)})
 
 
 def _use(run: RunRecord) -> None:

@@ -8,7 +8,7 @@ from lab.errors import ConfigError
 from lab.executors.base import LOCAL
 from lab.executors.config import title_of
 from pages.cache.lab import get_lab
-from pages.markdown import plain
+from pages.markdown import with_code
 from pages.state.page_state import PageState
 
 
@@ -20,7 +20,7 @@ def executor_input(state: PageState[Any]) -> str | None:
     try:
         offered = [LOCAL, *get_lab().machines.jobs.executors()]
     except ConfigError as error:
-        st.warning(plain(str(error)), icon=":material/info:")
+        st.warning(with_code(str(error)), icon=":material/info:")
         return None
     if len(offered) == 1:
         return None

@@ -6,9 +6,8 @@ from functools import lru_cache
 from typing import Any
 
 from lab.errors import InputError
-from lab.sketch.sketch import MAX_BRUSH, MIN_BRUSH, Sketch, parse_strokes, sketch_from_strokes
-from pages.components.base import nothing
-from pages.components.pad import pad_component
+from lab.sketch.sketch import MAX_PEN, MIN_PEN, Sketch, parse_strokes, sketch_from_strokes
+from pages.components.base import component, nothing
 from pages.state.draw import LIVE_PAD, DrawPage
 from pages.state.session import reported
 
@@ -19,9 +18,16 @@ def live_pad(page: DrawPage, *, demo: str = "") -> Sketch:
     demo: strokes (JSON) that an empty pad draws by itself at the first visit. They never become the drawing.
     """
     take_newest(page)
-    pad_component()(
+    component("pad")(
         key=LIVE_PAD,
-        data={"version": page.version, "ink": page.strokes, "pen": page.pen, "answered": page.answered, "demo": demo},
+        data={
+            "version": page.version,
+            "ink": page.strokes,
+            "pen": page.pen,
+            "pens": [MIN_PEN, MAX_PEN],
+            "answered": page.answered,
+            "demo": demo,
+        },
         on_ink_change=nothing,
     )
     return sketch_of(page.strokes)
@@ -57,7 +63,7 @@ def read_message(value: Any) -> dict[str, Any] | None:
         strokes = json.dumps(message["strokes"], allow_nan=False, separators=(",", ":"))
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise InputError(f"The pad's message cannot be read ({error}): reload the page.") from error
-    pen = round(min(max(pen, MIN_BRUSH), MAX_BRUSH))
+    pen = min(max(pen, MIN_PEN), MAX_PEN)
     return {"seq": seq, "version": version, "pen": pen, "strokes": strokes, "demo": message.get("demo") is True}
 
 

@@ -19,7 +19,7 @@ from lab.runs.records import PAUSING, SILENT, RunRecord, RunState
 from lab.settings import Settings
 from lab.sharing.comparison import run_labels
 from pages.cache.lab import get_lab
-from pages.markdown import plain
+from pages.markdown import plain, with_code
 from pages.registry import page_path
 
 # Icon and colour by state; a badge always has the word as well.
@@ -152,7 +152,7 @@ def run_line(run: RunRecord, *, key: str, apart: str = "") -> None:
     if run.problem:
         with st.container(horizontal=True, vertical_alignment="center", key=key):
             st.badge(UNREADABLE, icon=":material/heart_broken:", color="red")
-            st.caption(plain(run.problem), width="stretch")
+            st.caption(with_code(run.problem), width="stretch")
         return
     with st.container(horizontal=True, vertical_alignment="center", key=key):
         st.page_link(page_path("train"), label=plain(run_title(run)), query_params={"run": run.id})

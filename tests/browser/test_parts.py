@@ -129,6 +129,21 @@ def test_the_matrix_updates_its_class_names_for_a_data_set_with_as_many_classes(
     expect(page.locator("td button").first).to_have_attribute("aria-label", re.compile("^truth Coat"))
 
 
+def test_tab_reaches_one_cell_of_the_matrix_and_arrow_keys_the_others(mount: Mount) -> None:
+    page = mount("shared/base.css", "matrix/matrix.css", "matrix/matrix.js")
+    names = [f"{at}" for at in range(62)]
+    counts = [[0] * 62 for _ in names]
+    page.evaluate("data => render(data)", _matrix(names, counts))
+    page.keyboard.press("Tab")
+    for key in ("ArrowDown", "ArrowRight", "ArrowRight", "End", "ArrowLeft"):
+        page.keyboard.press(key)
+    focused = page.locator("td button:focus")
+    expect(focused).to_have_attribute("aria-label", re.compile("^truth 1, answered 60:"))
+    page.evaluate("data => render(data)", _matrix(names, counts))  # another epoch
+    expect(focused).to_have_attribute("aria-label", re.compile("^truth 1, answered 60:"))
+    assert page.locator('td button[tabindex="0"]').count() == 1
+
+
 def test_a_rate_just_below_100_percent_is_not_rounded_to_100(mount: Mount) -> None:
     page = mount("shared/base.css", "matrix/matrix.css", "matrix/matrix.js")
     page.evaluate("data => render(data)", _matrix(["0", "1"], [[999, 1], [0, 5]]) | {"as_rates": True})

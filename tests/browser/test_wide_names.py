@@ -1,4 +1,4 @@
-"""Names of 200 letters without a space wrap or are truncated: no page becomes wider than its window."""
+"""Long texts: names of 200 letters widen no page, and numbers and their labels are never cut off."""
 
 import time
 
@@ -15,6 +15,23 @@ from lab.settings import Settings
 from tests.browser.conftest import Server, Visitor, until
 
 _WIDTHS = "(r => [r.scrollWidth, r.clientWidth])(document.documentElement)"
+
+# The texts of the numbers on a page that are cut off. The columns are made as narrow as a neighbour or zoom can make them.
+_CUT = """width => {
+  for (const metric of document.querySelectorAll('[data-testid="stMetric"]')) metric.style.width = width;
+  const texts = document.querySelectorAll(':is([data-testid="stMetricLabel"], [data-testid="stMetricValue"]) div');
+  const hidden = [...texts].filter(each => getComputedStyle(each).overflowX !== "visible");
+  return [...hidden, ...document.querySelectorAll('[data-testid="stMetric"]')]
+    .filter(each => each.scrollWidth > each.clientWidth + 1).map(each => each.textContent);
+}"""
+
+# The widths in pixels of an input's placeholder and of the room for it.
+_PLACEHOLDER = """input => {
+  const style = getComputedStyle(input), pen = document.createElement("canvas").getContext("2d");
+  pen.font = style.font;
+  const padding = parseFloat(style.paddingLeft) + parseFloat(style.paddingRight);
+  return [pen.measureText(input.placeholder).width, input.clientWidth - padding];
+}"""
 
 
 def _fits(visitor: Visitor, width: int) -> bool:
@@ -72,3 +89,26 @@ def test_unbroken_names_do_not_widen_a_page(idle_server: Server, visitor: Visito
         for run in runs:
             lab.store.removal.delete(run.id)
         lab.store.close()
+
+
+@pytest.mark.browser
+def test_labels_and_numbers_of_metrics_are_never_cut_off(idle_server: Server, visitor: Visitor) -> None:
+    page = visitor.page
+    for address in ("train", "architecture?arch=lenet5&view=compare&other=mobilenet"):
+        visitor.open(f"{idle_server.url}/{address}")
+        page.get_by_test_id("stMetric").first.wait_for()
+        for window in (1280, 390):
+            page.set_viewport_size({"width": window, "height": 900})
+            visitor.settle()
+            for width in ("auto", "7rem"):
+                assert page.evaluate(_CUT, width) == [], f"/{address} at {window} px, columns of {width}"
+
+
+@pytest.mark.browser
+def test_the_choice_of_an_experiment_says_on_a_phone_what_applies_without_one(
+    idle_server: Server, visitor: Visitor
+) -> None:
+    visitor.page.set_viewport_size({"width": 390, "height": 900})
+    visitor.open(f"{idle_server.url}/train")
+    text, room = visitor.page.get_by_label("Start from an experiment").evaluate(_PLACEHOLDER)
+    assert 0 < text <= room

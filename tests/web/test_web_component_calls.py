@@ -9,10 +9,11 @@ import plotly.graph_objects as go
 import pytest
 import streamlit as st
 
+from lab.charts.data_url import png_url
 from lab.charts.tiles import Sprite
 from lab.errors import InputError
 from pages.components import base
-from pages.components.base import data_url, loader, reported_value
+from pages.components.base import loader, reported_value
 from pages.components.cards import Card, cards
 from pages.components.graph import graph
 from pages.components.layers import layer_table
@@ -62,7 +63,7 @@ def test_a_reported_value_is_found_by_its_name_and_is_none_before_the_first_repo
         assert (reported_value("somebody", "pick"), reported_value("somebody", "open")) == (3, None)
     finally:
         del st.session_state["somebody"]
-    assert data_url(b"\x89PNG") == "data:image/png;base64,iVBORw=="
+    assert png_url(b"\x89PNG") == "data:image/png;base64,iVBORw=="
 
 
 def test_a_click_on_a_cell_of_the_confusion_matrix_reports_its_truth_and_its_answer(shown: Shown) -> None:

@@ -156,7 +156,7 @@ def test_shapes_of_the_standard_canvas_that_are_not_strokes_are_ignored() -> Non
 
 def test_the_message_of_the_pad_is_validated() -> None:
     message = read_message({"ink": '{"seq": 4, "version": 2, "pen": 900, "strokes": [[16, 1, 2, 3, 4]]}'})
-    assert message == {"seq": 4, "version": 2, "pen": 80, "strokes": "[[16,1,2,3,4]]", "demo": False}
+    assert message == {"seq": 4, "version": 2, "pen": 40, "strokes": "[[16,1,2,3,4]]", "demo": False}
     assert read_message(None) is None
     assert read_message({"ink": None}) is None
     valid = '{"seq": 1, "version": 0, "pen": 1, "strokes": []}'

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from lab.charts.data_url import png_url
 from lab.charts.tiles import encode
 from lab.config import RunConfig
 from lab.runs.records import RunRecord, RunState
@@ -20,7 +21,6 @@ from lab.sketch.saved import encode_ink, normalise_all
 from lab.sketch.sketch import Stroke, dump_strokes, sketch_from_strokes
 from pages.cache.datasets import dataset_of
 from pages.cache.inspection import network_of, stages_of
-from pages.components.base import data_url
 from pages.draw import inside
 from pages.draw.models import Model, bank_size, load_models, nearest_neighbours
 from pages.draw.network import _open_layer
@@ -259,8 +259,8 @@ def test_each_view_below_the_pad_shows_what_its_title_says(lab: Lab, model: Mode
         inside._heat(model, image, int(answer.probabilities.argmax())),
         inside._maps(model, image, layer.name),
     )
-    assert data_url(heat) in shown()
-    assert data_url(maps) in shown()
+    assert png_url(heat) in shown()
+    assert png_url(maps) in shown()
     app.segmented_control(key="draw.view").set_value("Nearest neighbours").run()
     for picture, name, likeness in nearest_neighbours(model, image):
         assert f'{picture_url(picture)}"><figcaption>{name}<small>{likeness:.3f}</small>' in shown()

@@ -322,6 +322,7 @@ def test_an_outdated_click_does_not_revert_a_newer_choice(bench: Bench, three: l
 def test_a_missing_chosen_run_is_reported(bench: Bench, three: list[RunRecord]) -> None:
     app = _open(runs=f"{three[0].id}.{'f' * 12}")
     assert f"There is no run '{'f' * 12}'" in _texts(app)
+    assert " `python -m lab runs` " in app.warning[0].value  # shown as code, not with backticks
     assert len(_figures(app)) == 2
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
-from lab.charts.style import layout
+from lab.charts.style import GREY, layout, run_style
 from lab.charts.sweeps.polylines import Vertex, polylines
 from lab.charts.sweeps.scores import Score, objective_title, shade, shade_numbers, value_axis
 from lab.sweeps.records import TrialRecord, TrialState, objective
@@ -14,7 +14,7 @@ from lab.sweeps.spec import SweepSpec
 
 Point = tuple[float, float]  # epoch, and the validation loss (or error) after it
 _FEW = 20  # most epochs for which each has a tick
-_LIVE = {False: "#c75000", True: "#f2a33a"}
+_LIVE = 1  # slot of the colour of trials in training
 
 
 class Curve(NamedTuple):
@@ -55,11 +55,10 @@ def curves_figure(curves: Sequence[Curve], spec: SweepSpec, *, dark: bool = Fals
         group = [curve for curve, own in zip(rest, shades, strict=True) if own == number]
         figure.add_trace(_lines(group, shade(number, dark=dark), "trials"))
     if live:
-        figure.add_trace(_lines(live, _LIVE[dark], "in training"))
+        figure.add_trace(_lines(live, run_style(_LIVE, dark=dark).colour, "in training"))
     rungs = spec.rungs({})[:-1] if spec.halving else ()
-    grey = "#8792a0"
     for epoch in rungs:
-        figure.add_vline(x=epoch, line={"color": grey, "width": 1, "dash": "dot"})
+        figure.add_vline(x=epoch, line={"color": GREY, "width": 1, "dash": "dot"})
         figure.add_annotation(
             x=epoch, y=1, yref="paper", yanchor="bottom", text=f"rung {epoch}", showarrow=False, font={"size": 11}
         )

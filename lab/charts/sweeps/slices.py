@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from lab.charts.parallel import LOG_FROM
 from lab.charts.ranges import log_ticks
-from lab.charts.style import layout, plain_text
+from lab.charts.style import GREY, layout, plain_text
 from lab.charts.sweeps.scores import Score, objective_title, shade_numbers, shaded_markers, value_axis
 from lab.config import FIELDS
 from lab.sharing.comparison import setting_text, setting_words
@@ -83,7 +83,7 @@ def slice_figure(scores: Sequence[Score], parameter: Parameter, spec: SweepSpec,
         marker={
             "size": 8,
             **shaded_markers([number for _, number in shown], dark=dark),
-            "line": {"width": 1, "color": "#8792a0"},
+            "line": {"width": 1, "color": GREY},
         },
         text=[hover_text(score, parameter.name) for score, _ in shown],
         hovertemplate="%{text}<extra></extra>",

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from scipy.interpolate import LinearNDInterpolator
 from scipy.spatial import QhullError
 
-from lab.charts.style import layout
+from lab.charts.style import GREY, layout, text_colour
 from lab.charts.sweeps.scores import SHADES, Score, objective_title, shade, shade_numbers, shaded_markers
 from lab.charts.sweeps.slices import Scale, hover_text, scale_of
 from lab.sweeps.space import Parameter
@@ -83,7 +83,7 @@ def surface_figure(surface: Surface, spec: SweepSpec, *, dark: bool = False, hei
             z=surface.grid,
             colorscale=colours,
             contours={"coloring": "fill"},
-            line={"width": 0.5, "color": "#8792a0"},
+            line={"width": 0.5, "color": GREY},
             ncontours=14,
             colorbar={"title": {"text": objective_title(spec), "side": "right"}, "thickness": 12},
             hoverinfo="skip",
@@ -97,7 +97,7 @@ def surface_figure(surface: Surface, spec: SweepSpec, *, dark: bool = False, hei
         marker={
             "size": 9,
             **shaded_markers(shades, dark=dark),
-            "line": {"width": 1.3, "color": "#e4eaf2" if dark else "#1a2330"},
+            "line": {"width": 1.3, "color": text_colour(dark=dark)},
         },
         text=[hover_text(score, *names) for score in surface.scores],
         hovertemplate="%{text}<extra></extra>",

@@ -3,13 +3,13 @@
 Evaluation has a time budget, so the report states how many test images were evaluated.
 """
 
-import base64
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from lab.charts.data_url import png_url
 from lab.charts.tiles import grid, image_tiles, paint
 from lab.data.load import Dataset
 from lab.errors import ArtifactError, DataError, InputError
@@ -128,7 +128,7 @@ def _class_rows(confusion: np.ndarray, names: tuple[str, ...]) -> tuple[ClassRow
 def _mistakes(answers: Answers, dataset: Dataset, names: tuple[str, ...]) -> tuple[Picture, ...]:
     return tuple(
         Picture(
-            png_address(grid(image_tiles(dataset.test_images[index : index + 1]), enlarge=3, gap=0)),
+            png_url(grid(image_tiles(dataset.test_images[index : index + 1]), enlarge=3, gap=0)),
             f"test:{index} is {names[answers.labels[index]]}, predicted {names[answers.predicted[index]]} "
             f"({format_percent(float(answers.confidence[index]), digits=1)} confidence)",
         )
@@ -141,19 +141,12 @@ def _maps(loaded: LoadedNetwork, dataset: Dataset) -> tuple[Picture, ...]:
     layers = list_convolutions(loaded.network)
     chosen = sorted({0, len(layers) // 2, len(layers) - 1}) if layers else []
     x_1CHW = to_input(dataset.test_images[:1], mean=loaded.mean, std=loaded.std)
-    pictures = [
-        Picture(png_address(grid(image_tiles(dataset.test_images[:1]), enlarge=4, gap=0)), "The image (test:0)")
-    ]
+    pictures = [Picture(png_url(grid(image_tiles(dataset.test_images[:1]), enlarge=4, gap=0)), "The image (test:0)")]
     for place in chosen[:_MAP_LAYERS]:
         maps = feature_maps(loaded.network, x_1CHW, layer=layers[place])
         side = maps.values.shape[-1]
         sheet = grid(paint(maps.values[:_MAPS], each=True), enlarge=max(1, 56 // side), gap=2)
         count = len(maps.values)
         shown = plural(count, "map") if count <= _MAPS else f"{_MAPS} of {count} maps"
-        pictures.append(Picture(png_address(sheet), f"{layers[place]}: {shown} of {side}×{side}"))
+        pictures.append(Picture(png_url(sheet), f"{layers[place]}: {shown} of {side}×{side}"))
     return tuple(pictures)
-
-
-def png_address(png: bytes) -> str:
-    """Return a PNG as a data URL."""
-    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")

@@ -9,14 +9,16 @@ from typing import Any
 
 import plotly
 
+from lab.charts.data_url import png_url
 from lab.charts.live import live_list
 from lab.charts.live_facts import live_facts, run_marks
 from lab.charts.smoothing import SPANS, USUAL_SPAN
+from lab.charts.style import GREY
 from lab.metrics import BATCH_LOSS, LEARNING_RATE
 from lab.runs.records import RunRecord
 from lab.training.schedules import is_constant
 from pages.cache.datasets import Samples
-from pages.components.base import component, data_url
+from pages.components.base import component, nothing
 from pages.state.keys import element
 
 PLOTLY_ADDRESS = f"/assets/plotly.min.js?v={plotly.__version__}"
@@ -38,12 +40,12 @@ def live_run(run: RunRecord, *, samples: Samples | None = None) -> None:
             "samples": samples and _listed(samples),
             "facts": live_facts(run, {}),
         },
-        on_changed_change=_rerun,
+        on_changed_change=nothing,
     )
 
 
 def chart_data() -> dict[str, Any]:
-    """Return the component's chart data: the charts, the series that counts steps, the learning rate, the smoothing."""
+    """Return what the charts need: their list, the series of steps and of the rate, the smoothing, and a fork's grey."""
     return {
         "charts": live_list(),
         "steps": BATCH_LOSS.id,
@@ -51,6 +53,7 @@ def chart_data() -> dict[str, Any]:
         "spans": list(SPANS),
         "span": USUAL_SPAN,
         "plotly": PLOTLY_ADDRESS,
+        "grey": GREY,
     }
 
 
@@ -58,9 +61,5 @@ def _listed(samples: Samples) -> dict[str, Any]:
     pairs = zip(samples.pictures, samples.labels, strict=True)
     return {
         "classes": list(samples.class_names),
-        "images": [{"src": data_url(picture), "class": label} for picture, label in pairs],
+        "images": [{"src": png_url(picture), "class": label} for picture, label in pairs],
     }
-
-
-def _rerun() -> None:
-    """Do nothing. A trigger with a callback makes Streamlit rerun the page."""

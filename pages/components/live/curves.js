@@ -2,7 +2,7 @@
 // What the live view draws: a run's points as columns and traces of its charts. Live (live.js) has the points
 // (`store`), the lab's last response (`news`), and the settings.
 
-import { EDGE, GREY, LOOK, SKIPPED, readTheme } from "./look.js";
+import { EDGE, LOOK, SKIPPED, readTheme } from "./look.js";
 import { smoothedMeans } from "./smoothing.js";
 
 export class Curves {
@@ -102,7 +102,7 @@ export class Curves {
 
   /** A trace's line and marker in the colours of the theme. @param {any} trace */
   coloured({ line, marker, color }) {
-    const colour = color === "grey" ? GREY : this.theme().series[color];
+    const colour = color === "grey" ? this.data.grey : this.theme().series[color];
     return { line: { ...line, color: colour }, marker: { ...marker, color: colour } };
   }
 

@@ -11,8 +11,6 @@ export const LOOK = {
   train: [0, "circle", "solid"], val: [1, "diamond", "dot"], test: [2, "square", "dash"], "": [3, "circle", "solid"],
 };
 
-export const GREY = "#8792a0"; // a fork's curves before the fork, in both themes
-
 export const EDGE = { top: 0.985, nonFinite: 0.94, bottom: 0.015 }; // height of marks, in fractions of the plot's
 
 // Settings are saved in the browser; `spans` are the lab's choices of smoothing, and `span` is the default.

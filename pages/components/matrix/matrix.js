@@ -1,6 +1,9 @@
 // @ts-check
 // A confusion matrix whose cells are buttons: rows are true classes, columns are predicted ones.
 // The diagonal is blue by recall; mistakes are orange, scaled to the most frequent one. Numbers are always shown.
+// Tab reaches one cell, which the arrow keys change: 62 classes have 3,844 cells.
+
+import { after } from "./keys.js";
 
 const [FITTED, MIN_CELL, GAP] = [12, 28, 2]; // classes; px
 
@@ -24,8 +27,28 @@ export default function ({ data, parentElement, setTriggerValue }) {
   for (const cell of table.querySelectorAll("td button")) paint(cell, data, worst);
   table.onclick = (event) => {
     const cell = event.target.closest("td button");
-    if (cell) setTriggerValue("pick", [Number(cell.dataset.truth), Number(cell.dataset.answer)]);
+    if (!cell) return;
+    moveTo(table, cell);
+    setTriggerValue("pick", placeOf(cell));
   };
+  table.onkeydown = (event) => {
+    const place = event.target.closest("td button") && after(placeOf(event.target), event.key, count);
+    if (!place || event.ctrlKey || event.altKey || event.metaKey) return;
+    event.preventDefault(); // or the page scrolls
+    const cell = table.tBodies[0].rows[place[0]].cells[place[1] + 1].firstChild; // after the header of its row
+    moveTo(table, cell);
+    cell.focus();
+  };
+}
+
+function placeOf(cell) {
+  return [Number(cell.dataset.truth), Number(cell.dataset.answer)];
+}
+
+// Make a cell the one that Tab reaches.
+function moveTo(table, cell) {
+  for (const before of table.querySelectorAll('td button[tabindex="0"]')) before.tabIndex = -1;
+  cell.tabIndex = 0;
 }
 
 // The side of a cell in px: with few classes, the matrix fits next to the gallery as long as its cells can be clicked.
@@ -39,6 +62,7 @@ function sideOf(table, count, room) {
 function build(classes) {
   const table = document.createElement("table");
   table.dataset.names = classes.join("\n");
+  table.setAttribute("role", "grid"); // cells are reached with arrow keys
   table.createCaption();
   const head = table.createTHead().insertRow();
   head.appendChild(document.createElement("td"));
@@ -50,6 +74,7 @@ function build(classes) {
     classes.forEach((_, answer) => {
       const button = document.createElement("button");
       button.type = "button";
+      button.tabIndex = truth || answer ? -1 : 0;
       button.dataset.truth = truth;
       button.dataset.answer = answer;
       row.insertCell().appendChild(button);
@@ -67,7 +92,7 @@ function header(name, scope) {
 }
 
 function paint(cell, data, worst) {
-  const [truth, answer] = [Number(cell.dataset.truth), Number(cell.dataset.answer)];
+  const [truth, answer] = placeOf(cell);
   const number = data.counts[truth][answer];
   const rate = data.rates[truth][answer] ?? 0;
   const right = truth === answer;

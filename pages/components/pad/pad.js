@@ -21,7 +21,8 @@ class Pad {
     this.root = root;
     this.canvas = root.querySelector("canvas");
     this.pen = root.querySelector("input");
-    this.pen.value = data.pen ?? 16;
+    [this.pen.min, this.pen.max] = data.pens.map(String);
+    this.pen.value = String(data.pen);
     this.strokes = [];
     this.past = [];
     this.future = [];

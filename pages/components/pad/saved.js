@@ -19,7 +19,7 @@ export function restore(storage = window.sessionStorage) {
   try {
     const saved = JSON.parse(storage.getItem(NAME) ?? "null");
     const states = [saved.strokes, ...saved.past, ...saved.future];
-    const valid = states.every(isState) && saved.pen >= 4 && saved.pen <= 40;
+    const valid = states.every(isState) && Number.isFinite(saved.pen);
     return saved.strokes.length + saved.past.length && valid ? saved : null;
   } catch {
     return null;

@@ -24,7 +24,7 @@ test("a drawing that was cleared can still be undone", () => {
 
 test("an empty storage and invalid drawings are not restored", () => {
   for (const text of [undefined, "null", "[]", "{", JSON.stringify({ ...DRAWING, strokes: [["a"]] }),
-    JSON.stringify({ ...DRAWING, pen: 900 }), JSON.stringify({ ...DRAWING, strokes: [], past: [] })])
+    JSON.stringify({ ...DRAWING, pen: "wide" }), JSON.stringify({ ...DRAWING, strokes: [], past: [] })])
     assert.equal(restore(storage(text)), null, text);
 });
 

@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from lab.charts.data_url import png_url
 from lab.charts.tiles import Sprite
-from pages.components.base import component, data_url, reported_value
+from pages.components.base import component, reported_value
 from pages.components.live import PLOTLY_ADDRESS
 
 
@@ -41,7 +42,7 @@ def scatter(
             "wrong": list(wrong),
             "notes": list(notes),
             "classes": list(classes),
-            "sprite": data_url(sprite.png),
+            "sprite": png_url(sprite.png),
             "columns": sprite.columns,
             "method": method,
             "words": words,

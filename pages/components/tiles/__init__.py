@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
+from lab.charts.data_url import png_url
 from lab.charts.tiles import Sprite
-from pages.components.base import component, data_url, reported_value
+from pages.components.base import component, reported_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ def tiles(
     component("tiles")(
         key=key,
         data={
-            "sprite": data_url(sprite.png),
+            "sprite": png_url(sprite.png),
             "columns": sprite.columns,
             "tile_width": sprite.tile_width,
             "tile_height": sprite.tile_height,
