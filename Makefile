@@ -21,8 +21,8 @@ test: $(VENV)/.dev
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash .ci/check
 
 # As in CI: including the long tests, of complete process lifetimes and of details of pages.
-test-all: export LAB_TESTS := all
-test-all: test
+test-all:
+	LAB_TESTS=all $(MAKE) test
 
 # Random orders of files, classes and tests reveal tests that depend on others.
 test-shuffled: $(VENV)/.dev
@@ -58,7 +58,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.inside
 
 $(VENV)/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ConvLab needs Python 3.11 or newer, this is " + sys.version.split()[0] + ": run make PYTHON=python3.12")'
+	@$(PYTHON) -m lab.platforms
 	@echo "Making a virtual environment in $(VENV)."
 	$(PYTHON) -m venv $(VENV)
 

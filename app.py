@@ -18,6 +18,11 @@ ROOT = Path(__file__).resolve().parent
 if str(ROOT) not in sys.path:  # started from another folder, or by uvicorn
     sys.path.insert(0, str(ROOT))
 
+from lab.platforms import refusal  # noqa: E402
+
+if reason := refusal(sys.platform, sys.version_info[:3]):
+    sys.exit(f"Error: {reason}")
+
 from pages.cache.lab import serve  # noqa: E402
 from pages.frame import report_bug  # noqa: E402
 from pages.server.announce import announce  # noqa: E402

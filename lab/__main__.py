@@ -8,10 +8,13 @@ import os
 import sys
 
 from lab import INTERRUPTED
+from lab.platforms import refusal
 
 
 def main(prog_name: str = "convlab") -> None:
     """Run one command and exit with its code. `prog_name` is the program name that the help shows."""
+    if reason := refusal(sys.platform, sys.version_info[:3]):
+        sys.exit(f"Error: {reason}")
     try:
         from lab.settings import PROCESS_ENVIRONMENT
 

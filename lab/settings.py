@@ -23,6 +23,7 @@ PROCESS_ENVIRONMENT = {
 }
 
 SAVED_FILES = "artifacts"  # default folder of the artifacts in a lab's home
+HOME = "LAB_HOME"
 SLOTS = "LAB_SLOTS"
 OWNER = "LAB_OWNER"
 ANNOUNCE = "LAB_ANNOUNCE"  # "text" or "json": the format in which the server prints its addresses, set by `serve`
@@ -63,11 +64,11 @@ class Settings:
         `LAB_HOME`, `LAB_DATA`, `LAB_DATABASE`, `LAB_ARTIFACTS`, `LAB_DEVICE`, `LAB_READ_ONLY`, `LAB_SLOTS`,
         `LAB_OWNER`.
         """
-        home = _absolute(env.get("LAB_HOME") or CHECKOUT / ".lab")
+        home = _absolute(env.get(HOME) or default_home(CHECKOUT))
         return cls(
             home=home,
             data=_absolute(env.get("LAB_DATA") or home / "data"),
-            database=_absolute_database(env.get("LAB_DATABASE") or f"sqlite:///{_in_url(home / 'lab.db')}"),
+            database=_absolute_database(env.get("LAB_DATABASE") or sqlite_url(home / "lab.db")),
             artifacts=_absolute_place(env.get("LAB_ARTIFACTS") or str(home / SAVED_FILES)),
             device=env.get("LAB_DEVICE") or "auto",
             read_only=_switch("LAB_READ_ONLY", env),
@@ -78,7 +79,7 @@ class Settings:
     def environment(self) -> dict[str, str]:
         """Return the environment variables that give a child process the same settings."""
         return {
-            "LAB_HOME": str(self.home),
+            HOME: str(self.home),
             "LAB_DATA": str(self.data),
             "LAB_DATABASE": self.database,
             "LAB_ARTIFACTS": self.artifacts,
@@ -108,6 +109,14 @@ class Settings:
                 "This lab is read-only (--read-only or LAB_READ_ONLY): "
                 "start it without to train, fetch or change anything."
             )
+
+
+def default_home(code: Path) -> Path:
+    """Return the home without `LAB_HOME`: in the checkout, but not in a site-packages folder, which pip may delete.
+
+    code: the folder of the lab's packages.
+    """
+    return code / ".lab" if (code / "pyproject.toml").is_file() else user_path("~/.convlab")
 
 
 def _absolute(place: str | Path) -> Path:
@@ -160,6 +169,11 @@ def _absolute_place(place: str) -> str:
 def _absolute_database(url: str) -> str:
     found = _SQLITE_FILE.fullmatch(url)
     return f"{found[1]}{_in_url(_absolute(unquote(found[2])))}{found[3] or ''}" if found else url
+
+
+def sqlite_url(path: Path) -> str:
+    """Return the SQLAlchemy URL of an SQLite file."""
+    return f"sqlite:///{_in_url(path)}"
 
 
 def _in_url(path: Path) -> str:

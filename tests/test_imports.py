@@ -13,7 +13,15 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = tuple(sorted(path.parent.name for path in (ROOT / "pages").glob("*/page.py")))
 # Packages from the lowest layer up; a module may import from lower layers and from its own package.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("lab.text", "lab.lazy", "lab.atomic_files", "lab.strict_json", "lab.temporary_folders", "lab.user_files"),
+    (
+        "lab.text",
+        "lab.lazy",
+        "lab.atomic_files",
+        "lab.strict_json",
+        "lab.temporary_folders",
+        "lab.user_files",
+        "lab.platforms",
+    ),
     ("lab.errors", "lab.formatting"),
     ("lab.settings", "lab.devices", "lab.seeding", "lab.findings", "lab.metrics", "lab.join_token"),
     ("lab.metric_charts", "lab.spread", "lab.executors"),

@@ -6,7 +6,7 @@ import pytest
 
 from lab.errors import ConfigError
 from lab.service.lab import Lab
-from lab.settings import PROCESS_ENVIRONMENT, Settings
+from lab.settings import CHECKOUT, PROCESS_ENVIRONMENT, Settings, default_home
 
 
 @pytest.mark.parametrize(
@@ -76,3 +76,12 @@ def test_a_home_of_an_unknown_user_is_a_folder_of_that_name(tmp_path: Path, monk
 
 def test_the_environment_of_a_worker_lets_cublas_be_deterministic() -> None:
     assert PROCESS_ENVIRONMENT["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+
+
+def test_an_installed_lab_without_a_checkout_has_its_home_in_that_of_the_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pip and a new virtual environment delete what is in site-packages."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert default_home(CHECKOUT) == CHECKOUT / ".lab"
+    assert default_home(tmp_path / "site-packages") == tmp_path / ".convlab"

@@ -39,7 +39,7 @@ from lab.loaded_network import EpochChoice, LoadedNetwork
 from lab.runs.owner import Owner
 from lab.runs.records import RunRecord, SavedFile
 from lab.service.lab import Lab
-from lab.settings import Settings
+from lab.settings import Settings, sqlite_url
 from lab.sharing.bundle.write import write_bundle
 from lab.sharing.onnx_file import onnx_bytes
 from lab.sketch.reading import RULE_IMAGES, compute_probabilities
@@ -58,7 +58,7 @@ def main() -> None:
     data = Settings.from_env(os.environ).data
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        database = f"sqlite:///{home / 'lab.db'}"
+        database = sqlite_url(home / "lab.db")
         lab = Lab(Settings(home=home, data=data, database=database, artifacts=str(home / "artifacts"), device="cpu"))
         for example in EXAMPLES:
             if only in (None, example.id):

@@ -5,7 +5,6 @@ exclude them, the store would have to be writable, and a newer release would hav
 """
 
 import atexit
-import tempfile
 import threading
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from lab.errors import LabError
 from lab.examples.catalogue import EXAMPLES, ORIGIN
 from lab.runs.artifacts import ArtifactStore
 from lab.runs.store import RunStore
-from lab.settings import Settings
+from lab.settings import Settings, sqlite_url
 from lab.sharing.bundle.read import import_shipped
 from lab.temporary_folders import temporary_folder
 
@@ -45,7 +44,7 @@ def unpack_examples(*, data: Path) -> Settings:
 
 
 def _database(home: Path) -> str:
-    return f"sqlite:///{home / 'lab.db'}"
+    return sqlite_url(home / "lab.db")
 
 
 def _artifacts(home: Path) -> Path:
@@ -67,7 +66,7 @@ def _unpacked() -> Path:
     except OSError as error:
         raise LabError(
             f"The example runs cannot be unpacked ({error.strerror or error}): free disk space in "
-            f"{tempfile.gettempdir()}, or set TMPDIR to a writable folder."
+            "the system's temporary folder, or set TMPDIR to a writable folder."
         ) from error
     store.close()
     return home

@@ -39,7 +39,17 @@ _LIBPQ = {
 # A client cut off inside a transaction would hold its row locks for hours, so nobody could take over its run. Shorter
 # than a lease with its grace period, longer than any pause between two of our statements.
 _IDLE_TRANSACTION_S = 15.0
+SQLITE_NEEDED = "3.35"  # the first with RETURNING
 _CLOCK = "SELECT extract(epoch FROM clock_timestamp())::float8, extract(epoch FROM pg_postmaster_start_time())::float8"
+
+
+def refuse_old_sqlite(version: str) -> None:
+    """Raise `StoreError` if this SQLite is too old, as that of Red Hat Enterprise Linux 9 is (3.34)."""
+    if _number(version) < _number(SQLITE_NEEDED):
+        raise StoreError(
+            f"This Python uses SQLite {version}, but the run store needs {SQLITE_NEEDED} or newer: use a Python that "
+            "brings its own (from uv or conda), or a Postgres server (LAB_DATABASE)."
+        )
 
 
 def wal_is_safe(version: str) -> bool:
@@ -47,8 +57,12 @@ def wal_is_safe(version: str) -> bool:
 
     Releases 3.7.0 to 3.51.2 can corrupt it, except 3.44.6 and 3.50.7, which have the fix.
     """
-    number = tuple(int(part) for part in version.split("."))
+    number = _number(version)
     return number > (3, 51, 2) or number in {(3, 44, 6), (3, 50, 7)}
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
 
 
 def file_system_of(path: Path) -> str:
@@ -84,6 +98,7 @@ class Database:
         self._engine: Engine | None = None
         self._pid = -1
         if self.is_sqlite:
+            refuse_old_sqlite(sqlite3.sqlite_version)
             self._created = _prepare_file(self.url, read_only=read_only)
             self._journal = journal_mode(sqlite3.sqlite_version, file_system_of(Path(str(self.url.database)).parent))
 

@@ -6,13 +6,17 @@ The operating system reuses process ids; with the start time they are unique. No
 import os
 import signal
 import socket
+import subprocess
+import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import psutil
 
 _NAMESPACE = Path("/proc/self/ns/pid")
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_SCUTIL, _SCUTIL_S = "/usr/sbin/scutil", 5.0  # macOS' tool for its system configuration, and its time limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,19 @@ def this_host() -> str:
     try:
         return f"{socket.gethostname()} {_NAMESPACE.readlink()}"
     except OSError:  # not Linux, or no permission
-        return socket.gethostname()
+        return _name_of_mac() or socket.gethostname()
+
+
+@cache
+def _name_of_mac() -> str:
+    """Return a Mac's name in its sharing settings, because its host name changes with the network; "" elsewhere."""
+    if sys.platform != "darwin":
+        return ""
+    try:
+        words = [_SCUTIL, "--get", "LocalHostName"]
+        return subprocess.run(words, capture_output=True, text=True, timeout=_SCUTIL_S, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
 
 
 def process_start(pid: int) -> str | None:
@@ -51,7 +67,9 @@ def process_start(pid: int) -> str | None:
         return _linux_start(pid)
     try:
         process = psutil.Process(pid)
-        return None if process.status() == psutil.STATUS_ZOMBIE else f"{process.create_time():.3f}"
+        # The hash is that of the pid and the kernel's time stamp. `create_time` is not used because it follows later
+        # changes of the clock, but only those since psutil was imported, so it differs between processes.
+        return None if process.status() == psutil.STATUS_ZOMBIE else f"{hash(process):x}"
     except psutil.NoSuchProcess:
         return None
 

@@ -7,6 +7,7 @@ checkpoint.
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -100,8 +101,10 @@ def _start(
 
 
 def local_network() -> dict[str, str]:
-    """Return the environment variables that restrict gloo to the loopback interface."""
-    return {"GLOO_SOCKET_IFNAME": "lo"} if Path("/sys/class/net/lo").exists() else {}
+    """Return the environment variables that restrict gloo to the loopback interface, "lo" or on macOS "lo0"."""
+    names = {name for _, name in socket.if_nameindex()}
+    found = next((name for name in ("lo", "lo0") if name in names), "")
+    return {"GLOO_SOCKET_IFNAME": found} if found else {}
 
 
 def _watch(rank: "subprocess.Popen[bytes]", over: threading.Event) -> None:

@@ -1,7 +1,10 @@
 """The example runs that ship with the lab: their content, and their separation from the user's own runs."""
 
+import errno
+import os
 import subprocess
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +14,8 @@ import pytest
 
 from lab.config import RunConfig
 from lab.data.load import is_present, load_dataset
-from lab.errors import ReadOnlyError, RunNotFoundError
+from lab.errors import LabError, ReadOnlyError, RunNotFoundError
+from lab.examples import unpack
 from lab.examples.catalogue import (
     EXAMPLES,
     HERE,
@@ -195,15 +199,28 @@ def test_a_shipped_model_has_no_traces_of_the_machine_that_exported_it() -> None
     assert [(one.op_type, model.metadata_props[0].key) for one in model.graph.node] == [("Relu", MAPS)]
 
 
-def test_the_folder_of_unpacked_examples_is_deleted_when_the_process_exits() -> None:
+def test_the_folder_of_unpacked_examples_is_deleted_when_the_process_exits(tmp_path: Path) -> None:
+    """Its name may have characters that separate the parts of a URL, such as that of the database."""
+    place = tmp_path / "a %41?b#c"
+    place.mkdir()
     code = (
         "from pathlib import Path\nfrom lab.examples.unpack import unpack_examples\n"
         "one, two = unpack_examples(data=Path('.')), unpack_examples(data=Path('.'))\n"
-        "assert one == two\nprint(one.home)"
+        "assert one == two\nassert (one.home / 'lab.db').stat().st_size > 0\nprint(one.home)"
     )
+    environment = {**os.environ, "TMPDIR": str(place)}
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=True
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=True
     )
     folder = Path(done.stdout.strip())
     assert folder.name.startswith("convlab-examples-")
-    assert not folder.exists()
+    assert (folder.parent, list(place.iterdir())) == (place, [])
+
+
+def test_without_a_temporary_folder_the_examples_name_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> str:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
+
+    monkeypatch.setattr(tempfile, "gettempdir", refuse)
+    with pytest.raises(LabError, match=r"No usable temporary directory .* or set TMPDIR to a writable folder"):
+        unpack._unpacked.__wrapped__()

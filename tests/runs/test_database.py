@@ -12,7 +12,14 @@ from pathlib import Path
 import pytest
 
 from lab.errors import ReadOnlyError, StoreBusyError, StoreError, StoreUnreachableError
-from lab.runs.database import NETWORK_FILE_SYSTEMS, Database, file_system_of, journal_mode, wal_is_safe
+from lab.runs.database import (
+    NETWORK_FILE_SYSTEMS,
+    Database,
+    file_system_of,
+    journal_mode,
+    refuse_old_sqlite,
+    wal_is_safe,
+)
 from lab.runs.database_errors import explain_refusal
 from lab.runs.owner import Owner
 from lab.runs.records import RunRequest
@@ -37,6 +44,14 @@ def sqlite_store(path: Path) -> RunStore:
 def test_the_busy_timeout_is_the_one_that_the_store_was_opened_with(sqlite_store: RunStore) -> None:
     with sqlite_store.database.read() as connection:
         assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one() == 200
+
+
+def test_an_sqlite_without_returning_is_refused_with_its_version() -> None:
+    for version in ("3.26.0", "3.34.1"):
+        with pytest.raises(StoreError, match=rf"uses SQLite {version}, but the run store needs 3\.35 or newer"):
+            refuse_old_sqlite(version)
+    for version in ("3.35.0", "3.40.1", "4.0.0"):
+        refuse_old_sqlite(version)
 
 
 @pytest.mark.parametrize(

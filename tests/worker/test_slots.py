@@ -24,6 +24,7 @@ from lab.worker.supervisor.process import SlotWorker, Supervisor
 from lab.worker.supervisor.slots import (
     Slot,
     count_cores,
+    count_gpus,
     count_slots,
     count_visible,
     plan_slots,
@@ -97,6 +98,21 @@ def test_with_at_most_one_gpu_every_slot_has_the_device_of_the_settings(
 )
 def test_only_the_gpus_listed_in_cuda_visible_devices_are_counted(listed: str | None, visible: int) -> None:
     assert count_visible(4, listed) == visible
+
+
+@pytest.mark.parametrize(("files", "gpus"), [(("dxg", "libcuda.so.1"), 1), (("dxg",), 0), ((), 0)])
+def test_in_wsl_the_gpu_is_found_by_windows_driver(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, files: tuple[str, ...], gpus: int
+) -> None:
+    """WSL has one device file for all GPUs, /dev/dxg, also for those of other makers."""
+    monkeypatch.setattr(slots_module, "_has_cpu_torch", lambda: False)
+    monkeypatch.setattr(slots_module, "_WSL_DRIVER", (tmp_path / "dxg", tmp_path / "libcuda.so.1"))
+    for name in files:
+        (tmp_path / name).touch()
+    if list(Path("/dev").glob("nvidia[0-9]*")):
+        pytest.skip("this machine has NVIDIA's device files, which come first")
+    assert count_gpus({}) == gpus
+    assert count_gpus({"CUDA_VISIBLE_DEVICES": ""}) == 0
 
 
 def test_a_worker_reads_its_slot_from_its_place() -> None:

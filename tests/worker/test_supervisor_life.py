@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,8 +23,15 @@ from lab.settings import CHECKOUT, Settings
 from lab.worker.supervisor import launch
 from lab.worker.supervisor import process as module
 from lab.worker.supervisor.adopted import AdoptedWorker, find_workers
-from lab.worker.supervisor.launch import STOP_JOBS_S, TERM_S, log_path, start_supervisor, stop_mismatched_supervisor
-from lab.worker.supervisor.pid_files import worker_pid_path, write_pid_file
+from lab.worker.supervisor.launch import (
+    STOP_JOBS_S,
+    TERM_S,
+    is_supervised,
+    log_path,
+    start_supervisor,
+    stop_mismatched_supervisor,
+)
+from lab.worker.supervisor.pid_files import starting_pid_path, supervisor_pid_path, worker_pid_path, write_pid_file
 from lab.worker.supervisor.process import SlotWorker, Supervisor, main
 from lab.worker.supervisor.slots import Slot
 from tests.processes import idle_process
@@ -180,6 +188,22 @@ def test_only_a_supervisor_with_other_settings_is_stopped(tmp_path: Path, same: 
             assert process.poll() is None
         else:
             assert process.wait(LIMIT_S) == -signal.SIGTERM
+
+
+def test_the_supervisor_of_the_home_that_this_one_was_copied_from_is_neither_stopped_nor_taken_for_its_own(
+    tmp_path: Path,
+) -> None:
+    """A copy of a lab's home holds the pid files of the original, whose supervisor may be training."""
+    original, copy = (Settings.from_env({"LAB_HOME": str(tmp_path / name)}) for name in ("original", "copy"))
+    original.make_home()
+    with idle_process() as process:
+        for path in (supervisor_pid_path(original), starting_pid_path(original)):
+            write_pid_file(path, _owner(process), original)
+        shutil.copytree(original.home, copy.home)
+        assert (is_supervised(original), is_supervised(copy)) == (True, False)
+        stop_mismatched_supervisor(copy)
+        time.sleep(0.1)
+        assert process.poll() is None
 
 
 def test_a_supervisor_that_has_to_kill_its_worker_is_waited_for(

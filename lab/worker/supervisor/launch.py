@@ -57,7 +57,7 @@ def is_running(settings: Settings) -> bool:
 def is_supervised(settings: Settings) -> bool:
     """Return whether a supervisor holds the lock, or has just been started and is about to acquire it."""
     started = read_pid_file(starting_pid_path(settings))
-    return is_running(settings) or (started is not None and started.alive)
+    return is_running(settings) or (started is not None and started.is_of_home(settings) and started.alive)
 
 
 def has_work(store: RunStore, settings: Settings) -> bool:
@@ -112,7 +112,7 @@ def stop_mismatched_supervisor(settings: Settings) -> None:
     after the supervisor has exited, because no other can be started until then.
     """
     running = read_pid_file(supervisor_pid_path(settings))
-    if running is None or running.matches(settings) or not running.alive:
+    if running is None or running.matches(settings) or not running.is_of_home(settings) or not running.alive:
         return
     try:
         os.kill(running.owner.pid, signal.SIGTERM)

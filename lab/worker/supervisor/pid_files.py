@@ -9,7 +9,7 @@ from typing import Any
 from lab.atomic_files import write_atomically
 from lab.errors import ConfigError
 from lab.runs.owner import Owner, is_alive
-from lab.settings import SLOTS, Settings
+from lab.settings import HOME, SLOTS, Settings
 from lab.worker.supervisor.slots import Slot, read_slot
 
 _NO_SLOTS = {SLOTS: ""}  # assumed for pid files of releases without slots
@@ -36,6 +36,13 @@ class PidFile:
     def matches(self, settings: Settings) -> bool:
         """Return whether the process was started with these settings."""
         return {**_NO_SLOTS, **self.environment} == settings.environment()
+
+    def is_of_home(self, settings: Settings) -> bool:
+        """Return whether the process was started for this home, and not for the one that this home is a copy of."""
+        try:
+            return settings.home.samefile(self.environment.get(HOME, settings.home))
+        except (OSError, TypeError):
+            return False
 
     def is_of_lab(self, settings: Settings) -> bool:
         """Return whether the process was started with these settings, ignoring the number of slots."""

@@ -21,6 +21,7 @@ from lab.settings import MAX_SLOTS, PROCESS_ENVIRONMENT, Settings, parse_slots
 
 _THREADS = "OMP_NUM_THREADS"  # must be set before torch creates its thread pools
 _ANY_GPU = ("auto", "cuda")
+_WSL_DRIVER = (Path("/dev/dxg"), Path("/usr/lib/wsl/lib/libcuda.so.1"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +147,12 @@ def count_gpus(env: Mapping[str, str]) -> int:
     if _has_cpu_torch():
         return 0
     there = len([path for path in Path("/dev").glob("nvidia[0-9]*") if path.name.removeprefix("nvidia").isdecimal()])
-    return count_visible(there, env.get("CUDA_VISIBLE_DEVICES"))
+    return count_visible(there or int(_has_wsl_driver()), env.get("CUDA_VISIBLE_DEVICES"))
+
+
+def _has_wsl_driver() -> bool:
+    """Return whether Windows' NVIDIA driver is available in WSL, which has one device file for all GPUs."""
+    return all(path.exists() for path in _WSL_DRIVER)
 
 
 @cache
