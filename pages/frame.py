@@ -35,19 +35,31 @@ _MARK = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 26 26" width="26
 # runs would cover the choice of its order on every device. Streamlit's captions and selected segments have too little
 # contrast. In the dark theme the primary blue is light enough to be read on the page, so text on top of it is dark.
 # Streamlit's own Stop, which interrupts the script, would appear above the Stop of a training. The live view has its
-# height reserved before it mounts, so that nothing below it moves.
+# height reserved before it mounts, so that nothing below it moves, and so has the pad. An element that gets the focus is
+# scrolled to a place where neither Streamlit's header nor what is fixed or sticky covers it.
 _STYLE = """<style>
 [data-testid="stMainBlockContainer"] { padding: 4.4rem clamp(1rem, 3vw, 5rem) 4rem; max-width: 1320px; }
 @media (max-width: 640px) { [data-testid="stMainBlockContainer"] { padding: 3.8rem 1rem 4rem; }
   [data-testid="stMainBlockContainer"] h1 { font-size: 1.9rem; padding: 0.4rem 0; overflow-wrap: anywhere; } }
+[data-testid="stMain"] { scroll-padding: 4.5rem 0 1.5rem; }
+/* Fingers: Streamlit's help icons have 16 px, its switches and the links of the navigation less than 30. */
+@media (pointer: coarse) { [data-testid="stTooltipHoverTarget"] button { position: relative; }
+  [data-testid="stTooltipHoverTarget"] button::after { content: ""; position: absolute; inset: -10px; }
+  [data-testid="stCheckbox"] label { min-height: 2rem; }
+  [data-testid="stSidebarNavLink"] { min-height: 2.5rem; } }
 @media (hover: none) { [data-testid="stElementContainer"]:has([data-testid="stDataFrame"]) { margin-top: 1.9rem; } }
 [data-testid="stElementContainer"][class*="st-key-runs-table-"] { margin-top: 1.9rem; }
 @media (min-width: 1000px) { .st-key-cost-card { position: sticky; top: 4.5rem; } }
 @media (max-width: 999px) { .st-key-train-bar { position: fixed; left: 0; right: 0; bottom: 0; z-index: 999980;
   width: auto; padding: 0.6rem 1rem calc(0.6rem + env(safe-area-inset-bottom));
   background: var(--st-background-color, Canvas); }
-  [data-testid="stMainBlockContainer"]:has(.st-key-train-bar) { padding-bottom: 8rem; } }
+  [data-testid="stMainBlockContainer"]:has(.st-key-train-bar) { padding-bottom: 8rem; }
+  [data-testid="stMain"]:has(.st-key-train-bar) { scroll-padding-bottom: 5rem; } }
 [class*="st-key-recent-"] [data-testid="stPageLink"] p { white-space: normal; }
+/* Streamlit marks links within a page, such as to a sweep from the list of sweeps, as the open page, and a link with the
+   focus by a background of hardly another colour. */
+[data-testid="stMain"] [data-testid="stPageLink-NavLink"]:not(:hover) { background: none; }
+[data-testid="stPageLink-NavLink"]:focus-visible { outline: 2px solid light-dark(#0b66a8, #2f86cf); }
 /* A link is aligned with the text above and below it. */
 :is([class*="st-key-recent-run-"], [class*="st-key-runs-example-line-"], .st-key-steps, .st-key-pages)
   [data-testid="stPageLink"] { margin-left: -0.5rem; }
@@ -58,6 +70,7 @@ _STYLE = """<style>
 [data-testid="stStatusWidget"] { margin-right: 2.6rem; }
 [data-testid="stStatusWidget"] button { display: none; }
 .st-key-live-view:not(:has(.cl-live)) { min-height: 46rem; }
+.st-key-draw-live { min-height: calc(min(var(--pad-side, 340px), 100vw - 2rem) + 48px); }
 :is([class*="st-key-recent-"], [class*="st-key-live-line-"], [class*="st-key-queue-line-"],
   [class*="st-key-runs-example-line-"]) { row-gap: 0; }
 [class*="st-key-runs-example-choose-"] button { min-height: 1.75rem; }
@@ -68,6 +81,7 @@ _STYLE = """<style>
 :is([data-testid="stMetricLabel"], [data-testid="stMetricValue"]) :is(div, p) { white-space: normal;
   overflow: visible; }
 div[data-testid="stCaptionContainer"] { color: inherit; opacity: 0.78; }
+div[data-testid="stCaptionContainer"] code { font-size: 0.85em; }
 [data-testid="stButtonGroup"] button[data-selected="true"] {
   color: inherit !important; position: relative; z-index: 1; }
 [data-testid="stButtonGroup"] button:not([data-selected="true"], :hover) {

@@ -44,7 +44,7 @@ def show_pad(page: DrawPage) -> Sketch:
     """Show the chosen pad with its toggle below it, and return what is drawn on it."""
     pad = st.container()
     live = st.toggle(
-        "Live ink",
+        "Answer while I draw",
         help="On: answers update while you draw. Off: the standard canvas, which updates them after each stroke.",
         **DRAW.widget("live_ink", then=_switch),
     )

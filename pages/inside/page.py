@@ -14,7 +14,10 @@ from pages.widgets.frame import page_frame
 from pages.widgets.theme import dark
 
 _STYLE = """<style>
-[data-testid="stLayoutWrapper"]:has(> .st-key-inside-epochs) {{ position: sticky; top: 3.75rem; z-index: 50; }}
+/* In a window as low as a phone held sideways, the slider would cover half of what it changes. */
+@media (min-height: 560px) {{ [data-testid="stLayoutWrapper"]:has(> .st-key-inside-epochs) {{ position: sticky;
+  top: 3.75rem; z-index: 50; }}
+  [data-testid="stMain"]:has(.st-key-inside-epochs) {{ scroll-padding-top: 15rem; }} }}
 .st-key-inside-epochs {{ background: {paper}; }}
 [data-testid="stColumn"]:has(> * .st-key-inside-picture) {{ flex: 1 1 15.5rem; min-width: 15.5rem; }}
 [data-testid="stColumn"]:has(> * .st-key-inside-picture) + [data-testid="stColumn"] {{ flex: 12 1 20rem;

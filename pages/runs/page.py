@@ -46,7 +46,6 @@ def _runs(view: RunsView) -> None:
     with show_errors():
         runs = chosen_runs(view)
         complaints_box(lost_runs(view, runs))
-        undo_box()
         comparison, sharing, below = st.container(), st.container(), st.container()
         with below:
             examples = examples_box(view)
@@ -62,11 +61,16 @@ def _runs(view: RunsView) -> None:
 def _comparison(
     view: RunsView, runs: Sequence[RunRecord], page: Sequence[RunRecord], examples: Sequence[RunRecord]
 ) -> None:
-    """Draw the chosen runs and their charts; the actions and the charts' controls are below the charts."""
+    """Draw the chosen runs and their charts; the actions and the charts' controls are below the charts.
+
+    The offer to restore deleted runs is where the actions were: above the heading, it would be out of sight on a phone.
+    """
     if not (page or runs or examples):
+        undo_box()
         return
     st.header("Compare", anchor=False)
     chosen_box(view, (*page, *examples), runs)
+    undo_box()
     if runs:
         compare(view, runs)
         actions(runs)

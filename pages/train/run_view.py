@@ -28,12 +28,12 @@ from pages.train.labels import edit_labels, show_labels
 from pages.widgets.export_panel import export_panel
 from pages.widgets.findings import show_run_findings
 from pages.widgets.fork_form import fork_popover
-from pages.widgets.frame import show_errors
+from pages.widgets.frame import show_errors, shows_errors
 from pages.widgets.lineage import has_relatives, show_origin, show_tree
 from pages.widgets.menu import more_menu
 from pages.widgets.repeat import repeat_popover
 from pages.widgets.run_log import run_log_button
-from pages.widgets.runs import run_title, show_moment, state_badge
+from pages.widgets.runs import REFRESH_S, run_title, show_moment, state_badge
 from pages.widgets.start import start_training
 
 _PAUSABLE = (RunState.QUEUED, RunState.RUNNING)
@@ -88,11 +88,23 @@ def _heading(run: RunRecord) -> None:
             st.title(plain(run_title(run)), anchor=False, width="content")
             state_badge(run)
         _controls(run)
-    facts = [f"{run.config.arch} on {run.config.dataset}", device_words(run), f"run {run.id}"]
-    facts.append(f"submitted {show_moment(run.created_at)}" + (f" by {run.owner}" if run.owner else ""))
-    st.caption(plain(" · ".join(fact for fact in (*facts, run.environment.steps_words) if fact)))
+    st.fragment(_facts, run_every=REFRESH_S if run.state is RunState.QUEUED else None)(run)
     show_origin(run)
     show_labels(run)
+
+
+@shows_errors
+def _facts(run: RunRecord) -> None:
+    """Draw one line of facts. That of a queued run says why it waits, which changes as the queue moves on."""
+    why = waiting_reason(run) if run.state is RunState.QUEUED else ""
+    facts = [f"{run.config.arch} on {run.config.dataset}", why or device_words(run), f"run {run.id}"]
+    facts.append(f"submitted {show_moment(run.created_at)}" + (f" by {run.owner}" if run.owner else ""))
+    st.caption(with_code(" · ".join(fact for fact in (*facts, run.environment.steps_words) if fact)))
+
+
+def waiting_reason(run: RunRecord) -> str:
+    """Return why a queued run is not in training yet, such as "behind 2 runs"; "" if it has just started."""
+    return next((entry.why for entry in get_lab().machines.show().waiting if entry.run.id == run.id), "")
 
 
 def device_words(run: RunRecord) -> str:

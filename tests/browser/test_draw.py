@@ -208,7 +208,7 @@ def test_the_drawing_survives_a_page_switch_and_the_standard_canvas_is_read_too(
     click(page.get_by_role("link", name="Draw").first)
     page.wait_for_selector(_PAD)
     until(page, lambda: page.locator(".cl-result").count() > 0 and _labels(page) == ["5"], "the drawing back")
-    click(page.get_by_text("Live ink"))
+    click(page.get_by_text("Answer while I draw"))
     page.wait_for_selector(_CANVAS)
     visitor.settle()
     before = _ink(page)

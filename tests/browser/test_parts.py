@@ -292,23 +292,25 @@ _LIVE = (
 )
 
 
+_LIVE_DATA: dict[str, Any] = {
+    "run": "r",
+    "state": "finished",
+    "status": "finished",
+    "live": False,
+    "notices": 0,
+    "findings": "",
+    "device": "cpu",
+    "epochs": 3,
+    "constant": True,
+    "facts": _UPDATE["facts"],
+    **chart_data(),
+    "plotly": "/assets/plotly.min.js",
+}
+
+
 def _live(mount: Mount) -> Page:
     page = mount(*_LIVE, shadow=False, answers=[_UPDATE])
-    data = {
-        "run": "r",
-        "state": "finished",
-        "status": "finished",
-        "live": False,
-        "notices": 0,
-        "findings": "",
-        "device": "cpu",
-        "epochs": 3,
-        "constant": True,
-        "facts": _UPDATE["facts"],
-        **chart_data(),
-        "plotly": "/assets/plotly.min.js",
-    }
-    page.evaluate("data => render(data)", data)
+    page.evaluate("data => render(data)", _LIVE_DATA)
     page.wait_for_function("place.querySelector('[data-chart=loss] .cl-plot').data")
     return page
 
@@ -320,6 +322,12 @@ def test_the_mark_of_a_nan_has_its_step_on_every_x_axis(mount: Mount) -> None:
     page.wait_for_function(f"{marks}.x[0] === 2")
     trace = f"(({{ customdata, text, hovertemplate }}) => [customdata, text, hovertemplate])({marks})"
     becomes(page, lambda: page.evaluate(trace), [[20], ["NaN"], "%{text}<extra>step %{customdata}</extra>"])
+
+
+def test_a_status_that_the_page_already_shows_is_requested_at_once(mount: Mount) -> None:
+    page = _live(mount)
+    with page.expect_request("**/points?since=*", timeout=15_000):  # the next one would be sent after 20 s
+        page.evaluate("data => render(data)", _LIVE_DATA | {"status": "stopped"})
 
 
 _PLOT = ("shared/base.css", "plot/plot.css", "plot/plot.js")

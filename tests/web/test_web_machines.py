@@ -14,10 +14,12 @@ from lab.runs.hosts import HostRecord, HostState, Release
 from lab.runs.owner import Owner
 from lab.runs.workers import WorkerRecord
 from lab.service.lab import Lab
+from lab.service.machines import NOBODY, SOON
 from lab.worker.supervisor.slots import count_slots
 from pages.machines.host_actions import _join_command, join_box
 from pages.markdown import plain, with_code
 from pages.state.keys import element
+from pages.train.run_view import waiting_reason
 from tests.web.addresses import draw_alone, open_page
 from tests.web.web_data import DIGITS_CONFIG, Bench
 
@@ -55,6 +57,17 @@ def test_slots_are_listed_and_waiting_runs_show_why_they_wait(bench: Bench) -> N
     assert "free" in shown
     assert "2 runs waiting" in shown
     assert shown.count("a worker takes it within a second") == 2
+
+
+def test_the_page_of_a_queued_run_says_why_it_waits(bench: Bench) -> None:
+    me = Owner.of_this_process()
+    first, second = (bench.queue(DIGITS_CONFIG.replace(seed=seed)) for seed in (1, 2))
+    assert (waiting_reason(first), waiting_reason(second)) == (NOBODY, NOBODY)
+    _announce(bench.lab, me, "cpu")
+    assert (waiting_reason(first), waiting_reason(second)) == (SOON, "behind 1 run")
+    bench.lab.store.leases.claim(slot="cpu", owner=me)
+    assert (waiting_reason(first), waiting_reason(second)) == ("", "behind 1 run")
+    assert f"· behind 1 run · run {second.id}" in words(open_page("train", run=second.id))
 
 
 def test_a_number_of_slots_out_of_range_is_refused_below_its_input(bench: Bench) -> None:

@@ -61,12 +61,12 @@ class Live extends Curves {
     return this.data.charts.map((chart) => [chart, this.find(`[data-chart="${chart.id}"] .cl-plot`)]);
   }
 
-  // Called at every rerun and theme change: the colours may have changed, or the run may have been resumed.
+  // Called at every rerun and theme change: the colours may have changed, or the run's status, which the page shows at
+  // once, as after a press of Pause or Resume.
   refresh(data) {
-    const resumed = data.live && !this.data.live;
     this.data = data;
     this.styled(this.drawn);
-    if (resumed) this.poll();
+    if (this.news && data.status !== this.news.status) this.poll();
   }
 
   listen() {

@@ -1,7 +1,8 @@
-"""Browser events that the frame needs: a click on the link of the open page, and a change of the colour theme.
+"""Browser events that the frame needs: a click on a link of the navigation, and a change of the colour theme.
 
-Streamlit keeps the address when the link of the open page is clicked, so "Train" would do nothing on a run's page. And
-it does not run the script when the system switches to dark mode, so pictures drawn for the light theme would stay.
+Streamlit keeps the address when the link of the open page is clicked, so "Train" would do nothing on a run's page. In a
+narrow window, it closes the sidebar after a click only if the browser reports a phone, which tablets do not. And it
+does not run the script when the system switches to dark mode, so pictures drawn for the light theme would stay.
 """
 
 import streamlit as st
