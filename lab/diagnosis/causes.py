@@ -23,6 +23,8 @@ _JUMP = 0.05  # rise above the start, as a share of the guessing level, that bat
 _AT_LEVEL = 0.03  # largest distance from the guessing level, as a share of it, that counts as guessing
 _JUMP_WINDOW = 10  # batches
 _DECAYED = 3.0  # e-foldings of decay over a run after which the weights have vanished
+_HELD_BACK = 1.0  # the same, after which they cannot grow to what the loss needs
+_HIGH_MOMENTUM = 0.95
 _USUAL_MOMENTUM = 0.9  # with which SGD's range of learning rates holds
 _CUT = 10.0  # times the clipping limit: longer gradients leave steps that are too small
 _USUAL_CLIP = 1.0
@@ -87,7 +89,15 @@ def is_below_usual(config: RunConfig) -> bool:
 
 
 def rate_too_high(config: RunConfig, because: str) -> Cause:
-    """Return the cause that the learning rate is too high. because: a clause on the evidence."""
+    """Return the cause that the learning rate is too high, or the momentum. because: a clause on the evidence."""
+    if config.optimizer == "sgd" and config.momentum > _HIGH_MOMENTUM:
+        usual = config.replace(momentum=_USUAL_MOMENTUM)
+        if config.lr <= rate_range(usual).high / 10:  # not too high with a usual momentum
+            return Cause(
+                f"{because}: a momentum of {config.momentum:g} makes steps {1 / (1 - config.momentum):,.0f} times as long. "
+                f"Try {_USUAL_MOMENTUM:g}.",
+                {"momentum": _USUAL_MOMENTUM},
+            )
     new = lower_rate(config)
     return Cause(f"{because}: the learning rate ({config.lr:g}) is too high. Try {new:g}.", {"lr": new}, "lr-high")
 
@@ -193,15 +203,23 @@ def _wrong_pair(view: CurveView) -> Cause:
     )
 
 
-def decays_everything(view: CurveView) -> bool:
-    """Whether weight decay pulls the weights to zero faster than gradients of usual size can counteract."""
+def decays_everything(view: CurveView, *, folds: float = _DECAYED) -> bool:
+    """Whether weight decay pulls the weights to zero faster than gradients of usual size can counteract.
+
+    folds: the least e-foldings of decay over the run.
+    """
     config = view.config
     if config.weight_decay < _STRONG_COUPLED:
         return False
     if config.optimizer in ("adam", "rmsprop"):
         return True
     reach = config.lr / (1 - config.momentum) if config.optimizer == "sgd" else config.lr
-    return reach * config.weight_decay * view.steps > _DECAYED
+    return reach * config.weight_decay * view.steps > folds
+
+
+def held_back(view: CurveView) -> Cause | None:
+    """Return the cause that weight decay keeps the weights too small."""
+    return _decay(view.config) if decays_everything(view, folds=_HELD_BACK) else None
 
 
 def _decay(config: RunConfig) -> Cause:

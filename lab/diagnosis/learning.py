@@ -10,6 +10,7 @@ from lab.config import RunConfig
 from lab.diagnosis.causes import (
     MIN_STEPS,
     clipped_too_short,
+    held_back,
     is_below_usual,
     option_of,
     rate_too_high,
@@ -134,6 +135,10 @@ def find_slow(view: CurveView) -> Finding | None:
         return None  # the warm-up is the cause, which another rule reports
     if view.steps < MIN_STEPS:
         return _few_steps(view, float(loss[-1])) if view.ended else None
+    decay = held_back(view) if view.ended else None
+    if decay:
+        level = f"The training loss is {format_loss(float(loss[-1]))}, and guessing gives {format_loss(view.level)}"
+        return Finding("decay-high", "warning", f"{level}. {decay.text}", decay.remedy)
     warm = 0 if view.ended else math.ceil(view.config.warmup_epochs)  # then the rate is still to come
     if loss.size < warm + _FALLING or not (np.diff(loss[-_FALLING:]) < 0).all():
         return None

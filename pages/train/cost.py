@@ -65,7 +65,7 @@ def _cost(config: RunConfig) -> None:
             st.metric(
                 "Memory",
                 format_bytes(cost.memory_bytes),
-                help="Weights, gradients, optimizer and one batch's activations"
+                help="Weights, gradients, optimizer, and the activations of one batch or of an evaluation"
                 + (", of each device." if cost.devices > 1 else "."),
             )
             st.metric("Time per epoch", ("" if cost.measured else "≈ ") + format_duration(cost.seconds_per_epoch))

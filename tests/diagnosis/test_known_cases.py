@@ -150,6 +150,18 @@ def test_sgd_without_momentum_at_a_rate_usual_with_it_is_slow() -> None:
     assert codes(plain.replace(momentum=0.9), curves) == []
 
 
+def test_steps_that_a_momentum_makes_too_long_are_not_blamed_on_the_rate() -> None:
+    """The rate would have to be so low that the run is too short for the momentum: remedies were tried on the digits."""
+    accuracy = [0.3, 0.79, 0.7, 0.1, 0.1, 0.1]
+    curves = flat(2.32) | epochs(val_accuracy=accuracy, test_accuracy=accuracy)
+    heavy = RunConfig(optimizer="sgd", lr=0.01, momentum=0.999)
+    (finding,) = diagnose(heavy, curves)
+    assert (finding.code, finding.remedy) == ("diverged", {"momentum": 0.9})
+    assert finding.message.endswith("a momentum of 0.999 makes steps 1,000 times as long. Try 0.9.")
+    for other in (heavy.replace(momentum=0.95), heavy.replace(lr=0.3), heavy.replace(optimizer="rmsprop")):
+        assert "lr" in diagnose(other, curves)[0].remedy, other
+
+
 def test_sgd_whose_gradients_are_clipped_to_a_fraction_is_not_blamed_on_its_rate() -> None:
     clipped = RunConfig(optimizer="sgd", lr=0.01, grad_clip=0.001)
     falling = _learning([2.3, 2.29, 2.28, 2.27, 2.26], [0.3] * 5) | _norms(5)
@@ -164,6 +176,26 @@ def test_sgd_whose_gradients_are_clipped_to_a_fraction_is_not_blamed_on_its_rate
         clipped.replace(grad_clip=0.0),
     ):
         assert "clipped" not in codes(other, falling), other
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({"weight_decay": 0.1}, True),  # 0.01 x 10 x 0.1 x 250 steps = 2.5 e-foldings
+        ({"weight_decay": 0.03}, False),
+        ({"weight_decay": 0.1, "lr": 0.003}, False),  # 0.75
+        ({"weight_decay": 0.1, "optimizer": "adamw", "lr": 1e-3}, False),
+    ],
+)
+def test_a_loss_that_weight_decay_holds_up_is_reported_with_its_cause(changes: dict[str, Any], found: bool) -> None:
+    """SGD with a weight decay of 0.1 ended at a loss of 1.52 on the digits, without a fall in the last epochs."""
+    curves = _learning([2.2, 1.6, 1.52, 1.53, 1.52], [0.4] * 5)
+    decayed = RunConfig(**{"optimizer": "sgd", "lr": 0.01, **changes})
+    assert codes(decayed, curves) == (["decay-high"] if found else [])
+    if found:
+        (finding,) = diagnose(decayed, curves)
+        assert finding.remedy == {"weight_decay": 1e-4}
+        assert "A weight decay of 0.1 pulls all weights to zero. Try 0.0001." in finding.message
 
 
 # -- too few steps -----------------------------------------------------------------------------------------------------

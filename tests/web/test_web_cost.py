@@ -32,18 +32,21 @@ def test_parameters_and_mult_adds_of_lenet5_are_the_known_ones(bench: Bench) -> 
 def test_memory_is_four_copies_of_the_weights_for_adam_three_for_sgd_and_a_batch_of_activations(
     bench: Bench,
 ) -> None:
-    adam, sgd = (
-        estimate(
-            bench.lab,
-            bench.lab.validation.resolve(RunConfig(arch="lenet5", dataset="digits", optimizer=name, batch_size=1)),
-        ).memory_bytes
-        for name in ("adam", "sgd")
-    )
+    def memory(**changes: Any) -> int:
+        config = RunConfig(arch="lenet5", dataset="digits", batch_size=1, eval_batch_size=1).replace(**changes)
+        return estimate(bench.lab, bench.lab.validation.resolve(config)).memory_bytes
+
+    adam, sgd = memory(), memory(optimizer="sgd")
     assert adam - sgd == 61_706 * 4
-    twice = estimate(
-        bench.lab, bench.lab.validation.resolve(RunConfig(arch="lenet5", dataset="digits", batch_size=2))
-    ).memory_bytes
-    assert twice - adam == adam - 4 * 61_706 * 4
+    assert memory(batch_size=2) - adam == adam - 4 * 61_706 * 4
+
+
+@pytest.mark.parametrize(("chunk", "images"), [(0, 250), (40, 40), (5_000, 359)])
+def test_an_evaluation_may_need_more_memory_than_a_batch(bench: Bench, chunk: int, images: int) -> None:
+    """The input and the output of the first activation, 6×28×28 numbers each, exist at the same time."""
+    config = RunConfig(arch="lenet5", dataset="digits", batch_size=1, eval_batch_size=chunk)
+    cost = estimate(bench.lab, bench.lab.validation.resolve(config))
+    assert cost.memory_bytes == 4 * 61_706 * 4 + images * 2 * 6 * 28 * 28 * 4
 
 
 def test_the_time_of_an_epoch_comes_from_the_last_run_of_the_same_network(bench: Bench) -> None:
