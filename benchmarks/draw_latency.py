@@ -173,7 +173,7 @@ def clear(page: Page) -> None:
 @contextmanager
 def temporary_lab() -> Iterator[str]:
     """Train LeNet-5 on the digits in a temporary home, start the server, and yield the Draw page's address."""
-    with tempfile.TemporaryDirectory() as home:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:  # a worker may still be exiting
         env = {**os.environ, "LAB_HOME": home, "LAB_DEVICE": "cpu"}
         train = ["-m", "lab", "train", "--arch", "lenet5", "--dataset", "digits", "--epochs", "5", "--json"]
         subprocess.run([sys.executable, *train], cwd=ROOT, env=env, check=True, stdout=subprocess.DEVNULL)

@@ -92,7 +92,7 @@ def main() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         (Path(folder) / "sitecustomize.py").write_text(_HOOK, encoding="utf-8")
         connections = Path(folder) / "connections"
         connections.touch()

@@ -135,7 +135,7 @@ def measure_page(store: RunStore, repeats: int) -> Iterator[str]:
 @contextmanager
 def store_of(runs: int, steps: int) -> Iterator[RunStore]:
     """Yield a store of synthetic runs in a temporary home, which the page finds through the environment."""
-    with tempfile.TemporaryDirectory() as home:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
         os.environ["LAB_HOME"] = home
         store = RunStore.open(f"sqlite:///{home}/lab.db")
         began = time.perf_counter()

@@ -272,7 +272,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=30)
     parser.add_argument("--database", default="", help="an empty Postgres database instead of a temporary server")
     asked = parser.parse_args()
-    with store_url(asked.database) as (url, server), TemporaryDirectory() as home:
+    with store_url(asked.database) as (url, server), TemporaryDirectory(ignore_cleanup_errors=True) as home:
         lab = Lab(Settings.from_env({"LAB_HOME": str(Path(home)), "LAB_DATABASE": url, "LAB_DEVICE": "cpu"}))
         began = time.perf_counter()
         fill(lab.store, runs=asked.runs, queued=asked.queued)

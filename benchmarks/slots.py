@@ -28,7 +28,7 @@ _POLL_S = 0.05
 
 def measure(slots: int, configs: list[RunConfig], *, device: str) -> tuple[float, list[float | None]]:
     """Return the total seconds of the runs, and the test loss of each."""
-    with tempfile.TemporaryDirectory() as home:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
         environment = {**os.environ, "LAB_HOME": home, "LAB_DEVICE": device, "LAB_SLOTS": str(slots)}
         lab = Lab(Settings.from_env(environment))
         try:
