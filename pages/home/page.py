@@ -9,6 +9,7 @@ from lab.presets import get_preset
 from pages.cache.lab import get_lab
 from pages.home.reading import reading_pad
 from pages.home.recent import recent
+from pages.markdown import plain
 from pages.registry import has_page, list_pages, page_path
 from pages.state.address import refuse_parameters
 from pages.state.keys import element
@@ -105,7 +106,7 @@ def _datasets(present: list[str]) -> None:
                 classes = plural(len(spec.classes), "class", "classes")
                 st.markdown(f":material/check: &nbsp;**{spec.title}** &nbsp;{images}, {classes}")
         for spec in list_imported(root=get_lab().settings.data):
-            st.markdown(f":material/check: &nbsp;**{local_title(spec)}** &nbsp;from a file")
+            st.markdown(f":material/check: &nbsp;**{plain(local_title(spec))}** &nbsp;from a file")
     others = [spec for spec in list_datasets() if spec.id not in present]
     if others:
         rest = f" and {len(others) - 1} more" if others[1:] else ""

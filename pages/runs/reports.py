@@ -28,7 +28,6 @@ from pages.widgets.frame import show_errors
 from pages.widgets.runs import dataset_title
 
 _OPENED = 20  # runs that a link opens; more curves cannot be told apart
-
 _EXPERIMENT_PX, _REPORTED_PX = 250, 190  # narrow enough that the measured results are visible next to them
 
 

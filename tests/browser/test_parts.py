@@ -10,7 +10,9 @@ import plotly.graph_objects as go
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
+from lab.charts.data_url import png_url
 from lab.charts.live import live_payload
+from lab.charts.tiles import encode
 from lab.runs.records import Series
 from pages.components.live import chart_data
 from pages.components.matrix import _rate_text
@@ -127,6 +129,18 @@ def test_the_matrix_updates_its_class_names_for_a_data_set_with_as_many_classes(
     page.evaluate("data => render(data)", _matrix(["Coat", "Bag"], [[7, 3], [0, 10]]))
     becomes(page, lambda: _heads(page), ["Coat", "Bag"])
     expect(page.locator("td button").first).to_have_attribute("aria-label", re.compile("^truth Coat"))
+
+
+def test_the_picture_of_a_gallery_is_in_the_page_once(mount: Mount) -> None:
+    page = mount("shared/base.css", "tiles/tiles.css", "tiles/tiles.js")
+    sprite = png_url(encode(np.zeros((4, 8, 3), np.uint8)))
+    sizes = {"columns": 2, "tile_width": 4, "tile_height": 4, "height": 8, "cell": 0, "row": False}
+    tiles = {"tiles": [{"one": "3"}, {"one": "7"}], "selected": None, "clickable": True, "name": "x"}
+    page.evaluate("data => render(data)", {"sprite": sprite, **sizes, **tiles})
+    assert page.evaluate("place.querySelector('.tiles').outerHTML").count("base64") == 1
+    shown = page.evaluate("[...place.querySelectorAll('.pic')].map((each) => getComputedStyle(each).background)")
+    assert [sprite in each for each in shown] == [True, True]
+    assert ["-8px" in each for each in shown] == [False, True]
 
 
 def test_tab_reaches_one_cell_of_the_matrix_and_arrow_keys_the_others(mount: Mount) -> None:

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from streamlit.testing.v1 import AppTest
 from lab.config import FIELDS, GROUPS, RunConfig
 from lab.data.imports import import_file
 from lab.data.local import write_drawings_dataset
+from lab.data.registry import get_dataset_spec
 from lab.presets import PRESETS
 from lab.runs.records import RunRequest, RunState
 from pages.cache.torch_import import require_torch
@@ -384,3 +386,10 @@ def test_pages_that_only_list_and_plot_do_not_import_torch(bench: Bench) -> None
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.stdout.strip() == "False", done.stderr[-2000:]
+
+
+def test_the_title_of_an_imported_data_set_is_shown_literally(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = replace(get_dataset_spec("digits"), id="local-0123456789ab", title="2*2*2 [a](b)", local="x")
+    monkeypatch.setattr("lab.data.local.list_imported", lambda *, root: (spec,))
+    [line] = [each.value for each in open_page("home").markdown if "from a file" in each.value]
+    assert r"2\*2\*2 \[a\]\(b\) 0123" in line

@@ -16,6 +16,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   grid.classList.toggle("row", Boolean(data.row));
   grid.setAttribute("role", "group");
   grid.setAttribute("aria-label", data.name);
+  grid.style.setProperty("--sprite", `url(${data.sprite})`); // once: it is long, and there are up to 60 tiles
   grid.style.setProperty("--w", `${width}px`);
   grid.style.setProperty("--h", `${data.height}px`);
   grid.style.setProperty("--cell", `${Math.max(width + 8, data.cell)}px`);
@@ -50,7 +51,6 @@ function fill(node, tile, index, data, width) {
   const [row, column] = [Math.floor(index / data.columns), index % data.columns];
   node.dataset.index = index;
   node.classList.toggle("bad", Boolean(tile.bad));
-  picture.style.backgroundImage = `url(${data.sprite})`;
   picture.style.backgroundSize = `${data.columns * width}px auto`;
   picture.style.backgroundPosition = `${-column * width}px ${-row * data.height}px`;
   one.textContent = tile.one ?? "";
