@@ -59,7 +59,8 @@ _STYLE = """<style>
 /* Streamlit marks links within a page, such as to a sweep from the list of sweeps, as the open page, and a link with the
    focus by a background of hardly another colour. */
 [data-testid="stMain"] [data-testid="stPageLink-NavLink"]:not(:hover) { background: none; }
-[data-testid="stPageLink-NavLink"]:focus-visible { outline: 2px solid light-dark(#0b66a8, #2f86cf); }
+:is([data-testid="stPageLink-NavLink"], [data-testid="stSidebarNavLink"], [data-testid="stLogoLink"]):focus-visible {
+  outline: 2px solid light-dark(#0b66a8, #2f86cf); }
 /* A link is aligned with the text above and below it. */
 :is([class*="st-key-recent-run-"], [class*="st-key-runs-example-line-"], .st-key-steps, .st-key-pages)
   [data-testid="stPageLink"] { margin-left: -0.5rem; }
