@@ -7,16 +7,18 @@ import io
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from lab.errors import InputError, UnknownNameError, near_miss
 from lab.lazy import load
 from lab.runs.records import RunRecord, Series
-from lab.runs.run_lookup import RunLookup
 from lab.sharing.comparison import Table, comparison_table, settings_table
 from lab.sharing.epochs import epoch_table
 from lab.sharing.source import Source
 from lab.sharing.tables import metrics_csv, metrics_json, write_csv, write_latex, write_markdown
+
+if TYPE_CHECKING:
+    from lab.runs.run_lookup import RunLookup
 
 CARD = ".card.md"
 # Ending of the file name -> content: "" is the file itself; ".card.md" and paths with "/" are additional files next to
@@ -58,7 +60,7 @@ def export_runs(source: Source, runs: Sequence[RunRecord], *, format: str) -> Fi
     return chosen.write(source, runs)
 
 
-def find_runs(lookup: RunLookup, where: str, *, limit: int | None = None) -> tuple[RunRecord, ...]:
+def find_runs(lookup: "RunLookup", where: str, *, limit: int | None = None) -> tuple[RunRecord, ...]:
     """Return the runs that a search finds, newest first; "" finds all. Raises `InputError` if it finds none."""
     found = lookup.list(where=where, limit=limit)
     if not found:

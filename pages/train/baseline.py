@@ -67,10 +67,14 @@ def _label(run: RunRecord) -> str:
 
 
 def comparison_words(run: RunRecord, baseline: RunRecord) -> str:
-    """Return what was changed from the baseline to a run, and the difference in test accuracy on the same data set."""
+    """Return what was changed from the baseline to a run, and the difference in test accuracy on the same data.
+
+    While one of them trains, there is no difference: the page is not drawn again at every evaluation.
+    """
     if not changed_settings(baseline.config, run.config):
         words = "The settings are the same."
     else:
         words = f"Changed since: {change_words(baseline.config, run.config)}."
-    difference = difference_words(run, baseline) if run.config.dataset == baseline.config.dataset else ""
+    comparable = run.config.dataset == baseline.config.dataset and not (run.state.live or baseline.state.live)
+    difference = difference_words(run, baseline) if comparable else ""
     return f"{words} Test accuracy: {difference}." if difference else words

@@ -7,6 +7,7 @@ from streamlit.testing.v1 import AppTest
 
 from lab.config import RunConfig
 from lab.runs.headline import HeadlineResult
+from lab.runs.records import RunState
 from pages.state.train import TRAIN, TrainState
 from pages.train.baseline import baseline_input, comparison_words, read_baseline
 from pages.train.run_view import _change_settings
@@ -76,6 +77,8 @@ def test_equal_settings_and_other_data_are_not_given_a_difference_they_do_not_ha
     assert comparison_words(now, before) == "The settings are the same. Test accuracy: +1.00 points."
     other = replace(before, config=before.config.replace(dataset="kmnist"))
     assert "Test accuracy" not in comparison_words(now, other)
+    assert "Test accuracy" not in comparison_words(replace(now, state=RunState.RUNNING), before)
+    assert "Test accuracy" not in comparison_words(now, replace(before, state=RunState.RUNNING))
     untested = replace(before, saved=HeadlineResult())
     assert comparison_words(now, untested) == "The settings are the same."
 
