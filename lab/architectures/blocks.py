@@ -6,7 +6,7 @@ A network is a `ConvNet`: resize, features, then flatten and classifier, each an
 
 import itertools
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -16,6 +16,16 @@ from torch.nn import functional as F
 from lab.architectures.shapes import output_shape
 
 Named: TypeAlias = tuple[str, nn.Module]
+_ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
+    "relu": nn.ReLU,
+    "relu6": nn.ReLU6,
+    "leaky_relu": nn.LeakyReLU,
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +65,26 @@ def named(layers: Iterable[Named]) -> nn.Sequential:
     return nn.Sequential(OrderedDict(layers))
 
 
-def conv_group(
-    index: int | str, conv: nn.Conv2d, *, batch_norm: bool, relu: Callable[[], nn.Module] = nn.ReLU
-) -> list[Named]:
+def activation_group(index: int | str, activation: str) -> list[Named]:
+    """Return the activation as a layer named after it, such as `tanh1` for index 1; no layer for "none"."""
+    if activation == "none":
+        return []
+    return [(f"{activation.removesuffix('6')}{index}", _ACTIVATIONS[activation]())]  # ReLU6 is named as ReLU is
+
+
+def conv_group(index: int | str, conv: nn.Conv2d, *, batch_norm: bool, activation: str = "relu") -> list[Named]:
     """Return a convolution, optional batch norm, and activation, named `conv1`, `bn1` and `relu1` for index 1."""
     norm: list[Named] = [(f"bn{index}", nn.BatchNorm2d(conv.out_channels))] if batch_norm else []
-    return [(f"conv{index}", conv), *norm, (f"relu{index}", relu())]
+    return [(f"conv{index}", conv), *norm, *activation_group(index, activation)]
 
 
-def hidden_group(sizes: Sequence[int], *, classes: int, dropout: float | None = None) -> nn.Sequential:
-    """Return the linear layers sizes[0] → … → classes, with ReLU (and dropout) after all but the last."""
+def hidden_group(
+    sizes: Sequence[int], *, classes: int, dropout: float | None = None, activation: str = "relu"
+) -> nn.Sequential:
+    """Return the linear layers sizes[0] → … → classes, with an activation (and dropout) after all but the last."""
     layers: list[Named] = []
     for index, (before, after) in enumerate(itertools.pairwise(sizes), start=1):
-        layers += [(f"fc{index}", nn.Linear(before, after)), (f"relu{index}", nn.ReLU())]
+        layers += [(f"fc{index}", nn.Linear(before, after)), *activation_group(index, activation)]
         if dropout is not None:
             layers.append((f"drop{index}", nn.Dropout(dropout)))
     layers.append((f"fc{len(sizes)}", nn.Linear(sizes[-1], classes)))

@@ -24,3 +24,14 @@ def hidden(default: int) -> ArchOption:
 def batch_norm(default: bool) -> ArchOption:
     """Return the option for batch normalisation after convolutions."""
     return ArchOption("batch_norm", bool, default, "Normalise each channel over the batch after a convolution.")
+
+
+ACTIVATIONS = ("relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid", "none")
+
+
+def activation() -> ArchOption:
+    """Return the option for the activation function; `lab.architectures.blocks` has the layer of each."""
+    text = (
+        "Function after each convolution and each hidden linear layer; with none, the network is linear up to pooling."
+    )
+    return ArchOption("activation", str, ACTIVATIONS[0], text, choices=ACTIVATIONS)

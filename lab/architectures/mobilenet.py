@@ -17,8 +17,8 @@ def _separable(before: int, after: int, stride: int) -> nn.Sequential:
     pointwise = nn.Conv2d(before, after, 1, bias=False)
     return named(
         [
-            *conv_group("_depthwise", depthwise, batch_norm=True, relu=nn.ReLU6),
-            *conv_group("_pointwise", pointwise, batch_norm=True, relu=nn.ReLU6),
+            *conv_group("_depthwise", depthwise, batch_norm=True, activation="relu6"),
+            *conv_group("_pointwise", pointwise, batch_norm=True, activation="relu6"),
         ]
     )
 
@@ -27,7 +27,7 @@ def mobilenet(build: Build, *, width: float) -> ConvNet:
     """Thirteen separable blocks; the average pooling covers the whole last map (7×7 for 224×224)."""
     first = max(1, round(32 * width))
     stem = nn.Conv2d(build.channels, first, 3, stride=2, padding=1, bias=False)
-    layers: list[Named] = [*conv_group(1, stem, batch_norm=True, relu=nn.ReLU6)]
+    layers: list[Named] = [*conv_group(1, stem, batch_norm=True, activation="relu6")]
     before = first
     for index, (channels, stride) in enumerate(_BLOCKS, start=1):
         after = max(1, round(channels * width))

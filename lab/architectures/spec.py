@@ -18,8 +18,8 @@ _WORDS = {int: "a whole number", float: "a number", bool: "true or false", list:
 class ArchOption:
     """One option of a network.
 
-    kind: `int`, `float`, `bool` or `list` (of whole numbers). low/high: inclusive bounds, of each item for a list.
-    items: smallest and largest allowed number of items of a list.
+    kind: `int`, `float`, `bool`, `str` (one of `choices`) or `list` (of whole numbers). low/high: inclusive bounds, of
+    each item for a list. items: smallest and largest allowed number of items of a list.
     """
 
     name: str

@@ -69,7 +69,7 @@ COMMANDS = (
     LazyCommand("inspect", "Write a layer's feature maps for one image as a PNG.", "inference:inspect"),
     LazyCommand(
         "export",
-        "Export RUNS to a file in one of the formats.",
+        "Export RUNS, or every run that --filter finds, to a file in one of the formats.",
         "sharing:export",
     ),
     LazyCommand("import", "Import the runs of a BUNDLE after checking it.", "sharing:import_runs"),

@@ -7,14 +7,18 @@ import io
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from lab.errors import InputError, UnknownNameError, near_miss
 from lab.lazy import load
 from lab.runs.records import RunRecord, Series
 from lab.sharing.comparison import Table, comparison_table, settings_table
+from lab.sharing.epochs import epoch_table
 from lab.sharing.source import Source
-from lab.sharing.tables import metrics_csv, metrics_json, write_latex, write_markdown
+from lab.sharing.tables import metrics_csv, metrics_json, write_csv, write_latex, write_markdown
+
+if TYPE_CHECKING:
+    from lab.runs.run_lookup import RunLookup
 
 CARD = ".card.md"
 # Ending of the file name -> content: "" is the file itself; ".card.md" and paths with "/" are additional files next to
@@ -56,6 +60,14 @@ def export_runs(source: Source, runs: Sequence[RunRecord], *, format: str) -> Fi
     return chosen.write(source, runs)
 
 
+def find_runs(lookup: "RunLookup", where: str, *, limit: int | None = None) -> tuple[RunRecord, ...]:
+    """Return the runs that a search finds, newest first; "" finds all. Raises `InputError` if it finds none."""
+    found = lookup.list(where=where, limit=limit)
+    if not found:
+        raise InputError(f"The search {where!r} finds no run." if where else "There are no runs yet: train one first.")
+    return found
+
+
 def zip_files(files: Files, format: ExportFormat, *, stem: str) -> bytes:
     """Return all files of an export as one zip. stem: the file name without its ending, if the format has no `main`."""
     target = io.BytesIO()
@@ -85,6 +97,11 @@ def _points(source: Source, runs: Sequence[RunRecord]) -> list[tuple[RunRecord, 
 def _csv(source: Source, runs: Sequence[RunRecord]) -> Files:
     # Excel recognises UTF-8 by the byte order mark.
     return {"": ("\ufeff" + metrics_csv(_points(source, runs))).encode()}
+
+
+def _epochs(source: Source, runs: Sequence[RunRecord]) -> Files:
+    table = epoch_table(_points(source, runs))
+    return {"": ("\ufeff" + write_csv(table.columns, table.rows)).encode()}
 
 
 def _json(source: Source, runs: Sequence[RunRecord]) -> Files:
@@ -147,6 +164,15 @@ _ALL = (
     ),
     ExportFormat(
         "csv", "Metrics (CSV)", "Every point of every curve, one row each.", ".csv", "text/csv", _csv, many=True
+    ),
+    ExportFormat(
+        "epochs",
+        "Epochs (CSV)",
+        "One row an epoch, one column a metric: for spreadsheets.",
+        "-epochs.csv",
+        "text/csv",
+        _epochs,
+        many=True,
     ),
     ExportFormat(
         "json",

@@ -52,7 +52,8 @@ def _runs(view: RunsView) -> None:
         with comparison:
             _comparison(view, runs, page, examples)
         with sharing:
-            export_panel(get_lab(), [run for run in runs if not is_example(run.id)])
+            own = [run for run in runs if not is_example(run.id)]
+            export_panel(get_lab(), own, search=view.search if page else None)
         with below:
             storage_box()
         watch((*page, *runs))

@@ -31,8 +31,12 @@ class WaitingState:
 
 @dataclass(frozen=True, slots=True)
 class ShareState:
-    """format, several: format for one run and for several. upload: number of the uploader, new after each import."""
+    """format, several: format for one run and for several. upload: number of the uploader, new after each import.
 
+    which: whether the chosen runs are exported, or all that were found.
+    """
+
+    which: str = "chosen"
     format: str | None = None
     several: str | None = None
     upload: int = 0

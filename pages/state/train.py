@@ -25,6 +25,8 @@ from pages.state.session import put, value_of
 class TrainState:
     """What the page remembers. run: the one in the address. ready: whether the form was filled in. preset: its source.
 
+    baseline: in the address, the run whose curves are drawn behind; here, the run from which the form was filled, which
+    becomes the baseline of the next one.
     browse: the form field whose gallery is open. cached: the existing run that the last request returned. whole_queue:
     whether the whole queue is shown. name, tags, note: last inputs by run id. fork: inputs of a fork's settings, by run
     and setting. executor: where the next run is trained. link: the form's settings as last read from or written to the
@@ -32,6 +34,7 @@ class TrainState:
     """
 
     run: str = param("", str)
+    baseline: str = param("", str)
     ready: bool = False
     preset: str | None = None
     browse: str = ""
@@ -80,7 +83,7 @@ def fill_form(config: RunConfig, *, preset: str | None = None) -> None:
     for option in arch.options:
         value = config.arch_options.get(option.name, option.default)
         put(_option_key(arch.id, option.name), option_text(value))
-    TRAIN.change(preset=preset, ready=True)
+    TRAIN.change(preset=preset, baseline="", ready=True)
 
 
 def refuse_unknown_settings() -> None:
@@ -163,6 +166,13 @@ def parse_numbers(text: str) -> list[int] | str:
     parts = text.replace(",", " ").split()
     numbers = [number for part in parts if (number := whole_number(part)) is not None]
     return numbers if parts and len(numbers) == len(parts) else text
+
+
+def show_baseline(run: str) -> None:
+    """Draw another run's curves behind those of the run in the address, or none for ""; in a callback."""
+    name = params_of(TrainState)["baseline"].name
+    rest = {each: text for each, text in address().items() if each != name}
+    write_address(rest | {name: run} if run else rest)
 
 
 def leave_run() -> None:

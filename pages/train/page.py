@@ -81,7 +81,14 @@ def _form() -> None:
             st.caption(f"Correct this first: {wrong}")
         if config is not None:
             priority = ASKING.read().priority
-            start_training(config, place="train", pressed=pressed, priority=priority, executor=executor)
+            start_training(
+                config,
+                place="train",
+                pressed=pressed,
+                priority=priority,
+                executor=executor,
+                baseline=TRAIN.read().baseline,
+            )
         # An unknown number of images has no cost.
         if config is not None and (ready or get_dataset_spec(config.dataset).train_images):
             cost_card(config)

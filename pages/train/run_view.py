@@ -24,6 +24,8 @@ from pages.registry import has_page, page_path
 from pages.state.codec import write
 from pages.state.keys import element
 from pages.state.train import TRAIN, fill_form, leave_run
+from pages.train.baseline import baseline_input, read_baseline
+from pages.train.epochs import epochs_box
 from pages.train.labels import edit_labels, show_labels
 from pages.widgets.export_panel import export_panel
 from pages.widgets.findings import show_run_findings
@@ -56,6 +58,7 @@ def show_run(run: RunRecord) -> None:
     """
     _heading(run)
     with st.container():
+        baseline = read_baseline(run)
         _cached_hint(run)
         if run.reason and run.state not in (RunState.FINISHED, RunState.STOPPED):
             if run.state is RunState.FAILED:
@@ -64,7 +67,8 @@ def show_run(run: RunRecord) -> None:
                 st.warning(with_code(run.reason), icon=":material/info:")
         _findings(run, [finding for finding in run.findings if run.outcome and finding.outcome])
     with st.container(border=True, key=element("live-view")):
-        live_run(run, samples=run_samples(run.config.dataset))
+        live_run(run, samples=run_samples(run.config.dataset), baseline=baseline.id if baseline else "")
+        baseline_input(run, baseline)
     with st.container():  # below the curves, so that they do not move while somebody looks at them
         if has_results(run):
             st.caption(plain(results_words(run)))
@@ -73,6 +77,7 @@ def show_run(run: RunRecord) -> None:
         _findings(run, [finding for finding in run.findings if not (run.outcome and finding.outcome)])
         for notice in run.notices:
             st.info(plain(notice), icon=":material/info:")
+    epochs_box(run)
     if not is_example(run.id):
         export_panel(get_lab(), (run,), take_in=False)
         if has_relatives(run):
@@ -132,7 +137,7 @@ def _controls(run: RunRecord) -> None:
         if not run.state.live and st.button(
             "Change settings", icon=":material/tune:", key=element("edit-settings"), help=_CHANGE
         ):
-            _fill_form(run.config)
+            _change_settings(run)
         with more_menu():
             _more(run, writable=writable, own=own)
         if run.state.live:  # after Pause and Stop, so that these do not move when the first weights are saved
@@ -143,9 +148,9 @@ def _more(run: RunRecord, *, writable: bool, own: bool) -> None:
     """Draw the menu of occasional actions on a run; those that change it are left out if it cannot be changed."""
     if run.state is RunState.FINISHED and own:
         again = _menu_button("Train again", "refresh", element("again", run.id), disabled=not writable)
-        start_training(run.config, place=f"again-{run.id}", pressed=again, fresh=True)
+        start_training(run.config, place=f"again-{run.id}", pressed=again, fresh=True, baseline=run.id)
     if run.state.live and _menu_button("Change settings", "tune", element("edit-settings"), help=_CHANGE):
-        _fill_form(run.config)
+        _change_settings(run)
     if _menu_button("New training", "add", element("new-training")):
         leave_run()
     if not own:
@@ -213,11 +218,13 @@ def results_words(run: RunRecord) -> str:
 
 
 def _findings(run: RunRecord, findings: Sequence[Finding]) -> None:
-    show_run_findings(run.config, findings, train_again=_fill_form)
+    show_run_findings(run.config, findings, train_again=lambda config: _change_settings(run, config))
 
 
-def _fill_form(config: RunConfig) -> None:
-    fill_form(config)
+def _change_settings(run: RunRecord, config: RunConfig | None = None) -> None:
+    """Open the form with a run's settings, or others; the run becomes the baseline of the one that is started there."""
+    fill_form(config or run.config)
+    TRAIN.change(baseline=run.id)
     leave_run()
 
 

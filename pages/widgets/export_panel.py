@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
+from lab.errors import InputError
 from lab.formatting import plural
 from lab.lazy import load
 from lab.runs.records import RunRecord
 from lab.service.lab import Lab
-from lab.sharing.formats import ExportFormat, export_runs, list_formats, zip_files
+from lab.sharing.formats import ExportFormat, export_runs, find_runs, list_formats, zip_files
 from pages.cache.torch_import import require_torch
 from pages.markdown import plain
 from pages.state.keys import element
@@ -21,25 +22,32 @@ from pages.state.shared import SHARE
 from pages.widgets.frame import show_errors
 from pages.widgets.popover import action_popover
 
+MAX_FOUND = 200  # runs of a search in one file, which is written in the server's memory; the command has no limit
 _LARGEST_MB = 1024  # limit of an uploaded bundle
+_CHOSEN, _FOUND = "chosen", "found"
 _IMPORT = element("share-import-box")
 
 
-def export_panel(lab: Lab, runs: Sequence[RunRecord], *, take_in: bool = True) -> None:
-    """Draw "Export" for these runs, if there are any, and next to it "Import" for a bundle if `take_in`."""
+def export_panel(lab: Lab, runs: Sequence[RunRecord], *, search: str | None = None, take_in: bool = True) -> None:
+    """Draw "Export" for these runs, if there are any, and next to it "Import" for a bundle if `take_in`.
+
+    search: offers to export all runs that this search finds; "" finds all, None offers nothing.
+    """
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        if runs:
+        if runs or search is not None:
             with st.popover("Export", icon=":material/download:"):
-                _export(lab, tuple(runs))
+                _export(lab, tuple(runs), search)
         if take_in:
             with action_popover("Import", icon=":material/upload:", disabled=lab.settings.read_only, key=_IMPORT):
                 _import(lab)
 
 
 @st.fragment
-def _export(lab: Lab, runs: tuple[RunRecord, ...]) -> None:
-    formats = {f.id: f for f in list_formats() if f.many or len(runs) == 1}
-    field = "several" if len(runs) > 1 else "format"
+def _export(lab: Lab, runs: tuple[RunRecord, ...], search: str | None) -> None:
+    found = _of_search(runs, search)
+    several = found or len(runs) > 1
+    formats = {f.id: f for f in list_formats() if f.many or not several}
+    field = "several" if several else "format"
     chosen = formats[
         st.selectbox(
             "Format",
@@ -55,6 +63,7 @@ def _export(lab: Lab, runs: tuple[RunRecord, ...]) -> None:
     with show_errors():
         with st.spinner("Writing…"):
             require_torch()
+            runs = _found_runs(lab, search or "") if found else runs
             files = export_runs(lab, runs, format=chosen.id)
         for name, data in downloads(files, chosen, file_stem(runs)).items():
             st.download_button(
@@ -66,6 +75,30 @@ def _export(lab: Lab, runs: tuple[RunRecord, ...]) -> None:
                 on_click="ignore",
                 key=element("share-download", name),
             )
+
+
+def _of_search(runs: Sequence[RunRecord], search: str | None) -> bool:
+    """Ask whether to export the chosen runs or all that the search finds, if both are possible; True for all found."""
+    if search is None or not runs:
+        return search is not None
+    words = {
+        _CHOSEN: f"{plural(len(runs), 'chosen run')}",
+        _FOUND: "All runs found" if search else "All runs",
+    }
+    asked = st.segmented_control(
+        "Runs", list(words), format_func=words.__getitem__, required=True, **SHARE.widget("which")
+    )
+    return bool(asked == _FOUND)
+
+
+def _found_runs(lab: Lab, search: str) -> tuple[RunRecord, ...]:
+    runs = find_runs(lab.store.runs, search, limit=MAX_FOUND + 1)
+    if len(runs) > MAX_FOUND:
+        raise InputError(
+            f"More than {MAX_FOUND} runs were found: narrow the search, or use `convlab export --filter`, which has "
+            "no limit."
+        )
+    return runs
 
 
 def _mime(name: str, format: ExportFormat) -> str:

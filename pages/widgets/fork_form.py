@@ -76,6 +76,7 @@ def _buttons(run: RunRecord, config: RunConfig, *, place: str) -> None:
         every = st.button("All settings", icon=":material/tune:", key=element("fork-form", place, run.id))
     if every:
         fill_form(config)
+        TRAIN.change(baseline=run.id)
         st.switch_page(page_path("train"), query_params={})
     name = f"{run_title(run)} after epoch {config.fork_epoch}"[:NAME_LIMIT]
-    start_training(config, place=f"fork-{place}-{run.id}", pressed=pressed, name=name)
+    start_training(config, place=f"fork-{place}-{run.id}", pressed=pressed, name=name, baseline=run.id)

@@ -27,12 +27,13 @@ def start_training(
     priority: int = 0,
     executor: str | None = None,
     short: bool = False,
+    baseline: str = "",
 ) -> None:
     """Submit a run of this configuration when its button is pressed and show it; confirm a long one first.
 
     fresh: train even if there is such a run already. name: of the new run. priority: in the queue. executor: where it
     is trained (`Submissions.submit`). short: it takes minutes at most on any machine, so its duration is not estimated,
-    which would import torch.
+    which would import torch. baseline: the run whose curves are drawn behind those of the new one, "" for none.
     """
 
     lab = get_lab()
@@ -43,7 +44,7 @@ def start_training(
             resolved(), fresh=fresh, name=name, owner=asking_owner(), priority=priority, executor=executor
         )
         lab.workers.ensure()
-        watch(submission.run, cached=submission.cached)
+        watch(submission.run, cached=submission.cached, baseline=baseline)
 
     with show_errors():
         start_unless_long(
@@ -61,7 +62,8 @@ def _seconds(resolved: ResolvedConfig, *, fresh: bool) -> float:
         return 0.0
 
 
-def watch(run: RunRecord, *, cached: bool) -> None:
-    """Open a run on the Train page. cached: whether it existed before it was requested."""
+def watch(run: RunRecord, *, cached: bool, baseline: str = "") -> None:
+    """Open a run on the Train page. cached: whether it existed before it was requested. baseline: a run behind it."""
     TRAIN.change(cached=run.id if cached else "")
-    st.switch_page(page_path("train"), query_params={"run": run.id})
+    behind = {"baseline": baseline} if baseline and baseline != run.id else {}
+    st.switch_page(page_path("train"), query_params={"run": run.id, **behind})

@@ -28,6 +28,8 @@ def another(option: ArchOption) -> object:
         return not option.default
     if option.kind is list:
         return [item + 4 + 2 * place for place, item in enumerate(option.default)]
+    if option.kind is str:
+        return option.choices[1]
     return option.default + (3 if option.kind is int else 0.0625)
 
 
@@ -149,7 +151,9 @@ WRONG = [
     for arch in list_architectures()
     for option in arch.options
     for value in (
-        [option.low - 1, option.high + 1, "a", None, True]
+        ["a", "", None, True, 1]
+        if option.kind is str
+        else [option.low - 1, option.high + 1, "a", None, True]
         if option.kind is not list
         else [
             [],
@@ -182,6 +186,8 @@ def test_the_limits_of_the_range_of_an_option_are_accepted(id: str) -> None:
             low, high = option.items
             for value in ([option.low] * low, [option.high] * high):
                 assert option.check(tuple(int(each) for each in value), arch=id) == [int(each) for each in value]
+        elif option.kind is str:
+            assert [option.check(choice, arch=id) for choice in option.choices] == list(option.choices)
         elif option.kind is not bool:
             for end in (option.low, option.high):
                 assert option.check(option.kind(end), arch=id) == end

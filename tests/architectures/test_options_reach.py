@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from lab.architectures.blocks import Resize
+from lab.architectures.blocks import Resize, hidden_group
 from lab.architectures.build import build_network
+from lab.architectures.common_options import ACTIVATIONS
 from lab.architectures.googlenet import WithAuxiliary
 from lab.architectures.registry import get_architecture, list_architectures
 from lab.architectures.spec import ArchOption
@@ -50,6 +51,8 @@ def another(option: ArchOption) -> object:
         return not option.default
     if option.kind is list:
         return [item + 4 for item in option.default]
+    if option.kind is str:
+        return option.choices[1]
     return option.default + (3 if option.kind is int else 0.0625)
 
 
@@ -66,6 +69,41 @@ def test_each_option_changes_the_layers(id: str, option: ArchOption) -> None:
 def test_the_dropout_option_is_the_rate_of_every_dropout_layer(id: str) -> None:
     network = on_meta(id, options={"dropout": 0.0625})
     assert {layer.p for layer in network.modules() if isinstance(layer, nn.Dropout | nn.Dropout2d)} == {0.0625}
+
+
+LAYERS_OF = {
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+}
+
+
+@pytest.mark.parametrize("id", [id for id, option in OPTIONS if option.name == "activation"])
+def test_the_activation_replaces_every_relu_and_nothing_else(id: str) -> None:
+    plain = on_meta(id)
+    count = sum(type(layer) is nn.ReLU for layer in plain.modules())
+    tensors = {name: each.shape for name, each in plain.state_dict().items()}
+    for name in ACTIVATIONS:
+        network = on_meta(id, options={"activation": name})
+        kinds = Counter(type(layer) for layer in network.modules())
+        assert {name: each.shape for name, each in network.state_dict().items()} == tensors
+        assert {kind: kinds[kind] for kind in LAYERS_OF.values() if kinds[kind]} == (
+            {LAYERS_OF[name]: count} if name != "none" else {}
+        )
+        named = [path for path, layer in network.named_modules() if type(layer) in LAYERS_OF.values()]
+        assert all(path.rpartition(".")[2].rstrip("0123456789") == name for path in named)
+
+
+def test_without_activations_the_hidden_layers_are_one_linear_function() -> None:
+    layers = hidden_group([5, 4, 3], classes=2, activation="none")
+    x, y = torch.randn(2, 5, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(layers(x + y) + layers(torch.zeros(5)), layers(x) + layers(y))
+    curved = hidden_group([5, 4, 3], classes=2, activation="tanh")
+    assert (curved(x + y) + curved(torch.zeros(5)) - curved(x) - curved(y)).abs().max() > 1e-3
 
 
 @pytest.mark.parametrize("id", ALL)

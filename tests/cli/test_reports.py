@@ -4,14 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from lab.cli.app import main
-from lab.cli.commands.runs import epoch_rows
 from lab.presets import get_preset
 from lab.runs.owner import Owner
-from lab.runs.records import RunState, Series
+from lab.runs.records import RunState
 from lab.service.lab import Lab
 from lab.settings import Settings
 from tests.cli.conftest import run_command
@@ -103,17 +101,3 @@ def test_a_limited_list_of_runs_has_the_total_number_of_matches(lab: Lab, capsys
     _, answer, _ = _command_line(capsys, "runs", "--limit", "1")
     assert (len(answer["runs"]), answer["total"]) == (1, count)
     assert _command_line(capsys, "runs", "--filter", "name:nobody")[:2] == (0, {"runs": [], "total": 0})
-
-
-def test_epochs_are_listed_in_step_order_whichever_metrics_each_has() -> None:
-    def series(name: str, *steps: int) -> Series:
-        at = np.array(steps)
-        return Series(name, at, at / 1000, at * 0.1)
-
-    points = {s.name: s for s in (series("test/loss", 4_096), series("val/loss", 0, 8, 1_001), series("lr", 8, 500))}
-    assert epoch_rows(points) == [
-        {"step": 0, "val/loss": 0.0},
-        {"step": 8, "val/loss": 0.008, "lr": 0.008},
-        {"step": 1_001, "val/loss": 1.001},
-        {"step": 4_096, "test/loss": 4.096},
-    ]

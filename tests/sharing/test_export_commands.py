@@ -155,3 +155,31 @@ def test_exported_code_is_listed_in_two_lines(command_line, run: RunRecord, tmp_
     assert code == 0
     assert script == f"{tmp_path}/train.py  {(tmp_path / 'train.py').stat().st_size:,} bytes"
     assert package == f"{tmp_path}/convlab  {len(modules)} modules, {size:,} bytes"
+
+
+def test_filter_exports_every_run_that_the_search_finds(
+    command_line, pair: tuple[RunRecord, RunRecord], tmp_path: Path
+) -> None:
+    first, second = pair
+    for search, runs in (("lr=0.01", {second.id}), ("arch:lenet5 state:finished", {first.id, second.id})):
+        printed, _, code = command_line(
+            "export", "--filter", search, "--format", "csv", "--out", tmp_path / "x", "--json"
+        )
+        assert code == 0
+        assert set(json.loads(printed)["runs"]) == runs
+        found = {line.split(",")[0].strip('"') for line in (tmp_path / "x").read_text("utf-8-sig").splitlines()[1:]}
+        assert found == runs
+    everything = json.loads(
+        command_line("export", "--filter", "", "--format", "json", "--out", tmp_path / "y", "--json")[0]
+    )
+    assert set(everything["runs"]) >= {first.id, second.id}
+
+
+def test_an_export_needs_either_runs_or_a_search_that_finds_some(command_line, run: RunRecord, tmp_path: Path) -> None:
+    out = ("--format", "csv", "--out", tmp_path / "x")
+    for arguments in ((), (run.id, "--filter", "")):
+        _, stderr, code = command_line("export", *arguments, *out)
+        assert (code, "Give either RUNS or --filter with a search" in stderr) == (2, True)
+    _, stderr, code = command_line("export", "--filter", "name:nobody", *out)
+    assert (code, "The search 'name:nobody' finds no run." in stderr) == (2, True)
+    assert not (tmp_path / "x").exists()

@@ -21,14 +21,15 @@ def open_panel(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Open:
     for name, value in lab.settings.environment().items():
         monkeypatch.setenv(name, value)
 
-    def page(ids: list[str]) -> None:
+    def page(ids: list[str], search: str | None) -> None:
         from pages.cache.lab import get_lab
         from pages.widgets.export_panel import export_panel
 
-        export_panel(get_lab(), [get_lab().store.runs.get(id) for id in ids])
+        export_panel(get_lab(), [get_lab().store.runs.get(id) for id in ids], search=search)
 
-    def opened(*runs: RunRecord) -> AppTest:
-        app = AppTest.from_function(page, default_timeout=300, kwargs={"ids": [run.id for run in runs]}).run()
+    def opened(*runs: RunRecord, search: str | None = None) -> AppTest:
+        given = {"ids": [run.id for run in runs], "search": search}
+        app = AppTest.from_function(page, default_timeout=300, kwargs=given).run()
         assert not app.exception, [error.value for error in app.exception]
         return app
 
@@ -58,6 +59,38 @@ def test_several_runs_are_offered_only_formats_that_hold_several(
     assert app.selectbox[0].options == [f.title for f in list_formats() if f.many]
     app = write(app, "latex")
     assert [element.proto.label for element in app.get("download_button")] == ["convlab-2-runs.tex"]
+
+
+def test_all_runs_of_the_search_are_exported_instead_of_the_chosen_ones(
+    open_panel: Open, pair: tuple[RunRecord, RunRecord]
+) -> None:
+    app = open_panel(pair[0], search="lr<1")
+    assert app.button_group[0].options == ["1 chosen run", "All runs found"]
+    assert len(app.selectbox[0].options) == len(FORMATS)  # for the one chosen run
+    app.button_group[0].set_value("found").run()
+    assert app.selectbox[0].options == [f.title for f in list_formats() if f.many]
+    app = write(app, "csv")
+    (label,) = [element.proto.label for element in app.get("download_button")]
+    assert label.startswith("convlab-")
+    assert label.endswith("-runs.csv")
+
+
+def test_without_chosen_runs_those_of_the_search_are_exported(
+    open_panel: Open, pair: tuple[RunRecord, RunRecord]
+) -> None:
+    app = write(open_panel(search=f"id:{pair[1].id}"), "csv")
+    assert [element.proto.label for element in app.get("download_button")] == [f"1-1-b-second-b-{pair[1].id}.csv"]
+    assert not open_panel().selectbox  # nothing to export without both
+
+
+def test_a_search_that_finds_too_many_runs_names_the_command(
+    open_panel: Open, pair: tuple[RunRecord, RunRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pages.widgets.export_panel.MAX_FOUND", 1)
+    app = write(open_panel(search=""), "csv")
+    assert "More than 1 runs were found" in app.error[0].value
+    assert "`convlab export --filter`" in app.error[0].value
+    assert not app.get("download_button")
 
 
 def test_an_export_error_is_shown_as_its_message(open_panel: Open, lab: Lab, run: RunRecord) -> None:

@@ -54,7 +54,13 @@ def test_the_page_of_a_run_offers_the_actions_that_its_state_allows(
     assert _buttons(app) == buttons
     seeds = ["Repeat"] if state is RunState.FINISHED else []
     assert _popovers(app) == ["More", "Export"]
-    assert [each.label for each in app.expander] == [*seeds, "Name and notes", "Log", "Settings of this run"]
+    assert [each.label for each in app.expander] == [
+        *seeds,
+        "Name and notes",
+        "Log",
+        "Epochs as a table",
+        "Settings of this run",
+    ]
     assert [each.value for each in app.error] == (["why"] if state is RunState.FAILED else [])
     warnings = [each.value for each in app.warning]
     assert warnings == (["why"] if state in (RunState.PAUSED, RunState.INTERRUPTED) else [])
@@ -74,7 +80,7 @@ def test_an_example_can_be_viewed_but_not_changed(bench: Bench) -> None:
     assert not {"Resume", "Stop", "Train again", "Pause"} & set(_buttons(app))
     assert set(USE) <= set(_buttons(app))
     assert _popovers(app) == ["More"]
-    assert [each.label for each in app.expander] == ["Settings of this run"]
+    assert [each.label for each in app.expander] == ["Epochs as a table", "Settings of this run"]
 
 
 def test_a_read_only_lab_disables_actions_that_change_something(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

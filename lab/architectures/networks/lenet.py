@@ -1,6 +1,6 @@
 """LeNet-5 as reports C and E ran it, and as report D did."""
 
-from lab.architectures.common_options import batch_norm, dropout, widths
+from lab.architectures.common_options import activation, batch_norm, dropout, widths
 from lab.architectures.spec import Architecture
 
 _LECUN = "LeCun, Bottou, Bengio, Haffner: Gradient-Based Learning Applied to Document Recognition, 1998"
@@ -15,7 +15,7 @@ NETWORKS = (
         report="C, E",
         builder="lab.architectures.lenet:lenet5",
         default_input_size="32",
-        options=(widths(6, 16),),
+        options=(widths(6, 16), activation()),
         order=10,
     ),
     Architecture(
@@ -26,7 +26,7 @@ NETWORKS = (
         source=_LECUN,
         report="D",
         builder="lab.architectures.lenet:lenet_bn",
-        options=(widths(6, 16), batch_norm(True), dropout(0.5)),
+        options=(widths(6, 16), batch_norm(True), dropout(0.5), activation()),
         order=20,
     ),
 )

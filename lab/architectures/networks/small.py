@@ -1,6 +1,6 @@
 """Small networks of the reports: three of A, the wide one of B, the old PyTorch example of C and E, and the new one."""
 
-from lab.architectures.common_options import batch_norm, dropout, hidden, widths
+from lab.architectures.common_options import activation, batch_norm, dropout, hidden, widths
 from lab.architectures.spec import Architecture, ArchOption
 
 NETWORKS = (
@@ -12,7 +12,7 @@ NETWORKS = (
         source="The MNIST example of PyTorch before 2019",
         report="C, E",
         builder="lab.architectures.small:basic_cnn",
-        options=(widths(10, 20), hidden(50), dropout(0.5)),
+        options=(widths(10, 20), hidden(50), dropout(0.5), activation()),
         order=30,
     ),
     Architecture(
@@ -22,7 +22,7 @@ NETWORKS = (
         description="Two 3×3 convolutions, one pooling, one hidden layer.",
         source="github.com/pytorch/examples, mnist/main.py, 2019",
         builder="lab.architectures.small:pytorch_example",
-        options=(widths(32, 64), hidden(128)),
+        options=(widths(32, 64), hidden(128), activation()),
         order=50,
     ),
     Architecture(
@@ -33,7 +33,7 @@ NETWORKS = (
         source="Report A",
         report="A",
         builder="lab.architectures.small:conv2_fc2",
-        options=(widths(32, 64), hidden(128), dropout(0.5)),
+        options=(widths(32, 64), hidden(128), dropout(0.5), activation()),
         order=60,
     ),
     Architecture(
@@ -44,7 +44,7 @@ NETWORKS = (
         source="Report A",
         report="A",
         builder="lab.architectures.small:conv2_bn",
-        options=(widths(32, 64), batch_norm(True)),
+        options=(widths(32, 64), batch_norm(True), activation()),
         order=70,
     ),
     Architecture(
@@ -55,7 +55,7 @@ NETWORKS = (
         source="Report A",
         report="A",
         builder="lab.architectures.small:conv3_bn",
-        options=(widths(32, 64, 128), batch_norm(True)),
+        options=(widths(32, 64, 128), batch_norm(True), activation()),
         order=80,
     ),
     Architecture(
@@ -70,6 +70,7 @@ NETWORKS = (
             widths(32, 128, 512, low_items=1, high_items=6),
             ArchOption("hidden", list, [1024, 256], "Units of each hidden linear layer.", 1, 16384, items=(1, 6)),
             batch_norm(True),
+            activation(),
         ),
         order=90,
     ),

@@ -1,6 +1,6 @@
 """`runs` and `show`: the list of runs, and one run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -9,10 +9,11 @@ from lab.cli.findings import finding_lines
 from lab.cli.output import json_flag, print_json, print_table
 from lab.cli.run_json import as_dict, as_listed
 from lab.formatting import format_duration, format_loss, format_moment, format_percent, plural
-from lab.metrics import LEARNING_RATE, Cadence, Split, list_epoch_metrics, list_metrics
-from lab.runs.records import RunRecord, Series
+from lab.metrics import Cadence, Split, list_epoch_metrics, list_metrics
+from lab.runs.records import RunRecord
 from lab.service.lab import Lab
 from lab.service.lineage import FORK_STATES, change_words, changed_settings, origin_of, origin_words
+from lab.sharing.epochs import EpochRow, epoch_rows, format_epoch, run_steps
 
 MAX_LIMIT = 1_000_000  # the highest --limit
 
@@ -78,21 +79,6 @@ def warn(lab: Lab) -> None:
         click.echo(f"Warning: {warning}", err=True)
 
 
-def epoch_rows(points: Mapping[str, Series]) -> list[dict[str, Any]]:
-    """Return one row of metrics for every step at which an epoch's metrics were recorded.
-
-    The learning rate is also recorded whenever it changes, but that makes no row between evaluations.
-    """
-    known = [points[metric.id] for metric in list_epoch_metrics() if metric.id in points]
-    evaluated = {step for series in known if series.name != LEARNING_RATE.id for step in series.step.tolist()}
-    rows: dict[int, dict[str, Any]] = {step: {"step": step} for step in evaluated}
-    for series in known:
-        for step, value in zip(series.step.tolist(), series.value.tolist(), strict=True):
-            if step in rows:
-                rows[step][series.name] = value
-    return [rows[step] for step in sorted(rows)]
-
-
 @click.command()
 @click.argument("run")
 @click.option("--metrics", is_flag=True, help="With --json, add the metrics recorded at every step.")
@@ -103,7 +89,7 @@ def show(lab: Lab, run: str, metrics: bool, as_json: bool) -> None:
     warn(lab)
     record = lab.store.runs.resolve(run)
     points = lab.store.points.read(record.id)
-    rows = epoch_rows(points)
+    rows, steps = epoch_rows(points), run_steps(record, points)
     files = lab.store.files.list(record.id)
     above, below = lab.lineage.parent(record), lab.lineage.children(record.id)
     if as_json:
@@ -114,7 +100,7 @@ def show(lab: Lab, run: str, metrics: bool, as_json: bool) -> None:
             "config": record.config.as_dict(),
             "progress": record.progress.as_dict(),
             "environment": record.environment.as_dict(),
-            "metrics": rows,
+            "metrics": [{"epoch": row.epoch(steps), "step": row.step, **row.metrics} for row in rows],
             "checkpoints": [
                 {"kind": k.kind, "epoch": k.epoch, "step": k.step, "bytes": k.bytes, "sha256": k.sha256} for k in files
             ],
@@ -124,7 +110,8 @@ def show(lab: Lab, run: str, metrics: bool, as_json: bool) -> None:
             answer["steps"] = {s.name: {"step": s.step, "value": s.value, "time_s": s.time_s} for s in every_batch}
         print_json(answer)
         return
-    _show_text(record, rows, len(files), _relatives(record, above, below))
+    _show_text(record, len(files), _relatives(record, above, below))
+    _show_epochs(rows, steps)
 
 
 def _origin(run: RunRecord, above: RunRecord | None) -> dict[str, Any] | None:
@@ -162,7 +149,7 @@ def _relatives(run: RunRecord, above: RunRecord | None, below: Sequence[RunRecor
     return lines
 
 
-def _show_text(run: RunRecord, rows: list[dict[str, Any]], files: int, relatives: Sequence[str]) -> None:
+def _show_text(run: RunRecord, files: int, relatives: Sequence[str]) -> None:
     click.echo(f"{run.id}  {run.name}  {run.status}  {run.silence_text or run.reason}".rstrip())
     for line in relatives:
         click.echo(line)
@@ -176,10 +163,16 @@ def _show_text(run: RunRecord, rows: list[dict[str, Any]], files: int, relatives
         click.echo(line)
     for notice in run.notices:
         click.echo(f"Note: {notice}")
+
+
+def _show_epochs(rows: Sequence[EpochRow], steps: int | None) -> None:
     metrics = [metric for metric in list_epoch_metrics() if metric.split is not Split.NONE]
-    columns = ("step", *(metric.short for metric in metrics))
-    rows_text = [[row["step"], *(_digits(row.get(metric.id)) for metric in metrics)] for row in rows]
-    print_table(columns, rows_text, right=columns)
+    columns = ("epoch", "step", *(metric.short for metric in metrics))
+    texts = [
+        (format_epoch(row.epoch(steps)), row.step, *(_digits(row.metrics.get(metric.id)) for metric in metrics))
+        for row in rows
+    ]
+    print_table(columns, texts, right=columns)
 
 
 def _headline_line(run: RunRecord) -> str:

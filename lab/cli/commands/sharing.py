@@ -14,12 +14,15 @@ from lab.errors import InputError
 from lab.service.lab import Lab
 from lab.settings import user_path
 from lab.sharing.bundle.read import import_bundle
-from lab.sharing.formats import FORMATS, ExportFormat, export_runs, get_format, zip_files
+from lab.sharing.formats import FORMATS, ExportFormat, export_runs, find_runs, get_format, zip_files
 from lab.user_files import require_file
 
 
 @click.command("export")
-@click.argument("runs", nargs=-1, required=True)
+@click.argument("runs", nargs=-1)
+@click.option(
+    "--filter", "where", metavar="SEARCH", help='Export every run that this search of `runs` finds; "" finds all.'
+)
 @click.option("--format", "format", required=True, metavar="FORMAT", help=f"One of: {', '.join(FORMATS)}.")
 @click.option(
     "--out",
@@ -29,13 +32,15 @@ from lab.user_files import require_file
 )
 @json_flag
 @click.pass_obj
-def export(lab: Lab, runs: tuple[str, ...], format: str, out: Path, as_json: bool) -> None:
-    """Export RUNS to a file in one of the formats.
+def export(lab: Lab, runs: tuple[str, ...], where: str | None, format: str, out: Path, as_json: bool) -> None:
+    """Export RUNS, or every run that --filter finds, to a file in one of the formats.
 
     The formats are bundle, HTML report, metrics, table, weights, ONNX, TensorBoard events and code.
     """
+    if bool(runs) == (where is not None):
+        raise click.UsageError("Give either RUNS or --filter with a search.")
     chosen = get_format(format)
-    records = [lab.store.runs.resolve(run) for run in runs]
+    records = [lab.store.runs.resolve(run) for run in runs] if where is None else find_runs(lab.store.runs, where)
     files = export_runs(lab, records, format=format)
     written = write_files(files, chosen, out)
     if as_json:

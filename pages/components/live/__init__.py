@@ -24,10 +24,11 @@ from pages.state.keys import element
 PLOTLY_ADDRESS = f"/assets/plotly.min.js?v={plotly.__version__}"
 
 
-def live_run(run: RunRecord, *, samples: Samples | None = None) -> None:
+def live_run(run: RunRecord, *, samples: Samples | None = None, baseline: str = "") -> None:
     """Show a run's progress and curves; the page reruns when its state, notices or findings change.
 
-    samples: the watched test images, None if they are not on this machine.
+    samples: the watched test images, None if they are not on this machine. baseline: id of the run whose curves are
+    drawn in grey behind its own, "" for none.
     """
     component("live", isolate_styles=False)(
         key=element("live", run.id),
@@ -37,6 +38,7 @@ def live_run(run: RunRecord, *, samples: Samples | None = None) -> None:
             **chart_data(),
             "constant": is_constant(run.config),
             "forked": run.config.fork_epoch,
+            "baseline": baseline,
             "samples": samples and _listed(samples),
             "facts": live_facts(run, {}),
         },

@@ -13,6 +13,21 @@ export class Curves {
   /** @type {Record<string, any>} */ store = {}; // by series: columns as received, by step
   /** @type {Record<string, string>} */ titles = {}; // by series
 
+  // Adds received points to a series.
+  append(name, part) {
+    const mean = part.mean ?? part;
+    const empty = { step: [], value: [], time: [], nonFinite: [], mstep: [], mvalue: [], mtime: [] };
+    const have = (this.store[name] ??= empty);
+    have.width = part.width;
+    have.step.push(...part.step);
+    have.value.push(...part.value);
+    have.time.push(...part.time);
+    have.nonFinite.push(...(part.non_finite ?? []));
+    have.mstep.push(...mean.step);
+    have.mvalue.push(...mean.value);
+    have.mtime.push(...mean.time);
+  }
+
   stepsPerEpoch() {
     return this.news?.progress.steps_per_epoch || 0;
   }

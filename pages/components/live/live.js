@@ -9,6 +9,7 @@ import { linkHover } from "../shared/hover.js";
 import { mount } from "../shared/mount.js";
 import { filling, loadPlotly, tools } from "../shared/plotly.js";
 import { isLow } from "./axes.js";
+import { Baseline } from "./baseline.js";
 import { Curves, isNamed } from "./curves.js";
 import { POLL_MS, layoutOf, readSettings } from "./look.js";
 import { makeSamples, showAnswers } from "./samples.js";
@@ -35,6 +36,7 @@ class Live extends Curves {
     this.showFacts(data.facts);
     this.watchers = this.plots().map(([, element]) => filling(element));
     this.listen();
+    this.compare(data);
     this.onVisible = () => !document.hidden && this.poll();
     document.addEventListener("visibilitychange", this.onVisible);
     this.poll();
@@ -50,6 +52,7 @@ class Live extends Curves {
 
   dispose() {
     this.closed = true;
+    this.baseline?.close();
     clearTimeout(this.timer);
     document.removeEventListener("visibilitychange", this.onVisible);
     this.watchers.forEach((watcher) => watcher.disconnect());
@@ -67,6 +70,20 @@ class Live extends Curves {
     this.data = data;
     this.styled(this.drawn);
     if (this.news && data.status !== this.news.status) this.poll();
+    if (data.baseline !== (this.baseline?.run ?? "")) this.compare(data);
+  }
+
+  // Shows the curves of another run behind the charts, or none any more.
+  compare(data) {
+    const redraw = () => this.drawn && this.draw({ keepZoom: true });
+    this.baseline?.close();
+    this.baseline = data.baseline ? new Baseline(data, this.root, redraw) : null;
+    if (this.baseline) this.baseline.load();
+    else redraw();
+  }
+
+  allTraces(chart) {
+    return [...(this.baseline?.behind(chart, this.settings) ?? []), ...this.traces(chart)];
   }
 
   listen() {
@@ -150,20 +167,6 @@ class Live extends Curves {
     else this.extend(news.series);
   }
 
-  append(name, part) {
-    const mean = part.mean ?? part;
-    const empty = { step: [], value: [], time: [], nonFinite: [], mstep: [], mvalue: [], mtime: [] };
-    const have = (this.store[name] ??= empty);
-    have.width = part.width;
-    have.step.push(...part.step);
-    have.value.push(...part.value);
-    have.time.push(...part.time);
-    have.nonFinite.push(...(part.non_finite ?? []));
-    have.mstep.push(...mean.step);
-    have.mvalue.push(...mean.value);
-    have.mtime.push(...mean.time);
-  }
-
   // -- drawing --------------------------------------------------------------------------------------------------------
 
   async draw({ keepZoom }) {
@@ -175,7 +178,7 @@ class Live extends Curves {
     this.drawn = true;
     for (const [chart, element] of this.plots()) {
       element.closest("figure").hidden = this.unused(chart);
-      const traces = this.traces(chart);
+      const traces = this.allTraces(chart);
       element.tools ??= tools(`${this.run}-${chart.id}`, { unwanted: ["select2d", "lasso2d"] });
       await window.Plotly.react(element, traces, layoutOf(chart, this, traces), element.tools);
       if (!element.linked) {
@@ -219,7 +222,7 @@ class Live extends Curves {
       const first = element.data.every((trace) => trace.x.length === 0); // so far, the axes are those of an empty chart
       if (redrawn || first || figure.hidden) {
         figure.hidden = false;
-        const traces = this.traces(chart);
+        const traces = this.allTraces(chart);
         window.Plotly.react(element, traces, layoutOf(chart, this, traces));
         continue;
       }
@@ -313,10 +316,12 @@ class Live extends Curves {
   }
 
   // The description of a chart for screen readers: its series, each with its newest value.
-  labelOf({ quantity, dense, points }) {
+  labelOf(chart) {
+    const { dense, points } = chart;
     const newest = [...(dense ? [dense] : []), ...points].filter(({ id }) => id in this.news.newest)
       .map(({ id, title }) => `${title} ${this.news.newest[id][1]}`);
-    return `Line chart of the ${quantity} by ${this.settings.x}. ${newest.join(", ")}`;
+    const other = this.baseline?.words(chart) ?? "";
+    return `Line chart of the ${chart.quantity} by ${this.settings.x}. ${newest.join(", ")}${other}`;
   }
 
   describe() {
