@@ -16,7 +16,7 @@ from lab.metric_charts import list_charts
 from lab.metrics import Quantity, Split
 
 _WORDS = {split.value: split.label for split in Split}
-_SYMBOLS = {"val": "circle", "test": "diamond-open", "dots": "circle"}
+_SYMBOLS = {"val": "diamond", "test": "square-open", "dots": "circle"}  # of splits as in the live view
 _MODES = {"val": "lines+markers", "test": "lines+markers", "dots": "markers"}
 RAW_OPACITY = 0.28
 LEGEND_ROW_PX = 19
@@ -231,7 +231,7 @@ def line_key(info: OverlayInfo, *, smoothed: bool = True) -> str:
         *(["smoothed"] if smoothed else []),
         *(["with the raw values behind it"] if behind else []),
     ]
-    words = {"val": "Points: validation", "test": "Diamonds: test"}
+    words = {"val": "Diamonds: validation", "test": "Squares: test"}
     return ". ".join([", ".join(thick), *(word for kind, word in words.items() if kind in kinds)]) + "."
 
 

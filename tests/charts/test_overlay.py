@@ -29,10 +29,12 @@ def test_a_chart_with_several_kinds_of_lines_has_a_key_to_their_images() -> None
     one = curves(run(), batch_loss=np.linspace(2, 1, 20), val_loss=[1.5, 1.0], test_loss=[1.6, 1.1])
     alone = curves(run(), val_loss=[1.5, 1.0])
     key = line_key(overlay_info([one], OverlayOptions()))
-    assert key == "Thick: training, smoothed, with the raw values behind it. Points: validation."
-    assert line_key(overlay_info([one], OverlayOptions(test=True))) == f"{key} Diamonds: test."
-    assert line_key(overlay_info([one], OverlayOptions(raw=False))) == "Thick: training, smoothed. Points: validation."
-    assert line_key(overlay_info([one], OverlayOptions()), smoothed=False) == "Thick: training. Points: validation."
+    assert key == "Thick: training, smoothed, with the raw values behind it. Diamonds: validation."
+    assert line_key(overlay_info([one], OverlayOptions(test=True))) == f"{key} Squares: test."
+    assert (
+        line_key(overlay_info([one], OverlayOptions(raw=False))) == "Thick: training, smoothed. Diamonds: validation."
+    )
+    assert line_key(overlay_info([one], OverlayOptions()), smoothed=False) == "Thick: training. Diamonds: validation."
     assert line_key(overlay_info([alone], OverlayOptions())) == ""
     assert line_key(overlay_info([], OverlayOptions())) == ""
 

@@ -2,6 +2,7 @@
 // One slider for everything on the page: it chooses a saved epoch, with the accuracy curve right above it. It reports
 // to the server while it is dragged, but not before the last report was answered (or PATIENCE_MS have passed).
 
+import { LOOK, readTheme } from "../live/look.js";
 import { escaped } from "../shared/format.js";
 import { mount } from "../shared/mount.js";
 
@@ -13,6 +14,7 @@ export default mount((place) => new Bar(place));
 
 class Bar {
   constructor(root) {
+    this.root = root.querySelector(".bar");
     this.chart = root.querySelector(".chart");
     this.input = root.querySelector("input");
     this.now = root.querySelector(".now");
@@ -32,12 +34,18 @@ class Bar {
   refresh(data) {
     const fresh = !this.data || this.data.run !== data.run || this.data.epochs.length !== data.epochs.length;
     this.data = data;
+    this.useColours();
     this.input.max = data.epochs.length - 1;
     this.now.querySelector("b").dataset.longest = data.names.reduce((a, b) => (b.length > a.length ? b : a), "");
     this.play.disabled = data.epochs.length < 2;
     if (data.index === this.sent || performance.now() - this.sentAt > PATIENCE_MS) this.answered();
     if (fresh) { this.stop(); this.sent = null; this.wanted = null; this.input.value = data.index; }
     this.draw();
+  }
+
+  useColours() {
+    const series = readTheme(this.root).series;
+    for (const split of ["val", "test"]) this.root.style.setProperty(`--${split}`, series[LOOK[split][0]]);
   }
 
   answered() {
