@@ -25,7 +25,8 @@ _JUMP_WINDOW = 10  # batches
 _DECAYED = 3.0  # e-foldings of decay over a run after which the weights have vanished
 _HELD_BACK = 1.0  # the same, after which they cannot grow to what the loss needs
 _HIGH_MOMENTUM = 0.95
-_USUAL_MOMENTUM = 0.9  # with which SGD's range of learning rates holds
+_USUAL_MOMENTUM = 0.9
+_RANGE_MOMENTUM = {"sgd": _USUAL_MOMENTUM, "rmsprop": 0.0}  # with which an optimizer's range of learning rates holds
 _CUT = 10.0  # times the clipping limit: longer gradients leave steps that are too small
 _USUAL_CLIP = 1.0
 _USUAL_BATCH = 64
@@ -62,25 +63,33 @@ class Cause:
 def rate_range(config: RunConfig) -> RateRange:
     """Return the range of learning rates for a run's optimizer and loss.
 
-    A step of SGD is 1 / (1 - momentum) times as long in the end, so the range depends on the momentum.
+    With momentum, a step is 1 / (1 - momentum) times as long in the end, so the range of SGD and RMSprop depends on it.
     """
     rates = _RANGES.get(config.optimizer, _SGD_MSE if config.loss == "mse" else _SGD)
-    if config.optimizer != "sgd":
+    if config.optimizer not in _RANGE_MOMENTUM:
         return rates
-    scale = (1 - config.momentum) / (1 - _USUAL_MOMENTUM)
-    low, usual, high = (float(f"{rate * scale:.3g}") for rate in (rates.low, rates.usual, rates.high))
-    return RateRange(low, usual, min(high, rates.high))  # without momentum, too, few networks learn above 1
+    scale = (1 - config.momentum) / (1 - _RANGE_MOMENTUM[config.optimizer])
+    return RateRange(
+        _rounded(rates.low * scale),
+        _rounded(rates.usual * scale),
+        _rounded(rates.high * min(1.0, scale)),  # without momentum, too, few networks learn above 1
+    )
+
+
+def _rounded(rate: float) -> float:
+    """Return a rate as it is shown, without the last bits of a product."""
+    return float(f"{rate:.6g}")
 
 
 def lower_rate(config: RunConfig) -> float:
     """Return the learning rate to try if that of the run is too high."""
-    return min(config.lr / 10, rate_range(config).usual)
+    return min(_rounded(config.lr / 10), rate_range(config).usual)
 
 
 def higher_rate(config: RunConfig) -> float:
     """Return the learning rate to try if that of the run is too low."""
     rates = rate_range(config)
-    return rates.usual if is_below_usual(config) else min(config.lr * 3, max(rates.high, config.lr))
+    return rates.usual if is_below_usual(config) else min(_rounded(config.lr * 3), max(rates.high, config.lr))
 
 
 def is_below_usual(config: RunConfig) -> bool:

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from lab.config import RunConfig
-from lab.metrics import VAL_LOSS, Split
+from lab.metrics import LEARNING_RATE, VAL_LOSS, Split
 from lab.training.batches import epoch_order
 from lab.training.checkpoint import Checkpoint, Weights
 from lab.training.data import ResidentData
@@ -92,6 +92,7 @@ class _Loop:
         """Yield every event of the run."""
         if resume:
             self.session.restore(resume)
+            self._record_rate_of_fork()
         self.session.prepare()
         notices = self.session.changed_conditions(resume) if resume else []
         yield from self._emit(started(self.session))
@@ -111,6 +112,13 @@ class _Loop:
             yield from self._emit(self._ended(outcome))
             return
         yield from self._emit(self._ended(outcome, planned=outcome == "paused"))
+
+    def _record_rate_of_fork(self) -> None:
+        """Also record the first learning rate of a fork, if the run that it continues had another."""
+        progress, per_epoch = self.session.progress, self.session.steps_per_epoch
+        begins = self.config.fork_epoch > 0 and progress.step == self.config.fork_epoch * per_epoch
+        if begins and per_epoch > 1 and progress.latest.get(LEARNING_RATE.id) != self._lr(progress.step - 1):
+            self._lr_steps = np.union1d(self._lr_steps, [progress.step + 1])
 
     def _emit(self, event: Event) -> Iterator[Event]:
         with self.session.frozen():

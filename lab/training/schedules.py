@@ -35,24 +35,22 @@ def is_constant(config: RunConfig) -> bool:
 def recorded_steps(config: RunConfig, *, steps_per_epoch: int, total_steps: int) -> np.ndarray:
     """Return the updates (int64, counted from 1) at which the learning rate is recorded, for a piecewise linear curve.
 
-    These are the first update, that of a fork, RECORDED updates spread over the run, and both sides of every kink.
-    Updates at which the rate does not change are omitted, and ends of epochs, which are recorded anyway. Empty for a
-    constant rate, except in a fork, before which the rate may have been another.
+    These are the first update, RECORDED updates spread over the run, and both sides of every kink. Updates at which the
+    rate does not change are omitted, and ends of epochs, which are recorded anyway. Empty for a constant rate.
     """
-    began = config.fork_epoch * steps_per_epoch + 1
     if is_constant(config):
-        return np.array([began] if config.fork_epoch and steps_per_epoch > 1 else [], dtype=np.int64)
+        return np.empty(0, dtype=np.int64)
 
     def rate(update: int) -> float:
         inside = min(max(update, 1), total_steps) - 1
         return compute_lr(config, inside, steps_per_epoch=steps_per_epoch, total_steps=total_steps)
 
     spread = np.linspace(1, total_steps, min(total_steps, RECORDED)).round().astype(np.int64)
-    candidates = np.unique(np.concatenate([[1, began], spread, _kinks(config, steps_per_epoch, total_steps)]))
+    candidates = np.unique(np.concatenate([[1], spread, _kinks(config, steps_per_epoch, total_steps)]))
     inside = candidates[
         (candidates >= 1) & (candidates < total_steps) & ((candidates % steps_per_epoch != 0) | (candidates == 1))
     ]
-    changing = [u in (1, began) or rate(u) != rate(u - 1) or rate(u) != rate(u + 1) for u in inside.tolist()]
+    changing = [u == 1 or rate(u) != rate(u - 1) or rate(u) != rate(u + 1) for u in inside.tolist()]
     recorded: np.ndarray = inside[np.array(changing, dtype=bool)]
     return recorded
 

@@ -52,7 +52,7 @@ def test_a_learning_rate_that_is_too_low_is_named_with_every_loss(loss: str, out
 
 @pytest.mark.parametrize(("loss", "output", "smoothing"), EVERY_LOSS)
 def test_a_learning_rate_that_is_too_high_is_named_with_every_loss(loss: str, output: str, smoothing: float) -> None:
-    config = _config(loss, output, smoothing, optimizer="rmsprop", lr=0.5)
+    config = _config(loss, output, smoothing, optimizer="rmsprop", lr=0.5, momentum=0.0)
     level = guessing_level(config, 10)
     finding, *others = diagnose(config, flat(level, jump=level + 2 * abs(level)))
     assert finding.code == "at-chance"
@@ -62,7 +62,9 @@ def test_a_learning_rate_that_is_too_high_is_named_with_every_loss(loss: str, ou
 
 
 def test_rmsprop_stuck_at_the_largest_class_is_at_chance_although_its_rate_is_in_range() -> None:
-    (finding,) = diagnose(RunConfig(optimizer="rmsprop", lr=0.03), flat(2.43, accuracy=0.1135, jump=155_698.8))
+    (finding,) = diagnose(
+        RunConfig(optimizer="rmsprop", lr=0.03, momentum=0.0), flat(2.43, accuracy=0.1135, jump=155_698.8)
+    )
     assert (finding.code, finding.remedy) == ("at-chance", {"lr": 0.001})
     assert "11.35 % of the validation images are right after epoch 6" in finding.message
     assert "the largest class gets 11.25 %" in finding.message

@@ -79,7 +79,7 @@ def test_a_small_learning_rate_is_reported_with_a_remedy_that_resolves_it() -> N
 def test_a_learning_rate_out_of_range_gets_a_remedy_within_it_for_every_optimizer() -> None:
     for optimizer in ("sgd", "adam", "adamw", "rmsprop", "muon"):
         for lr in (1e-6, 2e-5, 5.0, 100.0):
-            config = RunConfig(optimizer=optimizer, lr=lr)
+            config = RunConfig(optimizer=optimizer, lr=lr, momentum=0.9 if optimizer == "sgd" else 0.0)
             (finding,) = diagnose_config(config)
             assert diagnose_config(config.replace(**finding.remedy)) == (), (optimizer, lr)
 
@@ -107,7 +107,9 @@ def test_every_preset_marked_as_a_mistake_is_found_by_a_rule() -> None:
 def test_the_range_of_learning_rates_has_these_limits(optimizer: str, loss: str, low: float, high: float) -> None:
     def codes(lr: float) -> list[str]:
         output = "softmax" if loss == "mse" else "logits"
-        return [f.code for f in diagnose_config(RunConfig(optimizer=optimizer, loss=loss, output=output, lr=lr))]
+        momentum = 0.0 if optimizer == "rmsprop" else 0.9
+        config = RunConfig(optimizer=optimizer, loss=loss, output=output, lr=lr, momentum=momentum)
+        return [f.code for f in diagnose_config(config)]
 
     assert (codes(low), codes(high)) == ([], [])
     assert (codes(low * 0.99), codes(high * 1.01)) == (["lr-low"], ["lr-high"])

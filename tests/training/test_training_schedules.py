@@ -74,22 +74,6 @@ def test_a_constant_rate_is_recorded_only_at_the_ends_of_epochs() -> None:
     assert (found.size, found.dtype) == (0, np.int64)
 
 
-@pytest.mark.parametrize(
-    ("settings", "expected"),
-    [
-        ({}, [31]),
-        ({"schedule": "step", "step_epochs": 5}, [1, 31, 51]),
-        ({"warmup_epochs": 0.2}, [1, 2, 31]),
-    ],
-)
-def test_the_first_step_of_a_fork_is_recorded_because_the_rate_may_have_been_another(
-    settings: dict[str, object], expected: list[int]
-) -> None:
-    fork = RunConfig(fork_of="a" * 12, fork_epoch=3, **settings)
-    assert recorded_steps(fork, steps_per_epoch=10, total_steps=100).tolist() == expected
-    assert recorded_steps(RunConfig(fork_of="a" * 12, fork_epoch=3), steps_per_epoch=1, total_steps=9).size == 0
-
-
 def test_a_step_schedule_is_recorded_on_both_sides_of_each_step_only() -> None:
     config = RunConfig(schedule="step", step_epochs=3)
     found = recorded_steps(config, steps_per_epoch=10, total_steps=100)

@@ -144,7 +144,9 @@ def test_a_fork_of_a_fork_continues_the_state_of_both(lab: Lab) -> None:
 def test_a_new_learning_rate_applies_from_the_next_step(lab: Lab) -> None:
     parent = train(lab, SMALL.replace(epochs=3))
     fork = _fork(lab, parent, 2, lr=0.01)
-    assert lab.store.points.read(fork.id)["lr"].value.tolist() == [1e-3, 1e-3, 0.01]
+    rates, ends = lab.store.points.read(fork.id)["lr"], lab.store.points.read(fork.id)["train/loss"].step.tolist()
+    assert rates.step.tolist() == [*ends[:2], ends[1] + 1, ends[2]]
+    assert rates.value.tolist() == [1e-3, 1e-3, 0.01, 0.01]
     assert _weights(lab, fork)[:2] == _weights(lab, parent)[:2]
     assert _weights(lab, fork)[2] != _weights(lab, parent)[2]
 

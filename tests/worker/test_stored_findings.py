@@ -16,7 +16,7 @@ from tests.worker.worker_runs import open_lab, train
 
 PROBLEMS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "sgd that hardly moves": ({"optimizer": "sgd", "lr": 1e-5}, {"lr": 0.01}),
-    "rmsprop that jumped": ({"optimizer": "rmsprop", "lr": 0.03}, {"lr": 0.001}),
+    "rmsprop that jumped": ({"optimizer": "rmsprop", "lr": 0.03}, {"lr": 0.0001}),
     "adam far too fast with smoothed labels": ({"lr": 0.5, "label_smoothing": 0.1}, {"lr": 0.001}),
     "mse on softmax, saturated": ({"loss": "mse", "output": "softmax", "lr": 0.5}, {"lr": 0.001}),
     "mse on softmax, too slow": ({"loss": "mse", "output": "softmax", "optimizer": "sgd", "lr": 1e-4}, {"lr": 0.1}),
