@@ -252,7 +252,7 @@ main()
     [
         ("lab.settings", ""),
         ("click", ""),
-        ("sqlalchemy", "Error: The command was interrupted before it finished.\n"),  # while the lab is opened
+        ("sqlalchemy", "\nError: The command was interrupted before it finished.\n"),  # while the lab is opened
     ],
 )
 def test_ctrl_c_during_imports_exits_without_a_traceback(module: str, said: str, tmp_path: Path) -> None:
