@@ -168,8 +168,13 @@ def parse_numbers(text: str) -> list[int] | str:
     return numbers if parts and len(numbers) == len(parts) else text
 
 
-def show_baseline(run: str) -> None:
-    """Draw another run's curves behind those of the run in the address, or none for ""; in a callback."""
+def baseline_widget(key: str, shown: str) -> dict[str, Any]:
+    """Return the key arguments of the choice of a baseline, which a change writes to the address. shown: its id or ""."""
+    put(key, shown)
+    return {"key": key, "on_change": lambda: _show_baseline(str(value_of(key) or ""))}
+
+
+def _show_baseline(run: str) -> None:
     name = params_of(TrainState)["baseline"].name
     rest = {each: text for each, text in address().items() if each != name}
     write_address(rest | {name: run} if run else rest)

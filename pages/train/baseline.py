@@ -9,8 +9,7 @@ from pages.cache.lab import get_lab
 from pages.markdown import plain
 from pages.state.address import complain, find_run
 from pages.state.keys import element
-from pages.state.session import put, value_of
-from pages.state.train import TRAIN, show_baseline
+from pages.state.train import TRAIN, baseline_widget
 from pages.widgets.runs import run_title
 
 _OFFERED = 100  # newest runs that are looked through
@@ -34,16 +33,13 @@ def baseline_input(run: RunRecord, baseline: RunRecord | None) -> None:
     if not offered:
         return
     labels = {"": _NONE} | {each.id: _label(each) for each in offered}
-    key = element("baseline", run.id)
-    put(key, baseline.id if baseline else "")
     st.selectbox(
         "Compare with",
         list(labels),
         format_func=labels.__getitem__,
-        key=key,
-        on_change=lambda: show_baseline(str(value_of(key) or "")),
         width=420,
         help="The curves of that run are drawn in grey behind these. More runs can be compared on the page Runs.",
+        **baseline_widget(element("baseline", run.id), baseline.id if baseline else ""),
     )
     if baseline is not None:
         st.caption(plain(f"Grey: {run_title(baseline)} ({baseline.id}). {comparison_words(run, baseline)}"))

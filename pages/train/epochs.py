@@ -17,7 +17,7 @@ REFRESH_S = 5.0
 
 def epochs_box(run: RunRecord) -> None:
     """Draw the expander; its table is read only when it is opened, and again every few seconds while the run trains."""
-    key = element("epochs", run.id)
+    key = element("epochs-table", run.id)
     with st.expander("Epochs as a table", icon=":material/table_rows:", on_change="rerun", key=key) as box:
         if box.open:
             st.fragment(_epochs, run_every=REFRESH_S if run.state.live else None)(run.id)
