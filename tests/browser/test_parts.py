@@ -137,10 +137,11 @@ def test_the_picture_of_a_gallery_is_in_the_page_once(mount: Mount) -> None:
     sizes = {"columns": 2, "tile_width": 4, "tile_height": 4, "height": 8, "cell": 0, "row": False}
     tiles = {"tiles": [{"one": "3"}, {"one": "7"}], "selected": None, "clickable": True, "name": "x"}
     page.evaluate("data => render(data)", {"sprite": sprite, **sizes, **tiles})
-    assert page.evaluate("place.querySelector('.tiles').outerHTML").count("base64") == 1
-    shown = page.evaluate("[...place.querySelectorAll('.pic')].map((each) => getComputedStyle(each).background)")
-    assert [sprite in each for each in shown] == [True, True]
-    assert ["-8px" in each for each in shown] == [False, True]
+    becomes(page, lambda: page.evaluate("place.querySelector('.tiles').outerHTML").count("base64"), 1)
+    read = "[...place.querySelectorAll('.pic')].map((each) => getComputedStyle(each).background)"
+    becomes(
+        page, lambda: [(sprite in one, "-8px" in one) for one in page.evaluate(read)], [(True, False), (True, True)]
+    )
 
 
 def test_tab_reaches_one_cell_of_the_matrix_and_arrow_keys_the_others(mount: Mount) -> None:
@@ -155,7 +156,7 @@ def test_tab_reaches_one_cell_of_the_matrix_and_arrow_keys_the_others(mount: Mou
     expect(focused).to_have_attribute("aria-label", re.compile("^truth 1, answered 60:"))
     page.evaluate("data => render(data)", _matrix(names, counts))  # another epoch
     expect(focused).to_have_attribute("aria-label", re.compile("^truth 1, answered 60:"))
-    assert page.locator('td button[tabindex="0"]').count() == 1
+    expect(page.locator('td button[tabindex="0"]')).to_have_count(1)
 
 
 def test_a_rate_just_below_100_percent_is_not_rounded_to_100(mount: Mount) -> None:

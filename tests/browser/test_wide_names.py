@@ -12,7 +12,7 @@ from lab.runs.records import RunState, Series
 from lab.runs.run_facts import RunEnvironment
 from lab.service.lab import Lab
 from lab.settings import Settings
-from tests.browser.conftest import Server, Visitor, until
+from tests.browser.conftest import Server, Visitor, becomes, until
 
 _WIDTHS = "(r => [r.scrollWidth, r.clientWidth])(document.documentElement)"
 
@@ -101,7 +101,7 @@ def test_labels_and_numbers_of_metrics_are_never_cut_off(idle_server: Server, vi
             page.set_viewport_size({"width": window, "height": 900})
             visitor.settle()
             for width in ("auto", "7rem"):
-                assert page.evaluate(_CUT, width) == [], f"/{address} at {window} px, columns of {width}"
+                becomes(page, lambda width=width: page.evaluate(_CUT, width), [])
 
 
 @pytest.mark.browser
@@ -110,5 +110,10 @@ def test_the_choice_of_an_experiment_says_on_a_phone_what_applies_without_one(
 ) -> None:
     visitor.page.set_viewport_size({"width": 390, "height": 900})
     visitor.open(f"{idle_server.url}/train")
-    text, room = visitor.page.get_by_label("Start from an experiment").evaluate(_PLACEHOLDER)
-    assert 0 < text <= room
+    field = visitor.page.get_by_label("Start from an experiment")
+
+    def fits() -> bool:
+        text, room = field.evaluate(_PLACEHOLDER)
+        return 0 < text <= room
+
+    until(visitor.page, fits, "the placeholder is not cut")
