@@ -26,11 +26,11 @@ class TrainState:
     """What the page remembers. run: the one in the address. ready: whether the form was filled in. preset: its source.
 
     baseline: in the address, the run whose curves are drawn behind; here, the run from which the form was filled, which
-    becomes the baseline of the next one.
-    browse: the form field whose gallery is open. cached: the existing run that the last request returned. whole_queue:
-    whether the whole queue is shown. name, tags, note: last inputs by run id. fork: inputs of a fork's settings, by run
-    and setting. executor: where the next run is trained. link: the form's settings as last read from or written to the
-    address. problems: messages on its parts that were ignored. understood: the address of the other parts.
+    becomes the baseline of the next one. browse: the form field whose gallery is open. cached: the existing run that
+    the last request returned. whole_queue: whether the whole queue is shown. name, tags, note: last inputs by run id.
+    fork: inputs of a fork's settings, by run and setting. executor: where the next run is trained. link: the form's
+    settings as last read from or written to the address. problems: messages on its parts that were ignored. understood:
+    the address of the other parts.
     """
 
     run: str = param("", str)

@@ -9,18 +9,14 @@ from lab.metrics import MetricSpec, list_epoch_metrics
 from lab.runs.records import RunRecord
 from lab.sharing.epochs import EpochRow, epoch_rows, format_epoch, recorded_metrics, run_steps
 from pages.cache.lab import get_lab
-from pages.state.keys import element
 from pages.widgets.frame import show_errors
 
 REFRESH_S = 5.0
 
 
-def epochs_box(run: RunRecord) -> None:
-    """Draw the expander; its table is read only when it is opened, and again every few seconds while the run trains."""
-    key = element("epochs-table", run.id)
-    with st.expander("Epochs as a table", icon=":material/table_rows:", on_change="rerun", key=key) as box:
-        if box.open:
-            st.fragment(_epochs, run_every=REFRESH_S if run.state.live else None)(run.id)
+def show_epochs(run: RunRecord) -> None:
+    """Draw the table, read again every few seconds while the run trains."""
+    st.fragment(_epochs, run_every=REFRESH_S if run.state.live else None)(run.id)
 
 
 def _epochs(run_id: str) -> None:

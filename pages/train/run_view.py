@@ -13,6 +13,7 @@ from lab.config import FIELDS, GROUPS, RunConfig
 from lab.examples.catalogue import is_example
 from lab.findings import Finding
 from lab.formatting import format_duration
+from lab.lazy import load
 from lab.runs.headline import BEST, LAST
 from lab.runs.records import RunRecord, RunRequest, RunState
 from lab.sharing.comparison import setting_words
@@ -25,7 +26,6 @@ from pages.state.codec import write
 from pages.state.keys import element
 from pages.state.train import TRAIN, fill_form, leave_run
 from pages.train.baseline import baseline_input, read_baseline
-from pages.train.epochs import epochs_box
 from pages.train.labels import edit_labels, show_labels
 from pages.widgets.export_panel import export_panel
 from pages.widgets.findings import show_run_findings
@@ -77,7 +77,11 @@ def show_run(run: RunRecord) -> None:
         _findings(run, [finding for finding in run.findings if not (run.outcome and finding.outcome)])
         for notice in run.notices:
             st.info(plain(notice), icon=":material/info:")
-    epochs_box(run)
+    with st.expander(
+        "Epochs as a table", icon=":material/table_rows:", on_change="rerun", key=element("epochs-table", run.id)
+    ) as box:
+        if box.open:
+            load("pages.train.epochs:show_epochs")(run)
     if not is_example(run.id):
         export_panel(get_lab(), (run,), take_in=False)
         if has_relatives(run):

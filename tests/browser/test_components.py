@@ -45,7 +45,9 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 def _render(page: Page, *, answered: int = 0, ink: str = "[]", version: int = 0) -> None:
-    page.evaluate("data => render(data)", {"version": version, "ink": ink, "pen": 16, "answered": answered})
+    page.evaluate(
+        "data => render(data)", {"version": version, "ink": ink, "pen": 16, "pens": [4, 40], "answered": answered}
+    )
 
 
 def _stroke(page: Page, y: float) -> None:

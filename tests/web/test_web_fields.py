@@ -78,7 +78,7 @@ TEXTS = {
         "x": ("lr momentum", "lrs"),
         "y": ("lr momentum", "lrs"),
     },
-    TrainState: {"run": (RUN, "")},
+    TrainState: {"run": (RUN, ""), "baseline": (RUN, "")},
 }
 CASES = [(record, name, *texts) for record, parts in TEXTS.items() for name, texts in parts.items()]
 

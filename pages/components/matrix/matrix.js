@@ -41,6 +41,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   };
 }
 
+/** @returns {[number, number]} its row and column */
 function placeOf(cell) {
   return [Number(cell.dataset.truth), Number(cell.dataset.answer)];
 }

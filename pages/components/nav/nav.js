@@ -2,7 +2,8 @@
 // One listener per document: Streamlit calls this at every rerun and at a change of the theme, and may clean up while
 // the script is still loading.
 const OVERLAID_PX = 768; // in a narrower window, Streamlit opens the sidebar on top of the page
-const close = () => document.querySelector('[data-testid="stSidebarCollapseButton"] button')?.click();
+const COLLAPSE = '[data-testid="stSidebarCollapseButton"] button';
+const close = () => /** @type {HTMLElement | null} */ (document.querySelector(COLLAPSE))?.click();
 
 export default function ({ data, setTriggerValue }) {
   document.removeEventListener("click", document.convlabNav, true);
