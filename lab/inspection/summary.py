@@ -15,7 +15,7 @@ from torchinfo.enums import Units
 from torchinfo.layer_info import LayerInfo
 from torchinfo.model_statistics import ModelStatistics
 
-from lab.architectures.shapes import activation_bytes, meta_copy
+from lab.architectures.shapes import ActivationBytes, activation_bytes, meta_copy
 from lab.formatting import format_count, plural
 from lab.inspection.graph import trace_graph
 from lab.inspection.receptive_field import ReceptiveField
@@ -125,16 +125,13 @@ def summarize(network: nn.Module, *, input_shape: tuple[int, ...]) -> Summary:
 
 @dataclass(frozen=True, slots=True)
 class NetworkCounts:
-    """A summary's totals for one batch, without the rows: tracing their graph takes as long as the counting.
-
-    layer_bytes: of the largest layer's input and output for one image, which exist at the same time in an evaluation.
-    """
+    """A summary's totals for one batch, without the rows: tracing their graph takes as long as the counting."""
 
     total_params: int
     total_mult_adds: int
     forward_backward_bytes: int
     params_bytes: int
-    layer_bytes: int
+    activations: ActivationBytes  # of one image
 
 
 def count_network(network: nn.Module, *, input_shape: tuple[int, ...]) -> NetworkCounts:
@@ -146,7 +143,7 @@ def count_network(network: nn.Module, *, input_shape: tuple[int, ...]) -> Networ
         total_mult_adds=statistics.total_mult_adds,
         forward_backward_bytes=statistics.total_output_bytes,
         params_bytes=_params_bytes(probe),
-        layer_bytes=activation_bytes(probe, torch.empty(1, *input_shape[1:], device="meta")).layer,
+        activations=activation_bytes(probe, torch.empty(1, *input_shape[1:], device="meta")),
     )
 
 

@@ -25,7 +25,6 @@ from lab.data.spec import DatasetSpec
 from lab.devices import resolve_device
 from lab.errors import ShapeError, UnknownNameError
 from lab.network_counts import count_from_config
-from lab.networks import build_on_meta
 from lab.runs.imports import IMPORTED
 from lab.runs.owner import this_host
 from lab.runs.records import RunRecord
@@ -33,7 +32,7 @@ from lab.service.lab import Lab
 from lab.service.resolved import ResolvedConfig
 from lab.threads import threads_for
 from lab.training.augment import build_augment
-from lab.training.evaluation import Forward
+from lab.training.evaluation import resolve_chunk
 
 _BACKWARD = 3.0  # forward and backward pass together, in units of a forward pass
 _OVERHEAD_S = {"cpu": 60e-6, "cuda": 1e-6, "mps": 10e-6}  # per image: pooling, resizing, memory
@@ -60,12 +59,12 @@ class Estimate:
     """The cost of one configuration on one device.
 
     mult_adds: of one image, forward. memory_bytes: of each device: weights, gradients, optimizer and activations, either
-    of its share of a batch or of an evaluation, whichever need more. devices: they share every batch; a counted time assumes one, and several may need less.
-    threads: of a run on the CPU, likewise. waits: whether a worker here waits for work. measured: whether the time
-    comes from a finished run, not from counting. limit_s: how long the steps up to the step limit take, infinity
-    without one. evaluation_s: of the validation and test images after an epoch. slowdown: how much longer everything
-    may take; for a counted time it includes the current load of the processor, which a measured time contains already.
-    steps: optimizer steps of the whole run.
+    of its share of a batch or of an evaluation, whichever need more. devices: they share every batch; a counted time
+    assumes one, and several may need less. threads: of a run on the CPU, likewise. waits: whether a worker here waits
+    for work. measured: whether the time comes from a finished run, not from counting. limit_s: how long the steps up to
+    the step limit take, infinity without one. evaluation_s: of the validation and test images after an epoch. slowdown:
+    how much longer everything may take; for a counted time it includes the current load of the processor, which a
+    measured time contains already. steps: optimizer steps of the whole run.
     """
 
     params: int
@@ -120,13 +119,14 @@ def estimate(lab: Lab, resolved: ResolvedConfig) -> Estimate:
     )
     seconds_per_image = 1 / rate if rate else counted + step
     limit = checked.max_steps * checked.batch_size if checked.max_steps else math.inf  # images
+    chunk = resolve_chunk(checked.eval_batch_size, device, lambda: counts.activations.map)
     return Estimate(
         params=counts.total_params,
         mult_adds=counts.total_mult_adds,
         memory_bytes=counts.params_bytes * (2 + _MOMENTS[checked.optimizer])
         + max(
             counts.forward_backward_bytes * -(-checked.batch_size // checked.devices),
-            counts.layer_bytes * min(tested, _chunk(checked, device, spec.image_shape)),
+            counts.activations.layer * min(tested, chunk),
         ),
         seconds_per_epoch=images * seconds_per_image,
         limit_s=limit * seconds_per_image,
@@ -141,12 +141,6 @@ def estimate(lab: Lab, resolved: ResolvedConfig) -> Estimate:
         waits=any(one.alive and not one.run and one.owner.host == this_host() for one in lab.store.workers.list()),
         steps=run_steps(checked, epoch_steps(images, checked.batch_size)),
     )
-
-
-def _chunk(config: RunConfig, device: torch.device, image_shape: tuple[int, int, int]) -> int:
-    """Return the number of images that are evaluated at once."""
-    forward = Forward(build_on_meta(config), mean=0.0, std=1.0)
-    return forward.resolve_chunk(config.eval_batch_size, torch.Size(image_shape), device)
 
 
 def _images(lab: Lab, spec: DatasetSpec) -> tuple[int, int]:

@@ -50,10 +50,8 @@ class Forward:
         return self._map_bytes[image_shape]
 
     def resolve_chunk(self, batch_size: int, image_shape: torch.Size, device: torch.device) -> int:
-        """Return the images per chunk; 0 chooses by device, on a GPU by the size of the largest feature map."""
-        if batch_size or device.type == "cpu":
-            return batch_size or CPU_CHUNK
-        return max(1, MAX_BYTES // self.map_bytes(image_shape))
+        """Return the images per chunk; see the function `resolve_chunk`."""
+        return resolve_chunk(batch_size, device, lambda: self.map_bytes(image_shape))
 
     @contextlib.contextmanager
     def ready(self, device: torch.device, *, cache: bool = True) -> Iterator[None]:
@@ -91,6 +89,16 @@ class Forward:
                     chunk = _halve(len(part), error)
                 release_memory(x_u8.device)  # outside the handler: the traceback holds the failed chunk's tensors
         return parts, chunk
+
+
+def resolve_chunk(batch_size: int, device: torch.device, map_bytes: Callable[[], int]) -> int:
+    """Return the images per chunk; a batch size of 0 chooses by device.
+
+    map_bytes: returns the bytes of one image's largest float32 feature map, by which a GPU's chunk is chosen.
+    """
+    if batch_size or device.type == "cpu":
+        return batch_size or CPU_CHUNK
+    return max(1, MAX_BYTES // map_bytes())
 
 
 def evaluate(
