@@ -76,14 +76,17 @@ def _option_key(arch: str, option: str) -> str:
     return f"train.option.{arch}.{option}"
 
 
-def fill_form(config: RunConfig, *, preset: str | None = None) -> None:
-    """Fill the form with a configuration. Call it before the form's widgets are created, or in a callback."""
+def fill_form(config: RunConfig, *, preset: str | None = None, baseline: str = "") -> None:
+    """Fill the form with a configuration. Call it before the form's widgets are created, or in a callback.
+
+    preset: its source. baseline: the run behind the one that is started next.
+    """
     apply_changes({name: getattr(config, name) for name in FIELDS if name != "arch_options"})
     arch = get_architecture(config.arch)
     for option in arch.options:
         value = config.arch_options.get(option.name, option.default)
         put(_option_key(arch.id, option.name), option_text(value))
-    TRAIN.change(preset=preset, baseline="", ready=True)
+    TRAIN.change(preset=preset, baseline=baseline, ready=True)
 
 
 def refuse_unknown_settings() -> None:

@@ -227,8 +227,7 @@ def _findings(run: RunRecord, findings: Sequence[Finding]) -> None:
 
 def _change_settings(run: RunRecord, config: RunConfig | None = None) -> None:
     """Open the form with a run's settings, or others; the run becomes the baseline of the one that is started there."""
-    fill_form(config or run.config)
-    TRAIN.change(baseline=run.id)
+    fill_form(config or run.config, baseline=run.id)
     leave_run()
 
 

@@ -75,8 +75,7 @@ def _buttons(run: RunRecord, config: RunConfig, *, place: str) -> None:
         pressed = st.button("Start", type="primary", icon=":material/play_arrow:", key=element("fork", place, run.id))
         every = st.button("All settings", icon=":material/tune:", key=element("fork-form", place, run.id))
     if every:
-        fill_form(config)
-        TRAIN.change(baseline=run.id)
+        fill_form(config, baseline=run.id)
         st.switch_page(page_path("train"), query_params={})
     name = f"{run_title(run)} after epoch {config.fork_epoch}"[:NAME_LIMIT]
     start_training(config, place=f"fork-{place}-{run.id}", pressed=pressed, name=name, baseline=run.id)
