@@ -2,8 +2,8 @@
 
 A run is trained on the built-in digits in a temporary lab (unless an address is given). The ten polyline digits are
 drawn with the mouse at human speed, and the browser's clock measures from its `pointerup` to the change of the answer.
-Prints median, quartiles and n for Live ink and for the standard canvas, with the numbers of answers and of pictures of
-the whole network during each stroke.
+Prints median, quartiles and n with *Answer while I draw* and with the standard canvas, and the numbers of answers and of
+pictures of the whole network during each stroke.
 """
 
 import argparse
@@ -92,7 +92,7 @@ def report(url: str, *, rounds: int) -> None:
             times, during, pictures = measure(
                 page, ".pad-paper" if live else "canvas.dc-canvas.upper-canvas", rounds=rounds
             )
-            name = "Live ink" if live else "standard canvas"
+            name = "Answer while I draw" if live else "standard canvas"
             low, middle, high = quartiles(times)
             per_stroke = (f"median {statistics.median(each):g}, fewest {min(each)}" for each in (during, pictures))
             print(row(name, f"{middle:.0f} ms", f"{low:.0f} to {high:.0f} ms", len(times), *per_stroke))
@@ -105,7 +105,7 @@ def open_page(page: Page, url: str, *, live: bool) -> None:
     page.goto(url)
     page.wait_for_selector(".pad-paper")
     if not live:
-        page.get_by_text("Live ink").click()
+        page.get_by_text("Answer while I draw").click()
         page.wait_for_selector("canvas.dc-canvas.upper-canvas")
     page.wait_for_selector('[data-testid=stApp][data-test-script-state="notRunning"]')
     page.wait_for_timeout(1000)
