@@ -18,11 +18,13 @@ ROOT = Path(__file__).resolve().parent
 if str(ROOT) not in sys.path:  # started from another folder, or by uvicorn
     sys.path.insert(0, str(ROOT))
 
+from lab.errors import ConfigError  # noqa: E402
 from lab.platforms import refusal  # noqa: E402
 
 if reason := refusal(sys.platform, sys.version_info[:3]):
     sys.exit(f"Error: {reason}")
 
+from lab.settings import embedding_sites  # noqa: E402
 from pages.cache.lab import serve  # noqa: E402
 from pages.frame import report_bug  # noqa: E402
 from pages.server.announce import announce  # noqa: E402
@@ -31,6 +33,11 @@ from pages.server.routes import ROUTES  # noqa: E402
 from pages.server.security import Guard  # noqa: E402
 from pages.server.sessions import install  # noqa: E402
 from pages.server.shutdown import limit_shutdown  # noqa: E402
+
+try:
+    SITES = embedding_sites(os.environ)
+except ConfigError as error:
+    sys.exit(f"Error: {error}")
 
 
 @asynccontextmanager
@@ -51,7 +58,7 @@ app = st.App(
     ROOT / "pages" / "entry.py",
     routes=ROUTES,
     middleware=[
-        Middleware(Guard, token=os.environ.get("LAB_TOKEN", "")),
+        Middleware(Guard, token=os.environ.get("LAB_TOKEN", ""), sites=SITES),
         Middleware(NotFound, routes=tuple(route.path for route in ROUTES)),
     ],
     lifespan=lifespan,

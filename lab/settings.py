@@ -28,12 +28,15 @@ SLOTS = "LAB_SLOTS"
 OWNER = "LAB_OWNER"
 ANNOUNCE = "LAB_ANNOUNCE"  # "text" or "json": the format in which the server prints its addresses, set by `serve`
 EVERY_NETWORK = ("0.0.0.0", "::")  # noqa: S104  hosts with which a server listens on all network interfaces
+EMBED = "LAB_EMBED"  # origins whose pages may show the lab in a frame, separated by spaces; set by `serve --embed`
 BROWSER = "LAB_BROWSER"  # "1": the server also opens the browser
 OWNER_LIMIT = 60  # characters of a name
 MAX_SLOTS = 64  # runs that one host trains at once: more than any machine has devices for
 CHECKOUT = Path(__file__).resolve().parent.parent
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"", "0", "false", "no", "off"}
+# Only what RFC 6454 allows, so that nothing in it ends a directive of the Content-Security-Policy.
+_ORIGIN = re.compile(r"https?://([a-zA-Z0-9.-]+|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?")
 # A file by its relative or absolute path; databases in memory and SQLite's `file:` URIs do not match.
 _SQLITE_FILE = re.compile(r"(sqlite(?:\+\w+)?:///)(?!:memory:|file:)([^?]+)(\?.*)?", re.DOTALL)
 
@@ -160,6 +163,21 @@ def _owner(name: str, env: Mapping[str, str]) -> str:
     if len(owner) > OWNER_LIMIT:
         raise ConfigError(f"{name} has {len(owner)} characters, but at most {OWNER_LIMIT} fit: shorten it.")
     return owner
+
+
+def embedding_sites(env: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the origins of the sites whose pages may show the lab in a frame. Raises `ConfigError` for another text.
+
+    They are checked because they become part of a header.
+    """
+    sites = tuple(env.get(EMBED, "").split())
+    for site in sites:
+        if not _ORIGIN.fullmatch(site):
+            raise ConfigError(
+                f"{site[:60]!r} (--embed or {EMBED}) is not the origin of a site: write scheme, host and, if there is "
+                "one, port, such as https://moodle.example."
+            )
+    return sites
 
 
 def _absolute_place(place: str) -> str:

@@ -1,11 +1,13 @@
 """The frame around every page: set-up, styles, navigation, and the handler of errors that a page did not catch."""
 
 import logging
+import os
 
 import streamlit as st
 
 from lab.charts.style import text_colour
 from lab.errors import LabError
+from lab.settings import embedding_sites
 from pages.cache.lab import get_lab, warm_worker
 from pages.cache.torch_import import settle_torch
 from pages.components.nav import follow_navigation
@@ -93,6 +95,15 @@ button[data-testid^="stBaseButton-primary"]:not(:disabled):is(:hover, :active, :
   background-color: light-dark(#095690, #56a3e2); border-color: light-dark(#095690, #56a3e2); }
 </style>"""
 
+# In a frame, Streamlit leaves its header without a toolbar: it would cover the title with the logo. What is sticky
+# below it moves up.
+_EMBEDDED_STYLE = """<style>
+[data-testid="stMainBlockContainer"] { padding-top: 0.8rem; }
+[data-testid="stMain"] { scroll-padding-top: 1rem; }
+[data-testid="stHeader"] { display: none; }
+[data-testid="stLayoutWrapper"]:has(> .st-key-share-link) { position: absolute; right: 0.8rem; }
+[data-testid="stLayoutWrapper"]:has(> .st-key-inside-epochs), .st-key-cost-card { top: 0.5rem !important; }
+</style>"""
 
 _NOT_JUDGED = (
     "Runs of an earlier release have not been checked yet, so a run that diverged may be listed as finished. Open this "
@@ -112,11 +123,14 @@ def navigation() -> None:
             page_path(spec.name), title=spec.title, icon=spec.icon, url_path=spec.name, default=spec.name == "home"
         )
         sections.setdefault(spec.section, []).append(page)
-    chosen = st.navigation(sections, expanded=True)
+    embedded = bool(st.context.is_embedded)
+    if embedded:
+        st.html(_EMBEDDED_STYLE)
+    chosen = st.navigation(sections, expanded=True, position="hidden" if embedded else "sidebar")
     if chosen.title != "Home":
         st.set_page_config(page_title=f"{chosen.title} · ConvLab")
     follow_navigation(chosen.url_path or "home", dark=dark())
-    share_link()
+    share_link(embeds=bool(embedding_sites(os.environ)))
     note_outage("")  # forget an outage seen by an earlier run of the script
     with show_errors():
         warm_worker()

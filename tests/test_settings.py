@@ -6,7 +6,7 @@ import pytest
 
 from lab.errors import ConfigError
 from lab.service.lab import Lab
-from lab.settings import CHECKOUT, PROCESS_ENVIRONMENT, Settings, default_home
+from lab.settings import CHECKOUT, PROCESS_ENVIRONMENT, Settings, default_home, embedding_sites
 
 
 @pytest.mark.parametrize(
@@ -85,3 +85,19 @@ def test_an_installed_lab_without_a_checkout_has_its_home_in_that_of_the_user(
     monkeypatch.setenv("HOME", str(tmp_path))
     assert default_home(CHECKOUT) == CHECKOUT / ".lab"
     assert default_home(tmp_path / "site-packages") == tmp_path / ".convlab"
+
+
+def test_the_sites_that_may_embed_the_lab_are_origins() -> None:
+    sites = "https://moodle.example http://localhost:8080 http://[::1]:80"
+    assert embedding_sites({"LAB_EMBED": sites}) == tuple(sites.split())
+    assert embedding_sites({}) == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["*", "moodle.example", "https://*.example", "https://a.example/course", "https://a;script-src", "ftp://a.example"],
+)
+def test_text_that_is_not_an_origin_is_refused_for_embedding(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"is not the origin of a site: write scheme, host and") as refused:
+        embedding_sites({"LAB_EMBED": f"https://moodle.example {text}"})
+    assert repr(text) in str(refused.value)

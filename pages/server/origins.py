@@ -34,11 +34,15 @@ Origin = tuple[str, str, int]  # scheme, host, port
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What the server accepts: host names, origins in addition to its own, and the token of tools ("" for none)."""
+    """What the server accepts: host names, origins in addition to its own, and the token of tools ("" for none).
+
+    framed: whether pages of other sites may show the lab in a frame; which sites, the browser checks.
+    """
 
     hosts: Sequence[str]
     origins: Sequence[str] = ()
     token: str = ""
+    framed: bool = False
 
 
 def host_allowed(host: str | None, allowed: Sequence[str]) -> bool:
@@ -89,19 +93,21 @@ def refusal(scope: Scope, access: Access) -> str:
         return "" if parse_origin(origin) in accepted and len(headers.getlist("origin")) == 1 else ORIGIN_REFUSED
     if scope["type"] == "websocket":
         return "" if _has_token(headers, access.token) else NO_ORIGIN
-    return _refusal_without_origin(scope["method"], headers, access.token)
+    return _refusal_without_origin(scope["method"], headers, access)
 
 
-def _refusal_without_origin(method: str, headers: Headers, token: str) -> str:
+def _refusal_without_origin(method: str, headers: Headers, access: Access) -> str:
     """Check an HTTP request of a tool, or a browser's GET: browsers send no Origin with same-origin GET requests.
 
-    Another site may link to the lab, but not load its routes as pictures, scripts or frames.
+    Another site may link to the lab, but not load its routes as pictures or scripts, and as frames only if it is
+    allowed to embed the lab: the browser compares it with the policy in the response.
     """
     site = headers.get("sec-fetch-site")
     if site is not None and site not in _OWN_SITES:
-        link = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
+        opened = ("document", "iframe") if access.framed else ("document",)
+        link = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") in opened
         return "" if link and method in _SAFE_METHODS else ORIGIN_REFUSED
-    if method in _SAFE_METHODS or site == "same-origin" or _has_token(headers, token):
+    if method in _SAFE_METHODS or site == "same-origin" or _has_token(headers, access.token):
         return ""
     return NO_ORIGIN
 

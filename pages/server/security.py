@@ -2,12 +2,14 @@
 
 Streamlit's `server.allowedHosts` guards only the WebSocket, so a foreign page could read our routes under a name that
 it resolves to this machine (DNS rebinding); its check of origins connects to an external service. A request refused
-here reaches no Streamlit code. The headers prevent other sites from framing the lab, and foreign scripts from running.
+here reaches no Streamlit code. The headers prevent sites other than those named from framing the lab, and foreign
+scripts from running.
 """
 
 import base64
 import hashlib
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import streamlit as st
@@ -27,11 +29,11 @@ def inline_script_hashes(html: str) -> list[str]:
     return [f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests]
 
 
-def content_security_policy(host: str) -> str:
+def content_security_policy(host: str, sites: Sequence[str] = ()) -> str:
     """Return the policy that allows Streamlit, Plotly and our components, and nothing else.
 
     Inline components are loaded as blob modules; Streamlit and Plotly set style attributes. host: must have passed
-    `host_allowed`.
+    `host_allowed`. sites: origins whose pages may show the lab in a frame.
     """
     index = Path(st.__file__).parent / "static" / "index.html"
     scripts = " ".join(inline_script_hashes(index.read_text(encoding="utf-8")))
@@ -48,7 +50,7 @@ def content_security_policy(host: str) -> str:
             "object-src 'none'",
             "base-uri 'self'",
             "form-action 'self'",
-            "frame-ancestors 'self'",
+            " ".join(["frame-ancestors 'self'", *sites]),
         ]
     )
 
@@ -56,12 +58,14 @@ def content_security_policy(host: str) -> str:
 class Guard:
     """ASGI middleware: answers foreign hosts and origins with 403, and adds the security headers to every response.
 
-    token: what tools send as "Authorization: Bearer TOKEN" instead of an origin; "" for no such access.
+    token: what tools send as "Authorization: Bearer TOKEN" instead of an origin; "" for no such access. sites: origins
+    whose pages may show the lab in a frame.
     """
 
-    def __init__(self, app: ASGIApp, *, token: str = "") -> None:
+    def __init__(self, app: ASGIApp, *, token: str = "", sites: Sequence[str] = ()) -> None:
         self.app = app
         self.token = token
+        self.sites = sites
         self._policies: dict[str, str] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -70,7 +74,7 @@ class Guard:
             await self.app(scope, receive, send)
             return
         hosts, origins = st.get_option("server.allowedHosts"), st.get_option("server.corsAllowedOrigins")
-        reason = refusal(scope, Access(hosts, origins, self.token))
+        reason = refusal(scope, Access(hosts, origins, self.token, framed=bool(self.sites)))
         if scope["type"] == "websocket":
             await (_refuse(scope, receive, send, reason) if reason else self.app(_as_same_origin(scope), receive, send))
         elif reason:
@@ -86,7 +90,8 @@ class Guard:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers["Content-Security-Policy"] = policy
-                headers["X-Frame-Options"] = "SAMEORIGIN"
+                if not self.sites:  # this header cannot name other sites; browsers that know the policy ignore it
+                    headers["X-Frame-Options"] = "SAMEORIGIN"
                 headers["X-Content-Type-Options"] = "nosniff"
                 headers["Referrer-Policy"] = "no-referrer"
                 headers["Cross-Origin-Opener-Policy"] = "same-origin"
@@ -96,7 +101,7 @@ class Guard:
         await self.app(scope, receive, send_with_headers)
 
     def _remember(self, host: str) -> str:
-        policy = content_security_policy(host)
+        policy = content_security_policy(host, self.sites)
         if len(self._policies) < 64:  # hosts are few unless every one is allowed
             self._policies[host] = policy
         return policy

@@ -103,3 +103,12 @@ def _until(holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+def test_a_site_that_is_not_an_origin_may_not_embed_the_lab(command_line: CommandLine) -> None:
+    code, out, err = command_line("serve", "--embed", "https://moodle.example/course")
+    assert (code, out) == (2, "")
+    assert err == (
+        "Error: 'https://moodle.example/course' (--embed or LAB_EMBED) is not the origin of a site: write scheme, host "
+        "and, if there is one, port, such as https://moodle.example.\n"
+    )

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -121,10 +122,10 @@ LINK = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch
 _PICTURE = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors", "sec-fetch-dest": "image"}
 
 
-def _refused(method: str, headers: dict[str, str], *, scheme: str = "http") -> bool:
+def _refused(method: str, headers: dict[str, str], *, scheme: str = "http", access: Access = ACCESS) -> bool:
     pairs = [(name.encode(), value.encode()) for name, value in ({"host": "localhost:8501"} | headers).items()]
     kind = "websocket" if scheme.startswith("ws") else "http"
-    return bool(refusal({"type": kind, "scheme": scheme, "method": method, "headers": pairs}, ACCESS))
+    return bool(refusal({"type": kind, "scheme": scheme, "method": method, "headers": pairs}, access))
 
 
 @pytest.mark.parametrize(
@@ -184,6 +185,35 @@ def test_a_websocket_is_accepted_only_from_its_own_scheme(scheme: str, origin: s
     assert not _refused("GET", {"origin": origin}, scheme=scheme)
     assert _refused("GET", {"origin": origin}, scheme=other)
     assert _refused("GET", {}, scheme=scheme)
+
+
+FRAME = LINK | {"sec-fetch-dest": "iframe"}
+SITES = ("https://moodle.example", "http://[::1]:8080")
+
+
+def test_a_frame_of_another_site_is_answered_only_if_sites_may_embed_the_lab() -> None:
+    embedded = replace(ACCESS, framed=True)
+    assert _refused("GET", FRAME)
+    assert not _refused("GET", FRAME, access=embedded)
+    assert not _refused("GET", LINK, access=embedded)
+    for method, headers in (
+        ("POST", FRAME),
+        ("GET", FRAME | {"sec-fetch-mode": "no-cors"}),
+        ("GET", LINK | {"sec-fetch-dest": "object"}),
+        ("GET", _PICTURE),
+        ("GET", FRAME | {"origin": "https://moodle.example"}),
+    ):
+        assert _refused(method, headers, access=embedded)
+
+
+def test_the_headers_name_the_sites_that_may_embed_the_lab(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = {"server.allowedHosts": ["localhost"], "server.corsAllowedOrigins": []}
+    monkeypatch.setattr("streamlit.get_option", options.__getitem__)
+    client = Client(Starlette(routes=ROUTES, middleware=[Middleware(Guard, sites=SITES)]))
+    headers = client.get("/healthz").headers
+    own = SECURITY_HEADERS["content-security-policy"]
+    assert headers["content-security-policy"] == f"{own} https://moodle.example http://[::1]:8080"
+    assert "x-frame-options" not in headers  # it cannot name them
 
 
 def test_without_a_configured_token_no_token_is_accepted() -> None:

@@ -12,7 +12,7 @@ import psutil
 from lab.cli.output import json_flag
 from lab.errors import InputError, LabError
 from lab.service.lab import Lab
-from lab.settings import ANNOUNCE, BROWSER, CHECKOUT, EVERY_NETWORK
+from lab.settings import ANNOUNCE, BROWSER, CHECKOUT, EMBED, EVERY_NETWORK, embedding_sites
 
 _LOOPBACK = ("localhost", "127.0.0.1")
 # Not `-m`, which would search the current folder for the lab's packages first.
@@ -34,10 +34,25 @@ _SERVER = "import sys; sys.path.insert(0, sys.argv.pop(1)); from pages.server.pr
     multiple=True,
     help="Another host name of the lab, such as lab.example; can be given several times.",
 )
+@click.option(
+    "--embed",
+    "sites",
+    metavar="ORIGIN",
+    multiple=True,
+    help="A site whose pages may show the lab in a frame, such as https://moodle.example; can be given several times.",
+)
 @click.option("--browser/--no-browser", default=True, help="Open the lab in this machine's browser.")
 @json_flag
 @click.pass_obj
-def serve(lab: Lab, host: str, port: int | None, names: tuple[str, ...], browser: bool, as_json: bool) -> None:
+def serve(
+    lab: Lab,
+    host: str,
+    port: int | None,
+    names: tuple[str, ...],
+    sites: tuple[str, ...],
+    browser: bool,
+    as_json: bool,
+) -> None:
     """Serve the lab's pages, and open them in the browser.
 
     Anyone who can reach the lab can train and delete runs; with `--read-only` before the command they can only look.
@@ -55,6 +70,12 @@ def serve(lab: Lab, host: str, port: int | None, names: tuple[str, ...], browser
     words += ["--logger.hideWelcomeMessage", "true"]  # `pages.server.announce` says more
     environment = {**os.environ, **lab.settings.environment(), ANNOUNCE: "json" if as_json else "text"}
     environment[BROWSER] = "1" if browser else ""
+    if sites:
+        environment[EMBED] = " ".join(sites)
+        embedding_sites(environment)
+        # In a frame, browsers withhold the cookie of Streamlit's protection. `pages.server.origins` checks every
+        # request by its origin, which needs no cookie.
+        words += ["--server.enableXsrfProtection", "false"]
     if os.name == "nt":  # on Windows `exec` returns to the prompt immediately
         sys.exit(subprocess.call(words, env=environment))
     os.execve(sys.executable, words, environment)  # noqa: S606  no shell, so nothing to quote

@@ -19,10 +19,16 @@ MAX_CHARACTERS = 2000  # a QR code holds at most 2,953 bytes, and dense codes ar
 _QUIET_ZONE = 4  # modules, ISO/IEC 18004 section 9.1
 
 
-def share_link() -> None:
-    """Draw the button that opens the panel."""
+def share_link(*, embeds: bool) -> None:
+    """Draw the button that opens the panel; in a frame of another site, it opens the view in the lab instead.
+
+    embeds: whether other sites may show the lab in a frame, so that the panel also has the HTML for this.
+    """
     with st.container(key=element("share-link")):
-        component("share")(key=_KEY, data={"qr": QR_ROUTE, "most": MAX_CHARACTERS})
+        component("share")(
+            key=_KEY,
+            data={"qr": QR_ROUTE, "most": MAX_CHARACTERS, "embeds": embeds, "embedded": bool(st.context.is_embedded)},
+        )
 
 
 def qr_svg(text: str) -> bytes:

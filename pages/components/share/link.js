@@ -1,5 +1,5 @@
 // @ts-check
-// Checks of a link before it is shared.
+// The link to share, its form for other sites, and checks of it.
 
 /**
  * Whether a host name means this computer itself, so that nobody else can open the link.
@@ -20,4 +20,25 @@ export function warning(address, most) {
       + "python -m lab serve --host 0.0.0.0";
   }
   return address.length > most ? "The link is too long for a QR code. Copy it instead." : "";
+}
+
+/**
+ * Return the address without Streamlit's parameters for an embedded page.
+ * @param {string} address
+ */
+export function unembedded(address) {
+  const url = new URL(address);
+  for (const name of ["embed", "embed_options"]) url.searchParams.delete(name);
+  return url.href;
+}
+
+/**
+ * Return the HTML with which another site shows the view in a frame, without navigation and header.
+ * @param {string} address
+ */
+export function frameCode(address) {
+  const url = new URL(unembedded(address));
+  url.searchParams.set("embed", "true");
+  const source = url.href.replaceAll("&", "&amp;").replaceAll('"', "&quot;");
+  return `<iframe src="${source}" title="ConvLab" width="100%" height="800" style="border: 0"></iframe>`;
 }

@@ -1,15 +1,18 @@
 // @ts-check
-// The link to the current view, to copy or to scan as a QR code.
+// The link to the current view, to copy or to scan as a QR code, and the HTML to embed it. In a frame: a link out of it.
 import { mount } from "../shared/mount.js";
-import { onlyHere, warning } from "./link.js";
+import { frameCode, onlyHere, unembedded, warning } from "./link.js";
 
 class Share {
   constructor(place) {
     this.place = place;
     this.find = (/** @type {string} */ selector) => place.querySelector(selector);
     this.find(".open").onclick = () => this.show(this.find(".panel").hidden);
-    this.find(".copy").onclick = () => this.copy();
-    this.find("input").onfocus = (event) => event.target.select();
+    this.find(".out").onclick = () => { this.find(".out").href = unembedded(location.href); };
+    for (const line of place.querySelectorAll(".line")) {
+      line.querySelector("button").onclick = () => this.copy(line);
+      line.querySelector("input").onfocus = (event) => event.target.select();
+    }
     this.find(".panel").onkeydown = (event) => {
       if (event.key === "Escape") this.close();
     };
@@ -19,7 +22,11 @@ class Share {
 
   refresh(data) {
     this.data = data;
-    if (!this.find(".panel").hidden && this.find("input").value !== location.href) this.fill();
+    this.find(".out").hidden = !data.embedded;
+    this.find(".out").href = unembedded(location.href);
+    this.find(".open").hidden = data.embedded;
+    this.find(".embed").hidden = !data.embeds;
+    if (!this.find(".panel").hidden && this.find("#share-address").value !== location.href) this.fill();
   }
 
   dispose() {
@@ -42,24 +49,25 @@ class Share {
 
   fill() {
     const address = location.href;
-    this.find("input").value = address;
+    this.find("#share-address").value = address;
+    this.find("#share-frame").value = frameCode(address);
     const note = warning(address, this.data.most);
     const code = this.find("img");
     code.hidden = address.length > this.data.most || onlyHere(location.hostname);
     if (!code.hidden) code.src = `${this.data.qr}?text=${encodeURIComponent(address)}`;
     this.find(".note").textContent = note;
-    this.find(".copy").textContent = "Copy";
+    for (const button of this.place.querySelectorAll(".copy")) button.textContent = "Copy";
   }
 
-  async copy() {
-    const field = this.find("input");
+  async copy(line) {
+    const field = line.querySelector("input");
     try {
       await navigator.clipboard.writeText(field.value);
     } catch { // without HTTPS, on a network address, pages have no access to the clipboard
       field.select();
       document.execCommand("copy");
     }
-    this.find(".copy").textContent = "Copied";
+    line.querySelector("button").textContent = "Copied";
   }
 }
 
