@@ -1,4 +1,4 @@
-"""Gradients by layer and epoch as a heat map, and the magnitudes of weights and gradients of one epoch."""
+"""A quantity of every layer, such as its gradient, at several epochs: a heat map."""
 
 import math
 from collections.abc import Sequence
@@ -6,19 +6,16 @@ from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 
-from lab.charts.style import GREY, layout, plain_text, run_style, text_colour
+from lab.charts.style import layout, plain_text, text_colour
 from lab.charts.tiles import colour_table
-from lab.formatting import format_percent, format_short, plural
-from lab.inspection.gradient_flow import QUANTITIES, EpochFlow, FlowQuantity, LayerFlow, Magnitudes
+from lab.formatting import format_percent, plural
+from lab.inspection.gradient_flow import QUANTITIES, EpochFlow, FlowQuantity
 
 _MAX_NUMBERS = 10  # columns; in narrower cells a number does not fit
 _MAX_NUMBERS_NARROW = 4
-_SYMBOL = {"none": "–", "zero": "0", "nan": "NaN", "infinite": "∞"}  # in cells without a place on the scale
 _INK, _PAPER = "#10151c", "#ffffff"  # of numbers in light and in dark cells
 _LIGHT = 0.5  # of the colour scale; above it, black is more legible than white
-_FEW_LAYERS, _MANY_LAYERS = 12, 30  # below and above, rows are higher and lower
-_OFFSET = 0.17  # of the two ranges of a layer, in rows
-_MARGIN = 0.2  # beyond the ranges, in powers of ten
+_FEW_LAYERS, MANY_LAYERS = 12, 30  # up to the first, rows are higher; beyond the second, lower
 
 
 class FlowMap(NamedTuple):
@@ -34,9 +31,15 @@ class FlowMap(NamedTuple):
     chosen: int
 
     @property
-    def known(self) -> list[float]:
-        """The values that have a place on the scale, in ascending order."""
-        return sorted(v for row in self.values for v in row if v is not None and _symbol(self.quantity, v) == "")
+    def limits(self) -> tuple[float, float]:
+        """The ends of the colour scale: whole powers of ten as their logarithms, or 0 and 1 for shares."""
+        if not self.quantity.log:
+            return 0.0, 1.0
+        places = [
+            place for row in self.values for value in row if (place := place_of(self.quantity, value)) is not None
+        ]
+        low, high = math.floor(min(places, default=0.0)), math.ceil(max(places, default=0.0))
+        return float(low), float(max(high, low + 1))
 
 
 def flow_map(flows: Sequence[EpochFlow], quantity: str, *, chosen: int) -> FlowMap:
@@ -49,25 +52,22 @@ def flow_map(flows: Sequence[EpochFlow], quantity: str, *, chosen: int) -> FlowM
     return FlowMap(QUANTITIES[quantity], tuple(layer.label for layer in layers), epochs, values, epochs.index(chosen))
 
 
+def place_of(quantity: FlowQuantity, value: float | None) -> float | None:
+    """Return a value's place on the colour scale; None if it has none, such as NaN or the logarithm of 0."""
+    if value is None or not math.isfinite(value) or (quantity.log and value <= 0):
+        return None
+    return math.log10(value) if quantity.log else value
+
+
 def format_flow(quantity: FlowQuantity, value: float | None) -> str:
-    """Return a value as text; a dash if it is undefined."""
+    """Return a value in two or three digits, a dash if it is undefined."""
     if value is None:
-        return _SYMBOL["none"]
-    symbol = _symbol(quantity, value)
-    if symbol:
-        return symbol
-    return format_short(value) if quantity.log else format_percent(value, digits=1)
-
-
-def _symbol(quantity: FlowQuantity, value: float | None) -> str:
-    """Return what a cell says if its value has no place on the scale, else ""."""
-    if value is None:
-        return _SYMBOL["none"]
-    if math.isnan(value):
-        return _SYMBOL["nan"]
-    if math.isinf(value):
-        return _SYMBOL["infinite"]
-    return _SYMBOL["zero"] if quantity.log and value == 0 else ""
+        return "–"
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "∞"
+    if not quantity.share:
+        return f"{value:.2g}" if value == 0 or 1e-3 <= value < 1e4 else f"{value:.1e}"
+    return f"{100 * value:.2g} %" if quantity.log else format_percent(value, digits=0)
 
 
 def _moment(epoch: int) -> str:
@@ -76,13 +76,13 @@ def _moment(epoch: int) -> str:
 
 def flow_map_figure(info: FlowMap, *, dark: bool = False, narrow: bool = False) -> go.Figure:
     """Draw the heat map; the chosen epoch's column has a frame. narrow: for a phone."""
-    rows, columns = range(len(info.layers)), range(len(info.epochs))
-    hover = [[_cell_text(info, row, column) for column in columns] for row in rows]
+    rows, columns = len(info.layers), len(info.epochs)
+    hover = [[_cell_text(info, row, column) for column in range(columns)] for row in range(rows)]
     figure = go.Figure()
     figure.add_heatmap(
-        x=list(columns),
-        y=list(rows),
-        z=[[_place(info.quantity, value) for value in row] for row in info.values],
+        x=list(range(columns)),
+        y=list(range(rows)),
+        z=[[place_of(info.quantity, value) for value in row] for row in info.values],
         hovertext=hover,
         hovertemplate="%{hovertext}<extra></extra>",
         hoverongaps=False,
@@ -90,13 +90,13 @@ def flow_map_figure(info: FlowMap, *, dark: bool = False, narrow: bool = False) 
         ygap=1,
         **_scale(info, ticks=4 if narrow else 6, width=1.0 if narrow else 0.5),
     )
-    labels = _labels(info, dark=dark, numbers=columns.stop <= (_MAX_NUMBERS_NARROW if narrow else _MAX_NUMBERS))
+    labels = _labels(info, dark=dark, numbers=columns <= (_MAX_NUMBERS_NARROW if narrow else _MAX_NUMBERS))
     figure.add_scatter(
         x=[label.column for label in labels],
         y=[label.row for label in labels],
         text=[label.text for label in labels],
         mode="text",
-        textfont={"size": _label_size(len(info.layers)) - 1, "color": [label.colour for label in labels]},
+        textfont={"size": label_size(rows) - 1, "color": [label.colour for label in labels]},
         hovertext=[hover[label.row][label.column] for label in labels],
         hovertemplate="%{hovertext}<extra></extra>",
         showlegend=False,
@@ -116,16 +116,17 @@ class _Label(NamedTuple):
 
 def _labels(info: FlowMap, *, dark: bool, numbers: bool) -> list[_Label]:
     """Return the texts of the cells: symbols where there is no colour, and numbers elsewhere if they fit."""
-    low, high = _limits(info)
+    low, high = info.limits
     labels = []
     for row, values in enumerate(info.values):
         for column, value in enumerate(values):
-            place = _place(info.quantity, value)
-            if value is None or place is None:
-                labels.append(_Label(row, column, _symbol(info.quantity, value), text_colour(dark=dark)))
+            place = place_of(info.quantity, value)
+            text = format_flow(info.quantity, value)
+            if place is None:
+                labels.append(_Label(row, column, text, text_colour(dark=dark)))
             elif numbers:
                 ink = _INK if (place - low) / (high - low) > _LIGHT else _PAPER
-                labels.append(_Label(row, column, _short(info.quantity, value), ink))
+                labels.append(_Label(row, column, text, ink))
     return labels
 
 
@@ -134,26 +135,12 @@ def _cell_text(info: FlowMap, row: int, column: int) -> str:
     return f"{name}, {epoch}<br>{info.quantity.title}: {format_flow(info.quantity, info.values[row][column])}"
 
 
-def _place(quantity: FlowQuantity, value: float | None) -> float | None:
-    """Return a value's place on the colour scale, None if it has none."""
-    if value is None or _symbol(quantity, value):
-        return None
-    return math.log10(value) if quantity.log else value
-
-
-def _short(quantity: FlowQuantity, value: float) -> str:
-    """Return a value in two digits."""
-    if not quantity.log:
-        return format_percent(value, digits=0)
-    return f"{value:.2g}" if 1e-3 <= value < 1e4 else f"{value:.1e}"
-
-
 def _scale(info: FlowMap, *, ticks: int, width: float) -> dict[str, Any]:
     """Return Plotly's settings of the colours and of their legend, which is labelled with the quantity's own numbers.
 
     ticks: their largest number. width: of the legend, as a share of the heat map's.
     """
-    low, high = _limits(info)
+    low, high = info.limits
     places = _decades(low, high, most=ticks) if info.quantity.log else [0.0, 0.25, 0.5, 0.75, 1.0]
     colours = colour_table("viridis")[::15]
     return {
@@ -171,20 +158,11 @@ def _scale(info: FlowMap, *, ticks: int, width: float) -> dict[str, Any]:
             "yanchor": "bottom",
             "outlinewidth": 0,
             "tickvals": places,
-            "ticktext": [_power(at) if info.quantity.log else f"{100 * at:.0f} %" for at in places],
+            "ticktext": [_tick_text(info.quantity, at) for at in places],
             "tickangle": 0,
             "ticklabelposition": "outside bottom",
         },
     }
-
-
-def _limits(info: FlowMap) -> tuple[float, float]:
-    """Return the ends of the colour scale: whole powers of ten, or all shares."""
-    if not info.quantity.log:
-        return 0.0, 1.0
-    known = info.known or [1.0]
-    low, high = math.floor(math.log10(known[0])), math.ceil(math.log10(known[-1]))
-    return float(low), float(max(high, low + 1))
 
 
 def _decades(low: float, high: float, *, most: int) -> list[float]:
@@ -193,54 +171,65 @@ def _decades(low: float, high: float, *, most: int) -> list[float]:
     return [float(each) for each in range(int(low), int(high) + 1, step)]
 
 
-def _power(log: float) -> str:
-    return f"{10**log:g}" if -3 <= log <= 3 else f"10<sup>{log:.0f}</sup>"
+def _tick_text(quantity: FlowQuantity, place: float) -> str:
+    if not quantity.log:
+        return f"{100 * place:.0f} %"
+    power = round(place) + (2 if quantity.share else 0)
+    text = f"{10.0**power:g}" if -3 <= power <= 3 else f"10<sup>{power}</sup>"
+    return f"{text} %" if quantity.share else text
 
 
 def _map_layout(info: FlowMap, *, dark: bool, narrow: bool) -> dict[str, Any]:
-    count, columns = len(info.layers), len(info.epochs)
-    step = math.ceil(columns / (6 if narrow else 16))
-    ticks = [*(at for at in range(0, columns, step) if 2 * abs(at - info.chosen) >= step), info.chosen]
-    at = info.chosen
+    at, count = info.chosen, len(info.layers)
     frame = {"type": "rect", "x0": at - 0.5, "x1": at + 0.5, "y0": -0.5, "y1": count - 0.5}
     return layout(
-        height=_row_height(count) * count + 118,
+        height=row_height(count) * count + 118,
         dark=dark,
         margin={"l": 10, "r": 10, "t": 24, "b": 92},
         showlegend=False,
         hovermode="closest",
-        xaxis={
-            "title": {"text": "epoch"},
-            "range": [-0.5, columns - 0.5],
-            "tickvals": ticks,
-            "ticktext": [f"<b>{info.epochs[t]}</b>" if t == at else str(info.epochs[t]) for t in ticks],
-            "tickangle": 0,
-            "showgrid": False,
-            "fixedrange": True,
-        },
-        yaxis={
-            "range": [count - 0.5, -0.5],
-            "tickvals": list(range(count)),
-            "ticktext": [plain_text(name) for name in info.layers],
-            "tickfont": {"size": _label_size(count)},
-            "showgrid": False,
-            "fixedrange": True,
-        },
+        xaxis=_epoch_axis(info, most=6 if narrow else 16),
+        yaxis=layer_axis(info.layers) | {"showgrid": False},
         shapes=[{**frame, "line": {"width": 2, "color": text_colour(dark=dark)}}],
-        annotations=[
-            {"x": at, "y": -0.5, "yshift": 9, "text": "▼", "showarrow": False, "font": {"size": 12}},
-        ],
+        annotations=[{"x": at, "y": -0.5, "yshift": 9, "text": "▼", "showarrow": False, "font": {"size": 12}}],
     )
 
 
-def _row_height(layers: int) -> int:
+def _epoch_axis(info: FlowMap, *, most: int) -> dict[str, Any]:
+    """Return Plotly's settings of the columns' axis, with about `most` labels; that of the chosen epoch is bold."""
+    columns, chosen = len(info.epochs), info.chosen
+    step = math.ceil(columns / most)
+    ticks = [*(at for at in range(0, columns, step) if 2 * abs(at - chosen) >= step and at != chosen), chosen]
+    return {
+        "title": {"text": "epoch"},
+        "range": [-0.5, columns - 0.5],
+        "tickvals": ticks,
+        "ticktext": [f"<b>{info.epochs[at]}</b>" if at == chosen else str(info.epochs[at]) for at in ticks],
+        "tickangle": 0,
+        "showgrid": False,
+        "fixedrange": True,
+    }
+
+
+def layer_axis(layers: Sequence[str]) -> dict[str, Any]:
+    """Return Plotly's settings of an axis with a row per layer, the first one on top."""
+    return {
+        "range": [len(layers) - 0.5, -0.5],
+        "tickvals": list(range(len(layers))),
+        "ticktext": [plain_text(name) for name in layers],
+        "tickfont": {"size": label_size(len(layers))},
+        "fixedrange": True,
+    }
+
+
+def row_height(layers: int) -> int:
     """Return the height of a layer's row in pixels."""
-    return 28 if layers <= _FEW_LAYERS else 20 if layers <= _MANY_LAYERS else 15
+    return 28 if layers <= _FEW_LAYERS else 20 if layers <= MANY_LAYERS else 15
 
 
-def _label_size(layers: int) -> int:
+def label_size(layers: int) -> int:
     """Return the size of the layers' names in pixels."""
-    return 12 if layers <= _MANY_LAYERS else 10
+    return 12 if layers <= MANY_LAYERS else 10
 
 
 def flow_map_words(info: FlowMap) -> str:
@@ -254,91 +243,4 @@ def flow_map_words(info: FlowMap) -> str:
     return (
         f"{words}; {_moment(info.epochs[info.chosen])} from {format_flow(info.quantity, low)} ({least}) to "
         f"{format_flow(info.quantity, high)} ({most})"
-    )
-
-
-def magnitudes_figure(flow: EpochFlow, *, dark: bool = False) -> go.Figure | None:
-    """Draw for each layer the range of its weights' and of its gradient's absolute values, on a logarithmic axis.
-
-    None if no layer has such a range, because the training has diverged.
-    """
-    axis = _decades_axis(flow)
-    if axis is None:
-        return None
-    figure = go.Figure()
-    blue = run_style(0, dark=dark).colour
-    _add_ranges(figure, [(at, layer, layer.weights) for at, layer in enumerate(flow.layers)], "weights", GREY, -_OFFSET)
-    known = [(at, layer, layer.gradient) for at, layer in enumerate(flow.layers) if layer.gradient is not None]
-    _add_ranges(figure, known, "gradient", blue, _OFFSET)
-    count = len(flow.layers)
-    figure.update_layout(
-        layout(
-            height=_row_height(count) * count + 100,
-            dark=dark,
-            margin={"l": 10, "r": 20, "t": 34, "b": 10},
-            hovermode="closest",
-            legend={"y": 1.0, "yanchor": "bottom"},
-            xaxis={
-                "type": "log",
-                "title": {"text": "absolute value"},
-                "tickfont": {"size": 12},
-                "exponentformat": "power",
-                **axis,
-            },
-            yaxis={
-                "range": [count - 0.5, -0.5],
-                "tickvals": list(range(count)),
-                "ticktext": [plain_text(layer.label) for layer in flow.layers],
-                "tickfont": {"size": _label_size(count)},
-                "fixedrange": True,
-            },
-        )
-    )
-    return figure
-
-
-def _decades_axis(flow: EpochFlow) -> dict[str, Any] | None:
-    """Return the range of the axis and the distance of its ticks, in powers of ten; None if there is no range."""
-    all_ = [each for layer in flow.layers for each in (layer.weights, layer.gradient) if each is not None]
-    finite = [each for each in all_ if _has_range(each)]
-    if not finite:
-        return None
-    low, high = math.log10(min(each.low for each in finite)), math.log10(max(each.high for each in finite))
-    return {"range": [low - _MARGIN, high + _MARGIN], "dtick": max(1, math.ceil((high - low) / 6))}
-
-
-def _has_range(each: Magnitudes) -> bool:
-    return math.isfinite(each.low) and math.isfinite(each.high)
-
-
-def _add_ranges(
-    figure: go.Figure, rows: Sequence[tuple[int, LayerFlow, Magnitudes]], name: str, colour: str, offset: float
-) -> None:
-    shown = [row for row in rows if _has_range(row[2])]
-    width = 4 if len(rows) > _MANY_LAYERS else 6
-    figure.add_scatter(
-        x=[value for _, _, each in shown for value in (each.low, each.high, None)],
-        y=[place for at, _, _ in shown for place in (at + offset, at + offset, None)],
-        mode="lines",
-        line={"color": colour, "width": width},
-        opacity=0.45,
-        hoverinfo="skip",
-        showlegend=False,
-    )
-    figure.add_scatter(
-        x=[each.middle for _, _, each in shown],
-        y=[at + offset for at, _, _ in shown],
-        mode="markers",
-        marker={"color": colour, "size": width + 3},
-        name=name,
-        text=[_range_text(layer, each, name) for _, layer, each in shown],
-        hovertemplate="%{text}<extra></extra>",
-    )
-
-
-def _range_text(layer: LayerFlow, each: Magnitudes, name: str) -> str:
-    zeros = f"<br>{format_percent(each.zeros, digits=1)} exactly 0" if each.zeros else ""
-    return (
-        f"{plain_text(layer.label)}, {name}: median {format_short(each.middle)}<br>"
-        f"90 % between {format_short(each.low)} and {format_short(each.high)}{zeros}"
     )

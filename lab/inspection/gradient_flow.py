@@ -75,50 +75,52 @@ class EpochFlow:
 
 @dataclass(frozen=True, slots=True)
 class FlowQuantity:
-    """A number of a layer. log: it spans powers of ten; otherwise it is a share."""
+    """A number of a layer. log: it spans powers of ten. share: it is written in per cent."""
 
     title: str
     help: str
-    log: bool
     read: Callable[[LayerFlow], float | None]
+    log: bool = False
+    share: bool = False
 
 
 QUANTITIES: Mapping[str, FlowQuantity] = {
     "gradient": FlowQuantity(
-        "Gradient", "Root mean square of the gradient of the loss with respect to a weight.", True, lambda f: f.rms
+        "Gradient", "Root mean square of the gradient of the loss with respect to a weight.", lambda f: f.rms, log=True
     ),
     "ratio": FlowQuantity(
         "Gradient ÷ weights",
         "Norm of the gradient divided by that of the weights: how much the loss asks a layer to change.",
-        True,
         lambda f: f.ratio,
+        log=True,
     ),
     "change": FlowQuantity(
         "Weight change",
         "Norm of the change since the previous saved epoch, divided by that of the weights then: how much it learned.",
-        True,
         lambda f: f.change,
+        log=True,
+        share=True,
     ),
     "zeros": FlowQuantity(
         "Zero outputs",
         "Share of the values after the activation that are exactly 0; ReLU passes no gradient back there.",
-        False,
         lambda f: f.zeros,
+        share=True,
     ),
     "dead": FlowQuantity(
         "Dead units",
         "Share of the channels or units that are 0 for every image of the batch, so that no gradient reaches them.",
-        False,
         lambda f: f.dead,
+        share=True,
     ),
 }
 
 
 def quotient(part: float, whole: float) -> float:
-    """Return part ÷ whole of two norms: 0 ÷ 0 is 0, and anything else ÷ 0 infinite."""
+    """Return part ÷ whole of two norms: 0 ÷ 0 is 0, and a positive number ÷ 0 infinite."""
     if whole:
         return part / whole
-    return math.inf if part else part
+    return math.inf if part > 0 else part
 
 
 # Before training, the first layer's gradient is 0.25 to 2.8 times that of the last in the lab's networks with ReLU or

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from lab.charts.gradients import FlowMap, flow_map, flow_map_figure, flow_map_words, magnitudes_figure
+from lab.charts.gradients import FlowMap, flow_map, flow_map_figure, flow_map_words
+from lab.charts.magnitudes import magnitudes_figure
 from lab.formatting import percent_number, plural
-from lab.inspection.gradient_flow import QUANTITIES, EpochFlow, LayerFlow, read_flow
+from lab.inspection.gradient_flow import QUANTITIES, EpochFlow, FlowQuantity, LayerFlow, read_flow
 from lab.service.gradients import PASSES
 from pages.cache.datasets import is_sample
 from pages.cache.gradients import batch_of, batch_size_of, gradients_of
@@ -124,11 +125,12 @@ def _origin(subject: Subject, *, shown: int) -> str:
     images = len(batch_of(run.id, run.config.dataset).labels)
     sample = is_sample(run.config.dataset)
     source = "the training set that ship with the examples" if sample else "the run's first training batch"
-    left_out = shown < len(subject.moments)
+    count = len(subject.moments)
+    some = f" {shown} of {count} saved epochs are shown." if shown < count else ""
     return (
-        f"First layer on top; the chosen epoch has a frame{f', and {shown} of {len(subject.moments)} are shown' * left_out}. "
-        f"Computed from the saved weights for {plural(images, 'image')} of {source}, with the run's own loss, in training "
-        "mode and without augmentation. Biases and batch norm are left out."
+        f"First layer on top; the chosen epoch has a frame.{some} Computed from the saved weights for "
+        f"{plural(images, 'image')} of {source}, with the run's own loss, in training mode and without augmentation. "
+        "Biases and batch norm are left out."
     )
 
 
@@ -168,7 +170,7 @@ def _all_epochs(flows: Sequence[EpochFlow], quantity: str) -> None:
     """Show the numbers of the heat map."""
     chosen = QUANTITIES[quantity]
     with st.expander(f"{chosen.title} at every epoch shown"):
-        columns = {str(flow.epoch): {layer.name: chosen.read(layer) for layer in flow.layers} for flow in flows}
+        columns = {str(flow.epoch): {layer.name: _shown(chosen, layer) for layer in flow.layers} for flow in flows}
         st.dataframe(
             [
                 {"Layer": layer.label, **{epoch: column.get(layer.name) for epoch, column in columns.items()}}
@@ -179,5 +181,12 @@ def _all_epochs(flows: Sequence[EpochFlow], quantity: str) -> None:
             key=element("inside-gradients-epochs"),
             placeholder="–",
             alt=f"{chosen.title} of every layer, a column per epoch",
-            column_config={epoch: st.column_config.NumberColumn(format="%.3g") for epoch in columns},
+            column_config={
+                epoch: st.column_config.NumberColumn(format="%.3g %%" if chosen.share else "%.3g") for epoch in columns
+            },
         )
+
+
+def _shown(quantity: FlowQuantity, layer: LayerFlow) -> float | None:
+    value = quantity.read(layer)
+    return percent_number(value) if quantity.share else value
