@@ -15,6 +15,7 @@ _MAX_NUMBERS = 10  # columns; in narrower cells a number does not fit
 _MAX_NUMBERS_NARROW = 4
 _INK, _PAPER = "#10151c", "#ffffff"  # of numbers in light and in dark cells
 _LIGHT = 0.5  # of the colour scale; above it, black is more legible than white
+_CELL_TEXT = 11  # px; smaller text is hard to read
 _FEW_LAYERS, MANY_LAYERS = 12, 30  # up to the first, rows are higher; beyond the second, lower
 
 
@@ -67,7 +68,10 @@ def format_flow(quantity: FlowQuantity, value: float | None) -> str:
         return "NaN" if math.isnan(value) else "∞"
     if not quantity.share:
         return f"{value:.2g}" if value == 0 or 1e-3 <= value < 1e4 else f"{value:.1e}"
-    return f"{100 * value:.2g} %" if quantity.log else format_percent(value, digits=0)
+    if not quantity.log:
+        return format_percent(value, digits=0)
+    percent = float(f"{100 * value:.2g}")
+    return f"{percent:,.10g} %" if 1e-3 <= percent < 1e6 or percent == 0 else f"{percent:.0e} %"
 
 
 def _moment(epoch: int) -> str:
@@ -96,7 +100,7 @@ def flow_map_figure(info: FlowMap, *, dark: bool = False, narrow: bool = False) 
         y=[label.row for label in labels],
         text=[label.text for label in labels],
         mode="text",
-        textfont={"size": label_size(rows) - 1, "color": [label.colour for label in labels]},
+        textfont={"size": _CELL_TEXT, "color": [label.colour for label in labels]},
         hovertext=[hover[label.row][label.column] for label in labels],
         hovertemplate="%{hovertext}<extra></extra>",
         showlegend=False,
@@ -199,7 +203,8 @@ def _epoch_axis(info: FlowMap, *, most: int) -> dict[str, Any]:
     """Return Plotly's settings of the columns' axis, with about `most` labels; that of the chosen epoch is bold."""
     columns, chosen = len(info.epochs), info.chosen
     step = math.ceil(columns / most)
-    ticks = [*(at for at in range(0, columns, step) if 2 * abs(at - chosen) >= step and at != chosen), chosen]
+    apart = (at for at in range(0, columns, step) if 2 * abs(at - chosen) >= step)
+    ticks = sorted([*apart, chosen]) if step > 1 else list(range(columns))
     return {
         "title": {"text": "epoch"},
         "range": [-0.5, columns - 0.5],
@@ -229,7 +234,7 @@ def row_height(layers: int) -> int:
 
 def label_size(layers: int) -> int:
     """Return the size of the layers' names in pixels."""
-    return 12 if layers <= MANY_LAYERS else 10
+    return 12 if layers <= MANY_LAYERS else _CELL_TEXT
 
 
 def flow_map_words(info: FlowMap) -> str:

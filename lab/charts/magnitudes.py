@@ -23,12 +23,11 @@ def magnitudes_figure(flow: EpochFlow, *, dark: bool = False) -> go.Figure | Non
     axis = _decades_axis(flow)
     if axis is None:
         return None
-    figure = go.Figure()
-    blue = run_style(0, dark=dark).colour
-    _add_ranges(figure, [(at, layer, layer.weights) for at, layer in enumerate(flow.layers)], "weights", GREY, -_OFFSET)
-    known = [(at, layer, layer.gradient) for at, layer in enumerate(flow.layers) if layer.gradient is not None]
-    _add_ranges(figure, known, "gradient", blue, _OFFSET)
-    count = len(flow.layers)
+    figure, count = go.Figure(), len(flow.layers)
+    rows = list(enumerate(flow.layers))
+    _add_ranges(figure, [(at, layer, layer.weights) for at, layer in rows], "weights", GREY, -_OFFSET)
+    known = [(at, layer, layer.gradient) for at, layer in rows if layer.gradient is not None]
+    _add_ranges(figure, known, "gradient", run_style(0, dark=dark).colour, _OFFSET)
     figure.update_layout(
         layout(
             height=row_height(count) * count + 100,
