@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from lab.charts.style import layout, plain_text, text_colour
 from lab.charts.tiles import colour_table
-from lab.formatting import format_percent, plural
+from lab.formatting import format_percent, format_wide_percent, plural
 from lab.inspection.gradient_flow import QUANTITIES, EpochFlow, FlowQuantity
 
 _MAX_NUMBERS = 10  # columns; in narrower cells a number does not fit
@@ -68,10 +68,7 @@ def format_flow(quantity: FlowQuantity, value: float | None) -> str:
         return "NaN" if math.isnan(value) else "∞"
     if not quantity.share:
         return f"{value:.2g}" if value == 0 or 1e-3 <= value < 1e4 else f"{value:.1e}"
-    if not quantity.log:
-        return format_percent(value, digits=0)
-    percent = float(f"{100 * value:.2g}")
-    return f"{percent:,.10g} %" if 1e-3 <= percent < 1e6 or percent == 0 else f"{percent:.0e} %"
+    return format_wide_percent(value) if quantity.log else format_percent(value, digits=0)
 
 
 def _moment(epoch: int) -> str:
@@ -176,11 +173,9 @@ def _decades(low: float, high: float, *, most: int) -> list[float]:
 
 
 def _tick_text(quantity: FlowQuantity, place: float) -> str:
-    if not quantity.log:
-        return f"{100 * place:.0f} %"
-    power = round(place) + (2 if quantity.share else 0)
-    text = f"{10.0**power:g}" if -3 <= power <= 3 else f"10<sup>{power}</sup>"
-    return f"{text} %" if quantity.share else text
+    if quantity.share:
+        return format_flow(quantity, 10.0**place if quantity.log else place)
+    return f"{10.0**place:g}" if -3 <= place <= 3 else f"10<sup>{place:.0f}</sup>"
 
 
 def _map_layout(info: FlowMap, *, dark: bool, narrow: bool) -> dict[str, Any]:

@@ -124,7 +124,7 @@ def test_the_legend_has_the_quantitys_own_numbers() -> None:
 
     assert ticks("gradient") == ["10<sup>-5</sup>", "10<sup>-4</sup>", "0.001", "0.01", "0.1"]
     assert ticks("gradient", narrow=True) == ["10<sup>-5</sup>", "0.001", "0.1"]
-    assert ticks("change") == ["1 %", "10 %", "100 %", "1000 %"]
+    assert ticks("change") == ["1 %", "10 %", "100 %", "1,000 %"]
     assert ticks("dead") == ["0 %", "25 %", "50 %", "75 %", "100 %"]
 
 
