@@ -79,7 +79,7 @@ class _Outputs:
         self.order: list[str] = []
         self.shares: dict[str, tuple[float, float]] = {}  # of zeros and of dead units
         self._layers = layers
-        self._sources: dict[int, tuple[Tensor, str]] = {}  # by id, which stays valid because the tensor is held
+        self._sources: dict[int | None, tuple[Tensor, str]] = {}  # by id, which stays valid because the tensor is held
 
     def hook(self, name: str) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
         """Return the forward hook of the module with this name."""
@@ -87,7 +87,8 @@ class _Outputs:
         def record(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
             if not isinstance(output, Tensor):
                 return
-            source = name if name in self._layers else self._sources.get(id(inputs[0]), (None, ""))[1]
+            given = id(inputs[0]) if inputs else None
+            source = name if name in self._layers else self._sources.get(given, (None, ""))[1]
             if name in self._layers and name not in self.order:
                 self.order.append(name)
             if source and kind_of(module).is_activation:
