@@ -135,10 +135,10 @@ def test_weights_that_are_not_finite_give_numbers_that_are_not() -> None:
 
 
 def test_a_gradient_whose_squares_are_zero_in_float32_is_not_reported_as_zero() -> None:
-    network = nn.Sequential(nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False))
+    network = nn.Sequential(nn.Linear(2, 2, bias=False), nn.Linear(2, 1, bias=False))
     with torch.no_grad():
         network[1].weight.fill_(1e-30)
-    assert layer_flows(network, torch.ones(1, 1), _sum)[0].rms == pytest.approx(1e-30)
+    assert layer_flows(network, torch.ones(1, 2), _sum)[0].rms == pytest.approx(1e-30)
 
 
 def test_percentiles_of_a_large_layer_are_estimated_by_a_sample() -> None:
