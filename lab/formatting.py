@@ -34,6 +34,13 @@ def format_percent(share: object, *, digits: int = 2) -> str:
     return f"{text} %"
 
 
+def format_wide_percent(share: float) -> str:
+    """Return a share that may span powers of ten as per cent in two digits: "0.12 %", "1,200 %", "1e-07 %" or "0 %"."""
+    percent = float(f"{100 * share:.2g}")
+    is_plain = 1e-3 <= abs(percent) < _PLAIN or percent == 0
+    return f"{percent:,.10g} %" if is_plain else f"{percent:.0e} %"
+
+
 def percent_number(share: object, *, digits: int = 2) -> float | None:
     """Return a share in per cent for a number column of a table, rounded as in `format_percent`.
 

@@ -19,6 +19,7 @@ from lab.formatting import (
     format_percent,
     format_range,
     format_short,
+    format_wide_percent,
     percent_number,
     plural,
 )
@@ -91,6 +92,25 @@ def test_a_duration_is_written_with_its_units(seconds: float | None, text: str) 
 def test_a_range_names_both_ends_unless_they_are_written_alike() -> None:
     assert format_range(25.2, 61) == "25 s to 1 min 01 s"
     assert format_range(25.2, 25.4) == "25 s"
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [
+        (0.0, "0 %"),
+        (0.00123, "0.12 %"),
+        (1e-5, "0.001 %"),
+        (9.9e-6, "1e-03 %"),
+        (0.2208, "22 %"),
+        (2.0, "200 %"),
+        (-0.5, "-50 %"),
+        (123.45, "12,000 %"),
+        (9.9e3, "990,000 %"),
+        (1e20, "1e+22 %"),
+    ],
+)
+def test_a_share_that_spans_powers_of_ten_has_two_digits(share: float, text: str) -> None:
+    assert format_wide_percent(share) == text
 
 
 def test_one_is_singular_and_thousands_have_commas() -> None:

@@ -69,6 +69,19 @@ def meta_copy(module: nn.Module) -> nn.Module:
     return _copy_with(module, memo)
 
 
+def training_copy(module: nn.Module) -> nn.Module:
+    """Return a copy in training mode, without hooks, that can be run and differentiated without changing the module.
+
+    Its parameters are leaves that share the memory of the module's; its buffers, such as batch norm's averages, are
+    copies.
+    """
+    memo: dict[int, Any] = {
+        id(parameter): nn.Parameter(parameter.detach(), requires_grad=parameter.requires_grad)
+        for parameter in module.parameters()
+    }
+    return _copy_with(module, memo).train()
+
+
 def make_probe(module: nn.Module, *, input_shape: tuple[int, ...]) -> tuple[nn.Module, Tensor]:
     """Return a copy in eval mode without hooks, and a zero input (B, C, H, W) for it, to inspect layer outputs.
 

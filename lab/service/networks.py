@@ -1,6 +1,8 @@
 """Networks with initial or saved weights. Imports torch; `lab.service.weights` imports this module when needed."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -15,6 +17,14 @@ from lab.training.session import initialise
 
 # Building draws from torch's only global generator: concurrent sessions of a page would disturb each other's seed.
 _building = threading.Lock()
+
+
+@contextmanager
+def drawing_from(seed: int) -> Iterator[None]:
+    """Seed torch's CPU generator within the context, during which no network is built, and restore its state after."""
+    with _building, torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield
 
 
 def build_seeded(config: RunConfig, initial: bytes | None) -> nn.Module:

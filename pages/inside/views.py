@@ -3,6 +3,7 @@
 import streamlit as st
 
 from pages.inside.answers import show_answers
+from pages.inside.gradients import show_gradients
 from pages.inside.hand import show_hand
 from pages.inside.image import choose_picture, show_picture
 from pages.inside.kernels import show_kernels
@@ -51,6 +52,8 @@ def _alone(subject: Subject, view: str) -> None:
         show_answers(subject)
     elif view == "kernels":
         show_kernels(subject)
+    elif view == "gradients":
+        show_gradients(subject)
     else:
         show_map(subject)
 

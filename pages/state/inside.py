@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lab.inspection.gradient_flow import QUANTITIES
 from pages.state.codec import Reader, one_of, param, split, whole, whole_number
 from pages.state.page_state import PageState
 
@@ -11,6 +12,7 @@ VIEWS = {
     "maps": "Feature maps",
     "kernels": "Kernels",
     "hand": "One value",
+    "gradients": "Gradients",
     "why": "Attribution",
     "answers": "Evaluation",
     "map": "Embedding",
@@ -47,9 +49,10 @@ class InsideState:
     only: the class whose test images can be chosen, "" for all. layer, kernel, hand: the chosen layer of three views,
     "" for the first. stage: the chosen stage of the whole network. opened: last parts of the names of its expanded
     blocks. place: filter, or filter, row and column, of the chosen value; () for the strongest value of the first map.
-    hand_channel: the input channel shown, -1 for the strongest. target: a class, or "answer" for the network's answer.
-    cell: true and predicted class of a cell of the confusion matrix. caught: the map in which the lasso was drawn, and
-    the images in it. upload: id of the file whose inversion was guessed.
+    hand_channel: the input channel shown, -1 for the strongest. quantity: what the heat map of
+    gradients shows. target: a class, or "answer" for the network's answer. cell: true and predicted class of a cell of
+    the confusion matrix. caught: the map in which the lasso was drawn, and the images in it. upload: id of the file
+    whose inversion was guessed.
     """
 
     run: str | None = param(None, str)
@@ -76,6 +79,7 @@ class InsideState:
     input_channel: int = 0
     place: tuple[int, ...] = param((), place_in((_MAX, _MAX, _MAX)))
     hand_channel: int = -1
+    quantity: str = param("gradient", one_of(QUANTITIES))
     method: str = "saliency"
     target: int | str = "answer"
     rates: bool = False
@@ -92,6 +96,7 @@ OF_VIEW = {
     "maps": ("layer", "channel"),
     "kernels": ("kernel",),
     "hand": ("hand", "place"),
+    "gradients": ("quantity",),
 }
 """Fields that are in the address for one view only."""
 

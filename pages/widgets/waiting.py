@@ -34,6 +34,11 @@ def worth_waiting(run: RunRecord, *, passes: int, what: str, key: str) -> bool:
     return False
 
 
+def times_at_once(run: RunRecord, *, passes: int) -> int:
+    """Return how many times `passes` images can be passed through the run's network without asking."""
+    return int(_AT_ONCE // max(1, passes * _mult_adds(run)))
+
+
 def _accept(key: str) -> None:
     WAITING.change(accepted=WAITING.read().accepted | {key})
 

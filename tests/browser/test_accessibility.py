@@ -56,6 +56,7 @@ _VIEWS = {
     "maps": ("/inside?run={0}&view=maps", ".tile"),
     "kernels": ("/inside?run={0}&view=kernels", ".tile"),
     "hand": ("/inside?run={0}&view=hand", ".cl-probs"),
+    "gradients": ("/inside?run={0}&view=gradients", ".js-plotly-plot .main-svg"),
     "why": ("/inside?run={0}&view=why", ".cl-probs"),
     "answers": ("/inside?run={0}&view=answers", "td button"),
     "map": ("/inside?run={0}&view=map", ".js-plotly-plot .main-svg"),

@@ -91,6 +91,8 @@ def list_views() -> dict[str, tuple[str, ...]]:
             "/inside?run={finished}&view=network&stage=features_conv2&place=1.2.3",
             "/inside?run={finished}&view=network&stage=classifier_fc1",
             "/inside?run={finished}&view=kernels&kernel=features.conv2",
+            "/inside?run={finished}&view=gradients",
+            "/inside?run={finished}&epoch=1&view=gradients&quantity=dead",
             "/inside?run={finished}&view=why&source=drawing&drawing={sketch_7}",
             "/inside?run={one_cycle}&view=answers&epoch=0",
             "/inside?run={finished}&view=map",

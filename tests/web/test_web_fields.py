@@ -33,7 +33,7 @@ TEXTS = {
     InsideState: {
         "run": (RUN, ""),
         "epoch": ("0 7 1000000000", "-1 1000000001 1.0"),
-        "view": ("maps kernels hand why answers map", "Maps networks"),
+        "view": ("maps kernels hand gradients why answers map", "Maps networks"),
         "source": ("drawing upload", "Test"),
         "drawing": (RUN, ""),
         "image": ("1 1000000000", "-1 1000000001 x"),
@@ -44,6 +44,7 @@ TEXTS = {
         "opened": ("a a.b", ""),
         "channel": ("0 3", "-1 x"),
         "place": ("0 3 1.2.3", "1.2 1.2.3.4 x -1"),
+        "quantity": ("ratio change zeros dead", "Gradient gradients"),
     },
     RunsView: {
         "show": ("reports", "report"),

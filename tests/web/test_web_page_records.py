@@ -72,7 +72,16 @@ def _views() -> None:
     st.text(f"{page.source} {page.image} {page.stage} {page.layer} {page.hand} {page.place}")
 
 
-_ALL = {"stage": "a", "layer": "b", "kernel": "c", "hand": "d", "place": "1", "opened": "e", "channel": "2"}
+_ALL = {
+    "stage": "a",
+    "layer": "b",
+    "kernel": "c",
+    "hand": "d",
+    "place": "1",
+    "opened": "e",
+    "channel": "2",
+    "quantity": "dead",
+}
 
 
 @pytest.mark.parametrize(
@@ -82,6 +91,7 @@ _ALL = {"stage": "a", "layer": "b", "kernel": "c", "hand": "d", "place": "1", "o
         ("maps", {"layer", "channel"}),
         ("kernels", {"kernel"}),
         ("hand", {"hand", "place"}),
+        ("gradients", {"quantity"}),
         ("why", set()),
         ("map", set()),
     ],
