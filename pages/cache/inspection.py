@@ -91,7 +91,7 @@ def network_of(run: str, digest: str) -> LoadedNetwork:
 
 
 def _load(run: str, digest: str) -> LoadedNetwork:
-    loaded = _read(run, digest)
+    loaded = load_network(run, digest)
     for parameter in loaded.network.parameters():
         parameter.requires_grad_(False)
     for module in loaded.network.modules():
@@ -100,7 +100,8 @@ def _load(run: str, digest: str) -> LoadedNetwork:
     return loaded
 
 
-def _read(run: str, digest: str) -> LoadedNetwork:
+def load_network(run: str, digest: str) -> LoadedNetwork:
+    """Return a network of its own for the caller, who may modify it. Raises `InputError` like `network_of`."""
     lab = get_lab().holding(run)
     if digest == INITIAL:
         return lab.weights.load_initial(run)

@@ -9,6 +9,7 @@ from pages.inside.kernels import show_kernels
 from pages.inside.map import show_map
 from pages.inside.maps import show_maps
 from pages.inside.network import show_whole_network
+from pages.inside.step import show_step
 from pages.inside.subject import Picture, Subject
 from pages.inside.why import show_why
 from pages.state.inside import INSIDE, VIEWS, leave_other_views
@@ -51,6 +52,8 @@ def _alone(subject: Subject, view: str) -> None:
         show_answers(subject)
     elif view == "kernels":
         show_kernels(subject)
+    elif view == "step":
+        show_step(subject)
     else:
         show_map(subject)
 

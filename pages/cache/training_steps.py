@@ -1,0 +1,105 @@
+"""Sequences of training steps on the Inside page, each on a network of its own, within a budget of bytes.
+
+A sequence is a pure function of its key, so all sessions share it: a step more continues it, and fewer steps than it
+has taken begin it again. Nothing here is the only copy.
+"""
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+import streamlit as st
+
+from lab.architectures.shapes import activation_bytes, make_probe
+from lab.service.training_steps import StepSequence, StepsTaken, choose_images
+from pages.cache.datasets import dataset_of
+from pages.cache.inspection import load_network, network_of
+
+_BYTES = 600_000_000  # of all sequences; the latest one is kept whatever its size
+_ACTIVATION_BYTES = 1_500_000_000  # of a batch, whose layer outputs the backward pass needs
+_ENTRIES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class StepsKey:
+    """What a sequence depends on: run, digest of the weights, update rule, learning rate, batch size, other images.
+
+    sample: whether the batch is taken from the test images of the data set's sample.
+    """
+
+    run: str
+    digest: str
+    rule: str
+    lr: float
+    images: int
+    others: int
+    sample: bool
+
+
+@dataclass(slots=True)
+class _Entry:
+    """A sequence, None before its first use; `lock` is held while it takes steps."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    sequence: StepSequence | None = None
+
+
+@dataclass(slots=True)
+class _Sequences:
+    """Sequences by key, least recently used first."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    recent: OrderedDict[StepsKey, _Entry] = field(default_factory=OrderedDict)
+
+
+_sequences = _Sequences()
+
+
+def steps_ahead(key: StepsKey, steps: int) -> int | None:
+    """Return how many steps have to be computed to show `steps` of them; None if also the point before the first."""
+    with _sequences.lock:
+        entry = _sequences.recent.get(key)
+        sequence = None if entry is None else entry.sequence
+    ahead = -1 if sequence is None else sequence.ahead(steps)
+    return None if ahead < 0 else ahead
+
+
+def take_steps(key: StepsKey, steps: int) -> StepsTaken:
+    """Return a sequence after `steps` steps, or after fewer if it diverged. Raises `InputError` as `StepSequence`."""
+    with _sequences.lock:
+        entry = _sequences.recent.setdefault(key, _Entry())
+        _sequences.recent.move_to_end(key)
+    try:
+        with entry.lock:
+            if entry.sequence is None or entry.sequence.ahead(steps) < 0:
+                entry.sequence = None  # its memory is free before another network is loaded
+                entry.sequence = _begin(key)
+            return entry.sequence.advance(steps)
+    finally:
+        _drop_oldest()
+
+
+def _begin(key: StepsKey) -> StepSequence:
+    loaded = load_network(key.run, key.digest)
+    config = loaded.run.config
+    images = choose_images(
+        config, dataset_of(config.dataset), images=key.images, others=key.others, from_test=key.sample
+    )
+    return StepSequence(loaded, images, rule=key.rule, lr=key.lr)
+
+
+def _drop_oldest() -> None:
+    """Drop the sequences used longest ago until the others are within the budget, except the latest one."""
+    with _sequences.lock:
+        sizes = {key: entry.sequence.bytes if entry.sequence else 0 for key, entry in _sequences.recent.items()}
+        while len(sizes) > 1 and (sum(sizes.values()) > _BYTES or len(sizes) > _ENTRIES):
+            oldest = next(iter(sizes))
+            del sizes[oldest], _sequences.recent[oldest]
+
+
+@st.cache_data(max_entries=512, show_spinner=False)
+def most_images(run: str, _digest: str) -> int:
+    """Return how many images of a batch fit into memory in a step. All weights of a run need the same memory."""
+    loaded = network_of(run, _digest)
+    shape = (1, loaded.channels, loaded.image_size, loaded.image_size)
+    return _ACTIVATION_BYTES // activation_bytes(*make_probe(loaded.network, input_shape=shape)).stored
