@@ -266,23 +266,35 @@ def test_without_batch_norm_the_numbers_are_those_of_an_evaluation() -> None:
 @pytest.mark.parametrize("arch", ["lenet5", "lenet-bn", "conv2-fc2", "pytorch-example"])
 def test_the_first_step_is_that_of_the_run_bit_for_bit(lab: Lab, arch: str) -> None:
     """Also with dropout, since its random numbers are the run's (`pytorch-example`)."""
+    _check_run(lab, steps=1, arch=arch, max_steps=1, epochs=1)
+
+
+def test_later_steps_are_those_of_a_run_with_a_single_batch(lab: Lab) -> None:
+    """Each epoch is one step on the same images, with other dropout masks."""
+    _check_run(
+        lab, steps=3, arch="pytorch-example", train_limit=16, val_fraction=0.0, shuffle=False, epochs=3, grad_clip=0.5
+    )
+
+
+def _check_run(lab: Lab, *, steps: int, **settings: Any) -> None:
+    """Train a run for some steps, and check that the sequence of its initial network reproduces its weights."""
     config = lab.validation.resolve(
-        RunConfig(arch=arch, dataset="digits", batch_size=16, max_steps=1, epochs=1, seed=3, device="cpu", lr=0.004)
+        RunConfig(dataset="digits", batch_size=16, seed=3, device="cpu", lr=0.004, **settings)
     ).config
     data, root = lab.datasets.load("digits"), lab.datasets.root
     trained = build_untrained(config, None, data=root)
     resident = load_resident(config, root=root, device=CPU)
     events = list(train(config, network=trained, data=resident, device=CPU))
-    (loss,) = next(event.loss for event in events if isinstance(event, StepMetrics))
+    losses = np.concatenate([event.loss for event in events if isinstance(event, StepMetrics)])
     network = build_untrained(config, None, data=root)
     images = choose_images(config, data, images=16, others=20, from_test=False)
-    steps = StepSequence(loaded(network, config, mean=resident.mean, std=resident.std), images, rule=OWN, lr=config.lr)
-    taken = steps.advance(1)
+    own = loaded(network, config, mean=resident.mean, std=resident.std)
+    taken = StepSequence(own, images, rule=OWN, lr=config.lr).advance(steps)
     assert is_first_step(config, rule=OWN, lr=0.004, images=16)
     for name, tensor in trained.state_dict().items():
         assert torch.equal(tensor, network.state_dict()[name]), name
     if not taken.dropout:
-        assert taken.points[0].loss == loss
+        assert [point.loss for point in taken.points[:-1]] == losses.tolist()
 
 
 @pytest.mark.parametrize(

@@ -295,7 +295,7 @@ def _stepped(last: KernelStep, before: np.ndarray, weight: Tensor, *, first: boo
     gradient = np.zeros_like(before) if weight.grad is None else _copied(weight.grad)  # a frozen layer has none
     channel, followed = last.channel, last.followed
     if first:
-        strength = np.nan_to_num(np.abs(gradient))
+        strength = np.nan_to_num(np.abs(gradient)).astype(np.float64)
         channel = int(strength.sum((0, 2, 3)).argmax())
         places = strength[:, channel].reshape(len(before), -1).argmax(1)
         followed = np.stack(np.unravel_index(places, before.shape[2:]), axis=1)

@@ -198,7 +198,7 @@ def _length(relative: float) -> float:
 def _share(relative: float) -> str:
     if not np.isfinite(relative):
         return "∞" if relative > 0 else "NaN"
-    return f"{100 * relative:.2g} %" if 0 < relative < 10 else f"{100 * relative:.3g} %"
+    return f"{100 * relative:.2g} %" if relative < 1 else f"{100 * relative:,.0f} %"
 
 
 # -- kernels and one weight --------------------------------------------------------------------------------------------
@@ -217,7 +217,7 @@ def show_kernel_step(subject: Subject, key: StepsKey, taken: StepsTaken) -> None
     with st.container(width=420):
         layer = choose_layer("stepped", words)
     step = taken.kernels[layer]
-    moved = step.after - step.before if key.rule != PLAIN else -np.float32(key.lr) * step.gradient
+    moved = _moved(step, key)
     chosen = min(INSIDE.read().stepped_filter, len(step.after) - 1)
     with st.container(horizontal=True, gap="small"):
         with st.container(width=92):
@@ -234,6 +234,21 @@ def show_kernel_step(subject: Subject, key: StepsKey, taken: StepsTaken) -> None
         _weight(step, key, chosen, taken=taken.steps > 0)
 
 
+def _moved(step: KernelStep, key: StepsKey) -> np.ndarray:
+    """Return the step float64 (F, C, H, W): of plain SGD −lr × gradient, else the difference; may not be finite."""
+    if key.rule == PLAIN:
+        return np.asarray(-key.lr * step.gradient.astype(np.float64))
+    with np.errstate(invalid="ignore"):
+        return np.asarray(step.after.astype(np.float64) - step.before)
+
+
+def _relative_sizes(moved: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """Return the size of each filter's step relative to the filter, (F,)."""
+    step, size = (np.linalg.norm(each.reshape(len(each), -1).astype(np.float64), axis=1) for each in (moved, before))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.where(step == 0, 0.0, step / size))
+
+
 def _row_labels(step: str) -> None:
     style = f"height:{_SIDE}px;margin-bottom:{_GAP}px"
     rows = "".join(f"<span style='{style}'>{escape(words)}</span>" for words in ("before", step, "after"))
@@ -242,7 +257,7 @@ def _row_labels(step: str) -> None:
 
 def _columns(step: KernelStep, moved: np.ndarray, chosen: int, *, taken: bool) -> None:
     """Show a column for each filter: before, step, after. Before and after have one colour scale, the step its own."""
-    kernels = np.concatenate([step.before[:, step.channel], step.after[:, step.channel]])
+    kernels = np.concatenate([step.before[:, step.channel], step.after[:, step.channel]]).astype(np.float64)
     painted = _enlarged(paint.paint(kernels, scale="diverging"))
     before, after = painted[: len(step.before)], painted[len(step.before) :]
     middle = _enlarged(paint.paint(moved[:, step.channel], scale="diverging"))
@@ -252,9 +267,7 @@ def _columns(step: KernelStep, moved: np.ndarray, chosen: int, *, taken: bool) -
         blank = np.broadcast_to((0.88 * paper + 0.12 * 128).astype(np.uint8), before.shape)
         middle = after = blank
     column = np.concatenate([before, gap, middle, gap, after], axis=1)
-    size = np.linalg.norm(moved.reshape(len(moved), -1), axis=1) / np.maximum(
-        np.linalg.norm(step.before.reshape(len(moved), -1), axis=1), 1e-12
-    )
+    size = _relative_sizes(moved, step.before)
     tiles(
         "inside-step-kernels",
         paint.pack(column),
