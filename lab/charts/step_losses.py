@@ -11,6 +11,8 @@ from lab.formatting import format_loss
 
 _TENS = 10  # the axis grows by as many steps at a time, so that a step does not move the points before it
 _DIVERGES = 20.0  # times the first loss: from here on, a linear axis would only show the last points
+# The axis ends at one of these multiples of the first loss, so that most steps do not move the points before them.
+_LOWEST, _HIGHEST = (0.9, 0.75, 0.5, 0.0), (1.05, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0, _DIVERGES)
 
 
 def step_losses_figure(
@@ -48,8 +50,13 @@ def step_losses_figure(
 
 
 def _scale(values: Sequence[float]) -> dict[str, object]:
-    """Return a logarithmic axis for a loss that multiplied, else a linear one from zero; loss can be negative (NLL)."""
-    finite = [value for value in values if math.isfinite(value)]
-    if min(finite) > 0 and max(finite) > _DIVERGES * values[0]:
-        return {"type": "log", "exponentformat": "power", "dtick": 1 if max(finite) < 1e6 * min(finite) else None}
-    return {"rangemode": "tozero"}
+    """Return a logarithmic axis for a loss that multiplied, else a linear one. The loss can be negative (NLL)."""
+    finite, first = [value for value in values if math.isfinite(value)], values[0]
+    least, most = min(finite), max(finite)
+    if least <= 0:
+        return {}
+    if most > _DIVERGES * first:
+        return {"type": "log", "exponentformat": "power", "dtick": 1}
+    low = next(share for share in _LOWEST if share * first <= least)
+    high = next(share for share in _HIGHEST if share * first >= most)
+    return {"range": [low * first, high * first]}

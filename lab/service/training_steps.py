@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
+from lab.architectures.shapes import prepare_meta
 from lab.config import RunConfig
 from lab.data.load import Dataset
 from lab.errors import InputError
@@ -29,7 +30,7 @@ from lab.training.data import split_images, to_device
 from lab.training.kernels import to_channels_last
 from lab.training.layout import build_view
 from lab.training.losses import build_loss
-from lab.training.optimizers import build_optimizer
+from lab.training.optimizers import Optimizer, build_optimizer
 from lab.training.stepping import Stepper
 
 PLAIN, OWN = "plain", "own"
@@ -166,8 +167,9 @@ class StepSequence:
             loaded.network.to(memory_format=torch.channels_last)
         self._view, self._loss = build_view(loaded.network), build_loss(config)
         taken = _plain(config) if rule == PLAIN else config.replace(precision="float32", compile=False)
-        self._stepper = Stepper(self._view, self._loss, build_optimizer(taken, loaded.network), taken, _CPU)
-        self._stepper.optimizer.set_lr(lr)
+        self._plain_lr = lr if rule == PLAIN else None
+        optimizer = _no_optimizer(loaded.network) if rule == PLAIN else _fresh_optimizer(taken, loaded.network, lr)
+        self._stepper = Stepper(self._view, self._loss, optimizer, taken, _CPU)
         self._batch = self._input(images.batch_x, loaded), torch.from_numpy(images.batch_y)
         self._others = self._input(images.other_x, loaded), torch.from_numpy(images.other_y)
         self._generator = torch.Generator().manual_seed(derive_seed(config.seed, "training")).get_state()
@@ -237,6 +239,8 @@ class StepSequence:
             torch.set_rng_state(self._generator)
             self._stepper.step(*self._batch)
             self._generator = torch.get_rng_state()
+        if self._plain_lr is not None:
+            _descend(self._stepper.optimizer.parameters, self._plain_lr)
         self._updates = tuple(LayerUpdate(n, _relative(weight, before[n])) for n, weight in self._weights())
         first = not self.steps
         for name, weight in self._convolutions():
@@ -273,6 +277,28 @@ def _plain(config: RunConfig) -> RunConfig:
         precision="float32",
         compile=False,
     )
+
+
+def _no_optimizer(network: nn.Module) -> Optimizer:
+    """Return an optimizer that only clears gradients: the update of plain SGD is `_descend`."""
+    optimizer = Optimizer([], {})
+    optimizer.parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    return optimizer
+
+
+def _fresh_optimizer(config: RunConfig, network: nn.Module, lr: float) -> Optimizer:
+    prepare_meta()  # imports TorchDynamo in one thread
+    optimizer = build_optimizer(config, network)
+    optimizer.set_lr(lr)
+    return optimizer
+
+
+@torch.no_grad()
+def _descend(parameters: list[nn.Parameter], lr: float) -> None:
+    """Subtract the learning rate times the gradient from every parameter, rounded in this order (fused SGD is not)."""
+    for parameter in parameters:
+        if parameter.grad is not None:
+            parameter.sub_(lr * parameter.grad)
 
 
 def _weight_of(network: nn.Module, layer: str) -> Tensor:

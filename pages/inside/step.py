@@ -3,7 +3,7 @@
 import streamlit as st
 
 from lab.config import FIELDS, RunConfig
-from lab.formatting import plural
+from lab.formatting import format_loss, plural
 from lab.service.training_steps import OWN, PLAIN, StepsTaken, default_lr
 from pages.cache.datasets import is_sample
 from pages.cache.design import design_of
@@ -11,6 +11,7 @@ from pages.cache.inspection import mult_adds_of
 from pages.cache.training_steps import StepsKey, most_images, steps_ahead, take_steps
 from pages.inside.step_parts import show_batch, show_kernel_step, show_losses, show_updates
 from pages.inside.subject import Subject
+from pages.markdown import plain
 from pages.state.codec import Reader, whole_number
 from pages.state.inside import INSIDE, MAX_STEPS
 from pages.state.keys import element
@@ -157,14 +158,25 @@ def _buttons(taken: StepsTaken | None) -> None:
         key=element("inside-step-over"),
     )
     most = ", the most of one sequence" if steps >= MAX_STEPS else ""
-    st.markdown(f"**{plural(steps, 'step')}** taken{most}")
+    st.markdown(f"**{plural(steps, 'step')}** taken{most}{_loss_words(taken)}")
+
+
+def _loss_words(taken: StepsTaken | None) -> str:
+    """Return the loss of the batch before and after the last step, which are below the window's edge on small screens."""
+    if taken is None:
+        return ""
+    losses = [format_loss(point.loss) for point in taken.points[-2:]]
+    return plain(f" · loss of the batch {' → '.join(losses)}")
 
 
 def _show(subject: Subject, key: StepsKey, taken: StepsTaken) -> None:
-    show_batch(subject, key, taken)
+    left, right = st.columns(2, gap="medium")
+    with left:
+        show_batch(subject, key, taken)
+    with right:
+        show_losses(key, taken)
     left, right = st.columns([3, 2], gap="medium")
     with left:
-        show_losses(key, taken)
+        show_kernel_step(subject, key, taken)
     with right:
         show_updates(taken)
-    show_kernel_step(subject, key, taken)

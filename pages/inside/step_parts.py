@@ -23,12 +23,12 @@ from pages.state.inside import INSIDE
 from pages.state.keys import element
 from pages.widgets.theme import dark
 
-_SIDE, _GAP = 66, 10  # height of a kernel and of the gap between two of them, in px
+_SIDE, _GAP = 55, 8  # height of a kernel and of the gap between two of them, in px
 _LEAST = -6  # exponent at the start of the updates' axis, which ends at 1
 _LEARNED = 0.5  # the batch counts as learned once its loss has fallen to this share
 _MINUS = "\u2212"
 _STYLE = """<style>
-.cl-batch { display: grid; grid-template-columns: repeat(auto-fit, minmax(4.9rem, 1fr)); gap: 0.5rem; max-height: 22rem;
+.cl-batch { display: grid; grid-template-columns: repeat(auto-fill, minmax(max(4.8rem, 22%), 1fr)); gap: 0.5rem; max-height: 22rem;
   overflow-y: auto; font-size: 0.8rem; }
 .cl-batch figure { margin: 0; max-width: 8rem; padding: 0.3rem; border-radius: 0.4rem; text-align: center;
   background: color-mix(in srgb, currentColor 6%, transparent); }
@@ -70,6 +70,7 @@ def show_batch(subject: Subject, key: StepsKey, taken: StepsTaken) -> None:
             pictures, taken.images.batch_y, last.predicted, before.share, last.share, strict=True
         )
     ]
+    st.header("Batch", anchor=False)
     label = "The images of the batch, each with its class, the answer and the probability of the class"
     st.html(_STYLE + f"<div class='cl-batch' role='group' tabindex='0' aria-label='{label}'>{''.join(cards)}</div>")
     st.caption(plain(" ".join(_batch_words(subject, key, taken))))
@@ -117,7 +118,7 @@ def show_losses(key: StepsKey, taken: StepsTaken) -> None:
     st.header("Loss", anchor=False)
     last = taken.points[-1]
     st.markdown(
-        f"Batch **{plain(format_loss(last.loss))}**, {last.correct} of {len(last.share)} correct &nbsp;·&nbsp; "
+        f"Batch **{plain(format_loss(last.loss))}**, {last.correct} of {len(last.share)} correct  \n"
         f"{others_count} test images **{plain(format_loss(last.other_loss))}**, "
         f"{plain(format_percent(last.other_correct, digits=1))} correct"
     )
@@ -183,6 +184,9 @@ def show_updates(taken: StepsTaken) -> None:
     rows.append("<span></span><span class='ends'><span>0.0001 %</span><span>0.1 %</span><span>100 %</span></span>")
     label = "Change of each layer's weights in the last step, relative to their size"
     st.html(_STYLE + f"<div class='cl-updates' role='group' tabindex='0' aria-label='{label}'>{''.join(rows)}</div>")
+    if taken.steps and not any(each.relative for each in taken.updates):
+        st.caption("No gradient reaches the layers' weights: their units are off or saturated for every image.")
+        return
     st.caption(
         "Change of a layer's weights in the last step relative to their size, ‖Δw‖ / ‖w‖, on a logarithmic axis. About "
         "a thousandth (the line) is usual in training."
@@ -307,7 +311,7 @@ def _weight(step: KernelStep, key: StepsKey, chosen: int, *, taken: bool) -> Non
     """Write the arithmetic of the chosen filter's weight that had the largest gradient in the first step."""
     row, column = (int(n) for n in step.followed[chosen])
     if not taken:
-        st.markdown("**One weight:** take a step to see its numbers.  \n&nbsp;")
+        st.markdown("**One weight:** take a step to see its numbers.  \n&nbsp;  \n&nbsp;")
         return
     place = chosen, step.channel, row, column
     before, gradient, after = (float(values[place]) for values in (step.before, step.gradient, step.after))
@@ -321,7 +325,7 @@ def _weight(step: KernelStep, key: StepsKey, chosen: int, *, taken: bool) -> Non
         check = (
             f"The gradient is {_number(gradient)}; the optimizer turns it into the step of {_number(after - before)}."
         )
-    st.markdown(f"**One weight** ({where}): {sum_}  \n{check}")
+    st.markdown(f"**One weight** ({where}):  \n{sum_}  \n{check}")
 
 
 def _number(value: float) -> str:

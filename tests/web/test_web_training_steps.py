@@ -28,7 +28,7 @@ from tests.web.test_web_inside import component, texts, tiles
 from tests.web.web_data import Bench
 
 home, lab, run, env_home = test_web_inside.home, test_web_inside.lab, test_web_inside.run, test_web_inside.env_home
-LOSS = re.compile(r"Batch \*\*([\d.]+)\*\*, (\d+) of (\d+) correct .* (\d+) test images \*\*([\d.]+)\*\*")
+LOSS = re.compile(r"Batch \*\*([\d.]+)\*\*, (\d+) of (\d+) correct\s+(\d+) test images \*\*([\d.]+)\*\*")
 
 
 @pytest.fixture(autouse=True)
@@ -304,7 +304,8 @@ def test_the_bars_escape_the_names_of_layers_and_are_empty_before_the_first_step
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     drawn: list[str] = []
-    monkeypatch.setattr(step_parts, "st", SimpleNamespace(html=drawn.append, header=_nothing, caption=_nothing))
+    said: list[str] = []
+    monkeypatch.setattr(step_parts, "st", SimpleNamespace(html=drawn.append, header=_nothing, caption=said.append))
     for steps in (0, 1):
         taken = SimpleNamespace(steps=steps, updates=(LayerUpdate("<a>", 1e-3 * steps),))
         step_parts.show_updates(cast(StepsTaken, taken))
@@ -312,6 +313,9 @@ def test_the_bars_escape_the_names_of_layers_and_are_empty_before_the_first_step
     assert "&lt;a&gt;" in drawn[0]
     assert ("<span class='n'>–</span>" in drawn[0], "<span class='n'>0.1 %</span>" in drawn[1]) == (True, True)
     assert "width:50.0%" in drawn[1]
+    assert ["No gradient" in each for each in said] == [False, False]
+    step_parts.show_updates(cast(StepsTaken, SimpleNamespace(steps=3, updates=(LayerUpdate("a", 0.0),))))
+    assert said[2].startswith("No gradient reaches the layers' weights")
 
 
 def _nothing(*_: Any, **__: Any) -> None:
