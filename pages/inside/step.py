@@ -44,12 +44,13 @@ def show_step(subject: Subject) -> None:
 def _choose(subject: Subject) -> StepsKey:
     """Draw the inputs and return the key of the sequence."""
     config = subject.run.config
-    columns = st.columns([3, 2, 3], vertical_alignment="bottom")
-    with columns[2]:
+    grid = st.grid(3, min_column_width=250, vertical_alignment="bottom")
+    first, second, third = (grid.cell() for _ in range(3))
+    with third:
         rule = _choose_rule(config)
-    with columns[0]:
+    with first:
         lr = _choose_rate(config, rule)
-    with columns[1]:
+    with second:
         images = _choose_batch(subject)
     work = mult_adds_of(design_of(config.arch, config.input_size, config.arch_options, subject.dataset.spec))
     others = max(_FEWEST_OTHERS, min(_OTHERS, int(_OTHERS_WORK / work), len(subject.dataset.test_images) - images))
@@ -170,10 +171,10 @@ def _loss_words(taken: StepsTaken | None) -> str:
 
 
 def _show(subject: Subject, key: StepsKey, taken: StepsTaken) -> None:
-    left, right = st.columns(2, gap="medium")
-    with left:
+    grid = st.grid(2, min_column_width=330, gap="medium")
+    with grid.cell():
         show_batch(subject, key, taken)
-    with right:
+    with grid.cell():
         show_losses(key, taken)
     left, right = st.columns([3, 2], gap="medium")
     with left:

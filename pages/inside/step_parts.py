@@ -28,8 +28,8 @@ _LEAST = -6  # exponent at the start of the updates' axis, which ends at 1
 _LEARNED = 0.5  # the batch counts as learned once its loss has fallen to this share
 _MINUS = "\u2212"
 _STYLE = """<style>
-.cl-batch { display: grid; grid-template-columns: repeat(auto-fill, minmax(max(4.8rem, 22%), 1fr)); gap: 0.5rem; max-height: 22rem;
-  overflow-y: auto; font-size: 0.8rem; }
+.cl-batch { display: grid; grid-template-columns: repeat(auto-fill, minmax(max(4.8rem, 22%), 1fr)); gap: 0.5rem;
+  max-height: 22rem; overflow-y: auto; font-size: 0.8rem; }
 .cl-batch figure { margin: 0; max-width: 8rem; padding: 0.3rem; border-radius: 0.4rem; text-align: center;
   background: color-mix(in srgb, currentColor 6%, transparent); }
 .cl-batch img { width: 3.4rem; height: 3.4rem; image-rendering: pixelated; border-radius: 0.2rem; display: block;
@@ -40,7 +40,8 @@ _STYLE = """<style>
 .cl-batch .t i { position: absolute; inset: 0 auto 0 0; border-radius: 0.2rem; background: #2f86cf; }
 .cl-batch .wrong .t i { background: #d98a1f; }
 .cl-batch .t u { position: absolute; top: -0.12rem; bottom: -0.12rem; width: 2px; background: currentColor; }
-.cl-batch small { font-variant-numeric: tabular-nums; white-space: nowrap; }
+.cl-batch small { display: block; margin: 0 -0.3rem; font-size: 0.72rem;
+  font-variant-numeric: tabular-nums; white-space: nowrap; }
 .cl-updates { display: grid; grid-template-columns: auto 1fr 3.6rem; gap: 0.3rem 0.6rem;
   align-items: center; font-size: 0.82rem; max-height: 19rem; overflow-y: auto; }
 .cl-updates .t { display: block; height: 0.8rem; border-radius: 0.2rem;
@@ -52,7 +53,8 @@ _STYLE = """<style>
 .cl-kernel-rows span { display: flex; align-items: center; justify-content: flex-end; text-align: right;
   font-size: 0.8rem; line-height: 1.1; }
 .st-key-inside-step-verdict { min-height: 4.2rem; }
-@media (max-width: 640px) { .st-key-inside-step-scales { min-height: 3.6rem; } }
+[data-testid="stColumn"]:has(> * .cl-kernel-rows) { flex: 3 1 0; min-width: 20rem; }
+[data-testid="stColumn"]:has(> * .cl-updates) { flex: 2 1 0; min-width: 18rem; }
 </style>"""
 
 
@@ -228,11 +230,10 @@ def show_kernel_step(subject: Subject, key: StepsKey, taken: StepsTaken) -> None
             _row_labels("− lr × gradient" if key.rule == PLAIN else "the step")
         with st.container(width="stretch"):
             _columns(step, moved, chosen, taken=taken.steps > 0)
-    with st.container(horizontal=True, gap="small", key=element("inside-step-scales")):
+    with st.container(horizontal=True, gap="small"):
         for what, values in {"weights": step.after, "step": moved}.items():
-            if taken.steps or what == "weights":
-                with st.container(width="content"):
-                    legend(*paint.limits(values[:, step.channel], signed=True), "diverging", of=what)
+            with st.container(width="content"):
+                legend(*paint.limits(values[:, step.channel], signed=True), "diverging", of=what)
     st.caption(_kernel_words(step, moved=bool(moved.any()) or not taken.steps))
     with st.container(key=element("inside-step-weight")):
         _weight(step, key, chosen, taken=taken.steps > 0)
