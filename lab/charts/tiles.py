@@ -65,10 +65,14 @@ def colour_table(scale: str) -> np.ndarray:
 
 
 def colour(values: np.ndarray, *, low: float, high: float, scale: str = "viridis") -> np.ndarray:
-    """Return uint8 RGB (…, 3): low has the scale's first colour, high its last, non-finite values are magenta."""
+    """Return uint8 RGB (…, 3): low has the scale's first colour, high its last, non-finite values are magenta.
+
+    If all values are equal, they have the first colour, or that of zero on a diverging scale.
+    """
     span = high - low
     finite = np.isfinite(values)
-    share = np.clip((np.where(finite, values, low) - low) / span, 0, 1) if span > 0 else np.zeros(values.shape)
+    equal = np.full(values.shape, 0.5 if scale == "diverging" else 0.0)
+    share = np.clip((np.where(finite, values, low) - low) / span, 0, 1) if span > 0 else equal
     rgb: np.ndarray = colour_table(scale)[np.round(share * (_STEPS - 1)).astype(int)]
     rgb[~finite] = (255, 0, 255)
     return rgb
@@ -81,7 +85,7 @@ def limits(values: np.ndarray, *, signed: bool) -> tuple[float, float]:
         return 0.0, 0.0
     if signed:
         bound = float(np.abs(finite).max())
-        return -bound, bound
+        return 0.0 - bound, bound  # not -0
     return float(finite.min()), float(finite.max())
 
 

@@ -6,7 +6,6 @@ without augmentation. The batch is the first one of the run's first epoch, so th
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,10 +15,10 @@ from lab.inspection.gradient_flow import EpochFlow
 from lab.inspection.gradients import layer_flows
 from lab.inspection.summary import NetworkCounts
 from lab.loaded_network import LoadedNetwork
-from lab.seeding import derive_seed
-from lab.service.networks import drawing_from
-from lab.training.batches import epoch_order, normalise
-from lab.training.data import split_images, to_device
+from lab.seeding import build_generator
+from lab.service.training_batch import drawing_from, first_training_images
+from lab.training.batches import normalise
+from lab.training.data import to_device
 from lab.training.losses import build_loss, compute_loss
 
 PASSES = 3  # cost of an image in forward passes; a backward pass counts as two
@@ -47,15 +46,8 @@ def count_images(config: RunConfig, counts: NetworkCounts) -> int:
 
 
 def first_batch(config: RunConfig, dataset: Dataset, *, images: int, sample: bool = False) -> TrainingBatch:
-    """Return the first training images in the order of the run's first epoch.
-
-    sample: whether the data set is only a sample, of which the run's own split is not known: all its training images
-    are used. Raises `ConfigError` if the split leaves no images.
-    """
-    labels = dataset.train_labels[: config.train_limit or None]
-    index = np.arange(len(labels)) if sample else split_images(labels, config)[0]
-    order = epoch_order(len(index), seed=config.seed, epoch=1, shuffle=config.shuffle)
-    chosen = index[order[:images].numpy()]
+    """Return the batch from the first images of `lab.service.training_batch.first_training_images`."""
+    chosen = first_training_images(config, dataset.train_labels, images=images, sample=sample)
     cpu = torch.device("cpu")
     return TrainingBatch(to_device(dataset.train_images[chosen], cpu), to_device(dataset.train_labels[chosen], cpu))
 
@@ -72,6 +64,6 @@ def compute_flow(loaded: LoadedNetwork, batch: TrainingBatch) -> EpochFlow:
         loaded.network,
         x_BCHW,
         lambda output: compute_loss(loss, output, batch.labels)[0],
-        forward=drawing_from(derive_seed(config.seed, "gradients")),
+        forward=drawing_from(build_generator(config.seed, "gradients").get_state()),
     )
     return EpochFlow(loaded.epoch, flows)

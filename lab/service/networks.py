@@ -1,8 +1,6 @@
 """Networks with initial or saved weights. Imports torch; `lab.service.weights` imports this module when needed."""
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -15,16 +13,9 @@ from lab.networks import build_from_config
 from lab.seeding import seed_everything
 from lab.training.session import initialise
 
-# Building draws from torch's only global generator: concurrent sessions of a page would disturb each other's seed.
-_building = threading.Lock()
-
-
-@contextmanager
-def drawing_from(seed: int) -> Iterator[None]:
-    """Seed torch's CPU generator within the context, during which no network is built, and restore its state after."""
-    with _building, torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        yield
+# Building a network and dropout draw from torch's only global generator: concurrent sessions of a page would disturb
+# each other's seed.
+GENERATOR_LOCK = threading.Lock()
 
 
 def build_seeded(config: RunConfig, initial: bytes | None) -> nn.Module:
@@ -38,7 +29,7 @@ def build_seeded(config: RunConfig, initial: bytes | None) -> nn.Module:
 
 def build_with_weights(config: RunConfig, data: bytes) -> nn.Module:
     """Build the network of a configuration and load a saved file into it. Raises `ArtifactError` if it does not fit."""
-    with _building:
+    with GENERATOR_LOCK:
         network = build_from_config(config)
     load_weights(network, data)
     return network
@@ -49,7 +40,7 @@ def build_untrained(config: RunConfig, initial: bytes | None, *, data: Path) -> 
 
     data: folder of the data sets, read if the architecture initialises itself from training images.
     """
-    with _building, torch.random.fork_rng(devices=[]):
+    with GENERATOR_LOCK, torch.random.fork_rng(devices=[]):
         network = build_seeded(config, initial)
     if hasattr(network, "initialise_from_data"):
         initialise(network, load_resident(config, root=data, device=torch.device("cpu")))

@@ -101,7 +101,10 @@ def _load(run: str, digest: str) -> LoadedNetwork:
 
 
 def load_network(run: str, digest: str) -> LoadedNetwork:
-    """Read a run's network from disk, for the caller alone; its parameters require gradients unless they are frozen."""
+    """Return a network for the caller alone, who may modify it; parameters require gradients unless they are frozen.
+
+    Raises `InputError` like `network_of`.
+    """
     lab = get_lab().holding(run)
     if digest == INITIAL:
         return lab.weights.load_initial(run)
@@ -288,12 +291,6 @@ def summary_of(design: Design, batch: int) -> Summary:
     with torch.device("meta"):
         network = build_network(design.arch, **design.arguments())
     return summarize(network, input_shape=(batch, *design.image_shape))
-
-
-@st.cache_data(max_entries=_SMALL, show_spinner=False)
-def mult_adds_of(design: Design) -> int:
-    """Return the mult-adds of the forward pass for one image."""
-    return summary_of(design, 1).total_mult_adds
 
 
 @st.cache_data(max_entries=_SMALL, max_size="50MB", show_spinner=False)

@@ -49,11 +49,12 @@ def difference_words(ours: float, theirs: float) -> str:
     return f"{abs(ours - theirs):.1g}".replace("-", _HYPHEN)
 
 
-def legend(low: float, high: float, scale: str) -> None:
-    """Show the colour scale with its lowest and highest value."""
+def legend(low: float, high: float, scale: str, *, of: str = "") -> None:
+    """Show the colour scale with its lowest and highest value. of: what it is the scale of, if there are several."""
     steps = np.linspace(low, high, 9) if high > low else np.zeros(9)
     stops = ", ".join(f"rgb({r},{g},{b})" for r, g, b in paint.colour(steps, low=low, high=high, scale=scale))
     words = "zero is white" if scale == "diverging" else ""
+    words = ": ".join(filter(None, (of, words)))
     st.html(_LEGEND.format(low=low, high=high, stops=stops, words=words))
 
 

@@ -1,5 +1,7 @@
 """The views of one epoch of a run, and the image next to those that need one. Imports torch."""
 
+from collections.abc import Callable, Mapping
+
 import streamlit as st
 
 from pages.inside.answers import show_answers
@@ -10,13 +12,25 @@ from pages.inside.kernels import show_kernels
 from pages.inside.map import show_map
 from pages.inside.maps import show_maps
 from pages.inside.network import show_whole_network
+from pages.inside.step import show_step
 from pages.inside.subject import Picture, Subject
 from pages.inside.why import show_why
 from pages.state.inside import INSIDE, VIEWS, leave_other_views
 from pages.widgets.frame import show_errors
 from pages.widgets.segments import choose_segment
 
-_WITH_IMAGE = ("network", "maps", "hand", "why")
+_BESIDE_IMAGE: Mapping[str, Callable[[Subject, Picture], None]] = {
+    "maps": show_maps,
+    "hand": show_hand,
+    "why": show_why,
+}
+_ALONE: Mapping[str, Callable[[Subject], None]] = {
+    "kernels": show_kernels,
+    "gradients": show_gradients,
+    "step": show_step,
+    "answers": show_answers,
+    "map": show_map,
+}
 
 
 def show_views(subject: Subject) -> None:
@@ -24,10 +38,10 @@ def show_views(subject: Subject) -> None:
     view = choose_segment(INSIDE, "view", VIEWS, label="View")
     leave_other_views(view)
     with show_errors():
-        if view in _WITH_IMAGE:
-            _with_image(subject, view)
+        if view in _ALONE:
+            _ALONE[view](subject)
         else:
-            _alone(subject, view)
+            _with_image(subject, view)
 
 
 def _with_image(subject: Subject, view: str) -> None:
@@ -44,24 +58,4 @@ def _with_image(subject: Subject, view: str) -> None:
     with left, show_errors():
         show_picture(subject, picture)
     with right, show_errors():
-        _show(subject, picture, view)
-
-
-def _alone(subject: Subject, view: str) -> None:
-    if view == "answers":
-        show_answers(subject)
-    elif view == "kernels":
-        show_kernels(subject)
-    elif view == "gradients":
-        show_gradients(subject)
-    else:
-        show_map(subject)
-
-
-def _show(subject: Subject, picture: Picture, view: str) -> None:
-    if view == "maps":
-        show_maps(subject, picture)
-    elif view == "hand":
-        show_hand(subject, picture)
-    else:
-        show_why(subject, picture)
+        _BESIDE_IMAGE[view](subject, picture)

@@ -1,5 +1,6 @@
 """The state of the Inside page."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,11 +14,14 @@ VIEWS = {
     "kernels": "Kernels",
     "hand": "One value",
     "gradients": "Gradients",
+    "step": "Training step",
     "why": "Attribution",
     "answers": "Evaluation",
     "map": "Embedding",
 }
 SOURCES = {"test": "Test", "drawing": "Drawing", "upload": "Upload"}
+_LOWEST_RATE, _HIGHEST_RATE = 1e-6, 100.0
+MAX_STEPS = 200  # training steps of one sequence, which an address may ask for at once
 _MAX = 10**9  # only the page knows how many epochs and images there are
 
 
@@ -42,6 +46,17 @@ def fits(place: Sequence[int], shape: Sequence[int]) -> bool:
     return len(place) in (1, 3) and all(0 <= number < count for number, count in zip(place, shape))
 
 
+def _read_rate(text: str) -> float:
+    """Return a learning rate from the address. Raises `ValueError` with the rule."""
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = math.nan
+    if not _LOWEST_RATE <= rate <= _HIGHEST_RATE:  # "not inside", so that NaN fails too
+        raise ValueError(f"a number from {_LOWEST_RATE:g} to {_HIGHEST_RATE:g}")
+    return rate
+
+
 @dataclass(frozen=True, slots=True)
 class InsideState:
     """Run, epoch and image, and the choices made in each view.
@@ -49,10 +64,11 @@ class InsideState:
     only: the class whose test images can be chosen, "" for all. layer, kernel, hand: the chosen layer of three views,
     "" for the first. stage: the chosen stage of the whole network. opened: last parts of the names of its expanded
     blocks. place: filter, or filter, row and column, of the chosen value; () for the strongest value of the first map.
-    hand_channel: the input channel shown, -1 for the strongest. quantity: what the heat map of
-    gradients shows. target: a class, or "answer" for the network's answer. cell: true and predicted class of a cell of
-    the confusion matrix. caught: the map in which the lasso was drawn, and the images in it. upload: id of the file
-    whose inversion was guessed.
+    hand_channel: the input channel shown, -1 for the strongest. quantity: what the heat map of gradients shows. steps,
+    rate, batch, rule: training steps taken, their learning rate (None for the default), batch size and update rule.
+    stepped, stepped_filter: the convolution and the filter whose step is shown. target: a class, or "answer" for the
+    network's answer. cell: true and predicted class of a cell of the confusion matrix. caught: the map in which the
+    lasso was drawn, and the images in it. upload: id of the file whose inversion was guessed.
     """
 
     run: str | None = param(None, str)
@@ -88,6 +104,12 @@ class InsideState:
     projection: str = "pca"
     points: int = 0
     caught: tuple[str, tuple[int, ...]] = ("", ())
+    steps: int = param(0, whole(0, MAX_STEPS))
+    rate: float | None = param(None, _read_rate)
+    batch: int = param(8, whole(1, _MAX))
+    rule: str = param("plain", one_of(("plain", "own")))
+    stepped: str = param("", str)
+    stepped_filter: int = 0
 
 
 INSIDE = PageState(InsideState, key="inside")
@@ -97,6 +119,7 @@ OF_VIEW = {
     "kernels": ("kernel",),
     "hand": ("hand", "place"),
     "gradients": ("quantity",),
+    "step": ("steps", "rate", "batch", "rule", "stepped"),
 }
 """Fields that are in the address for one view only."""
 

@@ -2,11 +2,9 @@
 
 import streamlit as st
 
-from lab.data.registry import get_dataset_spec
 from lab.formatting import format_count, format_duration
+from lab.network_counts import count_from_config
 from lab.runs.records import RunRecord
-from pages.cache.design import design_of
-from pages.cache.inspection import mult_adds_of
 from pages.markdown import plain
 from pages.state.keys import element
 from pages.state.shared import WAITING
@@ -20,7 +18,7 @@ def worth_waiting(run: RunRecord, *, passes: int, what: str, key: str) -> bool:
 
     key: identifies the question, with the digest of the weights; pressing the button accepts the cost for this key.
     """
-    work = passes * _mult_adds(run)
+    work = passes * count_from_config(run.config).total_mult_adds
     if work <= _AT_ONCE or key in WAITING.read().accepted:
         return True
     st.info(
@@ -36,14 +34,8 @@ def worth_waiting(run: RunRecord, *, passes: int, what: str, key: str) -> bool:
 
 def times_at_once(run: RunRecord, *, passes: int) -> int:
     """Return how many times `passes` images can be passed through the run's network without asking."""
-    return int(_AT_ONCE // max(1, passes * _mult_adds(run)))
+    return int(_AT_ONCE // max(1, passes * count_from_config(run.config).total_mult_adds))
 
 
 def _accept(key: str) -> None:
     WAITING.change(accepted=WAITING.read().accepted | {key})
-
-
-def _mult_adds(run: RunRecord) -> int:
-    config = run.config
-    data = get_dataset_spec(config.dataset)
-    return mult_adds_of(design_of(config.arch, config.input_size, config.arch_options, data))

@@ -175,3 +175,49 @@ def test_the_layer_table_sorts_and_folds(server: Server, visitor: Visitor) -> No
     expect(rows).to_have_count(9)
     click(page.get_by_role("button", name="Parameters", exact=True))
     expect(rows.first).to_contain_text("classifier.fc1")
+
+
+def _loss(visitor: Visitor) -> float:
+    """Return the loss of the batch that the view shows."""
+    text = visitor.page.get_by_text(re.compile(r"^Batch [\d.]+, ")).inner_text()
+    return float(re.findall(r"^Batch ([\d.]+),", text)[0])
+
+
+def test_training_steps_lower_the_loss_and_a_reload_shows_the_same_steps(
+    server: Server, run: str, visitor: Visitor
+) -> None:
+    page = visitor.page
+    visitor.open(f"{server.url}/inside?run={run}")
+    _open_view(visitor, "Training step")
+    _slider(visitor).fill("0")
+    becomes(page, lambda: "epoch=0" in page.evaluate("location.search"), True)
+    expect(page.get_by_text("0 steps taken")).to_be_visible()
+    visitor.settle()
+    before = _loss(visitor)
+    visitor.press("Take one step")
+    expect(page.get_by_text("1 step taken")).to_be_visible()
+    expect(page.get_by_text(re.compile("This step lowered the loss of the batch by"))).to_be_visible()
+    until(page, lambda: _loss(visitor) < before, "a lower loss")
+    visitor.settle()
+    buttons = at_rest(page.get_by_role("button", name="Take one step"))
+    heading = at_rest(page.get_by_role("heading", name="Kernels"))
+    visitor.press("Take 10 steps")
+    expect(page.get_by_text("11 steps taken")).to_be_visible()
+    visitor.settle()
+    assert at_rest(page.get_by_role("button", name="Take one step")) == buttons
+    assert at_rest(page.get_by_role("heading", name="Kernels")) == heading  # nothing jumps between two steps
+    after = _loss(visitor)
+    assert after < before
+
+    filters = page.get_by_role("group", name=re.compile("before and after the step")).get_by_role("button")
+    click(filters.nth(3))
+    expect(page.get_by_text(re.compile(r"One weight \(filter 3, channel 0, row"))).to_be_visible()
+
+    page.reload()
+    visitor.settle()
+    expect(page.get_by_text("11 steps taken")).to_be_visible()
+    becomes(page, lambda: _loss(visitor), after)
+    visitor.press("Start over")
+    expect(page.get_by_text("0 steps taken")).to_be_visible()
+    becomes(page, lambda: _loss(visitor), before)
+    becomes(page, lambda: "steps=" in page.evaluate("location.search"), False)

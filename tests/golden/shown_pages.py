@@ -96,6 +96,7 @@ def list_views() -> dict[str, tuple[str, ...]]:
             "/inside?run={finished}&view=why&source=drawing&drawing={sketch_7}",
             "/inside?run={one_cycle}&view=answers&epoch=0",
             "/inside?run={finished}&view=map",
+            "/inside?run={finished}&view=step&epoch=0&steps=2",
             "/inside",
             "/inside?run={queued}",
         ),

@@ -1,0 +1,62 @@
+"""The losses over steps of gradient descent on one batch: of the batch itself, and of images that are not in it."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from lab.charts.style import layout, run_style
+from lab.formatting import format_loss
+
+_TENS = 10  # the axis grows by as many steps at a time, so that a step does not move the points before it
+_DIVERGES = 20.0  # times the first loss: from here on, a linear axis would only show the last points
+# The axis ends at one of these multiples of the first loss, so that most steps do not move the points before them.
+_LOWEST, _HIGHEST = (0.9, 0.75, 0.5, 0.0), (1.05, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0, _DIVERGES)
+
+
+def step_losses_figure(
+    batch: Sequence[float], others: Sequence[float], *, names: tuple[str, str], dark: bool
+) -> go.Figure:
+    """Return both losses over the steps, from before the first one on; values that are not finite are left out.
+
+    names: of the batch and of the other images.
+    """
+    figure = go.Figure()
+    for slot, (name, values, symbol) in enumerate(zip(names, (batch, others), ("circle", "square"), strict=True)):
+        shown = np.array([value if math.isfinite(value) else np.nan for value in values])
+        figure.add_scatter(
+            x=np.arange(len(shown)),
+            y=shown,
+            name=name,
+            mode="lines+markers",
+            cliponaxis=False,
+            line={"color": run_style(slot, dark=dark).colour, "dash": "solid" if slot == 0 else "dash"},
+            marker={"symbol": symbol, "size": 7},
+            text=[f"{name}: {format_loss(value)}" for value in values],
+            hovertemplate="%{text} after step %{x}<extra></extra>",
+        )
+    most = _TENS * max(1, math.ceil((len(batch) - 1) / _TENS))
+    figure.update_layout(
+        layout(
+            height=300,
+            dark=dark,
+            margin={"l": 10, "r": 16, "t": 12, "b": 10},
+            xaxis={"title": {"text": "steps"}, "range": [-0.02 * most, 1.02 * most], "dtick": max(1, most // _TENS)},
+            yaxis={"title": {"text": "loss"}, **_scale([*batch, *others])},
+        )
+    )
+    return figure
+
+
+def _scale(values: Sequence[float]) -> dict[str, object]:
+    """Return a logarithmic axis for a loss that multiplied, else a linear one. The loss can be negative (NLL)."""
+    finite, first = [value for value in values if math.isfinite(value)], values[0]
+    least, most = min(finite), max(finite)
+    if least <= 0:
+        return {}
+    if most > _DIVERGES * first:
+        return {"type": "log", "exponentformat": "power", "dtick": 1}
+    low = next(share for share in _LOWEST if share * first <= least)
+    high = next(share for share in _HIGHEST if share * first >= most)
+    return {"range": [low * first, high * first]}
