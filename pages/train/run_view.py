@@ -11,7 +11,7 @@ import streamlit as st
 from lab.charts.live_facts import has_results
 from lab.config import FIELDS, GROUPS, RunConfig
 from lab.examples.catalogue import is_example
-from lab.findings import Finding
+from lab.findings import Finding, outcome_of
 from lab.formatting import format_duration
 from lab.lazy import load
 from lab.runs.headline import BEST, LAST
@@ -223,6 +223,9 @@ def results_words(run: RunRecord) -> str:
 
 def _findings(run: RunRecord, findings: Sequence[Finding]) -> None:
     show_run_findings(run.config, findings, train_again=lambda config: _change_settings(run, config))
+    if run.has_weights and outcome_of(findings):  # it did not learn, and its gradients may show why
+        query = {"run": run.id, "view": "gradients"}
+        st.page_link(page_path("inside"), label="Gradients of its layers", icon=":material/stacks:", query_params=query)
 
 
 def _change_settings(run: RunRecord, config: RunConfig | None = None) -> None:

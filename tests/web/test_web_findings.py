@@ -7,7 +7,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from lab.findings import AT_CHANCE, DIVERGED, Finding
-from lab.runs.records import RunRecord, RunState
+from lab.runs.records import WEIGHTS, RunRecord, RunState, SavedFile
 from pages.server.routes import run_status
 from pages.widgets.findings import remedy_words
 from pages.widgets.runs import STATUS_COLORS
@@ -23,8 +23,11 @@ RISEN = Finding(
 BELOW = Finding("training-below-validation", "hint", "In epoch 3 the training accuracy is below.")
 
 
-def _finished(bench: Bench, *findings: Finding) -> RunRecord:
+def _finished(bench: Bench, *findings: Finding, weights: bool = False) -> RunRecord:
     run = bench.start(DIGITS_CONFIG.replace(seed=len(bench.lab.store.runs.list()), lr=0.1))
+    if weights:
+        file = SavedFile(run.id, WEIGHTS, 7, 1, f"{run.id}/7", "0" * 64, 1, 0.0)
+        bench.lab.store.files.add(run.id, run.lease, file)
     bench.write(run, series("batch/loss", np.full(40, 2.3)))
     bench.lab.store.leases.finish(
         run.id, run.lease, state=RunState.FINISHED, findings=findings, summary={"test_accuracy": 0.098, "best_epoch": 1}
@@ -59,6 +62,14 @@ def test_the_cause_comes_with_a_button_that_fills_the_form_with_the_remedy(bench
     assert app.selectbox(key="train.dataset").value == "digits"
     assert app.number_input(key="train.epochs").value == run.config.epochs
     assert bench.lab.store.runs.count() == 1
+
+
+@pytest.mark.parametrize(("finding", "count"), [(STUCK, 1), (LOST, 1), (RISEN, 0)])
+def test_a_run_that_did_not_learn_links_to_its_gradients(bench: Bench, finding: Finding, count: int) -> None:
+    bare, saved = _finished(bench, finding), _finished(bench, finding, weights=True)
+    for run, expected in ((bare, 0), (saved, count)):  # without weights, there is nothing to see
+        links = [link.proto.query_string for link in open_page("train", run=run.id).get("page_link")]
+        assert links.count(f"run={run.id}&view=gradients") == expected
 
 
 def _order(app: AppTest) -> list[str]:
