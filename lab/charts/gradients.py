@@ -175,7 +175,12 @@ def _decades(low: float, high: float, *, most: int) -> list[float]:
 def _tick_text(quantity: FlowQuantity, place: float) -> str:
     if quantity.share:
         return format_flow(quantity, 10.0**place if quantity.log else place)
-    return f"{10.0**place:g}" if -3 <= place <= 3 else f"10<sup>{place:.0f}</sup>"
+    return power_text(place)
+
+
+def power_text(exponent: float) -> str:
+    """Return a power of ten as the label of a tick, such as "0.001" or "1e-05"; raised digits would be too small."""
+    return f"{10.0**exponent:g}"
 
 
 def _map_layout(info: FlowMap, *, dark: bool, narrow: bool) -> dict[str, Any]:

@@ -6,13 +6,14 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from lab.charts.gradients import MANY_LAYERS, layer_axis, row_height
+from lab.charts.gradients import MANY_LAYERS, layer_axis, power_text, row_height
 from lab.charts.style import GREY, layout, plain_text, run_style
 from lab.formatting import format_percent, format_short
 from lab.inspection.gradient_flow import EpochFlow, LayerFlow, Magnitudes
 
 _OFFSET = 0.17  # of the two ranges of a layer, in rows
 _MARGIN = 0.2  # beyond the ranges, in powers of ten
+_TICKS = 5  # about
 
 
 def magnitudes_figure(flow: EpochFlow, *, dark: bool = False) -> go.Figure | None:
@@ -39,7 +40,6 @@ def magnitudes_figure(flow: EpochFlow, *, dark: bool = False) -> go.Figure | Non
                 "type": "log",
                 "title": {"text": "absolute value"},
                 "tickfont": {"size": 12},
-                "exponentformat": "power",
                 **axis,
             },
             yaxis=layer_axis([layer.label for layer in flow.layers]),
@@ -49,13 +49,18 @@ def magnitudes_figure(flow: EpochFlow, *, dark: bool = False) -> go.Figure | Non
 
 
 def _decades_axis(flow: EpochFlow) -> dict[str, Any] | None:
-    """Return the range of the axis and the distance of its ticks, in powers of ten; None if there is no range."""
+    """Return the range of the axis as logarithms and its ticks at powers of ten; None if there is no range."""
     all_ = [each for layer in flow.layers for each in (layer.weights, layer.gradient) if each is not None]
     finite = [each for each in all_ if _has_range(each)]
     if not finite:
         return None
     low, high = math.log10(min(each.low for each in finite)), math.log10(max(each.high for each in finite))
-    return {"range": [low - _MARGIN, high + _MARGIN], "dtick": max(1, math.ceil((high - low) / 6))}
+    powers = range(math.ceil(low), math.floor(high) + 1, max(1, math.ceil((high - low) / _TICKS)))
+    return {
+        "range": [low - _MARGIN, high + _MARGIN],
+        "tickvals": [10.0**power for power in powers],
+        "ticktext": [power_text(power) for power in powers],
+    }
 
 
 def _has_range(each: Magnitudes) -> bool:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from lab.formatting import format_percent
+from lab.formatting import format_percent, format_wide_percent
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +147,9 @@ def _is_finite(layer: LayerFlow) -> bool:
 
 
 def _read_way(flow: EpochFlow) -> str:
-    """Return how the gradient of the first trained layer compares with that of the last."""
-    known = [(layer.label, layer.rms) for layer in flow.layers if layer.rms]
-    if len(known) < 2:
+    """Return how the gradient of the first trained layer compares with that of the last, "" if one of them is 0."""
+    known = [(layer.label, layer.rms) for layer in flow.layers if layer.rms is not None]
+    if len(known) < 2 or not (known[0][1] and known[-1][1]):
         return ""
     (first, early), (last, late) = known[0], known[-1]
     if late > VANISHES * early:
@@ -167,7 +167,7 @@ def _read_way(flow: EpochFlow) -> str:
 
 def _read_blocked(flow: EpochFlow) -> str:
     blocked = [layer for layer in flow.layers if layer.rms == 0]
-    return f"No gradient reaches {_names(blocked)}: its entries are exactly 0." if blocked else ""
+    return f"The gradient is exactly 0 in {_names(blocked)}: nothing is learned there." if blocked else ""
 
 
 def _read_dead(flow: EpochFlow) -> str:
@@ -181,7 +181,7 @@ def _read_dead(flow: EpochFlow) -> str:
 
 def _read_frozen(flow: EpochFlow) -> str:
     frozen = [layer for layer in flow.layers if layer.gradient is None]
-    return f"{_names(frozen)} is frozen: it is not trained." if frozen else ""
+    return f"Not trained (frozen): {_names(frozen)}." if frozen else ""
 
 
 def _read_changes(flow: EpochFlow) -> str:
@@ -190,7 +190,7 @@ def _read_changes(flow: EpochFlow) -> str:
     if len(known) < 2:
         return ""
     (low, least), (high, most) = min(known), max(known)
-    low_text, high_text = (format_percent(share, digits=1) for share in (low, high))
+    low_text, high_text = map(format_wide_percent, (low, high))
     return f"Since the previous saved epoch, the weights changed by {low_text} ({least}) to {high_text} ({most})."
 
 

@@ -78,6 +78,7 @@ _VIEWS = {
     "layers": ("/architecture", "tbody tr"),
     "network": ("/inside?run={0}", ".map"),
     "answers": ("/inside?run={0}&view=answers", "td button"),
+    "gradients": ("/inside?run={0}&view=gradients", ".js-plotly-plot .main-svg"),
     "draw": ("/draw?runs={0}", PAD),
 }
 

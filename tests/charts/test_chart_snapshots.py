@@ -14,8 +14,10 @@ import pytest
 from lab.architectures.outline import outline_of
 from lab.architectures.registry import list_architectures
 from lab.charts.calibration import calibration_figure
+from lab.charts.gradients import flow_map, flow_map_figure, flow_map_words
 from lab.charts.groups import cut_note, group_figure, group_info
 from lab.charts.live import live_list, live_payload
+from lab.charts.magnitudes import magnitudes_figure
 from lab.charts.outlines import outline_slabs, outline_svg
 from lab.charts.overlay import OverlayOptions, RunCurves, overlay_info
 from lab.charts.overlay_figure import overlay_alt_text, overlay_figure
@@ -38,6 +40,7 @@ from lab.runs.records import RunRecord, RunState, Series
 from lab.sweeps.records import Importance, Measured, Source, TrialRecord, TrialState
 from lab.sweeps.spec import read_spec
 from tests.charts.charts_data import curves, run, series
+from tests.charts.test_gradient_figures import example_flows
 from tests.snapshots import check, flat
 
 
@@ -212,6 +215,15 @@ def _calibration() -> str:
     return figure_text(calibration_figure(confidence, accuracy, count))
 
 
+def _gradients() -> str:
+    flow = example_flows()[1]
+    info = flow_map(example_flows(), "change", chosen=flow.epoch)
+    ranges = magnitudes_figure(flow, dark=True)
+    assert ranges is not None
+    maps = [figure_text(flow_map_figure(info, narrow=narrow)) for narrow in (False, True)]
+    return "\n".join([*maps, flow_map_words(info), figure_text(ranges, dark=True)])
+
+
 def _outlines() -> str:
     slabs = {
         arch.id: list(outline_slabs(found)) for arch in list_architectures()[::7] if (found := outline_of(arch.id))
@@ -372,6 +384,7 @@ FIGURES: dict[str, Callable[[], str]] = {
     "verdict_five": lambda: _verdict(5),
     "verdict_one": lambda: _verdict(1, dark=True),
     "calibration": _calibration,
+    "gradients": _gradients,
     "outlines": _outlines,
     "small": _small,
     "reports": _reports,

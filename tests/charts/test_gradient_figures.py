@@ -10,7 +10,7 @@ from lab.inspection.gradient_flow import QUANTITIES, EpochFlow, LayerFlow
 from tests.inspection.test_gradient_flow import layer
 
 
-def _flows() -> list[EpochFlow]:
+def example_flows() -> list[EpochFlow]:
     """Before training and after epochs 1 and 4: a frozen layer, one that vanishes, and one that diverges."""
     return [
         EpochFlow(
@@ -25,7 +25,7 @@ def _flows() -> list[EpochFlow]:
 
 
 def _map(quantity: str = "gradient", chosen: int = 1) -> FlowMap:
-    return flow_map(_flows(), quantity, chosen=chosen)
+    return flow_map(example_flows(), quantity, chosen=chosen)
 
 
 def test_the_heat_map_has_a_row_per_layer_and_a_column_per_epoch() -> None:
@@ -122,8 +122,8 @@ def test_the_legend_has_the_quantitys_own_numbers() -> None:
     def ticks(quantity: str, *, narrow: bool = False) -> list[str]:
         return list(flow_map_figure(_map(quantity), narrow=narrow).data[0].colorbar.ticktext)
 
-    assert ticks("gradient") == ["10<sup>-5</sup>", "10<sup>-4</sup>", "0.001", "0.01", "0.1"]
-    assert ticks("gradient", narrow=True) == ["10<sup>-5</sup>", "0.001", "0.1"]
+    assert ticks("gradient") == ["1e-05", "0.0001", "0.001", "0.01", "0.1"]
+    assert ticks("gradient", narrow=True) == ["1e-05", "0.001", "0.1"]
     assert ticks("change") == ["1 %", "10 %", "100 %", "1,000 %"]
     assert ticks("dead") == ["0 %", "25 %", "50 %", "75 %", "100 %"]
 
@@ -139,7 +139,7 @@ def test_the_alt_text_has_the_range_of_the_chosen_epoch() -> None:
 
 
 def test_the_ranges_of_weights_and_gradients_are_side_by_side_on_a_logarithmic_axis() -> None:
-    figure = magnitudes_figure(_flows()[0])
+    figure = magnitudes_figure(example_flows()[0])
     assert figure is not None
     weights, middles, gradients, gradient_middles = figure.data
     assert list(weights.x[:3]) == pytest.approx([0.2, 2.0, None], nan_ok=True)
@@ -151,6 +151,13 @@ def test_the_ranges_of_weights_and_gradients_are_side_by_side_on_a_logarithmic_a
     assert gradient_middles.text[0] == "b, gradient: median 6e-05<br>90 % between 2e-05 and 0.0002"
     low, high = figure.layout.xaxis.range
     assert (low, high) == pytest.approx((math.log10(2e-5) - 0.2, math.log10(2.0) + 0.2))
+
+
+def test_the_ticks_of_magnitudes_are_powers_of_ten() -> None:
+    figure = magnitudes_figure(EpochFlow(0, (layer("a", 1.5e-9),)))  # from 1.5e-9 to 2
+    assert figure is not None
+    assert [math.log10(tick) for tick in figure.layout.xaxis.tickvals] == pytest.approx([-8, -6, -4, -2, 0])
+    assert list(figure.layout.xaxis.ticktext) == ["1e-08", "1e-06", "0.0001", "0.01", "1"]
 
 
 def test_a_layer_without_finite_values_has_no_range_and_no_layers_give_no_figure() -> None:

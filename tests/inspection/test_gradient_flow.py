@@ -95,8 +95,8 @@ def test_the_factor_between_two_gradients_is_at_least_one() -> None:
 
 def test_one_layer_and_a_gradient_of_zero_are_not_compared() -> None:
     assert _read(layer("a", 1.0)) == []
-    assert _read(layer("a", 0.0), layer("b", 0.0), layer("c", 1.0)) == [
-        "No gradient reaches a and b: its entries are exactly 0."
+    assert _read(layer("a", 0.0), layer("b", 0.0), layer("c", 1.0), layer("d", 1.0)) == [
+        "The gradient is exactly 0 in a and b: nothing is learned there."
     ]
 
 
@@ -111,8 +111,8 @@ def test_many_dead_units_are_named_with_their_layer() -> None:
 def test_frozen_layers_are_named_and_do_not_count_as_unchanged() -> None:
     frozen = layer("conv1", None, change=0.0)
     assert _read(frozen, layer("a", 1.0, change=0.25), layer("fc", 1.0, change=0.015))[1:] == [
-        "conv1 is frozen: it is not trained.",
-        "Since the previous saved epoch, the weights changed by 1.5 % (fc) to 25.0 % (a).",
+        "Not trained (frozen): conv1.",
+        "Since the previous saved epoch, the weights changed by 1.5 % (fc) to 25 % (a).",
     ]
 
 

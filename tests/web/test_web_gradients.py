@@ -87,7 +87,7 @@ def test_a_diverged_epoch_is_shown_as_not_finite(env_home: None, diverged: RunRe
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ({"arch": "speedrun-cnn"}, "conv1 is frozen: it is not trained."),
+        ({"arch": "speedrun-cnn"}, "Not trained (frozen): conv1."),
         ({"arch_options": {"activation": "sigmoid"}}, "it vanishes on the way back"),
     ],
 )
