@@ -15,7 +15,7 @@ from lab.formatting import format_short
 from lab.metrics import format_metric, is_share, is_unbounded
 from lab.runs.records import RunRecord
 from lab.runs.repeated import are_folds
-from lab.sharing.comparison import list_results, result_of, setting_text
+from lab.sharing.comparison import list_results, result_of, setting_cells
 from lab.spread import Spread, spread_of
 
 
@@ -32,8 +32,7 @@ def group_info(runs: Sequence[RunRecord], by: str) -> tuple[Group, ...]:
     if by not in FIELDS:
         raise InputError(f"Runs cannot be grouped by {by!r}. {near_miss(by, FIELDS)}")
     values: dict[str, tuple[Any, list[RunRecord]]] = {}
-    for run in runs:
-        value = setting_text(getattr(run.config, by))
+    for run, value in zip(runs, setting_cells(runs, by), strict=True):
         values.setdefault(str(value), (value, []))[1].append(run)
     ordered = sorted(values.values(), key=lambda group: _place(by, group[0]))
     return tuple(

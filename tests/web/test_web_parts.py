@@ -20,7 +20,8 @@ from pages.inside.subject import _at, moments_of
 from pages.runs.compare import lost_runs
 from pages.state.runs_view import MAX_RUNS, RunsView
 from pages.state.train import option_text, parse_numbers
-from pages.train.run_view import device_words, results_words, settings_table
+from pages.train.run_view import device_words, results_words
+from pages.train.settings_table import settings_table
 from pages.widgets import machine
 from pages.widgets.runs import format_ago, run_title
 from pages.widgets.setting_input import _step
@@ -157,7 +158,7 @@ def test_runs_with_weights_are_offered_and_the_best_of_each_of_three_networks_is
 def test_equal_runs_are_distinguished_by_accuracy_augmentation_and_id(bench: Bench) -> None:
     plain, drawn = _ended(bench, accuracy=0.9), _ended(bench, augment="sketch")
     assert label(plain) == f"LeNet-5 on Digits (built in) · 90.00 % test, epoch 3 of 3 (last) · {plain.id[:4]}"
-    assert label(drawn).startswith("LeNet-5 on Digits (built in), sketch · ")
+    assert label(drawn).startswith("LeNet-5 on Digits (built in), sketch augmentation · ")
     assert label(drawn).endswith(f", not tested · {drawn.id[:4]}")
 
 
@@ -189,7 +190,10 @@ def test_the_settings_of_a_run_are_listed_with_the_changed_ones_first(bench: Ben
     assert by_setting["Learning rate"] == ("0.05", "0.001", "changed")
     assert by_setting["Shuffle"] == ("no", "yes", "changed")
     assert by_setting["Momentum"] == ("0.9", "0.9", "")
-    assert by_setting["Network options"][0] == "–"
+    options = "activation ReLU, widths [6, 16]"
+    assert by_setting["Network options"] == (options, options, "")
+    assert by_setting["Input size"] == ("32", "32", "")  # "auto" of LeNet-5
+    assert by_setting["Data set"] == ("Digits (built in)", "MNIST", "changed")
     assert "Beta 1" not in by_setting  # a setting of Adam
 
 
