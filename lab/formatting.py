@@ -10,8 +10,8 @@ _MINUTE_S, _HOUR_S = 60, 3600
 _TENTHS_S = 9.95  # shorter durations are written with tenths of a second
 # Largest time stamp that is formatted: `datetime` ends with 9999, and two days are left for time zones.
 LAST_MOMENT = 253_402_300_800.0 - 2 * 86_400.0
-# A space between a number and its unit: per cent, durations, sizes and the prefixes of large counts.
-_BEFORE_UNIT = re.compile(r"(?<=[\d∞]) (?=(?:%|s|min|h|ms|[kMGT]B|[MGT])(?!\w))")
+# A space between a number and its unit (per cent, durations, sizes, prefixes of large counts), or a date and its time.
+_WITHIN_NUMBER = re.compile(r"(?<=[\d∞]) (?=(?:%|s|min|h|ms|[kMGT]B|[MGT])(?!\w))|(?<=\d{4}-\d\d-\d\d) (?=\d\d:\d\d)")
 _PLAIN = 1e6  # larger shares cannot be accuracies and are written in scientific notation
 
 
@@ -20,7 +20,7 @@ def unbroken(text: str) -> str:
 
     Only pages use it: what commands print and exports contain is searched for, and keeps plain spaces.
     """
-    return _BEFORE_UNIT.sub("\u00a0", text)
+    return _WITHIN_NUMBER.sub("\u00a0", text)
 
 
 def format_percent(share: object, *, digits: int = 2) -> str:

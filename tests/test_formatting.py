@@ -97,6 +97,10 @@ def test_a_number_and_its_unit_stay_on_one_line_and_words_do_not() -> None:
     )
 
 
+def test_a_date_and_its_time_of_day_stay_on_one_line() -> None:
+    assert unbroken("submitted 2026-11-30 20:07 by ann") == "submitted 2026-11-30\u00a020:07 by ann"
+
+
 def test_a_range_names_both_ends_unless_they_are_written_alike() -> None:
     assert format_range(25.2, 61) == "25 s to 1 min 01 s"
     assert format_range(25.2, 25.4) == "25 s"

@@ -25,6 +25,7 @@ from pages.train.settings_table import settings_table
 from pages.widgets import machine
 from pages.widgets.runs import format_ago, run_title
 from pages.widgets.setting_input import _step
+from tests.charts.charts_data import run
 from tests.web.web_data import DIGITS_CONFIG, Bench, series
 
 
@@ -190,11 +191,25 @@ def test_the_settings_of_a_run_are_listed_with_the_changed_ones_first(bench: Ben
     assert by_setting["Learning rate"] == ("0.05", "0.001", "changed")
     assert by_setting["Shuffle"] == ("no", "yes", "changed")
     assert by_setting["Momentum"] == ("0.9", "0.9", "")
-    options = "activation ReLU, widths [6, 16]"
-    assert by_setting["Network options"] == (options, options, "")
+    assert by_setting["Widths"] == ("[6, 16]", "[6, 16]", "")
+    assert by_setting["Activation"] == ("ReLU", "ReLU", "")
     assert by_setting["Input size"] == ("32", "32", "")  # "auto" of LeNet-5
     assert by_setting["Data set"] == ("Digits (built in)", "MNIST", "changed")
     assert "Beta 1" not in by_setting  # a setting of Adam
+
+
+def test_the_options_of_a_runs_network_are_listed_by_their_titles(bench: Bench) -> None:
+    options = {"activation": "leaky_relu", "batch_norm": False}
+    config = RunConfig(arch="lenet-bn", dataset="digits", arch_options=options)
+    rows = {
+        row["Setting"]: (row["Value"], row["Default"], row["Changed"]) for row in settings_table(bench.queue(config))
+    }
+    assert rows["Activation"] == ("leaky ReLU", "ReLU", "changed")
+    assert rows["Batch norm"] == ("no", "yes", "changed")
+    assert rows["Dropout"] == ("0.5", "0.5", "")
+    unknown = settings_table(run(arch="of-another-release", arch_options={"depth": 3}))
+    [depth] = [(row["Value"], row["Default"], row["Changed"]) for row in unknown if row["Setting"] == "depth"]
+    assert depth == ("3", "–", "changed")
 
 
 def test_the_device_is_named_once_it_is_known(bench: Bench) -> None:
