@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from lab.charts.ranges import MARGIN, Limits, sound_limits
-from lab.charts.style import layout, plain_text, run_style
+from lab.charts.style import layout, plain_text, run_style, tick_lines
 from lab.config import FIELDS
 from lab.errors import InputError, near_miss
 from lab.formatting import format_short
@@ -17,6 +17,8 @@ from lab.runs.records import RunRecord
 from lab.runs.repeated import are_folds
 from lab.sharing.comparison import list_results, result_of, setting_cells
 from lab.spread import Spread, spread_of
+
+_TICK_LINE_PX, _TICK_LINE_SHARE = 14, 0.055  # height of a line of a tick's label, in pixels and of the plotted area
 
 
 class Group(NamedTuple):
@@ -103,9 +105,11 @@ def group_figure(groups: Sequence[Group], result: str, *, by: str, dark: bool = 
     _add_beyond(figure, _beyond(groups, result), dark=dark)
     numbers = [number for _, number in singles if isinstance(number, (int, float)) and math.isfinite(number)]
     cut, limits = _range(numbers, share=is_share(result)), bar_limits(groups, result)
+    ticks = [tick_lines(group.value) for group in groups]
+    more = max((text.count("<br>") for text in ticks), default=0)  # lines beyond the first
     figure.update_layout(
         layout(
-            height=360,
+            height=360 + _TICK_LINE_PX * more,
             dark=dark,
             title={
                 "text": f"{list_results()[result].capitalize()} by {FIELDS[by].label.lower()}",
@@ -121,6 +125,10 @@ def group_figure(groups: Sequence[Group], result: str, *, by: str, dark: bool = 
             },
         )
     )
+    if more:  # Plotly would rotate long labels, on a phone over the legend
+        values = [plain_text(group.value) for group in groups]
+        figure.update_xaxes(tickvals=values, ticktext=ticks, tickangle=0)
+        figure.update_layout(legend={"y": figure.layout.legend.y - _TICK_LINE_SHARE * more})
     return figure
 
 

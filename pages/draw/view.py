@@ -20,7 +20,7 @@ STYLE = """<style>
   border: 1px solid var(--st-border-color, #8884); border-radius: 10px; padding: 10px 12px 12px; min-width: 0; }
 .cl-card.differs { border-color: #c75000; box-shadow: inset 0 0 0 1px #c75000; }
 .cl-name { font-weight: 600; font-size: .92rem; line-height: 1.25; height: 2.5em; overflow: hidden;
-  display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; }
+  overflow-wrap: anywhere; display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; }
 .cl-sub { font-size: .78rem; line-height: 1.3; opacity: .8; min-height: 1.3em; overflow-wrap: anywhere; }
 .cl-big { display: flex; align-items: baseline; gap: 10px; margin: 2px 0 4px; height: 3.3rem; }
 .cl-big b { font-size: 2.7rem; line-height: 1.2; font-weight: 700; font-variant-numeric: tabular-nums;
