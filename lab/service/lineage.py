@@ -98,11 +98,11 @@ def _option_change(name: str, before: RunConfig, after: RunConfig) -> str:
 
 
 def _option_value(config: RunConfig, name: str) -> str:
-    """Return an option of a configuration's network as display text: its default if it is not set."""
+    """Return an option of a configuration's network as display text: its default if it is not set, else "none"."""
     option = find_option(config.arch, name)
     value = config.arch_options.get(name, option.default if option else None)
     if option is None:
-        return "default" if value is None else str(value)
+        return "none" if value is None else str(value)
     return option.value_words(value)
 
 
