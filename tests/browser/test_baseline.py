@@ -18,21 +18,19 @@ def _curves(page: Page, kind: str) -> list[str]:
     return list(page.evaluate(_CURVES, kind))
 
 
+def _parameter(page: Page, name: str) -> str:
+    """Return a parameter of the address, "" if it is not there."""
+    return str(page.evaluate("name => new URLSearchParams(location.search).get(name) ?? ''", name))
+
+
 def _trained(visitor: Visitor) -> str:
     """Press Train, wait until the run has ended, and return its id."""
     page = visitor.page
     visitor.press("Train")
-    until(page, lambda: "run=" in page.evaluate("location.search"), "a run in the address")
+    until(page, lambda: _parameter(page, "run"), "a run in the address")
     expect(page.locator(".stMarkdownBadge", has_text="finished").first).to_be_visible()
     visitor.settle()
-    found = re.search(r"run=(\w+)", page.evaluate("location.search"))
-    assert found is not None
-    return found[1]
-
-
-def _baseline(page: Page) -> str:
-    found = re.search(r"baseline=(\w+)", page.evaluate("location.search"))
-    return found[1] if found else ""
+    return _parameter(page, "run")
 
 
 def test_the_next_run_is_drawn_in_front_of_the_one_whose_settings_were_changed(
@@ -44,7 +42,7 @@ def test_the_next_run_is_drawn_in_front_of_the_one_whose_settings_were_changed(
     type_into(page.get_by_label("Learning rate", exact=True).first, "0.002")
     first = _trained(visitor)
     until(page, lambda: _curves(page, "smooth"), "its own curve")
-    assert (_curves(page, "baseline"), _baseline(page)) == ([], "")
+    becomes(page, lambda: (_curves(page, "baseline"), _parameter(page, "baseline")), ([], ""))
 
     visitor.press("Change settings")
     page.get_by_role("heading", name="Train", exact=True).wait_for()
@@ -52,8 +50,7 @@ def test_the_next_run_is_drawn_in_front_of_the_one_whose_settings_were_changed(
     expect(page.get_by_label("Epochs", exact=True).first).to_have_value("2")
     type_into(page.get_by_label("Learning rate", exact=True).first, "0.02")
     second = _trained(visitor)
-    assert second != first
-    becomes(page, lambda: _baseline(page), first)
+    becomes(page, lambda: (_parameter(page, "run"), _parameter(page, "baseline")), (second, first))
     becomes(page, lambda: _curves(page, "baseline"), [_GREY] * 3)  # training, validation and test
     expect(page.get_by_text("Changed since: lr 0.002 → 0.02.")).to_be_visible()
 
@@ -65,5 +62,5 @@ def test_the_next_run_is_drawn_in_front_of_the_one_whose_settings_were_changed(
     click(page.get_by_role("option", name="no other run"))
     becomes(page, lambda: _curves(page, "baseline"), [])
     until(page, lambda: _curves(page, "smooth"), "its own curve")
-    becomes(page, lambda: _baseline(page), "")
+    becomes(page, lambda: _parameter(page, "baseline"), "")
     expect(page.get_by_text("Changed since")).to_have_count(0)
