@@ -1,6 +1,7 @@
 """Number formatting shared by pages, CLI, report and files: one function for each kind of number."""
 
 import math
+import re
 import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime, tzinfo
@@ -9,7 +10,17 @@ _MINUTE_S, _HOUR_S = 60, 3600
 _TENTHS_S = 9.95  # shorter durations are written with tenths of a second
 # Largest time stamp that is formatted: `datetime` ends with 9999, and two days are left for time zones.
 LAST_MOMENT = 253_402_300_800.0 - 2 * 86_400.0
+# A space between a number and its unit (per cent, durations, sizes, prefixes of large counts), or a date and its time.
+_WITHIN_NUMBER = re.compile(r"(?<=[\d∞]) (?=(?:%|s|min|h|ms|[kMGT]B|[MGT])(?!\w))|(?<=\d{4}-\d\d-\d\d) (?=\d\d:\d\d)")
 _PLAIN = 1e6  # larger shares cannot be accuracies and are written in scientific notation
+
+
+def unbroken(text: str) -> str:
+    """Return a text with no-break spaces between numbers and their units, so that no line of a page begins with "%".
+
+    Only pages use it: what commands print and exports contain is searched for, and keeps plain spaces.
+    """
+    return _WITHIN_NUMBER.sub("\u00a0", text)
 
 
 def format_percent(share: object, *, digits: int = 2) -> str:

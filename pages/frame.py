@@ -64,7 +64,8 @@ _STYLE = """<style>
 :is([data-testid="stPageLink-NavLink"], [data-testid="stSidebarNavLink"], [data-testid="stLogoLink"]):focus-visible {
   outline: 2px solid light-dark(#0b66a8, #2f86cf); }
 /* A link is aligned with the text above and below it. */
-:is([class*="st-key-recent-run-"], [class*="st-key-runs-example-line-"], .st-key-steps, .st-key-pages)
+:is([class*="st-key-recent-run-"], [class*="st-key-runs-example-line-"], [class*="st-key-sweep-line-"],
+  .st-key-steps, .st-key-pages)
   [data-testid="stPageLink"] { margin-left: -0.5rem; }
 /* In these rows, an element that is less tall than an input is centred on the inputs next to it. */
 :is(.st-key-inside-chooser, [class*="st-key-sweep-vary-"]) [data-testid="stButtonGroup"] { padding-bottom: 0.25rem; }
@@ -75,7 +76,7 @@ _STYLE = """<style>
 .st-key-live-view:not(:has(.cl-live)) { min-height: 46rem; }
 .st-key-draw-live { min-height: calc(min(var(--pad-side, 340px), 100vw - 2rem) + 48px); }
 :is([class*="st-key-recent-"], [class*="st-key-live-line-"], [class*="st-key-queue-line-"],
-  [class*="st-key-runs-example-line-"]) { row-gap: 0; }
+  [class*="st-key-runs-example-line-"], [class*="st-key-sweep-line-"]) { row-gap: 0; }
 [class*="st-key-runs-example-choose-"] button { min-height: 1.75rem; }
 [data-testid="stLayoutWrapper"]:has(> .st-key-nav-again) { display: none; }
 [data-testid="stLayoutWrapper"]:has(> .st-key-share-link) { position: fixed; top: 0.85rem; right: 3.2rem; width: 2rem;

@@ -1,11 +1,12 @@
-"""Escaping, so that Markdown shows a text literally."""
+"""Escaping, so that Markdown shows a text literally. Numbers and their units stay on one line."""
 
+from lab.formatting import unbroken
 from lab.text import escaped
 
 
 def plain(text: str) -> str:
     """Return a text escaped so that Markdown shows it literally, and hidden characters as their escape sequences."""
-    text = escaped(text, lines=True)
+    text = unbroken(escaped(text, lines=True))
     for mark in "\\`*_{}[]()#+-.!|<>~$:":
         text = text.replace(mark, "\\" + mark)
     return text

@@ -22,6 +22,7 @@ from lab.formatting import (
     format_wide_percent,
     percent_number,
     plural,
+    unbroken,
 )
 from lab.strict_json import finite_or_none, float_text, with_names
 
@@ -87,6 +88,18 @@ def test_the_number_in_a_column_equals_that_in_the_text(share: object, number: f
 )
 def test_a_duration_is_written_with_its_units(seconds: float | None, text: str) -> None:
     assert format_duration(seconds) == text
+
+
+def test_a_number_and_its_unit_stay_on_one_line_and_words_do_not() -> None:
+    text = "10.00 % of 3.34 MB and 27.07 M in 4 min 05 s, ∞ %; 5 smiles, 3 Maps, lr 0.1 Time, 2 minutes, 7 s"
+    assert unbroken(text) == (
+        "10.00\u00a0% of 3.34\u00a0MB and 27.07\u00a0M in 4\u00a0min 05\u00a0s, ∞\u00a0%; "
+        "5 smiles, 3 Maps, lr 0.1 Time, 2 minutes, 7\u00a0s"
+    )
+
+
+def test_a_date_and_its_time_of_day_stay_on_one_line() -> None:
+    assert unbroken("submitted 2026-11-30 20:07 by ann") == "submitted 2026-11-30\u00a020:07 by ann"
 
 
 def test_a_range_names_both_ends_unless_they_are_written_alike() -> None:

@@ -81,7 +81,7 @@ def test_changes_are_named_by_setting_and_option(lab: Lab) -> None:
     )
     assert change_words(BASE, BASE.replace(fork_of="ab12", fork_epoch=2)) == "nothing changed"
     bare, wide = (RunConfig(arch="lenet-bn", arch_options=options) for options in ({}, {"dropout": 0.25}))
-    assert (change_words(bare, wide), change_words(wide, bare)) == ("dropout default → 0.25", "dropout 0.25 → default")
+    assert (change_words(bare, wide), change_words(wide, bare)) == ("dropout 0.5 → 0.25", "dropout 0.25 → 0.5")
 
 
 def test_a_fork_whose_best_epoch_is_before_the_fork_claims_no_effect(lab: Lab) -> None:

@@ -6,26 +6,17 @@ A network is a `ConvNet`: resize, features, then flatten and classifier, each an
 
 import itertools
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lab.architectures.activations import ACTIVATIONS
 from lab.architectures.shapes import output_shape
 
 Named: TypeAlias = tuple[str, nn.Module]
-_ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
-    "relu": nn.ReLU,
-    "relu6": nn.ReLU6,
-    "leaky_relu": nn.LeakyReLU,
-    "elu": nn.ELU,
-    "gelu": nn.GELU,
-    "silu": nn.SiLU,
-    "tanh": nn.Tanh,
-    "sigmoid": nn.Sigmoid,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +58,10 @@ def named(layers: Iterable[Named]) -> nn.Sequential:
 
 def activation_group(index: int | str, activation: str) -> list[Named]:
     """Return the activation as a layer named after it, such as `tanh1` for index 1; no layer for "none"."""
-    if activation == "none":
+    layer = ACTIVATIONS[activation].layer
+    if not layer:
         return []
-    return [(f"{activation.removesuffix('6')}{index}", _ACTIVATIONS[activation]())]  # ReLU6 is named as ReLU is
+    return [(f"{activation.removesuffix('6')}{index}", getattr(nn, layer)())]  # ReLU6 is named as ReLU is
 
 
 def conv_group(index: int | str, conv: nn.Conv2d, *, batch_norm: bool, activation: str = "relu") -> list[Named]:

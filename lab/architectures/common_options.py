@@ -1,5 +1,6 @@
 """Options shared by several networks. No torch."""
 
+from lab.architectures.activations import ACTIVATIONS, OFFERED
 from lab.architectures.spec import ArchOption
 from lab.config import Option
 
@@ -26,12 +27,10 @@ def batch_norm(default: bool) -> ArchOption:
     return ArchOption("batch_norm", bool, default, "Normalise each channel over the batch after a convolution.")
 
 
-ACTIVATIONS = ("relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid", "none")
-
-
 def activation() -> ArchOption:
-    """Return the option for the activation function; `lab.architectures.blocks` has the layer of each."""
+    """Return the option for the activation function."""
     text = (
         "Function after each convolution and each hidden linear layer; with none, the network is linear up to pooling."
     )
-    return ArchOption("activation", str, ACTIVATIONS[0], text, choices=ACTIVATIONS)
+    titles = {name: ACTIVATIONS[name].title for name in OFFERED}
+    return ArchOption("activation", str, OFFERED[0], text, choices=OFFERED, choice_titles=titles)

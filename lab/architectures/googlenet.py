@@ -1,8 +1,8 @@
 """GoogLeNet (Inception v1, no batch norm) with its auxiliary classifiers, which report D could not make work.
 
 Source: Szegedy et al. 2014, table 1 (widths) and section 5 (auxiliary classifiers: 5×5 average pooling with stride 3,
-1×1 convolution with 128 filters, 1,024 units, 70 % dropout; omitted at inference). The weights of their losses are
-defined in `lab.training.losses`.
+1×1 convolution with 128 filters, 1,024 units, 70 % dropout; omitted at inference). The weight of their losses is
+`lab.architectures.spec.AUXILIARY_WEIGHT`.
 """
 
 from typing import NamedTuple

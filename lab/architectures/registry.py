@@ -5,11 +5,11 @@ description, and suggests the closest name for an unknown one.
 """
 
 import pkgutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from lab.architectures import networks
 from lab.architectures.spec import Architecture, ArchOption, check_options, complete_options
-from lab.config import INPUT_SIZES
+from lab.config import INPUT_SIZES, Option
 from lab.errors import ConfigError, UnknownNameError, near_miss
 from lab.lazy import load
 
@@ -18,9 +18,12 @@ __all__ = [
     "Architecture",
     "check_options",
     "complete_options",
+    "default_options",
+    "find_option",
     "get_architecture",
     "list_architectures",
     "make_registry",
+    "option_words",
     "resolve_input_size",
 ]
 
@@ -57,6 +60,23 @@ def get_architecture(id: str) -> Architecture:
     except KeyError:
         message = f"There is no network {id!r}. {near_miss(id, _REGISTRY)}"
         raise UnknownNameError(message, field="arch") from None
+
+
+def find_option(arch: str, name: str) -> ArchOption | None:
+    """Return an option of a network, or None if this release does not know the network or the option."""
+    options = _REGISTRY[arch].options if arch in _REGISTRY else ()
+    return next((option for option in options if option.name == name), None)
+
+
+def default_options(arch: str) -> dict[str, Option]:
+    """Return a network's options with their defaults, none if this release does not know the network."""
+    return {option.name: option.default for option in _REGISTRY[arch].options} if arch in _REGISTRY else {}
+
+
+def option_words(arch: str, options: Mapping[str, Option]) -> str:
+    """Return options of a network as display text, such as "activation ReLU, no batch norm"."""
+    found = ((find_option(arch, name) or ArchOption(name, type(v), v, ""), v) for name, v in sorted(options.items()))
+    return ", ".join(option.words(value) for option, value in found)
 
 
 def resolve_input_size(arch: Architecture, input_size: str, *, image_size: int = 28) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 from lab.config import Option
 from lab.errors import ConfigError, near_miss
 
+AUXILIARY_WEIGHT = 0.3  # of the loss of each auxiliary classifier; Szegedy et al. 2014, section 5
 _WORDS = {int: "a whole number", float: "a number", bool: "true or false", list: "a list of whole numbers"}
 
 
@@ -19,7 +20,8 @@ class ArchOption:
     """One option of a network.
 
     kind: `int`, `float`, `bool`, `str` (one of `choices`) or `list` (of whole numbers). low/high: inclusive bounds, of
-    each item for a list. items: smallest and largest allowed number of items of a list.
+    each item for a list. items: smallest and largest allowed number of items of a list. choice_titles: display names of
+    choices, by default the choices themselves. title: the option's display name, by default its name in words.
     """
 
     name: str
@@ -30,6 +32,29 @@ class ArchOption:
     high: float = math.inf
     items: tuple[int, int] = (1, 64)
     choices: tuple[str, ...] = ()
+    choice_titles: Mapping[str, str] = field(default_factory=dict)
+    title: str = ""
+
+    @property
+    def label(self) -> str:
+        """The option's name in texts, such as "batch norm"."""
+        return self.title or self.name.replace("_", " ")
+
+    def choice_title(self, choice: str) -> str:
+        """Return the display name of a choice."""
+        return self.choice_titles.get(choice, choice)
+
+    def value_words(self, value: object) -> str:
+        """Return a value as display text: a choice by its title, a number with up to six digits, "yes" or "no"."""
+        if isinstance(value, bool):
+            return "yes" if value else "no"
+        return f"{value:g}" if isinstance(value, float) else self.choice_title(str(value))
+
+    def words(self, value: object) -> str:
+        """Return the option with a value as display text, such as "activation ReLU" or "no batch norm"."""
+        if isinstance(value, bool):
+            return self.label if value else f"no {self.label}"
+        return f"{self.label} {self.value_words(value)}"
 
     @property
     def keeps_layers(self) -> bool:
@@ -92,8 +117,8 @@ class Architecture:
 
     family: the group in lists, "" for none. source: where it comes from (paper or repository). report: which student
     reports used it, "" for none. default_input_size: "native" (that of the data), or the side in pixels to which the
-    report resized. auxiliary: options that add auxiliary classifiers, and the weight of these in the training objective
-    (`lab.training.losses`). order: the position in lists, smallest first; networks without one come last, sorted by id.
+    report resized. auxiliary: options that add auxiliary classifiers, and the number of these, each of which adds its
+    loss with the weight `AUXILIARY_WEIGHT` to the training objective. order: the position in lists, smallest first; networks without one come last, sorted by id.
     """
 
     id: str
@@ -105,7 +130,7 @@ class Architecture:
     report: str = ""
     default_input_size: str = "native"
     options: tuple[ArchOption, ...] = ()
-    auxiliary: Mapping[str, float] = field(default_factory=dict)
+    auxiliary: Mapping[str, int] = field(default_factory=dict)
     order: int = 10_000
 
     @property
@@ -132,7 +157,7 @@ class Architecture:
 
     def objective_weight(self, options: Mapping[str, Option]) -> float:
         """Return the sum of the weights of all losses in the training objective. options: complete."""
-        return 1.0 + sum(weight for name, weight in self.auxiliary.items() if options[name])
+        return 1.0 + AUXILIARY_WEIGHT * sum(count for name, count in self.auxiliary.items() if options[name])
 
 
 def check_options(arch: Architecture, options: Mapping[str, Any]) -> dict[str, Option]:

@@ -8,15 +8,17 @@ import numpy as np
 import plotly.graph_objects as go
 
 from lab.charts.ranges import MARGIN, Limits, sound_limits
-from lab.charts.style import layout, plain_text, run_style
+from lab.charts.style import layout, plain_text, run_style, tick_lines
 from lab.config import FIELDS
 from lab.errors import InputError, near_miss
 from lab.formatting import format_short
 from lab.metrics import format_metric, is_share, is_unbounded
 from lab.runs.records import RunRecord
 from lab.runs.repeated import are_folds
-from lab.sharing.comparison import list_results, result_of, setting_text
+from lab.sharing.comparison import list_results, result_of, setting_cells
 from lab.spread import Spread, spread_of
+
+_TICK_LINE_PX, _TICK_LINE_SHARE = 14, 0.055  # height of a line of a tick's label, in pixels and of the plotted area
 
 
 class Group(NamedTuple):
@@ -32,8 +34,7 @@ def group_info(runs: Sequence[RunRecord], by: str) -> tuple[Group, ...]:
     if by not in FIELDS:
         raise InputError(f"Runs cannot be grouped by {by!r}. {near_miss(by, FIELDS)}")
     values: dict[str, tuple[Any, list[RunRecord]]] = {}
-    for run in runs:
-        value = setting_text(getattr(run.config, by))
+    for run, value in zip(runs, setting_cells(runs, by), strict=True):
         values.setdefault(str(value), (value, []))[1].append(run)
     ordered = sorted(values.values(), key=lambda group: _place(by, group[0]))
     return tuple(
@@ -104,9 +105,11 @@ def group_figure(groups: Sequence[Group], result: str, *, by: str, dark: bool = 
     _add_beyond(figure, _beyond(groups, result), dark=dark)
     numbers = [number for _, number in singles if isinstance(number, (int, float)) and math.isfinite(number)]
     cut, limits = _range(numbers, share=is_share(result)), bar_limits(groups, result)
+    ticks = [tick_lines(group.value) for group in groups]
+    more = max((text.count("<br>") for text in ticks), default=0)  # lines beyond the first
     figure.update_layout(
         layout(
-            height=360,
+            height=360 + _TICK_LINE_PX * more,
             dark=dark,
             title={
                 "text": f"{list_results()[result].capitalize()} by {FIELDS[by].label.lower()}",
@@ -122,6 +125,10 @@ def group_figure(groups: Sequence[Group], result: str, *, by: str, dark: bool = 
             },
         )
     )
+    if more:  # Plotly would rotate long labels, on a phone over the legend
+        values = [plain_text(group.value) for group in groups]
+        figure.update_xaxes(tickvals=values, ticktext=ticks, tickangle=0)
+        figure.update_layout(legend={"y": figure.layout.legend.y - _TICK_LINE_SHARE * more})
     return figure
 
 

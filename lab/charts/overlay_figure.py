@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from lab.charts.lines import Line
 from lab.charts.overlay import AXES, OverlayInfo
 from lab.charts.ranges import Limits, axis_range, excursions
-from lab.charts.style import GREY, RunStyle, layout, plain_text, run_style
+from lab.charts.style import GREY, RunStyle, layout, legend_name, plain_text, run_style
 from lab.formatting import format_short, plural
 from lab.metric_charts import list_charts
 from lab.metrics import Quantity, Split
@@ -115,7 +115,7 @@ def _traces(line: Line, style: RunStyle, info: OverlayInfo, *, named: bool) -> l
         go.Scatter(
             **group,
             y=_drawable(line.y, info),
-            name=plain_text(line.label),
+            name=legend_name(line.label),
             showlegend=named,
             mode=_MODES.get(line.kind, alone),
             line={"color": style.colour, "dash": style.dash, "width": 1.2 if line.kind in _SYMBOLS else 2},

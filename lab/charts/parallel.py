@@ -16,7 +16,7 @@ from lab.charts.style import GREY, PAGE_DARK, PAGE_LIGHT, assign_slots, layout, 
 from lab.config import FIELDS
 from lab.metrics import ACCURACY, Better, format_metric, list_results
 from lab.runs.records import RunRecord
-from lab.sharing.comparison import differing_settings, result_of, run_labels, setting_text
+from lab.sharing.comparison import differing_settings, result_of, run_labels, setting_cells
 from lab.sharing.comparison import list_results as list_result_titles
 
 TICK_GAP = 0.07  # share of an axis: the height of a line of text
@@ -59,10 +59,7 @@ class Shade(NamedTuple):
 
 def parallel_info(runs: Sequence[RunRecord]) -> tuple[Axis, ...]:
     """Return the axes: the settings that differ, in the order of the form, then the known results."""
-    axes = [
-        axis_of(FIELDS[name].label, [setting_text(value) for value in values], name)
-        for name, values in differing_settings(runs).items()
-    ]
+    axes = [axis_of(FIELDS[name].label, setting_cells(runs, name), name) for name in differing_settings(runs)]
     results = {m.result_key: m.title.capitalize() for m in list_results() if m.quantity == ACCURACY}
     for key, title in {"seconds": "Seconds", **results}.items():
         values = [result_of(run, key) for run in runs]

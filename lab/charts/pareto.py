@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import plotly.graph_objects as go
 
 from lab.charts.ranges import log_ticks
-from lab.charts.style import GREY, RunStyle, assign_slots, layout, plain_text, run_style
+from lab.charts.style import GREY, RunStyle, assign_slots, layout, legend_name, plain_text, run_style
 from lab.formatting import format_percent
 from lab.runs.records import RunRecord
 from lab.sharing.comparison import result_of, run_labels
@@ -109,7 +109,7 @@ def _run_point(point: ParetoPoint, name: str, style: RunStyle, *, in_legend: boo
             "symbol": "circle" if point.best else "circle-open",
             "line": {"width": 2, "color": style.colour},
         },
-        name=plain_text(name),
+        name=legend_name(name),
         text=[plain_text(f"{format_percent(point.accuracy)}, epoch {point.run.epoch_text or '–'}")],
         hovertemplate=f"%{{text}}, for %{{x:,.4g}}{' (on the front)' if point.best else ''}",
         showlegend=in_legend,

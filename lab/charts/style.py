@@ -8,7 +8,13 @@ and by 0.075 as seen with protanopia, deuteranopia or tritanopia (simulated afte
 """
 
 from collections.abc import Iterable, Mapping
+from textwrap import wrap
 from typing import Any, NamedTuple
+
+from lab.text import shortened
+
+_LEGEND_LETTERS = 50
+_TICK_LETTERS, _TICK_LINES = 14, 4  # letters per line, and lines
 
 LIGHT = (
     "#0072b2",
@@ -88,6 +94,17 @@ def assign_slots(runs: Iterable[str], known: Mapping[str, int] | None = None) ->
 def plain_text(text: str) -> str:
     """Return the text escaped for Plotly, which interprets some HTML in names and labels."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def legend_name(name: str) -> str:
+    """Return a run's name for a legend: its middle is omitted if it is too long for the width of a phone."""
+    return plain_text(shortened(name, _LEGEND_LETTERS))
+
+
+def tick_lines(name: str) -> str:
+    """Return the label of a tick in lines short enough for two or three of them on a phone."""
+    lines = wrap(name, _TICK_LETTERS, max_lines=_TICK_LINES, placeholder=" …", break_on_hyphens=False)
+    return "<br>".join(plain_text(line) for line in lines)
 
 
 def text_colour(*, dark: bool) -> str:

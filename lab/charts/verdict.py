@@ -1,11 +1,10 @@
 """The two sides of a comparison as a figure: one dot per run, the means, and the difference with its interval."""
 
-from textwrap import wrap
 from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 
-from lab.charts.style import GREY, layout, plain_text, run_style, text_colour
+from lab.charts.style import GREY, layout, plain_text, run_style, text_colour, tick_lines
 from lab.comparison.runs import Comparison
 from lab.comparison.sides import Side
 from lab.config.repeats import repeat_text
@@ -14,7 +13,6 @@ from lab.spread import Spread, format_result
 
 _WIDTH = 0.16  # half the width of a side's strip of dots, in units of the axis
 _MIN_ROOM = 0.001  # above and below the runs: a share, as accuracies are
-_LINE, _LINES = 14, 4  # letters per line of a side's name, and lines
 _BAR = 0.22  # half the length of the line at a mean
 
 
@@ -79,7 +77,7 @@ def verdict_figure(info: VerdictInfo, *, dark: bool) -> go.Figure:
                 "domain": [0.0, 0.62],
                 "range": [-0.5, 1.5],
                 "tickvals": [0, 1],
-                "ticktext": [_tick(dots.name) for dots in (info.a, info.b)],
+                "ticktext": [tick_lines(dots.name) for dots in (info.a, info.b)],
                 "tickangle": 0,
                 "showgrid": False,
                 "fixedrange": True,
@@ -89,12 +87,6 @@ def verdict_figure(info: VerdictInfo, *, dark: bool) -> go.Figure:
     )
     figure.update_layout(**_difference_axes(info, grid=figure.layout.yaxis.gridcolor))
     return figure
-
-
-def _tick(name: str) -> str:
-    """Return a side's name in lines short enough for two names on a phone; Plotly omits labels that do not fit."""
-    lines = wrap(name, _LINE, max_lines=_LINES, placeholder=" …", break_on_hyphens=False)
-    return "<br>".join(plain_text(line) for line in lines)
 
 
 def _add_side(figure: go.Figure, dots: Dots, place: int, *, measure: MetricSpec, dark: bool) -> None:

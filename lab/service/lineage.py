@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from lab.architectures.registry import find_option
 from lab.config import FIELDS, RunConfig
 from lab.errors import RunNotFoundError, UnreadableRunError
 from lab.formatting import format_points
 from lab.runs.records import RunRecord
 from lab.runs.run_facts import ForkState
 from lab.runs.store import RunStore
-from lab.sharing.comparison import setting_text, setting_words
+from lab.sharing.comparison import setting_words
 
 MAX_RUNS = 400  # per tree; more are not shown
 _NAMES = ("fork_of", "fork_epoch", "init_from")  # settings that name the origin and do not count as changes
@@ -79,7 +80,7 @@ def change_words(before: RunConfig, after: RunConfig) -> str:
     words = []
     for name, (old, new) in changed_settings(before, after).items():
         if isinstance(old, Mapping) and isinstance(new, Mapping):
-            words += [f"{key} {_shown(old.get(key))} → {_shown(new.get(key))}" for key in _differing(old, new)]
+            words += [_option_change(key, before, after) for key in _differing(old, new)]
         else:
             spec = FIELDS[name]
             shown = (setting_words(name, value) or "none" for value in (old, new))
@@ -91,11 +92,18 @@ def _differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     return sorted(key for key in {*old, *new} if old.get(key) != new.get(key))
 
 
-def _shown(value: Any) -> str:
-    if value is None:
-        return "default"
-    text = setting_text(value)
-    return f"{text:g}" if isinstance(text, float) else str(text) or "none"
+def _option_change(name: str, before: RunConfig, after: RunConfig) -> str:
+    option = find_option(after.arch, name) or find_option(before.arch, name)
+    return f"{option.label if option else name} {_option_value(before, name)} → {_option_value(after, name)}"
+
+
+def _option_value(config: RunConfig, name: str) -> str:
+    """Return an option of a configuration's network as display text: its default if it is not set, else "none"."""
+    option = find_option(config.arch, name)
+    value = config.arch_options.get(name, option.default if option else None)
+    if option is None:
+        return "none" if value is None else str(value)
+    return option.value_words(value)
 
 
 def origin_words(origin: Origin, *, name: str) -> str:

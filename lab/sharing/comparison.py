@@ -4,11 +4,12 @@
 """
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from lab.config import FIELDS
+from lab.architectures.registry import default_options, option_words
+from lab.config import FIELDS, RunConfig
 from lab.config.repeats import REPEATED, setting_key
 from lab.metrics import IMAGES_PER_SECOND
 from lab.metrics import list_results as list_result_metrics
@@ -76,6 +77,33 @@ def setting_words(name: str, value: Any) -> str:
     return f"{cell:g}" if isinstance(cell, float) else FIELDS[name].choice_title(str(cell))
 
 
+def config_words(config: RunConfig, name: str, *, options: Collection[str] = ()) -> str:
+    """Return a setting of a configuration as display text: as `setting_words`, and the network's options by title.
+
+    options: those of the network's options that are named even with their default.
+    """
+    value = getattr(config, name)
+    if isinstance(value, dict):
+        named = {name: default for name, default in default_options(config.arch).items() if name in options}
+        return option_words(config.arch, {**named, **value})
+    return setting_words(name, value)
+
+
+def set_options(runs: Iterable[RunRecord]) -> frozenset[str]:
+    """Return the names of the networks' options that any of the runs has changed from its default."""
+    return frozenset(name for run in runs for name in run.config.arch_options)
+
+
+def setting_cells(runs: Sequence[RunRecord], name: str) -> list[Cell]:
+    """Return one setting of several runs for charts: numbers stay numbers, options become display text."""
+    options = set_options(runs)
+    values = [getattr(run.config, name) for run in runs]
+    return [
+        config_words(run.config, name, options=options) if isinstance(value, dict) else setting_text(value)
+        for run, value in zip(runs, values, strict=True)
+    ]
+
+
 def result_of(run: RunRecord, key: str) -> Cell:
     """Return one result of a run, None if there is none (yet)."""
     if key in METRICS:
@@ -110,10 +138,11 @@ def run_labels(runs: Sequence[RunRecord], *, without: Collection[str] = ()) -> l
     names = Counter(_given_name(run) for run in runs)
     differing = sorted((n for n in differing_settings(runs) if FIELDS[n].result and n not in without), key=_rank)
     labels = []
+    options = set_options(runs)
     usual = {name: _usual([getattr(run.config, name) for run in runs]) for name in differing}
     for run in runs:
         unusual = [name for name in differing if getattr(run.config, name) != usual[name]]
-        name, words = _given_name(run), _setting_words(run, unusual or differing)
+        name, words = _given_name(run), _setting_words(run, unusual or differing, options)
         parts = [name] if names[name] == 1 else [name, *words]
         labels.append(", ".join(parts if name else words) or f"{run.config.arch} on {run.config.dataset}")
     if without:
@@ -138,16 +167,16 @@ def _rank(name: str) -> int:
     return _FIRST.index(name) if name in _FIRST else len(_FIRST) + (name in REPEATED)
 
 
-def _setting_words(run: RunRecord, names: Sequence[str]) -> list[str]:
-    words = [_short_words(name, getattr(run.config, name)) for name in names if FIELDS[name].relevant(run.config)]
+def _setting_words(run: RunRecord, names: Sequence[str], options: Collection[str]) -> list[str]:
+    words = [_short_words(run.config, name, options) for name in names if FIELDS[name].relevant(run.config)]
     return [*words[:LABEL_SETTINGS], "…"] if len(words) > LABEL_SETTINGS else words
 
 
-def _short_words(name: str, value: Any) -> str:
-    label = FIELDS[name].short_label
+def _short_words(config: RunConfig, name: str, options: Collection[str]) -> str:
+    label, value = FIELDS[name].short_label, getattr(config, name)
     if isinstance(value, bool):
         return label if value else f"no {label}"
-    shown = setting_words(name, value)
+    shown = config_words(config, name, options=options)
     if name in _SELF_EXPLAINING:
         return shown or "default options"  # only `arch_options` can be empty
     return f"{label} {shown or '–'}"

@@ -1,7 +1,7 @@
 """Training objectives: the loss as a function of a network's logits.
 
 `output` is the transformation before the loss, so that mistakes in the reports (NLL on raw logits, NLL on softmax) can
-be reproduced. Auxiliary classifiers (GoogLeNet in training) have a weight of 0.3 each: Szegedy et al. 2014, section 5.
+be reproduced. The losses of auxiliary classifiers (GoogLeNet in training) are added with their weight.
 """
 
 from collections.abc import Callable
@@ -11,9 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lab.architectures.spec import AUXILIARY_WEIGHT
 from lab.config import RunConfig
-
-AUXILIARY_WEIGHT = 0.3
 
 Loss: TypeAlias = Callable[[Tensor, Tensor], Tensor]  # logits_BK float, y_B int64 -> scalar
 

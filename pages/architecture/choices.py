@@ -11,7 +11,7 @@ from pages.state.architecture import ARCHITECTURE
 from pages.state.keys import element
 from pages.widgets.options import initial_value, option_input
 
-_SIZE_WORDS = {"auto": "default", "native": f"native ({DESIGN_DATA.image_size})", "32": "32", "64": "64", "224": "224"}
+_SIZE_WORDS = {"native": f"native ({DESIGN_DATA.image_size})", "32": "32", "64": "64", "224": "224"}
 
 
 def choose_network(field: str, *, label: str = "Network") -> Architecture | None:
@@ -30,7 +30,7 @@ def choose_network(field: str, *, label: str = "Network") -> Architecture | None
 def choose_size(field: str, arch: Architecture) -> str:
     """Return the input size chosen for a field of the page's state."""
     own = str(DESIGN_DATA.image_size) if arch.default_input_size == "native" else arch.default_input_size
-    words = _SIZE_WORDS | {"auto": f"default ({own})"}
+    words = _SIZE_WORDS | {"auto": f"auto ({own})"}
     ARCHITECTURE.take(field)
     chosen = st.selectbox(
         "Input size",

@@ -8,6 +8,7 @@ from lab.inspection.summary import LayerRow, Summary
 from pages.cache.design import Design
 from pages.cache.inspection import summary_of
 from pages.state.keys import element
+from pages.widgets.runs import arch_title
 
 _MATCH_PX = 105  # fits the longest word of the column
 _SHOWN_PAIRS = 20  # rows visible without scrolling
@@ -62,8 +63,8 @@ def show_comparison(design: Design, other: Design, batch: int) -> None:
 
 def _two_names(design: Design, other: Design) -> tuple[str, str]:
     if design.arch != other.arch:
-        return design.arch, other.arch
-    return f"{design.arch} (left)", f"{other.arch} (right)"
+        return arch_title(design.arch), arch_title(other.arch)
+    return f"{arch_title(design.arch)} (left)", f"{arch_title(other.arch)} (right)"
 
 
 def _leaves(summary: Summary) -> list[LayerRow]:

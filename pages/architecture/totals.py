@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from lab.formatting import format_bytes, format_count
+from lab.formatting import format_bytes, format_count, unbroken
 from lab.inspection.summary import Summary
 from pages.state.keys import element
 
@@ -37,4 +37,4 @@ def show_totals(summary: Summary) -> None:
     ]
     with st.grid(3, min_column_width=150, key=element("arch-totals")):
         for label, value, words in facts:
-            st.metric(label, value, help=words)
+            st.metric(label, unbroken(value), help=words)

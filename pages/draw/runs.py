@@ -86,7 +86,7 @@ def _from_address(runs: dict[str, RunRecord]) -> tuple[list[str], bool]:
 
 def label(run: RunRecord) -> str:
     """Return a run's title, accuracy with its epoch, outcome if it did not learn, and id to distinguish equal ones."""
-    augmented = f", {run.config.augment}" if run.config.augment != "none" else ""
+    augmented = f", {run.config.augment} augmentation" if run.config.augment != "none" else ""
     share = f" · {run.headline_text}" if run.headline_text else ""
     outcome = f" · {run.outcome}" if run.outcome else ""
     return with_id(f"{run_title(run)}{augmented}{share}{outcome}", run.id)

@@ -92,7 +92,7 @@ def subtitle(model: Model) -> str:
     run, result = model.run, model.loaded.result
     words = [result.text(run.config.epochs, live=not run.state.over) if result else f"epoch {model.loaded.epoch}"]
     if run.config.augment != "none":
-        words.append(run.config.augment)
+        words.append(f"{run.config.augment} augmentation")
     return " · ".join(words)
 
 

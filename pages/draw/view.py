@@ -10,7 +10,7 @@ import numpy as np
 
 from lab.charts.data_url import png_url
 from lab.charts.tiles import encode
-from lab.formatting import format_percent, plural
+from lab.formatting import format_percent, plural, unbroken
 from lab.sketch.normalise import StepPicture
 from lab.sketch.reading import Answer
 
@@ -20,7 +20,7 @@ STYLE = """<style>
   border: 1px solid var(--st-border-color, #8884); border-radius: 10px; padding: 10px 12px 12px; min-width: 0; }
 .cl-card.differs { border-color: #c75000; box-shadow: inset 0 0 0 1px #c75000; }
 .cl-name { font-weight: 600; font-size: .92rem; line-height: 1.25; height: 2.5em; overflow: hidden;
-  display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; }
+  overflow-wrap: anywhere; display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; }
 .cl-sub { font-size: .78rem; line-height: 1.3; opacity: .8; min-height: 1.3em; overflow-wrap: anywhere; }
 .cl-big { display: flex; align-items: baseline; gap: 10px; margin: 2px 0 4px; height: 3.3rem; }
 .cl-big b { font-size: 2.7rem; line-height: 1.2; font-weight: 700; font-variant-numeric: tabular-nums;
@@ -75,7 +75,8 @@ STYLE = """<style>
 .cl-rounds ul { list-style: none; margin: 0; padding: 0; font-size: .85rem; }
 .cl-rounds li { display: flex; align-items: center; gap: 8px; margin: 3px 0; padding: 0; }
 .cl-rounds li img { width: 28px; height: 28px; image-rendering: pixelated; border-radius: 3px; }
-@media (max-width: 640px) { .cl-answers:has(.cl-card + .cl-card) { grid-template-columns: repeat(2, minmax(0, 1fr)); } }
+@media (max-width: 640px) { .cl-answers:has(.cl-card + .cl-card) { grid-template-columns: repeat(2, minmax(0, 1fr)); }
+  .cl-inside { grid-template-columns: minmax(0, 1fr); } .cl-inside .cl-pic { width: 45%; } }
 </style>"""
 _MAX_ROWS = 10
 _NOTHING = 0.0005  # classes with a lower probability are not mentioned
@@ -153,13 +154,13 @@ def _card(title: str, subtitle: str, answer: Answer, *, usual: str, blank: bool)
     big = "–" if blank else escape(answer.label)
     note = "" if blank else "unsure" if unsure else percent(answer.probability) + (" · differs" if differs else "")
     why = "" if blank else escape(answer.verdict.reasons[0]) if unsure else _runners_up(answer)
-    why = why.replace(" %", "&nbsp;%")
+    why = unbroken(why)
     rows = "".join(_empty_rows(answer) if blank else _rows(answer))
     return (
         f'<section class="cl-card{" differs" if differs else ""}{" cl-unsure" if unsure else ""}" '
         f'data-label="{"" if blank else escape(answer.label)}" data-unsure="{int(unsure)}">'
         f'<div class="cl-name" title="{escape(title)}">{escape(title)}</div>'
-        f'<div class="cl-sub">{escape(subtitle)}</div>'
+        f'<div class="cl-sub">{escape(unbroken(subtitle))}</div>'
         f'<div class="cl-big"><b>{big}</b><span>{escape(note)}</span></div><div class="cl-why">{why}</div>'
         f"<div>{rows}</div></section>"
     )

@@ -9,7 +9,7 @@ import streamlit as st
 from lab.charts.data_url import png_url
 from lab.charts.tiles import encode, image_tiles, paint, sheet
 from lab.examples.reader import DrawingReader, Reading, drawing_reader
-from lab.formatting import format_percent
+from lab.formatting import format_percent, unbroken
 from lab.sketch.render import POLYLINES, Hand, place_strokes
 from lab.sketch.sketch import dump_strokes
 from pages.state.draw import draw_page
@@ -96,7 +96,7 @@ def line_html(reading: Reading | None, *, announced: bool = True) -> str:
     """
     if reading is None:
         return '<p class="cl-read" role="status"><span>Draw a digit: a trained network reads it as you draw.</span></p>'
-    probability = escape(format_percent(float(reading.probabilities.max()), digits=1))
+    probability = escape(unbroken(format_percent(float(reading.probabilities.max()), digits=1)))
     words = f"It reads <b>{escape(reading.label)}</b> &nbsp;with {probability}"
     if reading.verdict.unsure:
         words = f"<b>Unsure</b>: {escape(reading.verdict.reasons[0])}"

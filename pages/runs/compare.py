@@ -191,7 +191,13 @@ def _differences(view: RunsView, runs: Sequence[RunRecord]) -> None:
     table = comparison_table(runs)
     heads = [FIELDS[name].label if name in FIELDS else name.capitalize() for name in table.columns]
     rows = [[shown(c, column=n) for c, n in zip(row, table.columns, strict=True)] for row in table.rows]
-    st.dataframe(pd.DataFrame(rows, columns=heads), hide_index=True, width="stretch", alt="Settings that differ")
+    st.dataframe(
+        pd.DataFrame(rows, columns=heads),
+        hide_index=True,
+        width="stretch",
+        column_config={"Name": st.column_config.TextColumn(width="medium")},  # labels are longer than the other cells
+        alt="Settings that differ",
+    )
     same = len([spec for spec in FIELDS.values() if spec.result]) - len(differing_settings(runs))
     st.caption(f"{plural(same, 'setting')} {'is' if same == 1 else 'are'} the same in {_all(len(runs))} and not shown.")
 

@@ -169,7 +169,7 @@ def _missing(view: RunsView, missing: Sequence[ReportRow]) -> None:
         _estimate(rows)
     disabled = lab.settings.read_only or bool(absent) or not rows
     pressed = st.button(
-        f"Queue {plural(len(rows), 'run')}",
+        f"Queue {plural(len(rows), 'run')}" if rows else "Queue runs",
         type="primary",
         icon=":material/playlist_add:",
         key=element("runs-queue"),

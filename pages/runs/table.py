@@ -19,7 +19,7 @@ from lab.runs.edits import NAME_LIMIT, NOTE_LIMIT
 from lab.runs.query import KEYS, ORDERS
 from lab.runs.records import RunRecord
 from lab.runs.run_lookup import RunPage
-from lab.sharing.comparison import differing_settings, setting_words
+from lab.sharing.comparison import config_words, differing_settings, set_options
 from pages.cache.lab import get_lab
 from pages.cache.runs import run_spark
 from pages.markdown import with_code
@@ -171,8 +171,8 @@ def _editable(writable: bool) -> tuple[str, ...]:
 
 def _rows(runs: Sequence[RunRecord], view: RunsView) -> list[dict[str, Any]]:
     slots = shown_slots(view, chosen_runs(view))
-    differing = _differing([run for run in runs if not run.problem])
-    at = {run.id: index for index, run in enumerate(run for run in runs if not run.problem)}
+    readable = [run for run in runs if not run.problem]
+    differing, options = _differing(readable), set_options(readable)
     return [
         _unreadable_row(run)
         if run.problem
@@ -188,7 +188,7 @@ def _rows(runs: Sequence[RunRecord], view: RunsView) -> list[dict[str, Any]]:
             "test": percent_number(run.headline.test_accuracy),
             "val": percent_number(run.headline.val_accuracy),
             "epoch": run.epoch_text or None,
-            **{name: setting_words(name, values[at[run.id]]) for name, values in differing.items()},
+            **{name: config_words(run.config, name, options=options) for name in differing},
             "seconds": run.seconds or None,
             "speed": _whole(run.summary.images_per_second),
             "created": _date(run.created_at),
@@ -216,9 +216,10 @@ def _unreadable_row(run: RunRecord) -> dict[str, Any]:
     return {"chosen": False, "name": run.name or f"run {run.id}", "state": [UNREADABLE], "tags": [], "pinned": False}
 
 
-def _differing(runs: Sequence[RunRecord]) -> Mapping[str, list[Any]]:
-    found = {n: v for n, v in differing_settings(runs).items() if n not in ("arch", "dataset") and FIELDS[n].result}
-    return dict(list(found.items())[:_SETTING_COLUMNS])
+def _differing(runs: Sequence[RunRecord]) -> list[str]:
+    """Return the settings that have a column."""
+    found = [n for n in differing_settings(runs) if n not in ("arch", "dataset") and FIELDS[n].result]
+    return found[:_SETTING_COLUMNS]
 
 
 def _date(moment: float) -> pd.Timestamp:

@@ -5,7 +5,7 @@ import html
 import streamlit as st
 
 from lab.errors import ConfigError
-from lab.formatting import format_duration, format_percent, plural
+from lab.formatting import format_duration, format_percent, plural, unbroken
 from lab.sweeps.spec import Method, SweepSpec
 from pages.cache.runs import estimate_seconds
 from pages.cache.torch_import import warm_torch
@@ -54,7 +54,7 @@ def estimate(spec: SweepSpec) -> None:
     if not warm_torch():
         return
     try:
-        st.caption(f"About {format_duration(seconds_of(spec))} of training on this machine.")
+        st.caption(unbroken(f"About {format_duration(seconds_of(spec))} of training on this machine."))
     except ConfigError as error:
         st.caption(with_code(str(error)))
 
@@ -74,7 +74,8 @@ def ladder(spec: SweepSpec) -> None:
     st.html(f"{_STYLE}<div class='ladder' role='img' aria-label='{html.escape(_words(counts))}'>{rows}</div>")
     need, full = epochs_needed(counts), trials * counts[-1][0]
     if need < full:
-        st.caption(f"About {need:,} epochs instead of {full:,} ({format_percent(need / full, digits=0)}).")
+        share = unbroken(format_percent(need / full, digits=0))
+        st.caption(f"About {need:,} epochs instead of {full:,} ({share}).")
     else:
         st.caption(f"{full:,} epochs.")
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from lab.errors import LabError
-from lab.formatting import format_duration, format_loss, format_percent, plural
+from lab.formatting import format_duration, format_loss, format_percent, plural, unbroken
 from lab.lazy import load
 from lab.runs.records import SILENT
 from lab.service.sweeps import Best, SweepView
@@ -163,9 +163,9 @@ def saved_share(spec: SweepSpec, trials: Sequence[TrialRecord]) -> float:
 
 def _metric(label: str, value: str, words: str) -> None:
     with st.container(gap=None):
-        st.metric(label, value)
+        st.metric(label, unbroken(value))
         if words:  # not as the metric's delta, which is truncated if it is long
-            st.caption(words)
+            st.caption(unbroken(words))
 
 
 def _best(best: Best | None) -> None:
@@ -184,7 +184,7 @@ def _best_trial(best: Best | None) -> None:
         st.page_link(page_path("train"), label=label, icon=icon, query_params={"run": best.trial.run})
         words = best_words(best)
         if words:
-            st.caption(words, width="content")
+            st.caption(unbroken(words), width="content")
 
 
 def best_words(best: Best) -> str:

@@ -10,7 +10,7 @@ from lab.data.registry import get_dataset_spec
 from lab.diagnosis.rules import diagnose_config
 from lab.errors import ConfigError
 from lab.findings import Finding
-from lab.formatting import format_bytes, format_count, format_duration, format_range, plural
+from lab.formatting import format_bytes, format_count, format_duration, format_range, plural, unbroken
 from lab.service.gpu_steps import gpu_words
 from pages.cache.lab import get_lab
 from pages.cache.runs import estimate_cost
@@ -61,14 +61,15 @@ def _cost(config: RunConfig) -> None:
         st.caption("Estimated cost")
         with st.grid(2, min_column_width=_MIN_PX, vertical_alignment="bottom"):
             st.metric("Parameters", f"{cost.params:,}")
-            st.metric("Mult-adds per image", format_count(cost.mult_adds))
+            st.metric("Mult-adds per image", unbroken(format_count(cost.mult_adds)))
             st.metric(
                 "Memory",
-                format_bytes(cost.memory_bytes),
+                unbroken(format_bytes(cost.memory_bytes)),
                 help="Weights, gradients, optimizer, and the activations of one batch or of an evaluation"
                 + (", of each device." if cost.devices > 1 else "."),
             )
-            st.metric("Time per epoch", ("" if cost.measured else "≈ ") + format_duration(cost.seconds_per_epoch))
+            about = "" if cost.measured else "≈\u00a0"
+            st.metric("Time per epoch", about + unbroken(format_duration(cost.seconds_per_epoch)))
         st.caption(plain(_words(cost)))
         if cost.device.startswith("cuda") and (known := gpu_words(config, steps=cost.steps)):
             st.caption(plain(known))

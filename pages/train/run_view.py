@@ -9,14 +9,13 @@ from typing import Literal
 import streamlit as st
 
 from lab.charts.live_facts import has_results
-from lab.config import FIELDS, GROUPS, RunConfig
+from lab.config import RunConfig
 from lab.examples.catalogue import is_example
 from lab.findings import Finding, outcome_of
-from lab.formatting import format_duration
+from lab.formatting import format_duration, unbroken
 from lab.lazy import load
 from lab.runs.headline import BEST, LAST
 from lab.runs.records import RunRecord, RunRequest, RunState
-from lab.sharing.comparison import setting_words
 from pages.cache.datasets import run_samples
 from pages.cache.lab import get_lab
 from pages.components.live import live_run
@@ -27,6 +26,7 @@ from pages.state.keys import element
 from pages.state.train import TRAIN, fill_form, leave_run
 from pages.train.baseline import baseline_input, read_baseline
 from pages.train.labels import edit_labels, show_labels
+from pages.train.settings_table import settings_table
 from pages.widgets.export_panel import export_panel
 from pages.widgets.findings import show_run_findings
 from pages.widgets.fork_form import fork_popover
@@ -35,7 +35,15 @@ from pages.widgets.lineage import has_relatives, show_origin, show_tree
 from pages.widgets.menu import more_menu
 from pages.widgets.repeat import repeat_popover
 from pages.widgets.run_log import run_log_button
-from pages.widgets.runs import REFRESH_S, run_title, show_moment, state_badge
+from pages.widgets.runs import (
+    REFRESH_S,
+    arch_title,
+    dataset_title,
+    is_named,
+    run_title,
+    show_moment,
+    state_badge,
+)
 from pages.widgets.start import start_training
 
 _PAUSABLE = (RunState.QUEUED, RunState.RUNNING)
@@ -106,7 +114,8 @@ def _heading(run: RunRecord) -> None:
 def _facts(run: RunRecord) -> None:
     """Draw one line of facts. That of a queued run says why it waits, which changes as the queue moves on."""
     why = waiting_reason(run) if run.state is RunState.QUEUED else ""
-    facts = [f"{run.config.arch} on {run.config.dataset}", why or device_words(run), f"run {run.id}"]
+    what = f"{arch_title(run.config.arch)} on {dataset_title(run.config.dataset)}"
+    facts = [what if is_named(run) else "", why or device_words(run), f"run {run.id}"]
     facts.append(f"submitted {show_moment(run.created_at)}" + (f" by {run.owner}" if run.owner else ""))
     st.caption(with_code(" · ".join(fact for fact in (*facts, run.environment.steps_words) if fact)))
 
@@ -203,7 +212,7 @@ def _cached_hint(run: RunRecord) -> None:
         return
     when = show_moment(run.finished_at or run.created_at)
     st.info(
-        f"These settings were already trained on {when}, in {format_duration(run.seconds)}. This is that run. "
+        f"These settings were already trained on {when}, in {unbroken(format_duration(run.seconds))}. This is that run. "
         "*Train again*, under *More*, starts a new one.",
         icon=":material/history:",
     )
@@ -232,21 +241,3 @@ def _change_settings(run: RunRecord, config: RunConfig | None = None) -> None:
     """Open the form with a run's settings, or others; the run becomes the baseline of the one that is started there."""
     fill_form(config or run.config, baseline=run.id)
     leave_run()
-
-
-def settings_table(run: RunRecord) -> list[dict[str, str]]:
-    """Return the run's settings, those changed from the default first, as text."""
-    rows = []
-    for group in GROUPS:
-        for spec in (s for s in FIELDS.values() if s.group == group and s.relevant(run.config)):
-            value = getattr(run.config, spec.name)
-            rows.append(
-                {
-                    "Setting": spec.label,
-                    "Value": setting_words(spec.name, value) or "–",
-                    "Default": setting_words(spec.name, spec.default) or "–",
-                    "Changed": "changed" if value != spec.default else "",
-                    "Group": group,
-                }
-            )
-    return sorted(rows, key=lambda row: not row["Changed"])

@@ -19,12 +19,13 @@ def initial_value(option: ArchOption) -> Any:
 
 def option_input(option: ArchOption, widget: dict[str, Any]) -> Any:
     """Draw an option and return its unchecked value, a list as numbers. widget: its key and related arguments."""
-    label = option.name.replace("_", " ").capitalize()
-    common: dict[str, Any] = {**widget, "help": plain(f"{option.help} It must be {option.rule()}.")}
+    label = option.label.capitalize()
+    words = "" if option.choices else f" It must be {option.rule()}."
+    common: dict[str, Any] = {**widget, "help": plain(option.help + words)}
     if option.kind is bool:
         return st.toggle(label, **common)
     if option.kind is str:
-        return st.selectbox(label, option.choices, **common)
+        return st.selectbox(label, option.choices, format_func=option.choice_title, **common)
     if option.kind is list:
         return parse_numbers(st.text_input(label, **common))
     if option.kind is int:

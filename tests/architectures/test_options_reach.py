@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
+from lab.architectures.activations import OFFERED
 from lab.architectures.blocks import Resize, hidden_group
 from lab.architectures.build import build_network
-from lab.architectures.common_options import ACTIVATIONS
 from lab.architectures.googlenet import WithAuxiliary
 from lab.architectures.registry import get_architecture, list_architectures
 from lab.architectures.spec import ArchOption
@@ -87,7 +87,7 @@ def test_the_activation_replaces_every_relu_and_nothing_else(id: str) -> None:
     plain = on_meta(id)
     count = sum(type(layer) is nn.ReLU for layer in plain.modules())
     tensors = {name: each.shape for name, each in plain.state_dict().items()}
-    for name in ACTIVATIONS:
+    for name in OFFERED:
         network = on_meta(id, options={"activation": name})
         kinds = Counter(type(layer) for layer in network.modules())
         assert {name: each.shape for name, each in network.state_dict().items()} == tensors

@@ -159,6 +159,36 @@ def test_tab_reaches_one_cell_of_the_matrix_and_arrow_keys_the_others(mount: Mou
     expect(page.locator('td button[tabindex="0"]')).to_have_count(1)
 
 
+_SCROLLED = "(({ scrollLeft, scrollTop }) => [scrollLeft, scrollTop])(place.querySelector('.wrap'))"
+_OFFSETS = """(() => {
+  const [wrap, row, column] = [".wrap", "tbody tr:last-child th", "thead th:last-child"]
+    .map((each) => place.querySelector(each).getBoundingClientRect());
+  return [Math.round(row.left - wrap.left), Math.round(column.top - wrap.top)];
+})()"""
+_COVERED = """place.querySelector('td button:focus').getBoundingClientRect().left
+    - place.querySelector('tbody th').getBoundingClientRect().right"""
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_names_of_many_classes_stay_in_view_while_the_matrix_scrolls(mount: Mount, width: int) -> None:
+    page = mount("shared/base.css", "matrix/matrix.css", "matrix/matrix.js")
+    page.set_viewport_size({"width": width, "height": 700})
+    names = [f"class {at}" for at in range(62)]
+    page.evaluate("data => render(data)", _matrix(names, [[1] * 62 for _ in names]))
+    page.keyboard.press("Tab")
+    for key in ("End", *["ArrowDown"] * 61):
+        page.keyboard.press(key)
+    expect(page.locator("td button:focus")).to_have_attribute(
+        "aria-label", re.compile("^truth class 61, answered class 61:")
+    )
+    until(page, lambda: min(page.evaluate(_SCROLLED)) > 100, "a matrix that has scrolled")
+    becomes(page, lambda: page.evaluate(_OFFSETS), [0, 0])
+    for _ in range(61):
+        page.keyboard.press("ArrowLeft")
+    expect(page.locator("td button:focus")).to_have_attribute("aria-label", re.compile("answered class 0:"))
+    until(page, lambda: page.evaluate(_COVERED) >= 0, "a cell that the names do not cover")
+
+
 def test_a_rate_just_below_100_percent_is_not_rounded_to_100(mount: Mount) -> None:
     page = mount("shared/base.css", "matrix/matrix.css", "matrix/matrix.js")
     page.evaluate("data => render(data)", _matrix(["0", "1"], [[999, 1], [0, 5]]) | {"as_rates": True})

@@ -105,6 +105,17 @@ def test_a_finger_next_to_a_help_icon_opens_the_help(idle_server: Server, phone:
     expect(phone.get_by_text("Images per step.")).to_be_visible()
 
 
+_INSIDE = """panel => (({ left, right }) => left >= 0 && right <= innerWidth)(panel.getBoundingClientRect())"""
+
+
+def test_on_a_phone_the_link_to_a_view_fits_into_the_window(idle_server: Server, phone: Page) -> None:
+    phone.goto(f"{idle_server.url}/machines")
+    click(phone.get_by_role("button", name="Link to this view"))
+    panel = phone.get_by_role("dialog", name="Link to this view")
+    expect(panel.get_by_text("python -m lab serve --host 0.0.0.0", exact=True)).to_be_visible()
+    until(phone, lambda: phone.evaluate(_INSIDE, panel.element_handle()), "a panel inside the window")
+
+
 def test_on_a_phone_deleted_runs_can_be_restored_without_scrolling(idle_server: Server, phone: Page) -> None:
     unwanted = train_in(idle_server, lr=0.0075, epochs=1)
     phone.goto(f"{idle_server.url}/runs?runs={unwanted}")

@@ -9,7 +9,19 @@ def test_runs_are_labelled_by_the_settings_that_differ() -> None:
     assert run_labels([run(1, seed=0), run(2, seed=7)]) == ["seed 0", "seed 7"]
     assert run_labels([run(1, arch="mlp"), run(2)]) == ["mlp", "lenet5"]
     assert run_labels([run(1, shuffle=False), run(2)]) == ["no shuffle", "shuffle"]
-    assert run_labels([run(1, arch="mlp", arch_options={"hidden": [8]}), run(2, arch="mlp")])[0] == "hidden=[8]"
+    assert run_labels([run(1, arch="mlp", arch_options={"hidden": [8]}), run(2, arch="mlp")])[0] == "hidden [8]"
+
+
+def test_options_of_a_network_are_labelled_by_their_titles_and_also_with_their_default() -> None:
+    changed = [{}, {"activation": "leaky_relu"}, {"activation": "tanh", "batch_norm": False}]
+    runs = [run(n, arch="lenet-bn", arch_options=options) for n, options in enumerate(changed, 1)]
+    assert run_labels(runs) == [
+        "activation ReLU, batch norm",
+        "activation leaky ReLU, batch norm",
+        "activation tanh, no batch norm",
+    ]
+    assert run_labels([runs[0], runs[1]]) == ["activation ReLU", "activation leaky ReLU"]
+    assert run_labels([run(1), runs[2]]) == ["lenet5, activation ReLU", "lenet-bn, activation tanh, no batch norm"]
 
 
 def test_a_single_run_is_labelled_by_network_and_data_set() -> None:

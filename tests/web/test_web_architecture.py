@@ -35,8 +35,8 @@ def test_the_page_opens_with_the_known_counts_of_lenet5(bench: Bench) -> None:
     shown = metrics(app)
     assert shown["Parameters"] == "61,706"
     assert shown["Mult-adds per image"] == "423,038"  # as on the Train page
-    assert shown["Mult-adds, batch of 64"] == "27.07 M"
-    assert shown["Forward/backward"] == "3.34 MB"
+    assert shown["Mult-adds, batch of 64"] == "27.07\u00a0M"
+    assert shown["Forward/backward"] == "3.34\u00a0MB"
     slabs, table = components(app)
     assert [(stage["title"], stage["shape"]) for stage in slabs["stages"]][:3] == [
         ("image", [1, 32, 32]),
@@ -94,8 +94,8 @@ def test_two_networks_are_compared_layer_by_layer(bench: Bench) -> None:
     frame = app.dataframe[0].value
     assert list(frame.iloc[:, 1]).count("← only here") == 4  # two batch norms, two dropouts
     assert metrics(app)["Layers"] == "17 | 13"
-    assert list(frame.columns) == ["lenet-bn", "Match", "lenet5", "Output", "Parameters"]
-    both = {row["lenet-bn"] or row["lenet5"]: (row["Output"], row["Parameters"]) for _, row in frame.iterrows()}
+    assert list(frame.columns) == ["LeNet-5 with batch norm", "Match", "LeNet-5", "Output", "Parameters"]
+    both = {row.iloc[0] or row.iloc[2]: (row["Output"], row["Parameters"]) for _, row in frame.iterrows()}
     assert both["conv1 · Conv2d 5×5"] == ("6×28×28", "156")
     assert both["bn1 · BatchNorm2d"] == ("6×28×28 | –", "12 | –")
 
@@ -103,7 +103,7 @@ def test_two_networks_are_compared_layer_by_layer(bench: Bench) -> None:
 def test_a_network_compared_with_itself_at_another_size_has_two_column_names(bench: Bench) -> None:
     app = open_architecture(**{"arch": "lenet5", "view": "compare", "with": "lenet5", "with_size": "64"})
     assert not app.exception
-    assert list(app.dataframe[0].value.columns)[:3] == ["lenet5 (left)", "Match", "lenet5 (right)"]
+    assert list(app.dataframe[0].value.columns)[:3] == ["LeNet-5 (left)", "Match", "LeNet-5 (right)"]
 
 
 def test_times_are_measured_on_request_and_refused_if_that_would_take_minutes(bench: Bench) -> None:

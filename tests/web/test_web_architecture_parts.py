@@ -16,6 +16,7 @@ from pages.architecture import comparison, graph, layers, slabs, times, totals
 from pages.cache.design import design_of
 from pages.state.architecture import ARCHITECTURE
 from tests.web.addresses import draw_alone
+from tests.web.plain_text import PLAIN
 from tests.web.shown_components import Shown
 
 LENET = design_of("lenet5", "auto", {})
@@ -98,7 +99,7 @@ NETWORK = _summary(ROOT, GROUP, CONV, POOL, LINEAR)
 )
 def test_a_chosen_box_shows_only_the_facts_that_its_layer_has(name: str, facts: list[str]) -> None:
     app = draw_alone(lambda: graph._facts(NETWORK, [name]))
-    head, body = (each.value.replace("\\", "") for each in app.markdown)
+    head, body = (each.value.translate(PLAIN) for each in app.markdown)
     assert head.startswith(f"**{name}** ")
     assert body.split("  \n") == facts
     assert not app.info
@@ -107,7 +108,7 @@ def test_a_chosen_box_shows_only_the_facts_that_its_layer_has(name: str, facts: 
 def test_a_receptive_field_may_have_no_stride_and_without_a_chosen_box_a_hint_is_shown() -> None:
     whole = replace(POOL, kernel_size=None, receptive_field=28)
     app = draw_alone(lambda: graph._facts(_summary(whole), [whole.name, "relu"]))
-    assert app.markdown[1].value.replace("\\", "").endswith("Receptive field: **28×28 pixels**")
+    assert app.markdown[1].value.translate(PLAIN).endswith("Receptive field: **28×28 pixels**")
     assert len(draw_alone(lambda: graph._facts(NETWORK, [])).info) == 1
 
 
@@ -137,7 +138,7 @@ def test_an_opened_block_of_the_graph_can_be_closed_again(arch: str, detail: str
     assert not draw_alone(part).button
     opened = replace(ARCHITECTURE.read(), opened=("features.residual1",), selected=("features.conv",))
     app = draw_alone(part, state={ARCHITECTURE.state_key: opened})
-    assert "features.conv" in app.markdown[0].value.replace("\\", "")
+    assert "features.conv" in app.markdown[0].value.translate(PLAIN)
     app.button[0].click().run()
     assert app.session_state[ARCHITECTURE.state_key].opened == ()
 
@@ -312,4 +313,4 @@ def test_measured_times_have_their_spread_and_a_warning_if_it_exceeds_every_diff
     assert [(each.value, each.delta) for each in app.metric] == [("8.00 ± 0.50 ms", "250 images/s")]
     assert not app.warning
     unclear = _measured(replace(CLEAR, layers=(CLEAR.layers[0], LayerTime("pool", "Max", 2.9, 0.1))))
-    assert unclear.warning[0].value.replace("\\", "").startswith("The spread exceeds every difference")
+    assert unclear.warning[0].value.translate(PLAIN).startswith("The spread exceeds every difference")

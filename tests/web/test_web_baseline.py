@@ -13,6 +13,7 @@ from pages.train.baseline import baseline_input, comparison_words, read_baseline
 from pages.train.run_view import _change_settings
 from tests.charts.charts_data import run
 from tests.web.addresses import draw_alone, open_page
+from tests.web.plain_text import PLAIN
 from tests.web.shown_components import Shown
 from tests.web.web_data import DIGITS_CONFIG, Bench
 
@@ -30,7 +31,7 @@ def test_the_run_in_the_address_is_drawn_behind_and_named_below_the_curves(bench
     app = open_page("train", run=now.id, baseline=before.id)
     assert shown.of(f"live-{now.id}")["baseline"] == before.id
     assert app.selectbox(key=f"baseline-{now.id}").value == before.id
-    (words,) = [each.value.replace("\\", "") for each in app.caption if each.value.startswith("Grey")]
+    (words,) = [each.value.translate(PLAIN) for each in app.caption if each.value.startswith("Grey")]
     assert (
         words
         == f"Grey: LeNet-5 on Digits (built in) ({before.id}). Changed since: lr 0.001 → 0.01. Test accuracy: +1.00 points."

@@ -74,7 +74,7 @@ def test_a_first_training_without_a_heartbeat_has_no_time_left() -> None:
 
 def test_the_label_of_a_run_distinguishes_it_from_others() -> None:
     one = run(name="mine", augment="light", summary={"test_accuracy": 0.97, "final_epoch": 5, "epochs": 5})
-    assert label(one) == f"mine, light · {one.headline_text} · {one.id[:4]}"
+    assert label(one) == f"mine, light augmentation · {one.headline_text} · {one.id[:4]}"
     assert label(run(state=RunState.QUEUED)) == f"LeNet-5 on Digits (built in) · {run().id[:4]}"
 
 
@@ -93,7 +93,7 @@ def test_cards_show_the_name_of_a_run_and_the_data_sets_if_they_differ() -> None
 
 def test_the_subtitle_of_a_card_has_the_result_of_the_weights_and_the_augmentation() -> None:
     bare = model_of(augment="light")
-    assert studio.subtitle(bare) == "epoch 2 · light"
+    assert studio.subtitle(bare) == "epoch 2 · light augmentation"
     result = HeadlineResult(20, 2, "best", 0.9731)
     tested = replace(model_of(), loaded=replace(bare.loaded, result=result))
     assert studio.subtitle(tested) == "97.31 % test, epoch 2 of 5 (best)"

@@ -72,10 +72,20 @@ def test_an_option_of_a_network_has_the_input_of_its_kind(option: ArchOption, ki
     [found] = [each for name in ("toggle", "selectbox", "text_input", "number_input") for each in app.get(name)]
     assert (found.type, found.label, found.value) == (kind, option.name.replace("_", " ").capitalize(), shown)
     assert held == [option.default]
-    assert found.help.startswith("Words\\. It must be ")
+    assert found.help.startswith("Words\\." if option.choices else "Words\\. It must be ")
     if kind == "number_input":
         assert found.step == (1 if option.kind is int else 0.05)
         assert (found.proto.has_min, found.proto.has_max) == (False, False)
+
+
+def test_the_choices_of_an_option_are_shown_by_their_titles_and_stored_by_their_names() -> None:
+    option = ArchOption("act", str, "relu", "Words.", choices=("relu", "silu"), choice_titles={"relu": "ReLU"})
+    held: list[object] = []
+    app = draw_alone(lambda: held.append(option_input(option, {"key": "it"})), state={"it": initial_value(option)})
+    [box] = app.selectbox
+    assert box.options == ["ReLU", "silu"]
+    box.set_value("silu").run()
+    assert held == ["relu", "silu"]
 
 
 def test_executors_are_offered_if_any_are_configured_and_a_removed_one_is_deselected(bench: Bench) -> None:

@@ -28,6 +28,7 @@ from pages.state.inside import INSIDE
 from pages.widgets import waiting
 from tests.sketch.photo_pictures import pushed_together
 from tests.web.addresses import open_page, set_state
+from tests.web.plain_text import PLAIN
 from tests.web.web_data import Bench, use_home
 
 VIEWS = ("network", "maps", "kernels", "hand", "gradients", "step", "why", "answers", "map")
@@ -84,7 +85,7 @@ def tiles(app: AppTest, name: str) -> list[dict[str, Any]]:
 
 def texts(app: AppTest) -> str:
     parts = [*app.markdown, *app.caption, *app.info, *app.warning, *app.error]
-    return "\n".join(part.value.replace("\\", "") for part in parts)
+    return "\n".join(part.value.translate(PLAIN) for part in parts)
 
 
 def test_without_a_run_the_page_says_how_to_get_one(bench: Bench) -> None:

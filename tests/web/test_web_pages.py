@@ -22,6 +22,7 @@ from pages.cache.torch_import import require_torch
 from pages.markdown import plain
 from pages.state.train import TRAIN
 from tests.web.addresses import go_to, open_page, set_state
+from tests.web.plain_text import PLAIN
 from tests.web.web_data import DIGITS_CONFIG, Bench, series
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,7 +31,7 @@ ENTRY = ROOT / "pages" / "entry.py"
 
 def _texts(app: AppTest) -> str:
     parts = [*app.markdown, *app.caption, *app.info, *app.warning, *app.error, *app.title]
-    return "\n".join(part.value.replace("\\", "") for part in parts)
+    return "\n".join(part.value.translate(PLAIN) for part in parts)
 
 
 def _facts(app: AppTest) -> dict[str, str]:
@@ -99,7 +100,7 @@ def test_a_read_only_lab_warns_that_unchecked_runs_may_have_diverged(
     for stored, shown in (("NULL", True), ("'[]'", False)):
         with bench.lab.store.database.write() as connection:
             connection.execute(text(f"UPDATE runs SET findings = {stored} WHERE id = '{run.id}'"))
-        warnings = [each.value.replace("\\", "") for each in open_page("runs").warning]
+        warnings = [each.value.translate(PLAIN) for each in open_page("runs").warning]
         assert any(each.startswith(words) for each in warnings) is shown
 
 

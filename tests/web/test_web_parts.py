@@ -20,10 +20,12 @@ from pages.inside.subject import _at, moments_of
 from pages.runs.compare import lost_runs
 from pages.state.runs_view import MAX_RUNS, RunsView
 from pages.state.train import option_text, parse_numbers
-from pages.train.run_view import device_words, results_words, settings_table
+from pages.train.run_view import device_words, results_words
+from pages.train.settings_table import settings_table
 from pages.widgets import machine
 from pages.widgets.runs import format_ago, run_title
 from pages.widgets.setting_input import _step
+from tests.charts.charts_data import run
 from tests.web.web_data import DIGITS_CONFIG, Bench, series
 
 
@@ -157,7 +159,7 @@ def test_runs_with_weights_are_offered_and_the_best_of_each_of_three_networks_is
 def test_equal_runs_are_distinguished_by_accuracy_augmentation_and_id(bench: Bench) -> None:
     plain, drawn = _ended(bench, accuracy=0.9), _ended(bench, augment="sketch")
     assert label(plain) == f"LeNet-5 on Digits (built in) · 90.00 % test, epoch 3 of 3 (last) · {plain.id[:4]}"
-    assert label(drawn).startswith("LeNet-5 on Digits (built in), sketch · ")
+    assert label(drawn).startswith("LeNet-5 on Digits (built in), sketch augmentation · ")
     assert label(drawn).endswith(f", not tested · {drawn.id[:4]}")
 
 
@@ -189,8 +191,25 @@ def test_the_settings_of_a_run_are_listed_with_the_changed_ones_first(bench: Ben
     assert by_setting["Learning rate"] == ("0.05", "0.001", "changed")
     assert by_setting["Shuffle"] == ("no", "yes", "changed")
     assert by_setting["Momentum"] == ("0.9", "0.9", "")
-    assert by_setting["Network options"][0] == "–"
+    assert by_setting["Widths"] == ("[6, 16]", "[6, 16]", "")
+    assert by_setting["Activation"] == ("ReLU", "ReLU", "")
+    assert by_setting["Input size"] == ("32", "32", "")  # "auto" of LeNet-5
+    assert by_setting["Data set"] == ("Digits (built in)", "MNIST", "changed")
     assert "Beta 1" not in by_setting  # a setting of Adam
+
+
+def test_the_options_of_a_runs_network_are_listed_by_their_titles(bench: Bench) -> None:
+    options = {"activation": "leaky_relu", "batch_norm": False}
+    config = RunConfig(arch="lenet-bn", dataset="digits", arch_options=options)
+    rows = {
+        row["Setting"]: (row["Value"], row["Default"], row["Changed"]) for row in settings_table(bench.queue(config))
+    }
+    assert rows["Activation"] == ("leaky ReLU", "ReLU", "changed")
+    assert rows["Batch norm"] == ("no", "yes", "changed")
+    assert rows["Dropout"] == ("0.5", "0.5", "")
+    unknown = settings_table(run(arch="of-another-release", arch_options={"depth": 3}))
+    [depth] = [(row["Value"], row["Default"], row["Changed"]) for row in unknown if row["Setting"] == "depth"]
+    assert depth == ("3", "–", "changed")
 
 
 def test_the_device_is_named_once_it_is_known(bench: Bench) -> None:

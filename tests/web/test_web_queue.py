@@ -16,12 +16,13 @@ from pages.cache.torch_import import require_torch
 from pages.train.queue import queue_words
 from tests.data.data_files import idx_bytes
 from tests.web.addresses import open_page
+from tests.web.plain_text import PLAIN
 from tests.web.web_data import DIGITS_CONFIG, Bench
 
 
 def _texts(app: AppTest) -> str:
     parts = [*app.markdown, *app.caption, *app.info, *app.warning, *app.error, *app.title]
-    return "\n".join(part.value.replace("\\", "") for part in parts)
+    return "\n".join(part.value.translate(PLAIN) for part in parts)
 
 
 def _linked(app: AppTest) -> list[str]:
@@ -163,7 +164,7 @@ def test_a_run_of_hours_must_be_confirmed_before_it_is_queued(bench: Bench) -> N
     app.button(key="train-button").click().run()
     assert bench.lab.store.queue.count_queued() == 0
     (words,) = [markdown.value for markdown in app.markdown if "This run takes about" in markdown.value]
-    assert " h " in words.replace("\\", "")
+    assert " h " in words.translate(PLAIN)
     app.button(key="confirm-yes").click().run()
     assert bench.lab.store.queue.count_queued() == 1
 
@@ -214,8 +215,8 @@ def test_a_report_preselects_nothing_and_asks_with_the_duration_before_it_queues
     count = len(chosen.value)
     assert count == len(list_presets("D"))
     (cost,) = [line.value for line in app.caption if "of training on this machine" in line.value]
-    hours = cost.replace("\\", "").split("About ")[1].split(" of training")[0]
-    assert " h " in hours
+    hours = cost.translate(PLAIN).split("About ")[1].split(" of training")[0]
+    assert " h " in hours.translate(PLAIN)
     app.button(key="runs-queue").click().run()
     assert bench.lab.store.queue.count_queued() == 0
     assert f"These {count} runs take about {hours}" in _texts(app)

@@ -21,6 +21,7 @@ from pages.runs.table import PAGE_ROWS
 from pages.state.codec import encode
 from pages.state.runs_view import LOOKS, MAX_RUNS, RunsView, parse_view
 from tests.web.addresses import labelled, open_page
+from tests.web.plain_text import PLAIN
 from tests.web.web_data import DIGITS_CONFIG, Bench, series
 
 VIEWS = st.builds(
@@ -155,7 +156,7 @@ def _open(**query: str) -> AppTest:
 
 def _texts(app: AppTest) -> str:
     parts = [*app.markdown, *app.caption, *app.info, *app.warning, *app.error, *app.title, *app.success, *app.header]
-    return "\n".join(part.value.replace("\\", "") for part in parts)
+    return "\n".join(part.value.translate(PLAIN) for part in parts)
 
 
 def _figures(app: AppTest) -> list[dict[str, Any]]:

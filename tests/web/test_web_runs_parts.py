@@ -17,6 +17,7 @@ from pages.state.session import take_flash
 from pages.widgets.runs import state_width
 from tests.charts.charts_data import run
 from tests.web.addresses import draw_alone
+from tests.web.plain_text import PLAIN
 from tests.web.test_web_queue import _write_mnist
 from tests.web.web_data import DIGITS_CONFIG, Bench
 
@@ -240,7 +241,7 @@ def test_below_the_table_are_the_range_that_it_shows_and_a_button_to_compare_run
     assert len(app.get("pagination")) == (pages > 1)
     assert not app.warning
     far = draw_alone(lambda: table._pages(RunsView(page=9), page, pages, total))
-    assert far.warning[0].value.replace("\\", "") == (
+    assert far.warning[0].value.translate(PLAIN) == (
         f"The address has page=9, but there are only {pages}. This is page {page}."
     )
 
@@ -291,7 +292,7 @@ def test_below_the_curves_is_a_note_on_omitted_points_and_live_runs(
 ) -> None:
     runs = [run(1), *(run(n, state=RunState.RUNNING) for n in range(2, 2 + live))]
     app = draw_alone(lambda: compare._small_print(runs, total, points, ["A note."]))
-    assert app.caption[0].value.replace("\\", "") == f"{words} A note.".strip()
+    assert app.caption[0].value.translate(PLAIN) == f"{words} A note.".strip()
     assert [each.label for each in app.button] == (["Refresh curves"] if live else [])
 
 
@@ -319,7 +320,7 @@ def test_the_pareto_front_names_its_runs_and_counts_those_without_a_cost() -> No
 
     runs = [ended(1, 0.9, 100, lr=0.1), ended(2, 0.8, 200, lr=0.2), run(3, state=RunState.RUNNING, lr=0.3)]
     app = draw_alone(lambda: compare._pareto(RunsView(cost="params"), runs))
-    words = app.caption[0].value.replace("\\", "")
+    words = app.caption[0].value.translate(PLAIN)
     assert words.startswith("On the Pareto front, where no other run is both better and cheaper: lr 0.1: 90.00 % test")
     assert words.endswith("Not shown, as still training or without a test accuracy or a cost: 1 of 3 runs.")
     assert "lr 0.2" not in words
@@ -379,7 +380,7 @@ def test_a_complete_report_says_so_and_offers_nothing(bench: Bench) -> None:
 def test_the_choice_of_experiments_is_stored_by_report_and_number_of_missing_ones(bench: Bench) -> None:
     rows = [row for row in _rows("lab") if row.preset.id == "lenet5-digits"]
     app = draw_alone(lambda: reports._missing(RunsView(report="lab"), rows))
-    assert (app.button(key="runs-queue").label, app.button(key="runs-queue").disabled) == ("Queue 0 runs", True)
+    assert (app.button(key="runs-queue").label, app.button(key="runs-queue").disabled) == ("Queue runs", True)
     assert not app.info
     app.button(key="runs-missing-all").click().run()
     held = app.session_state[RUNS.state_key].missing
@@ -391,7 +392,7 @@ def test_mistakes_that_are_reproduced_are_named_with_their_experiment() -> None:
     app = draw_alone(lambda: reports._mistakes(_rows("E")))
     mistakes = [row for row in _rows("E") if row.preset.mistake]
     assert len(mistakes) == 3
-    assert [row.preset.title in each.value.replace("\\", "") for row, each in zip(mistakes, app.markdown)] == [True] * 3
+    assert [row.preset.title in each.value.translate(PLAIN) for row, each in zip(mistakes, app.markdown)] == [True] * 3
     assert not draw_alone(lambda: reports._mistakes(_rows("C"))).expander
 
 

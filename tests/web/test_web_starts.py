@@ -32,6 +32,7 @@ from pages.widgets.runs import run_line
 from pages.widgets.start import start_training, watch
 from tests.charts.charts_data import run
 from tests.web.addresses import draw_alone
+from tests.web.plain_text import PLAIN
 from tests.web.web_data import DIGITS_CONFIG, Bench, series
 
 pytestmark = pytest.mark.usefixtures("starts")
@@ -91,7 +92,7 @@ def test_a_configuration_that_cannot_be_trained_shows_a_sentence_and_starts_noth
 ) -> None:
     config = DIGITS_CONFIG.replace(arch="vgg11", input_size="native")
     app = draw_alone(lambda: start_training(config, place="here", pressed=True, short=True))
-    assert "smallest size that works is 32×32" in app.error[0].value.replace("\\", "")
+    assert "smallest size that works is 32×32" in app.error[0].value.translate(PLAIN)
     assert (visits, bench.lab.store.queue.list()) == ([], ())
 
 
@@ -177,7 +178,7 @@ def test_the_offer_of_a_first_run_states_its_time_and_the_source_of_the_estimate
         bench.lab.store.leases.finish(
             made.id, made.lease, state=RunState.FINISHED, seconds=20.0, summary={"images_per_second": 1_000.0}
         )
-    [promise] = [each.value.replace("\\", "") for each in draw_alone(lambda: draw_runs._promise(DIGITS_CONFIG)).caption]
+    [promise] = [each.value.translate(PLAIN) for each in draw_alone(lambda: draw_runs._promise(DIGITS_CONFIG)).caption]
     assert promise.startswith("Takes ")
     assert promise.endswith(f" on this machine ({describe_machine()}), {source}.")
 
@@ -271,7 +272,7 @@ def test_only_the_run_that_was_found_says_that_it_was_already_trained() -> None:
         assert len(app.info) == hints
         if hints:
             words = "These settings were already trained on 1970-01-01 00:50 UTC, in 1 min 23 s. This is that run."
-            assert app.info[0].value.startswith(words)
+            assert app.info[0].value.translate(PLAIN).startswith(words)
     never = replace(ended, finished_at=None)
     app = draw_alone(lambda: run_view._cached_hint(never), state={TRAIN.state_key: TrainState(cached=ended.id)})
     assert "on 1970-01-01 00:16 UTC" in app.info[0].value
@@ -300,7 +301,7 @@ def test_a_line_shows_a_runs_differing_settings_progress_result_and_age(
     )
     app = draw_alone(lambda: run_line(record, key="it", apart=apart))
     assert app.text[0].value == f"mine -> train {{'run': '{record.id}'}}"
-    assert app.caption[0].value.replace("\\", "") == facts.format(headline=record.headline_text)
+    assert app.caption[0].value.translate(PLAIN) == facts.format(headline=record.headline_text)
     example = replace(record, id="example-overfit")
     assert "ago" not in draw_alone(lambda: run_line(example, key="it", apart="it")).caption[0].value
 

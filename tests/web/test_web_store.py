@@ -12,6 +12,7 @@ from pages.cache.lab import get_lab
 from pages.widgets import runs as widgets
 from tests.postgres import PostgresServer, started_server
 from tests.web.addresses import ENTRY, go_to
+from tests.web.plain_text import PLAIN
 from tests.web.web_data import DIGITS_CONFIG, Bench, series
 
 PAGES = Path(__file__).resolve().parents[2] / "pages"
@@ -28,7 +29,7 @@ def _page(name: str, **address: str) -> AppTest:
 def _texts(test: AppTest) -> str:
     parts = (test.error, test.warning, test.caption, test.markdown, test.metric)
     facts = [element.proto.json for element in test.get("bidi_component") if '"facts"' in element.proto.json]
-    return "\n".join([*(str(element.value).replace("\\", "") for part in parts for element in part), *facts])
+    return "\n".join([*(str(element.value).translate(PLAIN) for part in parts for element in part), *facts])
 
 
 def _trained(bench: Bench, seed: int) -> str:
@@ -118,7 +119,7 @@ def test_pages_report_unreachable_postgres_in_one_sentence_and_recover(server: P
     for name in ("home", "runs", "train", "inside", "draw"):
         test = _page(name, **({"run": run} if name == "train" else {}))
         assert not test.exception
-        sentences = {str(error.value).replace("\\", "") for error in test.error}
+        sentences = {str(error.value).translate(PLAIN) for error in test.error}
         assert len(sentences) == 1
         assert "cannot be reached" in sentences.pop()
     server.start()
@@ -137,7 +138,7 @@ def test_a_deliberate_error_in_a_callback_is_shown_as_its_sentence() -> None:
         report_bug(StoreUnreachableError("The run store x cannot be reached: try again."))
 
     test = AppTest.from_function(script).run()
-    assert [str(error.value).replace("\\", "") for error in test.error] == [
+    assert [str(error.value).translate(PLAIN) for error in test.error] == [
         "The run store x cannot be reached: try again."
     ]
 

@@ -156,7 +156,7 @@ def test_a_sweep_is_created_for_the_owner_in_the_form_and_then_opened(bench: Ben
 
 def test_the_ladder_names_each_rung_and_what_it_saves() -> None:
     halved = draw_alone(lambda: ladder.ladder(small_spec()))
-    assert [caption.value for caption in halved.caption] == ["About 16 epochs instead of 32 (50 %)."]
+    assert [caption.value for caption in halved.caption] == ["About 16 epochs instead of 32 (50\u00a0%)."]
     assert ladder._words(((1, 8), (2, 4), (4, 1))) == "8 trials to epoch 1; 4 trials to epoch 2; 1 trial to epoch 4"
     (drawn,) = [each.proto.body for each in halved.get("html")]
     assert [f"width:{share}%" in drawn for share in ("100.0", "50.0", "25.0")] == [True] * 3
@@ -285,8 +285,8 @@ def test_the_totals_of_a_sweep_count_what_was_trained_and_what_pausing_saved() -
             "3 of 8",
             "4 finished, 2 in training, 1 queued, 3 paused, 5 failed; 6 of them taken from earlier runs",
         ),
-        "Epochs trained": ("12", "25 % saved by pausing"),  # of 4 and 12
-        "Computing time": ("1 min 30 s", "of 2 min"),
+        "Epochs trained": ("12", "25\u00a0% saved by pausing"),  # of 4 and 12
+        "Computing time": ("1\u00a0min 30\u00a0s", "of 2\u00a0min"),
     }
     unlimited = replace(
         seen, sweep=_sweep(small_spec(trials=None, minutes=3.0)), epochs=16, counts=Counts.of(()), trials=trials[::2]
@@ -294,7 +294,7 @@ def test_the_totals_of_a_sweep_count_what_was_trained_and_what_pausing_saved() -
     assert _totals(unlimited)["Trials"] == ("2", "")
     assert _totals(unlimited)["Epochs trained"] == ("16", "")
     assert _totals(replace(seen, sweep=_sweep(small_spec()), trials=(), epochs=0))["Epochs trained"] == ("0", "")
-    assert _totals(replace(seen, sweep=_sweep(small_spec())))["Computing time"] == ("1 min 30 s", "")
+    assert _totals(replace(seen, sweep=_sweep(small_spec())))["Computing time"] == ("1\u00a0min 30\u00a0s", "")
 
 
 def test_trials_whose_worker_does_not_respond_are_not_in_training() -> None:
@@ -317,7 +317,7 @@ def test_the_best_trial_shows_its_last_evaluation() -> None:
     best = Best(_trial(7, {"lr": 0.1}), Measured(4, 0.25, 0.875))
     app = draw_alone(lambda: view._best(best))
     words = "validation accuracy after epoch 4, its last so far; loss 0.2500"
-    assert (app.metric[0].value, app.caption[0].value) == ("87.50 %", words)
+    assert (app.metric[0].value, app.caption[0].value) == ("87.50\u00a0%", words)
     ended = replace(best, trial=replace(best.trial, state=TrialState.FINISHED))
     (caption,) = draw_alone(lambda: view._best(ended)).caption
     assert caption.value == "validation accuracy after epoch 4, its last; loss 0.2500"

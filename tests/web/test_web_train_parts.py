@@ -19,6 +19,7 @@ from pages.train import cost, form, gallery, labels, queue
 from tests.charts.charts_data import run
 from tests.golden.page_text import page_lines
 from tests.web.addresses import draw_alone, open_page
+from tests.web.plain_text import PLAIN
 from tests.web.web_data import DIGITS_CONFIG, Bench
 
 # -- experiments and cards ---------------------------------------------------------------------------------------------
@@ -128,7 +129,7 @@ def test_data_sets_on_this_machine_come_first_and_others_are_marked_as_not_downl
     assert all(each.endswith(" (not downloaded)") for each in data.options[2:])
     assert (data.value, network.value) == ("digits", "lenet5")
     assert network.options[:2] == ["LeNet-5", "LeNet-5 with batch norm"]
-    words = [each.value.replace("\\", "") for each in app.caption]
+    words = [each.value.translate(PLAIN) for each in app.caption]
     assert words[0].endswith(" Best here: 97.31 %, by LeNet-5.")
     assert words[1].endswith(" 61,706 parameters, 5 layers. Reports C, E. Best here: 97.31 %.")
     assert [each.key for each in app.button] == ["browse-dataset", "browse-arch"]
@@ -170,7 +171,7 @@ def test_a_fork_is_announced_above_the_form_and_can_be_cleared_in_it(bench: Benc
             form.setting(FIELDS["fork_of"])
 
         app = draw_alone(part)
-        return [each.value.replace("\\", "") for each in app.info], list(app.selectbox[0].options)
+        return [each.value.translate(PLAIN) for each in app.info], list(app.selectbox[0].options)
 
     none = "none: start from initial weights"
     title = "LeNet-5 on Digits (built in)"
@@ -199,7 +200,7 @@ def test_a_number_out_of_range_is_refused_at_its_input_and_changes_no_other_inpu
     assert "Momentum" in shown
     app.number_input(key="train.epochs").set_value(99_999_999).run()
     words = "Epochs is 99999999, but it must be at least 1 and at most 10000. The default is 5."
-    assert [each.value.replace("\\", "") for each in app.error] == [words]
+    assert [each.value.translate(PLAIN) for each in app.error] == [words]
     assert app.button(key="train-button").disabled
     assert "Correct this first: Epochs" in [each.value for each in app.caption]
     assert {each.label for each in app.number_input} == shown
@@ -283,14 +284,14 @@ def test_a_smaller_input_is_offered_with_both_times() -> None:
     words = "At 224×224 pixels, an epoch takes about 11 min 40 s on this device; at 32×32, about 14 s."
     assert cost.smaller_words(USUAL, smaller) == words
     app = draw_alone(lambda: cost._offer_smaller(USUAL, "32", smaller))
-    assert app.warning[0].value.replace("\\", "") == words
+    assert app.warning[0].value.translate(PLAIN) == words
     assert app.button[0].label == "Use 32×32"
 
 
 def test_a_configuration_that_cannot_be_trained_shows_a_sentence_instead_of_its_cost(bench: Bench) -> None:
     config = RunConfig(arch="vgg11", dataset="digits", input_size="native")
     app = draw_alone(lambda: cost._cost(config))
-    assert "smallest size that works is 32×32" in app.error[0].value.replace("\\", "")
+    assert "smallest size that works is 32×32" in app.error[0].value.translate(PLAIN)
     assert not app.metric
 
 

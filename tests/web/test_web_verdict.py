@@ -10,6 +10,7 @@ from pages.cache.inspection import answers_of
 from pages.markdown import plain
 from tests.comparison.compared_runs import BASE, HIGH, LOW, ended_run, folded, seeded
 from tests.web.addresses import labelled, open_page
+from tests.web.plain_text import PLAIN
 from tests.web.web_data import Bench
 
 
@@ -25,7 +26,7 @@ def _open(page: str = "runs", **query: str) -> AppTest:
 
 def _texts(app: AppTest) -> str:
     parts = [*app.success, *app.info, *app.warning, *app.caption]
-    return "\n".join(part.value.replace("\\", "") for part in parts)
+    return "\n".join(part.value.translate(PLAIN) for part in parts)
 
 
 def _ids(*runs: RunRecord) -> str:

@@ -30,6 +30,7 @@ from pages.widgets.run_log import log_height, run_log_button, show_log
 from pages.widgets.runs import arch_title, dataset_title, with_id, words_apart, zone_of
 from tests.charts.charts_data import run
 from tests.web.addresses import draw_alone
+from tests.web.plain_text import PLAIN
 from tests.web.web_data import DIGITS_CONFIG, Bench
 
 PAGES = Path(__file__).resolve().parents[2] / "pages"
@@ -146,7 +147,7 @@ def test_work_of_more_than_half_a_minute_on_one_core_must_be_confirmed_once_per_
     app = draw_alone(lambda: part(at_once + 1))
     assert answers == [True, False]
     [question] = app.info
-    assert question.value.replace("\\", "") == (
+    assert question.value.translate(PLAIN) == (
         "Reading the test set takes 600.00 G mult-adds, roughly 30 s on one core. The page does not respond in the meantime."
     )
     app.button(key="wait-a").click().run()
@@ -196,7 +197,7 @@ def test_more_than_ten_minutes_of_training_must_be_confirmed_once(runs: int, tit
     app.button[0].click().run()
     [dialog] = app.get("dialog")
     assert dialog.proto.dialog.title == title
-    assert words in app.markdown[0].value.replace("\\", "")
+    assert words in app.markdown[0].value.translate(PLAIN)
     assert app.button(key="confirm-yes").label == "Train for 10 min 01 s"
     app.button(key="confirm-no").click().run()
     assert (done, len(app.get("dialog"))) == ([], 0)
@@ -269,7 +270,7 @@ def test_a_run_whose_origin_is_not_in_the_lab_says_so_without_a_link(bench: Benc
     assert not draw_alone(lambda: show_origin(alone)).caption
     forked = replace(run(7, fork_of="0123456789ab", fork_epoch=2), parent="0123456789ab")
     app = draw_alone(lambda: show_origin(forked))
-    [words] = [each.value.replace("\\", "") for each in app.caption]
+    [words] = [each.value.translate(PLAIN) for each in app.caption]
     assert words.endswith("0123456789ab, which is not in this lab.")
     assert words[0].isupper()
     assert not app.button

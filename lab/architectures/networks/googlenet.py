@@ -1,7 +1,7 @@
 """GoogLeNet (Inception v1) with its auxiliary classifiers."""
 
 from lab.architectures.common_options import dropout
-from lab.architectures.spec import Architecture, ArchOption
+from lab.architectures.spec import AUXILIARY_WEIGHT, Architecture, ArchOption
 
 NETWORKS = (
     Architecture(
@@ -13,10 +13,16 @@ NETWORKS = (
         builder="lab.architectures.googlenet:googlenet",
         default_input_size="224",
         options=(
-            ArchOption("aux", bool, False, "Train with the paper's two auxiliary classifiers (loss weight 0.3 each)."),
+            ArchOption(
+                "aux",
+                bool,
+                False,
+                f"Train with the paper's two auxiliary classifiers (loss weight {AUXILIARY_WEIGHT:g} each).",
+                title="auxiliary classifiers",
+            ),
             dropout(0.4),
         ),
-        auxiliary={"aux": 0.6},
+        auxiliary={"aux": 2},
         order=190,
     ),
 )

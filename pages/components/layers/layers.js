@@ -7,7 +7,7 @@ const COLUMNS = [
   ["name", "Layer", ""], ["shape", "Output", ""],
   ["params", "Parameters", "r"], ["param_share", "Share of\nparameters", ""],
   ["mult_adds", "Mult-adds", "r"], ["work_share", "Share of\nmult-adds", ""], ["bytes", "Memory", "r"],
-  ["field", "Receptive field", "r"], ["step", "Stride", "r"],
+  ["field", "Receptive\nfield", "r"], ["step", "Stride", "r"],
 ];
 const tables = new WeakMap();
 

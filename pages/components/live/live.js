@@ -4,7 +4,7 @@
 // rerun and theme change; the instance, and with it the zoom, is kept until the element is removed.
 // curves.js defines what is drawn, look.js how it looks. The lab's list of charts and metrics is `data.charts`.
 
-import { isDark, number } from "../shared/format.js";
+import { isDark, number, unbroken } from "../shared/format.js";
 import { linkHover } from "../shared/hover.js";
 import { mount } from "../shared/mount.js";
 import { filling, loadPlotly, tools } from "../shared/plotly.js";
@@ -285,7 +285,8 @@ class Live extends Curves {
     const lines = this.leftOut();
     const place = this.find(".cl-remarks");
     place.hidden = lines.length === 0;
-    if (place.textContent !== lines.join(" ")) place.textContent = lines.join(" ");
+    const text = unbroken(lines.join(" "));
+    if (place.textContent !== text) place.textContent = text;
   }
 
   showTrouble(text) {
@@ -312,6 +313,7 @@ class Live extends Curves {
     for (const part of [".cl-charts", ".cl-controls"]) this.find(part).hidden = empty;
     const note = this.find(".cl-note");
     note.hidden = lines.length === 0;
+    note.classList.toggle("waiting", Boolean(news) && !empty && news.total === 0);
     if (note.textContent !== lines.join(" ")) note.textContent = lines.join(" ");
   }
 
@@ -333,7 +335,8 @@ class Live extends Curves {
     const shown = loss?.step.length ?? 0;
     const total = this.news.total;
     const count = shown < total ? `${number(shown)} of ${number(total)} points shown` : `${number(total)} points`;
-    this.find(".cl-newest").textContent = total ? `Step ${number(last)}: ${newest.join(", ")}. ${count}.` : "";
+    this.find(".cl-newest").textContent = unbroken(
+      total ? `Step ${number(last)}: ${newest.join(", ")}. ${count}.` : "");
     this.remark();
     this.showSettings(); // thinning may have increased the minimum of the smoothing
     this.root.dataset.points = shown;

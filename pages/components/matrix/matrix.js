@@ -23,6 +23,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   table.style.setProperty("--side", `${sideOf(table, count, small ? Math.min(room, 31) : room)}px`);
   table.style.setProperty("--font", `${count <= 10 && !small ? 0.85 : count <= 30 ? 0.72 : 0.5}rem`);
   table.caption.textContent = data.caption;
+  table.caption.style.captionSide = count > FITTED ? "top" : ""; // below 62 classes, it would be out of view
   const worst = Math.max(1e-9, ...data.rates.flatMap((row, t) => row.filter((_, a) => a !== t).map((r) => r ?? 0)));
   for (const cell of table.querySelectorAll("td button")) paint(cell, data, worst);
   table.onclick = (event) => {

@@ -10,14 +10,14 @@ export function onlyHere(host) {
 }
 
 /**
- * Return what prevents a link from being opened or scanned elsewhere, "" if nothing does.
+ * Return what prevents a link from being opened or scanned elsewhere, "" if nothing does. Commands are in backticks.
  * @param {string} address
  * @param {number} most characters of a QR code
  */
 export function warning(address, most) {
   if (onlyHere(new URL(address).hostname)) {
     return "This address works on this computer only. To let others open the lab, start it with: "
-      + "python -m lab serve --host 0.0.0.0";
+      + "`python -m lab serve --host 0.0.0.0`";
   }
   return address.length > most ? "The link is too long for a QR code. Copy it instead." : "";
 }

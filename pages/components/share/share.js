@@ -3,6 +3,13 @@
 import { mount } from "../shared/mount.js";
 import { frameCode, onlyHere, unembedded, warning } from "./link.js";
 
+/** @param {string} text of a command */
+function codeOf(text) {
+  const code = document.createElement("code");
+  code.textContent = text;
+  return code;
+}
+
 class Share {
   constructor(place) {
     this.place = place;
@@ -55,7 +62,7 @@ class Share {
     const code = this.find("img");
     code.hidden = address.length > this.data.most || onlyHere(location.hostname);
     if (!code.hidden) code.src = `${this.data.qr}?text=${encodeURIComponent(address)}`;
-    this.find(".note").textContent = note;
+    this.find(".note").replaceChildren(...note.split("`").map((part, at) => at % 2 ? codeOf(part) : part));
     for (const button of this.place.querySelectorAll(".copy")) button.textContent = "Copy";
   }
 

@@ -6,6 +6,11 @@ export function number(value) {
   return value == null ? "–" : value.toLocaleString("en-GB");
 }
 
+/** Return a text with no-break spaces before the signs for per cent. @param {string} text */
+export function unbroken(text) {
+  return text.replaceAll(" %", "\u00a0%");
+}
+
 /** Return a text escaped for SVG. @param {string} text */
 export function escaped(text) {
   return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;"); // "<0.01 %"
