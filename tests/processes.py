@@ -3,15 +3,15 @@
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 
 @contextmanager
-def idle_process() -> Iterator["subprocess.Popen[bytes]"]:
-    """Yield a process that runs until it is killed, at the latest here."""
-    with subprocess.Popen(["sleep", "86400"]) as process:
+def idle_process(environment: Mapping[str, str] | None = None) -> Iterator["subprocess.Popen[bytes]"]:
+    """Yield a process that runs until it is killed, at the latest here. environment: further variables."""
+    with subprocess.Popen(["sleep", "86400"], env={**os.environ, **(environment or {})}) as process:
         try:
             yield process
         finally:

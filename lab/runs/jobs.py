@@ -4,6 +4,7 @@ A job is recorded before its engine is called, with at most one open job per run
 supervisors submits it, and one that is killed in between leaves a name by which the job can be found.
 """
 
+import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,16 +16,17 @@ from lab.runs.checksums import RAW, is_intact
 from lab.runs.context import StoreContext
 from lab.runs.database import Moment
 from lab.runs.expired import expire, mark_expired
-from lab.runs.owner import is_alive
 from lab.runs.records import LIVE, RunRecord, RunState
 from lab.runs.row_changes import change_row, insert_for, sound_row
 from lab.runs.rows import decoded, derive, expired_state, lease_holds, owner_of, run_record
 from lab.runs.run_facts import RunProgress
+from lab.runs.serving import is_serving
 from lab.runs.tables import jobs, runs
 from lab.runs.waiting_rows import waiting_order
 
 REFUSED = "refused"  # job state: the engine rejected it or did not respond; it is retried
 HELD = "held"  # job state: its run was paused afterwards; earlier jobs no longer count
+DISOWNED = "disowned"  # job state: it belongs to the lab from which this one was copied
 _WORDS = 300  # stored characters of an engine's message
 
 
@@ -129,7 +131,7 @@ class StoredJobs:
             if row.state != RunState.QUEUED or row.executor != executor:
                 return None
             values = {
-                "id": f"lab-{run}-{attempt + 1}",
+                "id": f"lab-{run}-{attempt + 1}{_suffix(connection, run)}",
                 "run": run,
                 "attempt": attempt + 1,
                 "executor": executor,
@@ -160,6 +162,23 @@ class StoredJobs:
             values["closed_at"] = self.context.moment(connection).now
             connection.execute(update(jobs).where(jobs.c.id == job.id, jobs.c.closed_at.is_(None)).values(**values))
 
+    def disown(self) -> None:
+        """Leave all open jobs to the lab from which this one was copied: never cancelled, never asked about.
+
+        Runs that wait for an engine get such a job too, because the other lab gives its next job the same name.
+        """
+        with self.context.database.write() as connection:
+            now = self.context.moment(connection).now
+            words = {"state": DISOWNED, "words": "of the lab from which this one was copied", "closed_at": now}
+            connection.execute(update(jobs).where(jobs.c.closed_at.is_(None)).values(**words))
+            bound = select(*RAW).where(runs.c.executor != "", runs.c.state.in_(LIVE), runs.c.deleted_at.is_(None))
+            rows = connection.execute(bound).all()
+            newest = _newest(connection, [row.id for row in rows])
+            for row in rows:
+                if row.id not in newest:
+                    values = {"id": f"lab-{row.id}-0", "run": row.id, "attempt": 0, "executor": row.executor}
+                    connection.execute(jobs.insert().values(**values, step=0, submitted_at=now, **words))
+
     def hold(self, run: str, reason: str) -> None:
         """Pause a queued run with a reason, so that no further job is started for it until it is resumed."""
         with self.context.database.write() as connection:
@@ -180,7 +199,7 @@ class StoredJobs:
             row = sound_row(connection, run, lock=True)
             moment = self.context.moment(connection)
             gone = row.state == RunState.RUNNING and row.lease == lease and not lease_holds(row.lease_until, moment.now)
-            if gone and not is_alive(owner_of(row)):
+            if gone and not is_serving(owner_of(row), moment.database):
                 expire(connection, row, expired_state(row), moment)
                 return True
             return False
@@ -202,6 +221,12 @@ class StoredJobs:
                     )
                 row = change_row(connection, row, executor=executor)
             return run_record(row, moment=moment)
+
+
+def _suffix(connection: Connection, run: str) -> str:
+    """Return what tells the names of a run's jobs from those of the lab from which this one was copied."""
+    disowned = select(jobs.c.id).where(jobs.c.run == run, jobs.c.state == DISOWNED).limit(1)
+    return f"-{secrets.token_hex(3)}" if connection.execute(disowned).first() else ""
 
 
 def _bound(row: Row[Any], job: JobRecord | None, moment: Moment) -> BoundRun:

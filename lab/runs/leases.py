@@ -19,12 +19,13 @@ from lab.runs.fair_order import FairOrder
 from lab.runs.findings import stored_findings
 from lab.runs.hosts import accepts
 from lab.runs.older_rows import adopt_older_row
-from lab.runs.owner import Owner, kill
+from lab.runs.owner import Owner
 from lab.runs.records import ENDS, RunRecord, RunRequest, RunState
 from lab.runs.results import refresh_headline
 from lab.runs.row_changes import change_held_row, change_row, held_row, sound_row
 from lab.runs.row_values import cache_key_if_free, progress_values, queued_again, summary_columns
 from lab.runs.rows import EXPIRED_STATES, LEASE_S, decoded, derive, listed_record, owner_of, run_record
+from lab.runs.serving import kill_if_serving
 from lab.runs.tables import WAITING, runs
 from lab.runs.waiting_rows import mark_served, waiting_one, waiting_order
 
@@ -210,7 +211,7 @@ class Leases:
             moment = self.context.moment(connection)
             state, responding = derive(row, moment=moment)
             if request is RunRequest.RUN and not responding:
-                kill(owner_of(row))
+                kill_if_serving(owner_of(row), self.context.database.url)
                 state = RunState.INTERRUPTED
             values = self._answer(connection, row, state, request, moment.now)
             if values:

@@ -246,7 +246,7 @@ OPEN = text("closed_at IS NULL")
 jobs = Table(
     "jobs",
     metadata,
-    Column("id", String(64), primary_key=True),  # lab-<run>-<attempt>
+    Column("id", String(64), primary_key=True),  # lab-<run>-<attempt>, in a copied lab with a suffix
     Column("run", String(32), nullable=False),  # runs.id
     Column("attempt", Integer, nullable=False),  # from 1
     Column("executor", String(16), nullable=False),

@@ -23,6 +23,7 @@ from lab.worker.disk_reserve import hold_reserve
 from lab.worker.execution import execute
 from lab.worker.exit_codes import LATER
 from lab.worker.presence import Presence
+from lab.worker.signal_event import SignalEvent
 from lab.worker.supervisor.log import log_worker
 
 CLAIM_S = LEASE_S + FOREIGN_GRACE_S + 10.0  # how long a lost worker may still hold the lease of the run
@@ -31,7 +32,7 @@ _POLL_S = 0.5
 
 def end_on_signals() -> threading.Event:
     """Install handlers for these signals and return the event that they set."""
-    ending = threading.Event()
+    ending = SignalEvent()
 
     def end(_signal: int, _frame: FrameType | None) -> None:
         ending.set()

@@ -3,6 +3,7 @@
 import os
 import secrets
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -111,12 +112,13 @@ def me() -> Owner:
 
 
 @pytest.fixture
-def process() -> Iterator[Callable[[], "Process"]]:
-    """Return a function that starts idle processes; all of them are killed after the test."""
+def process(request: pytest.FixtureRequest) -> Iterator[Callable[[], "Process"]]:
+    """Return a function that starts idle processes for the test's store; all of them are killed after the test."""
     started: list[Process] = []
+    database = request.getfixturevalue("url") if "url" in request.fixturenames else ""
 
     def start() -> Process:
-        started.append(Process())
+        started.append(Process(database))
         return started[-1]
 
     yield start
@@ -125,10 +127,13 @@ def process() -> Iterator[Callable[[], "Process"]]:
 
 
 class Process:
-    """A process of this machine that sleeps until it is killed."""
+    """A process of this machine that sleeps until it is killed. database: for which it was started, "" for none."""
 
-    def __init__(self) -> None:
-        self._popen = subprocess.Popen(["sleep", "86400"])
+    def __init__(self, database: str = "") -> None:
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("LAB_")}
+        self._popen = subprocess.Popen(["sleep", "86400"], env={**environment, "LAB_DATABASE": database})
+        while not Path(f"/proc/{self._popen.pid}/environ").read_bytes():
+            time.sleep(0.001)  # empty for a moment while the kernel starts the program
         self.owner = Owner(
             host=Owner.of_this_process().host,
             pid=self._popen.pid,

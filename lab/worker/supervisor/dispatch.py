@@ -14,7 +14,7 @@ from lab.errors import ConfigError, LabError
 from lab.executors.base import Executor, ExecutorError, Job, JobState, JobStatus
 from lab.executors.config import Executors, read_executors, title_of
 from lab.executors.registry import open_executors
-from lab.runs.jobs import HELD, REFUSED, BoundRun, JobRecord
+from lab.runs.jobs import DISOWNED, HELD, REFUSED, BoundRun, JobRecord
 from lab.runs.records import RunState
 from lab.runs.store import RunStore
 from lab.runs.tables import LOST
@@ -185,7 +185,7 @@ class Dispatcher:
     def _makes_no_progress(self, one: BoundRun) -> bool:
         """Return whether the last jobs of a run made no progress; if so, pause the run with that reason."""
         last = self._store.jobs.list(one.run)[:MAX_WITHOUT_PROGRESS] if one.job is not None else ()
-        if len(last) < MAX_WITHOUT_PROGRESS or any(job.gained or job.state == HELD for job in last):
+        if len(last) < MAX_WITHOUT_PROGRESS or any(job.gained or job.state in (HELD, DISOWNED) for job in last):
             return False
         self._store.jobs.hold(one.run, no_progress_words(last[0]))
         return True

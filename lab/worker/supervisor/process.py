@@ -24,6 +24,7 @@ from lab.runs.outage import Outage
 from lab.runs.owner import Owner
 from lab.runs.store import RunStore
 from lab.settings import CHECKOUT, Settings
+from lab.worker.signal_event import SignalEvent
 from lab.worker.supervisor.adopted import AdoptedWorker, find_workers
 from lab.worker.supervisor.cleanup import clean_up
 from lab.worker.supervisor.dispatch import Dispatcher
@@ -38,7 +39,7 @@ from lab.worker.supervisor.launch import (
 )
 from lab.worker.supervisor.log import log_supervisor
 from lab.worker.supervisor.membership import Membership
-from lab.worker.supervisor.pid_files import supervisor_pid_path, worker_pid_path, write_pid_file
+from lab.worker.supervisor.pid_files import read_pid_file, supervisor_pid_path, worker_pid_path, write_pid_file
 from lab.worker.supervisor.slots import Slot, count_slots, host_slots, worker_environment
 
 POLL_S = 0.5
@@ -72,7 +73,7 @@ class Supervisor:
     jobs: Dispatcher | None = None  # manages the jobs at engines in a separate thread
     membership: Membership | None = None  # of this host, once the store is open
     warm: bool = False  # start a worker even if nothing is queued
-    ending: threading.Event = field(default_factory=threading.Event)
+    ending: threading.Event = field(default_factory=SignalEvent)
     fast_exits: Counter[int] = field(default_factory=Counter)  # consecutive, by slot
     idle_since: float = field(default_factory=time.monotonic)
     look_at: float = float("-inf")  # when to look for work in the store next
@@ -235,6 +236,8 @@ def main(settings: Settings | None = None, *, warm: bool = False) -> int:
     try:
         with FileLock(lock_path(settings), timeout=LOCK_S):
             adopted = {slot.index: SlotWorker(worker, slot) for slot, worker in find_workers(settings)}
+            former = read_pid_file(supervisor_pid_path(settings))
+            copied = former is not None and former.is_of_original(settings)
             supervisor = Supervisor(settings, warm=warm, workers=adopted)
             signal.signal(signal.SIGTERM, supervisor.end)
             signal.signal(signal.SIGINT, supervisor.end)
@@ -243,6 +246,8 @@ def main(settings: Settings | None = None, *, warm: bool = False) -> int:
             _write_own_pid_file(settings)
             store = supervisor.outage.call(lambda: RunStore.open(settings.database))
             supervisor.membership = supervisor.outage.call(lambda: Membership.open(settings, store))
+            if copied:
+                supervisor.outage.call(store.jobs.disown)
             stop_duties = _lab_duties(supervisor, store) if not supervisor.membership.joined else None
             supervisor.run(store)
             if stop_duties is not None:
