@@ -14,6 +14,8 @@ from sqlalchemy.exc import ArgumentError
 from lab.runs.owner import Owner, is_alive, kill
 from lab.settings import DATABASE, HOME, sqlite_url
 
+WORKER = "lab.worker"  # `python -m lab.worker`, which has no settings but its environment
+
 
 def is_serving(owner: Owner, database: URL | None) -> bool | None:
     """Return whether a process still runs and works for a database; None on another host, where this is unknown.
@@ -67,7 +69,10 @@ class _UnknownError(Exception):
 @lru_cache(maxsize=256)  # pages ask several times a second, and a process keeps the environment it was started with
 def _database_of(owner: Owner) -> URL:
     try:
-        environment = psutil.Process(owner.pid).environ()
+        process = psutil.Process(owner.pid)
+        if WORKER not in process.cmdline():  # flags such as `--home` of another command override its environment
+            raise _UnknownError
+        environment = process.environ()
         found = make_url(environment.get(DATABASE) or sqlite_url(Path(environment[HOME]) / "lab.db"))
     except (psutil.Error, OSError, KeyError, ArgumentError) as error:
         raise _UnknownError from error

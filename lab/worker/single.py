@@ -23,8 +23,8 @@ from lab.worker.disk_reserve import hold_reserve
 from lab.worker.execution import execute
 from lab.worker.exit_codes import LATER
 from lab.worker.presence import Presence
-from lab.worker.signal_event import SignalEvent
 from lab.worker.supervisor.log import log_worker
+from lab.worker.supervisor.signal_event import SignalEvent
 
 CLAIM_S = LEASE_S + FOREIGN_GRACE_S + 10.0  # how long a lost worker may still hold the lease of the run
 _POLL_S = 0.5

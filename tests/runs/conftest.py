@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ import pytest
 from sqlalchemy import create_engine
 
 from lab.runs.owner import Owner, process_start
+from lab.runs.serving import WORKER
 from lab.runs.store import RunStore
 from tests.new_stores import SpareStores, schema_url
 from tests.postgres import started_server
@@ -127,11 +129,18 @@ def process(request: pytest.FixtureRequest) -> Iterator[Callable[[], "Process"]]
 
 
 class Process:
-    """A process of this machine that sleeps until it is killed. database: for which it was started, "" for none."""
+    """A process of this machine that sleeps until it is killed, named as a worker.
+
+    database: for which it was started, "" for none.
+    """
 
     def __init__(self, database: str = "") -> None:
         environment = {key: value for key, value in os.environ.items() if not key.startswith("LAB_")}
-        self._popen = subprocess.Popen(["sleep", "86400"], env={**environment, "LAB_DATABASE": database})
+        self._popen = subprocess.Popen(
+            [WORKER, "86400"],
+            executable=shutil.which("sleep"),
+            env={**environment, "LAB_DATABASE": database},
+        )
         while not Path(f"/proc/{self._popen.pid}/environ").read_bytes():
             time.sleep(0.001)  # empty for a moment while the kernel starts the program
         self.owner = Owner(

@@ -8,14 +8,14 @@ import time
 import pytest
 
 from lab.settings import CHECKOUT
-from lab.worker.signal_event import SignalEvent
+from lab.worker.supervisor.signal_event import SignalEvent
 from tests.waiting import LIMIT_S
 
 # Sends this process a signal before every line of `wait` and `set` and of what they call. A second signal comes while
 # the handler of the first one runs, once per wait.
 _INTERRUPTED = """
 import faulthandler, os, signal, sys, threading
-from lab.worker.signal_event import SignalEvent
+from lab.worker.supervisor.signal_event import SignalEvent
 faulthandler.dump_traceback_later({limit_s}, exit=True)
 depth = 0
 
