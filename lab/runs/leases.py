@@ -48,8 +48,8 @@ class Leases:
         """Claim the first run of the queue; return None if there is none, or if this slot or host may not take one.
 
         slot: what can train one run at a time, such as "cpu" or "cuda:0"; it must be free on this host. run: claim only
-        this run; without it, runs bound to an engine are skipped. executor: claim the run only if it is still bound to
-        this engine. lacks: data sets whose runs are left to others. The record's `lease` is the fencing token.
+        this run; without it, runs bound to an executor are skipped. executor: claim the run only if it is still bound
+        to this one. lacks: data sets whose runs are left to others. The record's `lease` is the fencing token.
         """
         busy = select(runs.c.number).where(
             runs.c.host == owner.host, runs.c.slot == slot, runs.c.state == RunState.RUNNING

@@ -88,7 +88,7 @@ def may_be_gone(moment: Moment) -> ColumnElement[bool]:
 
 
 def expired_state(row: Row[Any]) -> RunState:
-    """Return the new state of a run whose owner has ended; one bound to an engine is queued again, for its next job."""
+    """Return the new state of a run whose owner has ended; one bound to an executor is queued for its next job."""
     request = RunRequest(row.want)
     return RunState.QUEUED if row.executor and request is RunRequest.RUN else EXPIRED_STATES[request]
 

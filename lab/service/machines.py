@@ -34,7 +34,7 @@ class SlotView:
     """One slot. run: the id of the run trained there, None for none. alive: whether it has a worker process now.
 
     surplus: whether the slot was removed, so that its worker exits after its run. job: the title of the job if an
-    engine started the worker for a single run; such a worker is not in a slot of the host.
+    executor started the worker for a single run; such a worker is not in a slot of the host.
     """
 
     slot: str
@@ -67,7 +67,7 @@ class HostView:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A queued run, and why it is not in training, in one sentence. job: the title of its job at an engine, or ""."""
+    """A queued run, and why it is not in training, in one sentence. job: the title of its job at an executor, or ""."""
 
     run: RunRecord
     why: str

@@ -1,7 +1,7 @@
-"""A worker for exactly one run, as engines start it: claim the run, train it, and exit.
+"""A worker for exactly one run, as executors start it: claim the run, train it, and exit.
 
 USR1, USR2, TERM and HUP have the same effect: save a checkpoint and put the run back into the queue, to be resumed
-later. Engines and their versions differ in which of these signals they send before they end a job.
+later. Executors and their versions differ in which of these signals they send before they end a job.
 """
 
 import signal
@@ -53,7 +53,7 @@ def train_one(
 ) -> int:
     """Train one queued run until it ends or `ending` is set; return the exit code.
 
-    job: the engine's name of this worker's job, used as the name of its slot. executor: the engine. claim_s: how long
+    job: the executor's name of this worker's job, used as the name of its slot. executor: its id. claim_s: how long
     to wait for a run that another worker holds or a user is editing.
     """
     owner = Owner.of_this_process()

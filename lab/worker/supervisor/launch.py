@@ -26,7 +26,7 @@ from lab.worker.supervisor.pid_files import read_pid_file, starting_pid_path, su
 WARM = "--warm"
 LEAVE = signal.SIGUSR1  # asks a worker to exit after its run, or immediately if it has none
 TERM_S = 15.0  # time for a worker to save a checkpoint after SIGTERM
-STOP_JOBS_S = 15.0  # time for a pending request to an engine to complete
+STOP_JOBS_S = 15.0  # time for a pending request to an executor to complete
 END_S = TERM_S + STOP_JOBS_S + 15.0  # time for a supervisor to exit after SIGTERM, even on a busy machine
 LOG_BYTES = 5_000_000  # a longer log is renamed at the next start
 
@@ -75,7 +75,7 @@ def is_supervised(settings: Settings) -> bool:
 
 
 def has_work(store: RunStore, settings: Settings) -> bool:
-    """Return whether a supervisor is needed: for a queued run, a run at an engine, or a sweep that is running."""
+    """Return whether a supervisor is needed: for a queued run, a run at an executor, or a sweep that is running."""
     return needs_worker(store) or store.jobs.count(list_executors(settings)) > 0
 
 

@@ -73,7 +73,7 @@ class Supervisor:
     settings: Settings
     workers: dict[int, SlotWorker] = field(default_factory=dict)  # by the index of the slot
     cleanup: threading.Thread | None = None  # the supervisor does not exit while it is running
-    jobs: Dispatcher | None = None  # manages the jobs at engines in a separate thread
+    jobs: Dispatcher | None = None  # manages the jobs at executors in a separate thread
     membership: Membership | None = None  # of this host, once the store is open
     warm: bool = False  # start a worker even if nothing is queued
     ending: threading.Event = field(default_factory=SignalEvent)
