@@ -82,7 +82,7 @@ class RunQueue:
         return tuple(record for record in records if record.state.live)
 
     def list_waiting(self, *, limit: int | None = None) -> tuple[RunRecord, ...]:
-        """Return the first waiting runs: those that an executor's worker lost, then the others in the order of `claim`.
+        """Return the first waiting runs: those whose job lost its worker, then the others in the order of `claim`.
 
         Of the runs in training, only those that may have lost their worker are read.
         """
