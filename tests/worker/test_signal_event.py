@@ -49,15 +49,6 @@ def _interrupted(event: str, *, limit_s: float) -> str:
     return done.stdout + done.stderr
 
 
-def test_a_signal_at_any_line_of_a_wait_ends_it() -> None:
-    assert _interrupted("SignalEvent", limit_s=LIMIT_S) == "ended\n"
-
-
-@pytest.mark.long
-def test_the_same_signals_block_an_event_with_a_lock() -> None:
-    assert "Timeout" in _interrupted("threading.Event", limit_s=5.0)
-
-
 def test_setting_it_ends_the_waits_of_all_threads_and_later_ones() -> None:
     event, ended = SignalEvent(), []
     waiting = [threading.Thread(target=lambda: ended.append(event.wait())) for _ in range(3)]
@@ -79,3 +70,12 @@ def test_a_wait_takes_as_long_as_it_may_and_reports_that_nothing_was_set() -> No
     assert time.monotonic() - began >= 0.1
     with pytest.raises(NotImplementedError):
         SignalEvent().clear()
+
+
+def test_a_signal_at_any_line_of_a_wait_ends_it() -> None:
+    assert _interrupted("SignalEvent", limit_s=LIMIT_S) == "ended\n"
+
+
+@pytest.mark.long
+def test_the_same_signals_block_an_event_with_a_lock() -> None:
+    assert "Timeout" in _interrupted("threading.Event", limit_s=5.0)
