@@ -12,6 +12,8 @@ import psutil
 import pytest
 from filelock import FileLock
 
+from lab.errors import StoreBusyError
+from lab.runs.database import Database
 from lab.runs.jobs import DISOWNED
 from lab.runs.owner import Owner
 from lab.runs.records import RunRequest, RunState
@@ -55,6 +57,26 @@ def worker(original: Lab) -> Iterator["subprocess.Popen[bytes]"]:
         process.kill()
 
 
+def _suspend(worker: "subprocess.Popen[bytes]", lab: Lab) -> None:
+    """Stop a worker while it holds no lock of the store; a copy made meanwhile has all its files."""
+    database = Database(lab.settings.database, busy_s=0.05)
+    while True:
+        worker.send_signal(signal.SIGSTOP)
+        wait_until(lambda: psutil.Process(worker.pid).status() == psutil.STATUS_STOPPED)
+        try:
+            with database.write():
+                return
+        except StoreBusyError:
+            worker.send_signal(signal.SIGCONT)
+
+
+def _copy_while_training(original: Lab, worker: "subprocess.Popen[bytes]") -> Lab:
+    _suspend(worker, original)
+    copy = _copy(original)
+    worker.send_signal(signal.SIGCONT)
+    return copy
+
+
 def _copy(original: Lab) -> Lab:
     home = original.settings.home.with_name("copy")
     shutil.copytree(original.settings.home, home, ignore=shutil.ignore_patterns("*.lock"))
@@ -67,7 +89,7 @@ def test_a_run_resumes_in_a_copy_while_the_worker_of_the_original_goes_on(
 ) -> None:
     run = original.store.runs.list()[0].id
     wait_until(lambda: bool(original.store.files.list(run)))
-    copy = _copy(original)
+    copy = _copy_while_training(original, worker)
     assert copy.store.runs.get(run).state is RunState.INTERRUPTED
     assert not any(slot.alive for host in copy.machines.show().hosts for slot in host.slots)
     copy.submissions.control(run, RunRequest.RUN)
@@ -86,7 +108,7 @@ def test_a_suspended_worker_is_killed_by_resume_in_its_own_home_only(
     original: Lab, worker: "subprocess.Popen[bytes]"
 ) -> None:
     run = original.store.runs.list()[0].id
-    worker.send_signal(signal.SIGSTOP)
+    _suspend(worker, original)
     wait_until(lambda: not original.store.runs.get(run).responding)
     copy = _copy(original)
     assert copy.submissions.control(run, RunRequest.RUN).state is RunState.QUEUED
@@ -99,7 +121,7 @@ def test_a_suspended_worker_is_killed_by_resume_in_its_own_home_only(
 def test_a_supervisor_of_a_copy_neither_adopts_nor_ends_the_worker_of_the_original(
     original: Lab, worker: "subprocess.Popen[bytes]", monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    copy = _copy(original)
+    copy = _copy_while_training(original, worker)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     run_supervisor: Callable[..., None] = Supervisor.run
 
