@@ -10,7 +10,6 @@ import argparse
 import itertools
 import os
 import platform
-import socket
 import statistics
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from typing import Any
 from playwright.sync_api import Page, sync_playwright
 
 from benchmarks.chromium import QUIET, find_chromium
+from benchmarks.guard import guarded, guarded_server
 from benchmarks.markdown_tables import heading, row
 from benchmarks.quartiles import quartiles
 from lab.sketch.render import POLYLINES, Hand, place_strokes
@@ -176,18 +176,11 @@ def temporary_lab() -> Iterator[str]:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:  # a worker may still be exiting
         env = {**os.environ, "LAB_HOME": home, "LAB_DEVICE": "cpu"}
         train = ["-m", "lab", "train", "--arch", "lenet5", "--dataset", "digits", "--epochs", "5", "--json"]
-        subprocess.run([sys.executable, *train], cwd=ROOT, env=env, check=True, stdout=subprocess.DEVNULL)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        serve = ["-m", "streamlit", "run", "app.py", "--server.port", str(port)]
-        server = subprocess.Popen([sys.executable, *serve], cwd=ROOT, env=env, stdout=subprocess.DEVNULL)
-        try:
-            wait_for(f"http://127.0.0.1:{port}/healthz")
-            yield f"http://127.0.0.1:{port}/draw"
-        finally:
-            server.terminate()
-            server.wait(20)
+        with guarded(Path(home)):  # training starts a supervisor
+            subprocess.run([sys.executable, *train], cwd=ROOT, env=env, check=True, stdout=subprocess.DEVNULL)
+            with guarded_server(Path(home), {"LAB_DEVICE": "cpu"}) as port:
+                wait_for(f"http://127.0.0.1:{port}/healthz")
+                yield f"http://127.0.0.1:{port}/draw"
 
 
 def wait_for(address: str, *, timeout_s: float = 60.0) -> None:

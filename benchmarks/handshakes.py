@@ -11,7 +11,6 @@ import http.client
 import json
 import os
 import platform
-import socket
 import statistics
 import subprocess
 import sys
@@ -20,6 +19,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from benchmarks.guard import guarded_server
 from benchmarks.markdown_tables import heading, row
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -89,19 +89,12 @@ def measure(port: int, at_once: int) -> str:
 def main() -> None:
     """Start a server, send the handshakes and print the table."""
     argparse.ArgumentParser(description=__doc__).parse_args()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         (Path(folder) / "sitecustomize.py").write_text(_HOOK, encoding="utf-8")
         connections = Path(folder) / "connections"
         connections.touch()
-        places = {"LAB_HOME": f"{folder}/home", "PYTHONPATH": folder, "CONNECTIONS": str(connections)}
-        command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
-        server = subprocess.Popen(
-            command, cwd=ROOT, env={**os.environ, **places}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        try:
+        places = {"PYTHONPATH": folder, "CONNECTIONS": str(connections)}
+        with guarded_server(Path(folder) / "home", places) as port:
             for _ in range(300):
                 with suppress(OSError):
                     health_s(port)
@@ -112,9 +105,6 @@ def main() -> None:
             for at_once in AT_ONCE:
                 print(measure(port, at_once), flush=True)
             print(f"connections and name lookups of the server: {connections.read_text().count(chr(10))}")
-        finally:
-            server.terminate()
-            server.wait()
 
 
 if __name__ == "__main__":

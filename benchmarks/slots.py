@@ -9,18 +9,16 @@ identical. Needs a quiet machine; with LAB_DATA set, `--dataset mnist` uses the 
 import argparse
 import os
 import platform
-import signal
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
 
+from benchmarks.guard import guarded
 from lab.config import RunConfig
 from lab.runs.records import RunState
 from lab.service.lab import Lab
 from lab.settings import Settings
-from lab.worker.supervisor.launch import is_running
-from lab.worker.supervisor.pid_files import read_pid_file, supervisor_pid_path
 
 _READY_S = 600.0  # time limit for each wait, generous for slow machines
 _POLL_S = 0.05
@@ -31,7 +29,7 @@ def measure(slots: int, configs: list[RunConfig], *, device: str) -> tuple[float
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
         environment = {**os.environ, "LAB_HOME": home, "LAB_DEVICE": device, "LAB_SLOTS": str(slots)}
         lab = Lab(Settings.from_env(environment))
-        try:
+        with guarded(lab.settings.make_home()):
             _start_workers(lab, configs[0], slots)
             began = time.perf_counter()
             runs = [lab.submissions.submit(lab.validation.resolve(config)).run.id for config in configs]
@@ -42,8 +40,6 @@ def measure(slots: int, configs: list[RunConfig], *, device: str) -> tuple[float
             if failed:
                 raise RuntimeError(f"A run did not finish: {failed[0]}")
             return elapsed_s, [record.headline.test_loss for record in records]
-        finally:
-            _end_workers(lab)
 
 
 def _start_workers(lab: Lab, config: RunConfig, slots: int) -> None:
@@ -56,13 +52,6 @@ def _start_workers(lab: Lab, config: RunConfig, slots: int) -> None:
     _until(lambda: all(lab.store.runs.get(run).progress.step for run in first))
     lab.store.queue.stop_all()
     _until(lambda: lab.store.queue.count_running() == 0)
-
-
-def _end_workers(lab: Lab) -> None:
-    running = read_pid_file(supervisor_pid_path(lab.settings))
-    if running is not None and running.alive:
-        os.kill(running.owner.pid, signal.SIGTERM)
-        _until(lambda: not is_running(lab.settings))
 
 
 def _until(condition: Callable[[], bool]) -> None:

@@ -9,11 +9,7 @@ import argparse
 import json
 import os
 import platform
-import signal
-import socket
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 import urllib.error
@@ -26,6 +22,7 @@ import numpy as np
 from playwright.sync_api import Page, Response, sync_playwright
 
 from benchmarks.chromium import find_chromium
+from benchmarks.guard import guarded_server
 from benchmarks.markdown_tables import heading, row
 from lab.charts.live import live_payload
 from lab.config import RunConfig
@@ -54,18 +51,12 @@ _POINTS = "+(document.querySelector('.cl-live')?.dataset.points ?? 0)"
 
 @contextmanager
 def serve(home: Path, *, only_digits: bool = False) -> Iterator[str]:
-    """Yield the address of a lab with this home; the server and its worker are stopped at the end of the block.
+    """Yield the address of a lab with this home; the server and its worker end with the block or with this process.
 
     only_digits: ignore the data sets of LAB_DATA, so that the page starts with the built-in digits.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = {**os.environ, "LAB_HOME": str(home)} | ({"LAB_DATA": str(home / "data")} if only_digits else {})
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
-    url = f"http://127.0.0.1:{port}"
-    try:
+    with guarded_server(home, {"LAB_DATA": str(home / "data")} if only_digits else {}) as port:
+        url = f"http://127.0.0.1:{port}"
         for _ in range(200):
             try:
                 urllib.request.urlopen(f"{url}/_stcore/health", timeout=2).close()
@@ -73,12 +64,6 @@ def serve(home: Path, *, only_digits: bool = False) -> Iterator[str]:
             except (urllib.error.URLError, ConnectionError, TimeoutError):
                 time.sleep(0.1)
         yield url
-    finally:
-        process.terminate()
-        process.wait()
-        pid_file = home / "supervisor.json"
-        if pid_file.exists():  # otherwise the worker would stay warm for minutes
-            os.kill(int(json.loads(pid_file.read_text(encoding="utf-8"))["pid"]), signal.SIGTERM)
 
 
 def _line(name: str, values: list[float], unit: str) -> str:

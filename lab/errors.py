@@ -56,6 +56,10 @@ class DeviceError(ConfigError):
     """The requested device is not available on this machine."""
 
 
+class WorkerStartError(LabError):
+    """No worker process can start on this machine."""
+
+
 class TrainingError(LabError):
     """Training ended before its last step for a reason that the user can act on."""
 

@@ -24,6 +24,7 @@ PROCESS_ENVIRONMENT = {
 
 SAVED_FILES = "artifacts"  # default folder of the artifacts in a lab's home
 HOME = "LAB_HOME"
+DATABASE = "LAB_DATABASE"
 SLOTS = "LAB_SLOTS"
 OWNER = "LAB_OWNER"
 ANNOUNCE = "LAB_ANNOUNCE"  # "text" or "json": the format in which the server prints its addresses, set by `serve`
@@ -71,7 +72,7 @@ class Settings:
         return cls(
             home=home,
             data=_absolute(env.get("LAB_DATA") or home / "data"),
-            database=_absolute_database(env.get("LAB_DATABASE") or sqlite_url(home / "lab.db")),
+            database=_absolute_database(env.get(DATABASE) or sqlite_url(home / "lab.db")),
             artifacts=_absolute_place(env.get("LAB_ARTIFACTS") or str(home / SAVED_FILES)),
             device=env.get("LAB_DEVICE") or "auto",
             read_only=_switch("LAB_READ_ONLY", env),
@@ -84,7 +85,7 @@ class Settings:
         return {
             HOME: str(self.home),
             "LAB_DATA": str(self.data),
-            "LAB_DATABASE": self.database,
+            DATABASE: self.database,
             "LAB_ARTIFACTS": self.artifacts,
             "LAB_DEVICE": self.device,
             "LAB_READ_ONLY": "1" if self.read_only else "",

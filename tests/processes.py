@@ -1,17 +1,22 @@
 """Kills what the lab of a test has started in the background, and starts an idle process for tests."""
 
 import os
+import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 
 @contextmanager
-def idle_process() -> Iterator["subprocess.Popen[bytes]"]:
-    """Yield a process that runs until it is killed, at the latest here."""
-    with subprocess.Popen(["sleep", "86400"]) as process:
+def idle_process(environment: Mapping[str, str] | None = None) -> Iterator["subprocess.Popen[bytes]"]:
+    """Yield a process that runs until it is killed, at the latest here, named as a worker.
+
+    environment: further variables.
+    """
+    variables = {**os.environ, **(environment or {})}
+    with subprocess.Popen(["lab.worker", "86400"], executable=shutil.which("sleep"), env=variables) as process:
         try:
             yield process
         finally:

@@ -22,3 +22,11 @@ def mounted_disk(place: Path, *, megabytes: int) -> Iterator[Path]:
         yield place
     finally:
         subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def make_read_only(disk: Path) -> None:
+    """Mount such a file system again, so that nothing can be written to it. Skips the test if a file is still open."""
+    again = ["mount", "-o", "remount,ro", str(disk)]
+    done = subprocess.run(again, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"a disk cannot be made read-only here: {done.stderr.strip()}")

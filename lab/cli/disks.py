@@ -3,6 +3,7 @@
 A check of permissions alone would miss a full disk.
 """
 
+import errno
 import os
 import secrets
 import shutil
@@ -48,8 +49,8 @@ def _unwritable(lab: Lab, places: dict[str, Path | None]) -> list[str]:
             _write_and_remove(folder)
         except OSError as error:
             problems.append(
-                f"Nothing can be written to {folder} ({error.strerror}): free disk space, or set LAB_HOME to a "
-                "writable folder."
+                f"Nothing can be written to {folder} ({error.strerror}): {_remedy(error)}, or set LAB_HOME to a writable "
+                "folder."
             )
     probe = f"doctor/{secrets.token_hex(8)}"
     try:
@@ -58,6 +59,11 @@ def _unwritable(lab: Lab, places: dict[str, Path | None]) -> list[str]:
     except LabError as error:
         problems.append(str(error))
     return problems
+
+
+def _remedy(error: OSError) -> str:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return "free disk space" if full else "allow this user to write there"
 
 
 def _write_and_remove(folder: Path) -> None:

@@ -45,6 +45,7 @@ _UNREACHABLE_ERRNOS = frozenset(
     for name in ("ESTALE", "ETIMEDOUT", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH", "ENOTCONN", "EREMOTEIO")
     if (number := getattr(errno, name, None)) is not None
 )
+_FORBIDDEN_ERRNOS = (errno.EACCES, errno.EPERM, errno.EROFS)
 STRAY_AFTER_S = 3600.0  # no regular write takes an hour: an older temporary file has lost its writer
 # s3fs tries five times, and botocore five times within each try, with 15 s for a response, so an endpoint that drops
 # requests would be detected after minutes only. A user's FSSPEC_S3_CONFIG_KWARGS takes precedence.
@@ -99,6 +100,8 @@ class ArtifactStore:
                     f"{what} ({words}): {self.shown} does not respond; check that it can be reached from here. "
                     "Training waits for it."
                 ) from error
+            if remedy == self._make_room and getattr(error, "errno", None) in _FORBIDDEN_ERRNOS:
+                remedy = self._allow_writing
             raise ArtifactError(f"{what} ({words}): {remedy}") from error
 
     def _is_unreachable(self, error: Exception) -> bool:
@@ -152,6 +155,13 @@ class ArtifactStore:
     def _make_room(self) -> str:
         return (
             f"free some space at {self.shown}, or choose another location with LAB_ARTIFACTS, "
+            "then try again or resume the run."
+        )
+
+    @property
+    def _allow_writing(self) -> str:
+        return (
+            f"allow this user to write to {self.shown}, or choose another location with LAB_ARTIFACTS, "
             "then try again or resume the run."
         )
 

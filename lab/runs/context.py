@@ -23,7 +23,9 @@ class StoreContext:
 
     def moment(self, connection: Connection) -> Moment:
         """Return the time on the store's clock, or on the clock this store was opened with."""
-        return self.database.moment(connection) if self.clock is None else Moment(self.clock())
+        if self.clock is None:
+            return self.database.moment(connection)
+        return Moment(self.clock(), database=self.database.url)
 
     def now(self) -> float:
         """Return the current time on the store's clock, the only clock to compare the store's times with."""

@@ -81,10 +81,14 @@ def journal_mode(version: str, file_system: str) -> str:
 
 
 class Moment(NamedTuple):
-    """The time at the store, and when its server started, both in seconds since the epoch."""
+    """The time at the store, and when its server started, both in seconds since the epoch.
+
+    database: the store's, so that the processes of a store that was copied are told from its own (`lab.runs.serving`).
+    """
 
     now: float
     up_since: float = 0.0
+    database: URL | None = None
 
 
 class Database:
@@ -223,9 +227,9 @@ class Database:
     def moment(self, connection: Connection) -> Moment:
         """Return the store's own time: the server's, so that hosts need not agree, or with SQLite this host's."""
         if self.is_sqlite:
-            return Moment(time.time())
+            return Moment(time.time(), database=self.url)
         now, up_since = connection.exec_driver_sql(_CLOCK).one()
-        return Moment(now, up_since)
+        return Moment(now, up_since, self.url)
 
     @contextmanager
     def _converted_errors(self, *, writes: bool = True) -> Iterator[None]:

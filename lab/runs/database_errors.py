@@ -76,7 +76,9 @@ def explain_refusal(error: Exception, *, where: str, busy_s: float, writes: bool
             f"free some space next to {where}, then try again or resume the run."
         )
     if "readonly" in low or "read-only" in low:
-        return ReadOnlyError(f"The run store {where} may not be written by this user: check its owner and permissions.")
+        return ReadOnlyError(
+            f"The run store {where} may not be written by this user: check its owner and permissions, and that its disk is not mounted read-only."
+        )
     if "malformed" in low or "not a database" in low:
         return StoreError(f"The file of the run store {where} is damaged ({cause}): restore it from a copy.")
     return StoreError(f"The run store {where} reported {_short(cause)!r}: check that it can be reached and written.")

@@ -24,7 +24,7 @@ _REASON = "The process that trained it ended unexpectedly; resume continues from
 def mark_expired(connection: Connection, moment: Moment) -> list[str]:
     """Mark the runs whose owner is lost as interrupted, or according to their pending request; return their ids.
 
-    Runs that an engine trains and runs of joined machines are queued again.
+    Runs that an executor trains and runs of joined machines are queued again.
     """
     expired = expired_rows(connection, moment, lock=True)
     joined = joined_hosts(connection) if expired else frozenset()
@@ -37,7 +37,7 @@ def mark_expired(connection: Connection, moment: Moment) -> list[str]:
 def expire(connection: Connection, row: Row[Any], state: RunState, moment: Moment) -> None:
     """Take a run, whose row is locked, from its lost owner; if it is queued again, it keeps its place.
 
-    The engine's job that held it is marked as LOST, whatever the engine still reports.
+    The executor's job that held it is marked as LOST, whatever the executor still reports.
     """
     again = state is RunState.QUEUED
     if row.executor:

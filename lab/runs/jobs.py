@@ -1,9 +1,10 @@
-"""Jobs at engines: which are open, which runs need one, and binding a run to an engine.
+"""Jobs at executors: which are open, which runs need one, and binding a run to an executor.
 
-A job is recorded before its engine is called, with at most one open job per run (a unique index). So only one of two
+A job is recorded before its executor is called, with at most one open job per run (a unique index). So only one of two
 supervisors submits it, and one that is killed in between leaves a name by which the job can be found.
 """
 
+import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,24 +16,26 @@ from lab.runs.checksums import RAW, is_intact
 from lab.runs.context import StoreContext
 from lab.runs.database import Moment
 from lab.runs.expired import expire, mark_expired
-from lab.runs.owner import is_alive
 from lab.runs.records import LIVE, RunRecord, RunState
 from lab.runs.row_changes import change_row, insert_for, sound_row
 from lab.runs.rows import decoded, derive, expired_state, lease_holds, owner_of, run_record
 from lab.runs.run_facts import RunProgress
+from lab.runs.serving import is_serving
 from lab.runs.tables import jobs, runs
 from lab.runs.waiting_rows import waiting_order
 
-REFUSED = "refused"  # job state: the engine rejected it or did not respond; it is retried
+REFUSED = "refused"  # job state: the executor rejected it or did not respond; it is retried
 HELD = "held"  # job state: its run was paused afterwards; earlier jobs no longer count
-_WORDS = 300  # stored characters of an engine's message
+DISOWNED = "disowned"  # job state: it belongs to the lab from which this one was copied
+_WORDS = 300  # stored characters of an executor's message
 
 
 @dataclass(frozen=True, slots=True)
 class JobRecord:
-    """One job. handle: the engine's name for it, "" before it is submitted. step: the run's step at submission.
+    """One job. handle: the executor's name for it, "" before it is submitted. step: the run's step at submission.
 
-    state and words: as the engine last reported them. Times are the store's. closed_at: None while it may start or run.
+    state and words: as the executor last reported them. Times are the store's. closed_at: None while it may start or
+    run.
     """
 
     id: str
@@ -51,10 +54,11 @@ class JobRecord:
 
 @dataclass(frozen=True, slots=True)
 class BoundRun:
-    """A run that an engine trains or has an open job for. executor: where it may be trained now, "" for a host's slots.
+    """A run that an executor trains or has an open job for.
 
-    silent: it is in state running, but its lease has expired. slot: where it is or was last trained; for an engine, the
-    id of the job that claimed it. job: its newest job, None if it has none.
+    executor: where it may be trained now, "" for a host's slots. silent: it is in state running, but its lease has
+    expired. slot: where it is or was last trained; for an executor, the id of the job that claimed it. job: its newest
+    job, None if it has none.
     """
 
     run: str
@@ -73,13 +77,13 @@ class BoundRun:
 
 
 class StoredJobs:
-    """`RunStore.jobs`: the jobs of all engines."""
+    """`RunStore.jobs`: the jobs of all executors."""
 
     def __init__(self, context: StoreContext) -> None:
         self.context = context
 
     def bound(self) -> tuple[BoundRun, ...]:
-        """Return the live runs bound to engines, and all others with an open job, in the order of the queue."""
+        """Return the live runs bound to executors, and all others with an open job, in the order of the queue."""
         opened = select(jobs.c.run).where(jobs.c.closed_at.is_(None))
         live = (runs.c.executor != "") & runs.c.state.in_(LIVE) & runs.c.deleted_at.is_(None)
         query = select(*RAW).where(live | runs.c.id.in_(opened)).order_by(runs.c.number)
@@ -92,7 +96,7 @@ class StoredJobs:
         return tuple(_bound(row, newest.get(row.id), moment) for row in rows)
 
     def count(self, executors: Sequence[str]) -> int:
-        """Return the number of runs or jobs that may require calls to these engines, whichever is higher."""
+        """Return the number of runs or jobs that may require calls to these executors, whichever is higher."""
         if not executors:
             return 0
         waiting = runs.c.executor.in_(executors) & runs.c.state.in_(LIVE) & runs.c.deleted_at.is_(None)
@@ -122,14 +126,14 @@ class StoredJobs:
             return tuple(map(_record, rows))
 
     def open(self, run: str, executor: str) -> JobRecord | None:
-        """Record the next job of a queued run; return None if it is not queued for this engine or has an open job."""
+        """Record the next job of a queued run; return None if it is not queued for this executor or has an open job."""
         with self.context.database.write() as connection:
             row = sound_row(connection, run, lock=True)
             attempt = connection.execute(select(func.max(jobs.c.attempt)).where(jobs.c.run == run)).scalar() or 0
             if row.state != RunState.QUEUED or row.executor != executor:
                 return None
             values = {
-                "id": f"lab-{run}-{attempt + 1}",
+                "id": f"lab-{run}-{attempt + 1}{_suffix(connection, run)}",
                 "run": run,
                 "attempt": attempt + 1,
                 "executor": executor,
@@ -142,7 +146,7 @@ class StoredJobs:
             return None if found is None else _record(found)
 
     def note(self, job: str, *, state: str, words: str, handle: str | None = None, started: bool = False) -> None:
-        """Record what the engine reported about an open job. handle: its name there. started: it is running now."""
+        """Record what the executor reported about an open job. handle: its name there. started: it is running now."""
         values: dict[str, Any] = {"state": state, "words": words[:_WORDS]}
         if handle is not None:
             values["handle"] = handle
@@ -160,6 +164,23 @@ class StoredJobs:
             values["closed_at"] = self.context.moment(connection).now
             connection.execute(update(jobs).where(jobs.c.id == job.id, jobs.c.closed_at.is_(None)).values(**values))
 
+    def disown(self) -> None:
+        """Leave all open jobs to the lab from which this one was copied: never cancelled, never asked about.
+
+        Runs that wait for an executor get such a job too, because the other lab gives its next job the same name.
+        """
+        with self.context.database.write() as connection:
+            now = self.context.moment(connection).now
+            words = {"state": DISOWNED, "words": "of the lab from which this one was copied", "closed_at": now}
+            connection.execute(update(jobs).where(jobs.c.closed_at.is_(None)).values(**words))
+            bound = select(*RAW).where(runs.c.executor != "", runs.c.state.in_(LIVE), runs.c.deleted_at.is_(None))
+            rows = connection.execute(bound).all()
+            newest = _newest(connection, [row.id for row in rows])
+            for row in rows:
+                if row.id not in newest:
+                    values = {"id": f"lab-{row.id}-0", "run": row.id, "attempt": 0, "executor": row.executor}
+                    connection.execute(jobs.insert().values(**values, step=0, submitted_at=now, **words))
+
     def hold(self, run: str, reason: str) -> None:
         """Pause a queued run with a reason, so that no further job is started for it until it is resumed."""
         with self.context.database.write() as connection:
@@ -172,7 +193,7 @@ class StoredJobs:
                 change_row(connection, row, state=RunState.PAUSED, reason=reason, finished_at=now)
 
     def expire(self, run: str, lease: int) -> bool:
-        """Take a run from an owner on another host whose lease expired, because its engine reports that the job ended.
+        """Take a run from an owner on another host whose lease expired, because its executor says that the job ended.
 
         Returns whether the run was taken; an owner that has renewed its lease keeps it.
         """
@@ -180,7 +201,7 @@ class StoredJobs:
             row = sound_row(connection, run, lock=True)
             moment = self.context.moment(connection)
             gone = row.state == RunState.RUNNING and row.lease == lease and not lease_holds(row.lease_until, moment.now)
-            if gone and not is_alive(owner_of(row)):
+            if gone and not is_serving(owner_of(row), moment.database):
                 expire(connection, row, expired_state(row), moment)
                 return True
             return False
@@ -202,6 +223,12 @@ class StoredJobs:
                     )
                 row = change_row(connection, row, executor=executor)
             return run_record(row, moment=moment)
+
+
+def _suffix(connection: Connection, run: str) -> str:
+    """Return what tells the names of a run's jobs from those of the lab from which this one was copied."""
+    disowned = select(jobs.c.id).where(jobs.c.run == run, jobs.c.state == DISOWNED).limit(1)
+    return f"-{secrets.token_hex(3)}" if connection.execute(disowned).first() else ""
 
 
 def _bound(row: Row[Any], job: JobRecord | None, moment: Moment) -> BoundRun:

@@ -19,12 +19,13 @@ from lab.runs.fair_order import FairOrder
 from lab.runs.findings import stored_findings
 from lab.runs.hosts import accepts
 from lab.runs.older_rows import adopt_older_row
-from lab.runs.owner import Owner, kill
+from lab.runs.owner import Owner
 from lab.runs.records import ENDS, RunRecord, RunRequest, RunState
 from lab.runs.results import refresh_headline
 from lab.runs.row_changes import change_held_row, change_row, held_row, sound_row
 from lab.runs.row_values import cache_key_if_free, progress_values, queued_again, summary_columns
 from lab.runs.rows import EXPIRED_STATES, LEASE_S, decoded, derive, listed_record, owner_of, run_record
+from lab.runs.serving import kill_if_serving
 from lab.runs.tables import WAITING, runs
 from lab.runs.waiting_rows import mark_served, waiting_one, waiting_order
 
@@ -47,8 +48,8 @@ class Leases:
         """Claim the first run of the queue; return None if there is none, or if this slot or host may not take one.
 
         slot: what can train one run at a time, such as "cpu" or "cuda:0"; it must be free on this host. run: claim only
-        this run; without it, runs bound to an engine are skipped. executor: claim the run only if it is still bound to
-        this engine. lacks: data sets whose runs are left to others. The record's `lease` is the fencing token.
+        this run; without it, runs bound to an executor are skipped. executor: claim the run only if it is still bound
+        to this one. lacks: data sets whose runs are left to others. The record's `lease` is the fencing token.
         """
         busy = select(runs.c.number).where(
             runs.c.host == owner.host, runs.c.slot == slot, runs.c.state == RunState.RUNNING
@@ -210,7 +211,7 @@ class Leases:
             moment = self.context.moment(connection)
             state, responding = derive(row, moment=moment)
             if request is RunRequest.RUN and not responding:
-                kill(owner_of(row))
+                kill_if_serving(owner_of(row), self.context.database.url)
                 state = RunState.INTERRUPTED
             values = self._answer(connection, row, state, request, moment.now)
             if values:

@@ -123,7 +123,7 @@ class RunRecord:
     problem: str = ""  # why nothing else of it may be shown: it is damaged, or of another release
     findings: tuple[Finding, ...] = ()
     saved: HeadlineResult | None = None
-    executor: str = ""  # the engine that trains it (`lab.executors`); "": a host's slots
+    executor: str = ""  # the id of the one that trains it (`lab.executors`); "": a host's slots
     pause_epoch: int | None = None  # training pauses at the end of this epoch; None: at no epoch
     queued_at: float = 0.0  # when it was last queued; a move in the queue changes it
     owner: str = ""  # who requested it; "" if unnamed

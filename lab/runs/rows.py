@@ -20,9 +20,10 @@ from lab.runs.database import MAX_VALUES, Moment
 from lab.runs.encoding import decode_json, decode_tags
 from lab.runs.headline import METRICS, HeadlineResult
 from lab.runs.old_notices import is_old_finding
-from lab.runs.owner import Owner, is_alive, this_host
+from lab.runs.owner import Owner, this_host
 from lab.runs.records import RunRecord, RunRequest, RunState, SavedFile
 from lab.runs.run_facts import RunEnvironment, RunProgress, RunSummary
+from lab.runs.serving import is_serving
 from lab.runs.tables import runs
 from lab.runs.visible import visible, with_visible_text
 
@@ -54,13 +55,14 @@ def derive(row: Row[Any], *, moment: Moment) -> tuple[RunState, bool]:
 
     A live owner with an expired lease is busy and has not ended: the run stays RUNNING or STOPPING, with False. While
     the server was down nobody could renew a lease, so the silence of an owner on another host counts from its restart.
+    In a copied store, the workers of the original have ended.
     """
     state = RunState(row.state)
     if state is not RunState.RUNNING:
         return state, True
     request = RunRequest(row.want)
     at_work = RunState.STOPPING if request is RunRequest.STOP else RunState.RUNNING
-    lives = is_alive(owner_of(row))
+    lives = is_serving(owner_of(row), moment.database)
     if lives is False:  # on this host an exit is certain, whatever the lease
         return expired_state(row), True
     if lease_holds(row.lease_until, moment.now):
@@ -86,7 +88,7 @@ def may_be_gone(moment: Moment) -> ColumnElement[bool]:
 
 
 def expired_state(row: Row[Any]) -> RunState:
-    """Return the new state of a run whose owner has ended; one bound to an engine is queued again, for its next job."""
+    """Return the new state of a run whose owner has ended; one bound to an executor is queued for its next job."""
     request = RunRequest(row.want)
     return RunState.QUEUED if row.executor and request is RunRequest.RUN else EXPIRED_STATES[request]
 

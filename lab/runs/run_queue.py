@@ -35,7 +35,7 @@ class NewRunFacts(TypedDict, total=False):
     """The facts of a new run besides its configuration; all but the first two are optional.
 
     parent: the run that it continues. fresh: create a new run even if there is a cached one. origin: where the request
-    was made. owner and priority: see `lab.runs.fair_order`. executor: the engine to train it, "" for a host's slots.
+    was made. owner and priority: see `lab.runs.fair_order`. executor: which trains it, "" for a host's slots.
     """
 
     fingerprint: Required[str]
@@ -82,7 +82,7 @@ class RunQueue:
         return tuple(record for record in records if record.state.live)
 
     def list_waiting(self, *, limit: int | None = None) -> tuple[RunRecord, ...]:
-        """Return the first waiting runs: those whose engine's worker was lost, then the others in the order of `claim`.
+        """Return the first waiting runs: those whose job lost its worker, then the others in the order of `claim`.
 
         Of the runs in training, only those that may have lost their worker are read.
         """
@@ -99,7 +99,9 @@ class RunQueue:
         Raises `RunNotFoundError`, or `RunStateError` for a run that is not queued.
         """
         with self.context.database.write() as connection:
-            mark_expired(connection, self.context.moment(connection))  # a run that lost its engine's worker waits again
+            mark_expired(
+                connection, self.context.moment(connection)
+            )  # a run that lost its executor's worker waits again
             # Locked in the order of their numbers, which no move changes, so that two moves cannot deadlock.
             locked = connection.execute(select(*RAW).where(WAITING).order_by(runs.c.number).with_for_update()).all()
             queued = {row.number: row for row in filter(is_intact, locked)}
@@ -128,7 +130,7 @@ class RunQueue:
             return frozenset(connection.execute(select(runs.c.dataset).where(WAITING).distinct()).scalars())
 
     def count_queued(self, *, for_hosts: bool = False) -> int:
-        """Return how many runs wait for a worker. for_hosts: without those bound to engines."""
+        """Return how many runs wait for a worker. for_hosts: without those bound to executors."""
         return self._count(RunState.QUEUED, *((runs.c.executor == "",) if for_hosts else ()))
 
     def count_running(self, *, host: str | None = None) -> int:

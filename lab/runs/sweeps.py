@@ -175,7 +175,7 @@ class StoredSweeps:
     def due(self, *, slots: int = SLOTS, jobs: Mapping[str, int] | None = None) -> tuple[str, ...]:
         """Return the ids of the running sweeps that need attention: fewer than `slots` runs are queued or in training.
 
-        jobs: the limits that replace `slots` for sweeps whose trials are trained by an engine, by executor id.
+        jobs: the limits that replace `slots` for sweeps whose trials are trained by an executor, by executor id.
         """
         live = (
             select(func.count())

@@ -93,7 +93,7 @@ runs = Table(
     Column("pause_epoch", Integer),  # its sweep pauses it after this epoch; NULL for none
     Column("owner", Text, nullable=False, server_default=""),  # who requested it; "" if unnamed
     Column("priority", Integer, nullable=False, server_default="0"),  # in the queue, highest first
-    Column("executor", String(16), nullable=False, server_default=""),  # id of the engine; "" for a host's slots
+    Column("executor", String(16), nullable=False, server_default=""),  # id of the executor; "" for a host's slots
     Index("runs_cache", "cache_key", unique=True, sqlite_where=CACHED, postgresql_where=CACHED),
     Index("runs_slot", "host", "slot", unique=True, sqlite_where=IN_SLOT, postgresql_where=IN_SLOT),
     Index("runs_state", "state", "queued_at"),
@@ -239,20 +239,20 @@ workers = Table(
     Column("seen_at", _real, nullable=False),
 )
 
-# The jobs submitted to engines; the id of a job is created before the engine is called. Only starting and ending jobs
-# depends on this table: the lease of a run decides who may train it.
+# The jobs submitted to executors; the id of a job is created before its executor is called. Only starting and ending
+# jobs depends on this table: the lease of a run decides who may train it.
 LOST = "lost"  # job state: its worker had claimed the run, and its lease expired
 OPEN = text("closed_at IS NULL")
 jobs = Table(
     "jobs",
     metadata,
-    Column("id", String(64), primary_key=True),  # lab-<run>-<attempt>
+    Column("id", String(64), primary_key=True),  # lab-<run>-<attempt>, in a copied lab with a suffix
     Column("run", String(32), nullable=False),  # runs.id
     Column("attempt", Integer, nullable=False),  # from 1
     Column("executor", String(16), nullable=False),
-    Column("handle", Text, nullable=False, server_default=""),  # the engine's name for it; "" before it is submitted
-    Column("state", String(16), nullable=False),  # `lab.executors.base.JobState`, as the engine last reported it
-    Column("words", Text, nullable=False, server_default=""),  # the engine's message
+    Column("handle", Text, nullable=False, server_default=""),  # the executor's name for it; "" before it is submitted
+    Column("state", String(16), nullable=False),  # `lab.executors.base.JobState`, as the executor last reported it
+    Column("words", Text, nullable=False, server_default=""),  # the executor's message
     Column("step", BigInteger, nullable=False, server_default="0"),  # the run's step at submission
     Column("gained", BigInteger, nullable=False, server_default="0"),  # steps trained between submission and closing
     Column("submitted_at", _real, nullable=False),

@@ -19,7 +19,7 @@ def waiting_order(
 ) -> FairOrder:
     """Return the queued runs in the order in which they are taken. without: numbers of runs to leave out.
 
-    bound: only runs bound to engines (True), only the others, which hosts take (False), or all (None). lacks: data sets
+    bound: only runs bound to executors (True), only the others, for hosts (False), or all (None). lacks: data sets
     whose runs are left to others.
     """
     query = select(*_ORDERED_BY).where(WAITING)

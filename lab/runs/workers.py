@@ -7,10 +7,11 @@ from sqlalchemy import Row, delete, func, select
 
 from lab.runs.context import StoreContext
 from lab.runs.database import Moment
-from lab.runs.owner import Owner, is_alive
+from lab.runs.owner import Owner
 from lab.runs.records import RunState
 from lab.runs.row_changes import insert_for
 from lab.runs.rows import SILENT_S, derive, lease_holds
+from lab.runs.serving import is_serving
 from lab.runs.tables import runs, workers
 
 SEEN_S = 5.0  # how often a waiting worker renews its row; one in training renews its run's lease instead
@@ -108,7 +109,7 @@ def _is_held(row: Row[Any], moment: Moment) -> bool:
 
 def _record(row: Row[Any], moment: Moment) -> WorkerRecord:
     owner = Owner(row.host, row.pid, row.pid_start)
-    lives = is_alive(owner)
+    lives = is_serving(owner, moment.database)
     if lives is None:
         lives = lease_holds(row.seen_at + SILENT_S, moment.now)
     return WorkerRecord(owner, row.slot, row.device, row.engine, row.slots, alive=lives)

@@ -18,12 +18,13 @@ from lab.runs.store import RunStore
 from lab.runs.workers import WorkerRecord
 from lab.service.jobs import Jobs
 from lab.settings import Settings
-from lab.worker.supervisor.launch import failing_path, is_supervised, log_path
+from lab.worker.supervisor.failures import read_failing
+from lab.worker.supervisor.launch import is_supervised, log_path
 from lab.worker.supervisor.slots import count_slots, host_slots, likely_device, store_slots
 
 NOBODY = "no worker is alive on any host: open the lab, or start one with `convlab worker`"
 STARTING = "a worker is starting"
-FAILING = "workers end as soon as they start: {log} says why"
+FAILING = "workers end as soon as they start{reason}: see {log}"
 ALL_DRAINED = "every machine is drained: let one take runs again with `convlab machines drain HOST --undo`"
 SOON = "a worker takes it within a second"
 
@@ -33,7 +34,7 @@ class SlotView:
     """One slot. run: the id of the run trained there, None for none. alive: whether it has a worker process now.
 
     surplus: whether the slot was removed, so that its worker exits after its run. job: the title of the job if an
-    engine started the worker for a single run; such a worker is not in a slot of the host.
+    executor started the worker for a single run; such a worker is not in a slot of the host.
     """
 
     slot: str
@@ -66,7 +67,7 @@ class HostView:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A queued run, and why it is not in training, in one sentence. job: the title of its job at an engine, or ""."""
+    """A queued run, and why it is not in training, in one sentence. job: the title of its job at an executor, or ""."""
 
     run: RunRecord
     why: str
@@ -211,7 +212,10 @@ class Machines:
 
     def _failing(self) -> str:
         """Return the reason, with the log, if workers of this host exit at their start; else ""."""
-        return FAILING.format(log=log_path(self._settings)) if failing_path(self._settings).exists() else ""
+        reason = read_failing(self._settings)
+        if reason is None:
+            return ""
+        return FAILING.format(reason=f" ({reason})" if reason else "", log=log_path(self._settings))
 
     def _absence(self, dataset: str, hosts: Sequence[HostView]) -> str:
         """Return why a run of this data set waits, or "" if every host that trains has the data set or can download it.

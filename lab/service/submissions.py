@@ -65,7 +65,7 @@ class Submissions:
 
         fresh: train again even if there is one. A run that differs from a finished one only in having more epochs
         continues it: it starts from the other's last checkpoint and includes its history. owner: who requests it, by
-        default the owner in the settings. priority: in the queue. executor: where to train it, `LOCAL` or an engine's
+        default the owner in the settings. priority: in the queue. executor: where to train it, `LOCAL` or an executor's
         id; a run that is already waiting is moved there. Raises `ConfigError` for an unknown executor.
         """
         self._settings.require_writable()
@@ -95,7 +95,7 @@ class Submissions:
     def control(self, run_id: str, request: RunRequest, *, executor: str | None = None) -> RunRecord:
         """Request that a run pauses, stops or resumes. Raises `RunStateError` if that makes no sense.
 
-        executor: where it resumes, `LOCAL` or an engine's id; None to leave this unchanged.
+        executor: where it resumes, `LOCAL` or an executor's id; None to leave this unchanged.
         """
         self._settings.require_writable()
         if executor:

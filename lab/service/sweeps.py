@@ -148,7 +148,7 @@ class Sweeps:
     def advance_due(self) -> int:
         """Advance every running sweep with fewer live trials than there are slots; return how many there were.
 
-        A sweep whose trials are trained by an engine may have as many live trials as the engine accepts jobs.
+        A sweep whose trials are trained by an executor may have as many live trials as the executor accepts jobs.
         """
         jobs = {executor: self._at_once(executor) for executor in list_executors(self._settings)}
         due = self._store.sweeps.due(slots=self._at_once(""), jobs=jobs)

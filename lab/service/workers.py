@@ -1,7 +1,9 @@
 """Starting worker processes when there is work, or will be soon."""
 
 from collections.abc import Callable
+from contextlib import suppress
 
+from lab.errors import WorkerStartError
 from lab.runs.store import RunStore
 from lab.settings import Settings
 from lab.worker.supervisor.launch import has_work, start_supervisor
@@ -21,4 +23,5 @@ class Workers:
     def warm_up(self) -> None:
         """Start a worker before there is work, so that the next run starts at once; the worker exits if none comes."""
         if not self._settings.read_only:
-            start_supervisor(self._settings, warm=True)
+            with suppress(WorkerStartError):  # pages are shown without a worker, and submitting a run says why
+                start_supervisor(self._settings, warm=True)

@@ -52,10 +52,16 @@ def history(spec: SweepSpec, trials: Sequence[TrialRecord]) -> list[FrozenTrial]
     return [one for one in found if one is not None]
 
 
-def frozen(spec: SweepSpec, trial: TrialRecord) -> FrozenTrial | None:
-    """Return a trial as Optuna's `FrozenTrial`, or None if it failed before it was measured."""
+def frozen(spec: SweepSpec, trial: TrialRecord, *, waiting: bool = False) -> FrozenTrial | None:
+    """Return a trial as Optuna's `FrozenTrial`, or None if it failed before it was measured.
+
+    waiting: a trial that is neither measured nor in training is WAITING, so that a study that goes on elsewhere trains
+    it next. Without it, such a trial is RUNNING: `ask` would return a waiting one instead of a suggestion.
+    """
     values = {one.epoch: objective(spec, one) for one in trial.values}
     state = _state(trial, measured=bool(values))
+    if waiting and state is TrialState.RUNNING and trial.state is not records.TrialState.RUNNING:
+        state = TrialState.WAITING
     if state is TrialState.FAIL and not values:
         return None
     value = objective(spec, trial.last) if trial.last is not None and state is TrialState.COMPLETE else None
@@ -74,7 +80,8 @@ def frozen(spec: SweepSpec, trial: TrialRecord) -> FrozenTrial | None:
 def write_journal(spec: SweepSpec, name: str, trials: Sequence[TrialRecord], path: Path) -> None:
     """Write a sweep as a study to a journal file, without copies of trials and trials that failed before measuring."""
     wide = replace(spec, space=_widened(spec.space, trials))
-    exported = [frozen(wide, one) for one in trials if one.params and one.state is not records.TrialState.COPY]
+    suggested = [one for one in trials if one.params and one.state is not records.TrialState.COPY]
+    exported = [frozen(wide, one, waiting=True) for one in suggested]
     with quiet():
         storage = JournalStorage(JournalFileBackend(str(path)))
         study = optuna.create_study(storage=storage, study_name=name, direction="minimize")

@@ -27,8 +27,10 @@ from lab.worker.claims import Claims
 from lab.worker.disk_reserve import hold_reserve
 from lab.worker.execution import execute
 from lab.worker.presence import Presence
-from lab.worker.supervisor.launch import LEAVE, failing_path, start_supervisor
+from lab.worker.supervisor.failures import failing_path
+from lab.worker.supervisor.launch import LEAVE, start_supervisor
 from lab.worker.supervisor.log import RECENT, log_worker
+from lab.worker.supervisor.signal_event import SignalEvent
 from lab.worker.supervisor.slots import Slot, read_slot
 
 IDLE_S = 300.0  # an idle worker exits after this long: importing torch again costs seconds
@@ -129,7 +131,7 @@ def main(arguments: Sequence[str] = ()) -> int:
 
     arguments: the slot, such as "2/4"; empty for the only slot of its host.
     """
-    ending, leaving = threading.Event(), threading.Event()
+    ending, leaving = SignalEvent(), SignalEvent()
 
     def end(_signal: int, _frame: FrameType | None) -> None:
         ending.set()

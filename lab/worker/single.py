@@ -1,7 +1,7 @@
-"""A worker for exactly one run, as engines start it: claim the run, train it, and exit.
+"""A worker for exactly one run, as executors start it: claim the run, train it, and exit.
 
 USR1, USR2, TERM and HUP have the same effect: save a checkpoint and put the run back into the queue, to be resumed
-later. Engines and their versions differ in which of these signals they send before they end a job.
+later. Executors and their versions differ in which of these signals they send before they end a job.
 """
 
 import signal
@@ -24,6 +24,7 @@ from lab.worker.execution import execute
 from lab.worker.exit_codes import LATER
 from lab.worker.presence import Presence
 from lab.worker.supervisor.log import log_worker
+from lab.worker.supervisor.signal_event import SignalEvent
 
 CLAIM_S = LEASE_S + FOREIGN_GRACE_S + 10.0  # how long a lost worker may still hold the lease of the run
 _POLL_S = 0.5
@@ -31,7 +32,7 @@ _POLL_S = 0.5
 
 def end_on_signals() -> threading.Event:
     """Install handlers for these signals and return the event that they set."""
-    ending = threading.Event()
+    ending = SignalEvent()
 
     def end(_signal: int, _frame: FrameType | None) -> None:
         ending.set()
@@ -52,7 +53,7 @@ def train_one(
 ) -> int:
     """Train one queued run until it ends or `ending` is set; return the exit code.
 
-    job: the engine's name of this worker's job, used as the name of its slot. executor: the engine. claim_s: how long
+    job: the executor's name of this worker's job, used as the name of its slot. executor: its id. claim_s: how long
     to wait for a run that another worker holds or a user is editing.
     """
     owner = Owner.of_this_process()

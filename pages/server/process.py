@@ -4,7 +4,10 @@ Streamlit's own command prints "Aborted!" at Ctrl-C and exits with code 1, or wi
 is imported by `main`, so that a Ctrl-C during the import is handled too.
 """
 
+import os
+import signal
 import sys
+from types import FrameType
 
 from lab.lazy import load
 
@@ -15,6 +18,13 @@ def main() -> None:
         _run()
     except KeyboardInterrupt:
         return
+    finally:
+        signal.signal(signal.SIGINT, end_at_once)  # the interpreter still joins its threads
+
+
+def end_at_once(_number: int, _frame: FrameType | None) -> None:
+    """Handle a Ctrl-C during the shutdown: nothing that runs in this process is still needed."""
+    os._exit(0)
 
 
 def _run() -> None:

@@ -254,8 +254,9 @@ def test_a_run_whose_worker_stops_responding_can_be_resumed_on_its_open_page(
     idle_server: Server, visitor: Visitor
 ) -> None:
     page = visitor.page
-    with idle_process() as worker:
-        bench = Bench(Lab(Settings.from_env({"LAB_HOME": str(idle_server.home)})), Owner.of_process(worker.pid))
+    settings = Settings.from_env({"LAB_HOME": str(idle_server.home)})
+    with idle_process(settings.environment()) as worker:
+        bench = Bench(Lab(settings), Owner.of_process(worker.pid))
         run = bench.start(DIGITS_CONFIG.replace(seed=103))
         visitor.open(f"{idle_server.url}/train?run={run.id}")
         expect(page.get_by_role("button", name="Pause")).to_be_visible()

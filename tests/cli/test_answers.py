@@ -11,19 +11,22 @@ from lab.cli.app import main
 from lab.cli.commands import machines, queue, sweep, train
 from lab.cli.run_json import as_dict, as_listed
 from lab.cli.starting import Starting
-from lab.errors import StoreBusyError
+from lab.errors import StoreBusyError, WorkerStartError
 from lab.findings import Finding
 from lab.presets import list_presets
 from lab.runs.headline import HeadlineResult
 from lab.runs.hosts import HostState
+from lab.runs.owner import Owner
 from lab.runs.records import RunRecord, RunState
 from lab.runs.run_facts import RunSummary
+from lab.runs.workers import WorkerRecord
 from lab.service.lab import Lab
 from lab.service.machines import HostView, MachinesView, SlotView, Waiting
 from lab.service.sweeps import Best, SweepView
 from lab.settings import Settings
 from lab.sweeps.records import Counts, Measured, Source, SweepRecord, SweepState, TrialRecord, TrialState
 from lab.sweeps.spec import read_spec
+from lab.worker.supervisor.failures import record_failing
 from tests.charts.charts_data import run
 
 SPEC = read_spec(
@@ -390,11 +393,36 @@ def test_a_worker_that_keeps_exiting_is_reported_once_with_the_path_of_its_log(
     lab, messages = Lab(Settings.from_env({"LAB_HOME": str(tmp_path)})), list[str]()
     starting = Starting(lab, messages.append)
     started = iter([True, False, True, True])  # False: there was no work, so nothing was started
-    monkeypatch.setattr(lab.workers, "ensure", lambda: next(started))
+    log = tmp_path / "logs" / "worker.log"
+    log.parent.mkdir()
+
+    def start() -> bool:
+        log.write_text("2026-11-30 20:08:52 supervisor 7: The store is damaged.\n")
+        return next(started)
+
+    monkeypatch.setattr(lab.workers, "ensure", start)
     counts = [(starting.ensure(), len(messages))[1] for _ in range(4)]
     assert counts == [0, 0, 1, 1]
-    log = tmp_path / "logs" / "worker.log"
     assert messages == [f"The background worker exited and was restarted; see {log} for why."]
+    with pytest.raises(WorkerStartError, match=rf"can start on this machine: see {log}, remove the cause"):
+        starting.ensure()
+
+
+def test_a_command_goes_on_waiting_while_another_machine_has_a_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = Lab(Settings.from_env({"LAB_HOME": str(tmp_path)}))
+    starting = Starting(lab, lambda _text: None)
+    monkeypatch.setattr(lab.workers, "ensure", lambda: True)
+    far = WorkerRecord(Owner("far", 1, "x"), "cpu", "cpu", 1, 1)
+    starting.ensure()
+    lab.store.workers.announce(far)
+    record_failing(lab.settings, "no memory")
+    starting.ensure()
+    lab.store.workers.leave(far)
+    record_failing(lab.settings, "no memory")
+    with pytest.raises(WorkerStartError, match=r"No worker can start on this machine \(no memory\)"):
+        starting.ensure()
 
 
 def test_the_table_of_networks_matches_its_json(capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,7 +23,10 @@ ROOT = Path(__file__).resolve().parents[2]
 START_S = 120
 
 
-def test_serve_prints_and_opens_the_address_and_exits_on_ctrl_c(tmp_path: Path) -> None:
+@pytest.mark.parametrize("times", [1, 4])
+def test_serve_prints_and_opens_the_address_and_exits_on_ctrl_c_pressed_once_or_often(
+    tmp_path: Path, times: int
+) -> None:
     opened = tmp_path / "opened"
     browser = tmp_path / "browser"
     browser.write_text(f'#!/bin/sh\necho "$1" >> {shlex.quote(str(opened))}\n', encoding="utf-8")
@@ -49,7 +52,9 @@ def test_serve_prints_and_opens_the_address_and_exits_on_ctrl_c(tmp_path: Path) 
             assert _status(printed["here"] + "/healthz", Host="evil.example") == 403
             assert f"http://{socket.gethostname()}:{printed['here'].rsplit(':', 1)[1]}" in printed["others"]
         finally:
-            server.send_signal(signal.SIGINT)
+            for _ in range(times):
+                server.send_signal(signal.SIGINT)
+                time.sleep(0.02)
         assert (server.wait(START_S), server.stdout.read(), server.stderr.read().strip()) == (0, "", "")
 
 
@@ -64,7 +69,14 @@ def test_the_machines_own_names_are_allowed_hosts_only_on_a_wildcard_address() -
     everywhere = allowed_hosts("0.0.0.0", ("lab.example",))
     own = [one.address for entries in psutil.net_if_addrs().values() for one in entries if one.family == socket.AF_INET]
     assert set(everywhere) == {"localhost", "127.0.0.1", socket.gethostname(), "lab.example", *own}
-    assert everywhere == allowed_hosts("::", ("lab.example",))
+    both = allowed_hosts("::", ("lab.example",))
+    sixth = [
+        one.address.partition("%")[0]
+        for entries in psutil.net_if_addrs().values()
+        for one in entries
+        if one.family == socket.AF_INET6
+    ]
+    assert set(both) == {*everywhere, *sixth}
     assert len(everywhere) == len(set(everywhere))
 
 

@@ -2,7 +2,9 @@
 
 import os
 import secrets
+import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 from sqlalchemy import create_engine
 
 from lab.runs.owner import Owner, process_start
+from lab.runs.serving import WORKER
 from lab.runs.store import RunStore
 from tests.new_stores import SpareStores, schema_url
 from tests.postgres import started_server
@@ -111,12 +114,13 @@ def me() -> Owner:
 
 
 @pytest.fixture
-def process() -> Iterator[Callable[[], "Process"]]:
-    """Return a function that starts idle processes; all of them are killed after the test."""
+def process(request: pytest.FixtureRequest) -> Iterator[Callable[[], "Process"]]:
+    """Return a function that starts idle processes for the test's store; all of them are killed after the test."""
     started: list[Process] = []
+    database = request.getfixturevalue("url") if "url" in request.fixturenames else ""
 
     def start() -> Process:
-        started.append(Process())
+        started.append(Process(database))
         return started[-1]
 
     yield start
@@ -125,10 +129,20 @@ def process() -> Iterator[Callable[[], "Process"]]:
 
 
 class Process:
-    """A process of this machine that sleeps until it is killed."""
+    """A process of this machine that sleeps until it is killed, named as a worker.
 
-    def __init__(self) -> None:
-        self._popen = subprocess.Popen(["sleep", "86400"])
+    database: for which it was started, "" for none.
+    """
+
+    def __init__(self, database: str = "") -> None:
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("LAB_")}
+        self._popen = subprocess.Popen(
+            [WORKER, "86400"],
+            executable=shutil.which("sleep"),
+            env={**environment, "LAB_DATABASE": database},
+        )
+        while not Path(f"/proc/{self._popen.pid}/environ").read_bytes():
+            time.sleep(0.001)  # empty for a moment while the kernel starts the program
         self.owner = Owner(
             host=Owner.of_this_process().host,
             pid=self._popen.pid,

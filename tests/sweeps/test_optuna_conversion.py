@@ -45,20 +45,20 @@ def trial(number: int = 1, *values: Measured, state: TrialState = TrialState.PAU
 
 
 @pytest.mark.parametrize(
-    ("state", "measured", "unmeasured"),
+    ("state", "measured", "unmeasured", "exported"),
     [
-        (TrialState.QUEUED, "PRUNED", "RUNNING"),
-        (TrialState.RUNNING, "PRUNED", "RUNNING"),
-        (TrialState.PAUSED, "PRUNED", "RUNNING"),
-        (TrialState.HELD, "PRUNED", "RUNNING"),
-        (TrialState.INTERRUPTED, "PRUNED", "RUNNING"),
-        (TrialState.FINISHED, "COMPLETE", None),
-        (TrialState.STOPPED, "PRUNED", None),
-        (TrialState.FAILED, "PRUNED", None),
+        (TrialState.QUEUED, "PRUNED", "RUNNING", "WAITING"),
+        (TrialState.RUNNING, "PRUNED", "RUNNING", "RUNNING"),
+        (TrialState.PAUSED, "PRUNED", "RUNNING", "WAITING"),
+        (TrialState.HELD, "PRUNED", "RUNNING", "WAITING"),
+        (TrialState.INTERRUPTED, "PRUNED", "RUNNING", "WAITING"),
+        (TrialState.FINISHED, "COMPLETE", None, None),
+        (TrialState.STOPPED, "PRUNED", None, None),
+        (TrialState.FAILED, "PRUNED", None, None),
     ],
 )
-def test_a_trial_is_complete_if_finished_pruned_if_measured_otherwise_running_or_left_out(
-    state: TrialState, measured: str, unmeasured: str | None
+def test_a_trial_is_complete_if_finished_pruned_if_measured_otherwise_running_waiting_or_left_out(
+    state: TrialState, measured: str, unmeasured: str | None, exported: str | None
 ) -> None:
     converted = frozen(SPEC, trial(1, *VALUES, state=state))
     assert converted is not None
@@ -66,8 +66,25 @@ def test_a_trial_is_complete_if_finished_pruned_if_measured_otherwise_running_or
     assert converted.intermediate_values == {1: 0.5, 2: 0.3}
     assert converted.params == PARAMS
     assert converted.user_attrs == {"run": "r1", "decision": "why"}
-    unmeasured_trial = frozen(SPEC, trial(1, state=state))
-    assert (None if unmeasured_trial is None else unmeasured_trial.state.name) == unmeasured
+    for waiting, name in ((False, unmeasured), (True, exported)):
+        found = frozen(SPEC, trial(1, state=state), waiting=waiting)
+        assert (None if found is None else found.state.name) == name
+    for_export = frozen(SPEC, trial(1, *VALUES, state=state), waiting=True)
+    assert for_export is not None
+    assert for_export.state.name == measured
+
+
+def test_a_study_that_goes_on_elsewhere_trains_the_waiting_trials_first(tmp_path: Path) -> None:
+    held = trial(2, state=TrialState.HELD, params={**PARAMS, "lr": 0.05})
+    path = tmp_path / "study.log"
+    write_journal(SPEC, "mine", [trial(1, *VALUES, state=TrialState.FINISHED), held], path)
+    with quiet():
+        study = optuna.load_study(storage=JournalStorage(JournalFileBackend(str(path))), study_name="mine")
+        next_trial = study.ask()
+        assert (next_trial.number, next_trial.suggest_float("lr", 1e-3, 1e-1, log=True)) == (1, 0.05)
+        study.tell(next_trial, 0.2)
+        assert study.ask().number == 2
+    assert ask(SPEC, [held], 3) != held.params
 
 
 @pytest.mark.parametrize("loss", [math.inf, math.nan])
@@ -138,7 +155,7 @@ def test_a_space_is_widened_only_by_values_of_trials_outside_it() -> None:
     assert _widened(SPEC.space, (trial(1, params={"batch_size": 2}),)).as_dict()["batch_size"] == {"low": 2, "high": 64}
 
 
-def test_a_journal_contains_every_trial_that_was_measured_or_is_running(tmp_path: Path) -> None:
+def test_a_journal_contains_every_trial_that_was_measured_waits_or_is_running(tmp_path: Path) -> None:
     trials = (
         trial(1, *VALUES, Measured(4, 0.25, 0.9), state=TrialState.FINISHED),
         trial(2, Measured(1, math.nan, 0.1), state=TrialState.STOPPED),
@@ -156,7 +173,7 @@ def test_a_journal_contains_every_trial_that_was_measured_or_is_running(tmp_path
     assert [(one.user_attrs["run"], one.state.name, one.intermediate_values) for one in converted] == [
         ("r1", "COMPLETE", {1: 0.5, 2: 0.3, 4: 0.25}),
         ("r2", "PRUNED", {}),
-        ("r6", "RUNNING", {}),
+        ("r6", "WAITING", {}),
     ]
     assert (converted[0].value, converted[0].params) == (0.25, PARAMS)
     assert converted[2].params["lr"] == 0.5

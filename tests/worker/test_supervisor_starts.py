@@ -127,15 +127,18 @@ def test_a_supervisor_that_was_just_started_is_shown_before_it_holds_the_lock(
 def test_workers_that_exit_at_start_are_shown_as_the_reason_until_one_works(
     lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _replace_python(tmp_path, monkeypatch, "#!/bin/sh\nexit 1\n")
+    _replace_python(tmp_path, monkeypatch, "#!/bin/sh\nexit 3\n")
     lab.submissions.submit(lab.validation.resolve(SMALL))
+    log = tmp_path / "home" / "logs" / "worker.log"
+    log.parent.mkdir()
+    log.write_text("ValueError: of an earlier worker\n")
     supervisor = Supervisor(lab.settings)
     thread = threading.Thread(target=supervisor.run, args=(lab.store,), daemon=True)
     thread.start()
     wait_until(lambda: supervisor.gave_up)
     supervisor.end(signal.SIGTERM, None)
     thread.join(LIMIT_S)
-    expected = f"workers end as soon as they start: {tmp_path / 'home' / 'logs' / 'worker.log'} says why"
+    expected = f"workers end as soon as they start (exit code 3): see {log}"
     assert [entry.why for entry in lab.machines.show().waiting] == [expected]
     ending = threading.Event()
     ending.set()

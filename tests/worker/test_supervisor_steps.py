@@ -24,6 +24,7 @@ from lab.worker.supervisor.launch import LEAVE, TERM_S
 from lab.worker.supervisor.membership import Membership
 from lab.worker.supervisor.pid_files import read_pid_file, worker_pid_path
 from lab.worker.supervisor.process import FAST_EXIT_S, IDLE_S, MAX_FAST_EXITS, POLL_S, SlotWorker, Supervisor
+from lab.worker.supervisor.signal_event import SignalEvent
 from lab.worker.supervisor.slots import host_slots, store_slots
 from tests.runs.conftest import Process
 from tests.worker.worker_runs import SMALL, Passing, open_lab
@@ -238,7 +239,7 @@ def test_a_host_that_accepts_no_runs_starts_no_worker_and_the_supervisor_of_a_re
     assert _step(supervisor, lab, clock) == started
     assert supervisor.ending.is_set() is ends
     assert ("Because." in capfd.readouterr().err) is ends
-    supervisor.ending.clear()
+    supervisor.ending = SignalEvent()
     supervisor.workers[0] = SlotWorker(Child(["", "", "worker"], env={}), host_slots(lab.settings)[0])  # type: ignore[arg-type]
     _step(supervisor, lab, clock)
     assert Child.started[-1].received == ([LEAVE] if ends else [])

@@ -86,17 +86,18 @@ def allowed_hosts(host: str, names: tuple[str, ...]) -> list[str]:
 
     Numeric addresses are safe to allow: DNS rebinding needs a host name that another site controls.
     """
-    own = _own_addresses() if host in EVERY_NETWORK else [host]
+    own = _own_addresses(host) if host in EVERY_NETWORK else [host]
     return list(dict.fromkeys([*_LOOPBACK, *own, *names]))
 
 
-def _own_addresses() -> list[str]:
-    """Return the IPv4 addresses of this machine and its host name."""
+def _own_addresses(host: str) -> list[str]:
+    """Return this machine's addresses and its host name; IPv6 ones only if the server listens on them, as on "::"."""
+    families = (socket.AF_INET, socket.AF_INET6) if ":" in host else (socket.AF_INET,)
     found = [
-        entry.address
+        entry.address.partition("%")[0]  # without the interface of a link-local address
         for entries in psutil.net_if_addrs().values()
         for entry in entries
-        if entry.family == socket.AF_INET
+        if entry.family in families
     ]
     return [*found, socket.gethostname()]
 
@@ -114,7 +115,8 @@ def _check_address(host: str, port: int) -> None:
 
 
 def _refusal(host: str, port: int, error: OSError) -> str:
-    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+    # EINVAL: a link-local IPv6 address without its interface
+    if isinstance(error, socket.gaierror) or error.errno in (errno.EADDRNOTAVAIL, errno.EINVAL):
         return (
             f"--host {host} is not an address of this machine: use 127.0.0.1, {EVERY_NETWORK[0]}, or an address that "
             "`ip address` lists."

@@ -1,9 +1,9 @@
-"""Jobs at engines for the runs that are bound to one: submitted, watched while they wait, and ended with their run.
+"""Jobs at executors for the runs that are bound to one: submitted, watched while they wait, and ended with their run.
 
-This runs in a separate thread of the supervisor, because an engine may take seconds to respond. While a run's lease is
-held, the engine is not asked about its job. Another job is started only if the run is queued according to the store,
-and either the engine reported the end of the previous job or the store took the run from its lost worker. So neither a
-wrong status nor a second supervisor can cause a run to be trained twice.
+This runs in a separate thread of the supervisor, because an executor may take seconds to respond. While a run's lease
+is held, the executor is not asked about its job. Another job is started only if the run is queued according to the
+store, and either the executor reported the end of the previous job or the store took the run from its lost worker. So
+neither a wrong status nor a second supervisor can cause a run to be trained twice.
 """
 
 import threading
@@ -14,7 +14,7 @@ from lab.errors import ConfigError, LabError
 from lab.executors.base import Executor, ExecutorError, Job, JobState, JobStatus
 from lab.executors.config import Executors, read_executors, title_of
 from lab.executors.registry import open_executors
-from lab.runs.jobs import HELD, REFUSED, BoundRun, JobRecord
+from lab.runs.jobs import DISOWNED, HELD, REFUSED, BoundRun, JobRecord
 from lab.runs.records import RunState
 from lab.runs.store import RunStore
 from lab.runs.tables import LOST
@@ -22,8 +22,8 @@ from lab.settings import Settings
 from lab.worker.supervisor.log import log_supervisor
 
 POLL_S = 1.0
-ASK_S = 5.0  # how often an engine is asked about waiting jobs
-TRY_AGAIN_S = 15.0  # delay after an engine did not respond or refused a job
+ASK_S = 5.0  # how often an executor is asked about waiting jobs
+TRY_AGAIN_S = 15.0  # delay after an executor did not respond or refused a job
 UNSURE_S = 60.0  # a job recorded this long ago without a handle was left by a supervisor that was killed
 START_S = 600.0  # a job that has not claimed its run after this time never will: its interpreter may hang
 LEAVE_S = 30.0  # time for a worker to exit after its run has ended
@@ -39,10 +39,10 @@ class Dispatcher:
         self._config = Executors()
         self._engines: Mapping[str, Executor] = {}
         self._next_ask: dict[str, float] = {}
-        self._waits_until: dict[str, float] = {}  # by engine, after an error
+        self._waits_until: dict[str, float] = {}  # by executor, after an error
         self._leaving: dict[str, float] = {}  # by job: since when its run no longer needs it
         self._said = ""
-        self.busy = False  # whether an engine has or may have something to do
+        self.busy = False  # whether an executor has or may have something to do
 
     def run(self, ending: threading.Event) -> None:
         """Run `step` until `ending` is set. If a bug ends the loop, `busy` no longer keeps the supervisor alive."""
@@ -56,7 +56,7 @@ class Dispatcher:
             self.busy = False
 
     def step(self) -> None:
-        """Perform one iteration: recover runs, query the engines, close jobs, submit jobs."""
+        """Perform one iteration: recover runs, query the executors, close jobs, submit jobs."""
         config = self._read_config()
         if config != self._config:
             self._config, self._engines = config, open_executors(config, self._settings)
@@ -84,7 +84,7 @@ class Dispatcher:
 
     @staticmethod
     def _engine_of(one: BoundRun) -> str:
-        """Return the engine of a run's open job, which may differ from the engine the run is bound to now."""
+        """Return the executor of a run's open job, which may differ from the executor the run is bound to now."""
         return one.open.executor if one.open is not None else one.executor
 
     def _look_after(self, executor: str, engine: Executor, mine: Sequence[BoundRun]) -> None:
@@ -112,7 +112,7 @@ class Dispatcher:
             if job is not None and not job.handle:
                 self._try_again(engine, one, job)
             elif job is not None and job.state == LOST and one.state is RunState.QUEUED and not engine.starts_again:
-                # The engine may detect a lost node long after the lease expired; the next step submits another job.
+                # The executor may detect a lost node long after the lease expired; the next step submits another job.
                 self._store.jobs.close(job, state=JobState.GONE, words="its worker was lost")
                 log_supervisor(f"job {job.handle} of run {one.run} has lost its worker, so another is submitted")
                 lost.add(job.id)
@@ -130,9 +130,9 @@ class Dispatcher:
                 self._answer(engine, one, one.open, status)
 
     def _try_again(self, engine: Executor, one: BoundRun, job: JobRecord) -> None:
-        """Submit a job again that was refused or was left by a killed supervisor; the engine recognises it by its id.
+        """Submit a job again that was refused or was left by a killed supervisor; the executor recognises it by its id.
 
-        If the engine's response was lost, the job may have been started: then its worker has the run, and only its
+        If the executor's response was lost, the job may have been started: then its worker has the run, and only its
         handle is missing.
         """
         if one.slot == job.id and one.state.in_training:
@@ -144,11 +144,11 @@ class Dispatcher:
 
     @staticmethod
     def _is_asked_for(one: BoundRun) -> bool:
-        """Return whether the engine's status of a run's job matters, which is not the case while the lease is held."""
+        """Return whether the executor's status of a run's job matters, which it does not while the lease is held."""
         return one.silent or not one.state.in_training
 
     def _answer(self, engine: Executor, one: BoundRun, job: JobRecord, status: JobStatus) -> None:
-        """Act on the engine's status of a job whose run is not being trained according to the store."""
+        """Act on the executor's status of a job whose run is not being trained according to the store."""
         if status.state.over:
             if one.silent:  # on another host, whose processes can be observed only through the lease
                 self._store.jobs.expire(one.run, one.lease)
@@ -174,7 +174,7 @@ class Dispatcher:
                 )
             return
         since = self._leaving.setdefault(job.id, time.monotonic())
-        # A worker whose run has ended exits by itself, so that the engine reports success.
+        # A worker whose run has ended exits by itself, so that the executor reports success.
         if not runs_now or one.executor != job.executor or time.monotonic() - since > LEAVE_S:
             engine.cancel(job.handle)
             self._store.jobs.close(job, state=JobState.ENDED, words="ended, because its run no longer needs it")
@@ -185,7 +185,7 @@ class Dispatcher:
     def _makes_no_progress(self, one: BoundRun) -> bool:
         """Return whether the last jobs of a run made no progress; if so, pause the run with that reason."""
         last = self._store.jobs.list(one.run)[:MAX_WITHOUT_PROGRESS] if one.job is not None else ()
-        if len(last) < MAX_WITHOUT_PROGRESS or any(job.gained or job.state == HELD for job in last):
+        if len(last) < MAX_WITHOUT_PROGRESS or any(job.gained or job.state in (HELD, DISOWNED) for job in last):
             return False
         self._store.jobs.hold(one.run, no_progress_words(last[0]))
         return True
@@ -207,7 +207,7 @@ class Dispatcher:
 
 
 def cancelled_words(job: JobRecord) -> str:
-    """Return the reason for pausing a run whose job was cancelled at the engine."""
+    """Return the reason for pausing a run whose job was cancelled at the executor."""
     return f"Its job {job.handle} was cancelled at {title_of(job.executor)}; Resume submits it again."
 
 

@@ -4,6 +4,7 @@ A file lock in the lab's home ensures that there is only one. It survives the se
 because it has its own session and no terminal on its streams.
 """
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from typing import BinaryIO
 
 from filelock import FileLock, Timeout
 
+from lab.errors import WorkerStartError
 from lab.executors.config import list_executors
 from lab.runs.owner import Owner, this_host
 from lab.runs.store import RunStore
@@ -24,7 +26,7 @@ from lab.worker.supervisor.pid_files import read_pid_file, starting_pid_path, su
 WARM = "--warm"
 LEAVE = signal.SIGUSR1  # asks a worker to exit after its run, or immediately if it has none
 TERM_S = 15.0  # time for a worker to save a checkpoint after SIGTERM
-STOP_JOBS_S = 15.0  # time for a pending request to an engine to complete
+STOP_JOBS_S = 15.0  # time for a pending request to an executor to complete
 END_S = TERM_S + STOP_JOBS_S + 15.0  # time for a supervisor to exit after SIGTERM, even on a busy machine
 LOG_BYTES = 5_000_000  # a longer log is renamed at the next start
 
@@ -39,11 +41,6 @@ def log_path(settings: Settings) -> Path:
     return settings.home / "logs" / "worker.log"
 
 
-def failing_path(settings: Settings) -> Path:
-    """Return the file that exists after workers failed repeatedly at their start, until one starts successfully."""
-    return settings.home / "workers-failing"
-
-
 def is_running(settings: Settings) -> bool:
     """Return whether a supervisor holds the lock."""
     lock = FileLock(lock_path(settings), timeout=0)
@@ -52,6 +49,23 @@ def is_running(settings: Settings) -> bool:
             return False
     except Timeout:
         return True
+    except OSError:  # the lock cannot be written: another user's home, a read-only or a full disk
+        return _is_locked(lock_path(settings))
+
+
+def _is_locked(path: Path) -> bool:
+    """Return whether a process holds a lock on a file that this user may only read."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
 
 
 def is_supervised(settings: Settings) -> bool:
@@ -61,7 +75,7 @@ def is_supervised(settings: Settings) -> bool:
 
 
 def has_work(store: RunStore, settings: Settings) -> bool:
-    """Return whether a supervisor is needed: for a queued run, a run at an engine, or a sweep that is running."""
+    """Return whether a supervisor is needed: for a queued run, a run at an executor, or a sweep that is running."""
     return needs_worker(store) or store.jobs.count(list_executors(settings)) > 0
 
 
@@ -81,20 +95,19 @@ def start_supervisor(settings: Settings, *, warm: bool = False) -> bool:
     """Start a detached supervisor unless one is running; return whether one was started.
 
     warm: start a worker even if nothing is queued, so that the next run does not have to wait for importing torch.
+    Raises `WorkerStartError` if no process can be started or the home cannot be written.
     """
     settings.make_home()
     if is_running(settings):
         return False
-    with _open_log(settings) as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "lab.worker.supervisor", *([WARM] if warm else [])],
-            cwd=CHECKOUT,
-            env={**os.environ, **settings.environment()},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+    try:
+        process = _start(settings, warm=warm)
+    except OSError as error:
+        what = f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
+        raise WorkerStartError(
+            f"No worker can be started ({what}): make sure that this user can write to the lab's home {settings.home}, "
+            "and that disk and memory are not full."
+        ) from error
     try:
         owner = Owner.of_process(process.pid)
         write_pid_file(starting_pid_path(settings), owner, settings)
@@ -103,6 +116,19 @@ def start_supervisor(settings: Settings, *, warm: bool = False) -> bool:
     # The process must be reaped when it exits, or it remains as a zombie of the server.
     threading.Thread(target=process.wait, name="supervisor", daemon=True).start()
     return True
+
+
+def _start(settings: Settings, *, warm: bool) -> "subprocess.Popen[bytes]":
+    with _open_log(settings) as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "lab.worker.supervisor", *([WARM] if warm else [])],
+            cwd=CHECKOUT,
+            env={**os.environ, **settings.environment()},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
 
 
 def stop_mismatched_supervisor(settings: Settings) -> None:

@@ -4,12 +4,14 @@ The latest lines are kept in memory, and a worker stores them with its run (`lab
 """
 
 import os
+import re
 import sys
 import time
 from collections import deque
 from functools import partial
 
 RECENT: deque[str] = deque(maxlen=200)  # lines of this process
+LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (?P<process>\w+) \d+: (?P<text>.*)")  # as `log` writes it
 
 
 def log(process: str, text: str) -> None:

@@ -6,10 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
 from lab.atomic_files import write_atomically
 from lab.errors import ConfigError
 from lab.runs.owner import Owner, is_alive
-from lab.settings import HOME, SLOTS, Settings
+from lab.runs.serving import is_same_database
+from lab.settings import DATABASE, HOME, SLOTS, Settings
 from lab.worker.supervisor.slots import Slot, read_slot
 
 _NO_SLOTS = {SLOTS: ""}  # assumed for pid files of releases without slots
@@ -43,6 +47,14 @@ class PidFile:
             return settings.home.samefile(self.environment.get(HOME, settings.home))
         except (OSError, TypeError):
             return False
+
+    def is_of_original(self, settings: Settings) -> bool:
+        """Return whether the process worked for another lab, of whose home and store this lab's are a copy."""
+        try:
+            theirs = make_url(self.environment[DATABASE])
+        except (KeyError, ArgumentError):
+            return False
+        return not self.is_of_home(settings) and is_same_database(theirs, make_url(settings.database)) is False
 
     def is_of_lab(self, settings: Settings) -> bool:
         """Return whether the process was started with these settings, ignoring the number of slots."""

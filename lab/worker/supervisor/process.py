@@ -5,7 +5,6 @@ the web server starts another one, which adopts the running workers. It exits if
 queued.
 """
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -27,18 +26,19 @@ from lab.settings import CHECKOUT, Settings
 from lab.worker.supervisor.adopted import AdoptedWorker, find_workers
 from lab.worker.supervisor.cleanup import clean_up
 from lab.worker.supervisor.dispatch import Dispatcher
+from lab.worker.supervisor.failures import exit_reason, log_size, record_failing
 from lab.worker.supervisor.launch import (
     LEAVE,
     STOP_JOBS_S,
     TERM_S,
     count_needed,
-    failing_path,
     has_work,
     lock_path,
 )
 from lab.worker.supervisor.log import log_supervisor
 from lab.worker.supervisor.membership import Membership
-from lab.worker.supervisor.pid_files import supervisor_pid_path, worker_pid_path, write_pid_file
+from lab.worker.supervisor.pid_files import read_pid_file, supervisor_pid_path, worker_pid_path, write_pid_file
+from lab.worker.supervisor.signal_event import SignalEvent
 from lab.worker.supervisor.slots import Slot, count_slots, host_slots, worker_environment
 
 POLL_S = 0.5
@@ -51,12 +51,16 @@ STORE_TIMEOUT_S = 3600.0  # exit after this time without a worker and without th
 
 @dataclass
 class SlotWorker:
-    """The worker process of a slot. leaving: it was asked to exit after its run, because its slot has changed."""
+    """The worker process of a slot. leaving: it was asked to exit after its run, because its slot has changed.
+
+    log_from: the size of the log in bytes when it was started.
+    """
 
     process: "subprocess.Popen[bytes] | AdoptedWorker"
     slot: Slot = Slot()
     started_at: float = 0.0
     leaving: bool = False
+    log_from: int = 0
 
 
 @dataclass
@@ -69,10 +73,10 @@ class Supervisor:
     settings: Settings
     workers: dict[int, SlotWorker] = field(default_factory=dict)  # by the index of the slot
     cleanup: threading.Thread | None = None  # the supervisor does not exit while it is running
-    jobs: Dispatcher | None = None  # manages the jobs at engines in a separate thread
+    jobs: Dispatcher | None = None  # manages the jobs at executors in a separate thread
     membership: Membership | None = None  # of this host, once the store is open
     warm: bool = False  # start a worker even if nothing is queued
-    ending: threading.Event = field(default_factory=threading.Event)
+    ending: threading.Event = field(default_factory=SignalEvent)
     fast_exits: Counter[int] = field(default_factory=Counter)  # consecutive, by slot
     idle_since: float = field(default_factory=time.monotonic)
     look_at: float = float("-inf")  # when to look for work in the store next
@@ -168,14 +172,14 @@ class Supervisor:
     def _start_worker(self, slot: Slot) -> None:
         place = f" for slot {slot.index + 1} of {slot.count}" if slot.count > 1 else ""
         log_supervisor(f"starting a worker{place}")
-        started_at = time.monotonic()
+        started_at, log_from = time.monotonic(), log_size(self.settings)
         process = subprocess.Popen(
             [sys.executable, "-m", "lab.worker", *slot.arguments()],
             cwd=CHECKOUT,
             env=worker_environment(slot, self.settings, os.environ),
             stdin=subprocess.DEVNULL,
         )
-        self.workers[slot.index] = SlotWorker(process, slot, started_at)
+        self.workers[slot.index] = SlotWorker(process, slot, started_at, log_from=log_from)
         owner = Owner.of_process(process.pid)
         try:
             write_pid_file(worker_pid_path(self.settings, slot.index), owner, self.settings, slot=slot)
@@ -189,6 +193,7 @@ class Supervisor:
         if code == 0 or worker.leaving:
             self.fast_exits[index] = 0
             return
+        reason = exit_reason(self.settings, code, since=worker.log_from)
         log_supervisor(f"the worker ended with exit code {code}")
         interrupted = store.leases.recover()
         for run in interrupted:
@@ -199,8 +204,7 @@ class Supervisor:
             log_supervisor(
                 f"the worker failed {self.fast_exits[index]} times before it claimed a run: see the lines above"
             )
-            with contextlib.suppress(OSError):  # on a full disk, pages continue to show that a worker is starting
-                failing_path(self.settings).touch()
+            record_failing(self.settings, reason)
 
     def _end_workers(self) -> None:
         for worker in self.workers.values():
@@ -235,6 +239,8 @@ def main(settings: Settings | None = None, *, warm: bool = False) -> int:
     try:
         with FileLock(lock_path(settings), timeout=LOCK_S):
             adopted = {slot.index: SlotWorker(worker, slot) for slot, worker in find_workers(settings)}
+            former = read_pid_file(supervisor_pid_path(settings))
+            copied = former is not None and former.is_of_original(settings)
             supervisor = Supervisor(settings, warm=warm, workers=adopted)
             signal.signal(signal.SIGTERM, supervisor.end)
             signal.signal(signal.SIGINT, supervisor.end)
@@ -243,6 +249,8 @@ def main(settings: Settings | None = None, *, warm: bool = False) -> int:
             _write_own_pid_file(settings)
             store = supervisor.outage.call(lambda: RunStore.open(settings.database))
             supervisor.membership = supervisor.outage.call(lambda: Membership.open(settings, store))
+            if copied:
+                supervisor.outage.call(store.jobs.disown)
             stop_duties = _lab_duties(supervisor, store) if not supervisor.membership.joined else None
             supervisor.run(store)
             if stop_duties is not None:
