@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Activation:
-    """title: the display name. layer: its class in `torch.nn`, "" for none. offered: whether it is an option's choice."""
+    """title: the display name. layer: its class in `torch.nn`, "" for none. offered: whether options offer it."""
 
     title: str
     layer: str = ""

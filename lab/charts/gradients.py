@@ -44,7 +44,7 @@ class FlowMap(NamedTuple):
 
 
 def flow_map(flows: Sequence[EpochFlow], quantity: str, *, chosen: int) -> FlowMap:
-    """Return the numbers of the heat map. quantity: a key of `QUANTITIES`. chosen: an epoch among those of the flows."""
+    """Return the numbers of the heat map. quantity: a key of `QUANTITIES`. chosen: an epoch of one of the flows."""
     read = QUANTITIES[quantity].read
     layers = flows[0].layers
     by_layer = [{layer.name: read(layer) for layer in flow.layers} for flow in flows]

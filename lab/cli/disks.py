@@ -49,8 +49,8 @@ def _unwritable(lab: Lab, places: dict[str, Path | None]) -> list[str]:
             _write_and_remove(folder)
         except OSError as error:
             problems.append(
-                f"Nothing can be written to {folder} ({error.strerror}): {_remedy(error)}, or set LAB_HOME to a writable "
-                "folder."
+                f"Nothing can be written to {folder} ({error.strerror}): {_remedy(error)}, or set LAB_HOME to a "
+                "writable folder."
             )
     probe = f"doctor/{secrets.token_hex(8)}"
     try:

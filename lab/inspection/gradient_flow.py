@@ -124,9 +124,9 @@ def quotient(part: float, whole: float) -> float:
 
 
 # Before training, the first layer's gradient is 0.25 to 2.8 times that of the last in the lab's networks with ReLU or
-# tanh, and 51 times in MobileNet. It is 1/140 to 1/900 with sigmoid, whose derivative, at most 1/4, is a factor for each
-# layer in between (1/32 with batch norm, in LeNet-5), and 1/450 to 1/2,000,000 in VGG-11, GoogLeNet and VGG-19: deep,
-# without batch norm, and with PyTorch's usual initial weights.
+# tanh, and 51 times in MobileNet. It is 1/140 to 1/900 with sigmoid, whose derivative, at most 1/4, is a factor for
+# each layer in between (1/32 with batch norm, in LeNet-5), and 1/450 to 1/2,000,000 in VGG-11, GoogLeNet and VGG-19:
+# deep, without batch norm, and with PyTorch's usual initial weights.
 VANISHES = 30.0  # times smaller
 EXPLODES = 300.0  # times larger
 MANY_DEAD = 0.5  # share of a layer's units; a few are dead in most ReLU networks, without harm
@@ -160,8 +160,8 @@ def _read_way(flow: EpochFlow) -> str:
         return f"The gradient of {first} is {times} that of {last}: it explodes on the way back."
     factor = _rounded(max(early, late) / min(early, late))
     return (
-        f"The gradients of {first} and {last} differ by a factor of {factor}: the gradient neither vanishes nor explodes "
-        "on the way back."
+        f"The gradients of {first} and {last} differ by a factor of {factor}: the gradient neither vanishes nor "
+        "explodes on the way back."
     )
 
 

@@ -77,7 +77,8 @@ def explain_refusal(error: Exception, *, where: str, busy_s: float, writes: bool
         )
     if "readonly" in low or "read-only" in low:
         return ReadOnlyError(
-            f"The run store {where} may not be written by this user: check its owner and permissions, and that its disk is not mounted read-only."
+            f"The run store {where} may not be written by this user: check its owner and permissions, and that its disk "
+            "is not mounted read-only."
         )
     if "malformed" in low or "not a database" in low:
         return StoreError(f"The file of the run store {where} is damaged ({cause}): restore it from a copy.")

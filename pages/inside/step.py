@@ -164,7 +164,7 @@ def _buttons(taken: StepsTaken | None) -> None:
 
 
 def _loss_words(taken: StepsTaken | None) -> str:
-    """Return the loss of the batch before and after the last step, which are below the window's edge on small screens."""
+    """Return the loss of the batch before and after the last step, which small screens show only after scrolling."""
     if taken is None:
         return ""
     losses = [format_loss(point.loss) for point in taken.points[-2:]]

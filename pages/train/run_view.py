@@ -212,8 +212,8 @@ def _cached_hint(run: RunRecord) -> None:
         return
     when = show_moment(run.finished_at or run.created_at)
     st.info(
-        f"These settings were already trained on {when}, in {unbroken(format_duration(run.seconds))}. This is that run. "
-        "*Train again*, under *More*, starts a new one.",
+        f"These settings were already trained on {when}, in {unbroken(format_duration(run.seconds))}. This is that "
+        "run. *Train again*, under *More*, starts a new one.",
         icon=":material/history:",
     )
 
