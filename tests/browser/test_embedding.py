@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import FrameLocator, expect
 
-from tests.browser.conftest import Server, Visitor, start_server
+from tests.browser.conftest import Server, Visitor, click, start_server
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
 
@@ -71,7 +71,7 @@ def test_an_allowed_site_shows_the_lab_without_its_navigation(
     expect(frame.get_by_test_id("stSidebarNav")).to_have_count(0)
     expect(frame.get_by_label("Link to this view").first).to_be_hidden()
     with visitor.page.context.expect_page() as opened:
-        frame.get_by_label("Open in ConvLab").click()
+        click(frame.get_by_label("Open in ConvLab"))
     assert opened.value.url == f"{embedded_server.url}/architecture"
     opened.value.close()
     _upload_a_picture(embedded_server, course, visitor, tmp_path)
@@ -85,7 +85,7 @@ def _upload_a_picture(server: Server, course: tuple[str, Path], visitor: Visitor
     _embed(course[1], f"{server.url}/draw?embed=true")
     visitor.page.goto(f"{course[0]}/index.html")
     frame = visitor.page.frame_locator("iframe")
-    frame.get_by_text("Photo", exact=True).first.click()
+    click(frame.get_by_text("Photo", exact=True).first)
     with visitor.page.expect_response(lambda response: response.request.method == "PUT") as uploaded:
         frame.locator('input[type="file"]').set_input_files(folder / "one.png")
     assert uploaded.value.ok

@@ -23,7 +23,9 @@ def open_architecture(**query: str) -> AppTest:
 
 def components(app: AppTest) -> list[dict[str, Any]]:
     shown = [json.loads(element.proto.json) for element in app.get("bidi_component") if element.proto.json]
-    return [data for data in shown if data.keys() not in ({"page", "dark"}, {"qr", "most"})]  # without the frame's
+    return [
+        data for data in shown if data.keys() not in ({"page", "dark"}, {"qr", "most", "embeds", "embedded"})
+    ]  # without the frame's
 
 
 def metrics(app: AppTest) -> dict[str, str]:

@@ -67,7 +67,7 @@ def test_the_page_of_a_queued_run_says_why_it_waits(bench: Bench) -> None:
     assert (waiting_reason(first), waiting_reason(second)) == (SOON, "behind 1 run")
     bench.lab.store.leases.claim(slot="cpu", owner=me)
     assert (waiting_reason(first), waiting_reason(second)) == ("", "behind 1 run")
-    assert f"· behind 1 run · run {second.id}" in words(open_page("train", run=second.id))
+    assert f"behind 1 run · run {second.id}" in words(open_page("train", run=second.id))
 
 
 def test_a_number_of_slots_out_of_range_is_refused_below_its_input(bench: Bench) -> None:

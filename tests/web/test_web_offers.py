@@ -209,9 +209,9 @@ def test_the_page_of_a_run_shows_its_settings_device_owner_and_origin(bench: Ben
     bench.finish(store.runs.get(run.id))
     app = open_page("train", run=run.id)
     facts = next(one.value for one in app.caption if "submitted" in one.value).replace("\\", "").split(" · ")
-    assert facts[:3] == ["lenet5 on digits", "cuda:0 (A GPU)", f"run {run.id}"]
-    assert facts[3].endswith(" by ann")
-    assert facts[4:] == ["steps: captured"]
+    assert facts[:2] == ["cuda:0 (A GPU)", f"run {run.id}"]
+    assert facts[2].endswith(" by ann")
+    assert facts[3:] == ["steps: captured"]
     (origin,) = [one for one in app.button if "orked from" in one.label]
     assert origin.label.replace("\\", "") == f"Forked from {run_title(root)} at epoch 2: lr 0.001 → 0.01"
     origin.click().run()

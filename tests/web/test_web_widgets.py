@@ -13,6 +13,7 @@ from lab.data.registry import get_dataset_spec, register_dataset, unregister_dat
 from lab.errors import ConfigError
 from lab.findings import Finding
 from lab.inspection.summary import summarize
+from lab.network_counts import count_from_config
 from lab.networks import build_from_config
 from lab.runs.records import WEIGHTS, RunRecord, SavedFile
 from pages.state.asking import ASKING
@@ -128,15 +129,15 @@ def test_the_work_is_counted_for_images_of_the_runs_data_set(id: str, arch: str,
     trained = run(arch=arch, input_size=size)
     register_dataset(spec)
     try:
-        counted = waiting._mult_adds(replace(trained, config=trained.config.replace(dataset=id)))
-        network = build_from_config(replace(trained, config=trained.config.replace(dataset=id)).config)
+        counted = count_from_config(trained.config.replace(dataset=id)).total_mult_adds
+        network = build_from_config(trained.config.replace(dataset=id))
     finally:
         unregister_dataset(id)
     assert counted == summarize(network, input_shape=(1, *spec.image_shape)).total_mult_adds
 
 
 def test_work_of_more_than_half_a_minute_on_one_core_must_be_confirmed_once_per_key() -> None:
-    macs = waiting._mult_adds(run())
+    macs = count_from_config(run().config).total_mult_adds
     at_once = int(600e9 // macs)
     answers: list[bool] = []
 
@@ -157,12 +158,12 @@ def test_work_of_more_than_half_a_minute_on_one_core_must_be_confirmed_once_per_
 
 
 def test_mult_adds_are_counted_with_the_input_size_options_and_classes_of_the_run() -> None:
-    usual = waiting._mult_adds(run())
+    usual = count_from_config(run().config).total_mult_adds
     assert usual == 423_038
-    assert waiting._mult_adds(run(input_size="64")) > 4 * usual
-    assert waiting._mult_adds(run(arch_options={"widths": [12, 16]})) > 1.5 * usual
+    assert count_from_config(run(input_size="64").config).total_mult_adds > 4 * usual
+    assert count_from_config(run(arch_options={"widths": [12, 16]}).config).total_mult_adds > 1.5 * usual
     assert (
-        waiting._mult_adds(run(dataset="emnist-letters")) == usual + 85 * 16
+        count_from_config(run(dataset="emnist-letters").config).total_mult_adds == usual + 85 * 16
     )  # 26 classes, each of 84 inputs and a bias
 
 
