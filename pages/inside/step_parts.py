@@ -10,7 +10,7 @@ from lab.charts import tiles as paint
 from lab.charts.data_url import png_url
 from lab.charts.step_losses import step_losses_figure
 from lab.charts.style import PAGE_DARK, PAGE_LIGHT
-from lab.formatting import format_loss, format_percent, plural
+from lab.formatting import format_loss, format_percent, format_wide_percent, plural
 from lab.service.training_steps import PLAIN, KernelStep, StepsTaken, is_first_step
 from pages.cache.inspection import layers_of
 from pages.cache.training_steps import StepsKey
@@ -204,7 +204,7 @@ def _length(relative: float) -> float:
 def _share(relative: float) -> str:
     if not np.isfinite(relative):
         return "∞" if relative > 0 else "NaN"
-    return f"{100 * relative:.2g} %" if relative < 1 else f"{100 * relative:,.0f} %"
+    return format_wide_percent(relative)
 
 
 # -- kernels and one weight --------------------------------------------------------------------------------------------

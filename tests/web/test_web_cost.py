@@ -21,6 +21,7 @@ from lab.service.costs import Estimate, estimate, smaller_input
 from pages.cache.runs import estimate_cost
 from pages.cache.torch_import import require_torch
 from tests.web.addresses import open_page
+from tests.web.plain_text import PLAIN
 from tests.web.web_data import DIGITS_CONFIG, Bench
 
 
@@ -193,7 +194,7 @@ def test_the_draw_page_shows_the_same_estimate_as_the_cost_card(bench: Bench) ->
     require_torch()
     bench.lab.hide_examples(True)
     app = open_page("draw")
-    captions = "".join(caption.value for caption in app.caption).replace("\\", "")
+    captions = "".join(caption.value for caption in app.caption).translate(PLAIN)
     cost, _ = estimate_cost(bench.lab.validation.resolve(get_preset("lenet5-digits").config()))  # cached for a minute
     assert f"Takes {format_range(*cost.range_s)} on this machine (CPU, " in captions
     assert "estimated from its mult-adds." in captions
