@@ -8,9 +8,9 @@ for Grad-CAM: Captum's hook records forward passes of every thread, and a networ
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 from weakref import WeakKeyDictionary
 
-import captum.attr
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from lab.architectures.inference_batches import gradient_batch_size, inference_batch_size
 from lab.errors import InputError, near_miss
 from lab.inspection.observe import LayerView, evaluating, in_this_thread, list_layers
+from lab.lazy import load
 
 METHODS = {
     "saliency": ("Saliency", "The gradient: how the logit would change if a pixel did."),
@@ -74,9 +75,14 @@ def attribute(network: nn.Module, x_1CHW: Tensor, *, target: int, method: str, b
     return Attribution(method, target, values.detach()[0].sum(0).float().cpu().numpy(), gap)
 
 
+def _captum(name: str, network: nn.Module) -> Any:
+    """Return a method of Captum, which imports matplotlib: half a second that pages spend only for attributions."""
+    return load(f"captum.attr:{name}")(network)
+
+
 def _run(network: nn.Module, x: Tensor, target: int, method: str, baseline: Tensor) -> tuple[Tensor, float | None]:
     if method == "saliency":
-        return captum.attr.Saliency(network).attribute(x, target=target, abs=False), None
+        return _captum("Saliency", network).attribute(x, target=target, abs=False), None
     if method == "smoothgrad":
         return _smoothgrad(network, x, target), None
     if method == "integrated-gradients":
@@ -92,7 +98,7 @@ def _smoothgrad(network: nn.Module, x: Tensor, target: int) -> Tensor:
     noise = torch.randn((_NOISE_COPIES, *x.shape[1:]), generator=torch.Generator().manual_seed(0)).to(x)
     copies = x.detach() + spread * noise
     size = gradient_batch_size(network, images=_NOISE_COPIES, image_shape=tuple(x.shape[1:]))
-    method = captum.attr.Saliency(network)
+    method = _captum("Saliency", network)
     gradients = [
         method.attribute(part.requires_grad_(), target=target, abs=False) for part in torch.split(copies, size)
     ]
@@ -103,7 +109,7 @@ def _integrated(network: nn.Module, x: Tensor, target: int, baseline: Tensor) ->
     """Return values and gap, increasing the steps until the values add up (Sundararajan et al. 2017, section 5)."""
     with torch.no_grad():
         expected = float(network(x)[0, target] - network(baseline)[0, target])
-    method = captum.attr.IntegratedGradients(network)
+    method = _captum("IntegratedGradients", network)
     size = gradient_batch_size(network, images=_AT_ONCE, image_shape=tuple(x.shape[1:]))
     values, gap = torch.zeros_like(x), abs(expected)
     for steps in _STEPS:
@@ -156,7 +162,7 @@ def _occlusion(network: nn.Module, x: Tensor, target: int, baseline: Tensor) -> 
     patch = max(2, x.shape[-1] // _PATCH_SHARE)
     size = inference_batch_size(network, images=_AT_ONCE, image_shape=tuple(x.shape[1:]))
     with torch.no_grad():
-        values: Tensor = captum.attr.Occlusion(network).attribute(
+        values: Tensor = _captum("Occlusion", network).attribute(
             x.detach(),
             sliding_window_shapes=(x.shape[1], patch, patch),
             strides=(x.shape[1], patch // 2, patch // 2),

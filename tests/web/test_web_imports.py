@@ -64,3 +64,8 @@ def test_the_frame_opens_without_torch_and_other_heavy_packages() -> None:
 def test_the_server_starts_without_torch_and_without_a_warning_on_the_terminal() -> None:
     (loaded,), errors = _loaded([ROOT / "app.py"])
     assert ([name for name in loaded if name in _HEAVY], errors) == ([], "")
+
+
+def test_views_with_torch_open_without_packages_that_only_one_of_them_needs() -> None:
+    (loaded,), _ = _loaded([ROOT / "pages" / "inside" / "views.py", ROOT / "pages" / "draw" / "view.py"])
+    assert set(loaded) <= {"torch", "torchinfo"}  # torchinfo counts the layers
