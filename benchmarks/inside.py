@@ -21,8 +21,8 @@ from playwright.sync_api import Page, sync_playwright
 from benchmarks.chromium import find_chromium
 from benchmarks.markdown_tables import heading, row
 from benchmarks.web import READY, ROOT, serve
+from pages.state.inside import VIEWS
 
-VIEWS = ("network", "maps", "kernels", "hand", "why", "answers", "map")
 EPOCHS = 4
 REST_MS = 1500  # a page that has not changed for this long is finished
 _SETUP = """() => {
@@ -115,7 +115,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--arch", default="lenet-bn")
     parser.add_argument("--moves", type=int, default=20)
-    parser.add_argument("--views", nargs="+", choices=VIEWS, default=VIEWS)
+    parser.add_argument("--views", nargs="+", choices=tuple(VIEWS), default=tuple(VIEWS))
     given = parser.parse_args()
     with (
         tempfile.TemporaryDirectory(prefix="convlab-inside-", ignore_cleanup_errors=True) as place,
