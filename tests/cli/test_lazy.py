@@ -13,16 +13,20 @@ HEAVY = ("torch", "torchvision", "plotly", "PIL", "pandas", "streamlit", "jinja2
 
 
 _LIGHT = (("--help",), ("runs",), ("runs", "--help"), ("train", "--help"), ("export", "--help"), ("queue",))
+_REFUSED = (("predict", "nobody", "image.png"), ("evaluate", "nobody"), ("summary", "no-such-network"))
+_HELP = tuple(words for command in COMMANDS if (words := (command.name, "--help")) not in _LIGHT)
+_SMALL = ("PIL", "pandas")  # commands for pictures and tables import these before they are called
 
 
 @pytest.fixture(scope="module")
 def heavy(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, ...], str]:
     """The heavy packages that are loaded after each of these commands, which one interpreter runs in turn."""
+    all_words = (*_LIGHT, *_REFUSED, *_HELP)
     code = (
         "import sys; from lab.cli.app import main\n"
-        f"for words in {_LIGHT!r}:\n"
+        f"for words in {all_words!r}:\n"
         "    try: main(list(words))\n"
-        "    except SystemExit as exited: assert not exited.code, (words, exited.code)\n"
+        f"    except SystemExit as exited: assert bool(exited.code) is (words in {_REFUSED!r}), (words, exited.code)\n"
         f"    print('heavy:', sorted(set({HEAVY!r}) & set(sys.modules)))"
     )
     done = subprocess.run(
@@ -33,7 +37,7 @@ def heavy(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, ...], str
         check=True,
         env={"PATH": "", "LAB_HOME": str(tmp_path_factory.mktemp("home"))},
     )
-    return dict(zip(_LIGHT, (line for line in done.stdout.splitlines() if line.startswith("heavy:")), strict=True))
+    return dict(zip(all_words, (line for line in done.stdout.splitlines() if line.startswith("heavy:")), strict=True))
 
 
 @pytest.mark.parametrize("words", _LIGHT, ids=" ".join)
@@ -41,6 +45,13 @@ def test_help_and_lists_do_not_import_torch_or_plotly(
     words: tuple[str, ...], heavy: dict[tuple[str, ...], str]
 ) -> None:
     assert heavy[words] == "heavy: []"
+
+
+@pytest.mark.parametrize("words", [*_REFUSED, *_HELP], ids=" ".join)
+def test_the_help_of_each_command_and_refusals_do_not_import_torch(
+    words: tuple[str, ...], heavy: dict[tuple[str, ...], str]
+) -> None:
+    assert not [name for name in HEAVY if f"'{name}'" in heavy[words] and name not in _SMALL]
 
 
 def test_every_command_of_the_table_exists_and_has_the_summary_of_its_help() -> None:

@@ -13,9 +13,9 @@ from lab.cli.output import echo, json_flag, print_json
 from lab.data.inventory import inspect_dataset
 from lab.data.load import is_present
 from lab.data.registry import list_datasets
-from lab.devices import describe_device, resolve_device
 from lab.errors import LabError
 from lab.executors.config import read_executors
+from lab.lazy import load
 from lab.service.lab import Lab
 from lab.text import hide_password
 
@@ -28,7 +28,8 @@ def examine(lab: Lab) -> dict[str, Any]:
     device: dict[str, Any] = {}
     state: dict[str, Any] = {"database": hide_password(lab.settings.database)}
     try:
-        device = describe_device(resolve_device(lab.settings.device))
+        describe, resolve = (load(f"lab.devices:{name}") for name in ("describe_device", "resolve_device"))
+        device = describe(resolve(lab.settings.device))
     except LabError as error:
         problems.append(str(error))
     try:

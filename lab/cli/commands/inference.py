@@ -1,4 +1,7 @@
-"""Commands that run a saved network: predict, evaluate, inspect."""
+"""Commands that run a saved network: predict, evaluate, inspect.
+
+What imports torch is imported when it is called, so that help and refusals do not wait for it.
+"""
 
 import sys
 from pathlib import Path
@@ -13,11 +16,10 @@ from lab.data.pictures import MAX_BYTES
 from lab.errors import InputError
 from lab.formatting import format_loss, format_percent, plural
 from lab.inspection.images import pick_image
-from lab.inspection.report import evaluate_network, inspect_image
+from lab.lazy import load
 from lab.loaded_network import EpochChoice
 from lab.service.lab import Lab
 from lab.settings import user_path
-from lab.sketch.files import predict_images
 
 epoch_option = click.option(
     "--epoch",
@@ -63,6 +65,7 @@ def predict(lab: Lab, run: str, images: tuple[Path, ...], sketch: bool, epoch: s
     """
     loaded = lab.weights.load(lab.store.runs.resolve(run).id, epoch=read_epoch(epoch))
     pictures = [(str(path), _content(path)) for path in images]
+    predict_images = load("lab.sketch.files:predict_images")
     answers = predict_images(loaded, pictures, dataset=lab.datasets.load(loaded.run.config.dataset), sketch=sketch)
     if as_json:
         print_json({"run": loaded.run.id, "epoch": loaded.epoch, "predictions": answers})
@@ -115,7 +118,7 @@ def evaluate(lab: Lab, run: str, epoch: str, all_epochs: bool, as_json: bool) ->
     reports: list[dict[str, Any]] = []
     for file in files:
         loaded = lab.weights.load_file(record, file)
-        made = evaluate_network(
+        made = load("lab.inspection.report:evaluate_network")(
             loaded.network,
             data.test_images,
             data.test_labels,
@@ -155,6 +158,7 @@ def inspect(
     picture, label = pick_image(
         image, lab.datasets.load(loaded.run.config.dataset), size=loaded.image_size, channels=loaded.channels
     )
+    inspect_image = load("lab.inspection.report:inspect_image")
     seen = inspect_image(loaded.network, picture, layer=layer, mean=loaded.mean, std=loaded.std)
     maps = seen.maps.values
     write_file(out, grid(paint(maps, each=per_channel), enlarge=max(1, 84 // maps.shape[-1])))

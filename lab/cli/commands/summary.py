@@ -1,15 +1,16 @@
-"""`summary`: print a network's layers, counted without allocating its weights."""
+"""`summary`: print a network's layers, counted without allocating its weights.
+
+What imports torch is imported when it is called, so that help and refusals do not wait for it.
+"""
 
 import click
-import torch
 
-from lab.architectures.build import build_network
 from lab.architectures.registry import check_options, get_architecture, resolve_input_size
 from lab.cli.options import parse_option
 from lab.cli.output import json_flag, print_json
 from lab.config import INPUT_SIZES, RunConfig
 from lab.data.registry import get_dataset_spec
-from lab.inspection.summary import summarize
+from lab.lazy import load
 
 
 @click.command()
@@ -63,8 +64,8 @@ def summary(
     spec = get_dataset_spec(dataset)
     resolve_input_size(entry, input_size, image_size=spec.image_size)
     chosen = check_options(entry, dict(parse_option(text) for text in options))
-    with torch.device("meta"):  # no memory is allocated for the weights
-        network = build_network(
+    with load("torch:device")("meta"):  # no memory is allocated for the weights
+        network = load("lab.architectures.build:build_network")(
             arch,
             classes=classes,
             image_size=spec.image_size,
@@ -72,7 +73,7 @@ def summary(
             input_size=input_size,
             options=chosen,
         )
-    made = summarize(network, input_shape=(batch_size, *spec.image_shape))
+    made = load("lab.inspection.summary:summarize")(network, input_shape=(batch_size, *spec.image_shape))
     if not as_json:
         click.echo(made.text)
         return
