@@ -124,3 +124,24 @@ def test_a_site_that_is_not_an_origin_may_not_embed_the_lab(command_line: Comman
         "Error: 'https://moodle.example/course' (--embed or LAB_EMBED) is not the origin of a site: write scheme, host "
         "and, if there is one, port, such as https://moodle.example.\n"
     )
+
+
+@pytest.mark.parametrize("named_by", ["--embed", "LAB_EMBED"])
+def test_a_lab_that_may_be_embedded_takes_uploads_without_a_cookie(
+    command_line: CommandLine, monkeypatch: pytest.MonkeyPatch, named_by: str
+) -> None:
+    """Browsers withhold the cookie of Streamlit's check in a frame of another site."""
+    started: list[tuple[list[str], dict[str, str]]] = []
+
+    def end(_program: str, words: list[str], environment: dict[str, str]) -> None:
+        started.append((words, environment))
+        raise SystemExit(0)  # the real one does not return
+
+    monkeypatch.setattr("os.execve", end)
+    site = "https://moodle.example"
+    if named_by == "LAB_EMBED":
+        monkeypatch.setenv("LAB_EMBED", site)
+    command_line("serve", "--no-browser", "--port", "0", *(("--embed", site) if named_by == "--embed" else ()))
+    [(words, environment)] = started
+    assert environment["LAB_EMBED"] == site
+    assert words[words.index("--server.enableXsrfProtection") + 1] == "false"

@@ -72,7 +72,7 @@ def serve(
     environment[BROWSER] = "1" if browser else ""
     if sites:
         environment[EMBED] = " ".join(sites)
-        embedding_sites(environment)
+    if embedding_sites(environment):
         # In a frame, browsers withhold the cookie of Streamlit's protection. `pages.server.origins` checks every
         # request by its origin, which needs no cookie.
         words += ["--server.enableXsrfProtection", "false"]
