@@ -85,8 +85,11 @@ class ArtifactStore:
         return hide_password(self.url)
 
     @contextmanager
-    def _explained(self, what: str, remedy: str) -> Iterator[None]:
-        """Convert the errors of a file system: the message is `what`, the error in brackets, and `remedy`."""
+    def _explained(self, what: str, remedy: str | None = None) -> Iterator[None]:
+        """Convert the errors of a file system: the message is `what`, the error in brackets, and `remedy`.
+
+        remedy: None for a write, whose remedy depends on the error.
+        """
         try:
             yield
         except LabError:
@@ -100,9 +103,7 @@ class ArtifactStore:
                     f"{what} ({words}): {self.shown} does not respond; check that it can be reached from here. "
                     "Training waits for it."
                 ) from error
-            if remedy == self._make_room and getattr(error, "errno", None) in _FORBIDDEN_ERRNOS:
-                remedy = self._allow_writing
-            raise ArtifactError(f"{what} ({words}): {remedy}") from error
+            raise ArtifactError(f"{what} ({words}): {remedy or self._write_remedy(error)}") from error
 
     def _is_unreachable(self, error: Exception) -> bool:
         if self._has_plain_errors:
@@ -116,7 +117,7 @@ class ArtifactStore:
         `ArtifactsUnreachableError`.
         """
         target = self._writable(path)
-        with self._explained(f"{path} ({len(data):,} bytes) could not be saved", self._make_room):
+        with self._explained(f"{path} ({len(data):,} bytes) could not be saved"):
             if self._is_local:
                 write_atomically(Path(target), (data,))
             else:
@@ -135,14 +136,14 @@ class ArtifactStore:
                 yield part
 
         if self._is_local:
-            with self._explained(f"{path} could not be saved", self._make_room):
+            with self._explained(f"{path} could not be saved"):
                 write_atomically(Path(target), counted())
             return digest.hexdigest(), size
         with tempfile.TemporaryDirectory() as folder:  # an object is uploaded as a whole, once it is complete
             whole = Path(folder, "whole")
             with whole.open("wb") as file:
                 file.writelines(counted())
-            with self._explained(f"{path} ({size:,} bytes) could not be saved", self._make_room):
+            with self._explained(f"{path} ({size:,} bytes) could not be saved"):
                 self._files.put_file(str(whole), target)
         return digest.hexdigest(), size
 
@@ -151,19 +152,10 @@ class ArtifactStore:
             raise ReadOnlyError("This lab is read-only, so no file was saved: start it without LAB_READ_ONLY.")
         return self._full(path)
 
-    @property
-    def _make_room(self) -> str:
-        return (
-            f"free some space at {self.shown}, or choose another location with LAB_ARTIFACTS, "
-            "then try again or resume the run."
-        )
-
-    @property
-    def _allow_writing(self) -> str:
-        return (
-            f"allow this user to write to {self.shown}, or choose another location with LAB_ARTIFACTS, "
-            "then try again or resume the run."
-        )
+    def _write_remedy(self, error: Exception) -> str:
+        forbidden = getattr(error, "errno", None) in _FORBIDDEN_ERRNOS
+        first = f"allow this user to write to {self.shown}" if forbidden else f"free some space at {self.shown}"
+        return f"{first}, or choose another location with LAB_ARTIFACTS, then try again or resume the run."
 
     def read(self, file: SavedFile) -> bytes:
         """Return the bytes of a saved file.
