@@ -8,6 +8,8 @@ from lab.data.registry import get_dataset_spec
 from lab.inspection.summary import NetworkCounts, count_network
 from lab.networks import build_on_meta
 
+FORWARD_BACKWARD = 3  # cost of a forward and a backward pass together, in forward passes
+
 
 def count_from_config(config: RunConfig) -> NetworkCounts:
     """Return the counts of a configuration's network for one image, cached across configurations with the same network.

@@ -36,6 +36,7 @@ from lab.settings import Settings
 from lab.training.engine import train
 from lab.training.events import StepMetrics
 from tests.every_network import EVERY_NETWORK
+from tests.torch_threads import single_thread
 from tests.training.training_nets import LinearNet, SmallNet
 
 CPU = torch.device("cpu")
@@ -51,10 +52,8 @@ IMAGES = StepImages(
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with single_thread():
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -118,8 +118,8 @@ class Architecture:
     family: the group in lists, "" for none. source: where it comes from (paper or repository). report: which student
     reports used it, "" for none. default_input_size: "native" (that of the data), or the side in pixels to which the
     report resized. auxiliary: options that add auxiliary classifiers, and the number of these, each of which adds its
-    loss with the weight `AUXILIARY_WEIGHT` to the training objective. order: the position in lists, smallest first; networks
-    without one come last, sorted by id.
+    loss with the weight `AUXILIARY_WEIGHT` to the training objective. order: the position in lists, smallest first;
+    networks without one come last, sorted by id.
     """
 
     id: str

@@ -63,9 +63,14 @@ def weight_changes(network: nn.Module, before: nn.Module) -> dict[str, float]:
     """Return by layer the 2-norm of the change of its weights from `before`, relative to their norm in `before`."""
     earlier = weight_layers(before)
     return {
-        name: quotient(_norm(weight.detach() - earlier[name].detach()), _norm(earlier[name]))
+        name: relative_change(weight.detach(), earlier[name].detach())
         for name, weight in weight_layers(network).items()
     }
+
+
+def relative_change(now: Tensor, before: Tensor) -> float:
+    """Return the 2-norm of the change of a tensor relative to its norm before; 0 if both are zero."""
+    return quotient(_norm(now - before), _norm(before))
 
 
 class _Outputs:

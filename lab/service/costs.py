@@ -24,7 +24,7 @@ from lab.data.registry import get_dataset_spec
 from lab.data.spec import DatasetSpec
 from lab.devices import resolve_device
 from lab.errors import ShapeError, UnknownNameError
-from lab.network_counts import count_from_config
+from lab.network_counts import FORWARD_BACKWARD, count_from_config
 from lab.runs.imports import IMPORTED
 from lab.runs.owner import this_host
 from lab.runs.records import RunRecord
@@ -34,7 +34,6 @@ from lab.threads import threads_for
 from lab.training.augment import build_augment
 from lab.training.evaluation import resolve_chunk
 
-_BACKWARD = 3.0  # forward and backward pass together, in units of a forward pass
 _OVERHEAD_S = {"cpu": 60e-6, "cuda": 1e-6, "mps": 10e-6}  # per image: pooling, resizing, memory
 _STEP_S = {"cpu": 2.5e-3}  # per step, independent of the batch size
 _REACHED = 0.7  # fraction of the convolution's speed that whole networks reach
@@ -134,7 +133,9 @@ def estimate(lab: Lab, resolved: ResolvedConfig) -> Estimate:
         device=str(device),
         side=resolved.input_side,
         epochs=checked.epochs,
-        evaluation_s=(used_images(checked, there) - images + tested) * (1 / rate if rate else counted) / _BACKWARD,
+        evaluation_s=(used_images(checked, there) - images + tested)
+        * (1 / rate if rate else counted)
+        / FORWARD_BACKWARD,
         slowdown=_MEASURED if rate else min(max(_COUNTED, _busy()), _MAX_BUSY),
         devices=checked.devices,
         threads=threads_for(checked, usual=os.cpu_count() or 1) if device.type == "cpu" else 1,
@@ -200,7 +201,7 @@ def _image_shape(config: RunConfig) -> tuple[int, int, int] | None:
 
 def _seconds_per_image(mult_adds: int, device: str) -> float:
     speed = _GPU_MACS_PER_S.get(device) or _REACHED * _cpu_macs_per_second()
-    return mult_adds * _BACKWARD / speed + _OVERHEAD_S.get(device, _OVERHEAD_S["cpu"])
+    return mult_adds * FORWARD_BACKWARD / speed + _OVERHEAD_S.get(device, _OVERHEAD_S["cpu"])
 
 
 @cache

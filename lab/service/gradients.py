@@ -15,13 +15,13 @@ from lab.inspection.gradient_flow import EpochFlow
 from lab.inspection.gradients import layer_flows
 from lab.inspection.summary import NetworkCounts
 from lab.loaded_network import LoadedNetwork
+from lab.network_counts import FORWARD_BACKWARD
 from lab.seeding import build_generator
 from lab.service.training_batch import drawing_from, first_training_images
 from lab.training.batches import normalise
 from lab.training.data import to_device
 from lab.training.losses import build_loss, compute_loss
 
-PASSES = 3  # cost of an image in forward passes; a backward pass counts as two
 _MOST = 128  # images
 _BYTES, _FIT_LEAST = 400_000_000, 4  # of activations, which the backward pass needs; images, whatever they need
 _MULT_ADDS, _QUICK_LEAST = 20e9, 16  # of all passes, about a second on one core; images, however long they take
@@ -41,7 +41,7 @@ def count_images(config: RunConfig, counts: NetworkCounts) -> int:
     counts: of the run's network for one image.
     """
     fit = max(_FIT_LEAST, _BYTES // counts.activations.stored)
-    quick = max(_QUICK_LEAST, int(_MULT_ADDS // (PASSES * counts.total_mult_adds)))
+    quick = max(_QUICK_LEAST, int(_MULT_ADDS // (FORWARD_BACKWARD * counts.total_mult_adds)))
     return max(2, min(config.batch_size, _MOST, fit, quick))
 
 

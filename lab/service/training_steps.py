@@ -20,6 +20,7 @@ from lab.architectures.shapes import prepare_meta
 from lab.config import RunConfig
 from lab.data.load import Dataset
 from lab.errors import InputError
+from lab.inspection.gradients import relative_change, weight_layers
 from lab.inspection.kernels import list_convolutions
 from lab.inspection.metrics import score_logits, softmax
 from lab.loaded_network import LoadedNetwork
@@ -218,12 +219,8 @@ class StepSequence:
         return to_channels_last(x_BCHW) if self._channels_last else x_BCHW
 
     def _weights(self) -> list[tuple[str, Tensor]]:
-        """Return the trained weights of two or more dimensions by layer: no biases, no scales of norms."""
-        return [
-            (name.removesuffix(".weight"), p.detach())
-            for name, p in self._network.named_parameters()
-            if p.requires_grad and p.ndim >= 2
-        ]
+        """Return the trained weights by layer: no biases, no scales of norms."""
+        return [(name, w.detach()) for name, w in weight_layers(self._network).items() if w.requires_grad]
 
     def _convolutions(self) -> list[tuple[str, Tensor]]:
         return [(name, _weight_of(self._network, name)) for name in list_convolutions(self._network)]
@@ -237,7 +234,7 @@ class StepSequence:
             self._generator = torch.get_rng_state()
         if self._plain_lr is not None:
             _descend(self._stepper.optimizer.parameters, self._plain_lr)
-        self._updates = tuple(LayerUpdate(n, _relative(weight, before[n])) for n, weight in self._weights())
+        self._updates = tuple(LayerUpdate(n, relative_change(weight, before[n])) for n, weight in self._weights())
         first = not self.steps
         for name, weight in self._convolutions():
             self._kernels[name] = _stepped(self._kernels[name], kernels[name], weight, first=first)
@@ -322,9 +319,3 @@ def _stepped(last: KernelStep, before: np.ndarray, weight: Tensor, *, first: boo
         places = strength[:, channel].reshape(len(before), -1).argmax(1)
         followed = np.stack(np.unravel_index(places, before.shape[2:]), axis=1)
     return KernelStep(last.layer, before, gradient, _copied(weight), last.filters, channel, followed)
-
-
-def _relative(now: Tensor, before: Tensor) -> float:
-    """Return |now − before| / |before|, 0 if nothing moved and infinity if the weights were zero."""
-    moved, size = float((now - before).norm()), float(before.norm())
-    return moved / size if size else float("inf") if moved else 0.0

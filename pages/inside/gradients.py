@@ -9,7 +9,7 @@ from lab.charts.gradients import FlowMap, flow_map, flow_map_figure, flow_map_wo
 from lab.charts.magnitudes import magnitudes_figure
 from lab.formatting import percent_number, plural
 from lab.inspection.gradient_flow import QUANTITIES, EpochFlow, FlowQuantity, LayerFlow, read_flow
-from lab.service.gradients import PASSES
+from lab.network_counts import FORWARD_BACKWARD
 from pages.cache.datasets import is_sample
 from pages.cache.gradients import batch_of, batch_size_of, gradients_of
 from pages.components.plot import plot
@@ -58,7 +58,7 @@ def show_gradients(subject: Subject) -> None:
 def _places(subject: Subject) -> list[int]:
     """Return the indices of the moments to compute, none if the user has to accept the wait first."""
     count, chosen = len(subject.moments), subject.moments.index(subject.moment)
-    passes = PASSES * batch_size_of(subject.run)
+    passes = FORWARD_BACKWARD * batch_size_of(subject.run)
     full = evenly_spaced(count, chosen, most=_MOST)
     most = min(_MOST, max(_FEWEST, times_at_once(subject.run, passes=passes)))
     quick = evenly_spaced(count, chosen, most=most)
@@ -71,7 +71,7 @@ def _ask(subject: Subject, places: Sequence[int], which: str) -> bool:
     """Return whether to compute these moments. The answer is valid for all of them, wherever the slider is."""
     return worth_waiting(
         subject.run,
-        passes=PASSES * batch_size_of(subject.run) * len(places),
+        passes=FORWARD_BACKWARD * batch_size_of(subject.run) * len(places),
         what=f"Computing the gradients of {plural(len(places), 'epoch')}",
         key=element("gradients", subject.run.id, which),
     )

@@ -4,7 +4,7 @@ import streamlit as st
 
 from lab.config import FIELDS, RunConfig
 from lab.formatting import format_loss, plural
-from lab.network_counts import count_from_config
+from lab.network_counts import FORWARD_BACKWARD, count_from_config
 from lab.service.training_steps import OWN, PLAIN, StepsTaken, default_lr
 from pages.cache.datasets import is_sample
 from pages.cache.training_steps import StepsKey, steps_ahead, take_steps
@@ -23,7 +23,6 @@ _RATES = tuple(float(f"{digit}e{power}") for power in range(-5, 2) for digit in 
 _OTHERS = 200  # test images whose loss is measured after each step
 _FEWEST_OTHERS = 16
 _OTHERS_WORK = 4e9  # mult-adds of one measurement of them, which a large network must not exceed
-_FORWARD_BACKWARD = 3  # in forward passes
 _MANY = 10
 
 
@@ -121,9 +120,9 @@ def _taken(subject: Subject, key: StepsKey, steps: int) -> StepsTaken | None:
     """Return the sequence, None if computing it takes long and the user has not asked for it yet."""
     ahead = steps_ahead(key, steps)
     measured = key.images + key.others
-    passes = (ahead or 0) * (_FORWARD_BACKWARD * key.images + measured)
+    passes = (ahead or 0) * (FORWARD_BACKWARD * key.images + measured)
     if ahead is None:
-        passes = measured + steps * (_FORWARD_BACKWARD * key.images + measured)
+        passes = measured + steps * (FORWARD_BACKWARD * key.images + measured)
     asked = element("step", key.digest, key.rule, key.lr, key.images, steps)
     if not worth_waiting(subject.run, passes=passes, what=_what(steps if ahead is None else ahead), key=asked):
         return None

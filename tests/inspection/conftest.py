@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.torch_threads import single_thread
+
 
 @pytest.fixture(autouse=True, scope="module")
 def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with single_thread():
+        yield
 
 
 class Shared(nn.Module):

@@ -3,19 +3,17 @@
 from collections.abc import Iterator
 
 import pytest
-import torch
 
 from lab.runs.records import RunRecord
 from lab.service.lab import Lab
 from tests.sharing.sharing_runs import open_lab, train_run
+from tests.torch_threads import single_thread
 
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with single_thread():
+        yield
 
 
 @pytest.fixture(scope="session")

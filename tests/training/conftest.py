@@ -7,15 +7,14 @@ import torch
 from torch import nn
 
 from lab.training.data import ResidentData
+from tests.torch_threads import single_thread
 from tests.training.training_nets import LinearNet, SmallNet, StuckNet, build_data
 
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with single_thread():
+        yield
 
 
 @pytest.fixture
