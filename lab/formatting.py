@@ -11,7 +11,9 @@ _TENTHS_S = 9.95  # shorter durations are written with tenths of a second
 # Largest time stamp that is formatted: `datetime` ends with 9999, and two days are left for time zones.
 LAST_MOMENT = 253_402_300_800.0 - 2 * 86_400.0
 # A space between a number and its unit (per cent, durations, sizes, prefixes of large counts), or a date and its time.
-_WITHIN_NUMBER = re.compile(r"(?<=[\d∞]) (?=(?:%|s|min|h|ms|[kMGT]B|[MGT])(?!\w))|(?<=\d{4}-\d\d-\d\d) (?=\d\d:\d\d)")
+_WITHIN_NUMBER = re.compile(
+    r"(?<=[\d∞]) (?=(?:%|px|s|min|h|ms|[kMGT]B|[MGT])(?!\w))|(?<=\d{4}-\d\d-\d\d) (?=\d\d:\d\d)"
+)
 _PLAIN = 1e6  # larger shares cannot be accuracies and are written in scientific notation
 
 

@@ -66,6 +66,11 @@ COMMANDS = (
         "Evaluate a run's saved weights on the test set.",
         "inference:evaluate",
     ),
+    LazyCommand(
+        "robustness",
+        "Evaluate a run's network on distorted test images: rotated, shifted, blurred, noisy and others.",
+        "inference:robustness",
+    ),
     LazyCommand("inspect", "Write a layer's feature maps for one image as a PNG.", "inference:inspect"),
     LazyCommand(
         "export",

@@ -26,7 +26,7 @@ _STYLE = """<style>
   width: max-content; }}
   [data-testid="stColumn"]:has(+ [data-testid="stColumn"] > * .st-key-inside-beside) {{ flex: 1 1 18rem; width: auto;
     }} }}
-.st-key-inside-view button {{ padding-inline: 0.8rem; }}  /* nine views in one row at 1280 px */
+.st-key-inside-view button {{ padding-inline: 0.55rem; }}  /* ten views in one row at 1280 px */
 .st-key-inside-beside {{ min-height: 2.5rem; }}
 @media (min-width: 641px) {{ .st-key-inside-answers-beside {{ display: grid; grid-template: auto auto 1fr / 1fr 1fr;
   column-gap: 1.5rem; }}

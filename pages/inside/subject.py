@@ -58,8 +58,7 @@ class Subject:
     @property
     def answering(self) -> Moment:
         """The moment of the selected weights: its best epoch, or the newest."""
-        wanted = self.run.headline.epoch
-        return next((moment for moment in self.moments if moment.epoch == wanted), self.moments[-1])
+        return selected_moment(self.run, self.moments)
 
     @property
     def key(self) -> tuple[str, str]:
@@ -81,8 +80,7 @@ def choose_run() -> "tuple[RunRecord, DeltaGenerator] | None":
 
     None if there are no runs, which the page then explains, or if the address names an unknown one.
     """
-    lab = get_lab()
-    runs = {run.id: run for run in (*lab.store.runs.list(limit=_LISTED), *lab.list_examples()) if _started(run)}
+    runs = {run.id: run for run in list_runs() if _started(run)}
     found, problem = find_run(INSIDE.text("run"))
     if problem:
         complain(problem)
@@ -117,6 +115,12 @@ def choose_run() -> "tuple[RunRecord, DeltaGenerator] | None":
     return runs[chosen], beside
 
 
+def list_runs() -> tuple[RunRecord, ...]:
+    """Return the newest runs and the examples."""
+    lab = get_lab()
+    return (*lab.store.runs.list(limit=_LISTED), *lab.list_examples())
+
+
 def _started(run: RunRecord) -> bool:
     return run.has_weights or run.state.live
 
@@ -138,6 +142,11 @@ def moments_of(run: RunRecord) -> tuple[tuple[Moment, ...], tuple[SavedFile, ...
         newest[weights.epoch] = weights
     files = tuple(newest[epoch] for epoch in sorted(newest))
     return (Moment(0, INITIAL), *(Moment(file.epoch, file.sha256) for file in files)), files
+
+
+def selected_moment(run: RunRecord, moments: tuple[Moment, ...]) -> Moment:
+    """Return the moment of a run's selected weights: its best epoch, or the newest."""
+    return next((moment for moment in moments if moment.epoch == run.headline.epoch), moments[-1])
 
 
 def choose_moment(run: RunRecord) -> Subject | None:

@@ -12,6 +12,7 @@ from pages.inside.kernels import show_kernels
 from pages.inside.map import show_map
 from pages.inside.maps import show_maps
 from pages.inside.network import show_whole_network
+from pages.inside.robustness import show_robustness
 from pages.inside.step import show_step
 from pages.inside.subject import Picture, Subject
 from pages.inside.why import show_why
@@ -23,6 +24,10 @@ _BESIDE_IMAGE: Mapping[str, Callable[[Subject, Picture], None]] = {
     "maps": show_maps,
     "hand": show_hand,
     "why": show_why,
+}
+_WITH_IMAGE: Mapping[str, Callable[[Subject, Picture], None]] = {
+    "network": show_whole_network,
+    "robustness": show_robustness,
 }
 _ALONE: Mapping[str, Callable[[Subject], None]] = {
     "kernels": show_kernels,
@@ -45,14 +50,14 @@ def show_views(subject: Subject) -> None:
 
 
 def _with_image(subject: Subject, view: str) -> None:
-    """Draw the choice of an image, the image and the view. The whole network shows image and answer itself."""
+    """Draw the choice of an image, the image and the view. Views of `_WITH_IMAGE` show image and answer themselves."""
     picture: Picture | None = None
     with show_errors():
         picture = choose_picture(subject)
     if picture is None:
         return
-    if view == "network":
-        show_whole_network(subject, picture)
+    if view in _WITH_IMAGE:
+        _WITH_IMAGE[view](subject, picture)
         return
     left, right = st.columns([1.2, 3], gap="medium")
     with left, show_errors():

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lab.inspection.distortions import DISTORTIONS
 from lab.inspection.gradient_flow import QUANTITIES
 from pages.state.codec import Reader, one_of, param, split, whole, whole_number
 from pages.state.page_state import PageState
@@ -17,6 +18,7 @@ VIEWS = {
     "step": "Training step",
     "why": "Attribution",
     "answers": "Evaluation",
+    "robustness": "Robustness",
     "map": "Embedding",
 }
 SOURCES = {"test": "Test", "drawing": "Drawing", "upload": "Upload"}
@@ -67,8 +69,9 @@ class InsideState:
     hand_channel: the input channel shown, -1 for the strongest. quantity: what the heat map of gradients shows. steps,
     rate, batch, rule: training steps taken, their learning rate (None for the default), batch size and update rule.
     stepped, stepped_filter: the convolution and the filter whose step is shown. target: a class, or "answer" for the
-    network's answer. cell: true and predicted class of a cell of the confusion matrix. caught: the map in which the
-    lasso was drawn, and the images in it. upload: id of the file whose inversion was guessed.
+    network's answer. cell: true and predicted class of a cell of the confusion matrix. distortion, level: how images
+    are distorted, and the index of the level (None for the default). against: the run that is compared. caught: the map
+    in which the lasso was drawn, and the images in it. upload: id of the file whose inversion was guessed.
     """
 
     run: str | None = param(None, str)
@@ -101,6 +104,9 @@ class InsideState:
     rates: bool = False
     cell: tuple[int, int] | None = None
     gallery: str = "mistakes"
+    distortion: str = param("rotation", one_of(DISTORTIONS))
+    level: int | None = param(None, whole(0, _MAX))
+    against: str | None = param(None, str)
     projection: str = "pca"
     points: int = 0
     caught: tuple[str, tuple[int, ...]] = ("", ())
@@ -120,6 +126,7 @@ OF_VIEW = {
     "hand": ("hand", "place"),
     "gradients": ("quantity",),
     "step": ("steps", "rate", "batch", "rule", "stepped"),
+    "robustness": ("distortion", "level", "against"),
 }
 """Fields that are in the address for one view only."""
 

@@ -60,6 +60,7 @@ _VIEWS = {
     "why": ("/inside?run={0}&view=why", ".cl-probs"),
     "answers": ("/inside?run={0}&view=answers", "td button"),
     "map": ("/inside?run={0}&view=map", ".js-plotly-plot .main-svg"),
+    "robustness": ("/inside?run={0}&view=robustness", ".js-plotly-plot .main-svg"),
     "step": ("/inside?run={0}&view=step&steps=2", ".cl-updates"),
     "draw": ("/draw?runs={0},{1}", ".pad-paper"),
     "wrong": ("/inside?run=0123", '[data-testid="stAlert"]'),

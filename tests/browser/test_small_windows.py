@@ -79,6 +79,7 @@ _VIEWS = {
     "network": ("/inside?run={0}", ".map"),
     "answers": ("/inside?run={0}&view=answers", "td button"),
     "gradients": ("/inside?run={0}&view=gradients", ".js-plotly-plot .main-svg"),
+    "robustness": ("/inside?run={0}&view=robustness", ".js-plotly-plot .main-svg"),
     "draw": ("/draw?runs={0}", PAD),
 }
 

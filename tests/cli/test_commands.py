@@ -258,6 +258,8 @@ def test_every_command_with_output_has_a_json_flag() -> None:
         (("evaluate", "first", "--epoch", "99"), "was not saved"),
         (("evaluate", "first", "--epoch", "soon"), "best or latest"),
         (("evaluate", "first", "--epoch", "²"), "best or latest"),
+        (("robustness", "first", "--distortion", "shifts"), "There is no distortion 'shifts'. Did you mean 'shift'?"),
+        (("robustness", "first", "--images", "0"), "0 is not in the range x>=1"),
         (("evaluate", "first", "--epoch", "9" * 5_000), "best or latest"),
         (("inspect", "first", "--layer", "conv9", "--out", "x.png"), "has no layer 'conv9'"),
         (("inspect", "first", "--layer", "features.conv1", "--out", "/dev/null/x.png"), "x.png cannot be written"),

@@ -1,4 +1,4 @@
-"""`evaluate`, `inspect` and `summary` report what the network computes, whatever the number of epochs."""
+"""`evaluate`, `robustness`, `inspect` and `summary` report what the network computes, whatever the number of epochs."""
 
 import json
 import shutil
@@ -10,6 +10,8 @@ import pytest
 from PIL import Image
 
 from lab.cli.app import main
+from lab.inspection.distort import distort
+from lab.inspection.distortions import DISTORTIONS
 from lab.inspection.observe import compute_logits, feature_maps, to_input
 from lab.runs.records import RunRecord
 from lab.service.lab import Lab
@@ -47,6 +49,37 @@ def test_evaluate_of_all_epochs_returns_a_list_even_for_one_epoch(
     assert alone == {"run": run.id, **listed["epochs"][0]}
     assert (alone["which"], alone["step"]) == ("best", run.headline.step)
     assert alone["accuracy"] == pytest.approx(run.headline.test_accuracy)
+
+
+def test_robustness_reports_the_accuracy_on_distorted_images(
+    lab: Lab, trained: tuple[Lab, RunRecord], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = trained[1]
+    answer = _answer(capsys, "robustness", run.id, "--images", "9999")
+    assert list(answer["distortions"]) == list(DISTORTIONS)
+    loaded, data = lab.weights.load(run.id), lab.datasets.load("digits")
+    assert (answer["run"], answer["epoch"], answer["images"]) == (run.id, 1, len(data.test_labels))
+    for name, levels in answer["distortions"].items():
+        assert [each["level"] for each in levels] == list(DISTORTIONS[name].levels)
+        for each in levels:
+            images = distort(data.test_images, name, each["level"])
+            logits = compute_logits(loaded.network, images, mean=loaded.mean, std=loaded.std)
+            assert each["accuracy"] == pytest.approx((logits.argmax(axis=1) == data.test_labels).mean())
+            if each["level"] == DISTORTIONS[name].neutral:
+                assert each["accuracy"] == pytest.approx(run.headline.test_accuracy)
+
+
+def test_robustness_prints_a_table_and_a_sentence_per_distortion(
+    lab: Lab, trained: tuple[Lab, RunRecord], capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["robustness", trained[1].id, "--distortion", "size", "--distortion", "noise", "--images", "50"])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in lines if "accuracy" in line and "without" not in line] == [
+        ["Size", "accuracy"],
+        ["Noise", "accuracy"],
+    ]
+    assert [line.split("%")[0].strip() for line in lines[1:8]] == ["40", "60", "80", "100", "120", "140", "160"]
+    assert sum("without distortion" in line for line in lines) == 2
 
 
 def test_inspect_reports_the_probabilities_and_feature_maps_of_the_network(

@@ -97,6 +97,7 @@ def list_views() -> dict[str, tuple[str, ...]]:
             "/inside?run={one_cycle}&view=answers&epoch=0",
             "/inside?run={finished}&view=map",
             "/inside?run={finished}&view=step&epoch=0&steps=2",
+            "/inside?run={finished}&view=robustness&distortion=stroke&level=1&against={one_cycle}",
             "/inside",
             "/inside?run={queued}",
         ),

@@ -87,7 +87,7 @@ class Everywhere:
                     )
 
     def _with_weights(self, id: str) -> None:
-        for view in ("network", "maps", "kernels", "gradients", "answers"):
+        for view in ("network", "maps", "kernels", "gradients", "answers", "robustness"):
             self._page("inside", run=id, view=view)
         self._page("draw", runs=id)
         for format in list_formats():

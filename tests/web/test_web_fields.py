@@ -33,7 +33,7 @@ TEXTS = {
     InsideState: {
         "run": (RUN, ""),
         "epoch": ("0 7 1000000000", "-1 1000000001 1.0"),
-        "view": ("maps kernels hand gradients step why answers map", "Maps networks"),
+        "view": ("maps kernels hand gradients step why answers robustness map", "Maps networks"),
         "source": ("drawing upload", "Test"),
         "drawing": (RUN, ""),
         "image": ("1 1000000000", "-1 1000000001 x"),
@@ -45,6 +45,9 @@ TEXTS = {
         "channel": ("0 3", "-1 x"),
         "place": ("0 3 1.2.3", "1.2 1.2.3.4 x -1"),
         "quantity": ("ratio change zeros dead", "Gradient gradients"),
+        "distortion": ("shift size slant stroke blur noise contrast occlusion", "Shift rotate"),
+        "level": ("0 12", "-1 x"),
+        "against": (RUN, ""),
         "steps": ("1 200", "201 -1 x"),
         "rate": ("1e-06 0.05 100.0", "0 -1 101 nan inf x"),
         "batch": ("16 64", "0 -8 x"),

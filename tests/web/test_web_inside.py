@@ -31,7 +31,7 @@ from tests.web.addresses import open_page, set_state
 from tests.web.plain_text import PLAIN
 from tests.web.web_data import Bench, use_home
 
-VIEWS = ("network", "maps", "kernels", "hand", "gradients", "step", "why", "answers", "map")
+VIEWS = ("network", "maps", "kernels", "hand", "gradients", "step", "why", "answers", "robustness", "map")
 CONFIG = RunConfig(dataset="digits", epochs=2, batch_size=32, train_limit=400, device="cpu", seed=3)
 
 
@@ -351,7 +351,7 @@ def test_an_invalid_address_opens_the_page_and_reports_each_ignored_part(env_hom
         assert errors == [
             "The address has 'layr', which this page does not recognise. Did you mean 'layer'?",
             f"The address has epoch={number!r}, but it must be a saved epoch of this run, one from 0 to 2.",
-            "The address has view='answer', but it must be one of network, maps, kernels, hand, gradients, step, why, answers, map: "
+            "The address has view='answer', but it must be one of network, maps, kernels, hand, gradients, step, why, answers, robustness, map: "
             "did you mean 'answers'?",
             f"The address has image={image!r}, but it must be a whole number from 0 to 358.",
         ]

@@ -81,6 +81,9 @@ _ALL = {
     "opened": "e",
     "channel": "2",
     "quantity": "dead",
+    "distortion": "size",
+    "level": "1",
+    "against": "f",
 }
 
 
@@ -92,6 +95,7 @@ _ALL = {
         ("kernels", {"kernel"}),
         ("hand", {"hand", "place"}),
         ("gradients", {"quantity"}),
+        ("robustness", {"distortion", "level", "against"}),
         ("why", set()),
         ("map", set()),
     ],

@@ -1,4 +1,4 @@
-"""Commands that run a saved network: predict, evaluate, inspect.
+"""Commands that run a saved network: predict, evaluate, robustness, inspect.
 
 What imports torch is imported when it is called, so that help and refusals do not wait for it.
 """
@@ -13,8 +13,9 @@ import numpy as np
 from lab.charts.tiles import grid, paint
 from lab.cli.output import echo, json_flag, print_json, print_table, write_file
 from lab.data.pictures import MAX_BYTES
-from lab.errors import InputError
+from lab.errors import InputError, near_miss
 from lab.formatting import format_loss, format_percent, plural
+from lab.inspection.distortions import DISTORTIONS, Robustness, read_robustness, sample_indices
 from lab.inspection.images import pick_image
 from lab.lazy import load
 from lab.loaded_network import EpochChoice
@@ -139,6 +140,65 @@ def evaluate(lab: Lab, run: str, epoch: str, all_epochs: bool, as_json: bool) ->
             )
     if as_json:
         print_json({"run": record.id, "epochs": reports} if all_epochs else {"run": record.id, **reports[0]})
+
+
+@click.command()
+@click.argument("run")
+@click.option(
+    "--distortion",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help=f"Distortion to measure, several times for several; all by default: {', '.join(DISTORTIONS)}.",
+)
+@click.option(
+    "--images",
+    default=1_000,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Number of test images at each level.",
+)
+@epoch_option
+@json_flag
+@click.pass_obj
+def robustness(lab: Lab, run: str, names: tuple[str, ...], images: int, epoch: str, as_json: bool) -> None:
+    """Evaluate a run's network on distorted test images: rotated, shifted, blurred, noisy and others.
+
+    The test images are evenly spaced over the test set, and are the same for every run.
+    """
+    unknown = next((name for name in names if name not in DISTORTIONS), None)
+    if unknown is not None:
+        raise InputError(f"There is no distortion {unknown!r}. {near_miss(unknown, DISTORTIONS)}")
+    loaded = lab.weights.load(lab.store.runs.resolve(run).id, epoch=read_epoch(epoch))
+    data = lab.datasets.load(loaded.run.config.dataset)
+    chosen = sample_indices(len(data.test_images), images)
+    measure = load("lab.inspection.distort:measure_robustness")
+    found: list[Robustness] = [
+        measure(
+            loaded.network,
+            data.test_images[chosen],
+            data.test_labels[chosen],
+            name=name,
+            mean=loaded.mean,
+            std=loaded.std,
+        )
+        for name in names or DISTORTIONS
+    ]
+    if as_json:
+        levels = {
+            each.distortion: [
+                {"level": level, "accuracy": accuracy}
+                for level, accuracy in zip(DISTORTIONS[each.distortion].levels, each.accuracies, strict=True)
+            ]
+            for each in found
+        }
+        print_json({"run": loaded.run.id, "epoch": loaded.epoch, "images": len(chosen), "distortions": levels})
+        return
+    for each in found:
+        title, labels = DISTORTIONS[each.distortion].title, DISTORTIONS[each.distortion].labels
+        shares = [format_percent(accuracy, digits=1) for accuracy in each.accuracies]
+        print_table((title, "accuracy"), list(zip(labels, shares, strict=True)), right=(title, "accuracy"))
+        echo(f"{read_robustness(each)}\n")
 
 
 @click.command()
