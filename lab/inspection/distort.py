@@ -11,9 +11,8 @@ from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as vision
 
 from lab.data.channels import with_channels
-from lab.errors import InputError
 from lab.inspection.distortions import DISTORTIONS, Robustness
-from lab.inspection.metrics import score_logits
+from lab.inspection.metrics import require_finite, score_logits
 from lab.inspection.observe import compute_logits
 
 _WHITE = 255
@@ -40,13 +39,9 @@ def measure_robustness(
     """
     accuracies = []
     for level in DISTORTIONS[name].levels:
-        answers = score_logits(compute_logits(network, distort(images_u8, name, level), mean=mean, std=std), labels)
-        if not answers.answered.all():
-            raise InputError(
-                "The network's outputs for the test images are not finite because its training diverged. Choose an "
-                "earlier epoch."
-            )
-        accuracies.append(answers.accuracy)
+        logits = compute_logits(network, distort(images_u8, name, level), mean=mean, std=std)
+        require_finite(logits, of="the test images")
+        accuracies.append(score_logits(logits, labels).accuracy)
     return Robustness(name, tuple(accuracies), len(labels))
 
 

@@ -128,11 +128,6 @@ class Robustness:
     images: int
 
 
-def sample_indices(available: int, count: int) -> np.ndarray:
-    """Return the indices of `count` test images, evenly spaced because a data set can be sorted by class."""
-    return np.linspace(0, available - 1, min(count, available)).round().astype(int)
-
-
 def read_robustness(measured: Robustness) -> str:
     """Return in one sentence from which level to which the accuracy is kept, and where it is lowest."""
     distortion = DISTORTIONS[measured.distortion]

@@ -19,6 +19,19 @@ def softmax(logits_NK: np.ndarray) -> np.ndarray:
     return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
 
 
+def require_finite(logits: np.ndarray, *, of: str) -> None:
+    """Raise `InputError` if some of a network's logits are not finite. of: the images, such as "this image"."""
+    if not np.isfinite(logits).all():
+        raise InputError(
+            f"The network's outputs for {of} are not finite because its training diverged. Choose an earlier epoch."
+        )
+
+
+def sample_indices(available: int, count: int) -> np.ndarray:
+    """Return the indices of `count` test images, evenly spaced because a data set can be sorted by class."""
+    return np.linspace(0, available - 1, min(count, available)).round().astype(int)
+
+
 @dataclass(frozen=True, slots=True)
 class Answers:
     """A network's answers to labelled images, each array (N,).

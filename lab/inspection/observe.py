@@ -90,13 +90,12 @@ def to_input(images_u8: np.ndarray, *, mean: float, std: float) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(normalise_images(images_u8, mean=mean, std=std)))
 
 
-def in_this_thread(hook: Callable[..., None]) -> Callable[..., None]:
+def in_this_thread(hook: Callable[..., Any]) -> Callable[..., Any]:
     """Return a hook that calls the given one only in the current thread; other threads may run the same network."""
     me = threading.get_ident()
 
-    def filtered(*arguments: Any) -> None:
-        if threading.get_ident() == me:
-            hook(*arguments)
+    def filtered(*arguments: Any) -> Any:
+        return hook(*arguments) if threading.get_ident() == me else None
 
     return filtered
 

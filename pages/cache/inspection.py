@@ -21,7 +21,7 @@ from lab.inspection.attribution import Attribution, attribute
 from lab.inspection.embedding import project
 from lab.inspection.graph import GraphNode, TracedNetwork, trace_graph, trace_network
 from lab.inspection.kernels import Kernels, read_kernels
-from lab.inspection.metrics import Answers, score_logits, softmax
+from lab.inspection.metrics import Answers, require_finite, score_logits, softmax
 from lab.inspection.observe import (
     FeatureMaps,
     LayerView,
@@ -164,17 +164,8 @@ def probabilities_of(run: str, digest: str, image_u8: np.ndarray) -> np.ndarray:
     """Return the probabilities (K,) for one image (H, W) or (C, H, W). Raises `InputError` if they are not finite."""
     loaded = network_of(run, digest)
     logits = compute_logits(loaded.network, image_u8[None], mean=loaded.mean, std=loaded.std)
-    require_finite(logits)
+    require_finite(logits, of="this image")
     return np.asarray(softmax(logits)[0])
-
-
-def require_finite(logits: np.ndarray) -> None:
-    """Raise `InputError` if a network's logits for an image are not finite."""
-    if not np.isfinite(logits).all():
-        raise InputError(
-            "The network's outputs for this image are not finite because its training diverged. Choose an earlier "
-            "epoch."
-        )
 
 
 @st.cache_data(max_entries=_SMALL, show_spinner=False)
@@ -229,7 +220,7 @@ def values_of(
         stages=stages_of(run, digest, opened),
         channels=channels_of(run, chosen_by, opened, dataset),
     )
-    require_finite(values.logits)
+    require_finite(values.logits, of="this image")
     return values
 
 

@@ -3,12 +3,12 @@
 import numpy as np
 import streamlit as st
 
-from lab.inspection.distortions import DISTORTIONS, Robustness, sample_indices
-from lab.inspection.metrics import softmax
+from lab.inspection.distortions import DISTORTIONS, Robustness
+from lab.inspection.metrics import require_finite, sample_indices, softmax
 from lab.inspection.observe import compute_logits
 from lab.lazy import load
 from pages.cache.datasets import dataset_of, is_sample
-from pages.cache.inspection import network_of, require_finite
+from pages.cache.inspection import network_of
 
 _ENTRIES = 512
 _DISTORT = "lab.inspection.distort"  # imports torchvision, which only this view needs
@@ -26,7 +26,7 @@ def level_probabilities_of(run: str, digest: str, image_u8: np.ndarray, distorti
     """Return the probabilities (L, K) of one image at each level. Raises `InputError` if they are not finite."""
     loaded = network_of(run, digest)
     logits = compute_logits(loaded.network, levels_of(image_u8, distortion), mean=loaded.mean, std=loaded.std)
-    require_finite(logits)
+    require_finite(logits, of="this image")
     return softmax(logits)
 
 

@@ -6,9 +6,10 @@ import numpy as np
 import streamlit as st
 
 from lab.data.recipes import Recipe
+from lab.inspection.metrics import require_finite
 from lab.inspection.observe import to_input
 from lab.inspection.stages import Stage, network_values
-from pages.cache.inspection import channels_of, require_finite, stages_of, traced_of
+from pages.cache.inspection import channels_of, stages_of, traced_of
 from pages.draw.inside import choose_model
 from pages.draw.models import Model
 from pages.state.draw import DRAW
@@ -27,7 +28,7 @@ def whole_network(models: Sequence[Model], images: dict[Recipe, np.ndarray], *, 
         stages=stages,
         channels=channels_of(model.id, model.digest, opened, model.run.config.dataset),
     )
-    require_finite(values.logits)
+    require_finite(values.logits, of="this drawing")
     show_network(
         "draw-network",
         stages,

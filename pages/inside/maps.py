@@ -9,6 +9,7 @@ from lab.inspection.observe import FeatureMaps
 from lab.inspection.receptive_field import ReceptiveField
 from pages.cache.inspection import layers_of, maps_of
 from pages.components.tiles import Tile, tiles
+from pages.inside.channel import show_channel
 from pages.inside.figures import choose_layer, framed, layer_words, legend, side_by_side
 from pages.inside.subject import Picture, Subject
 from pages.markdown import plain
@@ -139,7 +140,10 @@ def _enlarge_chosen(subject: Subject, picture: Picture, maps: FeatureMaps, scale
     channel = INSIDE.read().channel
     if channel is not None:
         read_side = next((v.shape[-1] for v in layers_of(*subject.key) if v.type == "Resize"), picture.pixels.shape[-1])
-        _enlarged(picture, maps.values[channel], maps.layer.field, channel, scale=scale, read_side=read_side)
+        with st.container(border=True, key=element("inside-enlarged")):
+            _heading(channel, len(maps.values))
+            _enlarged(picture, maps.values[channel], maps.layer.field, channel, scale=scale, read_side=read_side)
+            show_channel(subject, maps.layer.name, channel, maps.layer.field, read_side=read_side)
 
 
 def _enlarged(
@@ -163,17 +167,26 @@ def _enlarged(
         ),
         framed(paint.blend(picture.pixels, placed, scale=scale), "The channel over the image"),
     ]
-    with st.container(border=True, key=element("inside-enlarged")):
-        with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-            st.markdown(f"**Channel {channel}**")
+    side_by_side(pictures)
+
+
+def _heading(channel: int, count: int) -> None:
+    """Draw the number of the enlarged channel, and buttons for its neighbours, which the grid below may hide."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**Channel {channel}**", width="stretch")
+        for label, icon, other, disabled in (
+            ("Previous", "chevron_left", channel - 1, channel == 0),
+            ("Next", "chevron_right", channel + 1, channel + 1 >= count),
+            ("Close", "close", None, False),
+        ):
             st.button(
-                "Close",
-                icon=":material/close:",
+                label,
+                icon=f":material/{icon}:",
+                disabled=disabled,
                 on_click=INSIDE.change,
-                kwargs={"channel": None},
-                key=element("inside-close"),
+                kwargs={"channel": other},
+                key=element("inside-channel", label),
             )
-        side_by_side(pictures)
 
 
 def _placed(values: np.ndarray, field: ReceptiveField | None, *, side: int, read_side: int) -> np.ndarray:

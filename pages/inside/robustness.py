@@ -8,7 +8,6 @@ from lab.charts.robustness import accuracy_figure, level_map, level_map_figure, 
 from lab.charts.tiles import image_tiles, pack
 from lab.formatting import format_percent, percent_number, plural
 from lab.inspection.distortions import DISTORTIONS, Distortion, Robustness, read_robustness
-from lab.network_counts import count_from_config
 from lab.runs.records import RunRecord
 from pages.cache.robustness import level_probabilities_of, levels_of, robustness_of
 from pages.components.plot import plot
@@ -22,10 +21,7 @@ from pages.state.keys import element
 from pages.widgets.runs import run_title, with_id
 from pages.widgets.segments import choose_segment
 from pages.widgets.theme import dark
-from pages.widgets.waiting import worth_waiting
-
-_MOST, _FEWEST = 1_000, 100  # test images
-_MULT_ADDS = 60e9  # of all levels, about three seconds on one core; beyond them, fewer images are classified
+from pages.widgets.waiting import images_at_once, worth_waiting
 
 
 def show_robustness(subject: Subject, picture: Picture) -> None:
@@ -88,7 +84,7 @@ def _one_image(subject: Subject, picture: Picture, name: str, level: int) -> Non
 def _many_images(subject: Subject, name: str, level: int) -> None:
     other = _choose_other(subject)
     compared = (subject.run,) if other is None else (subject.run, other)
-    count = _image_count(compared, len(DISTORTIONS[name].levels))
+    count = images_at_once(*compared, passes=len(DISTORTIONS[name].levels))
     available = min(count, len(subject.dataset.test_images))
     measured = []
     for run in compared:
@@ -136,11 +132,6 @@ def _choose_other(subject: Subject) -> RunRecord | None:
 
 def _words(run: RunRecord) -> str:
     return with_id(run_title(run), run.id, letters=6)
-
-
-def _image_count(runs: tuple[RunRecord, ...], levels: int) -> int:
-    work = levels * max(count_from_config(run.config).total_mult_adds for run in runs)
-    return max(_FEWEST, min(_MOST, int(_MULT_ADDS // work)))
 
 
 def _show_accuracies(measured: list[tuple[str, Robustness]], name: str, level: int) -> None:

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from lab.errors import InputError
 from lab.inspection.distort import distort, measure_robustness
-from lab.inspection.distortions import DISTORTIONS, Robustness, read_robustness, sample_indices
+from lab.inspection.distortions import DISTORTIONS, Robustness, read_robustness
+from lab.inspection.metrics import sample_indices
 
 _SHAPES = ((3, 28, 28), (2, 8, 8), (2, 3, 32, 32), (1, 1, 28, 28))
 

@@ -16,7 +16,6 @@ from lab.inspection.observe import compute_logits
 from lab.runs.records import RunRecord
 from lab.service.lab import Lab
 from lab.settings import Settings
-from pages.inside import robustness
 from pages.widgets import waiting
 from tests.golden.opening import RELEASES, unpack_home
 from tests.web import test_web_inside
@@ -132,7 +131,7 @@ def test_a_large_network_classifies_fewer_images_and_asks_first(
     env_home: None, run: RunRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     levels = len(DISTORTIONS["size"].levels)
-    monkeypatch.setattr(robustness, "_MULT_ADDS", 150 * levels * 423_038)  # of LeNet-5 for one image
+    monkeypatch.setattr(waiting, "_IMAGES_WORK", 150 * levels * 423_038)  # of LeNet-5 for one image
     app = open_inside(run=run.id, view="robustness", distortion="size")
     assert "Measured with 150 test images" in texts(app)
     monkeypatch.setattr(waiting, "_AT_ONCE", 1e6)

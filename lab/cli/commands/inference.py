@@ -15,8 +15,9 @@ from lab.cli.output import echo, json_flag, print_json, print_table, write_file
 from lab.data.pictures import MAX_BYTES
 from lab.errors import InputError, near_miss
 from lab.formatting import format_loss, format_percent, plural
-from lab.inspection.distortions import DISTORTIONS, Robustness, read_robustness, sample_indices
+from lab.inspection.distortions import DISTORTIONS, Robustness, read_robustness
 from lab.inspection.images import pick_image
+from lab.inspection.metrics import sample_indices
 from lab.lazy import load
 from lab.loaded_network import EpochChoice
 from lab.service.lab import Lab
