@@ -78,6 +78,7 @@ FAULTS: tuple[tuple[dict[str, Any], tuple[str, ...], str], ...] = (
     ({"lr": 2e-5}, ("lr-low", "at-chance"), "lr"),
     ({"optimizer": "sgd", "lr": 0.05, "weight_decay": 1.0}, ("at-chance",), "weight_decay"),
     (OVERFITTED, ("overfitting",), "patience"),
+    ({"train_limit": 300, "epochs": 20}, ("generalisation-gap",), "train_limit"),
 )
 
 
@@ -117,6 +118,18 @@ def is_true(finding: Finding, points: Mapping[str, Series]) -> bool:
         newest = last == len(loss) and abs(loss[first - 1 : last].mean() - end) < 1e-3
         lasting = (loss[first - 1 : last] > low).all() and end > 1.1 * np.median(np.sort(loss)[: last - first + 1])
         return bool(newest and lasting and epochs("train/loss")[-1] < epochs("train/loss")[int(quoted[2]) - 1])
+    if finding.code == "generalisation-gap":
+        quoted = re.search(r"epochs (\d+) to (\d+), ([\d.]+) % of the training images and ([\d.]+) %", finding.message)
+        if quoted is None:
+            return False
+        first, last = int(quoted[1]), int(quoted[2])
+        known = [100 * epochs(f"{split}/accuracy")[first - 1 : last].mean() for split in ("train", "val")]
+        shown = [float(quoted[3]), float(quoted[4])]
+        return bool(
+            last == len(epochs("val/accuracy"))
+            and np.abs(np.subtract(known, shown)).max() < 0.006
+            and known[0] > known[1] + 5
+        )
     if finding.code == "unstable":
         shares = re.findall(r"([\d.]+) %", finding.message)
         accuracy = 100 * epochs("val/accuracy")

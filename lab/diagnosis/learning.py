@@ -1,4 +1,4 @@
-"""Findings on runs that learned: unfinished, overfitting, unstable, or with a training accuracy below validation."""
+"""Findings on runs that learned: unfinished, overfitting, unstable, or with unequal training and validation accuracy."""
 
 import math
 from collections.abc import Mapping
@@ -25,6 +25,8 @@ from lab.metrics import TRAIN_ACCURACY, TRAIN_LOSS, VAL_ACCURACY, VAL_LOSS, Spli
 
 _RISE = 0.20  # share of the smoothed minimum: a smaller rise of the validation loss is not reported
 _NOISE = 4.0  # standard errors; many, because the minimum is the lowest of many values and every epoch tests again
+_GAP = 0.05  # accuracy of training above that of validation
+_GAP_ERRORS = 4.0
 _LASTING = 0.5  # share of the rise that each of the last epochs must exceed
 _HALF_WAY = 0.5  # of the way from the loss of guessing to that of perfect answers
 _FALLING = 3  # epochs
@@ -65,15 +67,55 @@ def find_overfitting(view: CurveView) -> Finding | None:
 
 def _against_overfitting(config: RunConfig) -> tuple[str, Mapping[str, Any]]:
     """Return the measures against overfitting that the run has not used yet, as a sentence and as settings."""
-    dropout = option_of(config, "dropout")
-    more = ["augmentation"] if config.augment == "none" else []
-    more += ["dropout"] if isinstance(dropout, float) and dropout == 0 else []
+    more = _regularisation(config)
     add = f"add {' or '.join(more)}" if more else "train a smaller network"
     if not config.patience and config.val_fraction > 0:
         return f"Stop early, or {add}.", {"patience": 5, "restore_best": True}
     if not config.restore_best and config.val_fraction > 0:
         return f"Restore the best epoch's weights, or {add}.", {"restore_best": True}
     return f"{add[0].upper()}{add[1:]}.", {}
+
+
+def find_gap(view: CurveView) -> Finding | None:
+    """Return a hint that the training accuracy stays far above that of validation: the generalisation gap."""
+    training, validation = view.at_epochs(TRAIN_ACCURACY), view.at_epochs(VAL_ACCURACY)
+    width = _width(validation.size)
+    if validation.size < 2 * width or training.size != validation.size:
+        return None
+    fitted, held_out = (float(values[-width:].mean()) for values in (training, validation))
+    images = view.data.images.get(Split.VAL, 0) or 1
+    error = math.sqrt(max(0.0, held_out * (1 - held_out)) / images)
+    if not fitted - held_out > max(_GAP, _GAP_ERRORS * error):  # "not above", so that NaN has none
+        return None
+    advice, remedy = _against_gap(view)
+    first = validation.size - width + 1
+    return Finding(
+        "generalisation-gap",
+        "hint",
+        f"Generalisation gap: in epochs {first} to {validation.size}, {share(fitted)} of the training images and "
+        f"{share(held_out)} of the validation images were right (means of {width}). The network fits the images that it "
+        f"was trained on better than new ones. {advice}",
+        remedy,
+    )
+
+
+def _against_gap(view: CurveView) -> tuple[str, Mapping[str, Any]]:
+    """Return the measures against a gap that the run has not used yet, as a sentence and as settings."""
+    config, more = view.config, _regularisation(view.config)
+    used = view.data.images.get(Split.TRAIN, 0) + view.data.images.get(Split.VAL, 0)
+    if config.train_limit and used in (0, config.train_limit):  # unknown, or the data set has more
+        also = f", or add {' or '.join(more)}" if more else ""
+        return f"Train with all images instead of {config.train_limit:,}{also}.", {"train_limit": 0}
+    if more:
+        return f"Add {' or '.join(more)}.", {"augment": "light"} if config.augment == "none" else {}
+    return "Train a smaller network.", {}
+
+
+def _regularisation(config: RunConfig) -> list[str]:
+    """Return what a run has not used against overfitting."""
+    dropout = option_of(config, "dropout")
+    more = ["augmentation"] if config.augment == "none" else []
+    return more + (["dropout"] if isinstance(dropout, float) and dropout == 0 else [])
 
 
 def _accuracy(view: CurveView, lowest: int, width: int) -> str:

@@ -21,7 +21,13 @@ from lab.diagnosis.causes import (
     warms_up_to_the_end,
 )
 from lab.diagnosis.curves import Curve, CurveView, DataFacts
-from lab.diagnosis.learning import explain_training_below_validation, find_overfitting, find_setback, find_slow
+from lab.diagnosis.learning import (
+    explain_training_below_validation,
+    find_gap,
+    find_overfitting,
+    find_setback,
+    find_slow,
+)
 from lab.diagnosis.outcomes import find_failure, runs_away
 from lab.findings import Finding
 from lab.formatting import format_loss, format_percent, plural
@@ -203,7 +209,7 @@ def diagnose_run(
         if failure:
             found, named = [failure[0]], {failure[1].rule}
         else:
-            rules = (_run_away, find_setback, find_slow, find_overfitting, explain_training_below_validation)
+            rules = (_run_away, find_setback, find_slow, _overfits, explain_training_below_validation)
             found, named = [finding for rule in rules if (finding := rule(view)) is not None], set()
     named |= {finding.code for finding in found}
     if view.epochs or failure:
@@ -211,6 +217,11 @@ def diagnose_run(
     settings = diagnose_config(config, train_images=view.train_images)
     expected = [f for f in settings if f.severity != "hint" and f.code not in named]
     return (*found, *expected)
+
+
+def _overfits(view: CurveView) -> Finding | None:
+    """Return the finding on a rising validation loss, or else on a gap, which a run that overfits has as well."""
+    return find_overfitting(view) or find_gap(view)
 
 
 def _run_away(view: CurveView) -> Finding | None:

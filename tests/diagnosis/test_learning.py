@@ -1,13 +1,16 @@
 """Runs that learned: overfitting is only a lasting rise, and training below validation is explained."""
 
+import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from lab.config import RunConfig
+from lab.diagnosis.curves import Points
 from lab.diagnosis.learning import _width
-from tests.diagnosis.synthetic_curves import LOG_10, codes, diagnose, epochs
+from tests.diagnosis.synthetic_curves import FACTS, LOG_10, codes, diagnose, epochs
 
 # A healthy but noisy run: the first one of a new lab (LeNet-5 on the digits, 15 of 40 epochs).
 DIGITS_VAL = [
@@ -221,3 +224,73 @@ def test_each_of_the_last_epochs_must_be_above_half_of_the_rise(dip: float, repo
     validation[-3] = dip
     curves = epochs(val_loss=validation, train_loss=0.9 ** np.arange(len(validation)))
     assert codes(RunConfig(), curves) == (["overfitting"] if reported else [])
+
+
+def _gap(training: float, validation: float, *, count: int = 6) -> dict[str, Points]:
+    """Return a run with these accuracies, whose validation loss does not rise."""
+    return epochs(
+        train_loss=np.geomspace(1.0, 0.05, count),
+        train_accuracy=np.linspace(training - 0.02, training + 0.02, count),  # mean of the last three: training + 0.008
+        val_loss=np.geomspace(1.0, 0.3, count),
+        val_accuracy=[validation] * count,
+    )
+
+
+def test_a_training_accuracy_far_above_validation_is_a_generalisation_gap() -> None:
+    (finding,) = diagnose(RunConfig(), _gap(0.97, 0.9))
+    assert (finding.code, finding.severity, finding.remedy) == ("generalisation-gap", "hint", {"augment": "light"})
+    assert (
+        "in epochs 4 to 6, 98.20 % of the training images and 90.00 % of the validation images were right (means of 3)"
+    ) in finding.message
+    assert finding.message.endswith("Add augmentation.")
+
+
+def test_a_gap_needs_five_points_and_more_than_the_noise_of_the_validation_images() -> None:
+    def found(gap: float, images: int) -> bool:
+        data = replace(FACTS, images={"train": 50_000, "val": images})
+        return codes(RunConfig(), _gap(0.9 + gap - 0.012, 0.9), data=data) == ["generalisation-gap"]
+
+    assert found(0.0501, 10_000)
+    assert not found(0.0499, 10_000)
+    assert found(0.121, 100)  # four standard errors of 90 % of 100 images are 0.12
+    assert not found(0.119, 100)
+
+
+def test_a_gap_is_no_finding_yet_in_the_first_epochs_nor_beside_overfitting() -> None:
+    assert codes(RunConfig(), _gap(0.97, 0.9, count=5)) == []
+    validation, training = _overfitted()
+    curves = epochs(
+        val_loss=validation, train_loss=training, train_accuracy=np.full(30, 0.99), val_accuracy=np.full(30, 0.85)
+    )
+    assert codes(RunConfig(), curves) == ["overfitting"]
+    assert codes(RunConfig(), _gap(math.nan, 0.8)) == []
+    assert codes(RunConfig(val_fraction=0.0), epochs(train_loss=[0.1] * 9, train_accuracy=[0.99] * 9)) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "used", "remedy", "words"),
+    [
+        (
+            {"train_limit": 3_600},
+            3_600,
+            {"train_limit": 0},
+            "Train with all images instead of 3,600, or add augmentation.",
+        ),
+        (
+            {"train_limit": 3_600, "augment": "light"},
+            3_600,
+            {"train_limit": 0},
+            "Train with all images instead of 3,600.",
+        ),
+        ({"train_limit": 60_000}, 3_600, {"augment": "light"}, "Add augmentation."),  # the data set has no more images
+        ({"augment": "sketch"}, 3_600, {}, "Train a smaller network."),
+        ({"augment": "light", "arch": "basic-cnn", "arch_options": {"dropout": 0.0}}, 3_600, {}, "Add dropout."),
+    ],
+)
+def test_against_a_gap_only_what_the_run_has_not_used_is_advised(
+    changes: dict[str, Any], used: int, remedy: dict[str, Any], words: str
+) -> None:
+    data = replace(FACTS, images={"train": used - 400, "val": 400})
+    (finding,) = diagnose(RunConfig(**changes), _gap(0.97, 0.8), data=data)
+    assert finding.remedy == remedy
+    assert finding.message.endswith(words)
