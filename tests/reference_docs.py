@@ -31,7 +31,7 @@ def _range(spec: FieldSpec) -> str:
 
 
 def _reported(preset: Preset) -> str:
-    accuracy = preset.reported.get("test_accuracy")
+    accuracy = preset.reported.test_accuracy
     return "" if accuracy is None else f"{100 * accuracy:.2f} %"
 
 

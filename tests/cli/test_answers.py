@@ -288,7 +288,7 @@ def test_the_json_of_presets_matches_the_registry(capsys: pytest.CaptureFixture[
             "report": preset.report,
             "title": preset.title,
             "changes": json.loads(json.dumps(dict(preset.changes))),
-            "reported": json.loads(json.dumps(dict(preset.reported))),
+            "reported": json.loads(json.dumps(preset.reported.as_dict())),
             "mistake": preset.mistake,
             "ours": preset.ours,
         }
