@@ -15,7 +15,7 @@ from lab.presets import OWN, REPORTS
 from lab.spread import format_result, format_spread
 from pages.cache.lab import get_lab
 from pages.cache.runs import estimate_seconds
-from pages.cache.torch_import import warm_torch
+from pages.cache.torch_import import WARMING_S, warm_torch
 from pages.markdown import plain
 from pages.registry import has_page, page_path
 from pages.state.asking import asking_owner
@@ -133,6 +133,7 @@ def _missing(view: RunsView, missing: Sequence[ReportRow]) -> None:
         st.success("Every experiment in this table has been run or is queued.", icon=":material/check:")
         return
     lab = get_lab()
+    rows = _choose(view, missing)
     absent = sorted(
         {
             dataset_title(row.config.dataset)
@@ -140,6 +141,29 @@ def _missing(view: RunsView, missing: Sequence[ReportRow]) -> None:
             if not is_present(row.config.dataset, root=lab.settings.data)
         }
     )
+    if absent:
+        _offer_data(absent)
+    else:
+        _estimate(rows)
+    pressed = st.button(
+        f"Queue {plural(len(rows), 'run')}" if rows else "Queue runs",
+        type="primary",
+        icon=":material/playlist_add:",
+        key=element("runs-queue"),
+        disabled=lab.settings.read_only or bool(absent) or not rows,
+    )
+    with show_errors():
+        start_unless_long(
+            f"report-{view.report}",
+            pressed=pressed,
+            seconds=lambda: _seconds(rows)[0],
+            act=lambda: _queue(rows),
+            runs=len(rows),
+        )
+
+
+def _choose(view: RunsView, missing: Sequence[ReportRow]) -> list[ReportRow]:
+    """Draw the choice of experiments and return the chosen ones."""
     titles = {row.preset.id: row.preset.title for row in missing}
     table = f"{view.report}.{len(missing)}"
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -157,32 +181,16 @@ def _missing(view: RunsView, missing: Sequence[ReportRow]) -> None:
             on_click=_choose_all,
             args=(table, tuple(titles)),
         )
-    rows = [row for row in missing if row.preset.id in chosen]
-    if absent:
-        st.info(
-            f"Some experiments need data that is not downloaded: {', '.join(absent)}. Fetch it on the Home page.",
-            icon=":material/download:",
-        )
-        if has_page("home"):
-            st.page_link(page_path("home"), label="Go to the data sets", icon=":material/arrow_forward:")
-    if not absent:
-        _estimate(rows)
-    disabled = lab.settings.read_only or bool(absent) or not rows
-    pressed = st.button(
-        f"Queue {plural(len(rows), 'run')}" if rows else "Queue runs",
-        type="primary",
-        icon=":material/playlist_add:",
-        key=element("runs-queue"),
-        disabled=disabled,
+    return [row for row in missing if row.preset.id in chosen]
+
+
+def _offer_data(absent: Sequence[str]) -> None:
+    st.info(
+        f"Some experiments need data that is not downloaded: {', '.join(absent)}. Fetch it on the Home page.",
+        icon=":material/download:",
     )
-    with show_errors():
-        start_unless_long(
-            f"report-{view.report}",
-            pressed=pressed,
-            seconds=lambda: _seconds(rows)[0],
-            act=lambda: _queue(rows),
-            runs=len(rows),
-        )
+    if has_page("home"):
+        st.page_link(page_path("home"), label="Go to the data sets", icon=":material/arrow_forward:")
 
 
 def _choose_all(table: str, presets: tuple[str, ...]) -> None:
@@ -201,7 +209,7 @@ def _queue(rows: Sequence[ReportRow]) -> None:
     st.rerun()
 
 
-@st.fragment(run_every=1.0)
+@st.fragment(run_every=WARMING_S)
 def _waiting() -> None:
     if warm_torch():
         st.rerun()
