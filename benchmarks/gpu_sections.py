@@ -210,8 +210,8 @@ def section_runs(bench: Bench, archs: Sequence[str] = ("lenet-bn",)) -> Iterator
             "preset": preset.id,
             "precision": precision,
             **row,
-            "report_s": float(preset.reported["seconds"]),
-            "report_accuracy": float(preset.reported["test_accuracy"]),
+            "report_s": preset.reported.seconds,
+            "report_accuracy": preset.reported.test_accuracy,
         }
 
 

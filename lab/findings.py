@@ -22,7 +22,7 @@ class Outcome(StrEnum):
     AT_CHANCE = "no better than guessing"
 
 
-_OUTCOMES = {DIVERGED: Outcome.DIVERGED, AT_CHANCE: Outcome.AT_CHANCE}
+OUTCOMES = {DIVERGED: Outcome.DIVERGED, AT_CHANCE: Outcome.AT_CHANCE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Finding:
     @property
     def outcome(self) -> Outcome | None:
         """The outcome that this finding implies for its run, if any."""
-        return _OUTCOMES.get(self.code)
+        return OUTCOMES.get(self.code)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the finding as a JSON-safe dictionary."""

@@ -14,6 +14,7 @@ from lab.data.registry import list_datasets
 from lab.inspection.outline import measure_outline
 from lab.metrics import METRICS
 from lab.presets import REPORTS, Preset, list_presets
+from lab.runs.query import KEYS
 
 PATH = Path(__file__).resolve().parent.parent / "docs" / "reference.md"
 
@@ -30,7 +31,7 @@ def _range(spec: FieldSpec) -> str:
 
 
 def _reported(preset: Preset) -> str:
-    accuracy = preset.reported.get("test_accuracy")
+    accuracy = preset.reported.test_accuracy
     return "" if accuracy is None else f"{100 * accuracy:.2f} %"
 
 
@@ -71,10 +72,12 @@ def render() -> str:
             for m in METRICS.values()
         ],
     )
+    keys = _table(("key", "what it compares"), [(f"`{name}`", key.help) for name, key in KEYS.items()])
     return (
         "# Reference\n\nWritten from the registries by `python -m tests.reference_docs`; a test compares.\n\n"
         f"## Networks\n\n{networks}\n\n## Data sets\n\n{datasets}\n\n## Presets\n\n{presets}\n\n"
-        f"## Settings\n\n{settings}\n\n## Metrics\n\n{metrics}\n"
+        f"## Settings\n\n{settings}\n\n## Metrics\n\n{metrics}\n\n"
+        f"## Keys of the search for runs\n\nBesides the settings, without `--` and with `_` for `-`.\n\n{keys}\n"
     )
 
 

@@ -203,7 +203,7 @@ def test_every_preset_is_a_valid_configuration() -> None:
 
 
 def test_report_b_has_its_twenty_accuracies() -> None:
-    by_epoch = get_preset("b-wide-cnn").reported["test_accuracy_by_epoch"]
+    by_epoch = get_preset("b-wide-cnn").reported.test_accuracy_by_epoch
     assert len(by_epoch) == get_preset("b-wide-cnn").config().epochs == 20
     assert max(by_epoch) == by_epoch[14] == 0.9935
 

@@ -21,17 +21,8 @@ from lab.loaded_network import LoadedNetwork
 from lab.runs.records import RunRecord
 from lab.service.lab import Lab
 from lab.service.networks import build_untrained
-from lab.service.training_steps import (
-    OWN,
-    PLAIN,
-    PLAIN_LR,
-    SHOWN_FILTERS,
-    StepImages,
-    StepSequence,
-    choose_images,
-    default_lr,
-    is_first_step,
-)
+from lab.service.training_steps import SHOWN_FILTERS, StepImages, StepSequence, choose_images
+from lab.service.update_rules import OWN, PLAIN, PLAIN_LR, default_lr, is_first_step
 from lab.settings import Settings
 from lab.training.engine import train
 from lab.training.events import StepMetrics

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from lab.errors import ShapeError
 
-_FLOAT_BYTES = 4
+FLOAT_BYTES = 4
 _META_LOCK = threading.Lock()
 _meta_ready = threading.Event()
 _COMPUTED = 100_000_000  # weights times input values, about the mult-adds of the convolutions: a few milliseconds
@@ -134,7 +134,7 @@ def activation_bytes(probe: nn.Module, x_BCHW: Tensor) -> ActivationBytes:
         module.register_forward_hook(count)
     with torch.no_grad():
         probe(x_BCHW)
-    return ActivationBytes(*(max(1, _FLOAT_BYTES * size) for size in (largest, layer, stored)))
+    return ActivationBytes(*(max(1, FLOAT_BYTES * size) for size in (largest, layer, stored)))
 
 
 @contextmanager

@@ -15,8 +15,7 @@ import numpy as np
 
 from lab.charts.ranges import Excursion, Limits, axis_range, excursions, leaving_words, share_limits, sound_limits
 from lab.charts.rates import recorded_by_epoch
-from lab.charts.thinning import START, Cursor, Thinned, thin
-from lab.errors import InputError
+from lab.charts.thinning import START, Cursor, Thinned, thin, unknown_position
 from lab.formatting import format_short
 from lab.metric_charts import ChartSpec, list_charts
 from lab.metrics import BATCH_LOSS, LEARNING_RATE, MetricSpec, format_metric, metric_title
@@ -189,7 +188,7 @@ def _read_position(since: str, *, lease: int) -> dict[str, Cursor]:
         return {}
     owner, *cursors = since.split("_")
     if not _LEASE.fullmatch(owner) or len(cursors) != len(live_series()):
-        raise InputError(f"The position {since[:40]!r} was not issued by this lab: request without `since`.")
+        raise unknown_position(since)
     known = dict(zip(live_series(), map(Cursor.parse, cursors)))
     return known if int(owner) == lease else {}
 

@@ -49,8 +49,7 @@ class ReportRow(NamedTuple):
     @property
     def quoted_epoch(self) -> int | None:
         """The epoch (from 1) that the report quotes, if it tested every epoch and quotes the highest, else None."""
-        every = self.preset.reported.get("test_accuracy_by_epoch", ())
-        quoted = self.preset.reported.get("test_accuracy")
+        every, quoted = self.preset.reported.test_accuracy_by_epoch, self.preset.reported.test_accuracy
         return every.index(quoted) + 1 if quoted in every else None
 
     @property
@@ -60,7 +59,10 @@ class ReportRow(NamedTuple):
 
 
 def report_rows(report: str, *, check: Callable[[RunConfig], RunConfig], runs: RunFinder) -> tuple[ReportRow, ...]:
-    """Return the experiments of one report ("A" to "E", "lab") in the report's order. `check` is `Lab.check`."""
+    """Return the experiments of one report (a key of `REPORTS`) in the report's order.
+
+    check: resolves and checks a configuration (`lab.service.validation`).
+    """
     asked = [(preset, check(preset.config())) for preset in list_presets(report)]
     found = runs.find_settings([config for _, config in asked])
     return tuple(_row(preset, config, found.get(setting_key(config), ())) for preset, config in asked)
@@ -104,11 +106,11 @@ def _cells(row: ReportRow) -> tuple[Any, ...]:
     return (
         row.preset.title,
         row.config.arch,
-        reported.get("test_accuracy"),
+        reported.test_accuracy,
         _mean(row.test_accuracy),
-        reported.get("last_loss"),
+        reported.last_loss,
         _mean(row.last_loss),
-        reported.get("seconds"),
+        reported.seconds,
         _mean(row.seconds),
         len(row.finished),
         row.preset.mistake or None,

@@ -55,8 +55,13 @@ class Cursor:
         """Return the cursor of a short form. Raises `InputError` for any other text."""
         match = _PART.fullmatch(text)
         if match is None or int(match[1]) > 40:
-            raise InputError(f"The position {text[:40]!r} was not issued by this lab: request without `since`.")
+            raise unknown_position(text)
         return cls(width=1 << int(match[1]), until=int(match[2]))
+
+
+def unknown_position(text: str) -> InputError:
+    """Return the error for a position that this lab did not issue."""
+    return InputError(f"The position {text[:40]!r} was not issued by this lab: request without `since`.")
 
 
 START = Cursor(width=1, until=-1)

@@ -2,6 +2,8 @@
 
 from lab.config.run_config import RunConfig
 
+ONE_CYCLE_RISE = 0.3  # share of a run in which the one-cycle schedule raises the learning rate, as in PyTorch
+
 
 def used_images(config: RunConfig, images: int) -> int:
     """Return how many images are trained on or held out. images: in the data set's training split; 0 if unknown."""

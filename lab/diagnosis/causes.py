@@ -33,6 +33,9 @@ _USUAL_BATCH = 64
 _FEWER = 4  # times fewer steps than with usual batches
 _STRONG_COUPLED = 0.05  # coupled weight decay that outweighs the gradients if the optimizer rescales them
 
+# Codes of findings on settings that are also causes of what the curves show.
+LR_LOW, LR_HIGH = "lr-low", "lr-high"
+NLL_ON_LOGITS, NLL_ON_SOFTMAX = "nll-on-logits", "nll-on-softmax"
 CROSS_ENTROPY = {"loss": "cross-entropy", "output": "logits"}  # the same loss as NLL of log-softmax
 
 
@@ -53,11 +56,11 @@ _SGD_MSE = RateRange(1e-3, 1e-1, 1.0)  # about ten times smaller gradients, beca
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """A cause. text: ends with the remedy. remedy: its settings. rule: code of the corresponding settings rule."""
+    """A cause. text: ends with the remedy. remedy: its settings. code: of the finding on settings that is this cause."""
 
     text: str
     remedy: Mapping[str, Any] = field(default_factory=dict)
-    rule: str = ""
+    code: str = ""
 
 
 def rate_range(config: RunConfig) -> RateRange:
@@ -108,13 +111,13 @@ def rate_too_high(config: RunConfig, because: str) -> Cause:
                 {"momentum": _USUAL_MOMENTUM},
             )
     new = lower_rate(config)
-    return Cause(f"{because}: the learning rate ({config.lr:g}) is too high. Try {new:g}.", {"lr": new}, "lr-high")
+    return Cause(f"{because}: the learning rate ({config.lr:g}) is too high. Try {new:g}.", {"lr": new}, LR_HIGH)
 
 
 def rate_too_low(config: RunConfig, because: str) -> Cause:
     """Return the cause that the learning rate is too low. because: a clause on the evidence."""
     new = higher_rate(config)
-    return Cause(f"{because}: the learning rate ({config.lr:g}) is too low. Try {new:g}.", {"lr": new}, "lr-low")
+    return Cause(f"{because}: the learning rate ({config.lr:g}) is too low. Try {new:g}.", {"lr": new}, LR_LOW)
 
 
 def run_epochs(config: RunConfig, train_images: int = 0) -> float:
@@ -203,12 +206,12 @@ def _wrong_pair(view: CurveView) -> Cause:
             f"NLL of raw logits has no lower bound (now {format_loss(view.now)}): use cross-entropy, or output "
             "log-softmax.",
             CROSS_ENTROPY,
-            "nll-on-logits",
+            NLL_ON_LOGITS,
         )
     return Cause(
         "NLL is given probabilities, whose gradient fades when an answer is wrong: output log-softmax.",
         {"output": "log-softmax"},
-        "nll-on-softmax",
+        NLL_ON_SOFTMAX,
     )
 
 

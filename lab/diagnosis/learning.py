@@ -194,7 +194,7 @@ def find_slow(view: CurveView) -> Finding | None:
     if not is_below_usual(view.config):
         return None
     cause = rate_too_low(view.config, because)
-    return Finding(cause.rule, "warning", cause.text, cause.remedy)
+    return Finding(cause.code, "warning", cause.text, cause.remedy)
 
 
 def _few_steps(view: CurveView, loss: float) -> Finding:

@@ -8,7 +8,8 @@ import math
 
 import numpy as np
 
-from lab.diagnosis.causes import MIN_STEPS, Cause, cause_of_divergence, cause_of_no_learning
+from lab.config.steps import ONE_CYCLE_RISE
+from lab.diagnosis.causes import MIN_STEPS, Cause, cause_of_divergence, cause_of_no_learning, run_epochs
 from lab.diagnosis.curves import ACCURACIES, RECENT_STEPS, CurveView, is_bounded, mean_of, share
 from lab.findings import AT_CHANCE, DIVERGED, Finding
 from lab.formatting import format_loss
@@ -83,8 +84,9 @@ def _at_chance(view: CurveView) -> tuple[Finding, Cause] | None:
 
 
 def _is_warming_up(view: CurveView) -> bool:
-    warmup = view.config.warmup_epochs if view.config.schedule != "one-cycle" else 0.3 * view.config.epochs
-    return view.epochs < warmup
+    if view.config.schedule == "one-cycle":
+        return view.epochs < ONE_CYCLE_RISE * run_epochs(view.config, view.train_images)
+    return view.epochs < view.config.warmup_epochs
 
 
 def _epochs_at_chance(view: CurveView) -> tuple[Finding, Cause] | None:

@@ -13,6 +13,10 @@ import numpy as np
 from lab.config import FIELDS, RunConfig
 from lab.diagnosis.causes import (
     CROSS_ENTROPY,
+    LR_HIGH,
+    LR_LOW,
+    NLL_ON_LOGITS,
+    NLL_ON_SOFTMAX,
     higher_rate,
     lower_rate,
     rate_range,
@@ -49,7 +53,7 @@ def _loss_and_output(config: RunConfig) -> Finding | None:
     pair = (config.loss, config.output)
     if pair == ("nll", "logits"):
         return Finding(
-            "nll-on-logits",
+            NLL_ON_LOGITS,
             "mistake",
             "NLL is given raw logits: the loss has no lower bound and will run away below zero. "
             "Use a log-softmax output, or use cross-entropy on logits.",
@@ -57,7 +61,7 @@ def _loss_and_output(config: RunConfig) -> Finding | None:
         )
     if pair == ("nll", "softmax"):
         return Finding(
-            "nll-on-softmax",
+            NLL_ON_SOFTMAX,
             "mistake",
             "NLL is given probabilities instead of their logarithms: the loss stays between -1 and 0 and its gradient "
             "fades when an answer is wrong. Use a log-softmax output.",
@@ -103,7 +107,7 @@ def _learning_rate(config: RunConfig) -> Finding | None:
     ):  # a trained network is tuned with small steps
         new = higher_rate(config)
         return Finding(
-            "lr-low",
+            LR_LOW,
             "warning",
             f"A learning rate of {config.lr:g} is very small for {_optimizer(config)}: expect it to learn slowly. "
             f"Try {new:g}.",
@@ -112,7 +116,7 @@ def _learning_rate(config: RunConfig) -> Finding | None:
     if config.lr > rates.high:
         new = lower_rate(config)
         return Finding(
-            "lr-high",
+            LR_HIGH,
             "warning",
             f"A learning rate of {config.lr:g} is very large for {_optimizer(config)}: the loss may jump or become "
             f"NaN. Try {new:g}.",
@@ -207,13 +211,13 @@ def diagnose_run(
     with np.errstate(all="ignore"):  # curves may contain any float64
         failure = find_failure(view)
         if failure:
-            found, named = [failure[0]], {failure[1].rule}
+            found, named = [failure[0]], {failure[1].code}
         else:
             rules = (_run_away, find_setback, find_slow, _overfits, explain_training_below_validation)
             found, named = [finding for rule in rules if (finding := rule(view)) is not None], set()
     named |= {finding.code for finding in found}
     if view.epochs or failure:
-        named |= {"lr-low", "lr-high"}
+        named |= {LR_LOW, LR_HIGH}
     settings = diagnose_config(config, train_images=view.train_images)
     expected = [f for f in settings if f.severity != "hint" and f.code not in named]
     return (*found, *expected)
@@ -229,7 +233,7 @@ def _run_away(view: CurveView) -> Finding | None:
     if not runs_away(view):
         return None
     return Finding(
-        "nll-on-logits",
+        NLL_ON_LOGITS,
         "mistake",
         f"The loss is {format_loss(view.now)} and falls without limit: NLL of raw logits rewards larger logits, not "
         "better answers. Use a log-softmax output, or use cross-entropy on logits.",

@@ -7,7 +7,6 @@ The drawing is normalised by the same steps as on Draw (`lab.sketch.normalise`) 
 import json
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -52,13 +51,13 @@ class DrawingReader:
     normalised. class_names: names of the classes, in the order of the probabilities.
     """
 
-    def __init__(self, path: Path = READER_FILE) -> None:
+    def __init__(self) -> None:
         import onnxruntime  # takes a third of a second, so only when a drawing is read
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1  # an image takes less than starting a thread
         self._session = onnxruntime.InferenceSession(
-            path.read_bytes(), sess_options=options, providers=["CPUExecutionProvider"]
+            READER_FILE.read_bytes(), sess_options=options, providers=["CPUExecutionProvider"]
         )
         facts = self._session.get_modelmeta().custom_metadata_map
         self._mean, self._std = json.loads(facts["mean"]), json.loads(facts["std"])

@@ -10,10 +10,11 @@ from lab.errors import InputError
 
 PROJECTIONS = ("pca", "tsne")
 _PERPLEXITY = 30.0  # effective number of neighbours (van der Maaten, Hinton 2008 suggest 5 to 50)
+_SEED = 0  # t-SNE draws from it, so that equal features give equal points
 _PCA_FIRST = 50  # PCA reduces the features to this many dimensions before t-SNE, as in the paper
 
 
-def project(features: np.ndarray, *, method: str = "pca", seed: int = 0) -> np.ndarray:
+def project(features: np.ndarray, *, method: str = "pca") -> np.ndarray:
     """Return points float64 (N, 2), centred and scaled so that the largest absolute coordinate is 1.
 
     "pca" is exact and fast; "tsne" (scikit-learn, initialised with PCA) keeps neighbours together and takes seconds.
@@ -25,7 +26,7 @@ def project(features: np.ndarray, *, method: str = "pca", seed: int = 0) -> np.n
         raise InputError(f"There are {len(features)} images, but a map of them needs at least 3.")
     if not np.isfinite(features).all():
         raise InputError("The network's activations are not finite: choose an earlier epoch.")
-    points = _pca(features, 2) if method == "pca" else _tsne(features, seed=seed)
+    points = _pca(features, 2) if method == "pca" else _tsne(features)
     largest = np.abs(points).max()
     return np.asarray(points / largest if largest > 0 else points)
 
@@ -40,14 +41,14 @@ def _pca(features: np.ndarray, dimensions: int) -> np.ndarray:
     return np.pad(points, ((0, 0), (0, dimensions - present)))
 
 
-def _tsne(features: np.ndarray, *, seed: int) -> np.ndarray:
+def _tsne(features: np.ndarray) -> np.ndarray:
     from sklearn.manifold import TSNE
     from threadpoolctl import threadpool_limits
 
     reduced = _pca(features, _PCA_FIRST) if features.shape[1] > _PCA_FIRST else features.astype(np.float64)
     perplexity = min(_PERPLEXITY, (len(features) - 1) / 3)
     with threadpool_limits(1):  # its threads busy-wait: next to a training they are slower than a single one
-        points = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(reduced)
+        points = TSNE(perplexity=perplexity, init="pca", random_state=_SEED).fit_transform(reduced)
     return np.asarray(points - points.mean(axis=0), np.float64)
 
 

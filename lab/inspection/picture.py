@@ -114,9 +114,9 @@ def _title(node: GraphNode) -> str:
     return " ".join(parts[-2:]) if parts[-1] == "+" else ".".join(parts[-2:])
 
 
-def failed_boxes(steps: Sequence[ShapeStep], *, image_size: int, channels: int = 1) -> list[Box]:
-    """Return a chain of boxes: the layers that ran before one failed, and the failing layer, marked."""
-    chain = [Box("image", "image", "input", "input", (channels, image_size, image_size), 0, ("image",), ())]
+def failed_boxes(steps: Sequence[ShapeStep]) -> list[Box]:
+    """Return a chain of boxes: the image, the layers that ran before one failed, and the failing layer, marked."""
+    chain = [Box("image", "image", "input", "input", steps[0].input_shape[1:], 0, ("image",), ())]
     for index, step in enumerate(steps):
         shape = step.output_shape or step.input_shape
         title = step.name.removeprefix("features.")

@@ -15,12 +15,11 @@ from torchinfo.enums import Units
 from torchinfo.layer_info import LayerInfo
 from torchinfo.model_statistics import ModelStatistics
 
-from lab.architectures.shapes import ActivationBytes, activation_bytes, meta_copy
+from lab.architectures.shapes import FLOAT_BYTES, ActivationBytes, activation_bytes, meta_copy
 from lab.formatting import format_count, plural
 from lab.inspection.graph import trace_graph
 from lab.inspection.receptive_field import ReceptiveField
 
-_FLOAT_BYTES = 4
 _COLUMNS = ("output_size", "kernel_size", "num_params", "mult_adds")
 _DEEPEST = 9
 
@@ -117,7 +116,7 @@ def summarize(network: nn.Module, *, input_shape: tuple[int, ...]) -> Summary:
         total_mult_adds=statistics.total_mult_adds,
         forward_backward_bytes=statistics.total_output_bytes,
         params_bytes=_params_bytes(probe),
-        input_bytes=prod(input_shape) * _FLOAT_BYTES,
+        input_bytes=prod(input_shape) * FLOAT_BYTES,
         layers=rows,
         text=_table_text(statistics, batch=input_shape[0]),
     )

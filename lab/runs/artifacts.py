@@ -212,11 +212,11 @@ class ArtifactStore:
                 elif self._files.exists(full):
                     self._files.rm_file(full)
 
-    def sweep(self, *, older_than_s: float = STRAY_AFTER_S) -> int:
+    def remove_stray_files(self) -> int:
         """Remove temporary files whose writer was killed; return their number. Only a local root has any."""
         if not self._is_local or self.read_only or not Path(self._root).is_dir():
             return 0
-        limit = time.time() - older_than_s
+        limit = time.time() - STRAY_AFTER_S
         stray = [p for p in Path(self._root).rglob(f".*{TEMPORARY}") if p.is_file() and p.stat().st_mtime <= limit]
         for path in stray:
             path.unlink(missing_ok=True)

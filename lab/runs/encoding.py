@@ -9,12 +9,12 @@ import json
 import math
 from typing import Any
 
-_MARK = "$float"
+FLOAT_MARK = "$float"  # the only key of an object that stands for NaN or an infinity
 
 
 def _marked(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
-        return {_MARK: repr(value)}
+        return {FLOAT_MARK: repr(value)}
     if isinstance(value, dict):
         return {str(key): _marked(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -23,7 +23,7 @@ def _marked(value: Any) -> Any:
 
 
 def _unmarked(value: dict[str, Any]) -> Any:
-    return float(value[_MARK]) if value.keys() == {_MARK} else value
+    return float(value[FLOAT_MARK]) if value.keys() == {FLOAT_MARK} else value
 
 
 # Created once: `json.loads` with a hook creates a decoder per text, which takes longer than decoding a short one.

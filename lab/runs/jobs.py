@@ -18,7 +18,7 @@ from lab.runs.database import Moment
 from lab.runs.expired import expire, mark_expired
 from lab.runs.records import LIVE, RunRecord, RunState
 from lab.runs.row_changes import change_row, insert_for, sound_row
-from lab.runs.rows import decoded, derive, expired_state, lease_holds, owner_of, run_record
+from lab.runs.rows import decoded, derive, expired_state, lease_holds, owner_of, record_of, run_record
 from lab.runs.run_facts import RunProgress
 from lab.runs.serving import is_serving
 from lab.runs.tables import jobs, runs
@@ -123,7 +123,7 @@ class StoredJobs:
         """Return the jobs of a run, newest first."""
         with self.context.database.read() as connection:
             rows = connection.execute(select(jobs).where(jobs.c.run == run).order_by(jobs.c.attempt.desc())).all()
-            return tuple(map(_record, rows))
+            return tuple(record_of(JobRecord, row) for row in rows)
 
     def open(self, run: str, executor: str) -> JobRecord | None:
         """Record the next job of a queued run; return None if it is not queued for this executor or has an open job."""
@@ -143,7 +143,7 @@ class StoredJobs:
             }
             made = insert_for(connection)(jobs).values(**values).on_conflict_do_nothing().returning(*jobs.c)
             found = connection.execute(made).one_or_none()
-            return None if found is None else _record(found)
+            return None if found is None else record_of(JobRecord, found)
 
     def note(self, job: str, *, state: str, words: str, handle: str | None = None, started: bool = False) -> None:
         """Record what the executor reported about an open job. handle: its name there. started: it is running now."""
@@ -255,21 +255,4 @@ def _newest(connection: Connection, of: list[str]) -> dict[str, JobRecord]:
     newest = last.subquery()
     both = (jobs.c.run == newest.c.run) & (jobs.c.attempt == newest.c.attempt)
     rows = connection.execute(select(jobs).join(newest, both)).all() if of else ()
-    return {row.run: _record(row) for row in rows}
-
-
-def _record(row: Row[Any]) -> JobRecord:
-    return JobRecord(
-        id=row.id,
-        run=row.run,
-        attempt=row.attempt,
-        executor=row.executor,
-        handle=row.handle,
-        state=row.state,
-        words=row.words,
-        step=row.step,
-        gained=row.gained,
-        submitted_at=float(row.submitted_at),
-        started_at=row.started_at,
-        closed_at=row.closed_at,
-    )
+    return {row.run: record_of(JobRecord, row) for row in rows}

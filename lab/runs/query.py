@@ -14,54 +14,45 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Boolean, Column, ColumnElement, Text, and_, case, cast, false, func, or_
+from sqlalchemy import Boolean, Column, ColumnElement, Float, Integer, Text, and_, case, cast, false, func, or_
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 from lab.config import FIELDS
 from lab.errors import InputError, near_miss
-from lab.findings import AT_CHANCE, DIVERGED, Outcome
+from lab.findings import AT_CHANCE, DIVERGED, OUTCOMES
 from lab.runs.records import RunState
 from lab.runs.tables import runs
 from lab.text import describe_character, hidden_character
 
-_TEXT_KEYS: dict[str, ColumnElement[Any]] = {
-    "id": runs.c.id,
-    "name": runs.c.name,
-    "note": runs.c.note,
-    "origin": runs.c.origin,
-    "on": runs.c.device,
-    "reason": runs.c.reason,
-    "owner": runs.c.owner,
-}
-_NUMBER_KEYS: dict[str, ColumnElement[Any]] = {
-    "test": runs.c.test_accuracy,
-    "val": runs.c.val_accuracy,
-    "best_epoch": runs.c.best_epoch,
-    "seconds": runs.c.seconds,
-    "speed": runs.c.images_per_second,
-    "attempts": runs.c.attempts,
-    "priority": runs.c.priority,
-}
-KEYS: dict[str, str] = {
-    "state": "queued, running, paused, stopping, stopped, finished, failed or interrupted",
-    "outcome": "diverged or guessing (no better than guessing), of finished runs",
-    "tag": "one of the run's tags",
-    "pinned": "yes or no",
-    "id": "the run's id",
-    "name": "the run's name",
-    "note": "the run's note",
-    "origin": "where it came from, such as local or imported",
-    "on": "the device it was trained on",
-    "reason": "why it ended",
-    "test": "test accuracy, such as test>0.99 or test>99%",
-    "val": "validation accuracy at the end",
-    "best_epoch": "epoch of the best validation",
-    "seconds": "training time",
-    "speed": "images per second",
-    "attempts": "how many times a worker claimed it",
-    "owner": "who requested it",
-    "priority": "its priority in the queue",
+
+@dataclass(frozen=True, slots=True)
+class SearchKey:
+    """A key that is not a setting. column: what it compares, None for a key that `_meaning` treats by itself."""
+
+    help: str
+    column: ColumnElement[Any] | None = None
+
+
+KEYS: dict[str, SearchKey] = {
+    "state": SearchKey("queued, running, paused, stopping, stopped, finished, failed or interrupted"),
+    "outcome": SearchKey("diverged or guessing (no better than guessing), of finished runs"),
+    "tag": SearchKey("one of the run's tags"),
+    "pinned": SearchKey("yes or no"),
+    "id": SearchKey("the run's id", runs.c.id),
+    "name": SearchKey("the run's name", runs.c.name),
+    "note": SearchKey("the run's note", runs.c.note),
+    "origin": SearchKey("where it came from, such as local or imported", runs.c.origin),
+    "on": SearchKey("the device it was trained on", runs.c.device),
+    "reason": SearchKey("why it ended", runs.c.reason),
+    "test": SearchKey("test accuracy, such as test>0.99 or test>99%", runs.c.test_accuracy),
+    "val": SearchKey("validation accuracy", runs.c.val_accuracy),
+    "best_epoch": SearchKey("epoch of the best validation", runs.c.best_epoch),
+    "seconds": SearchKey("training time", runs.c.seconds),
+    "speed": SearchKey("images per second", runs.c.images_per_second),
+    "attempts": SearchKey("how many times a worker claimed it", runs.c.attempts),
+    "owner": SearchKey("who requested it", runs.c.owner),
+    "priority": SearchKey("its priority in the queue", runs.c.priority),
 }
 _TERM = re.compile(r"(-?)([a-z0-9_]+)(<=|>=|!=|:|<|>|=)(.*)", re.DOTALL | re.IGNORECASE)
 _WORDS = re.compile(r'(?:[^\s"]|"[^"]*")+')
@@ -74,6 +65,7 @@ _COMPARE: dict[str, Callable[[ColumnElement[Any], float], ColumnElement[bool]]] 
     "!=": operator.ne,
 }
 _OUTCOMES = {"diverged": DIVERGED, "guessing": AT_CHANCE}  # the code of the finding that defines the outcome
+_COPIED = ("arch", "dataset")  # settings that have a column of their own
 _YES = {"yes": 1, "true": 1, "1": 1, "no": 0, "false": 0, "0": 0}
 
 
@@ -133,7 +125,10 @@ def _check(term: Term) -> None:
 
 
 def _is_number(key: str) -> bool:
-    return key in _NUMBER_KEYS or (key in FIELDS and FIELDS[key].kind in (int, float))
+    if key in KEYS:
+        column = KEYS[key].column
+        return column is not None and isinstance(column.type, Integer | Float)
+    return key in FIELDS and FIELDS[key].kind in (int, float)
 
 
 def _is_switch(key: str) -> bool:
@@ -170,7 +165,7 @@ def condition(text: str, *, states: Mapping[str, RunState]) -> ColumnElement[boo
 
 def _reads_config(term: Term) -> bool:
     """Return whether a term parses the configuration of each row; these are evaluated last, on the rows that remain."""
-    return term.key in FIELDS and term.key not in ("arch", "dataset")
+    return term.key in FIELDS and term.key not in _COPIED
 
 
 def _negated_if_minus(term: Term, meaning: ColumnElement[bool]) -> ColumnElement[bool]:
@@ -223,8 +218,7 @@ def _with_outcome(patterns: Sequence[str]) -> ColumnElement[bool]:
 def _shown_state() -> ColumnElement[Any]:
     """Return the listed status (`RunRecord.status`): the outcome of a run that did not learn, or the state."""
     return case(
-        (_with_outcome(["diverged"]), str(Outcome.DIVERGED)),
-        (_with_outcome(["guessing"]), str(Outcome.AT_CHANCE)),
+        *((_with_outcome([word]), str(OUTCOMES[code])) for word, code in _OUTCOMES.items()),
         else_=runs.c.state,
     )
 
@@ -251,17 +245,23 @@ def _of_config(value: ColumnElement[Any]) -> ColumnElement[Any]:
 
 
 def _number_column(key: str) -> ColumnElement[Any]:
-    return _NUMBER_KEYS[key] if key in _NUMBER_KEYS else _of_config(runs.c.config[key].as_float())
+    column = _own_column(key)
+    return _of_config(runs.c.config[key].as_float()) if column is None else column
 
 
 def text_column(key: str) -> ColumnElement[Any]:
-    """Return a setting or another text key as an expression over a run's row; NULL if the row is damaged."""
-    if key in _TEXT_KEYS:
-        return _TEXT_KEYS[key]
-    column: ColumnElement[Any] = (
-        runs.c[key] if key in ("arch", "dataset") else _of_config(runs.c.config[key].as_string())
-    )
-    return column
+    """Return a setting or another key as a text expression over a run's row; NULL if the row is damaged."""
+    column = _own_column(key)
+    if column is None:
+        return _of_config(runs.c.config[key].as_string())
+    return cast(column, Text) if _is_number(key) else column
+
+
+def _own_column(key: str) -> ColumnElement[Any] | None:
+    """Return the column of a key, or None if its value is only in the configuration."""
+    if key in _COPIED:
+        return runs.c[key]
+    return KEYS[key].column if key in KEYS else None
 
 
 def _like(column: ColumnElement[Any], pattern: str) -> ColumnElement[bool]:

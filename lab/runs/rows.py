@@ -7,7 +7,7 @@ while the lease holds or the owner is known to be alive; STOPPING and INTERRUPTE
 import math
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Float, Integer, Row, String, not_, or_, select
 
@@ -27,6 +27,7 @@ from lab.runs.serving import is_serving
 from lab.runs.tables import runs
 from lab.runs.visible import visible, with_visible_text
 
+_Record = TypeVar("_Record")
 LEASE_S = 10.0  # a lease not renewed for this long is expired; workers renew every RENEW_S
 RENEW_S = 2.0
 FOREIGN_GRACE_S = 30.0  # an owner on another host cannot be checked: it counts as ended after this further silence
@@ -243,19 +244,10 @@ def _saved_result(row: Row[Any]) -> HeadlineResult | None:
 
 
 def saved_file_values(file: SavedFile) -> dict[str, Any]:
-    """Return the columns of `kept` that hold a record; `saved_file` reads them back."""
+    """Return the columns of `kept` that hold a record; `record_of` reads them back."""
     return {each.name: getattr(file, each.name) for each in fields(file)}
 
 
-def saved_file(row: Row[Any]) -> SavedFile:
-    """Build the record of a row of `kept`."""
-    return SavedFile(
-        run=row.run,
-        kind=row.kind,
-        step=row.step,
-        epoch=row.epoch,
-        path=row.path,
-        sha256=row.sha256,
-        bytes=row.bytes,
-        created_at=row.created_at,
-    )
+def record_of(kind: type[_Record], row: Row[Any]) -> _Record:
+    """Build a record whose fields are columns of the row, under the same names."""
+    return kind(**{each.name: getattr(row, each.name) for each in fields(kind)})  # type: ignore[arg-type]

@@ -15,7 +15,7 @@ from lab.runs.records import RunRecord, RunRequest, RunState
 from lab.runs.row_changes import sound_row
 from lab.runs.rows import listed_record, listed_records, may_be_gone, run_record
 from lab.runs.tables import CACHED, runs
-from lab.runs.typed_names import find_typed, fitting_ids
+from lab.runs.typed_names import ambiguous_words, find_typed
 
 _HINTS = 20  # at most so many names are compared with a mistyped one
 
@@ -50,9 +50,7 @@ class RunLookup:
             if len(rows) == 1:
                 return run_record(rows[0], moment=self.context.moment(connection))
             if rows:
-                raise RunNotFoundError(
-                    f"{wanted!r} matches more than one run ({fitting_ids(rows)}): give one of these ids."
-                )
+                raise RunNotFoundError(ambiguous_words(wanted, "run", rows))
             some = connection.execute(select(*RAW).where(there).limit(_HINTS + 1)).all()
             names = {row.name for row in some if is_intact(row)}
         hint = near_miss(wanted, names) if 0 < len(names) <= _HINTS else "`python -m lab runs` lists all runs."

@@ -12,7 +12,7 @@ from lab.runs.context import StoreContext
 from lab.runs.records import WEIGHTS, SavedFile
 from lab.runs.results import refresh_headline
 from lab.runs.row_changes import change_row, held_row, insert_for, sound_row
-from lab.runs.rows import decoded, saved_file, saved_file_values
+from lab.runs.rows import decoded, record_of, saved_file_values
 from lab.runs.sums import sum_files
 from lab.runs.tables import runs, saved_files
 
@@ -85,7 +85,7 @@ class SavedFiles:
                 f"The list of saved files of run {run} is damaged in the database (its checksum differs): restore the "
                 "store from a copy, or train the run again."
             )
-        return tuple(saved_file(each) for each in rows if kind is None or each.kind == kind)
+        return tuple(record_of(SavedFile, each) for each in rows if kind is None or each.kind == kind)
 
     def measure(self) -> FileUsage:
         """Return the space that the saved files use, by the sizes in the list; the files themselves are not read."""

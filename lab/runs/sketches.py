@@ -59,14 +59,9 @@ class Sketches:
             _seal(connection, row)
         return SavedSketch(**values)
 
-    def list(self, *, dataset: str | None = None) -> tuple[SavedSketch, ...]:
-        """Return the saved drawings, oldest first, all or those of one data set.
-
-        Damaged ones are left out; `problems` counts them.
-        """
+    def list(self) -> tuple[SavedSketch, ...]:
+        """Return the saved drawings, oldest first. Damaged ones are left out; `problems` counts them."""
         query = select(sketches).order_by(sketches.c.number)
-        if dataset is not None:
-            query = query.where(sketches.c.dataset == dataset)
         with self.context.database.read() as connection:
             return tuple(_record(row) for row in connection.execute(query) if _is_right(row))
 

@@ -28,7 +28,7 @@ from lab.runs.run_queue import NewRunFacts, insert_or_find, queued_values
 from lab.runs.sweep_rows import found_trial, sweep_record, sweep_values, with_values
 from lab.runs.sweep_writes import SWEEP, TRIAL, change_sweep, write_seal, write_trial
 from lab.runs.tables import points, runs, series_names, sweeps, trials
-from lab.runs.typed_names import find_typed, fitting_ids
+from lab.runs.typed_names import ambiguous_words, find_typed
 from lab.sweeps.plan import ANSWERED, SLOTS, FoundTrial
 from lab.sweeps.records import RESTING, Measured, Source, SweepRecord, SweepState, TrialRecord, TrialState
 from lab.sweeps.spec import SweepSpec
@@ -107,9 +107,7 @@ class StoredSweeps:
         if len(rows) == 1:
             return sweep_record(rows[0])
         if rows:
-            raise SweepNotFoundError(
-                f"{wanted!r} matches more than one sweep ({fitting_ids(rows)}): give one of these ids."
-            )
+            raise SweepNotFoundError(ambiguous_words(wanted, "sweep", rows))
         raise _not_found(wanted)
 
     def find(self, sweep: str) -> tuple[SweepRecord, tuple[FoundTrial, ...]]:

@@ -99,6 +99,11 @@ class Estimate:
         return _START_S[0] + shortest * max(1.0, self.slowdown / _STEADY), (begins + work) * self.slowdown
 
     @property
+    def source_text(self) -> str:
+        """Where the time comes from."""
+        return "as measured in an earlier run" if self.measured else "estimated from the mult-adds"
+
+    @property
     def limited(self) -> bool:
         """Whether the step limit ends the training before its last epoch."""
         return self.limit_s < self.seconds_per_epoch * self.epochs

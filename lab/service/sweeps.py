@@ -15,7 +15,7 @@ from lab.errors import (
     UnreadableRunError,
 )
 from lab.executors.config import list_executors, read_executors
-from lab.runs.records import RunRecord
+from lab.runs.records import SILENT, RunRecord
 from lab.runs.store import RunStore
 from lab.runs.sweeps import SweepChange
 from lab.service.submissions import Submissions
@@ -55,10 +55,10 @@ class Best:
 
     @property
     def selected_text(self) -> str:
-        """A note that the run's headline is of another epoch; "" if it is of this one."""
+        """A sentence that the run's headline is of another epoch; "" if it is of this one."""
         if self.run is None or self.run.headline.epoch in (None, self.measured.epoch):
             return ""
-        return f"the run's own page shows epoch {self.run.epoch_text}"
+        return f"Trials are compared after their last epoch; the run's own page shows epoch {self.run.epoch_text}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,21 @@ class SweepView:
     seconds: float
     epochs: int
     best: Best | None
+
+    @property
+    def counts_text(self) -> str:
+        """Such as "3 finished, 1 in training, 2 queued; 1 of them taken from earlier runs"; "" without trials."""
+        counts = self.counts
+        numbers = (
+            (counts.finished, "finished"),
+            (counts.training, "in training"),
+            (counts.silent, SILENT),
+            (counts.queued, "queued"),
+            (counts.paused, "paused"),
+            (counts.failed, "failed"),
+        )
+        words = ", ".join(f"{number} {word}" for number, word in numbers if number)
+        return words + (f"; {counts.cached} of them taken from earlier runs" if counts.cached else "")
 
 
 class Sweeps:

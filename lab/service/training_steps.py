@@ -26,6 +26,7 @@ from lab.inspection.metrics import score_logits, softmax
 from lab.loaded_network import LoadedNetwork
 from lab.seeding import build_generator
 from lab.service.training_batch import drawing_from, first_training_images
+from lab.service.update_rules import PLAIN, plain_sgd
 from lab.training.batches import normalise
 from lab.training.data import to_device
 from lab.training.kernels import to_channels_last
@@ -34,9 +35,6 @@ from lab.training.losses import build_loss
 from lab.training.optimizers import Optimizer, build_optimizer
 from lab.training.stepping import Stepper
 
-PLAIN, OWN = "plain", "own"
-"""Update rules: w ← w − lr · gradient, and the run's own optimizer from a fresh state."""
-PLAIN_LR = 0.05  # for plain SGD on a run with another optimizer, whose own rate would hardly move the weights
 SHOWN_FILTERS = 16  # of each convolution; copies of all weights would take gigabytes for a VGG
 _CPU = torch.device("cpu")
 
@@ -124,19 +122,6 @@ class StepsTaken:
         return len(self.points) - 1
 
 
-def default_lr(config: RunConfig, rule: str) -> float:
-    """Return the initial learning rate: the run's own, except for plain SGD on a run with another optimizer."""
-    return config.lr if rule == OWN or config.optimizer == "sgd" else PLAIN_LR
-
-
-def is_first_step(config: RunConfig, *, rule: str, lr: float, images: int) -> bool:
-    """Return whether the first step from a run's initial weights is the run's own first step, with these settings."""
-    same_rule = rule == OWN or _plain(config) == config
-    same_rate = lr == config.lr and config.schedule != "one-cycle" and not config.warmup_epochs
-    usual = config.augment == "none" and config.precision == "float32" and not config.fork_of and config.devices == 1
-    return same_rule and same_rate and usual and images == config.batch_size
-
-
 def choose_images(config: RunConfig, dataset: Dataset, *, images: int, others: int, sample: bool = False) -> StepImages:
     """Return the first `images` training images of the run's first epoch and the first `others` test images.
 
@@ -164,7 +149,7 @@ class StepSequence:
         if config.channels_last:
             loaded.network.to(memory_format=torch.channels_last)
         self._view, self._loss = build_view(loaded.network), build_loss(config)
-        taken = _plain(config) if rule == PLAIN else config.replace(precision="float32", compile=False)
+        taken = plain_sgd(config) if rule == PLAIN else config.replace(precision="float32", compile=False)
         self._plain_lr = lr if rule == PLAIN else None
         optimizer = _no_optimizer(loaded.network) if rule == PLAIN else _fresh_optimizer(taken, loaded.network, lr)
         self._stepper = Stepper(self._view, self._loss, optimizer, taken, _CPU)
@@ -257,19 +242,6 @@ class StepSequence:
         buffers = {name: buffer.clone() for name, buffer in self._view.named_buffers()}
         logits_BK: Tensor = torch.func.functional_call(self._view, buffers, (x_BCHW,))
         return float(self._loss(logits_BK, y_B)), logits_BK.double().numpy()
-
-
-def _plain(config: RunConfig) -> RunConfig:
-    """Return the configuration with plain SGD, in which an update is the gradient times the learning rate."""
-    return config.replace(
-        optimizer="sgd",
-        momentum=0.0,
-        nesterov=False,
-        weight_decay=0.0,
-        grad_clip=0.0,
-        precision="float32",
-        compile=False,
-    )
 
 
 def _no_optimizer(network: nn.Module) -> Optimizer:

@@ -18,6 +18,7 @@ from lab.data.resize import resize_images
 from lab.sketch.boxes import extent
 from lab.sketch.sketch import SEEN, Sketch
 
+_THUMBNAIL = 112  # largest side, in pixels
 FINE = 4  # the pen is redrawn at this multiple of the field's resolution
 _MAX_SLANT = 1.0  # tangent; flatter strokes are not slanted handwriting
 _MAX_STRETCH = 2.5  # maximum change of the aspect ratio: a bare stroke has no width that could be stretched
@@ -280,8 +281,8 @@ def _square(crop: np.ndarray) -> np.ndarray:
     return paper
 
 
-def _shrink(ink: np.ndarray, side: int = 112) -> np.ndarray:
-    """Return a thumbnail for the page, at most `side` pixels a side."""
+def _shrink(ink: np.ndarray) -> np.ndarray:
+    """Return a thumbnail for the page."""
     picture = Image.fromarray(np.ascontiguousarray(ink))
-    picture.thumbnail((side, side))
+    picture.thumbnail((_THUMBNAIL, _THUMBNAIL))
     return np.asarray(picture)

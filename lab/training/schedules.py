@@ -5,9 +5,9 @@ import math
 import numpy as np
 
 from lab.config import RunConfig
+from lab.config.steps import ONE_CYCLE_RISE
 
 # One-cycle as in Smith & Topin (arXiv:1708.07120) with PyTorch's defaults.
-RISE_SHARE = 0.3  # of the run
 START_DIVISOR = 25.0  # first learning rate = highest / this
 END_DIVISOR = 1e4  # last learning rate = first / this
 RECORDED = 500  # points of a smooth schedule: about the width of a chart in pixels
@@ -58,7 +58,7 @@ def recorded_steps(config: RunConfig, *, steps_per_epoch: int, total_steps: int)
 def _kinks(config: RunConfig, steps_per_epoch: int, total_steps: int) -> np.ndarray:
     """Return the updates on both sides of each kink or jump of the schedule."""
     if config.schedule == "one-cycle":
-        breaks = [RISE_SHARE * total_steps]
+        breaks = [ONE_CYCLE_RISE * total_steps]
     else:
         breaks = [round(config.warmup_epochs * steps_per_epoch)]
         every = steps_per_epoch * config.step_epochs
@@ -71,7 +71,7 @@ def _kinks(config: RunConfig, steps_per_epoch: int, total_steps: int) -> np.ndar
 def _one_cycle(step: int, total_steps: int) -> float:
     first = 1.0 / START_DIVISOR
     last = first / END_DIVISOR
-    top_step = RISE_SHARE * total_steps - 1.0
+    top_step = ONE_CYCLE_RISE * total_steps - 1.0
     if total_steps == 1:
         return 1.0
     if step <= top_step:

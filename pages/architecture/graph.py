@@ -92,5 +92,5 @@ def _facts(summary: Summary, selected: Sequence[str]) -> None:
 
 def show_failed(error: Any) -> None:
     """Show the layers that the images passed, up to the one that they do not fit."""
-    picture = draw(failed_boxes(error.steps, image_size=error.steps[0].input_shape[-1]), title="Up to the failure")
+    picture = draw(failed_boxes(error.steps), title="Up to the failure")
     graph("arch-failed", picture.svg, network="failed", on_pick=lambda _name: None, from_end=True)

@@ -11,6 +11,7 @@ import importlib
 import sys
 import threading
 
+WARMING_S = 0.5  # how often a page looks whether torch is imported
 _ready = threading.Event()
 _once = threading.Lock()
 

@@ -23,6 +23,8 @@ from pages.cache.inspection import layers_of, network_of
 from pages.cache.lab import get_lab
 from pages.widgets.runs import run_title
 
+_NEIGHBOURS = 10
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Model:
@@ -75,13 +77,13 @@ def _load(run_id: str) -> Model:
     return Model(run, digest, network_of(run_id, digest), rule_of(run_id, digest), layers)
 
 
-def nearest_neighbours(model: Model, image: np.ndarray, *, count: int = 10) -> list[tuple[np.ndarray, str, float]]:
+def nearest_neighbours(model: Model, image: np.ndarray) -> list[tuple[np.ndarray, str, float]]:
     """Return the training images nearest in the last hidden layer: (image, class name, cosine similarity).
 
     The first `bank_size` training images are searched; their features are computed at the first call.
     """
     similarity = features_of(model.id, model.digest) @ unit_rows(compute_features(model.loaded, image[None]))[0]
-    nearest = np.argsort(-similarity, kind="stable")[:count]
+    nearest = np.argsort(-similarity, kind="stable")[:_NEIGHBOURS]
     dataset = dataset_of(model.spec.id)
     names = dataset.spec.classes
     return [(dataset.train_images[i], names[int(dataset.train_labels[i])], float(similarity[i])) for i in nearest]

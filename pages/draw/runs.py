@@ -11,7 +11,7 @@ from lab.presets import get_preset
 from lab.runs.records import RunRecord
 from pages.cache.lab import get_lab
 from pages.cache.runs import estimate_cost
-from pages.cache.torch_import import warm_torch
+from pages.cache.torch_import import WARMING_S, warm_torch
 from pages.markdown import plain
 from pages.state.address import complain, find_run
 from pages.state.asking import asking_owner
@@ -24,7 +24,6 @@ from pages.widgets.runs import dataset_title, present_datasets, run_title, with_
 
 MAX = 6
 _LOOKED = 200  # newest runs that are searched for those with weights
-_WAIT_S = 0.5
 
 
 def chosen_runs() -> list[str]:
@@ -121,7 +120,7 @@ def _accuracy(run: RunRecord) -> float:
 
 def offer_training() -> None:
     """Ask for a choice of runs, or if there are none, offer to train a LeNet on the data on this machine."""
-    if readable_runs(limit=_LOOKED) or get_lab().list_examples():
+    if readable_runs() or get_lab().list_examples():
         st.info("Choose one or more networks above to read what you draw.", icon=":material/arrow_upward:")
         return
     state = DRAW.read()
@@ -174,15 +173,14 @@ def _promise(config: RunConfig) -> None:
         _estimating()
         return
     cost, _ = estimate_cost(get_lab().validation.resolve(config))
-    source = "as measured in an earlier run" if cost.measured else "estimated from its mult-adds"
     machine = describe_machine(get_lab().settings.device)
     st.caption(
-        plain(f"Takes {format_range(*cost.range_s)} on this machine ({machine}), {source}."),
+        plain(f"Takes {format_range(*cost.range_s)} on this machine ({machine}), {cost.source_text}."),
         width="content",
     )
 
 
-@st.fragment(run_every=_WAIT_S)
+@st.fragment(run_every=WARMING_S)
 def _estimating() -> None:
     if warm_torch():
         st.rerun()

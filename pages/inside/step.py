@@ -5,7 +5,8 @@ import streamlit as st
 from lab.config import FIELDS, RunConfig
 from lab.formatting import format_loss, plural
 from lab.network_counts import FORWARD_BACKWARD, count_from_config
-from lab.service.training_steps import OWN, PLAIN, StepsTaken, default_lr
+from lab.service.training_steps import StepsTaken
+from lab.service.update_rules import OWN, PLAIN, default_lr
 from pages.cache.datasets import is_sample
 from pages.cache.training_steps import StepsKey, steps_ahead, take_steps
 from pages.inside.step_parts import show_batch, show_kernel_step, show_losses, show_updates

@@ -11,7 +11,8 @@ from lab.charts.data_url import png_url
 from lab.charts.step_losses import step_losses_figure
 from lab.charts.style import PAGE_DARK, PAGE_LIGHT
 from lab.formatting import format_loss, format_percent, format_wide_percent, plural
-from lab.service.training_steps import PLAIN, KernelStep, StepsTaken, is_first_step
+from lab.service.training_steps import KernelStep, StepsTaken
+from lab.service.update_rules import PLAIN, is_first_step
 from pages.cache.inspection import layers_of
 from pages.cache.training_steps import StepsKey
 from pages.components.plot import plot

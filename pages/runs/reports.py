@@ -11,11 +11,11 @@ from lab.charts.reports import ReportRow, report_rows
 from lab.data.load import is_present
 from lab.errors import ConfigError
 from lab.formatting import format_duration, format_percent, plural
-from lab.presets import REPORTS
+from lab.presets import OWN, REPORTS
 from lab.spread import format_result, format_spread
 from pages.cache.lab import get_lab
 from pages.cache.runs import estimate_seconds
-from pages.cache.torch_import import warm_torch
+from pages.cache.torch_import import WARMING_S, warm_torch
 from pages.markdown import plain
 from pages.registry import has_page, page_path
 from pages.state.asking import asking_owner
@@ -33,13 +33,13 @@ _EXPERIMENT_PX, _REPORTED_PX = 250, 190  # narrow enough that the measured resul
 
 def reports_view(view: RunsView) -> None:
     """Draw one report's experiments."""
-    names = {report: "The lab's own" if report == "lab" else f"Report {report}" for report in REPORTS}
+    names = {report: REPORTS[OWN] if report == OWN else f"Report {report}" for report in REPORTS}
     st.segmented_control(
         "Report", list(names), format_func=names.__getitem__, required=True, **bind("report", view.report)
     )
     lab = get_lab()
     rows = report_rows(view.report, check=lambda config: lab.validation.resolve(config).config, runs=lab.store.runs)
-    if view.report != "lab":
+    if view.report != OWN:
         st.header(REPORTS[view.report], anchor=False)
     st.dataframe(
         pd.DataFrame([_cells(row) for row in rows]),
@@ -78,23 +78,23 @@ def _cells(row: ReportRow) -> dict[str, Any]:
 def _reported(row: ReportRow) -> str:
     reported = row.preset.reported
     words = []
-    if "test_accuracy" in reported:
+    if reported.test_accuracy is not None:
         words.append(_quoted(row))
-    if "last_loss" in reported:
-        words.append(f"loss {reported['last_loss']:,g}")
-    if "stopped_epoch" in reported:
-        words.append(f"stopped in epoch {reported['stopped_epoch']}")
-    if "note" in reported and not words:
-        words.append(str(reported["note"]))
-    if "seconds" in reported:
-        words.append(format_duration(reported["seconds"]))
+    if reported.last_loss is not None:
+        words.append(f"loss {reported.last_loss:,g}")
+    if reported.stopped_epoch is not None:
+        words.append(f"stopped in epoch {reported.stopped_epoch}")
+    if reported.note and not words:
+        words.append(reported.note)
+    if reported.seconds is not None:
+        words.append(format_duration(reported.seconds))
     return ", ".join(words) or "–"
 
 
 def _quoted(row: ReportRow) -> str:
     """Return the report's accuracy, with its epoch if that is not the last one."""
-    every = row.preset.reported.get("test_accuracy_by_epoch", ())
-    quoted = format_percent(row.preset.reported["test_accuracy"])
+    every = row.preset.reported.test_accuracy_by_epoch
+    quoted = format_percent(row.preset.reported.test_accuracy)
     if row.quoted_epoch in (None, len(every)):
         return quoted
     return f"{quoted} (epoch {row.quoted_epoch}), last {format_percent(every[-1])}"
@@ -104,11 +104,11 @@ def _measured(row: ReportRow) -> str:
     if not row.finished:
         return "waiting" if row.waiting else "–"
     words = [format_result("test_accuracy", row.test_accuracy)]
-    if row.last_epoch and row.test_accuracy is not None and "stopped_epoch" not in row.preset.reported:
+    if row.last_epoch and row.test_accuracy is not None and row.preset.reported.stopped_epoch is None:
         words.append(f"epoch {row.last_epoch}")
-    if "last_loss" in row.preset.reported:
+    if row.preset.reported.last_loss is not None:
         words.append("loss " + format_spread(row.last_loss, digits=3))
-    if "stopped_epoch" in row.preset.reported:
+    if row.preset.reported.stopped_epoch is not None:
         words.append("stopped in epoch " + format_spread(row.stopped_epoch, digits=0))
     if row.seconds:
         words.append(format_duration(row.seconds.mean))
@@ -133,6 +133,7 @@ def _missing(view: RunsView, missing: Sequence[ReportRow]) -> None:
         st.success("Every experiment in this table has been run or is queued.", icon=":material/check:")
         return
     lab = get_lab()
+    rows = _choose(view, missing)
     absent = sorted(
         {
             dataset_title(row.config.dataset)
@@ -140,6 +141,29 @@ def _missing(view: RunsView, missing: Sequence[ReportRow]) -> None:
             if not is_present(row.config.dataset, root=lab.settings.data)
         }
     )
+    if absent:
+        _offer_data(absent)
+    else:
+        _estimate(rows)
+    pressed = st.button(
+        f"Queue {plural(len(rows), 'run')}" if rows else "Queue runs",
+        type="primary",
+        icon=":material/playlist_add:",
+        key=element("runs-queue"),
+        disabled=lab.settings.read_only or bool(absent) or not rows,
+    )
+    with show_errors():
+        start_unless_long(
+            f"report-{view.report}",
+            pressed=pressed,
+            seconds=lambda: _seconds(rows)[0],
+            act=lambda: _queue(rows),
+            runs=len(rows),
+        )
+
+
+def _choose(view: RunsView, missing: Sequence[ReportRow]) -> list[ReportRow]:
+    """Draw the choice of experiments and return the chosen ones."""
     titles = {row.preset.id: row.preset.title for row in missing}
     table = f"{view.report}.{len(missing)}"
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -157,32 +181,16 @@ def _missing(view: RunsView, missing: Sequence[ReportRow]) -> None:
             on_click=_choose_all,
             args=(table, tuple(titles)),
         )
-    rows = [row for row in missing if row.preset.id in chosen]
-    if absent:
-        st.info(
-            f"Some experiments need data that is not downloaded: {', '.join(absent)}. Fetch it on the Home page.",
-            icon=":material/download:",
-        )
-        if has_page("home"):
-            st.page_link(page_path("home"), label="Go to the data sets", icon=":material/arrow_forward:")
-    if not absent:
-        _estimate(rows)
-    disabled = lab.settings.read_only or bool(absent) or not rows
-    pressed = st.button(
-        f"Queue {plural(len(rows), 'run')}" if rows else "Queue runs",
-        type="primary",
-        icon=":material/playlist_add:",
-        key=element("runs-queue"),
-        disabled=disabled,
+    return [row for row in missing if row.preset.id in chosen]
+
+
+def _offer_data(absent: Sequence[str]) -> None:
+    st.info(
+        f"Some experiments need data that is not downloaded: {', '.join(absent)}. Fetch it on the Home page.",
+        icon=":material/download:",
     )
-    with show_errors():
-        start_unless_long(
-            f"report-{view.report}",
-            pressed=pressed,
-            seconds=lambda: _seconds(rows)[0],
-            act=lambda: _queue(rows),
-            runs=len(rows),
-        )
+    if has_page("home"):
+        st.page_link(page_path("home"), label="Go to the data sets", icon=":material/arrow_forward:")
 
 
 def _choose_all(table: str, presets: tuple[str, ...]) -> None:
@@ -192,9 +200,8 @@ def _choose_all(table: str, presets: tuple[str, ...]) -> None:
 def _queue(rows: Sequence[ReportRow]) -> None:
     lab = get_lab()
     for row in rows:
-        tag = "" if row.preset.report == "lab" else f"report-{row.preset.report.lower()}"
         resolved = lab.validation.resolve(row.preset.config())
-        lab.submissions.submit(resolved, name=row.preset.title, tags=(tag,), owner=asking_owner())
+        lab.submissions.submit(resolved, name=row.preset.title, tags=row.preset.tags, owner=asking_owner())
     lab.workers.ensure()
     flash(
         "1 run is queued." if len(rows) == 1 else f"{len(rows)} runs are queued and will be trained one after another."
@@ -202,7 +209,7 @@ def _queue(rows: Sequence[ReportRow]) -> None:
     st.rerun()
 
 
-@st.fragment(run_every=1.0)
+@st.fragment(run_every=WARMING_S)
 def _waiting() -> None:
     if warm_torch():
         st.rerun()

@@ -13,10 +13,9 @@ from lab.architectures.registry import get_architecture
 from lab.config import FIELDS, RunConfig
 from lab.data.registry import get_dataset_spec
 from lab.errors import LabError
-from pages.state.codec import shorten, unknown, write, wrong
+from pages.state.codec import shorten, split, switch, unknown, write, wrong
 
 _OPTION = "option."
-_BETWEEN = re.compile(r"[.,]")
 _NAMED: Mapping[str, Callable[[str], object]] = {"arch": get_architecture, "dataset": get_dataset_spec}
 
 
@@ -77,11 +76,9 @@ def read_settings(address: Mapping[str, str]) -> tuple[dict[str, Any], dict[str,
 def _typed(kind: type, text: str) -> Any:
     """Return a text as a value of a kind. Raises `ValueError` with the rule."""
     if kind is bool:
-        if text not in ("0", "1"):
-            raise ValueError("0 or 1")
-        return text == "1"
+        return switch(text)
     if kind is list:
-        parts = _BETWEEN.split(text)
+        parts = split(text)
         if not all(re.fullmatch(r"[0-9]{1,9}", part) for part in parts):
             raise ValueError("whole numbers with points between them")
         return [int(part) for part in parts]

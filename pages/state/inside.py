@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from lab.inspection.distortions import DISTORTIONS
 from lab.inspection.gradient_flow import QUANTITIES
+from lab.service.update_rules import PLAIN, RULES
 from pages.state.codec import Reader, one_of, param, split, whole, whole_number
 from pages.state.page_state import PageState
 
@@ -113,7 +114,7 @@ class InsideState:
     steps: int = param(0, whole(0, MAX_STEPS))
     rate: float | None = param(None, _read_rate)
     batch: int = param(8, whole(1, _MAX))
-    rule: str = param("plain", one_of(("plain", "own")))
+    rule: str = param(PLAIN, one_of(RULES))
     stepped: str = param("", str)
     stepped_filter: int = 0
 

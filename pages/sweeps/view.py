@@ -7,7 +7,6 @@ import streamlit as st
 from lab.errors import LabError
 from lab.formatting import format_duration, format_loss, format_percent, plural, unbroken
 from lab.lazy import load
-from lab.runs.records import SILENT
 from lab.service.sweeps import Best, SweepView
 from lab.sweeps.records import Source, SweepRecord, SweepState, TrialRecord, TrialState
 from lab.sweeps.spec import METHOD_TITLES, SweepSpec
@@ -128,21 +127,11 @@ def _numbers(shown: SweepView) -> None:
 
 
 def _totals(shown: SweepView) -> None:
-    spec, counts, trials = shown.sweep.asked, shown.counts, shown.trials
+    spec, trials = shown.sweep.asked, shown.trials
     with st.grid(4, min_column_width=150):
         _best(shown.best)
-        states = (
-            (counts.finished, "finished"),
-            (counts.training, "in training"),
-            (counts.silent, SILENT),
-            (counts.queued, "queued"),
-            (counts.paused, "paused"),
-            (counts.failed, "failed"),
-        )
-        words = ", ".join(f"{number} {word}" for number, word in states if number)
-        if counts.cached:  # included in the counts above
-            words += f"; {counts.cached} of them taken from earlier runs"
-        _metric("Trials", f"{len(trials)} of {spec.trials}" if spec.trials else str(len(trials)), words)
+        asked = f" of {spec.trials}" if spec.trials else ""
+        _metric("Trials", f"{len(trials)}{asked}", shown.counts_text)
         saved = saved_share(spec, trials)
         less = f"{format_percent(saved, digits=0)} saved by pausing" if saved else ""
         _metric("Epochs trained", f"{shown.epochs:,}", less)
@@ -194,5 +183,5 @@ def best_words(best: Best) -> str:
         test = format_percent(best.test_accuracy)
         words.append(f"Test accuracy after epoch {best.measured.epoch}, shown only at the end: {test}.")
     if best.selected_text:
-        words.append(f"Trials are compared after their last epoch; {best.selected_text}.")
+        words.append(best.selected_text)
     return " ".join(words)

@@ -14,7 +14,7 @@ from lab.formatting import format_bytes, format_count, format_duration, format_r
 from lab.service.gpu_steps import gpu_words
 from pages.cache.lab import get_lab
 from pages.cache.runs import estimate_cost
-from pages.cache.torch_import import warm_torch
+from pages.cache.torch_import import WARMING_S, warm_torch
 from pages.markdown import plain, with_code
 from pages.state.keys import element
 from pages.state.train import apply_changes, set_field
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from lab.service.costs import Estimate
 
 _LONG_S = 600.0  # for longer epochs, a smaller input is offered
-_WAIT_S = 0.5
 _MIN_PX = 110  # in a narrower column, every label would wrap
 
 
@@ -39,7 +38,7 @@ def cost_card(config: RunConfig) -> None:
         _finding(finding)
 
 
-@st.fragment(run_every=_WAIT_S)
+@st.fragment(run_every=WARMING_S)
 def _waiting() -> None:
     if warm_torch():
         st.rerun()
@@ -79,7 +78,7 @@ def _cost(config: RunConfig) -> None:
 
 def _words(cost: "Estimate") -> str:
     length = "Up to the step limit" if cost.limited else plural(cost.epochs, "epoch")
-    source = "as measured in an earlier run" if cost.measured else "estimated from the mult-adds"
+    source = cost.source_text
     place = cost.device if cost.devices == 1 else f"{cost.devices} devices ({cost.device.partition(':')[0]})"
     if cost.devices > 1 and not cost.measured:
         source += f" (from perfect scaling over {cost.devices} devices to no speed-up)"

@@ -14,7 +14,7 @@ from lab.config import FIELDS, FieldSpec, RunConfig
 from lab.data.registry import get_dataset_spec, list_datasets
 from lab.errors import ConfigError
 from lab.formatting import format_duration, format_percent
-from lab.presets import REPORTS, Preset, get_preset, list_presets
+from lab.presets import OWN, REPORTS, Preset, get_preset, list_presets
 from pages.cache.datasets import run_samples
 from pages.cache.lab import get_lab
 from pages.markdown import plain
@@ -273,7 +273,7 @@ def _preset_picker() -> None:
 
 
 def _preset_label(preset: Preset) -> str:
-    return preset.title if preset.report == "lab" else f"Report {preset.report} · {preset.title}"
+    return preset.title if preset.report == OWN else f"Report {preset.report} · {preset.title}"
 
 
 def _take_card(field: str, chosen: str) -> None:
@@ -295,18 +295,18 @@ def preset_words(preset: Preset) -> str:
     """Return a report's results for an experiment, and what this lab chose for it; "" if there is nothing to say."""
     reported = preset.reported
     facts = []
-    if "test_accuracy" in reported:
-        facts.append(f"{format_percent(reported['test_accuracy'])} on the test set")
-    if "last_loss" in reported:
-        facts.append(f"last loss {reported['last_loss']:,g}")
-    if "stopped_epoch" in reported:
-        facts.append(f"stopped after epoch {reported['stopped_epoch']}")
-    if "seconds" in reported:
-        facts.append(format_duration(float(reported["seconds"])))
+    if reported.test_accuracy is not None:
+        facts.append(f"{format_percent(reported.test_accuracy)} on the test set")
+    if reported.last_loss is not None:
+        facts.append(f"last loss {reported.last_loss:,g}")
+    if reported.stopped_epoch is not None:
+        facts.append(f"stopped after epoch {reported.stopped_epoch}")
+    if reported.seconds is not None:
+        facts.append(format_duration(reported.seconds))
     lines = [f"In the report: {', '.join(facts)}."] if facts else []
-    if "note" in reported:
-        lines.append(f"{str(reported['note'])[:1].upper()}{str(reported['note'])[1:]}.")
+    if reported.note:
+        lines.append(f"{reported.note[:1].upper()}{reported.note[1:]}.")
     if preset.ours:
         lines.append(f"Not stated in the report and chosen here: {preset.ours}.")
-    where = [] if preset.report == "lab" else [f"{REPORTS[preset.report]}."]
+    where = [] if preset.report == OWN else [f"{REPORTS[preset.report]}."]
     return " ".join([*where, *lines])

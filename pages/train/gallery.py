@@ -15,7 +15,7 @@ from lab.config.repeats import setting_key
 from lab.data.registry import get_dataset_spec, list_datasets
 from lab.data.spec import DatasetSpec
 from lab.formatting import format_count, format_percent, plural
-from lab.presets import REPORTS, Preset, list_presets
+from lab.presets import OWN, REPORTS, Preset, list_presets
 from lab.runs.records import RunRecord
 from pages.cache.datasets import dataset_picture
 from pages.cache.lab import get_lab
@@ -152,15 +152,14 @@ def _presets() -> list[Card]:
 def _preset(preset: Preset, runs: Iterable[RunRecord]) -> Card:
     config = preset.config()
     accuracies = [run.headline.test_accuracy for run in runs if run.headline.test_accuracy is not None]
-    facts = [f"report {format_percent(preset.reported['test_accuracy'])}"] if "test_accuracy" in preset.reported else []
+    reported = preset.reported.test_accuracy
+    facts = [] if reported is None else [f"report {format_percent(reported)}"]
     facts += [f"best here {format_percent(max(accuracies))}"] if accuracies else []
     return Card(
         preset.id,
         preset.title,
         picture=network_picture(config.arch),
-        group=REPORTS[preset.report]
-        if preset.report == "lab"
-        else f"Report {preset.report} · {REPORTS[preset.report]}",
+        group=REPORTS[preset.report] if preset.report == OWN else f"Report {preset.report} · {REPORTS[preset.report]}",
         one=f"{arch_title(config.arch)}, {dataset_title(config.dataset)}, {plural(config.epochs, 'epoch')}",
         two=", ".join(facts),
     )

@@ -243,7 +243,7 @@ def test_a_report_shows_its_printed_results_next_to_the_measured_ones() -> None:
     lenet = rows["d-lenet-bn"]
     assert lenet.test_accuracy == pytest.approx(Spread(2, 0.98, 0.02 / math.sqrt(2)))
     assert (lenet.seconds, lenet.last_loss) == (Spread(2, 1.0, math.sqrt(2)), Spread(2, 0.1, 0.0))
-    assert lenet.preset.reported["test_accuracy"] == 0.9748
+    assert lenet.preset.reported.test_accuracy == 0.9748
     assert not lenet.missing
     assert not rows["d-alexnet"].missing
     assert rows["d-vgg11"].missing

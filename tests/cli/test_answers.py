@@ -137,7 +137,7 @@ def test_the_text_of_a_sweep_has_counts_cost_best_and_trials(capsys: pytest.Capt
     text = capsys.readouterr().out
     first, counts, cost, best, *rows = text.splitlines()
     assert first == "abcdef012345  rates  paused  by request"
-    assert counts == "1 finished, 2 paused, 4 running, 5 queued, 3 failed, 6 cached"
+    assert counts == "1 finished, 4 in training, 5 queued, 2 paused, 3 failed; 6 of them taken from earlier runs"
     assert cost == "7 epochs and 2 min 02 s of computing"
     assert best == "Best: trial 1, validation loss 0.5000, accuracy 81.25 % after epoch 2, its last so far"
     one, two = ([word for word in row.split("  ") if word.strip()] for row in rows if row.strip()[:1] in "12")
@@ -154,7 +154,7 @@ def test_the_text_of_a_sweep_has_counts_cost_best_and_trials(capsys: pytest.Capt
     assert [word.strip() for word in two] == ["2", "lr=0.5", "failed", "failed: no memory"]
     silent = replace(TRIALS[1], state=TrialState.RUNNING, run_status="not responding", responding=False)
     sweep._print_view(replace(VIEW, trials=(silent,), counts=Counts(0, 0, 0, 2, 0, 0, silent=1)))
-    assert "\n1 running, 1 not responding\n" in (printed := capsys.readouterr().out)
+    assert "\n1 in training, 1 not responding\n" in (printed := capsys.readouterr().out)
     assert "  not responding  failed: no memory" in printed
     of = replace(run(epochs=4), saved=HeadlineResult(epoch=1, which="best", saved=True))
     tested = Best(replace(TRIALS[0], state=TrialState.FINISHED), MEASURED[1], 0.9375, of)
@@ -288,7 +288,7 @@ def test_the_json_of_presets_matches_the_registry(capsys: pytest.CaptureFixture[
             "report": preset.report,
             "title": preset.title,
             "changes": json.loads(json.dumps(dict(preset.changes))),
-            "reported": json.loads(json.dumps(dict(preset.reported))),
+            "reported": json.loads(json.dumps(preset.reported.as_dict())),
             "mistake": preset.mistake,
             "ours": preset.ours,
         }

@@ -79,13 +79,23 @@ def test_train_exits_with_zero_only_if_the_run_it_waits_for_has_finished(
 
 def test_a_run_of_a_preset_has_the_presets_name_and_tag_unless_flags_set_others(lab: Lab, call: CommandLine) -> None:
     try:
-        for words in ((), ("--name", "mine", "--tag", "one", "--tag", "two", "--seed", "1")):
-            code, out, _ = call("train", "--preset", "lenet5-digits", "--epochs", "9000", "--detach", "--json", *words)
+        for words in (
+            ("--preset", "lenet5-digits"),
+            ("--preset", "c-basic-cnn", "--dataset", "digits"),
+            (
+                "--preset",
+                "c-basic-cnn",
+                "--dataset",
+                "digits",
+                *("--name", "mine", "--tag", "one", "--tag", "two", "--seed", "2"),
+            ),
+        ):
+            code, out, _ = call("train", *words, "--epochs", "9000", "--detach", "--json")
             assert (code, json.loads(out)["cached"]) == (0, False)
     finally:
         end_workers(lab.settings.home)
     stored = {run.name: run.tags for run in lab.store.runs.list(limit=None)}
-    assert stored == {"lenet5-digits": ("report-lab",), "mine": ("one", "two")}
+    assert stored == {"lenet5-digits": (), "c-basic-cnn": ("report-c",), "mine": ("one", "two")}
 
 
 @pytest.mark.parametrize(("command", "state"), [("stop", RunState.STOPPED), ("pause", RunState.PAUSED)])

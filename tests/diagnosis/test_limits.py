@@ -61,7 +61,7 @@ def test_with_fewer_than_ten_batches_jumps_are_found_in_epochs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("config", "curves", "rule", "remedy"),
+    ("config", "curves", "code", "remedy"),
     [
         ({"optimizer": "sgd", "lr": 9e-5}, flat(LOG_10), "lr-low", {"lr": 0.01}),
         ({"optimizer": "sgd", "lr": 9e-5}, flat(2.0, jump=9.0), "lr-high", {"lr": 9e-6}),
@@ -81,17 +81,17 @@ def test_with_fewer_than_ten_batches_jumps_are_found_in_epochs() -> None:
     ],
 )
 def test_a_run_that_did_not_learn_has_one_cause_from_its_settings_and_curves(
-    config: dict[str, Any], curves: dict[str, Points], rule: str, remedy: dict[str, Any]
+    config: dict[str, Any], curves: dict[str, Points], code: str, remedy: dict[str, Any]
 ) -> None:
     cause = cause_of_no_learning(_view(RunConfig(epochs=6, **config), curves))
-    assert cause.rule == rule
+    assert cause.code == code
     assert cause.remedy == pytest.approx(remedy) if "lr" in remedy else cause.remedy == remedy
 
 
 def test_a_loss_that_falls_too_slowly_gets_a_higher_rate() -> None:
     falling = np.linspace(2.31, 2.25, 6 * PER_EPOCH)
     slow = cause_of_no_learning(_view(RunConfig(optimizer="sgd", lr=0.01), batches(falling)))
-    assert (slow.rule, slow.remedy) == ("lr-low", {"lr": pytest.approx(0.03)})
+    assert (slow.code, slow.remedy) == ("lr-low", {"lr": pytest.approx(0.03)})
     assert slow.text.startswith("The loss hardly moved: 2.3100 at first") or "still what guessing gives" in slow.text
 
 

@@ -240,6 +240,9 @@ def test_a_one_cycle_run_is_not_at_chance_while_its_rate_still_rises() -> None:
     cycle = RunConfig(**SGD, schedule="one-cycle", epochs=30)
     assert codes(cycle, flat(LOG_10, count=8), ended=False) == []
     assert codes(cycle, flat(LOG_10, count=9), ended=False) == ["at-chance"]
+    limited = cycle.replace(max_steps=15 * PER_EPOCH)  # the rate rises in the first four and a half epochs
+    assert codes(limited, flat(LOG_10, count=4), ended=False) == []
+    assert codes(limited, flat(LOG_10, count=5), ended=False) == ["at-chance"]
 
 
 def test_a_run_that_ended_at_its_step_limit_is_advised_to_remove_it() -> None:

@@ -101,8 +101,8 @@ def test_a_small_graph_is_drawn_arrow_by_arrow() -> None:
     opened = boxes(nodes, detail="blocks", opened=frozenset(["features.residual2"]))
     picture = draw([replace(opened[4], inputs=()), *opened[5:9]], selected="features.residual1")
     with pytest.raises(LayerShapeError) as caught:
-        on_meta("vgg11", input_size="native")
-    failed = failed_boxes(caught.value.steps, image_size=28, channels=3)
+        on_meta("vgg11", channels=3, input_size="native")
+    failed = failed_boxes(caught.value.steps)
     last = [replace(failed[-2], inputs=()), failed[-1]]
     broken = draw(last)
     lines = [picture.svg.replace("><", ">\n<"), *map(_box, failed), broken.svg.replace("><", ">\n<")]

@@ -92,8 +92,9 @@ def test_the_svg_is_well_formed_and_escapes_titles() -> None:
 
 def test_a_failed_forward_is_drawn_up_to_the_layer_that_failed() -> None:
     with pytest.raises(LayerShapeError) as caught:
-        build_network("vgg11", input_size="native")
-    chain = failed_boxes(caught.value.steps, image_size=28)
+        build_network("vgg11", channels=3, input_size="native")
+    chain = failed_boxes(caught.value.steps)
+    assert chain[0].shape == (3, 28, 28)
     assert [box.failed for box in chain] == [False] * (len(chain) - 1) + [True]
     assert (chain[-1].title, chain[-1].shape) == ("pool5", (512, 1, 1))
     assert "does not fit: 512×1×1" in draw(chain).svg

@@ -158,7 +158,7 @@ def test_old_temporary_files_of_killed_writers_are_removed(tmp_path: Path) -> No
     for path in (old, young):
         path.write_bytes(b"half")
     os.utime(old, (0, 0))
-    assert artifacts.sweep() == 1
+    assert artifacts.remove_stray_files() == 1
     assert not old.exists()
     assert young.exists()
 

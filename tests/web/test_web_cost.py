@@ -197,7 +197,7 @@ def test_the_draw_page_shows_the_same_estimate_as_the_cost_card(bench: Bench) ->
     captions = "".join(caption.value for caption in app.caption).translate(PLAIN)
     cost, _ = estimate_cost(bench.lab.validation.resolve(get_preset("lenet5-digits").config()))  # cached for a minute
     assert f"Takes {format_range(*cost.range_s)} on this machine (CPU, " in captions
-    assert "estimated from its mult-adds." in captions
+    assert "estimated from the mult-adds." in captions
 
 
 def test_the_images_of_a_drawings_data_set_are_counted_since_no_published_number_exists(bench: Bench) -> None:

@@ -167,7 +167,7 @@ def test_a_warm_up_longer_than_the_step_limit_is_reported_before_the_start(bench
 
 
 @pytest.mark.parametrize(
-    ("measured", "source"), [(False, "estimated from its mult-adds"), (True, "as measured in an earlier run")]
+    ("measured", "source"), [(False, "estimated from the mult-adds"), (True, "as measured in an earlier run")]
 )
 def test_the_offer_of_a_first_run_states_its_time_and_the_source_of_the_estimate(
     bench: Bench, measured: bool, source: str

@@ -15,7 +15,8 @@ from lab.examples.catalogue import EXAMPLES
 from lab.network_counts import count_from_config
 from lab.runs.records import RunRecord
 from lab.service.lab import Lab
-from lab.service.training_steps import OWN, PLAIN, PLAIN_LR, LayerUpdate, StepsTaken
+from lab.service.training_steps import LayerUpdate, StepsTaken
+from lab.service.update_rules import OWN, PLAIN, PLAIN_LR
 from pages.cache import inspection, training_steps
 from pages.cache.datasets import INITIAL
 from pages.cache.training_steps import StepsKey, steps_ahead, take_steps

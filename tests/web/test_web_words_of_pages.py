@@ -13,7 +13,7 @@ from lab.config import RunConfig
 from lab.config.repeats import setting_key
 from lab.errors import ConfigError
 from lab.formatting import format_duration
-from lab.presets import get_preset
+from lab.presets import Reported, get_preset
 from lab.runs.records import RunRecord, RunState
 from lab.service.costs import Estimate
 from lab.sharing.comparison import setting_words
@@ -178,22 +178,22 @@ def test_measured_results_have_the_quantities_and_digits_of_their_report() -> No
         seconds=None,
     )
     for facts, text in (
-        ({"last_loss": 0.1}, "98.00 ± 0.10 % (n = 3), epoch 5, loss 0.123 ± 0.010 (n = 3)"),
-        ({"stopped_epoch": 12}, "98.00 ± 0.10 % (n = 3), stopped in epoch 12 ± 1 (n = 3)"),
+        (Reported(last_loss=0.1), "98.00 ± 0.10 % (n = 3), epoch 5, loss 0.123 ± 0.010 (n = 3)"),
+        (Reported(stopped_epoch=12), "98.00 ± 0.10 % (n = 3), stopped in epoch 12 ± 1 (n = 3)"),
     ):
         assert reports._measured(ended._replace(preset=replace(row.preset, reported=facts))) == text
 
 
 def test_a_quoted_epoch_is_named_if_it_is_not_the_last_one() -> None:
     best = _report("B", "b-wide-cnn")
-    every = best.preset.reported["test_accuracy_by_epoch"]
+    every = best.preset.reported.test_accuracy_by_epoch
     assert best.quoted_epoch != len(every)
     assert f"(epoch {best.quoted_epoch}), last {100 * every[-1]:.2f} %" in reports._quoted(best)
     last = replace(
         best.preset,
-        reported={**best.preset.reported, "test_accuracy_by_epoch": (0.5, best.preset.reported["test_accuracy"])},
+        reported=replace(best.preset.reported, test_accuracy_by_epoch=(0.5, best.preset.reported.test_accuracy)),
     )
-    assert reports._quoted(best._replace(preset=last)) == f"{100 * best.preset.reported['test_accuracy']:.2f} %"
+    assert reports._quoted(best._replace(preset=last)) == f"{100 * best.preset.reported.test_accuracy:.2f} %"
     assert "epoch" not in reports._quoted(_report("D", "d-lenet-bn"))
 
 
@@ -314,8 +314,8 @@ def test_the_setting_of_a_trial_has_four_significant_digits_and_the_labels_of_th
 
 def test_the_times_of_an_experiment_are_the_reports_and_the_measured_one() -> None:
     row = _report("D", "d-lenet-bn")
-    assert row.preset.reported["seconds"] != 83.0
+    assert row.preset.reported.seconds != 83.0
     cells = reports._cells(row._replace(finished=(run(1),), seconds=Spread(2, 83.0, 1.0)))
-    assert cells["Reported"].endswith(f"%, {format_duration(row.preset.reported['seconds'])}")
+    assert cells["Reported"].endswith(f"%, {format_duration(row.preset.reported.seconds)}")
     assert cells["Measured"].endswith(f", {format_duration(83.0)}")
     assert reports._cells(row)["Measured"] == "–"

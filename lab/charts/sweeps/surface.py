@@ -72,7 +72,7 @@ def _interpolated(
     return np.exp(found) if logarithmic else found
 
 
-def surface_figure(surface: Surface, spec: SweepSpec, *, dark: bool = False, height: int = 420) -> go.Figure:
+def surface_figure(surface: Surface, spec: SweepSpec, *, dark: bool = False) -> go.Figure:
     """Draw the surface, pale where the result is worse, with every trial as a point on it."""
     figure = go.Figure()
     colours = [[at / (SHADES - 1), shade(SHADES - 1 - at, dark=dark)] for at in range(SHADES)]  # low is good
@@ -105,7 +105,7 @@ def surface_figure(surface: Surface, spec: SweepSpec, *, dark: bool = False, hei
     first, second = surface.scales
     figure.update_layout(
         layout(
-            height=height,
+            height=420,
             dark=dark,
             showlegend=False,
             hovermode="closest",

@@ -48,7 +48,7 @@ def presets(as_json: bool) -> None:
             "report": p.report,
             "title": p.title,
             "changes": dict(p.changes),
-            "reported": dict(p.reported),
+            "reported": p.reported.as_dict(),
             "mistake": p.mistake,
             "ours": p.ours,
         }

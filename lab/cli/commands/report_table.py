@@ -51,7 +51,7 @@ def _as_dict(row: ReportRow) -> dict[str, Any]:
         "title": row.preset.title,
         "arch": row.config.arch,
         "dataset": row.config.dataset,
-        "reported": dict(row.preset.reported),
+        "reported": row.preset.reported.as_dict(),
         "mistake": row.preset.mistake or None,
         "ours": row.preset.ours or None,
         "measured": {name: None if spread is None else spread._asdict() for name, spread in measured.items()},

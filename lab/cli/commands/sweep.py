@@ -15,7 +15,6 @@ from lab.cli.starting import Starting
 from lab.errors import InputError, StoreBusyError, SweepStateError
 from lab.formatting import format_duration, format_loss, format_moment, format_percent, format_short, plural
 from lab.runs.outage import Outage
-from lab.runs.records import SILENT
 from lab.service.lab import Lab
 from lab.service.sweeps import SweepView
 from lab.settings import user_path
@@ -303,20 +302,11 @@ def _print_short(view: SweepView, as_json: bool) -> None:
 
 
 def _print_view(view: SweepView) -> None:
-    record, counts = view.sweep, view.counts
+    record = view.sweep
     click.echo(f"{record.id}  {record.name}  {record.state.value}  {record.reason}".rstrip())
     if record.problem:
         return
-    numbers = {
-        "finished": counts.finished,
-        "paused": counts.paused,
-        "running": counts.training,
-        SILENT: counts.silent,
-        "queued": counts.queued,
-        "failed": counts.failed,
-        "cached": counts.cached,
-    }
-    click.echo(", ".join(f"{count} {name}" for name, count in numbers.items() if count) or "no trials")
+    click.echo(view.counts_text or "no trials")
     click.echo(f"{plural(view.epochs, 'epoch')} and {format_duration(view.seconds)} of computing")
     if view.best is not None:
         measured = view.best.measured
@@ -326,7 +316,7 @@ def _print_view(view: SweepView) -> None:
             words += f"; {format_percent(view.best.test_accuracy)} on the test set"
         click.echo(words)
         if view.best.selected_text:
-            click.echo(f"Trials are compared after their last epoch; {view.best.selected_text}.")
+            click.echo(view.best.selected_text)
     rows = [
         (
             trial.number,

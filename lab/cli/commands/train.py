@@ -52,7 +52,7 @@ def train(
     and saves its weights.
     """
     config = build_config(preset, flags)
-    tags = tags or ((f"report-{get_preset(preset).report.lower()}",) if preset else ())
+    tags = tags or (get_preset(preset).tags if preset else ())
     submission = lab.submissions.submit(
         lab.validation.resolve(config),
         name=name or (preset or ""),

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 
 from lab.errors import InputError
+from lab.runs.encoding import FLOAT_MARK
 from lab.runs.facts import MOMENT, SPAN, Kind
 
-_MARK = "$float"  # how `lab.runs.encoding` marks NaN and infinities
 _WORDS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 _MAX_DETAIL = 180  # characters: keeps the whole sentence below 300
 _Value = TypeVar("_Value")
@@ -36,8 +36,8 @@ def _object(pairs: list[tuple[str, Any]]) -> Any:
     found = dict(pairs)
     if len(found) < len(pairs):
         raise ValueError("a key occurs twice")
-    if found.keys() == {_MARK}:
-        word = found[_MARK]
+    if found.keys() == {FLOAT_MARK}:
+        word = found[FLOAT_MARK]
         if not isinstance(word, str) or word not in _WORDS:
             raise ValueError("a marked number is invalid")
         return _WORDS[word]

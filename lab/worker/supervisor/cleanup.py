@@ -16,7 +16,7 @@ def clean_up(settings: Settings, store: RunStore) -> None:
         store.sketches.checksum_older_rows()
         store.removal.purge(artifacts.delete)
         store.logs.forget_removed()
-        artifacts.sweep()
+        artifacts.remove_stray_files()
         artifacts.delete(store.files.find_orphans(artifacts.old_files()))
     except (OSError, LabError) as error:
         log_supervisor(f"cleanup was postponed: {error}")

@@ -37,7 +37,7 @@ class Dispatcher:
     def __init__(self, settings: Settings, store: RunStore, *, ask_s: float = ASK_S) -> None:
         self._settings, self._store, self._ask_s = settings, store, ask_s
         self._config = Executors()
-        self._engines: Mapping[str, Executor] = {}
+        self._executors: Mapping[str, Executor] = {}  # by id
         self._next_ask: dict[str, float] = {}
         self._waits_until: dict[str, float] = {}  # by executor, after an error
         self._leaving: dict[str, float] = {}  # by job: since when its run no longer needs it
@@ -59,21 +59,21 @@ class Dispatcher:
         """Perform one iteration: recover runs, query the executors, close jobs, submit jobs."""
         config = self._read_config()
         if config != self._config:
-            self._config, self._engines = config, open_executors(config, self._settings)
+            self._config, self._executors = config, open_executors(config, self._settings)
         if self._store.jobs.count(config.ids) == 0:
             self.busy = False
             return
         self._store.leases.recover()
         found = self._store.jobs.bound()
-        self.busy = any(self._engine_of(one) in self._engines for one in found)
-        for executor, engine in self._engines.items():
-            mine = [one for one in found if self._engine_of(one) == executor]
-            if mine and time.monotonic() >= self._waits_until.get(executor, 0.0):
+        self.busy = any(self._executor_id(one) in self._executors for one in found)
+        for id, executor in self._executors.items():
+            mine = [one for one in found if self._executor_id(one) == id]
+            if mine and time.monotonic() >= self._waits_until.get(id, 0.0):
                 try:
-                    self._look_after(executor, engine, mine)
+                    self._manage(id, executor, mine)
                 except ExecutorError as error:
-                    self._waits_until[executor] = time.monotonic() + TRY_AGAIN_S
-                    self._say(f"{title_of(executor)}: {error}")
+                    self._waits_until[id] = time.monotonic() + TRY_AGAIN_S
+                    self._say(f"{title_of(id)}: {error}")
 
     def _read_config(self) -> Executors:
         try:
@@ -83,71 +83,66 @@ class Dispatcher:
             return self._config
 
     @staticmethod
-    def _engine_of(one: BoundRun) -> str:
+    def _executor_id(one: BoundRun) -> str:
         """Return the executor of a run's open job, which may differ from the executor the run is bound to now."""
         return one.open.executor if one.open is not None else one.executor
 
-    def _look_after(self, executor: str, engine: Executor, mine: Sequence[BoundRun]) -> None:
-        self._watch(executor, engine, [one for one in mine if one.open is not None])
-        opened = sum(one.open is not None for one in mine)
-        room = -1
+    def _manage(self, id: str, executor: Executor, mine: Sequence[BoundRun]) -> None:
+        """Watch the open jobs of an executor's runs, and submit jobs for the queued runs while it has room."""
+        opened = [(one, one.open) for one in mine if one.open is not None]
+        self._watch(id, executor, opened)
+        room: int | None = None  # asked only if a job is to be submitted
         for one in mine:
-            if one.open is None and one.state is RunState.QUEUED and one.executor == executor:
-                if self._makes_no_progress(one):
-                    continue
-                room = engine.capacity() - opened if room < 0 else room
-                if room <= 0:
-                    return
-                job = self._store.jobs.open(one.run, executor)
-                if job is not None:
-                    self._submit(engine, job)
-                    opened, room = opened + 1, room - 1
+            if one.open is not None or one.state is not RunState.QUEUED or self._makes_no_progress(one):
+                continue
+            room = executor.capacity() - len(opened) if room is None else room
+            if room <= 0:
+                return
+            job = self._store.jobs.open(one.run, id)
+            if job is not None:
+                self._submit(executor, job)
+                room -= 1
 
     # -- open jobs ----------------------------------------------------------------------------------------------------
 
-    def _watch(self, executor: str, engine: Executor, opened: Sequence[BoundRun]) -> None:
-        lost: set[str] = set()
-        for one in opened:
-            job = one.open
-            if job is not None and not job.handle:
-                self._try_again(engine, one, job)
-            elif job is not None and job.state == LOST and one.state is RunState.QUEUED and not engine.starts_again:
+    def _watch(self, id: str, executor: Executor, opened: Sequence[tuple[BoundRun, JobRecord]]) -> None:
+        asked: list[tuple[BoundRun, JobRecord]] = []
+        for one, job in opened:
+            if not job.handle:
+                self._resubmit(executor, one, job)
+            elif job.state == LOST and one.state is RunState.QUEUED and not executor.starts_again:
                 # The executor may detect a lost node long after the lease expired; the next step submits another job.
                 self._store.jobs.close(job, state=JobState.GONE, words="its worker was lost")
                 log_supervisor(f"job {job.handle} of run {one.run} has lost its worker, so another is submitted")
-                lost.add(job.id)
-        asked = [
-            one
-            for one in opened
-            if one.open is not None and one.open.handle and one.open.id not in lost and self._is_asked_for(one)
-        ]
-        if not asked or time.monotonic() < self._next_ask.get(executor, 0.0):
+            elif self._is_asked_for(one):
+                asked.append((one, job))
+        if not asked or time.monotonic() < self._next_ask.get(id, 0.0):
             return
-        self._next_ask[executor] = time.monotonic() + self._ask_s
-        states = engine.states([one.open.handle for one in asked if one.open is not None])
-        for one in asked:
-            if one.open is not None and (status := states.get(one.open.handle)) is not None:
-                self._answer(engine, one, one.open, status)
+        self._next_ask[id] = time.monotonic() + self._ask_s
+        states = executor.states([job.handle for _, job in asked])
+        for one, job in asked:
+            if (status := states.get(job.handle)) is not None:
+                self._apply_status(executor, one, job, status)
 
-    def _try_again(self, engine: Executor, one: BoundRun, job: JobRecord) -> None:
+    def _resubmit(self, executor: Executor, one: BoundRun, job: JobRecord) -> None:
         """Submit a job again that was refused or was left by a killed supervisor; the executor recognises it by its id.
 
         If the executor's response was lost, the job may have been started: then its worker has the run, and only its
         handle is missing.
         """
         if one.slot == job.id and one.state.in_training:
-            self._submit(engine, job)
+            self._submit(executor, job)
         elif one.executor != job.executor or one.state is not RunState.QUEUED:
             self._store.jobs.close(job, state=JobState.GONE, words=job.words)
         elif job.state == REFUSED or not 0.0 <= self._store.now() - job.submitted_at <= UNSURE_S:
-            self._submit(engine, job)  # also if it was recorded before the clock was set back
+            self._submit(executor, job)  # also if it was recorded before the clock was set back
 
     @staticmethod
     def _is_asked_for(one: BoundRun) -> bool:
         """Return whether the executor's status of a run's job matters, which it does not while the lease is held."""
         return one.silent or not one.state.in_training
 
-    def _answer(self, engine: Executor, one: BoundRun, job: JobRecord, status: JobStatus) -> None:
+    def _apply_status(self, executor: Executor, one: BoundRun, job: JobRecord, status: JobStatus) -> None:
         """Act on the executor's status of a job whose run is not being trained according to the store."""
         if status.state.over:
             if one.silent:  # on another host, whose processes can be observed only through the lease
@@ -158,7 +153,7 @@ class Dispatcher:
             if status.state is JobState.CANCELLED and one.executor == job.executor:
                 self._store.jobs.hold(one.run, cancelled_words(job))
             elif one.state is RunState.QUEUED and one.executor == job.executor:  # it did not train its run
-                for line in engine.logs(job.handle, job.id).splitlines()[-LOGGED_LINES:]:
+                for line in executor.logs(job.handle, job.id).splitlines()[-LOGGED_LINES:]:
                     log_supervisor(f"job {job.handle}: {line}")
             return
         runs_now = status.state is JobState.RUNNING
@@ -168,7 +163,7 @@ class Dispatcher:
         if needed:
             self._leaving.pop(job.id, None)
             if not one.silent and job.started_at is not None and self._store.now() - job.started_at > START_S:
-                engine.cancel(job.handle)
+                executor.cancel(job.handle)
                 self._store.jobs.close(
                     job, state=JobState.GONE, words=f"ran for {START_S:.0f} s without claiming its run"
                 )
@@ -176,7 +171,7 @@ class Dispatcher:
         since = self._leaving.setdefault(job.id, time.monotonic())
         # A worker whose run has ended exits by itself, so that the executor reports success.
         if not runs_now or one.executor != job.executor or time.monotonic() - since > LEAVE_S:
-            engine.cancel(job.handle)
+            executor.cancel(job.handle)
             self._store.jobs.close(job, state=JobState.ENDED, words="ended, because its run no longer needs it")
             self._leaving.pop(job.id, None)
 
@@ -190,10 +185,10 @@ class Dispatcher:
         self._store.jobs.hold(one.run, no_progress_words(last[0]))
         return True
 
-    def _submit(self, engine: Executor, job: JobRecord) -> None:
+    def _submit(self, executor: Executor, job: JobRecord) -> None:
         arguments = ["-m", "lab.worker", "--run", job.run, "--job", job.id, "--executor", job.executor]
         try:
-            handle = engine.submit(Job(job.id, arguments, self._settings.environment()))
+            handle = executor.submit(Job(job.id, arguments, self._settings.environment()))
         except ExecutorError as error:
             self._store.jobs.note(job.id, state=REFUSED, words=str(error))
             raise

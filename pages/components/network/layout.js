@@ -5,7 +5,7 @@
 export const TOP = 36; // px above a stage for its name and kind in one line each
 export const LINE = { title: 15.4, detail: 13 }; // px of a further line
 export const CLEAR = 6; // px between lines of neighbouring stages
-export const BOTTOM = 34; // px below it for its shape
+const BOTTOM = 34; // px below it for its shape
 const WORDS = 20; // px by which a stage's texts may be wider than its column, at least
 const GAP = { across: 40, down: 14, lane: 18 };
 const MARGIN = 14;
