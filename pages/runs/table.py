@@ -50,7 +50,7 @@ _SORTS = {
 }
 _HELP = (
     "Accuracies are those of a run's selected weights, which Inside and Draw use too: those of the epoch with the "
-    "lowest validation loss, or of the last epoch if the run was not validated."
+    "lowest validation loss, or of the last epoch if no validation loss is finite."
 )
 _LAST_DATE_S = pd.Timestamp.max.timestamp() - 1
 

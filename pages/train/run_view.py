@@ -223,7 +223,8 @@ def results_words(run: RunRecord) -> str:
     headline = run.headline
     if not headline.saved:
         return f"No weights are saved; these are the results of epoch {run.epoch_text}." if run.epoch_text else ""
-    why = {BEST: ", which has the lowest validation loss", LAST: ", the last one, as the run was not validated"}
+    unvalidated = "the run was not validated" if headline.val_accuracy is None else "no validation loss is finite"
+    why = {BEST: ", which has the lowest validation loss", LAST: f", the last one, as {unvalidated}"}
     words = f"Accuracies and loss are those of epoch {headline.epoch}{why.get(headline.which, '')}. "
     words += "Its weights are used on Inside and Draw and are exported."
     words += f" The run {run.end_text}." if run.end_text else ""
