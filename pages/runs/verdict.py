@@ -31,6 +31,7 @@ from pages.state.session import flash
 from pages.widgets.repeat import fill_button
 
 _ICONS = {Answer.YES: ":material/check_circle:", Answer.NO: ":material/help:", Answer.FEW: ":material/hourglass_empty:"}
+_SETTING_PX = 170  # long labels are cut, so that the numbers are visible next to them; a click shows the whole
 _MAX_SETTINGS = 12  # for comparisons of every pair: 66 rows
 
 
@@ -167,6 +168,7 @@ def _every(found: Sequence[Comparison], names: Sequence[str]) -> None:
         pd.DataFrame([_row(one, a, b) for one, (a, b) in pairs]),
         hide_index=True,
         width="stretch",
+        column_config={side: st.column_config.TextColumn(width=_SETTING_PX) for side in ("A", "B")},
         alt="Every setting against every other, corrected for their number",
     )
     st.caption(
