@@ -29,6 +29,11 @@ class Preset:
     mistake: str = ""
     ours: str = ""
 
+    @property
+    def full_title(self) -> str:
+        """The title after its report, as in lists of all reports: "Report B · The same at lr 0.01"."""
+        return self.title if self.report == "lab" else f"Report {self.report} · {self.title}"
+
     def config(self, **changes: Any) -> RunConfig:
         """Return the preset's configuration with these settings changed."""
         return RunConfig.from_dict({**self.changes, **changes})

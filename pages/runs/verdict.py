@@ -11,7 +11,7 @@ from lab.charts.verdict import verdict_alt_text, verdict_figure, verdict_info
 from lab.comparison.runs import Comparison, compare_runs, compare_settings
 from lab.comparison.sides import Side
 from lab.comparison.verdict import Answer
-from lab.comparison.words import notes_of, p_text, points, verdict_text
+from lab.comparison.words import notes_of, p_text, points, verdict_text, verdict_words
 from lab.config.repeats import REPEATED, setting_key
 from lab.errors import InputError
 from lab.examples.catalogue import is_example
@@ -48,7 +48,7 @@ def verdict_look(view: RunsView, runs: Sequence[RunRecord], *, dark: bool) -> No
     right = view.b if view.b in names and view.b != left else _other(settings, left)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.selectbox("A", ids, format_func=names.__getitem__, **bind("a", left, offered=ids))
-        st.selectbox("B: is it better?", ids, format_func=names.__getitem__, **bind("b", right, offered=ids))
+        st.selectbox("B", ids, format_func=names.__getitem__, **bind("b", right, offered=ids))
     groups = _repeats(settings)
     try:
         every = _each_with_each([groups[run.id] for run in settings], like=groups[left])
@@ -187,6 +187,6 @@ def _row(one: Comparison, a: str, b: str) -> dict[str, str]:
         "B − A, points": "–" if verdict.difference is None else points(verdict.difference),
         "95 % interval": f"{low} to {high}" if verdict.p is not None else "–",
         "p (Holm)": p_text(verdict.p if verdict.adjusted is None else verdict.adjusted),
-        "Better?": verdict.verdict.value,
+        "Result": verdict_words(verdict),
         "Runs": f"{verdict.n_a} and {verdict.n_b}",
     }
