@@ -113,10 +113,12 @@ def format_bytes(number: float) -> str:
 
 
 def format_loss(value: float) -> str:
-    """Return a loss as "0.0829", "15.3", "155,699" or "4.4e+15"."""
+    """Return a loss as "0.0829", "15.3", "155,699", "4.4e+15", "NaN" or "∞"."""
     size = abs(value)
-    if not math.isfinite(value):
-        return str(value)
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "∞" if value > 0 else "-∞"
     if size >= 1e7 or 0 < size < 1e-4:
         return f"{value:.2g}"
     return f"{value:,.0f}" if size >= 1000 else f"{value:.1f}" if size >= 10 else f"{value:.4f}"

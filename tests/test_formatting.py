@@ -199,8 +199,9 @@ def test_bytes_are_counted_in_thousands(number: float, text: str) -> None:
         (4.4e15, "4.4e+15"),
         (5e-5, "5e-05"),
         (0.0, "0.0000"),
-        (math.nan, "nan"),
-        (-math.inf, "-inf"),
+        (math.nan, "NaN"),
+        (math.inf, "∞"),
+        (-math.inf, "-∞"),
     ],
 )
 def test_a_loss_is_written_with_its_significant_digits(value: float, text: str) -> None:

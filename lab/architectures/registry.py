@@ -16,6 +16,7 @@ from lab.lazy import load
 __all__ = [
     "ArchOption",
     "Architecture",
+    "arch_title",
     "check_options",
     "complete_options",
     "default_options",
@@ -60,6 +61,11 @@ def get_architecture(id: str) -> Architecture:
     except KeyError:
         message = f"There is no network {id!r}. {near_miss(id, _REGISTRY)}"
         raise UnknownNameError(message, field="arch") from None
+
+
+def arch_title(id: str) -> str:
+    """Return a network's title, or the id itself if this release does not know it."""
+    return _REGISTRY[id].title if id in _REGISTRY else id
 
 
 def find_option(arch: str, name: str) -> ArchOption | None:

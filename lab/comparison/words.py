@@ -24,9 +24,16 @@ def verdict_text(verdict: Verdict, *, a: str, b: str) -> str:
     better, other = (b, a) if difference > 0 else (a, b)
     numbers = f"({_interval(verdict)}; {_p_words(verdict)}; {verdict.test}, {_counts(verdict)})"
     if verdict.verdict is Answer.YES:
-        return f"Yes: {better} is better than {other} by {points(abs(difference))} points {numbers}."
+        return f"Significant: {better} is better than {other} by {points(abs(difference))} points {numbers}."
     seen = f"{better} is ahead by {points(abs(difference))} points" if difference else "both are equal on average"
     return f"No difference shown: {seen} {numbers}. Any difference within the interval is still possible."
+
+
+def verdict_words(verdict: Verdict) -> str:
+    """Return the verdict in a few words, such as "B is better"; which side is better follows from B − A."""
+    if verdict.verdict is not Answer.YES:
+        return verdict.verdict.value
+    return "B is better" if (verdict.difference or 0.0) > 0 else "A is better"
 
 
 def notes_of(comparison: Comparison) -> tuple[str, ...]:

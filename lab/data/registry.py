@@ -123,6 +123,14 @@ def get_dataset_spec(id: str) -> DatasetSpec:
     return _LOCAL_KINDS[local[1]].spec(id, recipe=local[2]) if local else _listed(id)
 
 
+def dataset_title(id: str) -> str:
+    """Return a data set's title, or the id itself if this release does not know it."""
+    try:
+        return get_dataset_spec(id).title
+    except UnknownNameError:
+        return id
+
+
 def _listed(id: str) -> DatasetSpec:
     if id not in _SPECS:
         raise UnknownNameError(f"There is no data set {id!r}. {near_miss(id, _SPECS)}", field="dataset")

@@ -149,7 +149,8 @@ def _warm_up(view: CurveView) -> Cause:
 def cause_of_divergence(view: CurveView) -> Cause:
     """Return why the loss of a run diverged or became non-finite."""
     config = view.config
-    if config.loss == "nll" and config.output == "logits":
+    mistaken = config.output == "logits" or (config.output == "softmax" and config.lr <= rate_range(config).high)
+    if config.loss == "nll" and mistaken:
         return _wrong_pair(view)
     if decays_everything(view):
         return _decay(config)
@@ -202,9 +203,10 @@ def clipped_too_short(view: CurveView, because: str) -> Cause | None:
 
 def _wrong_pair(view: CurveView) -> Cause:
     if view.config.output == "logits":
+        lost = not np.isfinite([view.now, *view.batch_loss[-1:]]).all()
+        now = "" if lost else f" (now {format_loss(view.now)})"
         return Cause(
-            f"NLL of raw logits has no lower bound (now {format_loss(view.now)}): use cross-entropy, or output "
-            "log-softmax.",
+            f"NLL of raw logits has no lower bound{now}: use cross-entropy, or output log-softmax.",
             CROSS_ENTROPY,
             NLL_ON_LOGITS,
         )

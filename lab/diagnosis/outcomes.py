@@ -42,7 +42,7 @@ def _not_finite(view: CurveView) -> tuple[Finding, Cause] | None:
         return None  # loss scaling skips a single non-finite batch, and training continues
     finite = np.flatnonzero(np.isfinite(curve.value))
     first = int(finite[-1]) + 1 if finite.size else 0
-    step, value = int(curve.step[first]), curve.value[first]
+    step, value = int(curve.step[first]), format_loss(float(curve.value[first]))
     what = f"Diverged: the loss is {value} from step {step:,}{_in_epoch(view, step)} on and the weights are lost."
     return _failure(DIVERGED, what, cause_of_divergence(view))
 

@@ -93,7 +93,7 @@ def _box(group: list[GraphNode], place: dict[str, str], *, detail: str, opened: 
     inputs = tuple(dict.fromkeys(place[i] for node in group for i in node.inputs if i not in inside))
     block = _block(first.name) if detail == "blocks" else ""
     if block and block not in opened:
-        title, words, family = block.split(".")[-1], plural(len(group), "step"), "block"
+        title, words, family = block.split(".")[-1], plural(len(group), "operation"), "block"
         names: tuple[str, ...] = (block, *(node.name for node in group))
     else:
         title = _title(first)

@@ -45,6 +45,11 @@ class Preset:
     ours: str = ""
 
     @property
+    def full_title(self) -> str:
+        """The title after its report, as in lists of all reports: "Report B · The same at lr 0.01"."""
+        return self.title if self.report == OWN else f"Report {self.report} · {self.title}"
+
+    @property
     def tags(self) -> tuple[str, ...]:
         """The tags of its runs: the report that it belongs to."""
         return () if self.report == OWN else (f"report-{self.report.lower()}",)

@@ -8,9 +8,10 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from lab.architectures.registry import default_options, option_words
+from lab.architectures.registry import arch_title, default_options, option_words
 from lab.config import FIELDS, RunConfig
 from lab.config.repeats import REPEATED, setting_key
+from lab.data.registry import dataset_title
 from lab.metrics import IMAGES_PER_SECOND
 from lab.metrics import list_results as list_result_metrics
 from lab.runs.headline import METRICS
@@ -23,6 +24,7 @@ Cell: TypeAlias = str | int | float | None
 EPOCH = "epoch of the results"
 SPREAD_RESULTS = ("test_accuracy", "val_accuracy", "test_loss", "seconds", "images_per_second")  # shown with a spread
 _SELF_EXPLAINING = ("arch", "arch_options", "dataset", "optimizer", "loss", "schedule")  # a label needs the value only
+_TITLES = {"arch": arch_title, "dataset": dataset_title}  # settings whose values have titles in a registry
 _FIRST = ("arch", "arch_options", "dataset", "lr", "optimizer")  # first in a label; `REPEATED` settings come last
 LABEL_SETTINGS = 4  # maximum number of settings in one label
 _ID_LETTERS = 4  # letters of the id, shown if nothing else distinguishes two runs
@@ -66,8 +68,10 @@ def setting_text(value: Any) -> Cell:
 
 
 def setting_cell(name: str, value: Any) -> Cell:
-    """Return a setting as a cell for display: a number with a special meaning becomes its title, such as "all"."""
+    """Return a setting as a cell for display: a network, a data set or a special number becomes its title."""
     text = setting_text(value)
+    if name in _TITLES:
+        return _TITLES[name](str(text))
     return FIELDS[name].choice_titles.get(f"{text:g}", text) if isinstance(text, int | float) else text
 
 
@@ -99,7 +103,7 @@ def setting_cells(runs: Sequence[RunRecord], name: str) -> list[Cell]:
     options = set_options(runs)
     values = [getattr(run.config, name) for run in runs]
     return [
-        config_words(run.config, name, options=options) if isinstance(value, dict) else setting_text(value)
+        setting_text(value) if isinstance(value, int | float) else config_words(run.config, name, options=options)
         for run, value in zip(runs, values, strict=True)
     ]
 
@@ -144,13 +148,17 @@ def run_labels(runs: Sequence[RunRecord], *, without: Collection[str] = ()) -> l
         unusual = [name for name in differing if getattr(run.config, name) != usual[name]]
         name, words = _given_name(run), _setting_words(run, unusual or differing, options)
         parts = [name] if names[name] == 1 else [name, *words]
-        labels.append(", ".join(parts if name else words) or f"{run.config.arch} on {run.config.dataset}")
+        labels.append(", ".join(parts if name else words) or _title(run))
     if without:
         return labels
     many = Counter(labels)
     return [
         f"{text} · {run.id[:_ID_LETTERS]}" if many[text] > 1 else text for text, run in zip(labels, runs, strict=True)
     ]
+
+
+def _title(run: RunRecord) -> str:
+    return f"{arch_title(run.config.arch)} on {dataset_title(run.config.dataset)}"
 
 
 def _given_name(run: RunRecord) -> str:
@@ -182,17 +190,29 @@ def _short_words(config: RunConfig, name: str, options: Collection[str]) -> str:
     return f"{label} {shown or '–'}"
 
 
+def heading(column: str) -> str:
+    """Return the heading of a column for display: a setting's label instead of its name."""
+    return FIELDS[column].label.lower() if column in FIELDS else column
+
+
 def comparison_table(runs: Sequence[RunRecord]) -> Table:
-    """Return one row per run: label, id, state, network, data set, differing settings, and results with their epoch."""
+    """Return one row per run: label, id, state, network, data set, differing settings, and results with their epoch.
+
+    A result that none of the runs has, such as a validation accuracy without validation, has no column.
+    """
     settings = {
         name: values for name, values in differing_settings(runs).items() if name not in ("arch", "dataset", "keep_mb")
     }
-    results = {key: title for key, title in list_results().items() if key != "best_epoch"}
+    results = {
+        key: title
+        for key, title in list_results().items()
+        if key != "best_epoch" and any(result_of(run, key) is not None for run in runs)
+    }
     columns = ("name", "run", "state", "network", "data set", *settings, EPOCH, *results.values())
     rows = []
     labels = run_labels(runs)
     for index, run in enumerate(runs):
-        what = (labels[index], run.id, run.status, run.config.arch, run.config.dataset)
+        what = (labels[index], run.id, run.status, arch_title(run.config.arch), dataset_title(run.config.dataset))
         differs = tuple(setting_cell(name, values[index]) for name, values in settings.items())
         rows.append((*what, *differs, run.epoch_text or None, *(result_of(run, key) for key in results)))
     return Table(columns, tuple(rows))
@@ -201,7 +221,8 @@ def comparison_table(runs: Sequence[RunRecord]) -> Table:
 def settings_table(runs: Sequence[RunRecord]) -> Table:
     """Return one row per setting: what its repeats have in common, and their results with mean and spread.
 
-    Runs that have not ended count towards the number of runs, but not towards the results.
+    Runs that have not ended count towards the number of runs, but not towards the results. A result that no run has
+    has no column.
     """
     groups: dict[str, list[RunRecord]] = {}
     for run in runs:
@@ -209,12 +230,13 @@ def settings_table(runs: Sequence[RunRecord]) -> Table:
     firsts = [group[0] for group in groups.values()]
     left_out = ("arch", "dataset", "keep_mb", *REPEATED)
     settings = {name: values for name, values in differing_settings(firsts).items() if name not in left_out}
-    columns = ("name", "network", "data set", *settings, "runs", *(list_results()[key] for key in SPREAD_RESULTS))
+    results = [key for key in SPREAD_RESULTS if any(result_of(run, key) is not None for run in runs)]
+    columns = ("name", "network", "data set", *settings, "runs", *(list_results()[key] for key in results))
     rows = []
     for index, (label, group) in enumerate(zip(run_labels(firsts, without=REPEATED), groups.values(), strict=True)):
-        what = (label, group[0].config.arch, group[0].config.dataset)
+        what = (label, arch_title(group[0].config.arch), dataset_title(group[0].config.dataset))
         differs = tuple(setting_cell(name, values[index]) for name, values in settings.items())
         ended = [run for run in group if not run.state.live]
-        results = tuple(format_result(key, spread_of_runs(ended, key), of=len(group)) for key in SPREAD_RESULTS)
-        rows.append((*what, *differs, len(group), *results))
+        spreads = tuple(format_result(key, spread_of_runs(ended, key), of=len(group)) for key in results)
+        rows.append((*what, *differs, len(group), *spreads))
     return Table(columns, tuple(rows))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from lab.errors import InputError, UnknownNameError, near_miss
 from lab.lazy import load
 from lab.runs.records import RunRecord, Series
-from lab.sharing.comparison import Table, comparison_table, settings_table
+from lab.sharing.comparison import Table, comparison_table, heading, settings_table
 from lab.sharing.epochs import epoch_table
 from lab.sharing.source import Source
 from lab.sharing.tables import metrics_csv, metrics_json, write_csv, write_latex, write_markdown
@@ -109,7 +109,13 @@ def _json(source: Source, runs: Sequence[RunRecord]) -> Files:
 
 
 def _table(write: Callable[[Table], str], table_of: Callable[[Sequence[RunRecord]], Table]) -> Writer:
-    return lambda _source, runs: {"": write(table_of(runs)).encode()}
+    """Return a writer of a table, with settings under their labels."""
+
+    def written(_source: Source, runs: Sequence[RunRecord]) -> Files:
+        table = table_of(runs)
+        return {"": write(Table(tuple(map(heading, table.columns)), table.rows)).encode()}
+
+    return written
 
 
 def _of_runs(place: str) -> Writer:
@@ -195,7 +201,7 @@ _ALL = (
     ExportFormat(
         "latex",
         "Table (LaTeX)",
-        "The same table for a report.",
+        "Differing settings and results, one row a run, to paste into a LaTeX report.",
         ".tex",
         "application/x-tex",
         _table(write_latex, comparison_table),
@@ -213,7 +219,7 @@ _ALL = (
     ExportFormat(
         "latex-settings",
         "Table of settings (LaTeX)",
-        "The same table for a report.",
+        "One row a setting: mean, spread and number of its seeds, to paste into a LaTeX report.",
         "-settings.tex",
         "application/x-tex",
         _table(write_latex, settings_table),

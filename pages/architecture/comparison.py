@@ -2,13 +2,13 @@
 
 import streamlit as st
 
+from lab.architectures.registry import arch_title
 from lab.formatting import format_bytes, format_count, format_percent, format_shape
 from lab.inspection.compare import compare
 from lab.inspection.summary import LayerRow, Summary
 from pages.cache.design import Design
 from pages.cache.inspection import summary_of
 from pages.state.keys import element
-from pages.widgets.runs import arch_title
 
 _MATCH_PX = 105  # fits the longest word of the column
 _SHOWN_PAIRS = 20  # rows visible without scrolling

@@ -17,7 +17,7 @@ from pages.state.architecture import ARCHITECTURE
 from pages.state.keys import element
 
 _MANY_NODES = 40  # a graph with branches and more nodes than this is first shown as blocks
-_DETAIL_WORDS = {"blocks": "Blocks", "layers": "Layers", "everything": "Every step"}
+_DETAIL_WORDS = {"blocks": "Blocks", "layers": "Layers", "everything": "Operations"}
 
 
 def show_graph(design: Design, summary: Summary) -> None:

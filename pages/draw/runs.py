@@ -5,7 +5,7 @@ from collections.abc import Container, Sequence
 import streamlit as st
 
 from lab.config import RunConfig
-from lab.data.registry import get_dataset_spec
+from lab.data.registry import dataset_title, get_dataset_spec
 from lab.formatting import format_duration, format_range
 from lab.presets import get_preset
 from lab.runs.records import RunRecord
@@ -20,7 +20,7 @@ from pages.state.keys import element
 from pages.widgets.confirm import start_unless_long
 from pages.widgets.frame import show_errors, shows_errors
 from pages.widgets.machine import describe_machine
-from pages.widgets.runs import dataset_title, present_datasets, run_title, with_id
+from pages.widgets.runs import present_datasets, run_title, with_id
 
 MAX = 6
 _LOOKED = 200  # newest runs that are searched for those with weights

@@ -9,6 +9,7 @@ import streamlit as st
 from lab.architectures.registry import get_architecture
 from lab.charts.reports import ReportRow, report_rows
 from lab.data.load import is_present
+from lab.data.registry import dataset_title
 from lab.errors import ConfigError
 from lab.formatting import format_duration, format_percent, plural
 from lab.presets import OWN, REPORTS
@@ -25,7 +26,6 @@ from pages.state.runs_view import RunsView
 from pages.state.session import flash
 from pages.widgets.confirm import start_unless_long
 from pages.widgets.frame import show_errors
-from pages.widgets.runs import dataset_title
 
 _OPENED = 20  # runs that a link opens; more curves cannot be told apart
 _EXPERIMENT_PX, _REPORTED_PX = 250, 190  # narrow enough that the measured results are visible next to them

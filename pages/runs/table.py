@@ -10,9 +10,11 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from lab.architectures.registry import arch_title
 from lab.charts.data_url import svg_url
 from lab.charts.style import run_style, swatch
 from lab.config import FIELDS
+from lab.data.registry import dataset_title
 from lab.errors import LabError
 from lab.formatting import percent_number, plural
 from lab.runs.edits import NAME_LIMIT, NOTE_LIMIT
@@ -30,7 +32,7 @@ from pages.state.runs import bind, change_view, page_picker, read_view, renew_ta
 from pages.state.runs_view import MAX_RUNS, RunsView
 from pages.state.session import flash
 from pages.widgets.frame import show_errors
-from pages.widgets.runs import STATUS_COLORS, UNREADABLE, state_width
+from pages.widgets.runs import STATUS_COLORS, UNREADABLE, is_named, state_width
 from pages.widgets.theme import dark
 
 PAGE_ROWS = 25
@@ -50,7 +52,7 @@ _SORTS = {
 }
 _HELP = (
     "Accuracies are those of a run's selected weights, which Inside and Draw use too: those of the epoch with the "
-    "lowest validation loss, or of the last epoch if the run was not validated."
+    "lowest validation loss, or of the last epoch if no validation loss is finite."
 )
 _LAST_DATE_S = pd.Timestamp.max.timestamp() - 1
 
@@ -179,12 +181,12 @@ def _rows(runs: Sequence[RunRecord], view: RunsView) -> list[dict[str, Any]]:
         else {
             "chosen": run.id in view.runs,
             "line": _swatch(slots.get(run.id)),
-            "name": run.name,
+            "name": run.name if is_named(run) else arch_title(run.config.arch),
             "open": f"train?run={run.id}",
             "curve": _spark(run, slots.get(run.id)),
             "state": [run.status],
-            "network": run.config.arch,
-            "data": run.config.dataset,
+            "network": arch_title(run.config.arch),
+            "data": dataset_title(run.config.dataset),
             "test": percent_number(run.headline.test_accuracy),
             "val": percent_number(run.headline.val_accuracy),
             "epoch": run.epoch_text or None,

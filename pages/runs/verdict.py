@@ -11,7 +11,7 @@ from lab.charts.verdict import verdict_alt_text, verdict_figure, verdict_info
 from lab.comparison.runs import Comparison, compare_runs, compare_settings
 from lab.comparison.sides import Side
 from lab.comparison.verdict import Answer
-from lab.comparison.words import notes_of, p_text, points, verdict_text
+from lab.comparison.words import notes_of, p_text, points, verdict_text, verdict_words
 from lab.config.repeats import REPEATED, setting_key
 from lab.errors import InputError
 from lab.examples.catalogue import is_example
@@ -31,6 +31,7 @@ from pages.state.session import flash
 from pages.widgets.repeat import fill_button
 
 _ICONS = {Answer.YES: ":material/check_circle:", Answer.NO: ":material/help:", Answer.FEW: ":material/hourglass_empty:"}
+_SETTING_PX = 170  # long labels are cut, so that the numbers are visible next to them; a click shows the whole
 _MAX_SETTINGS = 12  # for comparisons of every pair: 66 rows
 
 
@@ -47,7 +48,7 @@ def verdict_look(view: RunsView, runs: Sequence[RunRecord], *, dark: bool) -> No
     right = view.b if view.b in names and view.b != left else _other(settings, left)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.selectbox("A", ids, format_func=names.__getitem__, **bind("a", left, offered=ids))
-        st.selectbox("B: is it better?", ids, format_func=names.__getitem__, **bind("b", right, offered=ids))
+        st.selectbox("B", ids, format_func=names.__getitem__, **bind("b", right, offered=ids))
     groups = _repeats(settings)
     try:
         every = _each_with_each([groups[run.id] for run in settings], like=groups[left])
@@ -167,6 +168,7 @@ def _every(found: Sequence[Comparison], names: Sequence[str]) -> None:
         pd.DataFrame([_row(one, a, b) for one, (a, b) in pairs]),
         hide_index=True,
         width="stretch",
+        column_config={side: st.column_config.TextColumn(width=_SETTING_PX) for side in ("A", "B")},
         alt="Every setting against every other, corrected for their number",
     )
     st.caption(
@@ -185,6 +187,6 @@ def _row(one: Comparison, a: str, b: str) -> dict[str, str]:
         "B − A, points": "–" if verdict.difference is None else points(verdict.difference),
         "95 % interval": f"{low} to {high}" if verdict.p is not None else "–",
         "p (Holm)": p_text(verdict.p if verdict.adjusted is None else verdict.adjusted),
-        "Better?": verdict.verdict.value,
+        "Result": verdict_words(verdict),
         "Runs": f"{verdict.n_a} and {verdict.n_b}",
     }

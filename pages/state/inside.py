@@ -1,9 +1,10 @@
 """The state of the Inside page."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lab.config import FIELDS
+from lab.errors import ConfigError
 from lab.inspection.distortions import DISTORTIONS
 from lab.inspection.gradient_flow import QUANTITIES
 from lab.service.update_rules import PLAIN, RULES
@@ -23,7 +24,6 @@ VIEWS = {
     "map": "Embedding",
 }
 SOURCES = {"test": "Test", "drawing": "Drawing", "upload": "Upload"}
-_LOWEST_RATE, _HIGHEST_RATE = 1e-6, 100.0
 MAX_STEPS = 200  # training steps of one sequence, which an address may ask for at once
 _MAX = 10**9  # only the page knows how many epochs and images there are
 
@@ -51,12 +51,11 @@ def fits(place: Sequence[int], shape: Sequence[int]) -> bool:
 
 def _read_rate(text: str) -> float:
     """Return a learning rate from the address. Raises `ValueError` with the rule."""
+    setting = FIELDS["lr"]  # the run's own rate is offered too
     try:
-        rate = float(text)
-    except ValueError:
-        rate = math.nan
-    if not _LOWEST_RATE <= rate <= _HIGHEST_RATE:  # "not inside", so that NaN fails too
-        raise ValueError(f"a number from {_LOWEST_RATE:g} to {_HIGHEST_RATE:g}")
+        rate: float = setting.check(float(text))
+    except (ValueError, ConfigError):
+        raise ValueError(f"a number {setting.range_words()}") from None
     return rate
 
 

@@ -91,7 +91,7 @@ def _read(base: Mapping[str, Any], space: Mapping[str, Any], effort: Mapping[str
 def _starts() -> dict[str, str]:
     titles = {_FORM: "The Train form" if TRAIN.read().ready else "The default settings"}
     titles |= {study.id: f"Study of report {study.report} · {study.title}" for study in SWEEP_PRESETS.values()}
-    return titles | {preset.id: preset.title for preset in list_presets()}
+    return titles | {preset.id: preset.full_title for preset in list_presets()}
 
 
 def _base(present: list[str]) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from lab.architectures.registry import arch_title
+from lab.data.registry import dataset_title
 from lab.errors import LabError
 from lab.formatting import format_duration, format_loss, format_percent, plural, unbroken
 from lab.lazy import load
@@ -20,7 +22,7 @@ from pages.state.sweeps import SWEEPS
 from pages.sweeps.extend import extend_box
 from pages.sweeps.pictures import pictures
 from pages.widgets.frame import page_frame, shows_errors
-from pages.widgets.runs import REFRESH_S, arch_title, dataset_title
+from pages.widgets.runs import REFRESH_S
 
 _BADGES = {
     SweepState.RUNNING: (":material/play_arrow:", "blue"),

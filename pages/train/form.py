@@ -254,7 +254,7 @@ def _say_fork() -> None:
 
 
 def _preset_picker() -> None:
-    labels = {preset.id: _preset_label(preset) for preset in list_presets()}
+    labels = {preset.id: preset.full_title for preset in list_presets()}
     with _field_row("preset"):
         st.selectbox(
             "Start from an experiment",
@@ -270,10 +270,6 @@ def _preset_picker() -> None:
         words = preset_words(get_preset(chosen))
         if words:
             st.caption(plain(words))
-
-
-def _preset_label(preset: Preset) -> str:
-    return preset.title if preset.report == OWN else f"Report {preset.report} · {preset.title}"
 
 
 def _take_card(field: str, chosen: str) -> None:

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable
 import streamlit as st
 
 from lab.architectures.outline import outline_of
-from lab.architectures.registry import Architecture, list_architectures
+from lab.architectures.registry import Architecture, arch_title, list_architectures
 from lab.charts.data_url import png_url, svg_url
 from lab.charts.outlines import outline_svg
 from lab.config.repeats import setting_key
-from lab.data.registry import get_dataset_spec, list_datasets
+from lab.data.registry import dataset_title, get_dataset_spec, list_datasets
 from lab.data.spec import DatasetSpec
 from lab.formatting import format_count, format_percent, plural
 from lab.presets import OWN, REPORTS, Preset, list_presets
@@ -22,7 +22,7 @@ from pages.cache.lab import get_lab
 from pages.components.cards import Card, cards
 from pages.state.keys import element
 from pages.state.train import TRAIN, form_value
-from pages.widgets.runs import arch_title, dataset_title, local_title
+from pages.widgets.runs import local_title
 
 _TITLES = {"preset": "Choose an experiment", "dataset": "Choose a data set", "arch": "Choose a network"}
 _OTHERS = "Others"  # networks without a family

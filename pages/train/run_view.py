@@ -8,8 +8,10 @@ from typing import Literal
 
 import streamlit as st
 
+from lab.architectures.registry import arch_title
 from lab.charts.live_facts import has_results
 from lab.config import RunConfig
+from lab.data.registry import dataset_title
 from lab.examples.catalogue import is_example
 from lab.findings import Finding, outcome_of
 from lab.formatting import format_duration, unbroken
@@ -35,15 +37,7 @@ from pages.widgets.lineage import has_relatives, show_origin, show_tree
 from pages.widgets.menu import more_menu
 from pages.widgets.repeat import repeat_popover
 from pages.widgets.run_log import run_log_button
-from pages.widgets.runs import (
-    REFRESH_S,
-    arch_title,
-    dataset_title,
-    is_named,
-    run_title,
-    show_moment,
-    state_badge,
-)
+from pages.widgets.runs import REFRESH_S, is_named, run_title, show_moment, state_badge
 from pages.widgets.start import start_training
 
 _PAUSABLE = (RunState.QUEUED, RunState.RUNNING)
@@ -223,7 +217,8 @@ def results_words(run: RunRecord) -> str:
     headline = run.headline
     if not headline.saved:
         return f"No weights are saved; these are the results of epoch {run.epoch_text}." if run.epoch_text else ""
-    why = {BEST: ", which has the lowest validation loss", LAST: ", the last one, as the run was not validated"}
+    unvalidated = "the run was not validated" if headline.val_accuracy is None else "no validation loss is finite"
+    why = {BEST: ", which has the lowest validation loss", LAST: f", the last one, as {unvalidated}"}
     words = f"Accuracies and loss are those of epoch {headline.epoch}{why.get(headline.which, '')}. "
     words += "Its weights are used on Inside and Draw and are exported."
     words += f" The run {run.end_text}." if run.end_text else ""

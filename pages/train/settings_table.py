@@ -1,12 +1,11 @@
 """A run's settings as a table: each as text, next to its default."""
 
-from lab.architectures.registry import default_options, find_option, get_architecture, resolve_input_size
+from lab.architectures.registry import arch_title, default_options, find_option, get_architecture, resolve_input_size
 from lab.config import FIELDS, GROUPS, RunConfig
-from lab.data.registry import get_dataset_spec
+from lab.data.registry import dataset_title, get_dataset_spec
 from lab.errors import UnknownNameError
 from lab.runs.records import RunRecord
 from lab.sharing.comparison import setting_words
-from pages.widgets.runs import arch_title, dataset_title
 
 
 def settings_table(run: RunRecord) -> list[dict[str, str]]:

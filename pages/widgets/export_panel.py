@@ -53,7 +53,7 @@ def _export(lab: Lab, runs: tuple[RunRecord, ...], search: str | None) -> None:
             "Format",
             list(formats),
             format_func=lambda name: formats[name].title,
-            help="Several runs can be exported as a report, a bundle, metrics, a table or TensorBoard events.",
+            help="Weights, networks and code are exported for one run at a time; the other formats hold several runs too.",
             **SHARE.widget(field, value=getattr(SHARE.read(), field) or next(iter(formats))),
         )
     ]

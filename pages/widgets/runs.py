@@ -7,11 +7,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import streamlit as st
 
-from lab.architectures.registry import get_architecture
+from lab.architectures.registry import arch_title
 from lab.data.load import is_present
-from lab.data.registry import get_dataset_spec, list_datasets
+from lab.data.registry import dataset_title, list_datasets
 from lab.data.spec import DatasetSpec
-from lab.errors import UnknownNameError
 from lab.examples.catalogue import is_example
 from lab.findings import Outcome
 from lab.formatting import format_moment
@@ -75,22 +74,6 @@ def state_width(words: Iterable[str]) -> int:
 def with_id(words: str, run_id: str, *, letters: int = 4) -> str:
     """Return words with the beginning of a run's id, to distinguish equal ones; examples have unique names."""
     return words if is_example(run_id) else f"{words} · {run_id[:letters]}"
-
-
-def arch_title(arch: str) -> str:
-    """Return a network's title, or the id itself if this release does not know it."""
-    try:
-        return get_architecture(arch).title
-    except UnknownNameError:
-        return arch
-
-
-def dataset_title(dataset: str) -> str:
-    """Return a data set's title, or the id itself if this release does not know it."""
-    try:
-        return get_dataset_spec(dataset).title
-    except UnknownNameError:
-        return dataset
 
 
 def is_named(run: RunRecord) -> bool:

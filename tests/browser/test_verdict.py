@@ -17,7 +17,7 @@ def test_two_runs_are_repeated_with_more_seeds_and_get_a_verdict(server: Server,
     visitor.open(f"{server.url}/runs?runs={poor}.{good}&look=verdict")
     expect(page.get_by_text("Not enough runs (1 and 1)")).to_be_visible()
     visitor.press("Train 8 more runs")
-    verdict = page.get_by_text("Yes: lr 0.004 is better than lr 1e-05")
+    verdict = page.get_by_text("Significant: lr 0.004 is better than lr 1e-05")
     expect(verdict).to_be_visible()
     expect(verdict).to_contain_text("p = 0.0079; permutation test, 5 and 5 runs")
     becomes(page, lambda: page.evaluate(_DOTS), [5, 5, 1])

@@ -29,7 +29,7 @@ def test_the_verdict_has_its_fixed_keys(command_line: CommandLine, tmp_path: Pat
     assert list(answer)[:8] == KEYS
     assert [answer[key] for key in ("verdict", "n_a", "n_b", "test")] == ["yes", 5, 5, "permutation test"]
     assert answer["difference"] > answer["low"] > 0
-    assert answer["text"].startswith("Yes: B (lr 0.02) is better than A (lr 0.002) by 1.64 points")
+    assert answer["text"].startswith("Significant: B (lr 0.02) is better than A (lr 0.002) by 1.64 points")
     code, out, _ = command_line("--home", str(tmp_path), "compare", *a, *b, "--verdict")
     assert (code, out) == (0, answer["text"] + "\n")
 

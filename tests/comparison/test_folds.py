@@ -81,7 +81,7 @@ def test_the_same_folds_are_compared_by_validation_accuracy(store: RunStore) -> 
     assert (found.verdict.verdict, found.verdict.design) == (Answer.YES, Design.FOLDS)
     assert found.a.values == LOW
     assert verdict_text(found.verdict, a="A", b="B") == (
-        "Yes: B is better than A by 1.64 points (95 % interval 1.30 to 1.98; p = 0.00018; corrected resampled t-test, "
+        "Significant: B is better than A by 1.64 points (95 % interval 1.30 to 1.98; p = 0.00018; corrected resampled t-test, "
         "5 folds)."
     )
     assert [note.partition(",")[0] for note in notes_of(found)] == [

@@ -26,11 +26,11 @@ def test_five_clearly_better_runs_are_better(store: RunStore) -> None:
     assert (found.verdict.verdict, found.verdict.p) == (Answer.YES, 2 / 252)
     assert found.verdict.difference == pytest.approx(0.0164)
     assert verdict_text(found.verdict, a="A", b="B") == (
-        "Yes: B is better than A by 1.64 points (95 % interval 1.15 to 2.10; p = 0.0079; permutation test, "
+        "Significant: B is better than A by 1.64 points (95 % interval 1.15 to 2.10; p = 0.0079; permutation test, "
         "5 and 5 runs)."
     )
     assert verdict_text(compare_runs(b, a).verdict, a="A", b="B").startswith(
-        "Yes: A is better than B by 1.64 points (95 % interval 1.15"
+        "Significant: A is better than B by 1.64 points (95 % interval 1.15"
     )
     assert found.sampling_error == pytest.approx(0.01347, abs=1e-5)
     assert notes_of(found) == ()

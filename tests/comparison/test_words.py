@@ -7,7 +7,7 @@ import pytest
 from lab.comparison.runs import Comparison
 from lab.comparison.sides import Side
 from lab.comparison.verdict import Answer, Design, Verdict
-from lab.comparison.words import FOLD_NOTE, notes_of, p_text, points, sampling_note, verdict_text
+from lab.comparison.words import FOLD_NOTE, notes_of, p_text, points, sampling_note, verdict_text, verdict_words
 
 
 def _few(n_a: int, n_b: int, design: Design = Design.GROUPS, chance: float | None = None) -> Verdict:
@@ -59,11 +59,11 @@ def _judged(
         ),
         (
             _judged(Answer.YES, 0.03, 0.04),
-            "Yes: B is better than A by 3.00 points (95 % interval 2.00 to 5.00; p = 0.04; a test, 5 and 6 runs).",
+            "Significant: B is better than A by 3.00 points (95 % interval 2.00 to 5.00; p = 0.04; a test, 5 and 6 runs).",
         ),
         (
             _judged(Answer.YES, -0.03, 5e-5),
-            "Yes: A is better than B by 3.00 points (95 % interval 1.00 to 4.00; p < 0.0001; a test, 5 and 6 runs).",
+            "Significant: A is better than B by 3.00 points (95 % interval 1.00 to 4.00; p < 0.0001; a test, 5 and 6 runs).",
         ),
         (
             _judged(Answer.NO, -0.005, 0.3, design=Design.IMAGES),
@@ -137,3 +137,16 @@ def test_p_values_have_two_digits_down_to_a_ten_thousandth(p: float | None, text
 @pytest.mark.parametrize(("share", "text"), [(0.0042, "0.42"), (-0.0042, "-0.42"), (0.0, "0.00"), (-1.0, "-100.00")])
 def test_differences_are_in_points(share: float, text: str) -> None:
     assert points(share) == text
+
+
+@pytest.mark.parametrize(
+    ("verdict", "words"),
+    [
+        (_judged(Answer.YES, 0.03, 0.04), "B is better"),
+        (_judged(Answer.YES, -0.03, 0.04), "A is better"),
+        (_judged(Answer.NO, 0.03, 0.4), "no difference shown"),
+        (_few(1, 1), "not enough runs"),
+    ],
+)
+def test_the_side_that_is_better_is_named_in_a_few_words(verdict: Verdict, words: str) -> None:
+    assert verdict_words(verdict) == words

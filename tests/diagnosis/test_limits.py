@@ -99,6 +99,8 @@ def test_a_loss_that_falls_too_slowly_gets_a_higher_rate() -> None:
     ("changes", "remedy"),
     [
         ({"loss": "nll"}, {"loss": "cross-entropy", "output": "logits"}),
+        ({"loss": "nll", "output": "softmax", "optimizer": "sgd", "lr": 0.05}, {"output": "log-softmax"}),
+        ({"loss": "nll", "output": "softmax", "optimizer": "sgd", "lr": 1.1}, {"lr": 0.01}),
         ({"optimizer": "adam", "weight_decay": 0.05}, {"weight_decay": 1e-4}),
         ({"precision": "float16", "lr": 1e-3}, {"precision": "bfloat16"}),
         ({"precision": "float16", "lr": 1.1e-3}, {"lr": 1.1e-4}),
@@ -182,7 +184,7 @@ def test_a_run_that_ended_in_its_first_epoch_is_diagnosed_from_enough_batches(
 
 def test_a_loss_that_becomes_nan_in_the_first_epoch_is_reported_without_an_epoch() -> None:
     (finding,) = diagnose(RunConfig(lr=1.0), batches([2.3, 2.3, math.nan, math.nan]))
-    assert "the loss is nan from step 3 on" in finding.message
+    assert "the loss is NaN from step 3 on" in finding.message
 
 
 @pytest.mark.parametrize("split", ["val", "test"])

@@ -96,7 +96,7 @@ def test_a_nan_loss_is_a_divergence_with_step_and_epoch() -> None:
     loss[60:] = math.nan
     (finding,) = diagnose(RunConfig(lr=1.0), batches(loss) | epochs(train_loss=[2.3, math.nan, math.nan, math.nan]))
     assert (finding.code, finding.severity, finding.remedy) == ("diverged", "mistake", {"lr": 0.001})
-    assert "the loss is nan from step 61 (epoch 2) on" in finding.message
+    assert "the loss is NaN from step 61 (epoch 2) on" in finding.message
 
 
 def test_a_single_infinite_batch_from_which_training_recovered_is_no_divergence() -> None:
@@ -131,6 +131,13 @@ def test_nll_of_raw_logits_is_one_finding_whether_it_learned_or_not() -> None:
         assert (finding.code, finding.remedy) == (expected, {"loss": "cross-entropy", "output": "logits"})
         words = "no lower bound (now -1e+10)" if expected == "diverged" else "The loss is -1e+10 and falls"
         assert words in finding.message
+
+
+def test_nll_of_raw_logits_whose_loss_is_nan_has_no_current_value() -> None:
+    (finding,) = diagnose(RunConfig(loss="nll"), batches([-2.0] * 50 + [math.nan] * 50))
+    assert finding.remedy == {"loss": "cross-entropy", "output": "logits"}
+    assert "the loss is NaN from step 51 on" in finding.message
+    assert "no lower bound: use cross-entropy" in finding.message
 
 
 @pytest.mark.parametrize(

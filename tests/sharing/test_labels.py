@@ -7,7 +7,7 @@ from tests.charts.charts_data import run
 def test_runs_are_labelled_by_the_settings_that_differ() -> None:
     assert run_labels([run(1, lr=0.05, optimizer="sgd"), run(2, lr=0.001)]) == ["lr 0.05, SGD", "lr 0.001, Adam"]
     assert run_labels([run(1, seed=0), run(2, seed=7)]) == ["seed 0", "seed 7"]
-    assert run_labels([run(1, arch="mlp"), run(2)]) == ["mlp", "lenet5"]
+    assert run_labels([run(1, arch="mlp"), run(2)]) == ["mlp", "LeNet-5"]
     assert run_labels([run(1, shuffle=False), run(2)]) == ["no shuffle", "shuffle"]
     assert run_labels([run(1, arch="mlp", arch_options={"hidden": [8]}), run(2, arch="mlp")])[0] == "hidden [8]"
 
@@ -21,18 +21,23 @@ def test_options_of_a_network_are_labelled_by_their_titles_and_also_with_their_d
         "activation tanh, no batch norm",
     ]
     assert run_labels([runs[0], runs[1]]) == ["activation ReLU", "activation leaky ReLU"]
-    assert run_labels([run(1), runs[2]]) == ["lenet5, activation ReLU", "lenet-bn, activation tanh, no batch norm"]
+    assert run_labels([run(1), runs[2]]) == [
+        "LeNet-5, activation ReLU",
+        "LeNet-5 with batch norm, activation tanh, no batch norm",
+    ]
 
 
 def test_a_single_run_is_labelled_by_network_and_data_set() -> None:
-    assert run_labels([run(1)]) == ["lenet5 on digits"]
+    assert run_labels([run(1)]) == ["LeNet-5 on Digits (built in)"]
     assert run_labels([]) == []
 
 
 def test_a_name_is_the_label_and_settings_are_added_if_runs_share_it() -> None:
     named = [run(1, name="base", lr=0.1), run(2, name="wide", lr=0.2), run(3, name="wide", lr=0.3)]
     assert run_labels(named) == ["base", "wide, lr 0.2", "wide, lr 0.3"]
-    assert run_labels([run(1, name="lenet5")]) == ["lenet5 on digits"]  # the network's id is the default name
+    assert run_labels([run(1, name="lenet5")]) == [
+        "LeNet-5 on Digits (built in)"
+    ]  # the network's id is the default name
 
 
 def test_runs_with_equal_settings_are_distinguished_by_their_ids() -> None:
@@ -44,7 +49,7 @@ def test_settings_without_effect_are_not_named() -> None:
     runs = [run(1, optimizer="sgd", momentum=0.5), run(2, optimizer="adam")]
     assert run_labels(runs) == ["SGD, momentum 0.5", "Adam"]
     where = [run(1, device="cpu"), run(2, device="cuda", keep_mb=10)]
-    assert run_labels(where) == ["lenet5 on digits · 1000", "lenet5 on digits · 2000"]
+    assert run_labels(where) == ["LeNet-5 on Digits (built in) · 1000", "LeNet-5 on Digits (built in) · 2000"]
 
 
 def test_a_label_stays_short_however_many_settings_differ() -> None:
@@ -54,11 +59,14 @@ def test_a_label_stays_short_however_many_settings_differ() -> None:
     assert first == "lr 0.1, validation share 0.2, epochs 9, batch 7, …"
     assert second == "lr 0.001, validation share 0.1, epochs 5, batch 64, …"
     four = {"seed": 3, "dataset": "mnist", "batch_size": 7, "lr": 0.1}
-    assert run_labels([run(1, **four), run(2)])[0] == "mnist, lr 0.1, batch 7, seed 3"
+    assert run_labels([run(1, **four), run(2)])[0] == "MNIST, lr 0.1, batch 7, seed 3"
 
 
 def test_runs_that_differ_only_in_an_ignored_setting_share_a_label() -> None:
-    assert run_labels([run(1, seed=1, lr=0.1), run(2, seed=2, lr=0.1)], without=("seed",)) == ["lenet5 on digits"] * 2
+    assert (
+        run_labels([run(1, seed=1, lr=0.1), run(2, seed=2, lr=0.1)], without=("seed",))
+        == ["LeNet-5 on Digits (built in)"] * 2
+    )
 
 
 def test_the_table_of_a_comparison_uses_the_same_labels() -> None:

@@ -193,3 +193,24 @@ def test_the_columns_of_metrics_match_their_headings() -> None:
     one = Series("batch/loss", np.array([7]), np.array([0.25]), np.array([99.5]))
     (row,) = csv.DictReader(io.StringIO(metrics_csv([(run(1, name="n"), {"batch/loss": one})])))
     assert (row["step"], row["value"], row["time_s"], row["series"]) == ("7", "0.25", "99.5", "batch/loss")
+
+
+@pytest.mark.parametrize("table", [comparison_table, settings_table])
+def test_a_result_that_no_run_has_has_no_column(table: Callable[[Sequence[RunRecord]], Table]) -> None:
+    tested = {"test_accuracy": 0.9, "final_epoch": 5}
+    runs = [run(1, summary=tested), run(2, lr=0.1, summary=tested)]
+    assert "test accuracy" in table(runs).columns
+    assert "validation accuracy" not in table(runs).columns
+    validated = run(3, lr=0.2, summary={**tested, "val_accuracy": 0.8})
+    assert "validation accuracy" in table([*runs, validated]).columns
+
+
+def test_tables_name_networks_data_sets_and_settings_as_pages_do(lab: Lab) -> None:
+    runs = [run(1), run(2, train_limit=300, arch="of-another-release")]
+    markdown = export_runs(lab, runs, format="markdown")[""].decode()
+    latex = export_runs(lab, runs, format="latex-settings")[""].decode()
+    for text in (markdown, latex):
+        assert "training images" in text
+        assert "LeNet-5" in text
+        assert "Digits (built in)" in text
+        assert "of-another-release" in text

@@ -126,6 +126,13 @@ def test_a_run_with_results_has_them_in_the_same_places() -> None:
     assert [_facts(bare)[name] for name in ("Best epoch", "Parameters", "Epochs trained")] == ["–", "–", "–"]
 
 
+def test_the_last_epoch_is_explained_by_the_missing_validation_or_by_its_loss() -> None:
+    ended = replace(run(), saved=HeadlineResult(30, 3, "last", 0.098, saved=True))
+    assert "the last one, as the run was not validated." in results_words(ended)
+    lost = replace(ended, saved=replace(ended.saved, val_accuracy=0.0987))  # a NaN loss is not recorded as a number
+    assert "the last one, as no validation loss is finite." in results_words(lost)
+
+
 @pytest.mark.parametrize("restore_best", [False, True])
 def test_an_early_stopped_run_says_so_even_if_its_best_epoch_was_restored(restore_best: bool) -> None:
     config = RunConfig(epochs=30, patience=3, restore_best=restore_best)

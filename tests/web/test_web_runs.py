@@ -195,7 +195,7 @@ def test_an_empty_lab_says_so(bench: Bench) -> None:
 def test_the_table_lists_runs_newest_first_with_the_settings_that_differ(bench: Bench, three: list[RunRecord]) -> None:
     app = _open()
     frame = app.dataframe[0].value
-    assert list(frame["name"]) == ["lenet5"] * 3
+    assert list(frame["name"]) == ["LeNet-5"] * 3
     assert list(frame["lr"]) == ["0.01", "0.001", "0.001"]
     assert list(frame["seed"]) == ["0", "1", "0"]
     assert "batch_size" not in frame

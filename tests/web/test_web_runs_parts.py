@@ -203,11 +203,11 @@ def test_a_row_shows_the_known_facts_of_its_run(bench: Bench) -> None:
     first, second, third = found
     assert {name: first[name] for name in ("chosen", "name", "open", "state", "network", "data", "lr", "tags")} == {
         "chosen": True,
-        "name": "lenet5",
+        "name": "LeNet-5",
         "open": f"train?run={made.id}",
         "state": ["finished"],
-        "network": "lenet5",
-        "data": "digits",
+        "network": "LeNet-5",
+        "data": "Digits (built in)",
         "lr": "0.001",
         "tags": ["a"],
     }

@@ -419,3 +419,9 @@ def test_a_surface_needs_two_settings_and_trials_that_do_not_lie_on_one_line(sho
     assert last_caption(SPEC, TRIALS).startswith("Points are trials")
     assert (shown.data["filename"], shown.data["revision"]) == ("sweep-lr-momentum", "lr momentum")
     assert shown.data["words"] == "Validation loss of 9 trials over Learning rate and Momentum"
+
+
+def test_every_start_of_a_sweep_has_its_own_title() -> None:
+    titles = create._starts()
+    assert len(set(titles.values())) == len(titles)
+    assert titles["b-wide-cnn-lr-0.01"] == "Report B · The same at lr 0.01"

@@ -50,8 +50,8 @@ def test_an_experiment_quotes_its_report_and_states_what_was_chosen_for_it(prese
 
 
 def test_an_experiment_is_listed_with_its_report() -> None:
-    assert form._preset_label(get_preset("lenet5")) == "LeNet-5, five epochs"
-    assert form._preset_label(get_preset("c-epochs-10")) == "Report C · Epochs 10"
+    assert get_preset("lenet5").full_title == "LeNet-5, five epochs"
+    assert get_preset("c-epochs-10").full_title == "Report C · Epochs 10"
 
 
 def test_every_network_has_a_picture_and_an_unknown_one_has_none() -> None:

@@ -139,6 +139,13 @@ def test_a_rate_that_is_too_large_ends_the_sequence_with_one_sentence(env_home: 
     assert "**40 steps** taken" in texts(app)
 
 
+def test_every_rate_with_which_a_run_can_train_is_kept_by_the_address(env_home: None, run: RunRecord) -> None:
+    for rate in (1e-12, 1e-6, 100.0):
+        app = _open(run, rate=str(rate))
+        assert app.select_slider(key="inside.rate").value == rate
+        assert app.query_params["rate"] == str(rate)
+
+
 def test_no_sequence_is_longer_than_the_largest_number_of_steps(env_home: None, run: RunRecord) -> None:
     app = _open(run, steps=str(MAX_STEPS - 3))
     _press(app, "Take 10 steps")
@@ -150,7 +157,9 @@ def test_no_sequence_is_longer_than_the_largest_number_of_steps(env_home: None, 
     ("name", "text", "rule"),
     [
         ("steps", "999", f"a whole number from 0 to {MAX_STEPS}"),
-        ("rate", "nan", "a number from 1e-06 to 100"),
+        ("rate", "nan", "a number above 0 and at most 100"),
+        ("rate", "fast", "a number above 0 and at most 100"),
+        ("rate", "0", "a number above 0 and at most 100"),
         ("batch", "9", "one of 8, 16, 32, 64"),
         ("rule", "adam", "one of plain, own"),
         ("stepped", "conv9", "one of features.conv1, features.conv2"),

@@ -38,7 +38,7 @@ def test_all_seeds_of_two_settings_are_compared_even_if_one_of_each_is_chosen(be
     b = seeded(bench.lab.store, HIGH, base=base, lr=0.01)
     app = _open(runs=_ids(a[2], b[0]), look="verdict")
     assert _texts(app).startswith(
-        "Yes: lr 0.01 is better than lr 0.001 by 1.64 points (95 % interval 1.15 to 2.10; p = 0.0079; permutation test, 5 and "
+        "Significant: lr 0.01 is better than lr 0.001 by 1.64 points (95 % interval 1.15 to 2.10; p = 0.0079; permutation test, 5 and "
         "5 runs)."
     )
     assert "lr 0.001: 91.36 ± 0.34 % (n = 5); lr 0.01: 93.00 ± 0.29 % (n = 5)" in _texts(app)
@@ -46,7 +46,7 @@ def test_all_seeds_of_two_settings_are_compared_even_if_one_of_each_is_chosen(be
     assert not [toggle for toggle in app.toggle if toggle.key == "runs.networks"]  # no weights are saved
     swapped = app.selectbox(key="runs.a").set_value(b[0].id).run()
     assert swapped.query_params["a"] in (b[0].id, [b[0].id])
-    assert _texts(swapped).startswith("Yes: lr 0.01 is better than lr 0.001 by 1.64 points")
+    assert _texts(swapped).startswith("Significant: lr 0.01 is better than lr 0.001 by 1.64 points")
 
 
 def test_one_click_queues_the_runs_that_are_missing_from_five(bench: Bench, base: RunConfig) -> None:
@@ -77,8 +77,10 @@ def test_comparisons_of_more_than_two_settings_are_corrected_for_their_number(be
     assert "p after Holm's correction = 0.032" in _texts(app)
     table = app.dataframe[-1].value
     assert len(table) == 6
-    assert list(table["Better?"]).count("not enough runs") == 3
+    assert list(table["Result"]).count("not enough runs") == 3
     assert list(table["p (Holm)"])[:1] == ["0.024"]
+    signs = [(row["B − A, points"].startswith("-"), row["Result"]) for _, row in table.iterrows()]
+    assert {sign for sign in signs if "better" in sign[1]} <= {(True, "A is better"), (False, "B is better")}
 
 
 def test_a_setting_without_a_finished_run_is_named_in_the_table(bench: Bench, base: RunConfig) -> None:

@@ -8,8 +8,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from lab.architectures.registry import arch_title
 from lab.config import RunConfig
-from lab.data.registry import get_dataset_spec, register_dataset, unregister_dataset
+from lab.data.registry import dataset_title, get_dataset_spec, register_dataset, unregister_dataset
 from lab.errors import ConfigError
 from lab.findings import Finding
 from lab.inspection.summary import summarize
@@ -28,7 +29,7 @@ from pages.widgets.lineage import show_origin
 from pages.widgets.popover import action_popover
 from pages.widgets.repeat import _seconds
 from pages.widgets.run_log import log_height, run_log_button, show_log
-from pages.widgets.runs import arch_title, dataset_title, with_id, words_apart, zone_of
+from pages.widgets.runs import with_id, words_apart, zone_of
 from tests.charts.charts_data import run
 from tests.web.addresses import draw_alone
 from tests.web.plain_text import PLAIN

@@ -30,7 +30,7 @@ from lab.data.registry import get_dataset_spec
 from lab.formatting import format_duration, format_moment, format_percent
 from lab.metric_charts import list_charts
 from lab.runs.records import RunRecord
-from lab.sharing.comparison import EPOCH, Table, comparison_table, run_labels, setting_words
+from lab.sharing.comparison import EPOCH, Table, comparison_table, heading, run_labels, setting_words
 from lab.sharing.report.gather import Examination, examine_run
 from lab.sharing.source import Source
 from lab.sharing.tables import number_columns, shown
@@ -140,7 +140,7 @@ def _part(title: str, table: Table, places: Iterable[int]) -> _Table:
     places = tuple(places)
     columns, numbers = tuple(table.columns[at] for at in places), number_columns(table)
     rows = (tuple(shown(row[at], column=table.columns[at]) for at in places) for row in table.rows)
-    heads = tuple(FIELDS[name].label.lower() if name in FIELDS else name for name in columns)
+    heads = tuple(map(heading, columns))
     return _Table(title, heads, tuple(numbers[at] for at in places), tuple(rows))
 
 
