@@ -49,11 +49,14 @@ def test_every_setting_is_captured(library: Path) -> None:
 
 def test_a_run_continues_after_a_failed_capture(library: Path) -> None:
     found = walk("failures", library)
-    assert found.pop("calls")["invalidated"] == 1  # the other was refused before its capture
-    assert list(found) == ["ValueNet", "LateNet"]
-    for result in found.values():
-        assert result["steps"].startswith("launched, because it could not be captured (")
-        assert result["taken"] == 12
+    assert found.pop("calls")["invalidated"] == 2  # the first was refused before its capture
+    assert list(found) == ["ValueNet", "LateNet", "SmallNet", "UnevaluatedNet"]
+    assert all(result["reclaimed"] for result in found.values())
+    for what in ("ValueNet", "LateNet"):
+        assert found[what]["steps"].startswith("launched, because it could not be captured (")
+        assert found[what]["taken"] == 12
+    assert found["UnevaluatedNet"] == {**found["SmallNet"], "notices": ["evaluation-launched"]}
+    assert found["UnevaluatedNet"]["steps"] == "captured"
 
 
 def test_memory_is_shared_freed_and_reclaimed_if_it_runs_out(library: Path) -> None:
