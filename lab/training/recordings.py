@@ -142,7 +142,7 @@ class CudaGraph:
                 torch.cuda.graph(graph, pool=pool, stream=self._stream, capture_error_mode=mode),
             ):
                 step()
-        except RuntimeError:
+        except BaseException:  # also a signal's, such as the timer's of `benchmarks.gpu`
             self._leave(pool)
             raise
         return graph
@@ -160,7 +160,7 @@ class CudaGraph:
             default.graphsafe_set_state(default.clone_state())
         try:
             yield
-        except RuntimeError:
+        except BaseException:
             for generator in (default, self._generator):
                 if generator is not None:
                     generator.graphsafe_set_state(generator.clone_state())
@@ -170,14 +170,14 @@ class CudaGraph:
                 default.graphsafe_set_state(before)
 
     def _leave(self, pool: Any) -> None:
-        """End the use of a memory pool by a failed capture: torch 2.11 does not if CUDA invalidated the capture.
+        """End a failed capture's use of a memory pool, which torch 2.11 does not do if CUDA invalidated the capture.
 
-        As long as torch believes in a capture, it does not free cached blocks for an allocation that does not fit.
+        Until then, torch does not free cached blocks for an allocation that does not fit (pytorch#180395, #190348).
         """
         device = self._stream.device_index
-        with contextlib.suppress(RuntimeError):  # the use has ended, and the destruction of the graph frees the pool
-            torch.cuda.memory._cuda_endAllocateToPool(device, pool)
-            torch.cuda.memory._cuda_releasePool(device, pool)
+        with contextlib.suppress(RuntimeError):  # it has ended, and the destruction of the graph frees the pool
+            torch._C._cuda_endAllocateToPool(device, pool)
+            torch._C._cuda_releasePool(device, pool)
 
     def replay(self) -> None:
         """Replay the graph; every `AHEAD` replays, wait for the device to catch up."""
