@@ -83,11 +83,11 @@ def test_runs_and_workers_on_the_second_device_do_not_use_the_first_and_restore_
     assert found["calls"] == {"unsafe": 0, "invalidated": 0}
 
 
-def test_a_captured_step_has_ten_kernels_more_than_the_limit(library: Path) -> None:
-    """Rate, batch, images, two to normalise, four for results, and the counter: each is 1 % of a small network's step."""
+def test_a_captured_step_has_nine_kernels_more_than_the_limit(library: Path) -> None:
+    """Rate, batch, images, one to normalise, four for results, and the counter: each is 1 % of a small network's step."""
     found = walk("kernels", library)
     assert found.pop("calls") == {"unsafe": 0, "invalidated": 0}
-    assert found == {"float32": {"more": 10}, "bfloat16": {"more": 10}}
+    assert found == {"float32": {"more": 9}, "bfloat16": {"more": 9}}
 
 
 def test_algorithms_are_benchmarked_for_whole_batches_only(library: Path) -> None:

@@ -18,6 +18,7 @@ from lab.architectures.build import build_network
 from lab.architectures.registry import list_architectures
 from lab.checkpoint_files import decode_checkpoint, encode
 from lab.config import RunConfig
+from lab.training.batches import normalise
 from lab.training.checkpoint import weights_digest
 from lab.training.data import ResidentData
 from lab.training.engine import train
@@ -160,6 +161,13 @@ def test_captured_and_launched_steps_draw_the_same_random_numbers(
     np.testing.assert_allclose(losses(captured), losses(launched), rtol=1e-3, atol=1e-4)
     states = decode_checkpoint(saved).rng, decode_checkpoint(saved_launched).rng
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_bytes_are_normalised_as_on_a_cpu() -> None:
+    x_u8 = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
+    expected = (x_u8.double() / 255 - 0.1307) / 0.3081
+    found = normalise(x_u8.to(CUDA), mean=0.1307, std=0.3081).cpu().double()
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
 
 
 def test_preparing_the_step_changes_no_state(gpu_data: ResidentData) -> None:
