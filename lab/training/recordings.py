@@ -9,7 +9,7 @@ import gc
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 
@@ -30,7 +30,10 @@ class Recording(Protocol):
         ...
 
     def dependent(self) -> "Recording":
-        """Return an empty recording that shares this one's memory and is freed with it; the two never run at once."""
+        """Return an empty recording that shares this one's memory and is freed with it; the two never run at once.
+
+        Its step must not draw random numbers.
+        """
         ...
 
     def record(self, warm_up: Callable[[], None], step: Callable[[], None], *, warm_ups: int = WARM_UPS) -> None:
@@ -129,26 +132,52 @@ class CudaGraph:
             graph.register_generator_state(self._generator)
         # The id of a pool is valid only while a graph uses the pool, so it is not stored.
         owner = self._owner() if self._owner else None
-        pool = owner._graph.pool() if owner and owner._graph else None
+        pool = owner._graph.pool() if owner and owner._graph else torch.cuda.graph_pool_handle()
         # Calls of other threads, such as those of a library, must not fail the capture.
         mode = "thread_local"
         try:
             with (
                 _gc_disabled(),
+                self._generators(),
                 torch.cuda.graph(graph, pool=pool, stream=self._stream, capture_error_mode=mode),
             ):
                 step()
-        except RuntimeError:
-            self._renew_generators()
+        except BaseException:  # also a signal's, such as the timer's of `benchmarks.gpu`
+            self._leave(pool)
             raise
         return graph
 
-    def _renew_generators(self) -> None:
-        """Replace the generator states used in a failed capture, from which torch 2.11 can no longer draw."""
-        own = torch.cuda.default_generators[self._stream.device_index]
-        for generator in (own, self._generator):
-            if generator is not None:
-                generator.graphsafe_set_state(generator.clone_state())
+    @contextlib.contextmanager
+    def _generators(self) -> Iterator[None]:
+        """Leave generator states that can be drawn from, also after a failed capture, which torch 2.11 prevents.
+
+        The owner's graph draws from its states, so they are exchanged for the capture of a graph that draws nothing.
+        """
+        default = torch.cuda.default_generators[self._stream.device_index]
+        owned = self._owner is not None
+        before = default.graphsafe_get_state()
+        if owned:
+            default.graphsafe_set_state(default.clone_state())
+        try:
+            yield
+        except BaseException:
+            for generator in (default, self._generator):
+                if generator is not None:
+                    generator.graphsafe_set_state(generator.clone_state())
+            raise
+        finally:
+            if owned:
+                default.graphsafe_set_state(before)
+
+    def _leave(self, pool: Any) -> None:
+        """End a failed capture's use of a memory pool, which torch 2.11 does not do if CUDA invalidated the capture.
+
+        Until then, torch does not free cached blocks for an allocation that does not fit (pytorch#180395, #190348).
+        """
+        device = self._stream.device_index
+        with contextlib.suppress(RuntimeError):  # it has ended, and the destruction of the graph frees the pool
+            torch._C._cuda_endAllocateToPool(device, pool)
+            torch._C._cuda_releasePool(device, pool)
 
     def replay(self) -> None:
         """Replay the graph; every `AHEAD` replays, wait for the device to catch up."""

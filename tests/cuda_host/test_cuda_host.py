@@ -49,11 +49,14 @@ def test_every_setting_is_captured(library: Path) -> None:
 
 def test_a_run_continues_after_a_failed_capture(library: Path) -> None:
     found = walk("failures", library)
-    assert found.pop("calls")["invalidated"] == 1  # the other was refused before its capture
-    assert list(found) == ["ValueNet", "LateNet"]
-    for result in found.values():
-        assert result["steps"].startswith("launched, because it could not be captured (")
-        assert result["taken"] == 12
+    assert found.pop("calls")["invalidated"] == 2  # the first was refused before its capture
+    assert list(found) == ["ValueNet", "LateNet", "SmallNet", "UnevaluatedNet"]
+    assert all(result["reclaimed"] for result in found.values())
+    for what in ("ValueNet", "LateNet"):
+        assert found[what]["steps"].startswith("launched, because it could not be captured (")
+        assert found[what]["taken"] == 12
+    assert found["UnevaluatedNet"] == {**found["SmallNet"], "notices": ["evaluation-launched"]}
+    assert found["UnevaluatedNet"]["steps"] == "captured"
 
 
 def test_memory_is_shared_freed_and_reclaimed_if_it_runs_out(library: Path) -> None:
@@ -80,11 +83,11 @@ def test_runs_and_workers_on_the_second_device_do_not_use_the_first_and_restore_
     assert found["calls"] == {"unsafe": 0, "invalidated": 0}
 
 
-def test_a_captured_step_has_ten_kernels_more_than_the_limit(library: Path) -> None:
-    """Rate, batch, images, two to normalise, four for results, and the counter: each is 1 % of a small network's step."""
+def test_a_captured_step_has_nine_kernels_more_than_the_limit(library: Path) -> None:
+    """Rate, batch, images, one to normalise, four for results, and the counter: each is 1 % of a small network's step."""
     found = walk("kernels", library)
     assert found.pop("calls") == {"unsafe": 0, "invalidated": 0}
-    assert found == {"float32": {"more": 10}, "bfloat16": {"more": 10}}
+    assert found == {"float32": {"more": 9}, "bfloat16": {"more": 9}}
 
 
 def test_algorithms_are_benchmarked_for_whole_batches_only(library: Path) -> None:

@@ -34,7 +34,7 @@ from lab.training.together import Job, train_together
 from lab.worker.loop import prepare_device
 from lab.worker.ranks import device_of
 from tests.training.test_training_captured import BASE, SETTINGS
-from tests.training.test_training_gpu import LateNet, ValueNet, on_gpu
+from tests.training.test_training_gpu import LateNet, UnevaluatedNet, ValueNet, on_gpu
 from tests.training.training_nets import SmallNet, build_data
 
 CUDA, SECOND = torch.device("cuda"), torch.device("cuda:1")
@@ -90,10 +90,29 @@ def settings() -> Iterator[Found]:
 
 
 def failures() -> Iterator[Found]:
-    """A step that waits, and one that fails in the capture: the run continues, with dropout and augmentation."""
-    for kind in (ValueNet, LateNet):
-        config = RunConfig(**{**BASE, "augment": "light"})  # type: ignore[arg-type]
-        yield run(kind.__name__, config, kind(), on_gpu(build_data()))
+    """A step that waits, and captures of a step and of an evaluation that fail: the run continues.
+
+    With dropout and augmentation. offset: of torch's generator after the run. reclaimed: see `reclaims_memory`.
+    """
+    config = RunConfig(**{**BASE, "augment": "light"})  # type: ignore[arg-type]
+    often = config.replace(eval_every=1, epochs=4)
+    runs = ((ValueNet, config), (LateNet, config), (SmallNet, often), (UnevaluatedNet, often))
+    for kind, chosen in runs:
+        found = run(kind.__name__, chosen, kind(), on_gpu(build_data()))
+        offset = torch.cuda.default_generators[0].get_offset()
+        yield {**found, "offset": offset, "reclaimed": reclaims_memory()}
+
+
+def reclaims_memory() -> bool:
+    """Return whether torch's allocator frees cached blocks for an allocation that does not fit beside them."""
+    total = torch.cuda.get_device_properties(CUDA).total_memory
+    try:
+        for share in (0.6, 0.62):
+            torch.empty(int(share * total), dtype=torch.uint8, device=CUDA)
+    except torch.OutOfMemoryError:
+        return False
+    torch.cuda.empty_cache()
+    return True
 
 
 def devices() -> Iterator[Found]:

@@ -3,6 +3,7 @@
 `make test-gpu` runs these; without a CUDA device they are skipped.
 """
 
+import copy
 import dataclasses
 import gc
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from lab.architectures.build import build_network
 from lab.architectures.registry import list_architectures
 from lab.checkpoint_files import decode_checkpoint, encode
 from lab.config import RunConfig
+from lab.training.batches import normalise
 from lab.training.checkpoint import weights_digest
 from lab.training.data import ResidentData
 from lab.training.engine import train
@@ -33,6 +35,8 @@ from tests.training.training_nets import LinearNet, SmallNet, build_data
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+    # A warning of a GPU's libraries depends on their versions; it is printed and fails no test.
+    pytest.mark.filterwarnings("default"),
 ]
 CUDA = torch.device("cuda")
 # 2^-10 is exact in float32 and float64; with deterministic algorithms only rounding within kernels remains.
@@ -69,12 +73,25 @@ def follow(
 ) -> tuple[list[Event], bytes]:
     """Return the events of a run and its last checkpoint."""
     events, saved = [], b""
-    checkpoint = decode_checkpoint(resume) if resume else None
-    for event in train(config, network=network, data=data, device=CUDA, steps=kind, command=command, resume=checkpoint):
+    for event in watch(config, network, data, kind=kind, command=command, resume=resume):
         events.append(event)
         if isinstance(event, Snapshot) and event.kind == "checkpoint":
             saved = encode(event.state())
     return events, saved
+
+
+def watch(
+    config: RunConfig,
+    network: nn.Module,
+    data: ResidentData,
+    *,
+    kind: StepKind = StepKind.AUTO,
+    command: Callable[[], Command] = lambda: Command.RUN,
+    resume: bytes | None = None,
+) -> Iterator[Event]:
+    """Yield the events of a run. Its checkpoints are not encoded: those of the largest networks have 1.7 GB."""
+    checkpoint = decode_checkpoint(resume) if resume else None
+    return train(config, network=network, data=data, device=CUDA, steps=kind, command=command, resume=checkpoint)
 
 
 def losses(events: list[Event]) -> np.ndarray:
@@ -94,10 +111,11 @@ def small() -> nn.Module:
 def assert_a_hundred_steps_agree(tolerance: float, **settings: Any) -> None:
     data = on_gpu(build_data(train=1600, size=28, classes=10))
     config = RunConfig(epochs=1, batch_size=16, lr=2.0**-13, seed=3, val_fraction=0.0, **settings)
+    torch.manual_seed(2)
+    network = build_network(config.arch)  # a copy is made in a moment, but the largest weights are drawn in seconds
     found = []
     for kind in (StepKind.AUTO, StepKind.LAUNCHED):
-        torch.manual_seed(2)
-        events, _ = follow(config, build_network(config.arch), data, kind=kind)
+        events = list(watch(config, copy.deepcopy(network), data, kind=kind))
         found.append(losses(events))
         assert how(events) == ("captured" if kind is StepKind.AUTO else "launched, because this was requested")
     assert len(found[0]) == 100
@@ -143,6 +161,13 @@ def test_captured_and_launched_steps_draw_the_same_random_numbers(
     np.testing.assert_allclose(losses(captured), losses(launched), rtol=1e-3, atol=1e-4)
     states = decode_checkpoint(saved).rng, decode_checkpoint(saved_launched).rng
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_bytes_are_normalised_as_on_a_cpu() -> None:
+    x_u8 = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
+    expected = (x_u8.double() / 255 - 0.1307) / 0.3081
+    found = normalise(x_u8.to(CUDA), mean=0.1307, std=0.3081).cpu().double()
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
 
 
 def test_preparing_the_step_changes_no_state(gpu_data: ResidentData) -> None:
@@ -247,6 +272,15 @@ class LateNet(SmallNet):
         return super().forward(x)
 
 
+class UnevaluatedNet(SmallNet):
+    """Synchronises only while an evaluation is captured, which fails."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.is_cuda and not self.training and torch.cuda.is_current_stream_capturing():
+            torch.cuda.synchronize()
+        return super().forward(x)
+
+
 @pytest.mark.parametrize("kind", [ValueNet, LateNet])
 def test_steps_that_cannot_be_captured_are_launched_with_the_reason_and_the_same_losses(
     kind: type[SmallNet], gpu_data: ResidentData
@@ -257,6 +291,19 @@ def test_steps_that_cannot_be_captured_are_launched_with_the_reason_and_the_same
     same, _ = follow(config, small(), gpu_data, kind=StepKind.LAUNCHED)
     assert how(events).startswith("launched, because it could not be captured (")
     np.testing.assert_allclose(losses(events), losses(same), rtol=1e-3, atol=1e-4)
+
+
+def test_evaluations_that_cannot_be_captured_are_launched_and_change_no_later_step(gpu_data: ResidentData) -> None:
+    """With dropout, whose generator state is part of the checkpoint."""
+    config = RunConfig(**{**EXACT, "eval_every": 1, "epochs": 4})
+    expected, saved = follow(config, small(), gpu_data)
+    torch.manual_seed(1)
+    events, saved_same = follow(config, UnevaluatedNet(), gpu_data)
+    assert how(events) == "captured"
+    assert [e.code for e in events if isinstance(e, Notice)] == ["evaluation-launched"]
+    np.testing.assert_array_equal(losses(events), losses(expected))
+    states = decode_checkpoint(saved).rng, decode_checkpoint(saved_same).rng
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
 def test_float16_is_launched_with_the_reason(gpu_data: ResidentData) -> None:
