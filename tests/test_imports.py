@@ -21,6 +21,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "lab.temporary_folders",
         "lab.user_files",
         "lab.platforms",
+        "lab.onnx_runtime",
     ),
     ("lab.errors", "lab.formatting"),
     ("lab.settings", "lab.devices", "lab.seeding", "lab.findings", "lab.metrics", "lab.join_token"),
@@ -302,7 +303,7 @@ def test_no_comment_disables_the_formatter() -> None:
 
 def test_the_command_line_and_the_exports_import_at_the_top() -> None:
     """`lab.lazy` imports what is needed later; only optional packages are imported inside functions."""
-    optional = {"tensorboard", "onnxruntime", "onnxscript"}
+    optional = {"tensorboard", "onnxscript"}
     packages = ("lab.cli", "lab.sharing", "lab.charts", "lab.diagnosis", "lab.metrics")
     wrong = [
         f"{name} imports {target}"
@@ -312,6 +313,18 @@ def test_the_command_line_and_the_exports_import_at_the_top() -> None:
         if isinstance(function, ast.FunctionDef)
         for target in _imports(ast.Module(function.body, []))
         if target.split(".")[0] not in optional
+    ]
+    assert wrong == []
+
+
+def test_onnxruntime_is_imported_in_one_place() -> None:
+    """Its import starts telemetry unless `lab.onnx_runtime` has switched that off before."""
+    paths = (path for top in ("lab", "pages", "tests", "benchmarks") for path in (ROOT / top).rglob("*.py"))
+    wrong = [
+        str(path.relative_to(ROOT))
+        for path in paths
+        for target in _imports(ast.parse(path.read_text(encoding="utf-8")))
+        if target.split(".")[0] == "onnxruntime"
     ]
     assert wrong == []
 

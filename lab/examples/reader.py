@@ -15,6 +15,7 @@ from lab.data.channels import normalise_images
 from lab.data.recipes import Recipe
 from lab.data.registry import get_dataset_spec
 from lab.examples.catalogue import READER_FILE
+from lab.onnx_runtime import load_onnxruntime
 from lab.sketch.normalise import normalise
 from lab.sketch.shape import Shape
 from lab.sketch.sketch import Sketch
@@ -52,8 +53,7 @@ class DrawingReader:
     """
 
     def __init__(self) -> None:
-        import onnxruntime  # takes a third of a second, so only when a drawing is read
-
+        onnxruntime = load_onnxruntime()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1  # an image takes less than starting a thread
         self._session = onnxruntime.InferenceSession(

@@ -1,7 +1,7 @@
 """A run's network for other programs: ONNX, verified against PyTorch before it is written, and torch.export programs.
 
 The network is exported in evaluation mode and accepts any number of normalised images. The ONNX file's metadata and the
-model card describe the input. onnx, onnxscript and onnxruntime are imported only here.
+model card describe the input. onnx and onnxscript are imported only here.
 """
 
 import io
@@ -16,6 +16,7 @@ from lab.architectures.tracing import ONE_AT_A_TIME
 from lab.data.channels import normalise_images
 from lab.errors import LabError
 from lab.loaded_network import LoadedNetwork
+from lab.onnx_runtime import load_onnxruntime
 from lab.sharing.weights import facts
 from lab.strict_json import with_names
 
@@ -31,7 +32,7 @@ def onnx_bytes(loaded: LoadedNetwork) -> bytes:
     Raises `LabError` if the packages are not installed or onnxruntime's answers differ by more than 1e-4.
     """
     try:
-        import onnxruntime
+        onnxruntime = load_onnxruntime()
         import onnxscript  # noqa: F401  torch.onnx needs it
     except ImportError as error:
         raise LabError(

@@ -33,6 +33,7 @@ def test_serve_prints_and_opens_the_address_and_exits_on_ctrl_c_pressed_once_or_
     browser.chmod(0o755)
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("LAB_", "SSH_"))}
     environment |= {"DISPLAY": ":7", "BROWSER": f"{browser} %s", "OMP_NUM_THREADS": "1"}
+    (tmp_path / ".streamlit" / "secrets.toml").mkdir(parents=True)  # of another project, and unreadable
     words = ["--home", str(tmp_path / "home"), "serve", "--host", "0.0.0.0", "--port", "0", "--json"]
     with subprocess.Popen(
         [sys.executable, "-m", "lab", *words],
@@ -126,18 +127,43 @@ def test_a_site_that_is_not_an_origin_may_not_embed_the_lab(command_line: Comman
     )
 
 
-@pytest.mark.parametrize("named_by", ["--embed", "LAB_EMBED"])
-def test_a_lab_that_may_be_embedded_takes_uploads_without_a_cookie(
-    command_line: CommandLine, monkeypatch: pytest.MonkeyPatch, named_by: str
-) -> None:
-    """Browsers withhold the cookie of Streamlit's check in a frame of another site."""
-    started: list[tuple[list[str], dict[str, str]]] = []
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], dict[str, str]]]:
+    """The arguments and the environment of the server that `serve` would become."""
+    found: list[tuple[list[str], dict[str, str]]] = []
 
     def end(_program: str, words: list[str], environment: dict[str, str]) -> None:
-        started.append((words, environment))
+        found.append((words, environment))
         raise SystemExit(0)  # the real one does not return
 
     monkeypatch.setattr("os.execve", end)
+    return found
+
+
+@pytest.mark.parametrize("account", [True, False])
+def test_the_server_has_a_home_folder_even_if_its_user_has_none(
+    command_line: CommandLine,
+    monkeypatch: pytest.MonkeyPatch,
+    started: list[tuple[list[str], dict[str, str]]],
+    account: bool,
+) -> None:
+    """A container with `--user 4242` has neither `HOME` nor an account; Streamlit does not start then."""
+    monkeypatch.delenv("HOME")
+    if not account:
+        monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)
+    command_line("serve", "--no-browser", "--port", "0")
+    [(_, environment)] = started
+    assert environment.get("HOME") == (None if account else environment["LAB_HOME"])
+
+
+@pytest.mark.parametrize("named_by", ["--embed", "LAB_EMBED"])
+def test_a_lab_that_may_be_embedded_takes_uploads_without_a_cookie(
+    command_line: CommandLine,
+    monkeypatch: pytest.MonkeyPatch,
+    started: list[tuple[list[str], dict[str, str]]],
+    named_by: str,
+) -> None:
+    """Browsers withhold the cookie of Streamlit's check in a frame of another site."""
     site = "https://moodle.example"
     if named_by == "LAB_EMBED":
         monkeypatch.setenv("LAB_EMBED", site)

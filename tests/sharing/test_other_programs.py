@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from lab.errors import LabError
+from lab.onnx_runtime import load_onnxruntime
 from lab.runs.records import RunRecord
 from lab.service.lab import Lab
 from lab.sharing import onnx_file
@@ -20,9 +21,7 @@ from tests.sharing.sharing_runs import train_run
 
 
 def onnx_logits(data: bytes, x_BCHW: torch.Tensor) -> np.ndarray:
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    session = load_onnxruntime().InferenceSession(data, providers=["CPUExecutionProvider"])
     return session.run(None, {"images": x_BCHW.numpy()})[0]
 
 

@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import psutil
@@ -12,7 +13,7 @@ import psutil
 from lab.cli.output import json_flag
 from lab.errors import InputError, LabError
 from lab.service.lab import Lab
-from lab.settings import ANNOUNCE, BROWSER, CHECKOUT, EMBED, EVERY_NETWORK, embedding_sites
+from lab.settings import ANNOUNCE, BROWSER, CHECKOUT, EMBED, EVERY_NETWORK, embedding_sites, user_path
 
 _LOOPBACK = ("localhost", "127.0.0.1")
 # Not `-m`, which would search the current folder for the lab's packages first.
@@ -68,7 +69,8 @@ def serve(
     for name in allowed_hosts(host, names):
         words += ["--server.allowedHosts", name]
     words += ["--logger.hideWelcomeMessage", "true"]  # `pages.server.announce` says more
-    environment = {**os.environ, **lab.settings.environment(), ANNOUNCE: "json" if as_json else "text"}
+    environment = {**os.environ, **home_folder(lab.settings.home), **lab.settings.environment()}
+    environment[ANNOUNCE] = "json" if as_json else "text"
     environment[BROWSER] = "1" if browser else ""
     if sites:
         environment[EMBED] = " ".join(sites)
@@ -79,6 +81,15 @@ def serve(
     if os.name == "nt":  # on Windows `exec` returns to the prompt immediately
         sys.exit(subprocess.call(words, env=environment))
     os.execve(sys.executable, words, environment)  # noqa: S606  no shell, so nothing to quote
+
+
+def home_folder(instead: Path) -> dict[str, str]:
+    """Return the variable that gives a user without a home folder another one, empty for every other user.
+
+    A number without an account (a container's `--user 4242`) and without `HOME` has none. Streamlit looks for its
+    settings there and does not start without it.
+    """
+    return {} if user_path("~").is_absolute() else {"HOME": str(instead)}
 
 
 def allowed_hosts(host: str, names: tuple[str, ...]) -> list[str]:
