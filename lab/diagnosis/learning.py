@@ -88,11 +88,10 @@ def find_gap(view: CurveView) -> Finding | None:
     if not fitted - held_out > max(_GAP, _GAP_ERRORS * error):  # "not above", so that NaN has none
         return None
     advice, remedy = _against_gap(view)
-    first = validation.size - width + 1
     return Finding(
         "generalisation-gap",
         "hint",
-        f"Generalisation gap: in epochs {first} to {validation.size}, {share(fitted)} of the training images and "
+        f"Generalisation gap: in epochs {validation.size - width + 1} to {validation.size}, {share(fitted)} of the training images and "
         f"{share(held_out)} of the validation images were right (means of {width}). The network fits the images that it "
         f"was trained on better than new ones. {advice}",
         remedy,
