@@ -100,7 +100,7 @@ def _default(column: Column[Any]) -> str | None:
 
 
 def points_sum(name: str, tables: Iterable[np.ndarray]) -> str:
-    """Return the sum of hashes of one curve; tables_N3: step, value and time as `curves.fetch` yields them."""
+    """Return the sum of hashes of one curve. tables: step, value and time (N, 3), as `curves.fetch` yields them."""
     seed = np.frombuffer(hashlib.blake2b(name.encode(errors="surrogatepass"), digest_size=8).digest(), dtype=np.uint64)
     low = high = 0
     for table_N3 in tables:
