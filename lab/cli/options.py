@@ -43,6 +43,19 @@ def executor_option(function: _Function) -> _Function:
     return click.option("--on", "executor", default=None, metavar="ID", help=help)(function)
 
 
+def run_options(function: _Function) -> _Function:
+    """Add the flags of commands that submit one run: --name, --tag, --no-cache and --detach."""
+    options = (
+        click.option("--name", default="", help="A name for the run."),
+        click.option("--tag", "tags", multiple=True, help="A tag for the run; can be given several times."),
+        click.option("--no-cache", is_flag=True, help="Train again even if the store has a run with these settings."),
+        click.option("--detach", is_flag=True, help="Queue the run and return; a background worker trains it."),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
 class Asked(NamedTuple):
     """The owner, queue priority and executor of new runs; the field names are those of `Submissions.submit`."""
 

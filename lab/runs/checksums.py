@@ -23,6 +23,7 @@ VERSION = "1:"  # prefix of every checksum; a later algorithm gets another numbe
 NOT_COVERED = frozenset({"seal"})  # all other columns are covered, including those that later releases add
 _KINDS: tuple[tuple[type[Any], type], ...] = ((Float, float), (Integer, int))
 EMPTY_SUM = "0" * 32
+DAMAGED = "is damaged in the database (its checksum differs)"  # of a row, in messages
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))  # of splitmix64 (Steele, Lea and Flood, 2014)
 _SECOND = np.uint64(0x9E3779B97F4A7C15)
 _WORD = 2**64
@@ -100,7 +101,7 @@ def _default(column: Column[Any]) -> str | None:
 
 
 def points_sum(name: str, tables: Iterable[np.ndarray]) -> str:
-    """Return the sum of hashes of one curve; tables_N3: step, value and time as `curves.fetch` yields them."""
+    """Return the sum of hashes of one curve. tables: step, value and time (N, 3), as `curves.fetch` yields them."""
     seed = np.frombuffer(hashlib.blake2b(name.encode(errors="surrogatepass"), digest_size=8).digest(), dtype=np.uint64)
     low = high = 0
     for table_N3 in tables:

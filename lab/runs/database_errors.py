@@ -39,6 +39,14 @@ def explain_refusal(error: Exception, *, where: str, busy_s: float, writes: bool
     """
     undone = "nothing was written" if writes else "it could not be read"
     cause = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+    temporary = _explain_temporary(error, cause, where=where, busy_s=busy_s, undone=undone)
+    return temporary or _explain_permanent(cause, where=where)
+
+
+def _explain_temporary(
+    error: Exception, cause: str, *, where: str, busy_s: float, undone: str
+) -> StoreBusyError | None:
+    """Return the error to raise if a retry may help, else None."""
     low = cause.lower()
     if _is_unreachable(error):
         too_many = any(words in low for words in _TOO_MANY)
@@ -65,6 +73,11 @@ def explain_refusal(error: Exception, *, where: str, busy_s: float, writes: bool
             f"The run store was held by another process for more than {busy_s:g} s, so {undone}: "
             f"try again. If that does not help, a suspended process has {where} open: continue it, or end it."
         )
+    return None
+
+
+def _explain_permanent(cause: str, *, where: str) -> LabError:
+    low = cause.lower()
     if "disk i/o" in low:  # a file size limit or a failing disk: SQLite does not distinguish them
         return StoreError(
             f"The disk of the run store is full or failing ({cause}), and what was not yet confirmed is not stored: "

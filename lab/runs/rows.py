@@ -15,7 +15,7 @@ from lab.config import RunConfig
 from lab.errors import ConfigError, UnreadableRunError
 from lab.findings import Finding
 from lab.runs import facts
-from lab.runs.checksums import RAW, is_intact
+from lab.runs.checksums import DAMAGED, RAW, is_intact
 from lab.runs.database import MAX_VALUES, Moment
 from lab.runs.encoding import decode_json, decode_tags
 from lab.runs.headline import METRICS, HeadlineResult
@@ -97,8 +97,7 @@ def expired_state(row: Row[Any]) -> RunState:
 def damage_words(run: object) -> str:
     """Return the message for a run whose row is damaged."""
     return (
-        f"Run {str(run)[:40]} is damaged in the database (its checksum differs), so its values are not shown: restore "
-        "the store from a copy, or delete the run."
+        f"Run {str(run)[:40]} {DAMAGED}, so its values are not shown: restore the store from a copy, or delete the run."
     )
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, func, select
 
-from lab.errors import UnreadableRunError
 from lab.runs import sums
 from lab.runs.checksums import EMPTY_SUM, RAW, file_sum, is_intact
 from lab.runs.context import StoreContext
@@ -13,7 +12,6 @@ from lab.runs.records import WEIGHTS, SavedFile
 from lab.runs.results import refresh_headline
 from lab.runs.row_changes import change_row, held_row, insert_for, sound_row
 from lab.runs.rows import decoded, record_of, saved_file_values
-from lab.runs.sums import sum_files
 from lab.runs.tables import runs, saved_files
 
 
@@ -80,11 +78,8 @@ class SavedFiles:
         with self.context.database.read() as connection:
             row = sound_row(connection, run)
             rows = connection.execute(query).all()
-        if row.sums is not None and sum_files(rows) != decoded(row.sums).get("files", EMPTY_SUM):
-            raise UnreadableRunError(
-                f"The list of saved files of run {run} is damaged in the database (its checksum differs): restore the "
-                "store from a copy, or train the run again."
-            )
+        if row.sums is not None and sums.sum_files(rows) != decoded(row.sums).get("files", EMPTY_SUM):
+            raise sums.damaged_part("The list of saved files", run)
         return tuple(record_of(SavedFile, each) for each in rows if kind is None or each.kind == kind)
 
     def measure(self) -> FileUsage:

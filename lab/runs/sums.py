@@ -11,7 +11,7 @@ import numpy as np
 from sqlalchemy import ColumnElement, Connection, Row, select
 
 from lab.errors import UnreadableRunError
-from lab.runs.checksums import EMPTY_SUM, add_sums, file_sum, points_sum, subtract_sum
+from lab.runs.checksums import DAMAGED, EMPTY_SUM, add_sums, file_sum, points_sum, subtract_sum
 from lab.runs.curves import fetch
 from lab.runs.rows import decoded
 from lab.runs.tables import saved_files, series_names
@@ -112,7 +112,9 @@ def wrong_curves(row: Row[Any], tables: Mapping[str, np.ndarray], asked: set[str
 def damaged_curves(run: str, wrong: Sequence[str]) -> UnreadableRunError:
     """Return the error that names damaged curves."""
     more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
-    return UnreadableRunError(
-        f"The curve {wrong[0][:60]!r}{more} of run {run} is damaged in the database (its checksum differs): restore "
-        "the store from a copy, or train the run again."
-    )
+    return damaged_part(f"The curve {wrong[0][:60]!r}{more}", run)
+
+
+def damaged_part(part: str, run: str) -> UnreadableRunError:
+    """Return the error for a damaged part of a run."""
+    return UnreadableRunError(f"{part} of run {run} {DAMAGED}: restore the store from a copy, or train the run again.")

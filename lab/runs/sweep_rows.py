@@ -8,7 +8,7 @@ from sqlalchemy import Row
 
 from lab.errors import ConfigError
 from lab.runs import facts
-from lab.runs.checksums import is_intact
+from lab.runs.checksums import DAMAGED, is_intact
 from lab.runs.database import Moment
 from lab.runs.records import RunRequest, RunState, status_word
 from lab.runs.rows import decoded, derive
@@ -66,9 +66,7 @@ def _without_spec(row: Row[Any], problem: str) -> SweepRecord:
 
 
 def _damaged(what: str) -> str:
-    return (
-        f"{what} is damaged in the database (its checksum differs), so it is not shown: restore the store from a copy."
-    )
+    return f"{what} {DAMAGED}, so it is not shown: restore the store from a copy."
 
 
 def sweep_values(record: SweepRecord) -> dict[str, Any]:

@@ -17,7 +17,9 @@ def test_only_bins_with_answers_are_points_and_the_tooltip_has_their_number() ->
 
 def test_no_answers_give_an_empty_curve() -> None:
     nothing = np.full(2, np.nan)
-    assert len(calibration_figure(nothing, nothing, np.zeros(2, int)).data[1].x) == 0
+    diagonal, curve = calibration_figure(nothing, nothing, np.zeros(2, int)).data
+    assert list(diagonal.x) == list(diagonal.y) == [0, 1]
+    assert [len(column) for column in (curve.x, curve.y, curve.customdata)] == [0, 0, 0]
 
 
 def test_the_tooltip_of_a_bin_has_its_own_confidence_accuracy_and_number() -> None:

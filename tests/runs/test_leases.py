@@ -35,8 +35,9 @@ def test_claims_take_the_longest_waiting_run_one_per_slot(store: RunStore, me: O
 
 
 def test_the_same_slot_of_another_host_is_another_slot(store: RunStore, me: Owner) -> None:
-    claimed(store, me, "a")
-    claimed(store, FOREIGN, "b")
+    mine, theirs = claimed(store, me, "a"), claimed(store, FOREIGN, "b")
+    assert [store.runs.get(run.id).state for run in (mine, theirs)] == [RunState.RUNNING] * 2
+    assert [store.queue.count_running(host=owner.host) for owner in (me, FOREIGN)] == [1, 1]
 
 
 def test_a_second_attempt_gets_a_higher_lease_and_the_first_can_write_nothing(store: RunStore, me: Owner) -> None:

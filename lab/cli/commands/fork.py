@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from lab.cli.commands.train import answer
-from lab.cli.options import Asked, asking_options, parse_setting
+from lab.cli.options import Asked, asking_options, parse_setting, run_options
 from lab.cli.output import json_flag
 from lab.errors import ConfigError
 from lab.runs.edits import NAME_LIMIT
@@ -27,10 +27,7 @@ from lab.service.lineage import change_words
     help="Change a setting, such as lr=0.01, or an option of the network, such as dropout=0.5; can be given several "
     "times.",
 )
-@click.option("--name", default="", help="A name for the new run.")
-@click.option("--tag", "tags", multiple=True, help="A tag for the new run; can be given several times.")
-@click.option("--no-cache", is_flag=True, help="Train again even if the store has this fork.")
-@click.option("--detach", is_flag=True, help="Queue the run and return; a background worker trains it.")
+@run_options
 @asking_options
 @json_flag
 @click.pass_obj

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from lab.cli.findings import finding_lines
-from lab.cli.options import Asked, asking_options, build_config, config_options
+from lab.cli.options import Asked, asking_options, build_config, config_options, run_options
 from lab.cli.output import json_flag, print_json
 from lab.cli.starting import Starting
 from lab.errors import RunStateError, StoreBusyError
@@ -26,10 +26,7 @@ ENSURE_S = 5.0  # a worker just started may take this long to register
 
 @click.command(context_settings={"show_default": False})
 @click.option("--preset", metavar="ID", help=f"Start from the settings of a preset: {', '.join(PRESETS)}.")
-@click.option("--name", default="", help="A name for the run.")
-@click.option("--tag", "tags", multiple=True, help="A tag for the run; can be given several times.")
-@click.option("--no-cache", is_flag=True, help="Train again even if the store has a run with these settings.")
-@click.option("--detach", is_flag=True, help="Queue the run and return; a background worker trains it.")
+@run_options
 @asking_options
 @config_options
 @json_flag

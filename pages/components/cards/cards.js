@@ -2,6 +2,7 @@
 // Cards to choose from: buttons with a picture, a title and facts, below the headings of their groups. Tab focuses the
 // chosen one, the arrow keys move to the others.
 
+import { made } from "../shared/dom.js";
 import { grouped, neighbour } from "./groups.js";
 
 const ARROWS = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"];
@@ -10,8 +11,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const words = JSON.stringify(data.cards);
   let root = parentElement.querySelector(".cards");
   if (!root) {
-    root = document.createElement("div");
-    root.className = "cards";
+    root = made("div", "cards");
     parentElement.appendChild(root);
   }
   root.setAttribute("role", "group");
@@ -45,35 +45,27 @@ export default function ({ data, parentElement, setTriggerValue }) {
 }
 
 function section({ group, cards }) {
-  const grid = document.createElement("div");
-  grid.className = "grid";
+  const grid = made("div", "grid");
   grid.append(...cards.map(card));
   if (!group) return [grid];
-  const heading = words("div", "group", group);
+  const heading = made("div", "group", group);
   grid.setAttribute("role", "group");
   grid.setAttribute("aria-label", group);
   return [heading, grid];
 }
 
 function card({ id, title, picture, one, two }) {
-  const button = document.createElement("button");
+  const button = made("button");
   button.type = "button";
   button.dataset.id = id;
-  const frame = words("span", "picture", "");
+  const frame = made("span", "picture");
   if (picture) {
-    const image = document.createElement("img");
+    const image = made("img");
     image.src = picture;
     image.alt = "";
     frame.append(image);
   }
-  const facts = [words("span", "facts", one), " ", words("span", "facts", two)];
-  button.append(frame, words("span", "title", title), " ", ...facts);
+  const facts = [made("span", "facts", one), " ", made("span", "facts", two)];
+  button.append(frame, made("span", "title", title), " ", ...facts);
   return button;
-}
-
-function words(kind, name, text) {
-  const element = document.createElement(kind);
-  element.className = name;
-  element.textContent = text;
-  return element;
 }

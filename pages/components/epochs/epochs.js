@@ -1,12 +1,12 @@
 // @ts-check
 // One slider for everything on the page: it chooses a saved epoch, with the accuracy curve right above it. It reports
-// to the server while it is dragged, but not before the last report was answered (or PATIENCE_MS have passed).
+// to the server while it is dragged, but not before the last report was answered (or TIMEOUT_MS have passed).
 
 import { LOOK, readTheme } from "../live/look.js";
 import { escaped } from "../shared/format.js";
 import { mount } from "../shared/mount.js";
 
-const PATIENCE_MS = 1500;
+const TIMEOUT_MS = 1500;
 const PLAY_MS = 350; // at least this long on each epoch
 const INSET = 8; // px: half the thumb, so that points are aligned with it
 
@@ -38,7 +38,7 @@ class Bar {
     this.input.max = data.epochs.length - 1;
     this.now.querySelector("b").dataset.longest = data.names.reduce((a, b) => (b.length > a.length ? b : a), "");
     this.play.disabled = data.epochs.length < 2;
-    if (data.index === this.sent || performance.now() - this.sentAt > PATIENCE_MS) this.answered();
+    if (data.index === this.sent || performance.now() - this.sentAt > TIMEOUT_MS) this.answered();
     if (fresh) { this.stop(); this.sent = null; this.wanted = null; this.input.value = data.index; }
     this.draw();
   }
@@ -58,7 +58,7 @@ class Bar {
   move(index) {
     this.input.value = index;
     this.draw();
-    if (this.sent == null || performance.now() - this.sentAt > PATIENCE_MS) this.send(index);
+    if (this.sent == null || performance.now() - this.sentAt > TIMEOUT_MS) this.send(index);
     else this.wanted = index;
   }
 
@@ -73,7 +73,7 @@ class Bar {
     this.play.setAttribute("aria-label", "Stop playing");
     if (Number(this.input.value) >= this.data.epochs.length - 1) this.move(0);
     this.timer = setInterval(() => {
-      if (this.sent != null && performance.now() - this.sentAt < PATIENCE_MS) return; // wait for the server
+      if (this.sent != null && performance.now() - this.sentAt < TIMEOUT_MS) return; // wait for the server
       const next = Number(this.input.value) + 1;
       if (next >= this.data.epochs.length) return this.stop();
       this.move(next);

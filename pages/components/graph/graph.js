@@ -1,11 +1,12 @@
 // @ts-check
 // The network's graph: SVG written by lab.inspection.layout, which escapes every text. A box has its module's name.
 
+import { made } from "../shared/dom.js";
+
 export default function ({ data, parentElement, setTriggerValue }) {
   let view = parentElement.querySelector(".view");
   if (!view) {
-    view = document.createElement("div");
-    view.className = "view";
+    view = made("div", "view");
     parentElement.appendChild(view);
   }
   if (view.dataset.svg !== data.digest) {

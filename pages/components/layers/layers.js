@@ -1,6 +1,7 @@
 // @ts-check
 // The summary as a tree: groups fold, headers sort (a sorted table is flat; a third click restores the tree).
 
+import { made } from "../shared/dom.js";
 import { shown } from "./rows.js";
 
 const COLUMNS = [
@@ -71,8 +72,7 @@ function line(row, root, table, data) {
   if (data.selected && data.selected.includes(row.name)) tr.classList.add("chosen");
   const name = tr.insertCell();
   name.style.paddingLeft = `${0.4 + (table.sort ? 0 : row.depth) * 1.1}rem`;
-  const fold = document.createElement(row.leaf ? "span" : "button");
-  fold.className = "fold";
+  const fold = made(row.leaf ? "span" : "button", "fold");
   if (!row.leaf && !table.sort) {
     const closed = table.folded.has(row.name);
     fold.setAttribute("type", "button");
@@ -85,10 +85,7 @@ function line(row, root, table, data) {
       draw(root, table, data);
     };
   }
-  const type = document.createElement("span");
-  type.className = "type";
-  type.textContent = ` ${row.type}`;
-  name.append(fold, table.sort ? row.name : row.short, type);
+  name.append(fold, table.sort ? row.name : row.short, made("span", "type", ` ${row.type}`));
   const put = (text, kind = "") => {
     const cell = tr.insertCell();
     cell.className = kind;
@@ -108,13 +105,9 @@ function line(row, root, table, data) {
 
 function bar(cell, share, words, kind) {
   if (!share) return;
-  const track = document.createElement("span");
-  track.className = `share ${kind}`;
-  const fill = document.createElement("i");
+  const track = made("span", `share ${kind}`);
+  const fill = made("i");
   fill.style.width = `${100 * share}%`;
   track.appendChild(fill);
-  const text = document.createElement("span");
-  text.className = "pct num";
-  text.textContent = words;
-  cell.append(track, text);
+  cell.append(track, made("span", "pct num", words));
 }

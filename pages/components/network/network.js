@@ -2,6 +2,7 @@
 // The whole network in one picture, from the image to the answer: each stage as a grid of its maps, or (without values)
 // as a slab. A map is a button; the arrow keys move between maps. New values are drawn in place.
 
+import { made } from "../shared/dom.js";
 import { mount } from "../shared/mount.js";
 import {
   around, band, CLEAR, fitted, gridSize, isMaps, layout, ranks, sideRule, slabSize, titleOf, wrapped,
@@ -25,7 +26,7 @@ class NetworkPicture {
     place.append(root);
     this.scroll = made("div", "scroll");
     this.preview = made("div", "preview");
-    this.preview.append(made("canvas", ""), made("span", ""));
+    this.preview.append(made("canvas"), made("span"));
     this.preview.hidden = true;
     root.append(this.scroll, this.preview);
     this.watcher = new ResizeObserver(() => this.data && this.show());
@@ -161,11 +162,11 @@ class NetworkPicture {
     }
     head.title = `${stage.title}: ${stage.detail}`;
     const lines = (kind, text) => wrapped(text, wide - CLEAR, this.ruler[kind]).join("\n");
-    head.append(words("b", lines("title", titleOf(stage))), " ", words("span", lines("detail", stage.detail)));
+    head.append(made("b", "", lines("title", titleOf(stage))), " ", made("span", "", lines("detail", stage.detail)));
     const drawn = made("div", "drawn");
     drawn.style.cssText = `width:${place.w}px;height:${place.h}px`;
     const facts = made("div", "facts");
-    facts.append(words("span", stage.size), " ", words("span", stage.some));
+    facts.append(made("span", "", stage.size), " ", made("span", "", stage.some));
     part.append(head, drawn, facts);
     this.parts.set(stage.id, { part, drawn, place, stage });
     if (this.data.slabs) drawn.append(this.slabButton(stage));
@@ -188,7 +189,7 @@ class NetworkPicture {
   }
 
   grid(drawn, stage, { w, h, columns, side, step }) {
-    const canvas = made("canvas", "");
+    const canvas = made("canvas");
     const scale = Math.min(2, window.devicePixelRatio || 1);
     [canvas.width, canvas.height] = [Math.round(w * scale), Math.round(h * scale)];
     canvas.style.cssText = `width:${w}px;height:${h}px`;
@@ -231,7 +232,7 @@ class NetworkPicture {
         row.dataset.at = `${stage.id} ${index}`;
         row.tabIndex = index ? -1 : 0;
       }
-      row.append(made("b", ""), made("i", ""), made("span", "num"));
+      row.append(made("b"), made("i"), made("span", "num"));
       drawn.append(row);
     }
   }
@@ -399,18 +400,6 @@ function rulerOf(root) {
     return brush.measureText(text).width;
   };
   return { title: ruled(`650 ${0.8 * rem}px ${fontFamily}`), detail: ruled(`400 ${0.68 * rem}px ${fontFamily}`) };
-}
-
-function made(kind, name) {
-  const element = document.createElement(kind);
-  if (name) element.className = name;
-  return element;
-}
-
-function words(kind, text) {
-  const element = document.createElement(kind);
-  element.textContent = text;
-  return element;
 }
 
 /** Return the stage of a button, and the index of its map. @returns {[string, number]} */

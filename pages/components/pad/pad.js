@@ -10,7 +10,7 @@ import { drawnTo, isDue, shareAt } from "./demo.js";
 import { historyOf, restore, save } from "./saved.js";
 import { SIDE, extend, moved, read } from "./strokes.js";
 
-const PATIENCE_MS = 400; // after this long without an answer, the pad sends again
+const TIMEOUT_MS = 400; // after this long without an answer, the pad sends again
 const PAUSE_MS = 70; // between two messages of a stroke, so that the server is free for the last one
 const KEYS = "keys"; // in place of a pointer's id
 
@@ -259,7 +259,7 @@ class Pad {
     clearTimeout(this.timer);
     const since = performance.now() - this.sentAt;
     const answered = this.answered >= this.sequence;
-    const wait = now ? 0 : answered ? PAUSE_MS - since : PATIENCE_MS - since;
+    const wait = now ? 0 : answered ? PAUSE_MS - since : TIMEOUT_MS - since;
     if (wait > 0) {
       this.waiting = true;
       this.timer = setTimeout(() => this.report(), wait);

@@ -2,11 +2,12 @@
 // A map whose values are chosen with the mouse or the arrow keys, next to its input map. The window follows the mouse
 // immediately; a click, or dragging, reports the position, one report at a time.
 
+import { made } from "../shared/dom.js";
 import { mount } from "../shared/mount.js";
 import { bytes } from "../network/paint.js";
 import { frameOf, placeAt, step } from "./grid.js";
 
-const PATIENCE_MS = 1500; // after this long without a response, the next position is reported anyway
+const TIMEOUT_MS = 1500; // after this long without a response, the next position is reported anyway
 
 export default mount((place) => new Pixels(place));
 
@@ -72,7 +73,7 @@ class Pixels {
   choose(place) {
     if (!place || (this.place && place.join() === this.place.join() && !this.wanted)) return;
     this.show(place);
-    if (this.sent && performance.now() - this.sentAt < PATIENCE_MS) {
+    if (this.sent && performance.now() - this.sentAt < TIMEOUT_MS) {
       this.wanted = place;
       return;
     }
@@ -110,15 +111,9 @@ class Pixels {
   dispose() {}
 }
 
-function made(kind, name) {
-  const element = document.createElement(kind);
-  if (name) element.className = name;
-  return element;
-}
-
 function figure(name) {
   const root = made("figure", name);
-  const [caption, map, canvas] = [made("figcaption", ""), made("span", "map"), made("canvas", "")];
+  const [caption, map, canvas] = [made("figcaption"), made("span", "map"), made("canvas")];
   canvas.setAttribute("aria-hidden", "true"); // described by the title above it and the value below the map
   const [chosen, hover] = [made("span", "frame"), made("span", "frame hover")];
   chosen.hidden = hover.hidden = true;

@@ -2,6 +2,7 @@
 // A finished figure: Plotly updates it in place, whereas Streamlit's own chart would be replaced and lose its zoom.
 // Some figures have a variant for narrow containers, which is shown when the container becomes narrow.
 
+import { made } from "../shared/dom.js";
 import { mount } from "../shared/mount.js";
 import { linkHover } from "../shared/hover.js";
 import { filling, loadPlotly, tools, touched } from "../shared/plotly.js";
@@ -13,9 +14,8 @@ export default mount((place) => new Chart(place));
 
 class Chart {
   constructor(root) {
-    this.box = document.createElement("div");
-    this.box.className = "cl-plot-box";
-    this.plot = document.createElement("div");
+    this.box = made("div", "cl-plot-box");
+    this.plot = made("div");
     this.plot.setAttribute("role", "figure");
     this.box.append(this.plot);
     root.appendChild(this.box);

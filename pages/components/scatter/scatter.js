@@ -1,6 +1,7 @@
 // @ts-check
 // Images as points: hovering shows the image, a lasso or a box selects images. Plotly keeps its zoom over epochs.
 
+import { made } from "../shared/dom.js";
 import { mount } from "../shared/mount.js";
 import { filling, loadPlotly, tools } from "../shared/plotly.js";
 
@@ -16,14 +17,11 @@ export default mount((place) => new View(place));
 
 class View {
   constructor(root) {
-    this.box = document.createElement("div");
-    this.box.className = "cl-scatter";
-    this.plot = /** @type {PlotElement} */ (document.createElement("div"));
-    this.plot.className = "cl-scatter-plot";
-    this.card = document.createElement("div");
-    this.card.className = "cl-scatter-card";
-    this.picture = document.createElement("i");
-    this.words = document.createElement("span");
+    this.box = made("div", "cl-scatter");
+    this.plot = /** @type {PlotElement} */ (made("div", "cl-scatter-plot"));
+    this.card = made("div", "cl-scatter-card");
+    this.picture = made("i");
+    this.words = made("span");
     this.card.append(this.picture, this.words);
     this.box.append(this.plot, this.card);
     root.appendChild(this.box);

@@ -2,13 +2,14 @@
 // A grid of small pictures cut from one PNG; each is a button, or a plain tile if it cannot be clicked.
 // Existing tiles are updated in place, so that a new epoch does not make the page jump.
 
+import { made } from "../shared/dom.js";
+
 export default function ({ data, parentElement, setTriggerValue }) {
   let grid = parentElement.querySelector(".tiles");
   const kind = data.clickable ? "button" : "div";
   if (!grid || grid.dataset.kind !== kind) {
     grid?.remove();
-    grid = document.createElement("div");
-    grid.className = "tiles";
+    grid = made("div", "tiles");
     grid.dataset.kind = kind;
     parentElement.appendChild(grid);
   }
@@ -35,13 +36,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
 }
 
 function build(kind) {
-  const tile = document.createElement(kind);
-  tile.className = "tile";
-  for (const part of ["pic", "one", "two"]) {
-    const span = document.createElement("span");
-    span.className = part;
-    tile.append(span, " "); // separates the lines in the text content
-  }
+  const tile = made(kind, "tile");
+  for (const part of ["pic", "one", "two"]) tile.append(made("span", part), " "); // separates lines in the text content
   if (kind === "button") tile.type = "button";
   return tile;
 }

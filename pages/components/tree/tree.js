@@ -1,6 +1,8 @@
 // @ts-check
 // Related runs: nested lists with a line from each run to its children.
 
+import { made } from "../shared/dom.js";
+
 const INDENT_REM = 1.2; // of one level, less if there are many: a phone is 22 rem wide
 const WIDEST_REM = 9; // of all levels together
 
@@ -8,8 +10,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const words = JSON.stringify(data);
   let tree = parentElement.querySelector(".tree");
   if (!tree) {
-    tree = document.createElement("div");
-    tree.className = "tree";
+    tree = made("div", "tree");
     parentElement.appendChild(tree);
   }
   if (tree.dataset.words !== words) {
@@ -26,34 +27,26 @@ export default function ({ data, parentElement, setTriggerValue }) {
 
 // `lists` are the open lists, from the outermost to that of the previous node; a node is added to the one of its depth.
 function build({ nodes, name }) {
-  const lists = [list()];
+  const lists = [made("ul")];
   lists[0].setAttribute("aria-label", name);
   for (const node of nodes) {
     lists.length = Math.min(lists.length, node.depth + 1);
-    if (lists.length <= node.depth) lists.push(lists.at(-1).lastElementChild.appendChild(list()));
+    if (lists.length <= node.depth) lists.push(lists.at(-1).lastElementChild.appendChild(made("ul")));
     lists.at(-1).appendChild(item(node));
   }
   return lists[0];
 }
 
-function list() {
-  return document.createElement("ul");
-}
-
 function item({ run, title, change, result, difference, here }) {
-  const entry = document.createElement("li");
-  const button = document.createElement("button");
+  const entry = made("li");
+  const button = made("button");
   button.type = "button";
   button.dataset.run = run;
   if (here) button.setAttribute("aria-current", "true");
   const kind = difference.startsWith("+") ? "better" : difference.startsWith("\u2212") ? "worse" : "";
   const parts = [["change", change], ["title", title], ["result", result], [`difference ${kind}`, difference]];
   for (const [name, text] of parts) {
-    if (!text) continue;
-    const span = document.createElement("span");
-    span.className = name;
-    span.textContent = text;
-    button.append(span, " ");
+    if (text) button.append(made("span", name, text), " ");
   }
   entry.append(button);
   return entry;
