@@ -68,11 +68,12 @@ def setting_text(value: Any) -> Cell:
 
 
 def setting_cell(name: str, value: Any) -> Cell:
-    """Return a setting as a cell for display: a network, a data set or a special number becomes its title."""
+    """Return a setting as a cell for display: networks, data sets, choices and special numbers become their titles."""
     text = setting_text(value)
     if name in _TITLES:
         return _TITLES[name](str(text))
-    return FIELDS[name].choice_titles.get(f"{text:g}", text) if isinstance(text, int | float) else text
+    titles = FIELDS[name].choice_titles
+    return titles.get(f"{text:g}", text) if isinstance(text, int | float) else titles.get(str(text), text)
 
 
 def setting_words(name: str, value: Any) -> str:
@@ -91,6 +92,17 @@ def config_words(config: RunConfig, name: str, *, options: Collection[str] = ())
         named = {name: default for name, default in default_options(config.arch).items() if name in options}
         return option_words(config.arch, {**named, **value})
     return setting_words(name, value)
+
+
+def _cells(runs: Sequence[RunRecord], names: Iterable[str]) -> list[tuple[Cell, ...]]:
+    """Return some settings of each run as cells for display."""
+    options = set_options(runs)
+    return [tuple(_config_cell(run.config, name, options) for name in names) for run in runs]
+
+
+def _config_cell(config: RunConfig, name: str, options: Collection[str]) -> Cell:
+    value = getattr(config, name)
+    return config_words(config, name, options=options) if isinstance(value, dict) else setting_cell(name, value)
 
 
 def set_options(runs: Iterable[RunRecord]) -> frozenset[str]:
@@ -200,9 +212,7 @@ def comparison_table(runs: Sequence[RunRecord]) -> Table:
 
     A result that none of the runs has, such as a validation accuracy without validation, has no column.
     """
-    settings = {
-        name: values for name, values in differing_settings(runs).items() if name not in ("arch", "dataset", "keep_mb")
-    }
+    settings = [name for name in differing_settings(runs) if name not in ("arch", "dataset", "keep_mb")]
     results = {
         key: title
         for key, title in list_results().items()
@@ -210,11 +220,10 @@ def comparison_table(runs: Sequence[RunRecord]) -> Table:
     }
     columns = ("name", "run", "state", "network", "data set", *settings, EPOCH, *results.values())
     rows = []
-    labels = run_labels(runs)
+    labels, differs = run_labels(runs), _cells(runs, settings)
     for index, run in enumerate(runs):
         what = (labels[index], run.id, run.status, arch_title(run.config.arch), dataset_title(run.config.dataset))
-        differs = tuple(setting_cell(name, values[index]) for name, values in settings.items())
-        rows.append((*what, *differs, run.epoch_text or None, *(result_of(run, key) for key in results)))
+        rows.append((*what, *differs[index], run.epoch_text or None, *(result_of(run, key) for key in results)))
     return Table(columns, tuple(rows))
 
 
@@ -229,14 +238,14 @@ def settings_table(runs: Sequence[RunRecord]) -> Table:
         groups.setdefault(setting_key(run.config), []).append(run)
     firsts = [group[0] for group in groups.values()]
     left_out = ("arch", "dataset", "keep_mb", *REPEATED)
-    settings = {name: values for name, values in differing_settings(firsts).items() if name not in left_out}
+    settings = [name for name in differing_settings(firsts) if name not in left_out]
     results = [key for key in SPREAD_RESULTS if any(result_of(run, key) is not None for run in runs)]
     columns = ("name", "network", "data set", *settings, "runs", *(list_results()[key] for key in results))
     rows = []
+    differs = _cells(firsts, settings)
     for index, (label, group) in enumerate(zip(run_labels(firsts, without=REPEATED), groups.values(), strict=True)):
         what = (label, arch_title(group[0].config.arch), dataset_title(group[0].config.dataset))
-        differs = tuple(setting_cell(name, values[index]) for name, values in settings.items())
         ended = [run for run in group if not run.state.live]
         spreads = tuple(format_result(key, spread_of_runs(ended, key), of=len(group)) for key in results)
-        rows.append((*what, *differs, len(group), *spreads))
+        rows.append((*what, *differs[index], len(group), *spreads))
     return Table(columns, tuple(rows))

@@ -183,7 +183,7 @@ class ForkStart:
         except (RunNotFoundError, InputError, ArtifactError, DataError) as error:
             raise _NotRepeatableError(str(error).rstrip(".")) from error
         done = begin.progress.epoch if begin else 0
-        self._say(run, done + 1, epoch, done)
+        self._say(done + 1, epoch, done)
         events = train(config, network=network, data=data, device=self._device, command=self._command, resume=begin)
         try:
             for event in events:
@@ -193,7 +193,7 @@ class ForkStart:
                             raise RecomputingEndedError(event)
                         raise _NotRepeatableError(f"it ended after epoch {event.epoch} when it was trained again")
                     case Evaluated(epoch_end=True):
-                        self._say(run, done + 1, epoch, event.epoch)
+                        self._say(done + 1, epoch, event.epoch)
                     case Snapshot(kind="weights"):
                         saved.compare(network.state_dict(), event.epoch)
                     case Snapshot(kind="checkpoint"):
@@ -224,10 +224,10 @@ class ForkStart:
                 return saved
         return None
 
-    def _say(self, run: RunRecord, first: int, last: int, done: int) -> None:
+    def _say(self, first: int, last: int, done: int) -> None:
         which = f"epochs {first} to {last}" if first < last else f"epoch {last}"
         so_far = f", {done} done" if done >= first else ""
-        self._recorder.phase(f"recomputing {which} of {run.name or run.id}{so_far}")
+        self._recorder.phase(f"recomputing {which}{so_far}")
 
     def _from_weights(self, point: ForkPoint, images: int) -> Checkpoint:
         network = build_with_weights(point.run.config, self._lab.artifacts.read(point.weights))

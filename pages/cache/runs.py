@@ -16,7 +16,7 @@ from lab.charts.spark import COLOUR, sparkline
 from lab.config import RunConfig
 from lab.errors import LabError
 from lab.lazy import load
-from lab.metrics import VAL_ACCURACY
+from lab.metrics import TEST_ACCURACY, VAL_ACCURACY
 from lab.runs.records import RunRecord, Series
 from lab.service.resolved import ResolvedConfig
 from pages.cache.lab import get_lab
@@ -94,7 +94,10 @@ def run_points(run: RunRecord) -> Mapping[str, Series]:
 
 
 def run_spark(run: RunRecord, *, colour: str = COLOUR) -> str:
-    """Return a run's validation accuracy curve as the data URL of a small SVG, "" if it has none or is damaged."""
+    """Return a run's accuracy curve as the data URL of a small SVG, "" if it has none or is damaged.
+
+    It is the validation accuracy, or the test accuracy of a run that was not validated.
+    """
     key = (str(get_lab().settings.home), run.id, run.lease, str(run.state), run.progress.epoch or 0)
     try:
         drawn = _run_spark(*key, colour=colour)
@@ -105,8 +108,10 @@ def run_spark(run: RunRecord, *, colour: str = COLOUR) -> str:
 
 @st.cache_data(max_entries=_SPARKS, show_spinner=False)
 def _run_spark(home: str, run: str, lease: int, state: str, epoch: int, *, colour: str) -> str:
-    points = get_lab().holding(run).store.points.read(run, series=(VAL_ACCURACY.id,))
-    return sparkline(points[VAL_ACCURACY.id].value, colour=colour) if VAL_ACCURACY.id in points else ""
+    metrics = (VAL_ACCURACY.id, TEST_ACCURACY.id)
+    points = get_lab().holding(run).store.points.read(run, series=metrics)
+    curve = next((points[metric] for metric in metrics if metric in points), None)
+    return "" if curve is None else sparkline(curve.value, colour=colour)
 
 
 @st.cache_resource(max_entries=_CURVES, show_spinner=False)

@@ -81,4 +81,4 @@ def _spark(run: RunRecord) -> str:
     address = run_spark(run)
     if not address:
         return f'<div style="width:{WIDTH}px;height:{HEIGHT}px"></div>'
-    return f'<img width="{WIDTH}" height="{HEIGHT}" alt="Validation accuracy by epoch" src="{address}">'
+    return f'<img width="{WIDTH}" height="{HEIGHT}" alt="Accuracy by epoch" src="{address}">'

@@ -240,7 +240,11 @@ def _columns(runs: Sequence[RunRecord]) -> dict[str, Any]:
     return {
         "chosen": column.CheckboxColumn("Compare", pinned=True, help="Tick runs to compare them below."),
         "line": column.ImageColumn("Line", pinned=True, width=56, help="The run's line in the charts below."),
-        "curve": column.ImageColumn("Curve", width=124, help="Validation accuracy by epoch, each on its own scale."),
+        "curve": column.ImageColumn(
+            "Curve",
+            width=124,
+            help="Validation accuracy by epoch, each on its own scale; test accuracy of runs without validation.",
+        ),
         "state": column.MultiselectColumn(
             "State",
             options=[*STATUS_COLORS, UNREADABLE],

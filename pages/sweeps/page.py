@@ -2,6 +2,8 @@
 
 import streamlit as st
 
+from lab.architectures.registry import arch_title
+from lab.data.registry import dataset_title
 from lab.errors import SweepNotFoundError
 from lab.formatting import plural
 from lab.sweeps.records import SweepRecord
@@ -58,7 +60,9 @@ def _list(sweeps: tuple[SweepRecord, ...]) -> None:
                 st.caption(plain(sweep.problem))
                 continue
             varied = ", ".join(parameter.spec.label.lower() for parameter in sweep.asked.space)
-            st.caption(plain(f"{varied} · {format_ago(sweep.created_at)}"), width="content")
+            base = sweep.asked.base
+            where = f"{arch_title(base.arch)} on {dataset_title(base.dataset)}"
+            st.caption(plain(f"{where} · {varied} · {format_ago(sweep.created_at)}"), width="content")
     if len(sweeps) > _SHOWN:
         total = plural(len(sweeps), "sweep")
         st.caption(f"Only the newest {_SHOWN} of {total} are shown; `python -m lab sweep list` lists all.")

@@ -21,6 +21,7 @@ from pages.state.session import close_popover, flash
 from pages.state.shared import SHARE
 from pages.widgets.frame import show_errors
 from pages.widgets.popover import action_popover
+from pages.widgets.runs import run_title
 
 MAX_FOUND = 200  # runs of a search in one file, which is written in the server's memory; the command has no limit
 _LARGEST_MB = 1024  # limit of an uploaded bundle
@@ -136,6 +137,6 @@ def _import(lab: Lab) -> None:
             arrived = load("lab.sharing.bundle.read:import_bundle")(lab, upload)
         SHARE.change(upload=number + 1)  # a fresh, empty uploader
         close_popover(_IMPORT)
-        names = ", ".join(run.name or run.id for run in arrived[:5])
+        names = ", ".join(map(run_title, arrived[:5]))
         flash(f"Imported {plural(len(arrived), 'run')}: {plain(names)}.")
         st.rerun()

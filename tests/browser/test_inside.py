@@ -154,7 +154,7 @@ def test_a_click_on_a_class_shows_the_terms_of_its_logit_and_a_reload_shows_them
 def test_a_layer_of_the_graph_shows_its_details_and_a_block_can_be_opened(server: Server, visitor: Visitor) -> None:
     page = visitor.page
     visitor.open(f"{server.url}/architecture?arch=googlenet&view=graph")
-    block = page.get_by_role("button", name=re.compile("^inception4a, .*14 steps"))
+    block = page.get_by_role("button", name=re.compile("^inception4a, .*14 operations"))
     expect(block).to_be_visible()
     click(block)
     opened = page.get_by_role("button", name=re.compile(r"^branch1\.conv, .*convolution"))

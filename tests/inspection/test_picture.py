@@ -58,7 +58,7 @@ def test_blocks_close_and_open() -> None:
     assert not any(box.title == "inception4b" for box in opened)
     (closed_box,) = (box for box in closed if box.title == "inception4b")
     inside = [box for box in opened if box.block == closed_box.block == "features.inception4b"]
-    assert (closed_box.names[0], closed_box.detail) == ("features.inception4b", f"{len(closed_box.nodes)} steps")
+    assert (closed_box.names[0], closed_box.detail) == ("features.inception4b", f"{len(closed_box.nodes)} operations")
     assert closed_box.params == sum(box.params for box in inside) > 0
     assert {node for box in inside for node in box.nodes} == set(closed_box.nodes)
     assert "block" not in {box.family for box in inside}

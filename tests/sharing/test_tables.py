@@ -206,7 +206,8 @@ def test_a_result_that_no_run_has_has_no_column(table: Callable[[Sequence[RunRec
 
 
 def test_tables_name_networks_data_sets_and_settings_as_pages_do(lab: Lab) -> None:
-    runs = [run(1), run(2, train_limit=300, arch="of-another-release")]
+    leaky = run(3, optimizer="sgd", arch_options={"activation": "leaky_relu"})
+    runs = [run(1), run(2, train_limit=300, arch="of-another-release"), leaky]
     markdown = export_runs(lab, runs, format="markdown")[""].decode()
     latex = export_runs(lab, runs, format="latex-settings")[""].decode()
     for text in (markdown, latex):
@@ -214,3 +215,5 @@ def test_tables_name_networks_data_sets_and_settings_as_pages_do(lab: Lab) -> No
         assert "LeNet-5" in text
         assert "Digits (built in)" in text
         assert "of-another-release" in text
+        assert "SGD" in text
+        assert "leaky ReLU" in text

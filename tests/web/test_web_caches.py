@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from lab.charts.spark import sparkline
 from lab.data.registry import get_dataset_spec
 from lab.errors import DataError, StoreBusyError
 from lab.inspection.attribution import attribute
@@ -118,6 +119,18 @@ def test_the_sparkline_of_a_run_shows_its_validation_accuracy_once_there_is_any(
     assert "#123456" in _spark_of(run_spark(bench.lab.store.runs.get(run.id), colour="#123456"))
     bench.finish(run)
     assert _spark_of(run_spark(bench.lab.store.runs.get(run.id))) == _spark_of(first)
+
+
+def test_the_sparkline_of_a_run_without_validation_shows_its_test_accuracy(bench: Bench) -> None:
+    run = bench.start()
+    bench.write(run, series("test/accuracy", np.array([0.9, 0.2]), first=10, every=10))
+    tested = bench.lab.store.runs.get(run.id)
+    assert _spark_of(run_spark(tested)) == sparkline([0.9, 0.2])
+    bench.finish(run)
+    both = bench.start(DIGITS_CONFIG.replace(seed=9))
+    bench.write(both, series("test/accuracy", np.array([0.9, 0.2]), first=10, every=10))
+    bench.write(both, series("val/accuracy", np.array([0.1, 0.5]), first=10, every=10))
+    assert _spark_of(run_spark(bench.lab.store.runs.get(both.id))) == sparkline([0.1, 0.5])
 
 
 def test_a_curve_that_could_not_be_read_is_read_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -287,7 +287,7 @@ def test_an_outdated_label_from_the_browser_does_not_change_the_chosen_runs(
     """Runs are labelled by what differs among the chosen ones, so the labels change with the choice."""
     chosen = [three[0].id, three[2].id]
     app = _open(runs=".".join(chosen))
-    app.multiselect(key="runs.runs").set_value([*chosen, "lenet5 on digits"]).run()
+    app.multiselect(key="runs.runs").set_value([*chosen, "LeNet-5 on Digits (built in)"]).run()
     assert not app.exception, [each.value for each in app.exception]
     assert labelled(app.multiselect, "Chosen runs").value == chosen
     assert app.query_params["runs"].split(".") == chosen

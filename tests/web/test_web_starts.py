@@ -331,9 +331,7 @@ def test_a_run_without_a_curve_has_a_placeholder_of_the_same_size(bench: Bench) 
     record = bench.lab.store.runs.get(begun.id)
     bench.write(record, series("val/accuracy", np.array([0.1, 0.5])))
     picture = recent._spark(bench.lab.store.runs.get(begun.id))
-    assert picture.startswith(
-        f'<img width="{recent.WIDTH}" height="{recent.HEIGHT}" alt="Validation accuracy by epoch"'
-    )
+    assert picture.startswith(f'<img width="{recent.WIDTH}" height="{recent.HEIGHT}" alt="Accuracy by epoch"')
 
 
 def test_choosing_a_card_applies_it_once_and_closes_the_gallery(monkeypatch: pytest.MonkeyPatch, bench: Bench) -> None:

@@ -81,7 +81,7 @@ def _row(one: Comparison) -> list[str]:
 def test_a_row_of_the_table_has_points_interval_and_the_corrected_p() -> None:
     low, high = _seeds(0.1, LOW), _seeds(0.3, HIGH)
     one = compare_runs(low, high)
-    assert _row(one) == ["slow", "quick", "1.64", "1.15 to 2.10", "0.0079", "yes", "5 and 5"]
+    assert _row(one) == ["slow", "quick", "1.64", "1.15 to 2.10", "0.0079", "B is better", "5 and 5"]
     corrected = replace(one, verdict=replace(one.verdict, adjusted=0.024))
     assert _row(corrected)[4] == "0.024"
     assert _row(compare_runs(high, low))[2:4] == ["-1.64", "-2.10 to -1.15"]

@@ -340,7 +340,7 @@ def test_a_request_while_epochs_are_recomputed_saves_no_state(
 ) -> None:
     parent = train(lab, SMALL.replace(epochs=4))
     run = lab.submissions.submit(lab.validation.resolve(fork_config(find_fork_point(lab.store, parent, 3)))).run
-    phase = f"recomputing epochs 1 to 3 of lenet5{done}"
+    phase = f"recomputing epochs 1 to 3{done}"
     between_steps(monkeypatch, request_and_wait(request_), when=lambda run: run.progress.phase == phase)
     ended = train_queued(lab)
     assert (ended.state.value, ended.progress.step) == ("stopped" if request_ is RunRequest.STOP else "paused", None)
