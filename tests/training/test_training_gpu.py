@@ -381,6 +381,7 @@ def test_process_settings_apply_until_the_last_run_has_ended(gpu_data: ResidentD
             seen.append((torch.backends.cudnn.deterministic, torch.get_float32_matmul_precision()))
     assert seen == [(True, "high")] * 2
     assert torch.get_float32_matmul_precision() == "highest"
+    assert torch.utils.deterministic.fill_uninitialized_memory
 
 
 def test_matrix_products_have_the_precision_of_convolutions(gpu_data: ResidentData) -> None:
