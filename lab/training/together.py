@@ -68,6 +68,7 @@ def _take_turn(number: int, run: Iterator[Event], lane: "_Lane") -> Generator[tu
             return event is not None
         lane.settle()
         yield number, event
+        lane.resume()
 
 
 def _start(job: Job, device: torch.device) -> Generator[Event, None, None]:
@@ -93,6 +94,9 @@ class _Lane:
     def settle(self) -> None:
         """Make the run's results visible to event handlers."""
 
+    def resume(self) -> None:
+        """Let what event handlers have launched, such as copies of the weights, come before the run's next step."""
+
 
 class _CudaLane(_Lane):
     """A stream, and a state of torch's generator for this device, which graphs read from device memory."""
@@ -100,7 +104,7 @@ class _CudaLane(_Lane):
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._stream = borrow_stream(device, self)
-        self._stream.wait_stream(torch.cuda.current_stream(device))  # the data may still be in transfer
+        self.resume()  # the data may still be in transfer
         self._generator = torch.cuda.default_generators[self._stream.device_index]
         self._own = self._generator.clone_state()
 
@@ -119,3 +123,7 @@ class _CudaLane(_Lane):
     def settle(self) -> None:
         """Make the stream on which events are handled wait for this one."""
         torch.cuda.current_stream(self._device).wait_stream(self._stream)
+
+    def resume(self) -> None:
+        """Make this stream wait for the one on which events are handled."""
+        self._stream.wait_stream(torch.cuda.current_stream(self._device))

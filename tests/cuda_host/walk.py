@@ -178,23 +178,35 @@ def count(what: int) -> int:
 
 
 def kernels() -> Iterator[Found]:
-    """The kernels that a captured step has in addition to the same step on one constant batch."""
-    data = on_gpu(build_data(train=128, val=2, test=2, size=28, classes=10))
+    """The kernels that a captured step has in addition to the same step on one constant batch.
+
+    deterministic: in addition to the same step with other algorithms.
+    """
+    config = RunConfig(arch="lenet-bn", batch_size=64, val_fraction=0.0)
     for precision in ("float32", "bfloat16"):
-        config = RunConfig(arch="lenet-bn", batch_size=64, val_fraction=0.0, precision=precision)
-        with process_settings(config, CUDA):
+        chosen = config.replace(precision=precision)
+        with process_settings(chosen, CUDA):
             before = count(CAPTURED_NODES)
-            Session(config, build_network("lenet-bn"), data, CUDA).prepare()
-            step = count(CAPTURED_NODES) - before
             build_limit(
                 build_network("lenet-bn"),
                 (1, 28, 28),
                 batch=64,
                 lr=config.lr,
                 device=CUDA,
-                precision=autocast_dtype(config),
+                precision=autocast_dtype(chosen),
             )
-        yield {"what": precision, "more": step - (count(CAPTURED_NODES) - before - step)}
+            limit = count(CAPTURED_NODES) - before
+        yield {"what": precision, "more": step_kernels(chosen) - limit}
+    yield {"what": "deterministic", "more": step_kernels(config.replace(deterministic=True)) - step_kernels(config)}
+
+
+def step_kernels(config: RunConfig) -> int:
+    """Return the number of kernels in the captured step of a configuration."""
+    data = on_gpu(build_data(train=128, val=2, test=2, size=28, classes=10))
+    with process_settings(config, CUDA):
+        before = count(CAPTURED_NODES)
+        Session(config, build_network(config.arch), data, CUDA).prepare()
+        return count(CAPTURED_NODES) - before
 
 
 class RecordedNet(SmallNet):

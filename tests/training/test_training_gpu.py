@@ -373,6 +373,18 @@ def test_runs_that_take_turns_have_the_same_bits_as_alone(gpu_data: ResidentData
     assert [weights_digest(job.network.state_dict()) for job in jobs] == alone
 
 
+def test_copies_that_event_handlers_launch_are_made_before_the_next_step(gpu_data: ResidentData) -> None:
+    """The copies are delayed on the device, and the host does not wait for them."""
+    config = RunConfig(**EXACT)
+    expected = [weights_digest(e.state().model) for e in watch(config, small(), gpu_data) if isinstance(e, Snapshot)]
+    copies = []
+    for _, event in train_together([Job(config=config, network=small(), data=gpu_data)], device=CUDA):
+        if isinstance(event, Snapshot):
+            torch.cuda._sleep(10**8)  # cycles: some 50 ms
+            copies.append({name: tensor.clone() for name, tensor in event.state().model.items()})
+    assert [weights_digest(model) for model in copies] == expected
+
+
 def test_process_settings_apply_until_the_last_run_has_ended(gpu_data: ResidentData) -> None:
     jobs = [Job(config=RunConfig(**{**EXACT, "max_steps": steps}), network=small(), data=gpu_data) for steps in (9, 2)]
     seen = []
@@ -381,6 +393,7 @@ def test_process_settings_apply_until_the_last_run_has_ended(gpu_data: ResidentD
             seen.append((torch.backends.cudnn.deterministic, torch.get_float32_matmul_precision()))
     assert seen == [(True, "high")] * 2
     assert torch.get_float32_matmul_precision() == "highest"
+    assert torch.utils.deterministic.fill_uninitialized_memory
 
 
 def test_matrix_products_have_the_precision_of_convolutions(gpu_data: ResidentData) -> None:
