@@ -9,6 +9,7 @@ those of sound runs (`ranges.py`).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
 from typing import NamedTuple
 
 from lab.charts.folding import fold
@@ -41,7 +42,8 @@ class OverlayOptions:
     """What to draw. metric: the id of a chart; x: a key of AXES; smoothing: steps of the centred mean (1 for none).
 
     fold: draw repeats of one setting as their mean with a band; test: include the test set; raw: draw the points
-    behind the smoothed line; full: show every value on the y axis, however far from the others.
+    behind the smoothed line; full: show every value on the y axis, however far from the others; zone: of the times of
+    day.
     """
 
     metric: str = LOSS.id
@@ -53,12 +55,14 @@ class OverlayOptions:
     log_x: bool = False
     log_y: bool = False
     full: bool = False
+    zone: tzinfo = UTC
 
 
 class OverlayInfo(NamedTuple):
     """What `overlay_figure` draws. limits: the ends of the y axis if some values lie far beyond them, else None.
 
-    notes: sentences on what the figure leaves out. log_x, log_y: whether the axis is logarithmic.
+    notes: sentences on what the figure leaves out. log_x, log_y: whether the axis is logarithmic. zone: of the times of
+    day, which are milliseconds since the Unix epoch in the lines.
     """
 
     metric: str
@@ -68,6 +72,7 @@ class OverlayInfo(NamedTuple):
     limits: Limits | None = None
     log_x: bool = False
     log_y: bool = False
+    zone: tzinfo = UTC
 
     @property
     def total(self) -> int:
@@ -103,7 +108,7 @@ def overlay_info(
     remarks = left_out_notes(
         lines, limits, title=chart.title, x=options.x, quantity=chart.quantity, log_x=log_x, log_y=log_y
     )
-    return OverlayInfo(options.metric, options.x, tuple(lines), (*notes, *remarks), limits, log_x, log_y)
+    return OverlayInfo(options.metric, options.x, tuple(lines), (*notes, *remarks), limits, log_x, log_y, options.zone)
 
 
 def _named(curves: Sequence[RunCurves], options: OverlayOptions, slots: Mapping[str, int]) -> list[Curve]:

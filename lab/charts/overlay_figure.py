@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from lab.charts.lines import Line
 from lab.charts.overlay import AXES, OverlayInfo
 from lab.charts.ranges import Limits, axis_range, excursions
 from lab.charts.style import GREY, RunStyle, layout, legend_name, plain_text, run_style
-from lab.formatting import format_short, plural
+from lab.formatting import LAST_MOMENT, format_short, plural
 from lab.metric_charts import list_charts
 from lab.metrics import Quantity, Split
 
@@ -51,7 +52,7 @@ def overlay_figure(info: OverlayInfo, *, dark: bool = False, switch: bool = Fals
             dark=dark,
             title={"text": chart.title, "font": {"size": 15}, "x": 0, "xref": "paper"},
             hovermode="x unified",
-            xaxis={"title": {"text": AXES[info.x]}, "type": "date" if info.x == "wall" else _kind(info.log_x)},
+            xaxis={"title": {"text": _axis_title(info)}, "type": "date" if info.x == "wall" else _kind(info.log_x)},
             yaxis={
                 "type": _kind(info.log_y),
                 "tickformat": "~%" if chart.quantity.is_share else None,
@@ -106,7 +107,7 @@ def _kind(log: bool) -> str:
 
 
 def _traces(line: Line, style: RunStyle, info: OverlayInfo, *, named: bool) -> list[go.Scatter]:
-    group = {"legendgroup": "+".join(line.runs), "x": dates(line.x, info.x)}
+    group = {"legendgroup": "+".join(line.runs), "x": dates(line.x, info)}
     traces = [*_band(line, style, group), *_raw(line, style, group, info)]
     word = _WORDS.get(line.kind, "")
     hover = list_charts()[info.metric].quantity.hover
@@ -131,7 +132,7 @@ def _traces(line: Line, style: RunStyle, info: OverlayInfo, *, named: bool) -> l
 def _before_fork(line: Line, info: OverlayInfo) -> go.Scatter:
     """Return the part of a fork's curve that it has from its parent run: grey, and hidden together with its own."""
     return go.Scatter(
-        x=dates(line.x, info.x),
+        x=dates(line.x, info),
         y=_drawable(line.y, info),
         legendgroup="+".join(line.runs),
         mode="lines",
@@ -156,7 +157,7 @@ def _beyond(line: Line, style: RunStyle, group: dict[str, Any], info: OverlayInf
     word = _WORDS.get(line.kind, "")
     return [
         go.Scatter(
-            **{**group, "x": dates(line.measured.x[[one.at for one in found]], info.x)},
+            **{**group, "x": dates(line.measured.x[[one.at for one in found]], info)},
             y=[_EDGE[one.above] for one in found],
             yaxis="y2",
             mode="markers",
@@ -190,7 +191,7 @@ def _raw(line: Line, style: RunStyle, group: dict[str, Any], info: OverlayInfo) 
         return []
     return [
         go.Scatter(
-            **{**group, "x": dates(line.raw_x, info.x)},
+            **{**group, "x": dates(line.raw_x, info)},
             y=_drawable(line.raw_y, info),
             mode="lines",
             line={"color": style.shade(RAW_OPACITY), "width": 1},
@@ -203,7 +204,7 @@ def _raw(line: Line, style: RunStyle, group: dict[str, Any], info: OverlayInfo) 
 def _non_finite(line: Line, style: RunStyle, group: dict[str, Any], info: OverlayInfo) -> go.Scatter:
     """Return named markers for non-finite values, below the upper edge because they have no y position."""
     return go.Scatter(
-        **{**group, "x": dates(np.array([mark.x for mark in line.non_finite]), info.x)},
+        **{**group, "x": dates(np.array([mark.x for mark in line.non_finite]), info)},
         y=[_NON_FINITE_AT] * len(line.non_finite),
         yaxis="y2",
         mode="markers",
@@ -215,9 +216,26 @@ def _non_finite(line: Line, style: RunStyle, group: dict[str, Any], info: Overla
     )
 
 
-def dates(x: np.ndarray, axis: str) -> np.ndarray:
-    """Return the x values for Plotly: dates on the wall-clock axis, numbers otherwise."""
-    return x.astype("datetime64[ms]") if axis == "wall" else x
+def dates(x: np.ndarray, info: OverlayInfo) -> np.ndarray:
+    """Return the x values for Plotly: on the time-of-day axis, dates and times in the zone of `info`; else numbers.
+
+    Plotly knows no time zones and shows dates as they are.
+    """
+    if info.x != "wall":
+        return x
+    return (x + [1000.0 * _offset_s(stamp, info.zone) for stamp in x / 1000.0]).astype("datetime64[ms]")
+
+
+def _offset_s(stamp: float, zone: tzinfo) -> float:
+    """Return how far a zone was ahead of UTC at a time (seconds since the epoch), in seconds."""
+    if not 0 <= stamp <= LAST_MOMENT:  # `datetime` cannot represent it
+        return 0.0
+    offset = datetime.fromtimestamp(stamp, zone).utcoffset()
+    return offset.total_seconds() if offset else 0.0
+
+
+def _axis_title(info: OverlayInfo) -> str:
+    return AXES[info.x].replace("Time of day", "Time of day in UTC") if info.zone is UTC else AXES[info.x]
 
 
 def line_key(info: OverlayInfo, *, smoothed: bool = True) -> str:

@@ -34,6 +34,7 @@ from pages.state.runs import bind
 from pages.state.runs_view import LOOKS, MAX_RUNS, RunsView
 from pages.widgets.lineage import show_tree
 from pages.widgets.parallel_plot import parallel_plot
+from pages.widgets.runs import browser_zone
 from pages.widgets.theme import dark
 
 
@@ -102,6 +103,7 @@ def _curve_charts(view: RunsView, runs: Sequence[RunRecord]) -> None:
                 log_x=view.logx,
                 log_y=view.logy,
                 full=view.full,
+                zone=browser_zone(),
             )
             info = overlay_info(curves, options, slots=view.slots)
             said = (line_key(info, smoothed=view.smooth > 1), *info.notes)

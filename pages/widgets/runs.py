@@ -104,10 +104,15 @@ def present_datasets(settings: Settings) -> tuple[DatasetSpec, ...]:
 
 
 def format_ago(moment: float, *, now: float | None = None) -> str:
-    """Return how long ago a time (seconds since the epoch) was, such as "5 min ago", or its date after a week."""
+    """Return how long ago a time (seconds since the epoch) was, such as "5 min ago".
+
+    Its date after a week, and if it is in the future.
+    """
     if not math.isfinite(moment):
         return "–"
-    age = max(0.0, (get_lab().store.now() if now is None else now) - moment)
+    age = (get_lab().store.now() if now is None else now) - moment
+    if age < -_MINUTE_S:  # the clock was set back, or that of the machine that wrote it is ahead
+        return show_moment(moment)
     for unit, size in (("d", _DAY_S), ("h", _HOUR_S), ("min", _MINUTE_S)):
         if age >= size:
             return f"{int(age // size)} {unit} ago" if age < 7 * _DAY_S else show_moment(moment)
@@ -116,7 +121,12 @@ def format_ago(moment: float, *, now: float | None = None) -> str:
 
 def show_moment(moment: float) -> str:
     """Return a time (seconds since the epoch) as date and time of day in the browser's time zone."""
-    return format_moment(moment, zone_of(st.context.timezone))
+    return format_moment(moment, browser_zone())
+
+
+def browser_zone() -> tzinfo:
+    """Return the time zone of the browser that shows the page."""
+    return zone_of(st.context.timezone)
 
 
 def zone_of(name: str | None) -> tzinfo:

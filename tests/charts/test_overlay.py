@@ -1,13 +1,15 @@
 """Overlays: the numbers are the runs' own, apart from the stated smoothing and thinning."""
 
 import json
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import plotly.graph_objects as go
 import pytest
 
 from lab.charts.overlay import AXES, OverlayOptions, RunCurves, line_slots, overlay_info
-from lab.charts.overlay_figure import line_key, overlay_alt_text, overlay_figure
+from lab.charts.overlay_figure import dates, line_key, overlay_alt_text, overlay_figure
 from lab.charts.style import GREY
 from lab.charts.thinning import MAX_BUCKETS, MAX_POINTS
 from lab.metric_charts import list_charts
@@ -45,6 +47,29 @@ def test_a_chart_with_several_kinds_of_lines_has_a_key_to_their_images() -> None
 def test_the_same_points_are_placed_by_step_epoch_training_time_or_time_of_day(x: str, expected: list[float]) -> None:
     info = overlay_info([curves(run(), val_loss=[1.5, 1.0])], OverlayOptions(x=x))
     assert info.lines[0].x.tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("zone", "times", "title"),
+    [
+        ("", ["1970-01-01T00:33:25.000", "1970-01-01T00:33:30.000"], "Time of day in UTC (start of the run"),
+        ("Asia/Kolkata", ["1970-01-01T06:03:25.000", "1970-01-01T06:03:30.000"], "Time of day (start of the run"),
+        ("America/St_Johns", ["1969-12-31T21:03:25.000", "1969-12-31T21:03:30.000"], "Time of day (start of the run"),
+    ],
+)
+def test_times_of_day_are_in_the_given_zone(zone: str, times: list[str], title: str) -> None:
+    options = OverlayOptions(x="wall", zone=ZoneInfo(zone) if zone else UTC)
+    figure = overlay_figure(overlay_info([curves(run(), val_loss=[1.5, 1.0])], options))
+    assert np.datetime_as_string(np.asarray(figure.data[0].x, "datetime64[ms]")).tolist() == times
+    assert figure.layout.xaxis.title.text.startswith(title)
+
+
+def test_times_of_day_follow_a_change_to_summer_time() -> None:
+    """On 29 March 2026 at 01:00 UTC, clocks in Berlin went from 2:00 to 3:00."""
+    info = overlay_info([], OverlayOptions(x="wall", zone=ZoneInfo("Europe/Berlin")))
+    change_ms = datetime(2026, 3, 29, 1, tzinfo=UTC).timestamp() * 1000.0
+    shown = dates(np.array([change_ms - 60_000.0, change_ms]), info)
+    assert np.datetime_as_string(shown, unit="m").tolist() == ["2026-03-29T01:59", "2026-03-29T03:00"]
 
 
 def test_a_spike_in_a_million_points_is_visible_and_the_total_is_reported() -> None:
@@ -133,7 +158,7 @@ def test_a_run_without_points_is_left_out_with_a_note() -> None:
     assert len(overlay_figure(info).data) == 0
     two = overlay_info([curves(run(n, name=f"empty {n}", lr=n)) for n in (1, 2)], OverlayOptions())
     assert two.notes == ("empty 1, empty 2 have no loss values.",)
-    assert overlay_info([], OverlayOptions()) == ("loss", "step", (), (), None, False, False)
+    assert overlay_info([], OverlayOptions()) == ("loss", "step", (), (), None, False, False, UTC)
 
 
 @pytest.mark.parametrize("metric", list_charts())

@@ -171,3 +171,27 @@ def test_a_lab_that_may_be_embedded_takes_uploads_without_a_cookie(
     [(words, environment)] = started
     assert environment["LAB_EMBED"] == site
     assert words[words.index("--server.enableXsrfProtection") + 1] == "false"
+
+
+_FINALIZED = """
+import builtins, sys
+from pages.server.process import main
+
+class Last:
+    def __del__(self):
+        sys.__stdout__.write("finalized")
+
+builtins.last = Last()
+main()
+"""
+
+
+@pytest.mark.parametrize(("word", "code"), [("--version", 0), ("--no-such-option", 2)])
+def test_a_server_that_ends_well_skips_pythons_finalization(word: str, code: int) -> None:
+    """Finalization ends the threads that are inside torch, which aborted one in six servers just after a first page."""
+    ended = subprocess.run(
+        [sys.executable, "-c", _FINALIZED, word], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == code
+    assert ("finalized" in ended.stdout) == (code != 0)
+    assert ("version" in ended.stdout) == (code == 0)

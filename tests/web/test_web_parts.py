@@ -50,6 +50,7 @@ def _ended(bench: Bench, *, accuracy: float | None = None, saved: bool = True, *
 @pytest.mark.parametrize(
     ("age_s", "words"),
     [
+        (-3_600, "2026-11-28 13:00 UTC"),
         (-5, "just now"),
         (59.9, "just now"),
         (60, "1 min ago"),
@@ -62,7 +63,7 @@ def _ended(bench: Bench, *, accuracy: float | None = None, saved: bool = True, *
         (math.nan, "–"),
     ],
 )
-def test_an_age_is_in_its_largest_unit_and_after_a_week_a_date(age_s: float, words: str) -> None:
+def test_an_age_is_in_its_largest_unit_and_after_a_week_or_in_the_future_a_date(age_s: float, words: str) -> None:
     noon = 1_795_867_200.0  # 2026-11-28 12:00 UTC
     assert format_ago(noon - age_s, now=noon) == words
 
