@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import plotly.graph_objects as go
 
 from lab.charts.style import layout, plain_text, text_colour
-from lab.charts.tiles import colour_table
+from lab.charts.tiles import plotly_scale
 from lab.formatting import format_percent, format_wide_percent, plural
 from lab.inspection.gradient_flow import QUANTITIES, EpochFlow, FlowQuantity
 
@@ -143,9 +143,8 @@ def _scale(info: FlowMap, *, ticks: int, width: float) -> dict[str, Any]:
     """
     low, high = info.limits
     places = _decades(low, high, most=ticks) if info.quantity.log else [0.0, 0.25, 0.5, 0.75, 1.0]
-    colours = colour_table("viridis")[::15]
     return {
-        "colorscale": [[at / (len(colours) - 1), f"rgb({r},{g},{b})"] for at, (r, g, b) in enumerate(colours)],
+        "colorscale": plotly_scale("viridis"),
         "zmin": low,
         "zmax": high,
         "colorbar": {

@@ -7,7 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from lab.charts.style import DASHES, layout, legend_name, plain_text, run_style, text_colour
-from lab.charts.tiles import colour_table
+from lab.charts.tiles import plotly_scale
 from lab.formatting import format_percent, plural
 from lab.inspection.distortions import Distortion, Robustness
 
@@ -39,7 +39,6 @@ def level_map(probabilities_LK: np.ndarray, classes: Sequence[str], *, chosen: i
 def level_map_figure(info: LevelMap, distortion: Distortion, *, dark: bool = False) -> go.Figure:
     """Draw the heat map, a column per level; the chosen level has a frame."""
     labels, rows = distortion.labels, len(info.classes)
-    colours = colour_table("viridis")[::15]
     figure = go.Figure()
     figure.add_heatmap(
         x=list(range(len(labels))),
@@ -49,7 +48,7 @@ def level_map_figure(info: LevelMap, distortion: Distortion, *, dark: bool = Fal
         zmax=1,
         xgap=1,
         ygap=1,
-        colorscale=[[at / (len(colours) - 1), f"rgb({r},{g},{b})"] for at, (r, g, b) in enumerate(colours)],
+        colorscale=plotly_scale("viridis"),
         colorbar={"thickness": 10, "outlinewidth": 0, "tickformat": ".0%"},
         hovertext=[
             [f"{plain_text(name)} at {label}: {format_percent(float(p), digits=1)}" for label, p in zip(labels, row)]

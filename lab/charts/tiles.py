@@ -64,6 +64,12 @@ def colour_table(scale: str) -> np.ndarray:
     return np.asarray(table.round().astype(np.uint8))
 
 
+def plotly_scale(scale: str) -> list[tuple[float, str]]:
+    """Return a scale's colours from low (0) to high (1) as a `colorscale` of Plotly."""
+    colours = colour_table(scale)[::15]
+    return [(at / (len(colours) - 1), f"rgb({r},{g},{b})") for at, (r, g, b) in enumerate(colours)]
+
+
 def colour(values: np.ndarray, *, low: float, high: float, scale: str = "viridis") -> np.ndarray:
     """Return uint8 RGB (…, 3): low has the scale's first colour, high its last, non-finite values are magenta.
 
