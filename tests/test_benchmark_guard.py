@@ -17,9 +17,10 @@ from tests.processes import idle_process
 from tests.waiting import LIMIT_S, wait_until
 
 _BENCHMARK = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from benchmarks.guard import guarded
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # it is ignored if the tests were started with nohup
 with guarded(Path(sys.argv[1]), ["tail", "-f", sys.argv[2]]):
     print("ready", flush=True)
     time.sleep(86_400)
@@ -52,6 +53,7 @@ def test_a_benchmark_that_is_killed_leaves_neither_server_nor_supervisor(
         assert benchmark.stdout.readline() == b"ready\n"
         wait_until(lambda: bool(_servers(tmp_path / "log")))
         benchmark.send_signal(number)
+        assert benchmark.wait(LIMIT_S) == -number
     wait_until(lambda: not _servers(tmp_path / "log"))
     assert supervisor.wait(LIMIT_S) == -signal.SIGTERM
 
