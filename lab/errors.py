@@ -144,6 +144,10 @@ class InputError(LabError):
     exit_code = 2
 
 
+class NotFiniteError(InputError):
+    """A network's outputs are not finite because its training diverged."""
+
+
 def close_match(name: str, known: Iterable[str], *, cutoff: float = 0.5) -> str:
     """Return the known name closest to `name`, or "" if none is close. cutoff: smallest ratio of `difflib`, 0 to 1."""
     return next(iter(difflib.get_close_matches(name, sorted(map(str, known)), n=1, cutoff=cutoff)), "")

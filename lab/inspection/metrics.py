@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lab.errors import InputError
+from lab.errors import InputError, NotFiniteError
 from lab.strict_json import finite_or_none
 
 
@@ -20,9 +20,9 @@ def softmax(logits_NK: np.ndarray) -> np.ndarray:
 
 
 def require_finite(logits: np.ndarray, *, of: str) -> None:
-    """Raise `InputError` if some of a network's logits are not finite. of: the images, such as "this image"."""
+    """Raise `NotFiniteError` if some of a network's logits are not finite. of: the images, such as "this image"."""
     if not np.isfinite(logits).all():
-        raise InputError(
+        raise NotFiniteError(
             f"The network's outputs for {of} are not finite because its training diverged. Choose an earlier epoch."
         )
 

@@ -6,6 +6,7 @@ import streamlit as st
 
 from lab.charts.robustness import accuracy_figure, level_map, level_map_figure, level_map_words
 from lab.charts.tiles import image_tiles, pack
+from lab.errors import NotFiniteError
 from lab.formatting import format_percent, percent_number, plural
 from lab.inspection.distortions import DISTORTIONS, Distortion, Robustness, read_robustness
 from lab.runs.records import RunRecord
@@ -15,6 +16,7 @@ from pages.components.tiles import Tile, tiles
 from pages.inside.image import show_picture
 from pages.inside.subject import Picture, Subject, list_runs, moments_of, selected_moment
 from pages.markdown import plain
+from pages.state.address import find_run
 from pages.state.codec import one_of, whole
 from pages.state.inside import INSIDE
 from pages.state.keys import element
@@ -94,28 +96,37 @@ def _many_images(subject: Subject, name: str, level: int) -> None:
         if not worth_waiting(run, passes=passes, what=f"Classifying {passes:,} distorted images", key=asked):
             return
         with st.spinner("Classifying distorted images"):
-            found = robustness_of(run.id, digest, subject.run.config.dataset, name, count)
+            try:
+                found = robustness_of(run.id, digest, subject.run.config.dataset, name, count)
+            except NotFiniteError:
+                if run is subject.run:
+                    raise
+                st.error(
+                    plain(f"{_words(run)} has diverged, so its outputs are not finite: choose another run to compare."),
+                    icon=":material/error:",
+                )
+                continue
         measured.append((_words(run), found))
     _show_accuracies(measured, name, level)
     st.caption(
         f"Measured with {plural(measured[0][1].images, 'test image')}, evenly spaced over the test set, "
         f"{subject.moment.words}."
-        + (f" {plain(_words(other))} is measured with its selected weights." if other else "")
+        + (f" {plain(_words(other))} is measured with its selected weights." if other and len(measured) > 1 else "")
     )
 
 
 def _choose_other(subject: Subject) -> RunRecord | None:
     """Return the run to compare with, None if none is chosen."""
+    linked, _ = find_run(INSIDE.text("against"))  # it may be older than those listed
     data = subject.run.config.dataset
     others = {
         run.id: run
-        for run in list_runs()
+        for run in (*list_runs(), *([linked] if linked else []))
         if run.id != subject.run.id and run.config.dataset == data and run.has_weights
     }
-    if not others:
-        INSIDE.leave("against")
-        return None
     INSIDE.take("against", read=one_of(others))
+    if not others:
+        return None
     if INSIDE.read().against not in others:
         INSIDE.change(against=None)
     chosen = st.selectbox(

@@ -16,6 +16,7 @@ from lab.inspection.observe import compute_logits
 from lab.runs.records import RunRecord
 from lab.service.lab import Lab
 from lab.settings import Settings
+from pages.inside import robustness
 from pages.widgets import waiting
 from tests.golden.opening import RELEASES, unpack_home
 from tests.web import test_web_inside
@@ -119,6 +120,29 @@ def test_the_accuracy_is_compared_with_that_of_another_run(
     assert texts(app).count("without distortion") == 2
     opened = open_inside(run=run.id, view="robustness", epoch="1", distortion="shift", against=other.id)
     assert _figure(opened, "robustness")["data"][1]["y"] == second["y"]
+
+
+def test_a_run_that_is_not_listed_any_more_is_compared_by_its_link(
+    env_home: None, run: RunRecord, other: RunRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(robustness, "list_runs", lambda: ())
+    query = {"run": run.id, "view": "robustness", "distortion": "size"}
+    app = open_inside(**query, against=other.id)
+    assert not app.error
+    assert len(_figure(app, "robustness")["data"]) == 2
+    assert not [box for box in open_inside(**query).selectbox if box.label == "Compare with"]
+    (error,) = [each.value.replace("\\", "") for each in open_inside(**query, against="nobody").error]
+    assert "there is nothing to choose from" in error
+
+
+def test_a_diverged_run_cannot_be_compared_and_the_other_is_shown_alone(
+    env_home: None, run: RunRecord, diverged: RunRecord
+) -> None:
+    app = open_inside(run=run.id, view="robustness", against=diverged.id)
+    (error,) = [each.value.replace("\\", "") for each in app.error]
+    assert "has diverged, so its outputs are not finite: choose another run to compare." in error
+    assert len(_figure(app, "robustness")["data"]) == 1
+    assert "is measured with its selected weights" not in texts(app)
 
 
 def test_a_diverged_network_is_refused_with_the_way_out(env_home: None, diverged: RunRecord) -> None:
