@@ -1,7 +1,7 @@
 """Importing onnxruntime without its telemetry.
 
-Since release 1.30 at the latest, the import alone writes a device id to the user's cache folder and starts a thread that uploads
-usage events to its maker; the environment variable must be set before.
+Since release 1.30 at the latest, the import alone writes a device id to the user's cache folder and starts a thread
+that uploads usage events to its maker; the environment variable must be set before.
 """
 
 import os

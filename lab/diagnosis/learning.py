@@ -91,9 +91,9 @@ def find_gap(view: CurveView) -> Finding | None:
     return Finding(
         "generalisation-gap",
         "hint",
-        f"Generalisation gap: in epochs {validation.size - width + 1} to {validation.size}, {share(fitted)} of the training images and "
-        f"{share(held_out)} of the validation images were right (means of {width}). The network fits the images that it "
-        f"was trained on better than new ones. {advice}",
+        f"Generalisation gap: in epochs {validation.size - width + 1} to {validation.size}, {share(fitted)} of the "
+        f"training images and {share(held_out)} of the validation images were right (means of {width}). The network "
+        f"fits the images that it was trained on better than new ones. {advice}",
         remedy,
     )
 
