@@ -20,6 +20,7 @@ __all__ = [
     "check_options",
     "complete_options",
     "default_options",
+    "find_layer_list",
     "find_option",
     "get_architecture",
     "list_architectures",
@@ -72,6 +73,11 @@ def find_option(arch: str, name: str) -> ArchOption | None:
     """Return an option of a network, or None if this release does not know the network or the option."""
     options = _REGISTRY[arch].options if arch in _REGISTRY else ()
     return next((option for option in options if option.name == name), None)
+
+
+def find_layer_list() -> tuple[Architecture, ArchOption]:
+    """Return the network whose layers are listed as text, and the option that lists them."""
+    return next((arch, option) for arch in list_architectures() for option in arch.options if option.is_layer_list)
 
 
 def default_options(arch: str) -> dict[str, Option]:

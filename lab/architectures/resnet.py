@@ -26,8 +26,8 @@ class Residual(nn.Module):
         return y_BCHW
 
 
-def _basic_block(before: int, after: int, stride: int) -> Residual:
-    """Return the block of report D, which has biases and no batch norm on the 1×1 shortcut."""
+def basic_block(before: int, after: int, stride: int) -> Residual:
+    """Return the block of report D, which has biases and no batch norm on the 1×1 shortcut. before, after: channels."""
     body = named(
         [
             *conv_group(1, nn.Conv2d(before, after, 3, stride=stride, padding=1), batch_norm=True),
@@ -35,7 +35,9 @@ def _basic_block(before: int, after: int, stride: int) -> Residual:
             ("bn2", nn.BatchNorm2d(after)),
         ]
     )
-    return Residual(body, shortcut=nn.Conv2d(before, after, 1, stride=stride) if before != after else None)
+    return Residual(
+        body, shortcut=nn.Conv2d(before, after, 1, stride=stride) if before != after or stride != 1 else None
+    )
 
 
 def resnet18(build: Build) -> ConvNet:
@@ -47,7 +49,7 @@ def resnet18(build: Build) -> ConvNet:
     before = 64
     for stage, width in enumerate((64, 128, 256, 512), start=1):
         stride = 1 if stage == 1 else 2
-        blocks = [("block1", _basic_block(before, width, stride)), ("block2", _basic_block(width, width, 1))]
+        blocks = [("block1", basic_block(before, width, stride)), ("block2", basic_block(width, width, 1))]
         layers.append((f"stage{stage}", named(blocks)))
         before = width
     head = named([("fc", nn.Linear(512, build.classes))])

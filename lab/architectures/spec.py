@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from lab.architectures.layer_list import normalise_layers
 from lab.config import Option
 from lab.errors import ConfigError, near_miss
 
@@ -19,8 +20,8 @@ _WORDS = {int: "a whole number", float: "a number", bool: "true or false", list:
 class ArchOption:
     """One option of a network.
 
-    kind: `int`, `float`, `bool`, `str` (one of `choices`) or `list` (of whole numbers). low/high: inclusive bounds, of
-    each item for a list. items: smallest and largest allowed number of items of a list. choice_titles: display names of
+    kind: `int`, `float`, `bool`, `list` (of whole numbers), or `str`: one of `choices`, or without choices a list of
+    layers (`lab.architectures.layer_list`). low/high: inclusive bounds, of each item for a list. items: smallest and largest allowed number of items of a list. choice_titles: display names of
     choices, by default the choices themselves. title: the option's display name, by default its name in words.
     """
 
@@ -57,6 +58,11 @@ class ArchOption:
         return f"{self.label} {self.value_words(value)}"
 
     @property
+    def is_layer_list(self) -> bool:
+        """Whether the option is a list of layers as text."""
+        return self.kind is str and not self.choices
+
+    @property
     def keeps_layers(self) -> bool:
         """Whether no value adds or removes layers, so that the option does not affect which image sizes are accepted.
 
@@ -73,6 +79,8 @@ class ArchOption:
             value = [value]
         if self.kind is list and isinstance(value, tuple):
             value = list(value)
+        if self.is_layer_list and isinstance(value, list | str):  # a flag's value is split at its commas
+            return normalise_layers(value if isinstance(value, str) else ", ".join(map(str, value)))
         if not self._typed(value) or not self._inside(value):
             raise ConfigError(
                 f"{arch} has {self.name} = {value!r}, but it must be {self.rule()}. The default is {self.default}.",
@@ -97,6 +105,8 @@ class ArchOption:
 
     def rule(self) -> str:
         """Describe the allowed values, such as "a number, at least 0 and at most 0.9"."""
+        if self.is_layer_list:
+            return "a list of layers, such as 'conv 16 5, relu, maxpool 2'"
         if self.kind is str:
             return f"one of {', '.join(self.choices)}"
         words = _WORDS[self.kind]
@@ -133,6 +143,11 @@ class Architecture:
     options: tuple[ArchOption, ...] = ()
     auxiliary: Mapping[str, int] = field(default_factory=dict)
     order: int = 10_000
+
+    @property
+    def lists_layers(self) -> bool:
+        """Whether one of its options is the list of its layers."""
+        return any(option.is_layer_list for option in self.options)
 
     @property
     def reports(self) -> str:

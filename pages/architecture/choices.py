@@ -4,10 +4,10 @@ from typing import Any
 
 import streamlit as st
 
-from lab.architectures.registry import Architecture, check_options, get_architecture, list_architectures
+from lab.architectures.registry import Architecture, ArchOption, check_options, get_architecture, list_architectures
 from lab.config import INPUT_SIZES
 from pages.cache.design import DESIGN_DATA
-from pages.state.architecture import ARCHITECTURE
+from pages.state.architecture import ARCHITECTURE, show_options, take_options
 from pages.state.keys import element
 from pages.widgets.options import initial_value, option_input
 
@@ -45,17 +45,21 @@ def choose_size(field: str, arch: Architecture) -> str:
 
 def choose_options(arch: Architecture) -> dict[str, Any]:
     """Return the options that differ from the network's defaults. Raises `ConfigError` if one is not allowed."""
-    if not arch.options:
-        return {}
-    with (
-        st.expander("Network options", icon=":material/tune:", key=element("arch-options", arch.id)),
-        st.grid(3),
-    ):
-        given = {
-            option.name: option_input(
-                option,
-                ARCHITECTURE.widget("option", item=f"{arch.id}.{option.name}", default=initial_value(option)),
-            )
-            for option in arch.options
-        }
-    return check_options(arch, given)
+    take_options(arch)
+    listed = [option for option in arch.options if option.is_layer_list]
+    others = [option for option in arch.options if not option.is_layer_list]
+    given = {option.name: _choose_option(arch, option) for option in listed}
+    if others:
+        with (
+            st.expander("Network options", icon=":material/tune:", key=element("arch-options", arch.id)),
+            st.grid(3),
+        ):
+            given |= {option.name: _choose_option(arch, option) for option in others}
+    options = check_options(arch, given)
+    show_options(options)
+    return options
+
+
+def _choose_option(arch: Architecture, option: ArchOption) -> Any:
+    item = f"{arch.id}.{option.name}"
+    return option_input(option, ARCHITECTURE.widget("option", item=item, default=initial_value(option)))

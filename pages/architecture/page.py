@@ -10,7 +10,7 @@ from pages.architecture.choices import choose_network, choose_options, choose_si
 from pages.cache.design import Design, design_of
 from pages.cache.torch_import import require_torch
 from pages.markdown import plain
-from pages.state.architecture import ARCHITECTURE, LARGEST_BATCH
+from pages.state.architecture import ARCHITECTURE, LARGEST_BATCH, refuse_unknown
 from pages.widgets.frame import page_frame, show_errors
 from pages.widgets.number_choice import choose_number, show_refusal
 
@@ -18,7 +18,7 @@ from pages.widgets.number_choice import choose_number, show_refusal
 def main() -> None:
     """Draw the page."""
     page_frame("Architecture", "What a network is made of, what it costs, and what each layer can see.")
-    ARCHITECTURE.refuse_unknown()
+    refuse_unknown()
     with show_errors():
         with st.container(border=True):
             chosen = _choose()

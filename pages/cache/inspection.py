@@ -16,6 +16,7 @@ import streamlit as st
 import torch
 
 from lab.architectures.build import build_network
+from lab.architectures.custom import layers_as_text
 from lab.errors import InputError
 from lab.inspection.attribution import Attribution, attribute
 from lab.inspection.embedding import project
@@ -290,6 +291,17 @@ def graph_of(design: Design) -> tuple[GraphNode, ...]:
     with torch.device("meta"):
         network = build_network(design.arch, **design.arguments())
     return trace_graph(network, input_shape=(1, *design.image_shape))
+
+
+@st.cache_data(max_entries=_SMALL, show_spinner=False)
+def layer_list_of(design: Design) -> str | None:
+    """Return the list of layers from which the custom network has the network's layers, None if there is none.
+
+    Raises `ShapeError` if the images do not fit.
+    """
+    with torch.device("meta"):
+        network = build_network(design.arch, **design.arguments())
+    return layers_as_text(network)
 
 
 def measure_times(design: Design, batch: int) -> Timing:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from lab.architectures.registry import get_architecture
+from lab.architectures.registry import Architecture, get_architecture
 from lab.config import FIELDS, RunConfig
 from lab.data.registry import get_dataset_spec
 from lab.errors import LabError
@@ -21,7 +21,12 @@ _NAMED: Mapping[str, Callable[[str], object]] = {"arch": get_architecture, "data
 
 def is_setting(name: str) -> bool:
     """Whether a parameter in the address is a setting of the form."""
-    return (name in FIELDS and FIELDS[name].kind is not dict) or name.startswith(_OPTION)
+    return (name in FIELDS and FIELDS[name].kind is not dict) or is_option(name)
+
+
+def is_option(name: str) -> bool:
+    """Whether a parameter in the address is an option of a network."""
+    return name.startswith(_OPTION)
 
 
 def write_settings(config: RunConfig, *, fresh: RunConfig) -> dict[str, str]:
@@ -34,11 +39,15 @@ def write_settings(config: RunConfig, *, fresh: RunConfig) -> dict[str, str]:
         for name, spec in FIELDS.items()
         if spec.kind is not dict and (name == "dataset" or getattr(config, name) != getattr(usual, name))
     }
-    options = {
+    return plain | write_options(config.arch_options)
+
+
+def write_options(options: Mapping[str, Any]) -> dict[str, str]:
+    """Return a network's options as they are written in the address. options: those that differ from its defaults."""
+    return {
         _OPTION + name: write(tuple(value) if isinstance(value, list) else value)
-        for name, value in sorted(config.arch_options.items())
+        for name, value in sorted(options.items())
     }
-    return plain | options
 
 
 def read_settings(address: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, Any], tuple[str, ...]]:
@@ -46,7 +55,7 @@ def read_settings(address: Mapping[str, str]) -> tuple[dict[str, Any], dict[str,
     settings: dict[str, Any] = {}
     problems: list[str] = []
     for name, text in address.items():
-        if name.startswith(_OPTION):
+        if is_option(name):
             continue
         spec = FIELDS[name]
         try:
@@ -57,10 +66,17 @@ def read_settings(address: Mapping[str, str]) -> tuple[dict[str, Any], dict[str,
             problems.append(wrong(name, text, str(error)))
         except LabError as error:
             problems.append(f"The address has {name}={shorten(text)!r}. {error}")
+    options, wrong_options = read_options(get_architecture(settings.get("arch", RunConfig().arch)), address)
+    return settings, options, (*problems, *wrong_options)
+
+
+def read_options(arch: Architecture, address: Mapping[str, str]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return the options of a network in an address, and a message for each that was ignored."""
     options: dict[str, Any] = {}
-    known = {option.name: option for option in get_architecture(settings.get("arch", RunConfig().arch)).options}
+    problems: list[str] = []
+    known = {option.name: option for option in arch.options}
     for name, text in address.items():
-        if not name.startswith(_OPTION):
+        if not is_option(name):
             continue
         option = known.get(name.removeprefix(_OPTION))
         if option is None:
@@ -70,7 +86,7 @@ def read_settings(address: Mapping[str, str]) -> tuple[dict[str, Any], dict[str,
             options[option.name] = _typed(option.kind, text)
         except ValueError as error:
             problems.append(wrong(name, text, str(error)))
-    return settings, options, tuple(problems)
+    return options, tuple(problems)
 
 
 def _typed(kind: type, text: str) -> Any:

@@ -15,8 +15,10 @@ from lab.config import FIELDS, RunConfig
 from lab.executors.base import LOCAL
 from pages.state.address import address, clear_address, complain, refuse_parameters, went_back, write_address
 from pages.state.asking import AskingState
-from pages.state.codec import param, params_of, whole_number
+from pages.state.codec import param, params_of
 from pages.state.form_address import is_setting, read_settings, write_settings
+from pages.state.linked import show_parts
+from pages.state.options import option_text, parse_numbers
 from pages.state.page_state import PageState
 from pages.state.session import put, value_of
 
@@ -25,7 +27,7 @@ from pages.state.session import put, value_of
 class TrainState:
     """What the page remembers. run: the one in the address. ready: whether the form was filled in. preset: its source.
 
-    baseline: in the address, the run whose curves are drawn behind; here, the run from which the form was filled, which
+    opened: blocks of the network's picture that are expanded. baseline: in the address, the run whose curves are drawn behind; here, the run from which the form was filled, which
     becomes the baseline of the next one. browse: the form field whose gallery is open. cached: the existing run that
     the last request returned. whole_queue: whether the whole queue is shown. name, tags, note: last inputs by run id.
     fork: inputs of a fork's settings, by run and setting. executor: where the next run is trained. link: the form's
@@ -38,6 +40,7 @@ class TrainState:
     ready: bool = False
     preset: str | None = None
     browse: str = ""
+    opened: tuple[str, ...] = ()
     cached: str = ""
     whole_queue: bool = False
     link: Mapping[str, str] = field(default_factory=dict)
@@ -85,7 +88,7 @@ def fill_form(config: RunConfig, *, preset: str | None = None, baseline: str = "
     arch = get_architecture(config.arch)
     for option in arch.options:
         value = config.arch_options.get(option.name, option.default)
-        put(_option_key(arch.id, option.name), option_text(value))
+        put(_option_key(arch.id, option.name), option_text(option, value))
     TRAIN.change(preset=preset, baseline=baseline, ready=True)
 
 
@@ -103,20 +106,16 @@ def take_link(fresh: RunConfig) -> None:
         settings, options, problems = read_settings(link)
         fill_form(RunConfig())
         apply_changes({"dataset": fresh.dataset} | settings)
+        arch = get_architecture(str(form_value("arch")))
         for name, value in options.items():
-            put(_option_key(str(form_value("arch")), name), option_text(value))
+            put(_option_key(arch.id, name), option_text(arch.option(name), value))
         TRAIN.change(link=link, problems=problems, understood=None)
 
 
 def show_link(config: RunConfig, fresh: RunConfig) -> None:
     """Write the form's settings to the address; an invalid value stays there until a setting is changed."""
-    page, link = TRAIN.read(), write_settings(config, fresh=fresh)
-    if page.problems and page.understood in (None, link):
-        TRAIN.change(understood=link)
-        return
-    if link != _link():
-        write_address(link | {name: text for name, text in address().items() if name == _OWNER})
-    TRAIN.change(link=link, problems=(), understood=None)
+    others = {name: text for name, text in address().items() if name == _OWNER}
+    show_parts(TRAIN, write_settings(config, fresh=fresh), others)
 
 
 def complain_of_link() -> None:
@@ -127,11 +126,6 @@ def complain_of_link() -> None:
 
 def _link() -> dict[str, str]:
     return {name: text for name, text in address().items() if is_setting(name)}
-
-
-def option_text(value: Any) -> Any:
-    """Return an option's value in the form in which its widget holds it: a list as text."""
-    return ", ".join(map(str, value)) if isinstance(value, list) else value
 
 
 def set_field(name: str, value: Any) -> None:
@@ -162,13 +156,6 @@ def _option_values(arch_id: str) -> dict[str, Any]:
         value = value_of(_option_key(arch_id, option.name), option.default)
         values[option.name] = parse_numbers(value) if option.kind is list and isinstance(value, str) else value
     return values
-
-
-def parse_numbers(text: str) -> list[int] | str:
-    """Return the whole numbers of a text such as "32, 64, 128"; any other text is returned for the check to refuse."""
-    parts = text.replace(",", " ").split()
-    numbers = [number for part in parts if (number := whole_number(part)) is not None]
-    return numbers if parts and len(numbers) == len(parts) else text
 
 
 def baseline_widget(key: str, shown: str) -> dict[str, Any]:

@@ -4,25 +4,30 @@ Fields without effect, given the other ones, are hidden. Values live in `pages.s
 """
 
 from collections.abc import Collection, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from lab.architectures.registry import check_options, get_architecture, list_architectures
+from lab.architectures.registry import Architecture, check_options, get_architecture, list_architectures
 from lab.charts.data_url import png_url
-from lab.config import FIELDS, FieldSpec, RunConfig
+from lab.config import FIELDS, FieldSpec, Option, RunConfig
 from lab.data.registry import get_dataset_spec, list_datasets
 from lab.errors import ConfigError
 from lab.formatting import format_duration, format_percent
+from lab.lazy import load
 from lab.presets import OWN, REPORTS, Preset, get_preset, list_presets
 from pages.cache.datasets import run_samples
+from pages.cache.design import Design, design_of
 from pages.cache.lab import get_lab
+from pages.cache.torch_import import warm_torch
 from pages.markdown import plain
 from pages.state.address import find_run
 from pages.state.keys import element
 from pages.state.train import TRAIN, fill_form, form_value, form_values, form_widget, option_widget, set_field
 from pages.train.gallery import browse_button, gallery, network_picture, network_size, reached
 from pages.widgets.asking import asking_inputs, asking_label
+from pages.widgets.edit_layers import edit_layers_button
 from pages.widgets.machine import device_choices
 from pages.widgets.options import initial_value, option_input
 from pages.widgets.runs import local_title, run_title
@@ -63,8 +68,8 @@ def train_form(present: Iterable[str]) -> tuple[RunConfig | None, ConfigError | 
         with left:
             _dataset(present)
         with right:
-            _network()
-        _options(error)
+            _network(config)
+        _options(config, error)
     with st.container(border=True):
         grid = st.grid(len(_FIRST), min_column_width=_FIRST_PX)
         for name in _FIRST:
@@ -207,7 +212,7 @@ def _thumbnails(dataset: str) -> str:
     return f'{_THUMBNAIL_STYLE}<div class="cl-thumbnails">{shown or "Preview after the download"}</div>'
 
 
-def _network() -> None:
+def _network(config: RunConfig | None) -> None:
     titles = {arch.id: arch.title for arch in list_architectures()}
     st.selectbox(
         FIELDS["arch"].label,
@@ -216,11 +221,12 @@ def _network() -> None:
         **form_widget("arch"),
     )
     arch = get_architecture(str(form_value("arch")))
+    changed = config is None or bool(config.arch_options)  # picture and size are those of the default options
     with _field_row("arch"):
-        st.html(_outline(arch.id))
+        st.html(_outline("" if arch.lists_layers and changed else arch.id))
         browse_button("arch")
     best = reached(dataset=str(form_value("dataset")), arch=arch.id)
-    size = network_size(arch.id)
+    size = "" if changed else network_size(arch.id)
     st.caption(plain(" ".join(filter(None, (arch.description, size and f"{size}.", arch.reports, best)))))
 
 
@@ -231,15 +237,31 @@ def _outline(arch: str) -> str:
     return f'{_THUMBNAIL_STYLE}<div class="cl-thumbnails">{shown}</div>'
 
 
-def _options(error: ConfigError | None) -> None:
+def _options(config: RunConfig | None, error: ConfigError | None) -> None:
     arch = get_architecture(str(form_value("arch")))
+    design = _design(config) if config is not None and warm_torch() else None
     grid = _rows()
     with grid.cell():
         setting(FIELDS["input_size"])
     for option in arch.options:
-        with grid.cell():
+        with st.container() if option.is_layer_list else grid.cell():
             option_input(option, option_widget(arch.id, option.name, default=initial_value(option)))
+    layers = load("pages.train.design:layers_of")(design) if design is not None else None
+    with grid.cell():
+        edit_layers_button("train", arch, design, layers, partial(_edit, config or RunConfig()))
     _complain(error, ("arch", "arch_options", "input_size"))
+    if design is not None and arch.lists_layers:
+        load("pages.train.design:show_picture")(design)
+
+
+def _design(config: RunConfig) -> Design:
+    return design_of(config.arch, config.input_size, config.arch_options, get_dataset_spec(config.dataset))
+
+
+def _edit(config: RunConfig, arch: Architecture, size: str, options: dict[str, Option]) -> None:
+    """Fill the form with another network, in a callback; weights of the previous one would not fit it."""
+    network: dict[str, Any] = {"arch": arch.id, "input_size": size, "arch_options": options}
+    fill_form(config.replace(**network, init_from="", fork_of="", fork_epoch=0), baseline=TRAIN.read().baseline)
 
 
 def _say_fork() -> None:

@@ -46,7 +46,7 @@ def show_network(
     *,
     name: str,
     label: str,
-    on_pick: Callable[[str, int], None],
+    on_pick: Callable[[str, int], None] | None,
     on_block: Callable[[str, bool], None],
     values: NetworkValues | None = None,
     classes: Sequence[str] = (),
@@ -59,9 +59,10 @@ def show_network(
     """Show stages from left to right, with their maps if values are given, else as slabs.
 
     name: the network's name; when it changes, the picture scrolls back to its left edge. label: for screen readers.
-    truth: index of the image's class, if known. chosen: id of the selected stage, and its selected channel.
-    units: whether single outputs of linear layers can be selected too. blank: whether there is no image to classify, so
-    that the classes are listed without probabilities.
+    on_pick: called with the stage's id and the channel of a clicked map; None if slabs cannot be clicked. truth: index of
+    the image's class, if known. chosen: id of the selected stage, and its selected channel. units: whether single outputs
+    of linear layers can be selected too. blank: whether there is no image to classify, so that the classes are listed
+    without probabilities.
     """
     network(
         key,
@@ -70,6 +71,7 @@ def show_network(
             "name": name,
             "label": label,
             "slabs": values is None,
+            "fixed": on_pick is None,
             "units": units,
             "stages": [_stage(each, values.stages[each.box.id] if values else None) for each in stages],
             "palettes": _PALETTES if values else {},

@@ -9,16 +9,19 @@ import streamlit as st
 
 from lab.architectures.registry import ArchOption
 from pages.markdown import plain
-from pages.state.train import option_text, parse_numbers
+from pages.state.options import option_text, parse_numbers
+from pages.widgets.layer_editor import layer_editor
 
 
 def initial_value(option: ArchOption) -> Any:
     """Return an option's default in the form in which its widget holds it."""
-    return option_text(option.default)
+    return option_text(option, option.default)
 
 
 def option_input(option: ArchOption, widget: dict[str, Any]) -> Any:
     """Draw an option and return its unchecked value, a list as numbers. widget: its key and related arguments."""
+    if option.is_layer_list:
+        return layer_editor(option, widget)
     label = option.label.capitalize()
     words = "" if option.choices else f" It must be {option.rule()}."
     common: dict[str, Any] = {**widget, "help": plain(option.help + words)}

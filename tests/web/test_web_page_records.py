@@ -9,7 +9,7 @@ import pytest
 
 from pages.state.draw import DrawPage, Game, canvas_key
 from pages.state.runs_view import RunsView, parse_view, search_problem
-from pages.state.train import option_text, parse_numbers
+from pages.state.options import option_text, parse_numbers
 from tests.web.session_scripts import address_of, first_text, open_script
 
 # -- Draw --------------------------------------------------------------------------------------------------------------

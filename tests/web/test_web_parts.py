@@ -19,7 +19,7 @@ from pages.draw.runs import default_runs, label, readable_runs
 from pages.inside.subject import _at, moments_of
 from pages.runs.compare import lost_runs
 from pages.state.runs_view import MAX_RUNS, RunsView
-from pages.state.train import option_text, parse_numbers
+from pages.state.options import option_text, parse_numbers
 from pages.train.run_view import device_words, results_words
 from pages.train.settings_table import settings_table
 from pages.widgets import machine

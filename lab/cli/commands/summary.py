@@ -5,7 +5,7 @@ What imports torch is imported when it is called, so that help and refusals do n
 
 import click
 
-from lab.architectures.registry import check_options, get_architecture, resolve_input_size
+from lab.architectures.registry import check_options, find_layer_list, get_architecture, resolve_input_size
 from lab.cli.options import parse_option
 from lab.cli.output import json_flag, print_json
 from lab.config import INPUT_SIZES, RunConfig
@@ -74,7 +74,18 @@ def summary(
             options=chosen,
         )
     made = load("lab.inspection.summary:summarize")(network, input_shape=(batch_size, *spec.image_shape))
+    layers = load("lab.architectures.custom:layers_as_text")(network)
     if not as_json:
         click.echo(made.text)
+        if layers is not None and not entry.lists_layers:
+            custom, option = find_layer_list()
+            click.echo(f'The same layers, to edit: --arch {custom.id} --arch-option "{option.name}={layers}"')
         return
-    print_json({**made.as_dict(), "batch_size": made.batch, "mult_adds_per_image": made.mult_adds_per_image})
+    print_json(
+        {
+            **made.as_dict(),
+            "batch_size": made.batch,
+            "mult_adds_per_image": made.mult_adds_per_image,
+            "layer_list": layers,
+        }
+    )

@@ -12,18 +12,18 @@ def network(
     *,
     stages: Sequence[str],
     blocks: Sequence[str],
-    on_pick: Callable[[str, int], None],
+    on_pick: Callable[[str, int], None] | None,
     on_block: Callable[[str, bool], None],
 ) -> None:
     """Show a network. data: as built by `pages.widgets.network_picture`.
 
     stages, blocks: ids and names that are accepted in reports. on_pick: called with the stage's id and the channel of a
-    clicked map. on_block: called with a block's name and whether to expand it. Both are called before the page reruns.
+    clicked map, None if none can be clicked. on_block: called with a block's name and whether to expand it. Both are called before the page reruns.
     """
 
     def picked() -> None:
         found = reported_value(key, "pick")
-        if found is not None and found[0] in stages:
+        if on_pick is not None and found is not None and found[0] in stages:
             on_pick(str(found[0]), int(found[1]))
 
     def turned(name: str, opened: bool) -> None:

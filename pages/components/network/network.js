@@ -169,7 +169,7 @@ class NetworkPicture {
     facts.append(made("span", "", stage.size), " ", made("span", "", stage.some));
     part.append(head, drawn, facts);
     this.parts.set(stage.id, { part, drawn, place, stage });
-    if (this.data.slabs) drawn.append(this.slabButton(stage));
+    if (this.data.slabs) drawn.append(...(this.data.fixed ? [] : [this.slabButton(stage)]));
     else if (this.data.answer && stage === this.data.stages.at(-1)) this.answerRows(drawn, stage);
     else this.grid(drawn, stage, place);
     return part;
