@@ -26,6 +26,11 @@ def show_kernels(subject: Subject) -> None:
         for layer in layers_of(*subject.key)
         if layer.kind.has_kernels
     }
+    if not words:
+        st.info(
+            "This network has no convolution, so it has no kernels. *One value* shows the weights of its linear layers."
+        )
+        return
     columns = st.columns([2, 2, 1], vertical_alignment="bottom")
     with columns[0]:
         chosen = choose_layer("kernel", words)

@@ -1,11 +1,13 @@
 """Feature maps of a layer: the channels for the image, one enlarged and over the image, and the first five images."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import streamlit as st
 
 from lab.charts import tiles as paint
 from lab.formatting import format_percent
-from lab.inspection.observe import FeatureMaps
+from lab.inspection.observe import FeatureMaps, LayerView
 from lab.inspection.receptive_field import ReceptiveField
 from pages.cache.inspection import layers_of, maps_of
 from pages.components.tiles import Tile, tiles
@@ -24,7 +26,13 @@ _SORTS = {"index": "By number", "activation": "Strongest first"}
 
 def show_maps(subject: Subject, picture: Picture) -> None:
     """Show the grid of a layer's channels; a click enlarges one."""
-    layer, order, each = _choose(subject)
+    layers = [layer for layer in layers_of(*subject.key) if layer.has_maps and not layer.kind.prepares_input]
+    if not layers:
+        st.info(
+            "No layer of this network has feature maps: it has linear layers only. *Whole network* shows their values."
+        )
+        return
+    layer, order, each = _choose(layers)
     maps = maps_of(*subject.key, layer, picture.pixels)
     index = np.argsort(-maps.mean, kind="stable") if order == "activation" else np.arange(len(maps.mean))
     shown = index[:_MAX]
@@ -57,9 +65,8 @@ def show_maps(subject: Subject, picture: Picture) -> None:
         _first_five(subject, layer)
 
 
-def _choose(subject: Subject) -> tuple[str, str, bool]:
+def _choose(layers: Sequence[LayerView]) -> tuple[str, str, bool]:
     """Return the chosen layer, order, and whether each channel has its own colour scale."""
-    layers = [layer for layer in layers_of(*subject.key) if layer.has_maps and not layer.kind.prepares_input]
     grid = st.grid(2, min_column_width=150, vertical_alignment="bottom")
     with grid.cell():
         chosen = choose_layer(
