@@ -152,13 +152,16 @@ def _boxed(found: Measured, recipe: Recipe, steps: frozenset[str]) -> Measured:
 def _upright(ink: np.ndarray) -> np.ndarray:
     """Return the drawing with its rows shifted to remove its slant, cropped to the ink again.
 
-    The slant is the regression of the ink's columns on its rows.
+    The slant is the regression of the ink's columns on its rows. Its sums are computed in whole numbers, twice the
+    positions: floating-point sums differ between processors, and so would the shifts.
     """
     tall, wide = ink.shape
-    weights, rows = ink.sum(axis=1, dtype=np.float64), np.arange(tall) + 0.5
-    columns = ink @ (np.arange(wide) + 0.5) / np.maximum(weights, 1e-9)  # centre of each row's ink
-    from_middle = rows - weights @ rows / weights.sum()
-    slant = float(weights * from_middle @ columns / max(weights @ from_middle**2, 1e-9))
+    rows, weights = 2 * np.arange(tall) + 1, ink.sum(axis=1, dtype=np.int64)
+    columns = ink @ (2 * np.arange(wide) + 1)  # sum over each row's ink
+    mass, lever = int(weights.sum()), int(weights @ rows)
+    spread = mass * int(weights @ rows**2) - lever**2
+    slant = (mass * int(columns @ rows) - lever * int(columns.sum())) / spread if spread else 0.0
+    from_middle = (rows * mass - lever) / (2 * mass)
     slant = min(max(slant, -_MAX_SLANT), _MAX_SLANT)
     shifts = np.rint(-slant * from_middle).astype(int)
     margin = int(np.abs(shifts).max())
