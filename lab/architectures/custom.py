@@ -87,9 +87,10 @@ def custom(build: Build, *, layers: str) -> ConvNet:
     first = next((at for at, layer in enumerate(listed) if layer.word is LINEAR), len(listed))
 
     def head(values: int) -> nn.Sequential:
+        hidden = list(_modules(listed[first:], values, _FLAT_KINDS))
         widths = [layer.width for layer in listed[first:] if layer.width is not None]
-        last = nn.Linear(widths[-1] if widths else values, build.classes)
-        return named([*_modules(listed[first:], values, _FLAT_KINDS), (f"fc{len(widths) + 1}", last)])
+        last = nn.Linear(widths[-1] if widths else values, build.classes)  # built last, so its weights are drawn last
+        return named([*hidden, (f"fc{len(widths) + 1}", last)])
 
     if first == 0:
         values = build.channels * build.size * build.size
@@ -110,9 +111,12 @@ def _modules(layers: Sequence[Layer], before: int, kinds: Mapping[str, _Kind] = 
 def layers_as_text(network: nn.Module) -> str | None:
     """Return the text from which `custom` builds a network's layers, None if there is none.
 
-    The image is resized by the input size, which is not part of the text, and initial weights may be drawn differently.
+    The image is resized by the input size, which is not part of the text. Networks that draw their initial weights in
+    another way than PyTorch's layers get those of the layers.
     """
-    *leaves, last = _leaves(network) if isinstance(network, ConvNet) else [network]
+    if not isinstance(network, ConvNet):
+        return None
+    *leaves, last = _leaves(network)
     layers = [layer for layer in map(_layer, leaves) if layer is not None]
     if len(layers) < len(leaves) or type(last) is not nn.Linear:
         return None

@@ -16,7 +16,6 @@ import streamlit as st
 import torch
 
 from lab.architectures.build import build_network
-from lab.architectures.custom import layers_as_text
 from lab.errors import InputError
 from lab.inspection.attribution import Attribution, attribute
 from lab.inspection.embedding import project
@@ -43,6 +42,7 @@ from lab.inspection.stages import (
 from lab.inspection.summary import Summary, summarize
 from lab.inspection.timing import Timing, time_layers
 from lab.inspection.weighted_sum import LinearWeights, read_linear
+from lab.lazy import load
 from lab.loaded_network import LoadedNetwork
 from lab.sketch.reading import compute_features
 from pages.cache.datasets import INITIAL, dataset_of, is_sample
@@ -301,7 +301,8 @@ def layer_list_of(design: Design) -> str | None:
     """
     with torch.device("meta"):
         network = build_network(design.arch, **design.arguments())
-    return layers_as_text(network)
+    text: str | None = load("lab.architectures.custom:layers_as_text")(network)
+    return text
 
 
 def measure_times(design: Design, batch: int) -> Timing:

@@ -10,7 +10,7 @@ from pages.cache.design import Design
 from pages.state.keys import element
 
 Opened = Callable[[Architecture, str, dict[str, Option]], None]
-_HELP = "Starts a custom network from these layers, with PyTorch's default initial weights."
+_HELP = "Starts a custom network from these layers, with the initial weights that PyTorch draws for them."
 _NONE = "The layers of this network cannot be listed one after the other."
 
 

@@ -4,11 +4,11 @@ from typing import Any
 
 import streamlit as st
 
-from lab.architectures.layer_list import LAYER_WORDS, add_layers
+from lab.architectures.layer_list import LAYER_WORDS
 from lab.architectures.registry import ArchOption
 from pages.markdown import plain, with_code
 from pages.state.keys import element
-from pages.state.session import put, value_of
+from pages.state.options import append_layers, count_lines
 
 # What each button adds.
 _ADDED = {
@@ -25,7 +25,7 @@ _FEWEST, _MOST = 8, 18  # lines that the text shows without scrolling
 
 def layer_editor(option: ArchOption, widget: dict[str, Any]) -> str:
     """Draw the editor and return its text, unchecked. widget: the text's key and related arguments."""
-    lines = str(value_of(widget["key"], "")).count("\n") + 1
+    lines = count_lines(widget)
     text: str = st.text_area(
         option.label.capitalize(),
         height=_LINE_PX * min(max(lines + 1, _FEWEST), _MOST) + _MARGIN_PX,
@@ -39,15 +39,9 @@ def layer_editor(option: ArchOption, widget: dict[str, Any]) -> str:
                 icon=":material/add:",
                 key=element("add-layer", label),
                 help=with_code(f"Adds `{added}`."),
-                on_click=_add,
+                on_click=append_layers,
                 args=(widget, added),
             )
         with st.popover("All layers", icon=":material/list:"):
             st.markdown("\n".join(f"- {with_code(f'`{word.usage}` · {word.help}')}" for word in LAYER_WORDS))
     return text
-
-
-def _add(widget: dict[str, Any], added: str) -> None:
-    put(widget["key"], add_layers(str(value_of(widget["key"], "")), added))
-    if "on_change" in widget:
-        widget["on_change"](*widget["args"])

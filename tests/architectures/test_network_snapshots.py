@@ -28,6 +28,8 @@ def another(option: ArchOption) -> object:
         return not option.default
     if option.kind is list:
         return [item + 4 + 2 * place for place, item in enumerate(option.default)]
+    if option.is_layer_list:
+        return "conv 4 3, tanh, avgpool 3"
     if option.kind is str:
         return option.choices[1]
     return option.default + (3 if option.kind is int else 0.0625)
@@ -150,6 +152,7 @@ WRONG = [
     (arch.id, option.name, value)
     for arch in list_architectures()
     for option in arch.options
+    if not option.is_layer_list  # tests/architectures/test_layer_list.py
     for value in (
         ["a", "", None, True, 1]
         if option.kind is str

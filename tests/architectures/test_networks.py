@@ -59,7 +59,7 @@ def test_counts_equal_those_of_the_reports(id: str) -> None:
 
 
 def test_the_known_answers_cover_the_registry() -> None:
-    assert set(ALL) == set(KNOWN) | {"speedrun-cnn", "pytorch-example"}
+    assert set(ALL) == set(KNOWN) | {"speedrun-cnn", "pytorch-example", "custom"}
 
 
 @pytest.mark.parametrize("size", ["native", "32", "64", "224"])

@@ -51,6 +51,8 @@ def another(option: ArchOption) -> object:
         return not option.default
     if option.kind is list:
         return [item + 4 for item in option.default]
+    if option.is_layer_list:
+        return "conv 4 3, tanh, avgpool 3"
     if option.kind is str:
         return option.choices[1]
     return option.default + (3 if option.kind is int else 0.0625)

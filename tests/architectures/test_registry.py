@@ -40,8 +40,8 @@ REPORTS = {
 }
 
 
-def test_every_network_of_the_reports_and_the_speedrun_is_registered() -> None:
-    assert {arch.id for arch in list_architectures()} == REPORTS | {"speedrun-cnn", "pytorch-example"}
+def test_every_network_of_the_reports_and_three_more_are_registered() -> None:
+    assert {arch.id for arch in list_architectures()} == REPORTS | {"speedrun-cnn", "pytorch-example", "custom"}
 
 
 def test_the_registry_does_not_import_torch() -> None:

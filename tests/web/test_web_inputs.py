@@ -62,6 +62,7 @@ def test_the_step_of_an_input_is_the_settings_own_or_else_its_default_up_to_a_te
         (ArchOption("batch_norm", bool, True, "Words."), "toggle", True),
         (ArchOption("act", str, "relu", "Words.", choices=("silu", "relu")), "selectbox", "relu"),
         (ArchOption("widths", list, [6, 16], "Words.", low=1, high=99), "text_input", "6, 16"),
+        (ArchOption("layers", str, "conv 8 3, relu", "Words."), "text_area", "conv 8 3\nrelu"),
         (ArchOption("hidden", int, 120, "Words.", low=1, high=4096), "number_input", 120),
         (ArchOption("dropout", float, 0.5, "Words.", low=0.0, high=0.9), "number_input", 0.5),
     ],
@@ -69,10 +70,12 @@ def test_the_step_of_an_input_is_the_settings_own_or_else_its_default_up_to_a_te
 def test_an_option_of_a_network_has_the_input_of_its_kind(option: ArchOption, kind: str, shown: object) -> None:
     held: list[object] = []
     app = draw_alone(lambda: held.append(option_input(option, {"key": "it"})), state={"it": initial_value(option)})
-    [found] = [each for name in ("toggle", "selectbox", "text_input", "number_input") for each in app.get(name)]
+    [found] = [
+        each for name in ("toggle", "selectbox", "text_input", "text_area", "number_input") for each in app.get(name)
+    ]
     assert (found.type, found.label, found.value) == (kind, option.name.replace("_", " ").capitalize(), shown)
-    assert held == [option.default]
-    assert found.help.startswith("Words\\." if option.choices else "Words\\. It must be ")
+    assert held == ["conv 8 3\nrelu" if option.is_layer_list else option.default]
+    assert found.help.startswith("Words\\." if option.choices or option.is_layer_list else "Words\\. It must be ")
     if kind == "number_input":
         assert found.step == (1 if option.kind is int else 0.05)
         assert (found.proto.has_min, found.proto.has_max) == (False, False)

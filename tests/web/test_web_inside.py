@@ -557,3 +557,28 @@ def test_each_of_two_touching_digits_in_a_picture_can_be_inspected(env_home: Non
     assert next(each.value for each in app.markdown if each.value.startswith("Read as")).startswith("Read as **4**")
     chosen.set_value(2).run()
     assert next(each.value for each in app.markdown if each.value.startswith("Read as")).startswith("Read as **2**")
+
+
+NO_MAPS = {
+    "maps": "No layer of this network has feature maps: it has linear layers only.",
+    "kernels": "This network has no convolution, so it has no kernels.",
+}
+
+
+@pytest.fixture(scope="module")
+def linear_run(lab: Lab) -> RunRecord:
+    threads = torch.get_num_threads()
+    try:
+        return train(lab, CONFIG.replace(arch="custom", arch_options={"layers": "linear 8, relu"}))
+    finally:
+        torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_view_opens_for_a_network_without_convolutions(env_home: None, linear_run: RunRecord, view: str) -> None:
+    app = open_page("inside", run=linear_run.id, view=view)
+    assert not app.error
+    said = " ".join(each.value for each in app.info)
+    assert [name for name, sentence in NO_MAPS.items() if sentence in said] == [
+        name for name in NO_MAPS if name == view
+    ]

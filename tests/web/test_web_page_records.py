@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from lab.architectures.spec import ArchOption
 from pages.state.draw import DrawPage, Game, canvas_key
-from pages.state.runs_view import RunsView, parse_view, search_problem
 from pages.state.options import option_text, parse_numbers
+from pages.state.runs_view import RunsView, parse_view, search_problem
 from tests.web.session_scripts import address_of, first_text, open_script
 
 # -- Draw --------------------------------------------------------------------------------------------------------------
@@ -197,7 +198,13 @@ def test_form_values_are_in_the_address_with_the_owner_until_the_run_is_left() -
     ("value", "text"), [([32, 64], "32, 64"), ([], ""), (0.5, 0.5), (True, True), ("mean", "mean"), ((1, 2), (1, 2))]
 )
 def test_a_list_option_is_text_in_its_widget(value: Any, text: Any) -> None:
-    assert option_text(value) == text
+    option = ArchOption("act", str, "mean", "Words.", choices=("mean",))
+    assert option_text(option, value) == text
+
+
+def test_layers_are_lines_in_their_widget_also_if_they_are_wrong() -> None:
+    option = ArchOption("layers", str, "relu", "Words.")
+    assert option_text(option, "conv 16 5, relu;  nothing,") == "conv 16 5\nrelu\nnothing\n"
 
 
 def test_text_that_is_only_partly_a_list_of_numbers_is_returned_unchanged() -> None:

@@ -18,8 +18,8 @@ from pages.components.pixels import place_of
 from pages.draw.runs import default_runs, label, readable_runs
 from pages.inside.subject import _at, moments_of
 from pages.runs.compare import lost_runs
-from pages.state.runs_view import MAX_RUNS, RunsView
 from pages.state.options import option_text, parse_numbers
+from pages.state.runs_view import MAX_RUNS, RunsView
 from pages.train.run_view import device_words, results_words
 from pages.train.settings_table import settings_table
 from pages.widgets import machine
@@ -263,10 +263,10 @@ def test_a_list_of_widths_is_parsed_or_returned_unchanged_for_the_check_to_refus
 
 
 def test_every_list_option_survives_the_round_trip_through_its_widget() -> None:
-    defaults = [option.default for option in get_architecture("lenet-bn").options if option.kind is list]
-    assert defaults
-    for default in defaults:
-        assert parse_numbers(option_text(default)) == default
+    options = [option for option in get_architecture("lenet-bn").options if option.kind is list]
+    assert options
+    for option in options:
+        assert parse_numbers(option_text(option, option.default)) == option.default
 
 
 def test_the_step_of_a_number_input_is_the_settings_own_or_its_default_up_to_a_tenth() -> None:

@@ -121,7 +121,7 @@ def test_data_sets_on_this_machine_come_first_and_others_are_marked_as_not_downl
     def part() -> None:
         form.fill_form(DIGITS_CONFIG)
         form._dataset(frozenset(("usps", "digits")))
-        form._network()
+        form._network(DIGITS_CONFIG)
 
     app = draw_alone(part)
     data, network = app.selectbox
