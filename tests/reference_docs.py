@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from lab.architectures import outline
+from lab.architectures.layer_list import LAYER_WORDS
 from lab.architectures.registry import list_architectures
 from lab.config import FIELDS, FieldSpec
 from lab.data.registry import list_datasets
@@ -16,6 +17,10 @@ from lab.metrics import METRICS
 from lab.presets import REPORTS, Preset, list_presets
 from lab.runs.query import KEYS
 
+_LAYERS = """The option `layers` of `custom` lists them from the image to the classes, separated by commas or line breaks:
+`--arch custom --arch-option "layers=conv 16 5, relu, maxpool 2, linear 64, relu"`. Values in capitals have to be given; the others have
+the defaults shown, and are given by name (kernel, window and rate also without it). Maps are flattened before the first linear layer, and
+a last linear layer with a unit per class is added. The names of PyTorch's classes, such as `Conv2d`, mean the same layers."""
 PATH = Path(__file__).resolve().parent.parent / "docs" / "reference.md"
 
 
@@ -50,6 +55,7 @@ def render() -> str:
             for a in list_architectures()
         ],
     )
+    words = _table(("layer", "what it is"), [(f"`{word.usage}`", word.help) for word in LAYER_WORDS])
     datasets = _table(
         ("id", "what it is", "classes"), [(f"`{d.id}`", d.description, len(d.classes)) for d in list_datasets()]
     )
@@ -75,7 +81,7 @@ def render() -> str:
     keys = _table(("key", "what it compares"), [(f"`{name}`", key.help) for name, key in KEYS.items()])
     return (
         "# Reference\n\nWritten from the registries by `python -m tests.reference_docs`; a test compares.\n\n"
-        f"## Networks\n\n{networks}\n\n## Data sets\n\n{datasets}\n\n## Presets\n\n{presets}\n\n"
+        f"## Networks\n\n{networks}\n\n### Layers of a custom network\n\n{_LAYERS}\n\n{words}\n\n## Data sets\n\n{datasets}\n\n## Presets\n\n{presets}\n\n"
         f"## Settings\n\n{settings}\n\n## Metrics\n\n{metrics}\n\n"
         f"## Keys of the search for runs\n\nBesides the settings, without `--` and with `_` for `-`.\n\n{keys}\n"
     )

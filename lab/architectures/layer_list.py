@@ -63,13 +63,13 @@ class LayerWord:
 
     @property
     def usage(self) -> str:
-        """The word with its arguments, such as "conv CHANNELS KERNEL stride 1 padding 0"."""
+        """The word with its arguments and their defaults, such as "conv CHANNELS kernel 3 stride 1 padding 0"."""
         return " ".join([self.word, *map(_usage, self.arguments)])
 
 
 def _usage(argument: Argument) -> str:
     default = argument.default
-    if not argument.named:
+    if default is None:
         return argument.name.upper()
     return f"{argument.name} {default.upper() if isinstance(default, str) else default}"
 

@@ -54,12 +54,12 @@ def test_equal_layers_have_one_normal_form(text: str, normal: str) -> None:
         ("relu, cnv 3", "Layer 2 is 'cnv 3', but there is no layer 'cnv'. Did you mean 'conv'?"),
         (
             "conv",
-            "Layer 1 is 'conv', but channels is missing: it is written 'conv CHANNELS KERNEL stride 1 padding 0'.",
+            "Layer 1 is 'conv', but channels is missing: it is written 'conv CHANNELS kernel 3 stride 1 padding 0'.",
         ),
         (
             "maxpool 2 2",
             "Layer 1 is 'maxpool 2 2', but '2' is one value too many: it is written "
-            "'maxpool WINDOW stride WINDOW padding 0'.",
+            "'maxpool window 2 stride WINDOW padding 0'.",
         ),
         (
             "linear nan",

@@ -309,3 +309,25 @@ def test_the_server_responds_on_its_own_routes(server: Server) -> None:
     with urllib.request.urlopen(f"{server.url}/healthz", timeout=60) as answer:
         assert json.load(answer)["ok"] is True
         assert "script-src" in answer.headers["Content-Security-Policy"]
+
+
+def test_a_network_is_edited_layer_by_layer_and_trained(server: Server, visitor: Visitor) -> None:
+    page = visitor.page
+    visitor.open(f"{server.url}/train?arch=lenet5&dataset=digits&epochs=1")
+    visitor.press("Edit layers")
+    layers = page.get_by_role("textbox", name="Layers")
+    picture = page.get_by_role("group", name="The layers of Custom network")
+    expect(picture.get_by_role("group")).to_have_count(8)
+    visitor.press("Residual block")
+    expect(layers).to_have_value(re.compile(r"maxpool 2\nresidual 32\nlinear 120"))
+    expect(picture.get_by_role("group", name=re.compile("^residual1"))).to_be_visible()
+    expect(picture.get_by_role("button", name="conv1")).to_have_count(0)  # the slabs only show
+    layers.fill("conv 4 5\ntanh\nmaxpool 4\nlinear 12")
+    layers.press("Control+Enter")
+    expect(picture.get_by_role("group")).to_have_count(5)
+    expect(page).to_have_url(re.compile("option.layers=conv"))
+    visitor.press("Train")
+    run = _run_in_address(visitor)
+    config = Lab(Settings.from_env({"LAB_HOME": str(server.home)})).store.runs.get(run).config
+    assert (config.arch, config.arch_options) == ("custom", {"layers": "conv 4 5, tanh, maxpool 4, linear 12"})
+    _wait(visitor, "document.querySelector('.cl-live')?.dataset.points > 0")

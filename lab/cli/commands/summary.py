@@ -62,7 +62,7 @@ def summary(
     """
     entry = get_architecture(arch)
     spec = get_dataset_spec(dataset)
-    resolve_input_size(entry, input_size, image_size=spec.image_size)
+    side = resolve_input_size(entry, input_size, image_size=spec.image_size)
     chosen = check_options(entry, dict(parse_option(text) for text in options))
     with load("torch:device")("meta"):  # no memory is allocated for the weights
         network = load("lab.architectures.build:build_network")(
@@ -79,7 +79,8 @@ def summary(
         click.echo(made.text)
         if layers is not None and not entry.lists_layers:
             custom, option = find_layer_list()
-            click.echo(f'The same layers, to edit: --arch {custom.id} --arch-option "{option.name}={layers}"')
+            size = "" if side == spec.image_size else f" --input-size {side}"
+            click.echo(f'The same layers, to edit: --arch {custom.id}{size} --arch-option "{option.name}={layers}"')
         return
     print_json(
         {
