@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import pandas as pd
 import streamlit as st
 
 from lab.charts.groups import Group, cut_note, group_figure, group_info
@@ -21,7 +20,15 @@ from lab.formatting import plural
 from lab.lazy import load
 from lab.metric_charts import list_charts
 from lab.runs.records import RunRecord
-from lab.sharing.comparison import SPREAD_RESULTS, comparison_table, differing_settings, list_results, run_labels
+from lab.sharing.comparison import (
+    EPOCH,
+    SPREAD_RESULTS,
+    Cell,
+    comparison_table,
+    differing_settings,
+    list_results,
+    run_labels,
+)
 from lab.sharing.tables import shown
 from lab.spread import format_result
 from pages.cache.lab import get_lab
@@ -35,6 +42,7 @@ from pages.state.runs_view import LOOKS, MAX_RUNS, RunsView
 from pages.widgets.lineage import show_tree
 from pages.widgets.parallel_plot import parallel_plot
 from pages.widgets.runs import browser_zone
+from pages.widgets.table import NumberAsText, number_cell, setting_cell, sortable
 from pages.widgets.theme import dark
 
 
@@ -192,16 +200,26 @@ def _curve_controls(view: RunsView) -> None:
 def _differences(view: RunsView, runs: Sequence[RunRecord]) -> None:
     table = comparison_table(runs)
     heads = [FIELDS[name].label if name in FIELDS else name.capitalize() for name in table.columns]
-    rows = [[shown(c, column=n) for c, n in zip(row, table.columns, strict=True)] for row in table.rows]
+    rows = [
+        {head: _cell(run, name, cell) for head, name, cell in zip(heads, table.columns, row, strict=True)}
+        for run, row in zip(runs, table.rows, strict=True)
+    ]
     st.dataframe(
-        pd.DataFrame(rows, columns=heads),
+        sortable(rows),
         hide_index=True,
         width="stretch",
         column_config={"Name": st.column_config.TextColumn(width="medium")},  # labels are longer than the other cells
+        placeholder="–",
         alt="Settings that differ",
     )
     same = len([spec for spec in FIELDS.values() if spec.result]) - len(differing_settings(runs))
     st.caption(f"{plural(same, 'setting')} {'is' if same == 1 else 'are'} the same in {_all(len(runs))} and not shown.")
+
+
+def _cell(run: RunRecord, column: str, cell: Cell) -> NumberAsText | str | None:
+    if column in FIELDS:
+        return setting_cell(column, getattr(run.config, column), shown(cell, column=column))
+    return number_cell(run.headline.epoch if column == EPOCH else cell, shown(cell, column=column))
 
 
 def _all(runs: int) -> str:
@@ -227,7 +245,7 @@ def _groups(view: RunsView, runs: Sequence[RunRecord]) -> None:
     figure = group_figure(groups, view.result, by=by, dark=dark())
     alt = f"Bars of {titles[view.result]} by {FIELDS[by].label}"
     plot("runs.groups", figure, words=alt, name=f"runs-by-{by}", revision=f"{by} {view.result}")
-    st.dataframe(_group_frame(groups, by), hide_index=True, width="stretch", alt=alt)
+    st.dataframe(sortable(_group_rows(groups, by)), hide_index=True, width="stretch", placeholder="–", alt=alt)
     means = (
         "Mean ± one standard deviation (n − 1; for three or more runs) over a group's runs that have ended. Accuracies "
         "and losses are those of each run's selected weights: lowest validation loss, else the last epoch."
@@ -235,14 +253,17 @@ def _groups(view: RunsView, runs: Sequence[RunRecord]) -> None:
     st.caption(plain(f"{means} {cut_note(groups, view.result)}".strip()))
 
 
-def _group_frame(groups: Sequence[Group], by: str) -> pd.DataFrame:
+def _group_rows(groups: Sequence[Group], by: str) -> list[dict[str, object]]:
     rows = []
     for group in groups:
-        row = {FIELDS[by].label: group.value, "n": len(group.runs)}
+        value = getattr(group.runs[0].config, by)
+        row: dict[str, object] = {FIELDS[by].label: setting_cell(by, value, group.value), "n": len(group.runs)}
         for key in SPREAD_RESULTS:
-            row[list_results()[key].capitalize()] = format_result(key, group.results[key], of=len(group.runs))
+            spread = group.results[key]
+            text = format_result(key, spread, of=len(group.runs))
+            row[list_results()[key].capitalize()] = spread and NumberAsText(spread.mean, text)
         rows.append(row)
-    return pd.DataFrame(rows)
+    return rows
 
 
 def _verdict(view: RunsView, runs: Sequence[RunRecord]) -> None:

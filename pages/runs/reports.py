@@ -1,9 +1,9 @@
 """The reports' tables: each report's results, this lab's for the same settings, and which experiments are missing."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
 from lab.architectures.registry import get_architecture
@@ -26,6 +26,7 @@ from pages.state.runs_view import RunsView
 from pages.state.session import flash
 from pages.widgets.confirm import start_unless_long
 from pages.widgets.frame import show_errors
+from pages.widgets.table import NumberAsText, sortable
 
 _OPENED = 20  # runs that a link opens; more curves cannot be told apart
 _EXPERIMENT_PX, _REPORTED_PX = 250, 190  # narrow enough that the measured results are visible next to them
@@ -42,15 +43,16 @@ def reports_view(view: RunsView) -> None:
     if view.report != OWN:
         st.header(REPORTS[view.report], anchor=False)
     st.dataframe(
-        pd.DataFrame([_cells(row) for row in rows]),
+        sortable([_cells(row) for row in rows]),
         hide_index=True,
         width="stretch",
         height=len(rows) * 36 + 44,
         row_height=36,
         column_config={
-            "Runs": st.column_config.LinkColumn(display_text=r".*#(.*)$"),
+            "Open": st.column_config.LinkColumn(display_text="open"),
             "Experiment": st.column_config.TextColumn(width=_EXPERIMENT_PX),
-            "Reported": st.column_config.TextColumn(width=_REPORTED_PX),
+            "Reported": st.column_config.Column(width=_REPORTED_PX, alignment="left"),
+            "Measured": st.column_config.Column(alignment="left"),
         },
         alt=f"{names[view.report]}: reported and measured results of {len(rows)} experiments",
     )
@@ -67,12 +69,18 @@ def reports_view(view: RunsView) -> None:
 def _cells(row: ReportRow) -> dict[str, Any]:
     cells = {
         "Experiment": row.preset.title,
-        "Reported": _reported(row),
-        "Measured": _measured(row),
-        "Runs": _runs_link(row),
+        "Reported": NumberAsText(_known(row.preset.reported.test_accuracy), _reported(row)),
+        "Measured": NumberAsText(_known(row.test_accuracy and row.test_accuracy.mean), _measured(row)),
+        "Runs": len(row.finished) + len(row.waiting) or None,
+        "Open": _runs_link(row),
         "Network": get_architecture(row.config.arch).title,
     }
     return {name: value for name, value in cells.items() if value is not None}
+
+
+def _known(accuracy: float | None) -> float:
+    """Return the number by which a result is sorted: without an accuracy, it comes before all others."""
+    return -math.inf if accuracy is None else accuracy
 
 
 def _reported(row: ReportRow) -> str:
@@ -117,7 +125,7 @@ def _measured(row: ReportRow) -> str:
 
 def _runs_link(row: ReportRow) -> str | None:
     runs = [run.id for run in (*row.finished, *row.waiting)]
-    return f"runs?runs={'.'.join(runs[:_OPENED])}#{len(runs)}" if runs else None
+    return f"runs?runs={'.'.join(runs[:_OPENED])}" if runs else None
 
 
 def _mistakes(rows: Sequence[ReportRow]) -> None:
