@@ -6,7 +6,7 @@ import streamlit as st
 
 from lab.charts.groups import Group, cut_note, group_figure, group_info
 from lab.charts.lines import RunCurves
-from lab.charts.overlay import AXES, OverlayOptions, line_slots, overlay_info
+from lab.charts.overlay import AXES, OverlayOptions, line_slots, overlay_info, shows_test
 from lab.charts.overlay_figure import line_key, overlay_alt_text, overlay_figure
 from lab.charts.parallel import parallel_figure, parallel_info, shade_info
 from lab.charts.pareto import COSTS, pareto_figure, pareto_info
@@ -89,15 +89,16 @@ _NAMED = 3  # chosen runs that do not exist and are listed one by one
 
 def _curves(view: RunsView, runs: Sequence[RunRecord]) -> None:
     charts, controls = st.container(), st.container()
+    test = shows_test(runs) if view.test is None else view.test
     with controls:  # below, so that the charts come first
-        _curve_controls(view)
+        _curve_controls(view, test=test)
     with charts:
-        _curve_charts(view, runs)
+        _curve_charts(view, runs, test=test)
 
 
-def _curve_charts(view: RunsView, runs: Sequence[RunRecord]) -> None:
+def _curve_charts(view: RunsView, runs: Sequence[RunRecord], *, test: bool) -> None:
     curves = _sound_curves(runs)
-    notes: list[str] = []
+    notes = [_test_words(runs)] if test and view.test is None else []
     total = points = 0
     with st.grid(min_column_width=460, key=element("runs-curves-grid")):
         for metric in view.curves:
@@ -106,7 +107,7 @@ def _curve_charts(view: RunsView, runs: Sequence[RunRecord]) -> None:
                 view.x,
                 view.smooth,
                 fold=view.fold,
-                test=view.test,
+                test=test,
                 raw=view.raw,
                 log_x=view.logx,
                 log_y=view.logy,
@@ -157,7 +158,12 @@ def _small_print(runs: Sequence[RunRecord], total: int, points: int, notes: Sequ
             st.button("Refresh curves", icon=":material/refresh:", key=element("runs-refresh"), type="tertiary")
 
 
-def _curve_controls(view: RunsView) -> None:
+def _test_words(runs: Sequence[RunRecord]) -> str:
+    which = "This run has" if len(runs) == 1 else "None of these runs has"
+    return f"{which} {'no' if len(runs) == 1 else 'a'} validation set, so the test set is shown."
+
+
+def _curve_controls(view: RunsView, *, test: bool) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         st.multiselect(
             "Curves",
@@ -185,7 +191,7 @@ def _curve_controls(view: RunsView) -> None:
                 "Runs that differ only in their seed or fold are drawn as their mean, with a band of one standard "
                 "deviation if there are three or more.",
             ),
-            ("test", "Test set", "Also show the curve of the test set."),
+            ("test", "Test set", "Also show the curve of the test set. On at first if no run has a validation set."),
             (
                 "full",
                 "Full range",
@@ -194,7 +200,8 @@ def _curve_controls(view: RunsView) -> None:
             ("logx", "Log x", ""),
             ("logy", "Log y", "Accuracies keep their linear axis."),
         ):
-            st.toggle(label, help=words or None, **bind(name, getattr(view, name)))
+            value = test if name == "test" else getattr(view, name)
+            st.toggle(label, help=words or None, **bind(name, value))
 
 
 def _differences(view: RunsView, runs: Sequence[RunRecord]) -> None:

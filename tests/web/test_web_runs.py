@@ -237,6 +237,32 @@ def test_chosen_runs_are_drawn_with_seeds_as_one_band(bench: Bench, three: list[
     assert len({trace["name"] for trace in _figures(app)[0]["data"] if trace.get("showlegend")}) == 3
 
 
+def _without_validation(bench: Bench, seed: int) -> RunRecord:
+    run = bench.start(DIGITS_CONFIG.replace(val_fraction=0.0, seed=seed))
+    loss = np.geomspace(2.3, 0.1, 60)
+    bench.write(run, series("batch/loss", loss), series("test/loss", loss[19::20], first=20, every=20))
+    return bench.finish(run)
+
+
+def test_runs_without_validation_are_drawn_with_the_test_set_until_it_is_switched_off(
+    bench: Bench, three: list[RunRecord]
+) -> None:
+    own = [_without_validation(bench, seed).id for seed in (0, 1)]
+    app = _open(runs=".".join(own))
+    assert app.toggle(key="runs.test").value
+    assert "None of these runs has a validation set, so the test set is shown." in _texts(app)
+    assert "test" not in app.query_params
+    drawn = len(_figures(app)[0]["data"])
+    app.toggle(key="runs.test").set_value(False).run()
+    assert app.query_params["test"] == "0"
+    assert len(_figures(app)[0]["data"]) < drawn
+    assert "so the test set is shown" not in _texts(app)
+    assert "This run has no validation set, so the test set is shown." in _texts(_open(runs=own[0]))
+    mixed = _open(runs=".".join([own[0], three[0].id]))
+    assert not mixed.toggle(key="runs.test").value
+    assert "so the test set is shown" not in _texts(mixed)
+
+
 def test_a_run_removed_from_the_choice_loses_its_tick_in_the_table(bench: Bench, three: list[RunRecord]) -> None:
     app = _open(runs=".".join(run.id for run in three))
     table = app.dataframe[0].proto.id  # an editor with the same id would keep its ticks
