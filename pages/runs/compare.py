@@ -19,6 +19,7 @@ from lab.examples.catalogue import is_example
 from lab.formatting import plural
 from lab.lazy import load
 from lab.metric_charts import list_charts
+from lab.metrics import TEST_ACCURACY, VAL_ACCURACY
 from lab.runs.records import RunRecord
 from lab.sharing.comparison import (
     EPOCH,
@@ -84,6 +85,9 @@ def compare(view: RunsView, runs: Sequence[RunRecord]) -> None:
     }[view.look](view, runs)
 
 
+_FIRST = ("name", TEST_ACCURACY.title, VAL_ACCURACY.title)  # of the columns of Differences
+_LAST = ("state", "run")
+_NAME_PX = 190  # long labels are cut, so that a phone shows a result next to them; a click shows the whole
 _NAMED = 3  # chosen runs that do not exist and are listed one by one
 
 
@@ -206,21 +210,30 @@ def _curve_controls(view: RunsView, *, test: bool) -> None:
 
 def _differences(view: RunsView, runs: Sequence[RunRecord]) -> None:
     table = comparison_table(runs)
-    heads = [FIELDS[name].label if name in FIELDS else name.capitalize() for name in table.columns]
+    shared = {name for name in ("network", "data set") if len(set(table.column(name))) == 1}
     rows = [
-        {head: _cell(run, name, cell) for head, name, cell in zip(heads, table.columns, row, strict=True)}
-        for run, row in zip(runs, table.rows, strict=True)
+        {
+            FIELDS[name].label if name in FIELDS else name.capitalize(): _cell(run, name, table.column(name)[at])
+            for name in sorted(table.columns, key=_rank)
+            if name not in shared
+        }
+        for at, run in enumerate(runs)
     ]
     st.dataframe(
         sortable(rows),
         hide_index=True,
         width="stretch",
-        column_config={"Name": st.column_config.TextColumn(width="medium")},  # labels are longer than the other cells
+        column_config={"Name": st.column_config.TextColumn(width=_NAME_PX, pinned=True)},
         placeholder="–",
         alt="Settings that differ",
     )
     same = len([spec for spec in FIELDS.values() if spec.result]) - len(differing_settings(runs))
     st.caption(f"{plural(same, 'setting')} {'is' if same == 1 else 'are'} the same in {_all(len(runs))} and not shown.")
+
+
+def _rank(column: str) -> int:
+    """Return the place of a column: the first ones are visible on every screen."""
+    return _FIRST.index(column) if column in _FIRST else len(_FIRST) + (column in _LAST)
 
 
 def _cell(run: RunRecord, column: str, cell: Cell) -> NumberAsText | str | None:

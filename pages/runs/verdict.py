@@ -32,7 +32,7 @@ from pages.widgets.repeat import fill_button
 from pages.widgets.table import NumberAsText, number_cell, sortable
 
 _ICONS = {Answer.YES: ":material/check_circle:", Answer.NO: ":material/help:", Answer.FEW: ":material/hourglass_empty:"}
-_SETTING_PX = 170  # long labels are cut, so that the numbers are visible next to them; a click shows the whole
+_SETTING_PX = 118  # long labels are cut, so that a phone shows the result next to them; a click shows the whole
 _MAX_SETTINGS = 12  # for comparisons of every pair: 66 rows
 
 
@@ -188,11 +188,11 @@ def _row(one: Comparison, a: str, b: str) -> dict[str, NumberAsText | str | None
     return {
         "A": a,
         "B": b,
+        "Result": verdict_words(verdict),
         "B − A, points": number_cell(
             verdict.difference, "" if verdict.difference is None else points(verdict.difference)
         ),
         "95 % interval": None if verdict.p is None else NumberAsText(start, f"{low} to {high}"),
         "p (Holm)": number_cell(p, p_text(p)),
-        "Result": verdict_words(verdict),
         "Runs": number_cell(verdict.n_a + verdict.n_b, f"{verdict.n_a} and {verdict.n_b}"),
     }

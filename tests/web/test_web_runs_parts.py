@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from lab.charts.reports import ReportRow, report_rows
+from lab.runs.headline import Headline
 from lab.runs.records import RunRecord, RunState, SavedFile
 from lab.service.workers import Workers
 from pages.runs import actions, compare, examples, reports, storage, table
@@ -303,6 +304,19 @@ def test_differences_count_the_settings_that_are_the_same() -> None:
     assert app.caption[0].value.endswith(" settings are the same in all 3 runs and not shown.")
     alone = draw_alone(lambda: compare._differences(RunsView(), [run(1)]))
     assert alone.caption[0].value.endswith(" settings are the same in this run and not shown.")
+
+
+def test_differences_begin_with_the_accuracies_and_leave_out_what_all_runs_share() -> None:
+    def columns(*runs: RunRecord) -> list[str]:
+        return list(draw_alone(lambda: compare._differences(RunsView(), runs)).dataframe[0].value.columns)
+
+    tested = replace(run(1), headline=Headline(test_accuracy=0.9, val_accuracy=0.8))
+    same = columns(tested, run(2, lr=0.5))
+    assert same[:4] == ["Name", "Test accuracy", "Validation accuracy", "Learning rate"]
+    assert same[-2:] == ["State", "Run"]
+    assert not {"Network", "Data set"} & set(same)
+    assert "Network" in columns(tested, run(2, arch="vgg11"))
+    assert "Data set" in columns(tested, run(2, dataset="mnist"))
 
 
 def test_runs_are_grouped_by_the_chosen_setting_else_by_the_first_that_is_not_a_repeat() -> None:

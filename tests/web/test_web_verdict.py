@@ -78,6 +78,7 @@ def test_comparisons_of_more_than_two_settings_are_corrected_for_their_number(be
     assert "p after Holm's correction = 0.032" in _texts(app)
     table = shown_table(app.dataframe[-1])
     assert len(table) == 6
+    assert list(table.columns[:3]) == ["A", "B", "Result"]  # all that a phone shows without scrolling
     assert list(table["Result"]).count("not enough runs") == 3
     assert list(table["p (Holm)"])[:1] == ["0.024"]
     signs = [(row["B − A, points"].startswith("-"), row["Result"]) for _, row in table.iterrows()]
