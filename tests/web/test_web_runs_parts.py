@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lab.charts.reports import ReportRow, report_rows
-from lab.runs.headline import Headline
+from lab.runs.headline import HeadlineResult
 from lab.runs.records import RunRecord, RunState, SavedFile
 from lab.service.workers import Workers
 from pages.runs import actions, compare, examples, reports, storage, table
@@ -310,10 +310,10 @@ def test_differences_begin_with_the_accuracies_and_leave_out_what_all_runs_share
     def columns(*runs: RunRecord) -> list[str]:
         return list(draw_alone(lambda: compare._differences(RunsView(), runs)).dataframe[0].value.columns)
 
-    tested = replace(run(1), headline=Headline(test_accuracy=0.9, val_accuracy=0.8))
+    tested = replace(run(1), saved=HeadlineResult(test_accuracy=0.9, val_accuracy=0.8))
     same = columns(tested, run(2, lr=0.5))
     assert same[:4] == ["Name", "Test accuracy", "Validation accuracy", "Learning rate"]
-    assert same[-2:] == ["State", "Run"]
+    assert same[-2:] == ["Run", "State"]
     assert not {"Network", "Data set"} & set(same)
     assert "Network" in columns(tested, run(2, arch="vgg11"))
     assert "Data set" in columns(tested, run(2, dataset="mnist"))

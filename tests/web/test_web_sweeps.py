@@ -320,6 +320,14 @@ def test_the_saved_share_counts_only_epochs_that_paused_trials_did_not_train() -
     assert saved_share(spec, []) == 0
 
 
+def test_an_unnamed_sweep_is_listed_and_headed_by_what_it_varies(bench: Bench) -> None:
+    unnamed = bench.lab.sweeps.create(small_spec(name="")).sweep.id
+    title = "Learning rate of LeNet-5 on Digits (built in)"
+    (link,) = [link for link in open_sweeps().get("page_link") if unnamed in link.proto.query_string]
+    assert link.proto.label.replace("\\", "") == title
+    assert title in [each.value.replace("\\", "") for each in open_sweeps(sweep=unnamed).title]
+
+
 def test_the_table_writes_settings_as_the_form_does(bench: Bench) -> None:
     space = {"optimizer": {"values": ["sgd"]}, "lr": {"values": [0.012345678]}, "nesterov": {"values": [True]}}
     sweep = bench.lab.sweeps.create(small_spec(space=space, method="grid", trials=None)).sweep.id
