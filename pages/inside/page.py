@@ -37,7 +37,7 @@ _STYLE = """<style>
 
 def main() -> None:
     """Draw the page."""
-    page_frame("Inside", "Move the slider and watch a network learn: its maps, its filters, its mistakes.")
+    page_frame("Inside", "Move the slider and watch a network learn: its maps, its filters, its errors.")
     INSIDE.refuse_unknown()
     st.html(_STYLE.format(paper="#10151c" if dark() else "#ffffff"))
     chosen = choose_run()

@@ -199,7 +199,7 @@ def verdict_words(losses: list[tuple[float, float]], *, others: int) -> str:
     if now < _LEARNED * first and other_now > other_first:
         return (
             f"This step lowered the loss of the batch by {change}, but that of the {others} test images is higher than "
-            "at the start: the network learns these images by heart (overfitting)."
+            "at the start: the network memorises these images (overfitting)."
         )
     return f"This step lowered the loss of the batch by {change}."
 
