@@ -158,7 +158,7 @@ def selected_moment(run: RunRecord, moments: tuple[Moment, ...]) -> Moment:
     return next((moment for moment in moments if moment.epoch == run.headline.epoch), moments[-1])
 
 
-def choose_moment(run: RunRecord, listed: tuple[RunRecord, ...]) -> Subject | None:
+def choose_moment(run: RunRecord, listed: tuple[RunRecord, ...] = ()) -> Subject | None:
     """Draw the epoch slider and return the subject with the chosen epoch, None while no weights are saved."""
     moments, files = moments_of(run)
     if not files:

@@ -1,6 +1,5 @@
 """The reports' tables: each report's results, this lab's for the same settings, and which experiments are missing."""
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -26,7 +25,7 @@ from pages.state.runs_view import RunsView
 from pages.state.session import flash
 from pages.widgets.confirm import start_unless_long
 from pages.widgets.frame import show_errors
-from pages.widgets.table import NumberAsText, sortable
+from pages.widgets.table import sortable
 
 _OPENED = 20  # runs that a link opens; more curves cannot be told apart
 _EXPERIMENT_PX, _REPORTED_PX = 250, 190  # narrow enough that the measured results are visible next to them
@@ -51,8 +50,7 @@ def reports_view(view: RunsView) -> None:
         column_config={
             "Open": st.column_config.LinkColumn(display_text="open"),
             "Experiment": st.column_config.TextColumn(width=_EXPERIMENT_PX),
-            "Reported": st.column_config.Column(width=_REPORTED_PX, alignment="left"),
-            "Measured": st.column_config.Column(alignment="left"),
+            "Reported": st.column_config.TextColumn(width=_REPORTED_PX),
         },
         alt=f"{names[view.report]}: reported and measured results of {len(rows)} experiments",
     )
@@ -69,18 +67,13 @@ def reports_view(view: RunsView) -> None:
 def _cells(row: ReportRow) -> dict[str, Any]:
     cells = {
         "Experiment": row.preset.title,
-        "Reported": NumberAsText(_known(row.preset.reported.test_accuracy), _reported(row)),
-        "Measured": NumberAsText(_known(row.test_accuracy and row.test_accuracy.mean), _measured(row)),
+        "Reported": _reported(row),
+        "Measured": _measured(row),
         "Runs": len(row.finished) + len(row.waiting) or None,
         "Open": _runs_link(row),
         "Network": get_architecture(row.config.arch).title,
     }
     return {name: value for name, value in cells.items() if value is not None}
-
-
-def _known(accuracy: float | None) -> float:
-    """Return the number by which a result is sorted: without an accuracy, it comes before all others."""
-    return -math.inf if accuracy is None else accuracy
 
 
 def _reported(row: ReportRow) -> str:

@@ -1,7 +1,6 @@
 """Is one setting better? Compares two settings of the chosen runs over all their seeds or folds."""
 
 import itertools
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -179,11 +178,10 @@ def _every(found: Sequence[Comparison], names: Sequence[str]) -> None:
     )
 
 
-def _row(one: Comparison, a: str, b: str) -> dict[str, NumberAsText | str | None]:
+def _row(one: Comparison, a: str, b: str) -> dict[str, NumberAsText | str | int | None]:
     """Return a row of the table. a, b: labels of the settings, needed for a side without runs that count."""
     verdict = one.verdict
     p = verdict.p if verdict.adjusted is None else verdict.adjusted
-    start = -math.inf if verdict.low is None else verdict.low
     low, high = ("–" if bound is None else points(bound) for bound in (verdict.low, verdict.high))
     return {
         "A": a,
@@ -192,7 +190,8 @@ def _row(one: Comparison, a: str, b: str) -> dict[str, NumberAsText | str | None
         "B − A, points": number_cell(
             verdict.difference, "" if verdict.difference is None else points(verdict.difference)
         ),
-        "95 % interval": None if verdict.p is None else NumberAsText(start, f"{low} to {high}"),
+        "95 % interval": None if verdict.p is None else f"{low} to {high}",
         "p (Holm)": number_cell(p, p_text(p)),
-        "Runs": number_cell(verdict.n_a + verdict.n_b, f"{verdict.n_a} and {verdict.n_b}"),
+        "Runs of A": verdict.n_a,
+        "Runs of B": verdict.n_b,
     }

@@ -1,10 +1,11 @@
 """Tables that sort by what they show: a cell can be a number with a text of its own.
 
 A click on a heading sorts text letter by letter, "10 of 20" before "9 of 20". A column of `NumberAsText` is sorted by
-its numbers and shows their texts.
+its numbers and shows their texts. Screen readers and the clipboard get the number, so its text should say little more.
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,15 +17,19 @@ if TYPE_CHECKING:
     from pandas.io.formats.style import Styler
 
 
+_LEADING = re.compile(r"[-\u2212]?\d[\d,]*(\.\d+)?(e[-+]?\d+)?")
+
+
 class NumberAsText(float):
-    """A number that is shown as `text`."""
+    """A number that is shown as `text`: the one with which the text begins, else a given one."""
 
     __slots__ = ("text",)
     text: str
 
     def __new__(cls, value: float, text: str) -> "NumberAsText":
-        """Return the number with its text."""
-        number = super().__new__(cls, value)
+        """Return the number with its text. value: used if the text does not begin with a number, such as "all"."""
+        shown = _LEADING.match(text)
+        number = super().__new__(cls, shown[0].replace(",", "").replace("\u2212", "-") if shown else value)
         number.text = text
         return number
 

@@ -332,7 +332,7 @@ def test_the_table_writes_settings_as_the_form_does(bench: Bench) -> None:
     space = {"optimizer": {"values": ["sgd"]}, "lr": {"values": [0.012345678]}, "nesterov": {"values": [True]}}
     sweep = bench.lab.sweeps.create(small_spec(space=space, method="grid", trials=None)).sweep.id
     (table,) = open_sweeps(sweep=sweep).dataframe
-    assert table.value["lr"].tolist() == [0.012345678]
+    assert table.value["lr"].tolist() == [0.01235]
     assert shown_table(table)[["optimizer", "lr", "nesterov"]].to_numpy().tolist() == [["SGD", "0.01235", "yes"]]
 
 

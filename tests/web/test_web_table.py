@@ -26,6 +26,18 @@ def test_a_column_of_numbers_is_sorted_by_them_and_shows_their_texts() -> None:
     assert shown["run"].tolist() == ["a", "b", "c"]
 
 
+def test_a_number_is_that_with_which_its_text_begins_since_screen_readers_read_the_number() -> None:
+    texts = {
+        0.984217: "98.42 ± 0.11 % (n = 5)",
+        1821.58: "1,821.6",
+        -0.11281: "-11.28",
+        2.0: "\u22122 px",
+        1e-7: "1e-07",
+    }
+    assert [NumberAsText(*each) for each in texts.items()] == [98.42, 1821.6, -11.28, -2.0, 1e-7]
+    assert NumberAsText(3e-5, "< 0.0001") == 3e-5
+
+
 def test_a_column_with_words_among_its_numbers_is_one_of_text() -> None:
     (table,) = draw_alone(
         lambda: st.dataframe(sortable([{"size": "auto"}, {"size": NumberAsText(32, "32")}]))

@@ -90,10 +90,10 @@ def test_a_setting_without_a_finished_run_is_named_in_the_table(bench: Bench, ba
     c = ended_run(bench.lab.store, base.replace(lr=0.1), 0.8)
     b = bench.queue(base.replace(lr=0.01))
     table = shown_table(_open(runs=_ids(a, b, c), look="verdict").dataframe[-1])
-    assert [tuple(row) for row in table[["A", "B", "Runs"]].values] == [
-        ("lr 0.001", "lr 0.01", "1 and 0"),
-        ("lr 0.001", "lr 0.1", "1 and 1"),
-        ("lr 0.01", "lr 0.1", "0 and 1"),
+    assert [tuple(row) for row in table[["A", "B", "Runs of A", "Runs of B"]].values] == [
+        ("lr 0.001", "lr 0.01", "1", "0"),
+        ("lr 0.001", "lr 0.1", "1", "1"),
+        ("lr 0.01", "lr 0.1", "0", "1"),
     ]
 
 
