@@ -152,11 +152,10 @@ def test_runs_can_be_sorted_by_the_titles_that_tables_show(four: RunStore) -> No
 
 
 def test_an_unnamed_run_is_sorted_by_the_title_of_its_network(store: RunStore) -> None:
-    for name in ("vgg11", "Lemon", "Letter", "sgd"):  # "VGG11" is the title of the first
-        store.queue.submit(RunConfig(arch="vgg11"), fingerprint=name, family=name, name=name)
-    assert [run.name for run in store.runs.list(order="title")] == ["Lemon", "Letter", "sgd", "vgg11"]
-    store.queue.submit(RunConfig(arch="lenet5"), fingerprint="l", family="l", name="lenet5")  # "LeNet-5"
-    assert [run.name for run in store.runs.list(order="title")] == ["Lemon", "lenet5", "Letter", "sgd", "vgg11"]
+    for name in ("conv2-bn", "Lemon", "sgd"):  # the first is shown as "Two convolutions with batch norm"
+        store.queue.submit(RunConfig(arch="conv2-bn"), fingerprint=name, family=name, name=name)
+    assert [run.name for run in store.runs.list(order="title")] == ["Lemon", "sgd", "conv2-bn"]
+    assert [run.name for run in store.runs.list(order="name")] == ["conv2-bn", "Lemon", "sgd"]
 
 
 def test_an_unknown_order_is_refused(store: RunStore) -> None:
