@@ -21,8 +21,9 @@ from lab.loaded_network import LoadedNetwork
 from lab.runs.records import RunRecord
 from lab.service.lab import Lab
 from lab.service.networks import build_untrained
-from lab.service.training_steps import SHOWN_FILTERS, StepImages, StepSequence, choose_images
-from lab.service.update_rules import OWN, PLAIN, PLAIN_LR, default_lr, is_first_step
+from lab.service.training_batch import TrainingOrder
+from lab.service.training_steps import SHOWN_FILTERS, StepImages, StepSequence, choose_images, following_batches
+from lab.service.update_rules import OWN, PLAIN, PLAIN_LR, are_all_steps, default_lr, is_first_step
 from lab.settings import Settings
 from lab.training.engine import train
 from lab.training.events import StepMetrics
@@ -266,7 +267,12 @@ def test_later_steps_are_those_of_a_run_with_a_single_batch(lab: Lab) -> None:
     )
 
 
-def _check_run(lab: Lab, *, steps: int, **settings: Any) -> None:
+@pytest.mark.parametrize("arch", ["lenet-bn", "pytorch-example"])
+def test_with_the_next_batches_all_steps_are_those_of_the_run_also_in_its_second_epoch(lab: Lab, arch: str) -> None:
+    _check_run(lab, steps=5, following=True, arch=arch, train_limit=56, val_fraction=0.0, epochs=2, max_steps=5)
+
+
+def _check_run(lab: Lab, *, steps: int, following: bool = False, **settings: Any) -> None:
     """Train a run for some steps, and check that the sequence of its initial network reproduces its weights."""
     config = lab.validation.resolve(
         RunConfig(dataset="digits", batch_size=16, seed=3, device="cpu", lr=0.004, **settings)
@@ -279,12 +285,13 @@ def _check_run(lab: Lab, *, steps: int, **settings: Any) -> None:
     network = build_untrained(config, None, data=root)
     images = choose_images(config, data, images=16, others=20)
     own = loaded(network, config, mean=resident.mean, std=resident.std)
-    taken = StepSequence(own, images, rule=OWN, lr=config.lr).advance(steps)
+    batches = following_batches(config, data, images=16) if following else None
+    taken = StepSequence(own, images, rule=OWN, lr=config.lr, following=batches).advance(steps)
     assert is_first_step(config, rule=OWN, lr=0.004, images=16)
     for name, tensor in trained.state_dict().items():
         assert torch.equal(tensor, network.state_dict()[name]), name
     if not taken.dropout:
-        assert [point.loss for point in taken.points[:-1]] == losses.tolist()
+        assert [point.loss_before for point in taken.points[1:]] == losses.tolist()
 
 
 @pytest.mark.parametrize(
@@ -309,6 +316,38 @@ def test_whether_the_first_step_is_the_runs_own_depends_on_every_setting_of_it(
     chosen: dict[str, Any] = {"rule": OWN, "lr": 0.1, "images": 64, **changes}
     asked = {name: chosen.pop(name) for name in ("rule", "lr", "images")}
     assert is_first_step(RunConfig(lr=0.1, **chosen), **asked) is same
+
+
+def test_all_steps_are_the_runs_own_if_its_first_one_is_and_its_rate_is_constant() -> None:
+    asked: dict[str, Any] = {"rule": OWN, "lr": 0.1, "images": 64}
+    assert are_all_steps(RunConfig(lr=0.1), **asked)
+    assert not are_all_steps(RunConfig(lr=0.1, schedule="cosine"), **asked)
+    assert not are_all_steps(RunConfig(lr=0.1), **{**asked, "images": 8})
+
+
+def test_a_step_on_the_next_batch_knows_the_loss_of_that_batch_before_and_after_it() -> None:
+    batches = [(IMAGES.batch_x[at : at + 4], IMAGES.batch_y[at : at + 4]) for at in (0, 4, 8)]
+    images = StepImages(*batches[0], IMAGES.other_x, IMAGES.other_y)
+
+    def taken(steps: int) -> StepSequence:
+        steps_of = StepSequence(
+            loaded(small_net(), RunConfig()), images, rule=PLAIN, lr=0.1, following=batches.__getitem__
+        )
+        steps_of.advance(steps)
+        return steps_of
+
+    def loss_of(network: nn.Module, batch: int) -> float:
+        measured = StepImages(*batches[batch], IMAGES.other_x, IMAGES.other_y)
+        return StepSequence(loaded(network, RunConfig()), measured, rule=PLAIN, lr=0.1).advance(0).points[0].loss
+
+    last = taken(3).advance(3)
+    assert len({point.loss_before for point in last.points}) == 3  # before the first step, it is that of its batch
+    for step in (1, 2, 3):
+        assert last.points[step].loss_before == loss_of(taken(step - 1)._network, step - 1)
+        assert last.points[step].loss == loss_of(taken(step)._network, step - 1)
+    assert (last.images.batch_x == batches[2][0]).all()
+    assert last.points[3].share.shape == (4,)
+    assert last.points[3].share_before.tolist() != last.points[2].share.tolist()
 
 
 # -- images ------------------------------------------------------------------------------------------------------------
@@ -344,6 +383,28 @@ def test_of_a_sample_all_training_images_are_used() -> None:
     taken = choose_images(RunConfig(shuffle=False), _numbered(60, 30), images=100, others=50, sample=True)
     assert taken.batch_x[:, 0, 0].tolist() == list(range(60))
     assert taken.other_x[:, 0, 0].tolist() == list(range(100, 130))
+
+
+def _order(images: int, size: int, **settings: Any) -> TrainingOrder:
+    config = RunConfig(val_fraction=0.0, **settings)
+    return TrainingOrder(config, np.arange(images) % 2, size=size)
+
+
+def test_the_batches_of_an_epoch_are_all_training_images_once_in_another_order_each_epoch() -> None:
+    order = _order(20, 8)
+    first, second = (np.concatenate([order.batch(3 * epoch + part) for part in range(3)]) for epoch in (0, 1))
+    assert [len(order.batch(part)) for part in range(3)] == [8, 8, 4]
+    assert sorted(first.tolist()) == sorted(second.tolist()) == list(range(20))
+    assert first.tolist() != second.tolist()
+    assert order.batch(1).tolist() == first[8:16].tolist()  # also after a batch of another epoch
+    assert _order(20, 8, shuffle=False).batch(4).tolist() == list(range(8, 16))
+
+
+def test_a_rest_of_one_image_is_left_out_unless_the_run_trained_on_it() -> None:
+    assert _order(17, 8).per_epoch == 2
+    assert _order(17, 8, batch_size=8).per_epoch == 3
+    assert (_order(18, 8).per_epoch, _order(16, 8).per_epoch) == (3, 2)
+    assert (_order(1, 8).per_epoch, _order(5, 8).per_epoch) == (1, 1)
 
 
 # -- limits ------------------------------------------------------------------------------------------------------------

@@ -122,6 +122,11 @@ def _named(curves: Sequence[RunCurves], options: OverlayOptions, slots: Mapping[
     ]
 
 
+def shows_test(runs: Sequence[RunRecord]) -> bool:
+    """Return whether the test set is drawn by default: no run has a validation set, whose curves would suffice."""
+    return not any(run.config.held_out for run in runs)
+
+
 def line_slots(runs: Sequence[RunRecord], slots: Mapping[str, int], *, fold: bool) -> dict[str, int]:
     """Return the slot of each run's line; with `fold`, repeats of one setting share the lowest slot among them."""
     own = assign_slots((run.id for run in runs), slots)

@@ -1,7 +1,8 @@
-"""The losses over steps of gradient descent on one batch: of the batch itself, and of images that are not in it."""
+"""The losses over steps of gradient descent: of the steps' batch or batches, and of images that are in none of them."""
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -16,25 +17,27 @@ _LOWEST, _HIGHEST = (0.9, 0.75, 0.5, 0.0), (1.05, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0
 
 
 def step_losses_figure(
-    batch: Sequence[float], others: Sequence[float], *, names: tuple[str, str], dark: bool
+    batch: Sequence[float],
+    others: Sequence[float],
+    *,
+    names: tuple[str, str],
+    dark: bool,
+    before: Sequence[float] | None = None,
 ) -> go.Figure:
     """Return both losses over the steps, from before the first one on; values that are not finite are left out.
 
-    names: of the batch and of the other images.
+    names: of the batch and of the other images. before: if each step takes another batch, its loss before the step;
+    then each step is a line of its own, from its batch's loss before it to the one after it.
     """
     figure = go.Figure()
-    for slot, (name, values, symbol) in enumerate(zip(names, (batch, others), ("circle", "square"), strict=True)):
-        shown = np.array([value if math.isfinite(value) else np.nan for value in values])
+    own = _line(names[0], batch) if before is None else _lines(names[0], before, batch)
+    for slot, line in enumerate((own, _line(names[1], others))):
         figure.add_scatter(
-            x=np.arange(len(shown)),
-            y=shown,
-            name=name,
+            **line,
             mode="lines+markers",
             cliponaxis=False,
             line={"color": run_style(slot, dark=dark).colour, "dash": "solid" if slot == 0 else "dash"},
-            marker={"symbol": symbol, "size": 7},
-            text=[f"{name}: {format_loss(value)}" for value in values],
-            hovertemplate="%{text} after step %{x}<extra></extra>",
+            marker={"symbol": ("circle", "square")[slot], "size": 7},
         )
     most = _TENS * max(1, math.ceil((len(batch) - 1) / _TENS))
     figure.update_layout(
@@ -43,10 +46,43 @@ def step_losses_figure(
             dark=dark,
             margin={"l": 10, "r": 16, "t": 12, "b": 10},
             xaxis={"title": {"text": "steps"}, "range": [-0.02 * most, 1.02 * most], "dtick": max(1, most // _TENS)},
-            yaxis={"title": {"text": "loss"}, **_scale([*batch, *others])},
+            yaxis={"title": {"text": "loss"}, **_scale([*batch, *(before or ()), *others])},
         )
     )
     return figure
+
+
+def _line(name: str, values: Sequence[float]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "x": np.arange(len(values)),
+        "y": _finite(values),
+        "text": [f"{name}: {format_loss(value)}" for value in values],
+        "hovertemplate": "%{text} after step %{x}<extra></extra>",
+    }
+
+
+def _lines(name: str, before: Sequence[float], after: Sequence[float]) -> dict[str, Any]:
+    """Return a trace with a line for each step, with gaps between them; before the first step, a single point."""
+    steps = range(1, len(after))
+    if not steps:
+        return _line(name, after)
+    pairs = [(before[step], after[step]) for step in steps]
+    return {
+        "name": name,
+        "x": np.array([x for step in steps for x in (step - 1, step, np.nan)], dtype=float),
+        "y": _finite([value for pair in pairs for value in (*pair, math.nan)]),
+        "text": [
+            f"batch {step}: {format_loss(value)} {when} step {step}" if when else ""
+            for step, pair in zip(steps, pairs, strict=True)
+            for value, when in zip((*pair, math.nan), ("before", "after", ""), strict=True)
+        ],
+        "hovertemplate": "%{text}<extra></extra>",
+    }
+
+
+def _finite(values: Sequence[float]) -> np.ndarray:
+    return np.array([value if math.isfinite(value) else math.nan for value in values])
 
 
 def _scale(values: Sequence[float]) -> dict[str, object]:

@@ -72,8 +72,8 @@ IMPORTED = LocalKind(
     "imported into this lab",
     "import its file again",
 )
-_LOCAL_KINDS = {kind.name: kind for kind in (DRAWINGS, IMPORTED)}
-_LOCAL_ID = re.compile(rf"({'|'.join(_LOCAL_KINDS)})-({'|'.join(RECIPES)})-[0-9a-f]{{12}}")
+LOCAL_KINDS = {kind.name: kind for kind in (DRAWINGS, IMPORTED)}
+_LOCAL_ID = re.compile(rf"({'|'.join(LOCAL_KINDS)})-({'|'.join(RECIPES)})-[0-9a-f]{{12}}")
 
 _SPECS: dict[str, DatasetSpec] = {}
 
@@ -120,7 +120,7 @@ def list_datasets() -> tuple[DatasetSpec, ...]:
 def get_dataset_spec(id: str) -> DatasetSpec:
     """Return one data set's spec. Raises `UnknownNameError`, which suggests the nearest id, for an unknown id."""
     local = _LOCAL_ID.fullmatch(id)
-    return _LOCAL_KINDS[local[1]].spec(id, recipe=local[2]) if local else _listed(id)
+    return LOCAL_KINDS[local[1]].spec(id, recipe=local[2]) if local else _listed(id)
 
 
 def dataset_title(id: str) -> str:

@@ -12,7 +12,7 @@ from torchvision.transforms.v2 import functional as vision
 
 from lab.data.channels import with_channels
 from lab.inspection.distortions import DISTORTIONS, Robustness
-from lab.inspection.metrics import require_finite, score_logits
+from lab.inspection.metrics import require_finite, sample_indices, score_logits
 from lab.inspection.observe import compute_logits
 
 _WHITE = 255
@@ -31,12 +31,15 @@ def distort(images_u8: np.ndarray, name: str, level: float) -> np.ndarray:
 
 
 def measure_robustness(
-    network: nn.Module, images_u8: np.ndarray, labels: np.ndarray, *, name: str, mean: float, std: float
+    network: nn.Module, images_u8: np.ndarray, labels: np.ndarray, *, name: str, count: int, mean: float, std: float
 ) -> Robustness:
     """Return the accuracy at each level of a distortion. Raises `InputError` if logits are not finite.
 
-    images_u8: uint8 (N, H, W) or (N, C, H, W). labels: (N,).
+    images_u8: uint8 (N, H, W) or (N, C, H, W). labels: (N,). count: of the images that are measured, evenly spaced, so
+    that they are the same for every network; all if there are fewer.
     """
+    chosen = sample_indices(len(labels), count)
+    images_u8, labels = images_u8[chosen], labels[chosen]
     accuracies = []
     for level in DISTORTIONS[name].levels:
         logits = compute_logits(network, distort(images_u8, name, level), mean=mean, std=std)

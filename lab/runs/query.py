@@ -18,7 +18,9 @@ from sqlalchemy import Boolean, Column, ColumnElement, Float, Integer, Text, and
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
+from lab.architectures.registry import list_architectures
 from lab.config import FIELDS
+from lab.data.registry import LOCAL_KINDS, list_datasets
 from lab.errors import InputError, near_miss
 from lab.findings import AT_CHANCE, DIVERGED, OUTCOMES
 from lab.runs.records import RunState
@@ -270,6 +272,28 @@ def _like(column: ColumnElement[Any], pattern: str) -> ColumnElement[bool]:
     return func.lower(column).like(escaped.lower(), escape="\\")
 
 
+def _network_title() -> ColumnElement[Any]:
+    titles = {spec.id: spec.title.lower() for spec in list_architectures()}
+    return case(titles, value=runs.c.arch, else_=func.lower(runs.c.arch))
+
+
+def _dataset_title() -> ColumnElement[Any]:
+    known = [(runs.c.dataset == spec.id, spec.title.lower()) for spec in list_datasets()]
+    local = [(runs.c.dataset.like(f"{kind.name}-%"), kind.title.lower()) for kind in LOCAL_KINDS.values()]
+    return case(*known, *local, else_=func.lower(runs.c.dataset))
+
+
+def _title() -> ColumnElement[Any]:
+    """Return what tables show as the name: that of the network for a run that nobody has named."""
+    return case((runs.c.name == runs.c.arch, _network_title()), else_=func.lower(runs.c.name))
+
+
+# What tables show instead of ids and of the names of unnamed runs; registries can grow, so it is made when it is used.
+TITLE_ORDERS: dict[str, Callable[[], ColumnElement[Any]]] = {
+    "network": _network_title,
+    "data": _dataset_title,
+    "title": _title,
+}
 ORDERS: dict[str, ColumnElement[Any]] = {
     "created": runs.c.created_at,
     "finished": runs.c.finished_at,
@@ -289,15 +313,23 @@ ORDERS: dict[str, ColumnElement[Any]] = {
 }
 
 
+def _order_column(key: str) -> ColumnElement[Any]:
+    if key in ORDERS:
+        return ORDERS[key]
+    if key in TITLE_ORDERS:
+        return TITLE_ORDERS[key]()
+    if key not in FIELDS:
+        raise InputError(f"Runs cannot be sorted by {key!r}. {near_miss(key, {*ORDERS, *TITLE_ORDERS, *FIELDS})}")
+    return _number_column(key) if _is_number(key) else text_column(key)
+
+
 def ordering(order: str) -> tuple[ColumnElement[Any], ...]:
     """Return the ORDER BY expressions of `"test"` (ascending) or `"-test"` (descending); NULLs come last.
 
-    order: a key of `ORDERS` or a setting of `RunConfig`, with or without "-". Raises `InputError` for any other.
+    order: a key of `ORDERS`, of `TITLE_ORDERS` or a setting of `RunConfig`, with or without "-". Raises `InputError` for any other.
     """
     key = order.removeprefix("-")
-    if key not in ORDERS and key not in FIELDS:
-        raise InputError(f"Runs cannot be sorted by {key!r}. {near_miss(key, {*ORDERS, *FIELDS})}")
-    column = ORDERS[key] if key in ORDERS else (_number_column(key) if _is_number(key) else text_column(key))
+    column = _order_column(key)
     first = column.desc() if order.startswith("-") else column.asc()
     # Postgres uses an index only in exactly its own order, and it ignores that a NOT NULL column needs no NULLS LAST.
     certain = isinstance(column, Column) and not column.nullable

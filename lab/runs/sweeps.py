@@ -26,12 +26,13 @@ from lab.runs.row_values import cache_key_if_free, queued_again
 from lab.runs.rows import listed_record
 from lab.runs.run_queue import NewRunFacts, insert_or_find, queued_values
 from lab.runs.sweep_rows import found_trial, sweep_record, sweep_values, with_values
+from lab.runs.sweep_titles import sweep_title
 from lab.runs.sweep_writes import SWEEP, TRIAL, change_sweep, write_seal, write_trial
 from lab.runs.tables import points, runs, series_names, sweeps, trials
 from lab.runs.typed_names import ambiguous_words, find_typed
 from lab.sweeps.plan import ANSWERED, SLOTS, FoundTrial
 from lab.sweeps.records import RESTING, Measured, Source, SweepRecord, SweepState, TrialRecord, TrialState
-from lab.sweeps.spec import SweepSpec
+from lab.sweeps.spec import UNNAMED, SweepSpec
 
 _OF_RUN = (
     *(
@@ -99,11 +100,14 @@ class StoredSweeps:
             return tuple(map(sweep_record, connection.execute(select(*SWEEP).order_by(sweeps.c.number.desc()))))
 
     def resolve(self, text: str) -> SweepRecord:
-        """Find a sweep by its id, its name, or a prefix of its id. Raises `SweepNotFoundError`."""
+        """Find a sweep by its id, its name or title, or a prefix of its id. Raises `SweepNotFoundError`."""
         wanted = text.strip()
         query = select(*SWEEP).order_by(sweeps.c.number.desc())
         with self.context.database.read() as connection:
             rows = find_typed(connection, query, sweeps, wanted)
+            if not rows:
+                unnamed = connection.execute(query.where(sweeps.c.name == UNNAMED)).all()
+                rows = [row for row in unnamed if sweep_title(sweep_record(row)) == wanted]
         if len(rows) == 1:
             return sweep_record(rows[0])
         if rows:
@@ -231,7 +235,7 @@ class StoredSweeps:
             for trial in change.trials:
                 write_trial(connection, record.number, trial)
                 if trial.state is TrialState.PAUSED and trial.source is not Source.ADOPTED:
-                    _set_pause_reason(connection, trial, record.name)
+                    _set_pause_reason(connection, trial, sweep_title(record))
             if change.new is not None:
                 trial, new = change.new
                 write_trial(connection, record.number, self._with_run(connection, record.asked, trial, new))

@@ -7,6 +7,7 @@ from typing import Any
 from lab.errors import DataError, DeviceError, LabError, StoreError
 from lab.runs.records import RunRecord
 from lab.runs.run_queue import NewRunFacts
+from lab.runs.sweep_titles import sweep_title
 from lab.runs.sweeps import NewRun, SweepChange
 from lab.service.submissions import Submissions
 from lab.service.validation import Validation
@@ -59,7 +60,7 @@ class NewTrials:
         resolved = self._validation.resolve(record.asked.config(trial.params))
         self._validation.check_fits(resolved)
         fingerprint, family = self._submissions.fingerprint(resolved)
-        name = f"{record.name} {trial.number}"
+        name = f"{sweep_title(record)} {trial.number}"
         tags = (sweep_tag(record.id),)
         facts: NewRunFacts = {"fingerprint": fingerprint, "family": family, "name": name, "tags": tags}
         facts |= {"owner": record.owner, "priority": record.priority, "executor": record.asked.on}

@@ -1,14 +1,16 @@
 """Steps of gradient descent on a copy of a run's network, and what each of them changes. Imports torch.
 
-A step is the engine's own (`lab.training.stepping`), on one batch that stays the same. With the run's batch size,
-learning rate and optimizer, the first step before training is therefore the run's first step, bit for bit, unless the
-run augments its images or warms up its learning rate. Losses and predictions are measured as in an evaluation, except
+A step is the engine's own (`lab.training.stepping`), on one batch that stays the same, or on the run's next one. With
+the run's batch size, learning rate and optimizer, the first step before training is therefore the run's first step, bit
+for bit, unless the run augments its images or warms up its learning rate; with its next batches, so are the following
+ones, as long as its learning rate is constant. Losses and predictions are measured as in an evaluation, except
 that batch norm uses the statistics of the measured images, as in training: its running averages lag behind. Nothing but
 the copy is changed, torch's global generator included.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -25,7 +27,7 @@ from lab.inspection.kernels import list_convolutions
 from lab.inspection.metrics import score_logits, softmax
 from lab.loaded_network import LoadedNetwork
 from lab.seeding import build_generator
-from lab.service.training_batch import drawing_from, first_training_images
+from lab.service.training_batch import TrainingOrder, drawing_from, first_training_images
 from lab.service.update_rules import PLAIN, plain_sgd
 from lab.training.batches import normalise
 from lab.training.data import to_device
@@ -37,11 +39,12 @@ from lab.training.stepping import Stepper
 
 SHOWN_FILTERS = 16  # of each convolution; copies of all weights would take gigabytes for a VGG
 _CPU = torch.device("cpu")
+BatchOf: TypeAlias = Callable[[int], tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StepImages:
-    """The images of a sequence of steps: the batch, and others on which only the loss is measured.
+    """The images of a step: its batch, and others on which only the loss is measured.
 
     Images are uint8 (N, H, W) or (N, C, H, W), labels int64 (N,).
     """
@@ -54,24 +57,27 @@ class StepImages:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StepPoint:
-    """What the network computes after some steps.
+    """What the network computes after some steps, for the batch of the last one and for other images.
 
-    loss, other_loss: the run's loss, of the batch and of the other images. correct: images of the batch; other_correct:
-    share of the others. predicted: class of each image of the batch (B,), -1 if its logits are not finite. share:
-    probability of its true class (B,).
+    loss, other_loss: the run's loss, of the batch and of the other images; loss_before: of the batch before the step.
+    correct: images of the batch; other_correct: share of the others. predicted: class of each image of the batch (B,),
+    -1 if its logits are not finite. share, share_before: probability of its true class after and before the step (B,).
+    Before the first step, both are the same.
     """
 
+    loss_before: float
     loss: float
     other_loss: float
     other_correct: float
     predicted: np.ndarray
+    share_before: np.ndarray
     share: np.ndarray
     correct: int
 
     @property
     def finite(self) -> bool:
-        """Whether both losses are finite."""
-        return bool(np.isfinite(self.loss) and np.isfinite(self.other_loss))
+        """Whether all losses are finite."""
+        return bool(np.isfinite([self.loss_before, self.loss, self.other_loss]).all())
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +110,7 @@ class KernelStep:
 class StepsTaken:
     """A sequence of steps: a point before the first and after each step, and the changes made by the last one.
 
-    kernels: by layer. diverged: whether a loss was not finite after the last step; no step follows then. batch_norm,
+    images: of the last step, before the first one those that it will take. kernels: by layer. diverged: whether a loss was not finite after the last step; no step follows then. batch_norm,
     dropout: whether the network has such layers.
     """
 
@@ -136,11 +142,35 @@ def choose_images(config: RunConfig, dataset: Dataset, *, images: int, others: i
     )
 
 
+def following_batches(config: RunConfig, dataset: Dataset, *, images: int, sample: bool = False) -> BatchOf:
+    """Return the function from a number to that batch (images, labels) of the run; number 0 is `choose_images`'."""
+    order = TrainingOrder(config, dataset.train_labels, size=images, sample=sample)
+
+    def batch_of(number: int) -> tuple[np.ndarray, np.ndarray]:
+        chosen = order.batch(number)
+        return dataset.train_images[chosen], dataset.train_labels[chosen]
+
+    return batch_of
+
+
+class _Measured(NamedTuple):
+    """What the network computes for a batch, as in `StepPoint`."""
+
+    loss: float
+    predicted: np.ndarray
+    share: np.ndarray
+    correct: int
+
+
 class StepSequence:
     """Takes steps on one network, which it owns and changes, and measures what they do."""
 
-    def __init__(self, loaded: LoadedNetwork, images: StepImages, *, rule: str, lr: float) -> None:
+    def __init__(
+        self, loaded: LoadedNetwork, images: StepImages, *, rule: str, lr: float, following: BatchOf | None = None
+    ) -> None:
         """Measure the network before the first step. loaded: not shared with anyone.
+
+        following: the batch of each step after the first by its number, None if all steps take the first one's.
 
         Raises `InputError` if the network's outputs are not finite.
         """
@@ -153,12 +183,13 @@ class StepSequence:
         self._plain_lr = lr if rule == PLAIN else None
         optimizer = _no_optimizer(loaded.network) if rule == PLAIN else _fresh_optimizer(taken, loaded.network, lr)
         self._stepper = Stepper(self._view, self._loss, optimizer, taken, _CPU)
-        self._batch = self._input(images.batch_x, loaded), torch.from_numpy(images.batch_y)
-        self._others = self._input(images.other_x, loaded), torch.from_numpy(images.other_y)
+        self._following, self._mean, self._std = following, loaded.mean, loaded.std
+        self._batch = self._tensors(images.batch_x, images.batch_y)
+        self._others = self._tensors(images.other_x, images.other_y)
         self._generator = build_generator(config.seed, "training").get_state()
         self._updates = tuple(LayerUpdate(name, 0.0) for name, _ in self._weights())
         self._kernels = {name: _unchanged(name, weight) for name, weight in self._convolutions()}
-        self._points = [self._measure()]
+        self._points = [self._point(self._measure(self._batch))]
         if not self._points[0].finite:
             raise InputError(
                 "The loss of these images is not finite because the training diverged. Choose an earlier epoch."
@@ -182,8 +213,9 @@ class StepSequence:
     def advance(self, steps: int) -> StepsTaken:
         """Take steps until `steps` are taken or a value is not finite, and return the sequence."""
         while self.steps < steps and not self._diverged:
+            before = self._take_batch()
             self._step()
-            self._points.append(self._measure())
+            self._points.append(self._point(before))
         modules = tuple(self._network.modules())
         return StepsTaken(
             self._images,
@@ -199,9 +231,19 @@ class StepSequence:
     def _diverged(self) -> bool:
         return not self._points[-1].finite
 
-    def _input(self, images_u8: np.ndarray, loaded: LoadedNetwork) -> Tensor:
-        x_BCHW = normalise(to_device(images_u8, _CPU), mean=loaded.mean, std=loaded.std)
-        return to_channels_last(x_BCHW) if self._channels_last else x_BCHW
+    def _tensors(self, images_u8: np.ndarray, labels: np.ndarray) -> tuple[Tensor, Tensor]:
+        x_BCHW = normalise(to_device(images_u8, _CPU), mean=self._mean, std=self._std)
+        return to_channels_last(x_BCHW) if self._channels_last else x_BCHW, torch.from_numpy(labels)
+
+    def _take_batch(self) -> _Measured:
+        """Take the batch of the next step, and return what the network computes for it before the step."""
+        last = self._points[-1]
+        if self._following is None or not self.steps:
+            return _Measured(last.loss, last.predicted, last.share, last.correct)
+        batch_x, batch_y = self._following(self.steps)
+        self._images = replace(self._images, batch_x=batch_x, batch_y=batch_y)
+        self._batch = self._tensors(batch_x, batch_y)
+        return self._measure(self._batch)
 
     def _weights(self) -> list[tuple[str, Tensor]]:
         """Return the trained weights by layer: no biases, no scales of norms."""
@@ -224,13 +266,26 @@ class StepSequence:
         for name, weight in self._convolutions():
             self._kernels[name] = _stepped(self._kernels[name], kernels[name], weight, first=first)
 
-    def _measure(self) -> StepPoint:
-        (x_BCHW, y_B), (other_x, other_y) = self._batch, self._others
+    def _point(self, before: _Measured) -> StepPoint:
+        """Measure the network after a step. before: what it computed for the step's batch before it."""
+        after, others = self._measure(self._batch), self._measure(self._others)
+        return StepPoint(
+            before.loss,
+            after.loss,
+            others.loss,
+            others.correct / max(1, len(others.predicted)),
+            after.predicted,
+            before.share,
+            after.share,
+            after.correct,
+        )
+
+    def _measure(self, images: tuple[Tensor, Tensor]) -> _Measured:
+        x_BCHW, y_B = images
         loss, logits = self._evaluate(x_BCHW, y_B)
-        other_loss, other_logits = self._evaluate(other_x, other_y)
-        answers, others = score_logits(logits, y_B.numpy()), score_logits(other_logits, other_y.numpy())
+        answers = score_logits(logits, y_B.numpy())
         shares = softmax(np.where(answers.answered[:, None], logits, np.nan))[np.arange(len(logits)), y_B.numpy()]
-        return StepPoint(loss, other_loss, others.accuracy, answers.predicted, shares, int(answers.right.sum()))
+        return _Measured(loss, answers.predicted, shares, int(answers.right.sum()))
 
     @torch.no_grad()
     def _evaluate(self, x_BCHW: Tensor, y_B: Tensor) -> tuple[float, np.ndarray]:

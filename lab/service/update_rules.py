@@ -4,6 +4,8 @@ from lab.config import RunConfig
 
 PLAIN, OWN = "plain", "own"  # w ← w − lr · gradient, and the run's own optimizer from a fresh state
 RULES = (PLAIN, OWN)
+SAME_BATCH, NEXT_BATCH = "same", "next"  # what each step takes: the first batch again, or the next one of the run
+BATCHES = (SAME_BATCH, NEXT_BATCH)
 PLAIN_LR = 0.05  # for plain SGD on a run with another optimizer, whose own rate would hardly move the weights
 
 
@@ -18,6 +20,11 @@ def is_first_step(config: RunConfig, *, rule: str, lr: float, images: int) -> bo
     same_rate = lr == config.lr and config.schedule != "one-cycle" and not config.warmup_epochs
     usual = config.augment == "none" and config.precision == "float32" and not config.fork_of and config.devices == 1
     return same_rule and same_rate and usual and images == config.batch_size
+
+
+def are_all_steps(config: RunConfig, *, rule: str, lr: float, images: int) -> bool:
+    """Return whether, with each step on the next batch, not only the first step is the run's own."""
+    return config.schedule == "constant" and is_first_step(config, rule=rule, lr=lr, images=images)
 
 
 def plain_sgd(config: RunConfig) -> RunConfig:

@@ -37,6 +37,11 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
 
+    def column(self, name: str) -> tuple[Cell, ...]:
+        """Return the cells of the column with this heading."""
+        at = self.columns.index(name)
+        return tuple(row[at] for row in self.rows)
+
 
 def differing_settings(runs: Sequence[RunRecord]) -> dict[str, list[Any]]:
     """Return the settings that differ between the runs, with each run's value; empty for a single run."""

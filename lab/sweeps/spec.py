@@ -16,6 +16,7 @@ from lab.sweeps.space import Space, read_space
 SCHEMA = 1  # of a stored spec; a newer one is refused
 MAX_TRIALS = 100_000
 _ON_LIMIT = 16  # characters of an executor's id
+UNNAMED = "sweep"  # the stored name of a sweep that nobody has named (`lab.runs.sweep_titles`)
 NAME_LIMIT = 120  # the names of the trials' runs contain it
 _KEYS = ("name", "base", "space", "method", "trials", "minutes", "halving", "seed", "on")
 
@@ -230,7 +231,7 @@ def _read_name(value: object) -> str:
         raise ConfigError(
             f"name is {str(value)[:60]!r}, but it must be text of at most {NAME_LIMIT} characters.", field="name"
         )
-    return value.strip() or "sweep"
+    return value.strip() or UNNAMED
 
 
 def _read_seed(value: object) -> int:

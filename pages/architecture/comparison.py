@@ -19,20 +19,7 @@ _MANY = 100  # ratios from here on are written without decimals
 def show_comparison(design: Design, other: Design, batch: int) -> None:
     """Show two networks' totals and their layers in pairs."""
     left, right = summary_of(design, batch), summary_of(other, batch)
-    facts = [
-        ("Parameters", left.total_params, right.total_params, format_count),
-        ("Mult-adds per image", left.mult_adds_per_image, right.mult_adds_per_image, format_count),
-        (
-            f"Forward/backward, batch of {batch:,}",
-            left.forward_backward_bytes,
-            right.forward_backward_bytes,
-            format_bytes,
-        ),
-        ("Layers", len(_leaves(left)), len(_leaves(right)), format_count),
-    ]
-    with st.grid(2, min_column_width=200, key=element("arch-compared")):
-        for label, a, b, words in facts:
-            st.metric(label, f"{words(a)} | {words(b)}", _times(a, b), delta_color="off", delta_arrow="off")
+    _show_totals(left, right, batch)
     pairs = compare(left, right)
     here, there = _two_names(design, other)
     marks = {"same": "=", "changed": "≠ changed", "only left": "← only here", "only right": "→ only there"}
@@ -59,6 +46,23 @@ def show_comparison(design: Design, other: Design, batch: int) -> None:
     )
     same = sum(pair.verdict == "same" for pair in pairs)
     st.caption(f"{same} of {len(pairs)} rows match in layer type, kernel size, output shape and parameters.")
+
+
+def _show_totals(left: Summary, right: Summary, batch: int) -> None:
+    facts = [
+        ("Parameters", left.total_params, right.total_params, format_count),
+        ("Mult-adds per image", left.mult_adds_per_image, right.mult_adds_per_image, format_count),
+        (
+            f"Forward/backward, batch of {batch:,}",
+            left.forward_backward_bytes,
+            right.forward_backward_bytes,
+            format_bytes,
+        ),
+        ("Layers", len(_leaves(left)), len(_leaves(right)), format_count),
+    ]
+    with st.grid(2, min_column_width=200, key=element("arch-compared")):
+        for label, a, b, words in facts:
+            st.metric(label, f"{words(a)} | {words(b)}", _times(a, b), delta_color="off", delta_arrow="off")
 
 
 def _two_names(design: Design, other: Design) -> tuple[str, str]:

@@ -83,7 +83,8 @@ def show_layers(design: Design, summary: Summary) -> None:
     st.caption(
         f"Counted by torchinfo: **Mult-adds** per image, **Memory** of the outputs for a batch of {summary.batch:,}. "
         "**Receptive field** is in pixels of the resized image, and **Stride** is the distance between neighbouring "
-        "fields. A linear layer sees the whole image. Click a heading to sort, or an arrow to fold a block."
+        "fields. The receptive field of a linear layer is the whole image. Click a heading to sort, or an arrow to fold "
+        "a block."
     )
     with st.container(horizontal=True):
         st.download_button(

@@ -17,7 +17,7 @@ from pages.widgets.number_choice import choose_number, show_refusal
 
 def main() -> None:
     """Draw the page."""
-    page_frame("Architecture", "What a network is made of, what it costs, and what each layer can see.")
+    page_frame("Architecture", "What a network is made of, what it costs, and the receptive field of each layer.")
     refuse_unknown()
     with show_errors():
         with st.container(border=True):

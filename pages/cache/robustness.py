@@ -4,7 +4,7 @@ import numpy as np
 import streamlit as st
 
 from lab.inspection.distortions import DISTORTIONS, Robustness
-from lab.inspection.metrics import require_finite, sample_indices, softmax
+from lab.inspection.metrics import require_finite, softmax
 from lab.inspection.observe import compute_logits
 from lab.lazy import load
 from pages.cache.datasets import dataset_of, is_sample
@@ -38,12 +38,12 @@ def robustness_of(run: str, digest: str, dataset: str, distortion: str, count: i
 @st.cache_data(max_entries=_ENTRIES, show_spinner=False)
 def _robustness_of(run: str, digest: str, dataset: str, sample: bool, distortion: str, count: int) -> Robustness:
     data, loaded = dataset_of(dataset), network_of(run, digest)
-    chosen = sample_indices(len(data.test_images), count)
     measured: Robustness = load(f"{_DISTORT}:measure_robustness")(
         loaded.network,
-        data.test_images[chosen],
-        data.test_labels[chosen],
+        data.test_images,
+        data.test_labels,
         name=distortion,
+        count=count,
         mean=loaded.mean,
         std=loaded.std,
     )

@@ -8,7 +8,8 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-from lab.service.training_steps import StepSequence, StepsTaken, choose_images
+from lab.service.training_steps import StepSequence, StepsTaken, choose_images, following_batches
+from lab.service.update_rules import NEXT_BATCH
 from pages.cache.datasets import dataset_of
 from pages.cache.inspection import load_network
 
@@ -20,7 +21,7 @@ _ENTRIES = 16
 class StepsKey:
     """What a sequence depends on: run, digest of the weights, update rule, learning rate, batch size, other images.
 
-    sample: whether only the sample of the data set is on this machine.
+    batches: whether each step takes the same batch or the next one (`lab.service.update_rules`). sample: whether only the sample of the data set is on this machine.
     """
 
     run: str
@@ -29,6 +30,7 @@ class StepsKey:
     lr: float
     images: int
     others: int
+    batches: str
     sample: bool
 
 
@@ -78,8 +80,12 @@ def take_steps(key: StepsKey, steps: int) -> StepsTaken:
 def _begin(key: StepsKey) -> StepSequence:
     loaded = load_network(key.run, key.digest)
     config = loaded.run.config
-    images = choose_images(config, dataset_of(config.dataset), images=key.images, others=key.others, sample=key.sample)
-    return StepSequence(loaded, images, rule=key.rule, lr=key.lr)
+    data = dataset_of(config.dataset)
+    images = choose_images(config, data, images=key.images, others=key.others, sample=key.sample)
+    following = None
+    if key.batches == NEXT_BATCH:
+        following = following_batches(config, data, images=key.images, sample=key.sample)
+    return StepSequence(loaded, images, rule=key.rule, lr=key.lr, following=following)
 
 
 def _drop_oldest() -> None:

@@ -23,6 +23,7 @@ from pages.state.draw import Game, draw_page
 from pages.state.keys import element
 from pages.widgets.frame import show_errors
 from pages.widgets.runs import with_id
+from pages.widgets.table import NumberAsText, sortable
 
 ROUNDS = 10
 _RIGHT = " ✓"  # appended to a correct answer
@@ -128,12 +129,12 @@ def _result(models: Sequence[Model], game: Game) -> None:
     st.html(rounds_html(game))
     if len(models) == 1:  # the cards show everything
         return
-    st.dataframe(score_rows(models, game), hide_index=True, width="stretch", alt="Score of each network")
+    st.dataframe(sortable(score_rows(models, game)), hide_index=True, width="stretch", alt="Score of each network")
     # The cards have no room for the networks' names.
     st.dataframe(game.drawn, hide_index=True, width="stretch", alt="What was asked and what was read")
 
 
-def score_rows(models: Sequence[Model], game: Game) -> list[dict[str, str]]:
+def score_rows(models: Sequence[Model], game: Game) -> list[dict[str, NumberAsText | str]]:
     """Return one row per network: how many of the digits it read, and whether it is the best."""
     points = {model.id: game.scores.get(model.id, 0) for model in models}
     best = max(points.values())
@@ -141,7 +142,7 @@ def score_rows(models: Sequence[Model], game: Game) -> list[dict[str, str]]:
         {
             "Network": model.title,
             "Run": model.id,
-            "Understood": f"{points[model.id]} of {len(game.drawn)}",
+            "Understood": NumberAsText(points[model.id], f"{points[model.id]} of {len(game.drawn)}"),
             "": "best" if points[model.id] == best else "",
         }
         for model in models

@@ -16,7 +16,9 @@ from pages.widgets.frame import page_frame
 
 def main() -> None:
     """Draw the page."""
-    page_frame("Draw", "Draw a digit: trained networks read it as you draw, and the page shows what they see and why.")
+    page_frame(
+        "Draw", "Draw a digit: trained networks read it as you draw, and the page shows what they predict and why."
+    )
     refuse_parameters(("run", "runs", "mode", "view"))
     DRAW.take("mode")
     DRAW.take("view")

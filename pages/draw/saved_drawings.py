@@ -18,6 +18,7 @@ from pages.markdown import plain
 from pages.state.draw import DRAW, draw_page
 from pages.state.keys import element
 from pages.widgets.frame import show_errors
+from pages.widgets.table import NumberAsText, sortable
 
 _FEW = 12  # up to as many classes are offered as buttons
 _SHOWN = 60  # drawings shown at once
@@ -94,18 +95,18 @@ def _accuracy(models: Sequence[Model], saved: Sequence[SavedSketch], drawings: S
         if model.loaded.class_names != models[0].loaded.class_names:
             continue
         rows.append(accuracy_row(model, [each.label for each in saved], read_saved(model, drawings)))
-    st.dataframe(rows, hide_index=True, width="stretch", alt="Accuracy of each network on the drawings")
+    st.dataframe(sortable(rows), hide_index=True, width="stretch", alt="Accuracy of each network on the drawings")
 
 
-def accuracy_row(model: Model, labels: Sequence[str], answers: Sequence[str]) -> dict[str, str]:
+def accuracy_row(model: Model, labels: Sequence[str], answers: Sequence[str]) -> dict[str, NumberAsText | str]:
     """Return a network's row: how many drawings it reads correctly, and the first that it misreads."""
     wrong = [f"{label} as {answer}" for label, answer in zip(labels, answers, strict=True) if label != answer]
     right = len(labels) - len(wrong)
     return {
         "Network": model.title,
         "Run": model.id,
-        "Correct": f"{right} of {len(labels)}",
-        "Accuracy": format_percent(right / len(labels), digits=1),
+        "Correct": NumberAsText(right, f"{right} of {len(labels)}"),
+        "Accuracy": NumberAsText(right / len(labels), format_percent(right / len(labels), digits=1)),
         "Misread": ", ".join(wrong[:_NAMED]) or "none",
     }
 

@@ -8,5 +8,5 @@ PAGE = PageSpec(
     icon=":material/visibility:",
     order=7,
     section="Understand",
-    teaser="Kernels, feature maps and mistakes, epoch by epoch.",
+    teaser="Kernels, feature maps and errors, epoch by epoch.",
 )

@@ -100,7 +100,7 @@ def _test_image(subject: Subject) -> Picture:
     number = choose_number(INSIDE, "image", f"Number, 0 to {count - 1:,}", 0, count - 1, width=150)
     st.button("Random", icon=":material/shuffle:", on_click=_random, args=(subject,), key=element("inside-random"))
     st.button(
-        "Next mistake",
+        "Next error",
         icon=":material/error:",
         on_click=_next_mistake,
         args=(subject,),
@@ -161,9 +161,9 @@ def _next_mistake(subject: Subject) -> None:
     if found.number is not None:
         look_at(found.number)
     elif found.asked < len(numbers):
-        st.toast(f"No mistakes among the next {found.asked:,} images. Press again to search further.")
+        st.toast(f"No errors among the next {found.asked:,} images. Press again to search further.")
     else:
-        st.toast("There are no mistakes at this epoch.")
+        st.toast("There are no errors at this epoch.")
 
 
 def _uploaded(subject: Subject) -> Picture | None:

@@ -44,7 +44,7 @@ def show_map(subject: Subject) -> None:
     )
     st.caption(
         f"The first {count:,} test images {subject.moment.words}. Images that the last hidden layer finds similar are "
-        f"close together. Large framed points are mistakes: {int(wrong.sum()):,} of {count:,}. Draw a lasso around "
+        f"close together. Large framed points are errors: {int(wrong.sum()):,} of {count:,}. Draw a lasso around "
         "points to see their images."
     )
     of, found = INSIDE.read().caught

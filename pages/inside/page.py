@@ -37,20 +37,19 @@ _STYLE = """<style>
 
 def main() -> None:
     """Draw the page."""
-    page_frame("Inside", "Move the slider and watch a network learn: its maps, its filters, its mistakes.")
+    page_frame("Inside", "Move the slider and watch a network learn: its maps, its filters, its errors.")
     INSIDE.refuse_unknown()
     st.html(_STYLE.format(paper="#10151c" if dark() else "#ffffff"))
     chosen = choose_run()
     if chosen is None:
         return
-    run, beside = chosen
     with st.spinner("Loading the network"):
         require_torch()
-    subject = choose_moment(run)
+    subject = choose_moment(chosen.run, chosen.listed)
     if subject is None:
         return
-    with beside:
-        fork_popover(run, place="inside", epoch=subject.moment.epoch)
+    with chosen.beside:
+        fork_popover(chosen.run, place="inside", epoch=subject.moment.epoch)
     INSIDE.change(epoch=subject.moment.epoch)
     INSIDE.show("epoch")
     load("pages.inside.views:show_views")(subject)

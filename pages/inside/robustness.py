@@ -14,7 +14,7 @@ from pages.cache.robustness import level_probabilities_of, levels_of, robustness
 from pages.components.plot import plot
 from pages.components.tiles import Tile, tiles
 from pages.inside.image import show_picture
-from pages.inside.subject import Picture, Subject, list_runs, moments_of, selected_moment
+from pages.inside.subject import Picture, Subject, moments_of, selected_moment
 from pages.markdown import plain
 from pages.state.address import find_run
 from pages.state.codec import one_of, whole
@@ -121,7 +121,7 @@ def _choose_other(subject: Subject) -> RunRecord | None:
     data = subject.run.config.dataset
     others = {
         run.id: run
-        for run in (*list_runs(), *([linked] if linked else []))
+        for run in (*subject.listed, *([linked] if linked else []))
         if run.id != subject.run.id and run.config.dataset == data and run.has_weights
     }
     INSIDE.take("against", read=one_of(others))

@@ -6,7 +6,7 @@ from lab.config import FIELDS, RunConfig
 from lab.formatting import format_loss, plural
 from lab.network_counts import FORWARD_BACKWARD, count_from_config
 from lab.service.training_steps import StepsTaken
-from lab.service.update_rules import OWN, PLAIN, default_lr
+from lab.service.update_rules import NEXT_BATCH, OWN, PLAIN, SAME_BATCH, default_lr
 from pages.cache.datasets import is_sample
 from pages.cache.training_steps import StepsKey, steps_ahead, take_steps
 from pages.inside.step_parts import show_batch, show_kernel_step, show_losses, show_updates
@@ -44,17 +44,19 @@ def show_step(subject: Subject) -> None:
 def _choose(subject: Subject) -> StepsKey:
     """Draw the inputs and return the key of the sequence."""
     config = subject.run.config
-    grid = st.grid(3, min_column_width=250, vertical_alignment="bottom")
-    first, second, third = (grid.cell() for _ in range(3))
+    grid = st.grid(2, min_column_width=300, vertical_alignment="bottom")
+    first, second, third, fourth = (grid.cell() for _ in range(4))
     with third:
         rule = _choose_rule(config)
+    with fourth:
+        batches = _choose_batches()
     with first:
         lr = _choose_rate(config, rule)
     with second:
         images = _choose_batch(subject)
     work = count_from_config(config).total_mult_adds
     others = max(_FEWEST_OTHERS, min(_OTHERS, int(_OTHERS_WORK / work), len(subject.dataset.test_images)))
-    return StepsKey(*subject.key, rule, lr, images, others, sample=is_sample(config.dataset))
+    return StepsKey(*subject.key, rule, lr, images, others, batches, sample=is_sample(config.dataset))
 
 
 def _choose_rule(config: RunConfig) -> str:
@@ -107,6 +109,22 @@ def _choose_batch(subject: Subject) -> int:
     return int(str(chosen))
 
 
+def _choose_batches() -> str:
+    titles = {SAME_BATCH: "the same batch", NEXT_BATCH: "the next batch"}
+    INSIDE.take("batches")
+    chosen = st.segmented_control(
+        "Each step takes",
+        list(titles),
+        format_func=titles.__getitem__,
+        required=True,
+        help="In training, each step takes the next batch, in an order that changes with every epoch. The same batch "
+        "again shows what a step does to its own images.",
+        **INSIDE.widget("batches"),
+    )
+    INSIDE.show("batches")
+    return str(chosen)
+
+
 def _one_of(sizes: list[int]) -> Reader:
     def read(text: str) -> int:
         number = whole_number(text)
@@ -120,11 +138,11 @@ def _one_of(sizes: list[int]) -> Reader:
 def _taken(subject: Subject, key: StepsKey, steps: int) -> StepsTaken | None:
     """Return the sequence, None if computing it takes long and the user has not asked for it yet."""
     ahead = steps_ahead(key, steps)
-    measured = key.images + key.others
+    measured = key.images * (2 if key.batches == NEXT_BATCH else 1) + key.others  # a new batch also before its step
     passes = (ahead or 0) * (FORWARD_BACKWARD * key.images + measured)
     if ahead is None:
         passes = measured + steps * (FORWARD_BACKWARD * key.images + measured)
-    asked = element("step", key.digest, key.rule, key.lr, key.images, steps)
+    asked = element("step", key.digest, key.rule, key.lr, key.images, key.batches, steps)
     if not worth_waiting(subject.run, passes=passes, what=_what(steps if ahead is None else ahead), key=asked):
         return None
     with st.spinner("Taking the steps"):
@@ -167,7 +185,8 @@ def _loss_words(taken: StepsTaken | None) -> str:
     """Return the loss of the batch before and after the last step, which small screens show only after scrolling."""
     if taken is None:
         return ""
-    losses = [format_loss(point.loss) for point in taken.points[-2:]]
+    last = taken.points[-1]
+    losses = [format_loss(loss) for loss in ((last.loss_before, last.loss) if taken.steps else (last.loss,))]
     return plain(f" · loss of the batch {' → '.join(losses)}")
 
 

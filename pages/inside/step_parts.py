@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from html import escape
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -11,8 +12,8 @@ from lab.charts.data_url import png_url
 from lab.charts.step_losses import step_losses_figure
 from lab.charts.style import PAGE_DARK, PAGE_LIGHT
 from lab.formatting import format_loss, format_percent, format_wide_percent, plural
-from lab.service.training_steps import KernelStep, StepsTaken
-from lab.service.update_rules import PLAIN, is_first_step
+from lab.service.training_steps import KernelStep, StepPoint, StepsTaken
+from lab.service.update_rules import NEXT_BATCH, PLAIN, are_all_steps, is_first_step
 from pages.cache.inspection import layers_of
 from pages.cache.training_steps import StepsKey
 from pages.components.plot import plot
@@ -28,6 +29,7 @@ _SIDE, _GAP = 55, 8  # height of a kernel and of the gap between two of them, in
 _LEAST = -6  # exponent at the start of the updates' axis, which ends at 1
 _LEARNED = 0.5  # the batch counts as learned once its loss has fallen to this share
 _MINUS = "\u2212"
+_SMALLER = "The gradient is the slope at the weights before the step; a smaller learning rate follows it more closely."
 _STYLE = """<style>
 .cl-batch { display: grid; grid-template-columns: repeat(auto-fill, minmax(max(4.8rem, 22%), 1fr)); gap: 0.5rem;
   max-height: 22rem; overflow-y: auto; font-size: 0.8rem; }
@@ -64,13 +66,13 @@ _STYLE = """<style>
 
 def show_batch(subject: Subject, key: StepsKey, taken: StepsTaken) -> None:
     """Show the images of the batch with the network's answers, and the probabilities of their classes as bars."""
-    last, before = taken.points[-1], taken.points[max(0, taken.steps - 1)]
+    last = taken.points[-1]
     names = subject.classes
     pictures = paint.image_tiles(taken.images.batch_x)
     cards = [
         _card(picture, names[truth], names[answer] if answer >= 0 else "", float(was), float(now))
         for picture, truth, answer, was, now in zip(
-            pictures, taken.images.batch_y, last.predicted, before.share, last.share, strict=True
+            pictures, taken.images.batch_y, last.predicted, last.share_before, last.share, strict=True
         )
     ]
     st.header("Batch", anchor=False)
@@ -82,11 +84,18 @@ def show_batch(subject: Subject, key: StepsKey, taken: StepsTaken) -> None:
 def _batch_words(subject: Subject, key: StepsKey, taken: StepsTaken) -> Iterator[str]:
     """Yield what the images are, what the cards show, and how the numbers are measured."""
     config, count = subject.run.config, len(taken.images.batch_y)
+    follows = key.batches == NEXT_BATCH
+    if follows:
+        yield f"Batch {max(1, taken.steps)} in the run's own order of the training images, {plural(count, 'image')}."
+    elif not key.sample:
+        yield f"The first {count} training images of the run's first epoch."
     if key.sample:
         yield f"{count} training images that ship with the examples, since the run's own are not on this machine."
-    else:
-        yield f"The first {count} training images of the run's first epoch."
-        if not subject.moment.epoch and is_first_step(config, rule=key.rule, lr=key.lr, images=count):
+    elif not subject.moment.epoch:
+        asked: dict[str, Any] = {"rule": key.rule, "lr": key.lr, "images": key.images}
+        if follows and are_all_steps(config, **asked):
+            yield "With these settings, the steps are those of the run itself."
+        elif is_first_step(config, **asked):
             yield "With these settings, the first step is that of the run itself."
     yield "Bar: probability of the true class after the last step; mark: before it."
     if taken.batch_norm:
@@ -117,19 +126,27 @@ def show_losses(key: StepsKey, taken: StepsTaken) -> None:
     """Show the losses over the steps, and in one sentence what the last step did."""
     batch, others = [p.loss for p in taken.points], [p.other_loss for p in taken.points]
     others_count = len(taken.images.other_y)
-    names = (f"the {len(taken.points[0].share)} images of the batch", f"{others_count} test images")
+    last, follows = taken.points[-1], key.batches == NEXT_BATCH
+    own = "each step's batch, before and after it" if follows else f"the {len(last.share)} images of the batch"
+    names = (own, f"{others_count} test images")
     st.header("Loss", anchor=False)
-    last = taken.points[-1]
     st.markdown(
         f"Batch **{plain(format_loss(last.loss))}**, {last.correct} of {len(last.share)} correct  \n"
         f"{others_count} test images **{plain(format_loss(last.other_loss))}**, "
         f"{plain(format_percent(last.other_correct, digits=1))} correct"
     )
+    start = last.loss_before if follows else batch[0]
     plot(
         "inside-step-losses",
-        step_losses_figure(batch, others, names=names, dark=dark()),
-        words=f"Loss over {plural(taken.steps, 'step')}: {names[0]} from {batch[0]:.4g} to {batch[-1]:.4g}, "
-        f"{names[1]} from {others[0]:.4g} to {others[-1]:.4g}",
+        step_losses_figure(
+            batch,
+            others,
+            before=[p.loss_before for p in taken.points] if follows else None,
+            names=names,
+            dark=dark(),
+        ),
+        words=f"Loss over {plural(taken.steps, 'step')}: {names[0]}{', in the last one' if follows else ''} from "
+        f"{start:.4g} to {last.loss:.4g}, {names[1]} from {others[0]:.4g} to {others[-1]:.4g}",
         name="loss-over-steps",
     )
     with st.container(key=element("inside-step-verdict")):
@@ -145,10 +162,28 @@ def _verdict(key: StepsKey, taken: StepsTaken) -> None:
             ),
             icon=":material/error:",
         )
+        return
+    others = len(taken.images.other_y)
+    if key.batches == NEXT_BATCH and taken.steps:
+        words = next_batch_words(taken.points[-2], taken.points[-1], others=others)
     else:
-        st.caption(
-            plain(verdict_words([(p.loss, p.other_loss) for p in taken.points], others=len(taken.images.other_y)))
+        words = verdict_words([(p.loss, p.other_loss) for p in taken.points], others=others)
+    st.caption(plain(words))
+
+
+def next_batch_words(earlier: StepPoint, last: StepPoint, *, others: int) -> str:
+    """Return what the last step did to its own batch, and to images that are in no batch."""
+    change, other_change = last.loss - last.loss_before, last.other_loss - earlier.other_loss
+    own, other = format_loss(abs(change)), format_loss(abs(other_change))
+    if change > 0:
+        return f"This step raised the loss of its own batch by {own}: it went too far. {_SMALLER}"
+    lowered = f"This step lowered the loss of its own batch by {own}"
+    if other_change > 0:
+        return (
+            f"{lowered} and raised that of the {others} test images by {other}: the gradient of one batch is a noisy "
+            "estimate of that of all images."
         )
+    return f"{lowered}, and that of the {others} test images by {other}."
 
 
 def verdict_words(losses: list[tuple[float, float]], *, others: int) -> str:
@@ -160,14 +195,11 @@ def verdict_words(losses: list[tuple[float, float]], *, others: int) -> str:
     (first, other_first), (before, _), (now, other_now) = losses[0], losses[-2], losses[-1]
     change = format_loss(abs(now - before))
     if now > before:
-        return (
-            f"This step raised the loss of the batch by {change}: it went too far. The gradient is the slope at the "
-            "weights before the step; a smaller learning rate follows it more closely."
-        )
+        return f"This step raised the loss of the batch by {change}: it went too far. {_SMALLER}"
     if now < _LEARNED * first and other_now > other_first:
         return (
             f"This step lowered the loss of the batch by {change}, but that of the {others} test images is higher than "
-            "at the start: the network learns these images by heart (overfitting)."
+            "at the start: the network memorises these images (overfitting)."
         )
     return f"This step lowered the loss of the batch by {change}."
 

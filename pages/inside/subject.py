@@ -1,7 +1,7 @@
 """What the Inside page shows: a run, one of its saved epochs, and an image."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import streamlit as st
@@ -43,12 +43,13 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """The run, the chosen moment, all moments of the run, and its data set."""
+    """The run, the chosen moment, all moments of the run, and its data set. listed: the runs that can be chosen."""
 
     run: RunRecord
     moment: Moment
     moments: tuple[Moment, ...]
     dataset: Dataset
+    listed: tuple[RunRecord, ...] = ()
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -75,12 +76,21 @@ class Picture:
     name: str
 
 
-def choose_run() -> "tuple[RunRecord, DeltaGenerator] | None":
-    """Draw the choice of a run, and return the run with a container next to it.
+class ChosenRun(NamedTuple):
+    """The run, a container next to its choice, and the newest runs and the examples."""
+
+    run: RunRecord
+    beside: "DeltaGenerator"
+    listed: tuple[RunRecord, ...]
+
+
+def choose_run() -> ChosenRun | None:
+    """Draw the choice of a run.
 
     None if there are no runs, which the page then explains, or if the address names an unknown one.
     """
-    runs = {run.id: run for run in list_runs() if _started(run)}
+    listed = _list_runs()
+    runs = {run.id: run for run in listed if _started(run)}
     found, problem = find_run(INSIDE.text("run"))
     if problem:
         complain(problem)
@@ -112,11 +122,10 @@ def choose_run() -> "tuple[RunRecord, DeltaGenerator] | None":
         state_badge(runs[chosen])
         st.page_link(page_path("train"), label="Curves", icon=":material/show_chart:", query_params={"run": chosen})
         beside = st.container(width="content")
-    return runs[chosen], beside
+    return ChosenRun(runs[chosen], beside, listed)
 
 
-def list_runs() -> tuple[RunRecord, ...]:
-    """Return the newest runs and the examples."""
+def _list_runs() -> tuple[RunRecord, ...]:
     lab = get_lab()
     return (*lab.store.runs.list(limit=_LISTED), *lab.list_examples())
 
@@ -149,7 +158,7 @@ def selected_moment(run: RunRecord, moments: tuple[Moment, ...]) -> Moment:
     return next((moment for moment in moments if moment.epoch == run.headline.epoch), moments[-1])
 
 
-def choose_moment(run: RunRecord) -> Subject | None:
+def choose_moment(run: RunRecord, listed: tuple[RunRecord, ...] = ()) -> Subject | None:
     """Draw the epoch slider and return the subject with the chosen epoch, None while no weights are saved."""
     moments, files = moments_of(run)
     if not files:
@@ -173,7 +182,7 @@ def choose_moment(run: RunRecord) -> Subject | None:
             f"{dataset.spec.title} is not on this machine. The test images shown are its first "
             f"{len(dataset.test_images):,}, which ship with the examples."
         )
-    return Subject(run, moments[index], moments, dataset)
+    return Subject(run, moments[index], moments, dataset, listed)
 
 
 def _epoch_name(run: RunRecord, moment: Moment) -> str:

@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 
-import pandas as pd
 import streamlit as st
 
 from lab.charts.groups import Group, cut_note, group_figure, group_info
 from lab.charts.lines import RunCurves
-from lab.charts.overlay import AXES, OverlayOptions, line_slots, overlay_info
+from lab.charts.overlay import AXES, OverlayOptions, line_slots, overlay_info, shows_test
 from lab.charts.overlay_figure import line_key, overlay_alt_text, overlay_figure
 from lab.charts.parallel import parallel_figure, parallel_info, shade_info
 from lab.charts.pareto import COSTS, pareto_figure, pareto_info
@@ -20,8 +19,17 @@ from lab.examples.catalogue import is_example
 from lab.formatting import plural
 from lab.lazy import load
 from lab.metric_charts import list_charts
+from lab.metrics import TEST_ACCURACY, VAL_ACCURACY
 from lab.runs.records import RunRecord
-from lab.sharing.comparison import SPREAD_RESULTS, comparison_table, differing_settings, list_results, run_labels
+from lab.sharing.comparison import (
+    EPOCH,
+    SPREAD_RESULTS,
+    Cell,
+    comparison_table,
+    differing_settings,
+    list_results,
+    run_labels,
+)
 from lab.sharing.tables import shown
 from lab.spread import format_result
 from pages.cache.lab import get_lab
@@ -35,6 +43,7 @@ from pages.state.runs_view import LOOKS, MAX_RUNS, RunsView
 from pages.widgets.lineage import show_tree
 from pages.widgets.parallel_plot import parallel_plot
 from pages.widgets.runs import browser_zone
+from pages.widgets.table import NumberAsText, number_cell, setting_cell, sortable
 from pages.widgets.theme import dark
 
 
@@ -76,20 +85,24 @@ def compare(view: RunsView, runs: Sequence[RunRecord]) -> None:
     }[view.look](view, runs)
 
 
+_FIRST = ("name", TEST_ACCURACY.title, VAL_ACCURACY.title)  # of the columns of Differences
+_LAST = ("state", "run")
+_NAME_PX = 190  # long labels are cut, so that a phone shows a result next to them; a click shows the whole
 _NAMED = 3  # chosen runs that do not exist and are listed one by one
 
 
 def _curves(view: RunsView, runs: Sequence[RunRecord]) -> None:
     charts, controls = st.container(), st.container()
+    test = shows_test(runs) if view.test is None else view.test
     with controls:  # below, so that the charts come first
-        _curve_controls(view)
+        _curve_controls(view, test=test)
     with charts:
-        _curve_charts(view, runs)
+        _curve_charts(view, runs, test=test)
 
 
-def _curve_charts(view: RunsView, runs: Sequence[RunRecord]) -> None:
+def _curve_charts(view: RunsView, runs: Sequence[RunRecord], *, test: bool) -> None:
     curves = _sound_curves(runs)
-    notes: list[str] = []
+    notes = [_test_words(runs)] if test and view.test is None else []
     total = points = 0
     with st.grid(min_column_width=460, key=element("runs-curves-grid")):
         for metric in view.curves:
@@ -98,7 +111,7 @@ def _curve_charts(view: RunsView, runs: Sequence[RunRecord]) -> None:
                 view.x,
                 view.smooth,
                 fold=view.fold,
-                test=view.test,
+                test=test,
                 raw=view.raw,
                 log_x=view.logx,
                 log_y=view.logy,
@@ -149,7 +162,12 @@ def _small_print(runs: Sequence[RunRecord], total: int, points: int, notes: Sequ
             st.button("Refresh curves", icon=":material/refresh:", key=element("runs-refresh"), type="tertiary")
 
 
-def _curve_controls(view: RunsView) -> None:
+def _test_words(runs: Sequence[RunRecord]) -> str:
+    which = "This run has" if len(runs) == 1 else "None of these runs has"
+    return f"{which} {'no' if len(runs) == 1 else 'a'} validation set, so the test set is shown."
+
+
+def _curve_controls(view: RunsView, *, test: bool) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         st.multiselect(
             "Curves",
@@ -177,7 +195,7 @@ def _curve_controls(view: RunsView) -> None:
                 "Runs that differ only in their seed or fold are drawn as their mean, with a band of one standard "
                 "deviation if there are three or more.",
             ),
-            ("test", "Test set", "Also show the curve of the test set."),
+            ("test", "Test set", "Also show the curve of the test set. On at first if no run has a validation set."),
             (
                 "full",
                 "Full range",
@@ -186,22 +204,42 @@ def _curve_controls(view: RunsView) -> None:
             ("logx", "Log x", ""),
             ("logy", "Log y", "Accuracies keep their linear axis."),
         ):
-            st.toggle(label, help=words or None, **bind(name, getattr(view, name)))
+            value = test if name == "test" else getattr(view, name)
+            st.toggle(label, help=words or None, **bind(name, value))
 
 
 def _differences(view: RunsView, runs: Sequence[RunRecord]) -> None:
     table = comparison_table(runs)
-    heads = [FIELDS[name].label if name in FIELDS else name.capitalize() for name in table.columns]
-    rows = [[shown(c, column=n) for c, n in zip(row, table.columns, strict=True)] for row in table.rows]
+    shared = {name for name in ("network", "data set") if len(set(table.column(name))) == 1}
+    rows = [
+        {
+            FIELDS[name].label if name in FIELDS else name.capitalize(): _cell(run, name, table.column(name)[at])
+            for name in sorted(table.columns, key=_rank)
+            if name not in shared
+        }
+        for at, run in enumerate(runs)
+    ]
     st.dataframe(
-        pd.DataFrame(rows, columns=heads),
+        sortable(rows),
         hide_index=True,
         width="stretch",
-        column_config={"Name": st.column_config.TextColumn(width="medium")},  # labels are longer than the other cells
+        column_config={"Name": st.column_config.TextColumn(width=_NAME_PX, pinned=True)},
+        placeholder="–",
         alt="Settings that differ",
     )
     same = len([spec for spec in FIELDS.values() if spec.result]) - len(differing_settings(runs))
     st.caption(f"{plural(same, 'setting')} {'is' if same == 1 else 'are'} the same in {_all(len(runs))} and not shown.")
+
+
+def _rank(column: str) -> int:
+    """Return the place of a column: the first ones are visible on every screen."""
+    return _FIRST.index(column) if column in _FIRST else len(_FIRST) + (column in _LAST)
+
+
+def _cell(run: RunRecord, column: str, cell: Cell) -> NumberAsText | str | None:
+    if column in FIELDS:
+        return setting_cell(column, getattr(run.config, column), shown(cell, column=column))
+    return number_cell(run.headline.epoch if column == EPOCH else cell, shown(cell, column=column))
 
 
 def _all(runs: int) -> str:
@@ -227,7 +265,7 @@ def _groups(view: RunsView, runs: Sequence[RunRecord]) -> None:
     figure = group_figure(groups, view.result, by=by, dark=dark())
     alt = f"Bars of {titles[view.result]} by {FIELDS[by].label}"
     plot("runs.groups", figure, words=alt, name=f"runs-by-{by}", revision=f"{by} {view.result}")
-    st.dataframe(_group_frame(groups, by), hide_index=True, width="stretch", alt=alt)
+    st.dataframe(sortable(_group_rows(groups, by)), hide_index=True, width="stretch", placeholder="–", alt=alt)
     means = (
         "Mean ± one standard deviation (n − 1; for three or more runs) over a group's runs that have ended. Accuracies "
         "and losses are those of each run's selected weights: lowest validation loss, else the last epoch."
@@ -235,14 +273,17 @@ def _groups(view: RunsView, runs: Sequence[RunRecord]) -> None:
     st.caption(plain(f"{means} {cut_note(groups, view.result)}".strip()))
 
 
-def _group_frame(groups: Sequence[Group], by: str) -> pd.DataFrame:
+def _group_rows(groups: Sequence[Group], by: str) -> list[dict[str, object]]:
     rows = []
     for group in groups:
-        row = {FIELDS[by].label: group.value, "n": len(group.runs)}
+        value = getattr(group.runs[0].config, by)
+        row: dict[str, object] = {FIELDS[by].label: setting_cell(by, value, group.value), "n": len(group.runs)}
         for key in SPREAD_RESULTS:
-            row[list_results()[key].capitalize()] = format_result(key, group.results[key], of=len(group.runs))
+            spread = group.results[key]
+            text = format_result(key, spread, of=len(group.runs))
+            row[list_results()[key].capitalize()] = spread and NumberAsText(spread.mean, text)
         rows.append(row)
-    return pd.DataFrame(rows)
+    return rows
 
 
 def _verdict(view: RunsView, runs: Sequence[RunRecord]) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
 from lab.architectures.registry import get_architecture
@@ -26,6 +25,7 @@ from pages.state.runs_view import RunsView
 from pages.state.session import flash
 from pages.widgets.confirm import start_unless_long
 from pages.widgets.frame import show_errors
+from pages.widgets.table import sortable
 
 _OPENED = 20  # runs that a link opens; more curves cannot be told apart
 _EXPERIMENT_PX, _REPORTED_PX = 250, 190  # narrow enough that the measured results are visible next to them
@@ -42,13 +42,13 @@ def reports_view(view: RunsView) -> None:
     if view.report != OWN:
         st.header(REPORTS[view.report], anchor=False)
     st.dataframe(
-        pd.DataFrame([_cells(row) for row in rows]),
+        sortable([_cells(row) for row in rows]),
         hide_index=True,
         width="stretch",
         height=len(rows) * 36 + 44,
         row_height=36,
         column_config={
-            "Runs": st.column_config.LinkColumn(display_text=r".*#(.*)$"),
+            "Open": st.column_config.LinkColumn(display_text="open"),
             "Experiment": st.column_config.TextColumn(width=_EXPERIMENT_PX),
             "Reported": st.column_config.TextColumn(width=_REPORTED_PX),
         },
@@ -69,7 +69,8 @@ def _cells(row: ReportRow) -> dict[str, Any]:
         "Experiment": row.preset.title,
         "Reported": _reported(row),
         "Measured": _measured(row),
-        "Runs": _runs_link(row),
+        "Runs": len(row.finished) + len(row.waiting) or None,
+        "Open": _runs_link(row),
         "Network": get_architecture(row.config.arch).title,
     }
     return {name: value for name, value in cells.items() if value is not None}
@@ -117,7 +118,7 @@ def _measured(row: ReportRow) -> str:
 
 def _runs_link(row: ReportRow) -> str | None:
     runs = [run.id for run in (*row.finished, *row.waiting)]
-    return f"runs?runs={'.'.join(runs[:_OPENED])}#{len(runs)}" if runs else None
+    return f"runs?runs={'.'.join(runs[:_OPENED])}" if runs else None
 
 
 def _mistakes(rows: Sequence[ReportRow]) -> None:

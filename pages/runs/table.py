@@ -33,6 +33,7 @@ from pages.state.runs_view import MAX_RUNS, RunsView
 from pages.state.session import flash
 from pages.widgets.frame import show_errors
 from pages.widgets.runs import STATUS_COLORS, UNREADABLE, is_named, state_width
+from pages.widgets.table import number_cell, setting_cell, sortable
 from pages.widgets.theme import dark
 
 PAGE_ROWS = 25
@@ -50,6 +51,7 @@ _SORTS = {
     "-speed": "most images per second",
     "outcome": "state and outcome",
 }
+_AS_SHOWN = {"arch": "network", "dataset": "data", "name": "title"}  # the table shows titles, not ids
 _HELP = (
     "Accuracies are those of a run's selected weights, which Inside and Draw use too: those of the epoch with the "
     "lowest validation loss, or of the last epoch if no validation loss is finite."
@@ -79,8 +81,13 @@ def runs_table(view: RunsView) -> tuple[RunRecord, ...]:
 def _read(view: RunsView, page: int) -> RunPage:
     offset = (page - 1) * PAGE_ROWS
     return get_lab().store.runs.page(
-        where=view.search, order=view.sort, limit=PAGE_ROWS, offset=offset, pinned_first=True
+        where=view.search, order=_order(view), limit=PAGE_ROWS, offset=offset, pinned_first=True
     )
+
+
+def _order(view: RunsView) -> str:
+    key = view.sort.removeprefix("-")
+    return view.sort.removesuffix(key) + _AS_SHOWN.get(key, key)
 
 
 def _unreadable(runs: Sequence[RunRecord]) -> None:
@@ -149,19 +156,19 @@ def _nothing(view: RunsView) -> None:
 def _grid(runs: Sequence[RunRecord], view: RunsView) -> None:
     ids = [run.id for run in runs]
     key = table_key(ids)
-    frame = pd.DataFrame(_rows(runs, view))
+    columns = _columns(runs)
     writable = not get_lab().settings.read_only
     st.data_editor(
-        frame,
+        sortable(_rows(runs, view)),
         key=key,
         hide_index=True,
         width="stretch",
         height=min(len(runs), _SHOWN_ROWS) * 36 + 40,
         placeholder="–",
-        column_config=_columns(runs),
+        column_config=columns,
         on_change=_typed,
         args=(key, ids),
-        disabled=[name for name in frame.columns if name not in _editable(writable)],
+        disabled=[name for name in columns if name not in _editable(writable)],
         row_height=36,
         alt=f"Table of {plural(len(runs), 'run')}: state, name, network, data set, settings that differ, and results",
     )
@@ -189,8 +196,11 @@ def _rows(runs: Sequence[RunRecord], view: RunsView) -> list[dict[str, Any]]:
             "data": dataset_title(run.config.dataset),
             "test": percent_number(run.headline.test_accuracy),
             "val": percent_number(run.headline.val_accuracy),
-            "epoch": run.epoch_text or None,
-            **{name: config_words(run.config, name, options=options) for name in differing},
+            "epoch": number_cell(run.headline.epoch, run.epoch_text) if run.epoch_text else None,
+            **{
+                name: setting_cell(name, getattr(run.config, name), config_words(run.config, name, options=options))
+                for name in differing
+            },
             "seconds": run.seconds or None,
             "speed": _whole(run.summary.images_per_second),
             "created": _date(run.created_at),
@@ -257,7 +267,7 @@ def _columns(runs: Sequence[RunRecord]) -> dict[str, Any]:
         **{name: FIELDS[name].label for name in _differing([run for run in runs if not run.problem])},
         "test": column.NumberColumn("Test", format="%.2f %%", help=_HELP),
         "val": column.NumberColumn("Validation", format="%.2f %%", help=_HELP),
-        "epoch": column.TextColumn("Selected epoch", help=_HELP),
+        "epoch": column.Column("Selected epoch", help=_HELP, alignment="left"),
         "seconds": column.NumberColumn("Seconds", format="%.1f"),
         "speed": column.NumberColumn("Images/s", format="localized"),
         "created": column.DatetimeColumn("Date", format="D MMM YYYY, HH:mm", timezone=zone),
@@ -324,7 +334,7 @@ def _pages(view: RunsView, page: int, pages: int, total: int) -> None:
 
 
 def _choose_found(view: RunsView) -> None:
-    found = get_lab().store.runs.list(where=view.search, order=view.sort, limit=MAX_RUNS, pinned_first=True)
+    found = get_lab().store.runs.list(where=view.search, order=_order(view), limit=MAX_RUNS, pinned_first=True)
     change_view(runs=tuple(run.id for run in found))
     renew_table()
 

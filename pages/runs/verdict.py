@@ -4,7 +4,6 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 
-import pandas as pd
 import streamlit as st
 
 from lab.charts.verdict import verdict_alt_text, verdict_figure, verdict_info
@@ -29,9 +28,10 @@ from pages.state.runs import bind, renew_table
 from pages.state.runs_view import RunsView
 from pages.state.session import flash
 from pages.widgets.repeat import fill_button
+from pages.widgets.table import NumberAsText, number_cell, sortable
 
 _ICONS = {Answer.YES: ":material/check_circle:", Answer.NO: ":material/help:", Answer.FEW: ":material/hourglass_empty:"}
-_SETTING_PX = 170  # long labels are cut, so that the numbers are visible next to them; a click shows the whole
+_SETTING_PX = 118  # long labels are cut, so that a phone shows the result next to them; a click shows the whole
 _MAX_SETTINGS = 12  # for comparisons of every pair: 66 rows
 
 
@@ -165,10 +165,11 @@ def _every(found: Sequence[Comparison], names: Sequence[str]) -> None:
     """Draw the table of all comparisons. names: labels of the settings, in the order of the comparisons."""
     pairs = zip(found, itertools.combinations(names, 2), strict=True)
     st.dataframe(
-        pd.DataFrame([_row(one, a, b) for one, (a, b) in pairs]),
+        sortable([_row(one, a, b) for one, (a, b) in pairs]),
         hide_index=True,
         width="stretch",
         column_config={side: st.column_config.TextColumn(width=_SETTING_PX) for side in ("A", "B")},
+        placeholder="–",
         alt="Every setting against every other, corrected for their number",
     )
     st.caption(
@@ -177,16 +178,20 @@ def _every(found: Sequence[Comparison], names: Sequence[str]) -> None:
     )
 
 
-def _row(one: Comparison, a: str, b: str) -> dict[str, str]:
+def _row(one: Comparison, a: str, b: str) -> dict[str, NumberAsText | str | int | None]:
     """Return a row of the table. a, b: labels of the settings, needed for a side without runs that count."""
     verdict = one.verdict
+    p = verdict.p if verdict.adjusted is None else verdict.adjusted
     low, high = ("–" if bound is None else points(bound) for bound in (verdict.low, verdict.high))
     return {
         "A": a,
         "B": b,
-        "B − A, points": "–" if verdict.difference is None else points(verdict.difference),
-        "95 % interval": f"{low} to {high}" if verdict.p is not None else "–",
-        "p (Holm)": p_text(verdict.p if verdict.adjusted is None else verdict.adjusted),
         "Result": verdict_words(verdict),
-        "Runs": f"{verdict.n_a} and {verdict.n_b}",
+        "B − A, points": number_cell(
+            verdict.difference, "" if verdict.difference is None else points(verdict.difference)
+        ),
+        "95 % interval": None if verdict.p is None else f"{low} to {high}",
+        "p (Holm)": number_cell(p, p_text(p)),
+        "Runs of A": verdict.n_a,
+        "Runs of B": verdict.n_b,
     }

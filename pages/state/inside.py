@@ -7,7 +7,7 @@ from lab.config import FIELDS
 from lab.errors import ConfigError
 from lab.inspection.distortions import DISTORTIONS
 from lab.inspection.gradient_flow import QUANTITIES
-from lab.service.update_rules import PLAIN, RULES
+from lab.service.update_rules import BATCHES, PLAIN, RULES, SAME_BATCH
 from pages.state.codec import Reader, one_of, param, split, whole, whole_number
 from pages.state.page_state import PageState
 
@@ -68,7 +68,7 @@ class InsideState:
     blocks. place: filter, or filter, row and column, of the chosen value; () for the strongest value of the first map.
     hand_channel: the input channel shown, -1 for the strongest. quantity: what the heat map of gradients shows. steps,
     rate, batch, rule: training steps taken, their learning rate (None for the default), batch size and update rule.
-    stepped, stepped_filter: the convolution and the filter whose step is shown. target: a class, or "answer" for the
+    batches: whether each takes the same batch or the next one. stepped, stepped_filter: the convolution and the filter whose step is shown. target: a class, or "answer" for the
     network's answer. cell: true and predicted class of a cell of the confusion matrix. distortion, level: how images
     are distorted, and the index of the level (None for the default). against: the run that is compared. caught: the map
     in which the lasso was drawn, and the images in it. upload: id of the file whose inversion was guessed.
@@ -114,6 +114,7 @@ class InsideState:
     rate: float | None = param(None, _read_rate)
     batch: int = param(8, whole(1, _MAX))
     rule: str = param(PLAIN, one_of(RULES))
+    batches: str = param(SAME_BATCH, one_of(BATCHES))
     stepped: str = param("", str)
     stepped_filter: int = 0
 
@@ -125,7 +126,7 @@ OF_VIEW = {
     "kernels": ("kernel",),
     "hand": ("hand", "place"),
     "gradients": ("quantity",),
-    "step": ("steps", "rate", "batch", "rule", "stepped"),
+    "step": ("steps", "rate", "batch", "batches", "rule", "stepped"),
     "robustness": ("distortion", "level", "against"),
 }
 """Fields that are in the address for one view only."""

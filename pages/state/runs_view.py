@@ -109,7 +109,7 @@ class RunsView:
     """Everything that determines what the page shows; the field names are those in the address.
 
     q: search. sort: order of the table. runs: ids of the chosen runs. colours: their slots, if not simply 0, 1, 2, ….
-    smooth: steps of the mean. full: whether the y axis shows every value. by, result, cost: settings of the groups, the
+    smooth: steps of the mean. test: whether curves of the test set are drawn, None for the runs' default. full: whether the y axis shows every value. by, result, cost: settings of the groups, the
     parallel coordinates' colours and the Pareto front. own: whether their lines have the runs' own colours. a, b:
     runs whose settings are compared. networks: whether their networks are compared too, image by image.
     """
@@ -128,7 +128,7 @@ class RunsView:
     logx: bool = param(False, switch)
     logy: bool = param(False, switch)
     fold: bool = param(True, switch)
-    test: bool = param(False, switch)
+    test: bool | None = param(None, switch)
     full: bool = param(False, switch)
     by: str = param("", one_of(FIELDS))
     result: str = param("test_accuracy", one_of(list_results))

@@ -239,7 +239,7 @@ def _number(text: str, kind: type) -> Any:
 
 def _effort() -> dict[str, Any]:
     """Draw method, budget and halving, and return them in the form that `read_spec` takes."""
-    st.text_input("Name", placeholder="sweep", **SWEEPS.widget("name"))
+    st.text_input("Name", placeholder="What it varies, and where", **SWEEPS.widget("name"))
     titles = {method.value: title for method, title in METHOD_TITLES.items()}
     st.selectbox("Method", list(titles), format_func=titles.__getitem__, help=_METHOD_HELP, **SWEEPS.widget("method"))
     with st.grid(2, min_column_width=150):

@@ -1,12 +1,16 @@
 """Sweeps: the list, the form of a new sweep, and one sweep with its charts. `?sweep=` in the address opens a sweep."""
 
+from collections.abc import Iterator
+
 import streamlit as st
 
 from lab.architectures.registry import arch_title
 from lab.data.registry import dataset_title
 from lab.errors import SweepNotFoundError
 from lab.formatting import plural
+from lab.runs.sweep_titles import sweep_title
 from lab.sweeps.records import SweepRecord
+from lab.sweeps.spec import UNNAMED
 from pages.cache.lab import get_lab
 from pages.markdown import plain
 from pages.registry import page_path
@@ -54,18 +58,25 @@ def _find(asked: str) -> tuple[SweepRecord | None, str]:
 def _list(sweeps: tuple[SweepRecord, ...]) -> None:
     for sweep in sweeps[:_SHOWN]:
         with st.container(horizontal=True, vertical_alignment="center", key=element("sweep-line", sweep.id)):
-            st.page_link(page_path("sweeps"), label=plain(sweep.name or sweep.id), query_params={"sweep": sweep.id})
+            st.page_link(
+                page_path("sweeps"), label=plain(sweep_title(sweep) or sweep.id), query_params={"sweep": sweep.id}
+            )
             sweep_badge(sweep)
             if sweep.problem:
                 st.caption(plain(sweep.problem))
                 continue
-            varied = ", ".join(parameter.spec.label.lower() for parameter in sweep.asked.space)
-            base = sweep.asked.base
-            where = f"{arch_title(base.arch)} on {dataset_title(base.dataset)}"
-            st.caption(plain(f"{where} · {varied} · {format_ago(sweep.created_at)}"), width="content")
+            st.caption(plain(" · ".join([*_subject(sweep), format_ago(sweep.created_at)])), width="content")
     if len(sweeps) > _SHOWN:
         total = plural(len(sweeps), "sweep")
         st.caption(f"Only the newest {_SHOWN} of {total} are shown; `python -m lab sweep list` lists all.")
+
+
+def _subject(sweep: SweepRecord) -> Iterator[str]:
+    """Yield network, data set and what is varied, unless they are the title."""
+    if sweep.name != UNNAMED:
+        base = sweep.asked.base
+        yield f"{arch_title(base.arch)} on {dataset_title(base.dataset)}"
+        yield ", ".join(parameter.spec.label.lower() for parameter in sweep.asked.space)
 
 
 main()

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
 from lab.config import FIELDS
@@ -12,6 +11,7 @@ from lab.sharing.comparison import setting_words
 from lab.sweeps.records import TrialRecord, TrialState
 from lab.sweeps.spec import SweepSpec
 from pages.widgets.runs import STATUS_COLORS, state_width
+from pages.widgets.table import NumberAsText, setting_cell, sortable
 
 # A trial in training has the word of its run, and the others share theirs with runs, apart from two.
 _COLORS = STATUS_COLORS | {str(TrialState.HELD): "orange", str(TrialState.COPY): "violet"}
@@ -24,7 +24,7 @@ def trials_table(spec: SweepSpec, trials: Sequence[TrialRecord]) -> None:
     names += sorted({name for trial in trials for name in trial.params} - set(names))
     column = st.column_config
     st.dataframe(
-        pd.DataFrame([_row(trial, names) for trial in reversed(trials)]),
+        sortable([_row(trial, names) for trial in reversed(trials)]),
         hide_index=True,
         width="stretch",
         height=min(len(trials), 12) * 36 + 40,
@@ -58,7 +58,7 @@ def _row(trial: TrialRecord, names: Sequence[str]) -> dict[str, Any]:
         "trial": trial.number,
         "state": [trial.status],
         "open": f"train?run={trial.run}" if trial.run else None,
-        **{name: _text(name, trial.params.get(name)) for name in names},
+        **{name: _cell(name, trial.params.get(name)) for name in names},
         "epoch": last.epoch if last else None,
         "loss": last.val_loss if last else None,
         "accuracy": percent_number(last.val_accuracy) if last else None,
@@ -67,7 +67,9 @@ def _row(trial: TrialRecord, names: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _text(name: str, value: Any) -> str:
+def _cell(name: str, value: Any) -> NumberAsText | str | None:
     if value is None:
-        return "–"
-    return FIELDS[name].choice_title(f"{value:.4g}") if isinstance(value, float) else setting_words(name, value)
+        return None
+    rounded = isinstance(value, float)
+    text = FIELDS[name].choice_title(f"{value:.4g}") if rounded else setting_words(name, value)
+    return setting_cell(name, value, text)

@@ -9,6 +9,7 @@ from lab.data.registry import dataset_title
 from lab.errors import LabError
 from lab.formatting import format_duration, format_loss, format_percent, plural, unbroken
 from lab.lazy import load
+from lab.runs.sweep_titles import sweep_title
 from lab.service.sweeps import Best, SweepView
 from lab.sweeps.records import Source, SweepRecord, SweepState, TrialRecord, TrialState
 from lab.sweeps.spec import METHOD_TITLES, SweepSpec
@@ -40,7 +41,7 @@ def sweep_badge(sweep: SweepRecord) -> None:
 
 def show_sweep(sweep: SweepRecord) -> None:
     """Draw the whole view of a sweep, which refreshes itself while the sweep is running."""
-    page_frame(sweep.name or "Sweep")
+    page_frame(sweep_title(sweep) or "Sweep")
     SWEEPS.refuse_unknown()
     st.button(
         "All sweeps", icon=":material/arrow_back:", key=element("sweep-back"), type="tertiary", on_click=clear_address

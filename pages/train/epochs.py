@@ -7,7 +7,7 @@ from streamlit.elements.lib.column_types import ColumnConfig
 from lab.examples.catalogue import is_example
 from lab.metrics import MetricSpec, list_epoch_metrics
 from lab.runs.records import RunRecord
-from lab.sharing.epochs import EpochRow, epoch_rows, format_epoch, recorded_metrics, run_steps
+from lab.sharing.epochs import EpochRow, epoch_rows, recorded_metrics, run_steps
 from pages.cache.lab import get_lab
 from pages.widgets.frame import show_errors
 
@@ -35,7 +35,7 @@ def _epochs(run_id: str) -> None:
             width="stretch",
             placeholder="–",
             column_config={
-                "Epoch": st.column_config.TextColumn(alignment="right"),
+                "Epoch": st.column_config.NumberColumn(format="%.9g"),
                 **{metric.id: _column(metric) for metric in metrics},
                 "time_s": st.column_config.NumberColumn("Training time (s)", format="%.1f"),
             },
@@ -50,13 +50,17 @@ def _epochs(run_id: str) -> None:
 
 def epoch_frame(rows: tuple[EpochRow, ...], metrics: tuple[MetricSpec, ...], steps: int | None) -> pd.DataFrame:
     """Return the table with one column for each metric, shares in per cent. steps: per epoch, if known."""
-    frame = pd.DataFrame({"Epoch": [format_epoch(row.epoch(steps)) or None for row in rows]})
+    frame = pd.DataFrame({"Epoch": [_rounded(row.epoch(steps)) for row in rows]})
     frame["Step"] = [row.step for row in rows]
     for metric in metrics:
         scale = 100.0 if metric.quantity.is_share else 1.0
         frame[metric.id] = [scale * row.metrics.get(metric.id, float("nan")) for row in rows]
     frame["time_s"] = [row.time_s for row in rows]
     return frame
+
+
+def _rounded(epoch: float | None) -> float | None:
+    return None if epoch is None else round(epoch, 2)
 
 
 def _column(metric: MetricSpec) -> ColumnConfig:

@@ -9,6 +9,7 @@ from lab.config import FIELDS, RunConfig
 from lab.data.load import is_present
 from lab.data.local import list_imported
 from lab.data.registry import choose_dataset, get_dataset_spec
+from lab.errors import ConfigError
 from pages.cache.lab import get_lab
 from pages.markdown import with_code
 from pages.registry import has_page, page_path
@@ -61,41 +62,44 @@ def _form() -> None:
     ASKING.show("owner")
     with problems:
         complain_of_link()
-    # Not `present`: the data set may be the drawings of a fine-tuned run, which no list contains.
-    ready = config is not None and is_present(config.dataset, root=lab.settings.data)
     with right, st.container(key=element("cost-card")):
-        if config is not None and not ready:
-            fetch_offer(get_dataset_spec(config.dataset))
-        executor = executor_input(TRAIN)
-        with st.container(key=element("train-bar")):
-            pressed = st.button(
-                "Train",
-                type="primary",
-                icon=":material/play_arrow:",
-                width="stretch",
-                key=element("train-button"),
-                disabled=not ready or lab.settings.read_only,
-            )
-        if error is not None:
-            wrong = FIELDS[error.field].label if error.field in FIELDS else with_code(str(error))
-            st.caption(f"Correct this first: {wrong}")
-        if config is not None:
-            priority = ASKING.read().priority
-            start_training(
-                config,
-                place="train",
-                pressed=pressed,
-                priority=priority,
-                executor=executor,
-                baseline=TRAIN.read().baseline,
-            )
-        # An unknown number of images has no cost.
-        if config is not None and (ready or get_dataset_spec(config.dataset).train_images):
-            cost_card(config)
-        if has_page("sweeps"):
-            st.page_link(page_path("sweeps"), label="Vary these settings in a sweep", icon=":material/grain:")
-        if lab.settings.read_only:
-            st.info("This lab is read-only: runs can be viewed but not started.", icon=":material/lock:")
+        _card(config, error)
+
+
+def _card(config: RunConfig | None, error: ConfigError | None) -> None:
+    """Draw what is next to the form: the button that starts the run, its cost, and the ways on."""
+    settings = get_lab().settings
+    # Not the listed ones: the data set may be the drawings of a fine-tuned run, which no list contains.
+    ready = config is not None and is_present(config.dataset, root=settings.data)
+    if config is not None and not ready:
+        fetch_offer(get_dataset_spec(config.dataset))
+    executor = executor_input(TRAIN)
+    pressed = _train_button(ready=ready)
+    if error is not None:
+        wrong = FIELDS[error.field].label if error.field in FIELDS else with_code(str(error))
+        st.caption(f"Correct this first: {wrong}")
+    if config is not None:
+        priority, baseline = ASKING.read().priority, TRAIN.read().baseline
+        start_training(config, place="train", pressed=pressed, priority=priority, executor=executor, baseline=baseline)
+    # An unknown number of images has no cost.
+    if config is not None and (ready or get_dataset_spec(config.dataset).train_images):
+        cost_card(config)
+    if has_page("sweeps"):
+        st.page_link(page_path("sweeps"), label="Vary these settings in a sweep", icon=":material/grain:")
+    if settings.read_only:
+        st.info("This lab is read-only: runs can be viewed but not started.", icon=":material/lock:")
+
+
+def _train_button(*, ready: bool) -> bool:
+    with st.container(key=element("train-bar")):
+        return st.button(
+            "Train",
+            type="primary",
+            icon=":material/play_arrow:",
+            width="stretch",
+            key=element("train-button"),
+            disabled=not ready or get_lab().settings.read_only,
+        )
 
 
 main()

@@ -67,7 +67,8 @@ def show_run(run: RunRecord) -> None:
                 st.error(with_code(run.reason), icon=":material/error:")
             else:
                 st.warning(with_code(run.reason), icon=":material/info:")
-        _findings(run, [finding for finding in run.findings if run.outcome and finding.outcome])
+        if run.outcome:  # the reason comes first, and what may have caused it next to it
+            _findings(run, sorted(run.findings, key=lambda finding: not finding.outcome))
     with st.container(border=True, key=element("live-view")):
         live_run(run, samples=run_samples(run.config.dataset), baseline=baseline.id if baseline else "")
         baseline_input(run, baseline)
@@ -76,7 +77,8 @@ def show_run(run: RunRecord) -> None:
             st.caption(plain(results_words(run)))
         elif run.has_weights and not run.state.live:
             st.caption(_UNTESTED)
-        _findings(run, [finding for finding in run.findings if not (run.outcome and finding.outcome)])
+        if not run.outcome:
+            _findings(run, run.findings)
         for notice in run.notices:
             st.info(plain(notice), icon=":material/info:")
     with st.expander(

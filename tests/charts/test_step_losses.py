@@ -30,6 +30,20 @@ def test_both_losses_are_lines_over_the_steps_with_a_gap_where_a_value_is_not_fi
     assert second.text[1] == "200 test images: 2.5000"
 
 
+def test_a_step_on_another_batch_is_a_line_from_its_loss_before_the_step_to_that_after_it() -> None:
+    def figure(before: list[float], after: list[float]) -> Any:
+        names = ("batches", "others")
+        return step_losses_figure(after, [2.0] * len(after), before=before, names=names, dark=False).data[0]
+
+    drawn = figure([2.0, 2.0, 2.4], [2.0, 1.5, 2.2])
+    np.testing.assert_array_equal(drawn.x, [0, 1, np.nan, 1, 2, np.nan])
+    np.testing.assert_array_equal(drawn.y, [2.0, 1.5, np.nan, 2.4, 2.2, np.nan])
+    assert drawn.text[3:5] == ("batch 2: 2.4000 before step 2", "batch 2: 2.2000 after step 2")
+    assert figure([2.0], [2.0]).y.tolist() == [2.0]
+    wide = step_losses_figure([2.0, 1.9], [2.0, 2.0], before=[2.0, 3.9], names=("", ""), dark=False)
+    assert wide.layout.yaxis.range[1] == 4.0  # the axis has room for the losses before the steps
+
+
 @pytest.mark.parametrize(
     ("batch", "others", "axis"),
     [

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from google.protobuf.json_format import MessageToDict
 from PIL import Image
+from streamlit.dataframe_util import convert_arrow_bytes_to_pandas_df
 from streamlit.testing.v1 import AppTest
 
 _LONG = 8  # longest list whose values are all written
@@ -117,7 +118,7 @@ def _element(element: Any) -> Iterator[str]:
     if shown is not None:
         yield from ("  " + line for line in _json_lines(json.loads(shown)))
     if element.type in ("dataframe", "table"):
-        yield from ("  " + line for line in _table(element.value, columns))
+        yield from ("  " + line for line in _table(shown_table(element), columns))
 
 
 def _words(facts: Mapping[str, Any]) -> str:
@@ -142,6 +143,19 @@ def _json_lines(value: Any, name: str = "", depth: int = 0) -> Iterator[str]:
             yield f"{name}[{number}] {_text(part)}"
     elif value not in (None, "", [], {}):
         yield f"{name} {_text(value)}"
+
+
+def shown_table(element: Any) -> pd.DataFrame:
+    """Return a table with the texts of the numbers that have one (`pages.widgets.table`)."""
+    table: pd.DataFrame = element.value
+    texts = element.proto.arrow_data.styler.display_values
+    if not texts:
+        return table
+    settings = json.loads(element.proto.columns or "{}")
+    plain = [n for n in table.select_dtypes("number") if not settings.get(n, {}).get("type_config", {}).get("format")]
+    places = [table.columns.get_loc(name) for name in plain]
+    shown = convert_arrow_bytes_to_pandas_df(texts).iloc[:, places]
+    return table.assign(**{name: list(shown.iloc[:, at]) for at, name in enumerate(plain)})
 
 
 def _table(table: pd.DataFrame, columns: str | None) -> Iterator[str]:

@@ -59,7 +59,7 @@ CASES = (
     "/sweeps?sweep={searched} > Continue with these",
     "/machines > Drain",
     "/machines > Take runs again",
-    "/inside?run={finished}&image=3 > Next mistake",
+    "/inside?run={finished}&image=3 > Next error",
     "/inside?run={finished}&view=network&stage=features_conv2&place=1.2.3 > Close",
     "/draw?mode=My+drawings > Fine-tune on my drawings",
 )

@@ -143,15 +143,24 @@ def test_the_accuracy_is_measured_at_every_level() -> None:
     images = np.zeros((4, 10, 10), np.uint8)
     images[1:, 4:6, 4:6] = 255
     labels = np.array([0, 1, 1, 1])
-    covered = measure_robustness(_Centre(), images, labels, name="occlusion", mean=0.0, std=1.0)
+    covered = measure_robustness(_Centre(), images, labels, name="occlusion", count=9, mean=0.0, std=1.0)
     assert covered == Robustness("occlusion", (1.0, 1.0, 0.25, 0.25, 0.25, 0.25, 0.25), 4)  # 10 %: one pixel of four
-    inverted = measure_robustness(_Centre(), images, labels, name="contrast", mean=0.0, std=1.0)
+    inverted = measure_robustness(_Centre(), images, labels, name="contrast", count=9, mean=0.0, std=1.0)
     assert inverted.accuracies == (1, 1, 1, 1, 1, 0, 0, 0, 0)
+
+
+def test_fewer_images_are_evenly_spaced_over_all() -> None:
+    images = np.zeros((9, 10, 10), np.uint8)
+    images[[0, 4, 8], 4:6, 4:6] = 255
+    some = measure_robustness(_Centre(), images, np.ones(9, int), name="occlusion", count=3, mean=0.0, std=1.0)
+    assert (some.images, some.accuracies[0]) == (3, 1.0)
 
 
 def test_logits_that_are_not_finite_are_refused() -> None:
     with pytest.raises(InputError, match="not finite because its training diverged"):
-        measure_robustness(_Centre(math.nan), _images(2, 10, 10), np.array([0, 1]), name="blur", mean=0.0, std=1.0)
+        measure_robustness(
+            _Centre(math.nan), _images(2, 10, 10), np.array([0, 1]), name="blur", count=9, mean=0.0, std=1.0
+        )
 
 
 def test_test_images_are_evenly_spaced_and_no_more_than_there_are() -> None:

@@ -2,10 +2,11 @@
 
 import pytest
 
+from lab.architectures.registry import arch_title
 from lab.config import FIELDS, RunConfig
 from lab.errors import InputError
 from lab.runs.owner import Owner
-from lab.runs.query import KEYS, ORDERS, Term, condition, parse_query
+from lab.runs.query import KEYS, ORDERS, TITLE_ORDERS, Term, condition, parse_query
 from lab.runs.records import RunRequest, RunState
 from lab.runs.store import RunStore
 from tests.runs.conftest import Clock
@@ -127,7 +128,7 @@ def test_a_search_is_parsed_into_terms() -> None:
 def test_every_key_and_every_order_can_be_used(four: RunStore) -> None:
     for key in {*KEYS, *FIELDS}:
         four.runs.count(where=f"{key}:*" if key not in ("pinned",) and not _switch(key) else f"{key}:no")
-    for order in {*ORDERS, *FIELDS}:
+    for order in {*ORDERS, *TITLE_ORDERS, *FIELDS}:
         assert len(four.runs.list(order=order)) == len(four.runs.list(order="-" + order)) == 4
 
 
@@ -140,6 +141,21 @@ def test_sorting_puts_missing_numbers_last_in_both_directions(four: RunStore) ->
     assert [run.name for run in four.runs.list(order="-test")][:2] == ["one", "two"]
     assert next(run.name for run in four.runs.list(order="lr")) == "two"
     assert next(run.name for run in four.runs.list(order="-created", pinned_first=True)) == "one"
+
+
+def test_runs_can_be_sorted_by_the_titles_that_tables_show(four: RunStore) -> None:
+    networks = [run.config.arch for run in four.runs.list(order="network")]
+    assert networks == sorted(networks, key=lambda arch: arch_title(arch).lower())
+    assert networks != sorted(networks)  # or the ids would pass too
+    data = [run.config.dataset for run in four.runs.list(order="-data")]
+    assert data == ["mnist", "mnist", "digits", "digits"]
+
+
+def test_an_unnamed_run_is_sorted_by_the_title_of_its_network(store: RunStore) -> None:
+    for name in ("conv2-bn", "Lemon", "sgd"):  # the first is shown as "Two convolutions with batch norm"
+        store.queue.submit(RunConfig(arch="conv2-bn"), fingerprint=name, family=name, name=name)
+    assert [run.name for run in store.runs.list(order="title")] == ["Lemon", "sgd", "conv2-bn"]
+    assert [run.name for run in store.runs.list(order="name")] == ["conv2-bn", "Lemon", "sgd"]
 
 
 def test_an_unknown_order_is_refused(store: RunStore) -> None:

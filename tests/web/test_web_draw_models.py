@@ -30,6 +30,7 @@ from pages.draw.tune import start
 from pages.draw.view import picture_url
 from pages.state.draw import DRAW, DrawPage
 from pages.widgets.pad import sketch_of
+from tests.golden.page_text import shown_table
 from tests.web.addresses import open_page
 from tests.web.test_web_inside import train
 from tests.web.web_data import use_home
@@ -227,7 +228,7 @@ def test_my_drawings_counts_what_each_network_reads_correctly_and_lists_the_erro
         lab.store.sketches.save(encode_ink(drawing), label=label, dataset="digits")
     lab.store.sketches.save(encode_ink(drawings[0]), label="A", dataset="emnist-letters")  # other classes
     app = open_page("draw", runs=model.id, mode="My drawings")
-    assert app.dataframe[0].value.iloc[0].to_dict() == {
+    assert shown_table(app.dataframe[0]).iloc[0].to_dict() == {
         "Network": model.title,
         "Run": model.id,
         "Correct": "1 of 2",

@@ -52,6 +52,7 @@ TEXTS = {
         "rate": ("1e-06 0.05 100.0", "0 -1 101 nan inf x"),
         "batch": ("16 64", "0 -8 x"),
         "rule": ("own", "adam Own"),
+        "batches": ("next", "both"),
         "stepped": ("features.conv1", ""),
     },
     RunsView: {

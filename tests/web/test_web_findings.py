@@ -99,11 +99,16 @@ def test_findings_of_a_live_run_are_shown_below_its_curves(bench: Bench) -> None
     assert order[curves:].count("info") == 2
 
 
-def test_the_outcome_of_an_ended_run_is_shown_above_its_curves_and_other_findings_below(bench: Bench) -> None:
-    order = _order(open_page("train", run=_finished(bench, LOST, RISEN).id))
+def test_all_findings_of_a_run_that_did_not_learn_are_above_its_curves_and_the_outcome_is_first(bench: Bench) -> None:
+    order = _order(open_page("train", run=_finished(bench, RISEN, LOST, BELOW).id))
     shown = [kind for kind in order if kind != "unknown"]
-    live = shown.index("bidi_component", shown.index("error"))  # the first one is the navigation's
-    assert shown.index("error") < live < shown.index("warning")
+    found = shown.index("error")
+    assert shown[found : found + 4] == ["error", "warning", "info", "bidi_component"]
+
+
+def test_findings_of_a_run_that_learned_are_below_its_curves(bench: Bench) -> None:
+    order = _order(open_page("train", run=_finished(bench, RISEN).id))
+    assert order.index("bidi_component", 1) < order.index("warning")
 
 
 def test_a_hint_is_neither_an_error_nor_a_warning_and_has_no_button(bench: Bench) -> None:

@@ -24,6 +24,7 @@ from lab.sharing.weights import facts, model_card
 from pages.draw.models import load_models
 from pages.draw.runs import label
 from pages.draw.studio import subtitle
+from tests.golden.page_text import shown_table
 from tests.web.addresses import open_page
 from tests.web.test_web_inside import component, open_inside, texts, train
 from tests.web.web_data import use_home
@@ -107,7 +108,7 @@ def test_the_table_of_runs_the_pareto_front_and_the_comparison_show_the_headline
     env_home: None, run: RunRecord
 ) -> None:
     app = open_page("runs", runs=run.id, look="pareto")
-    table: pd.DataFrame = app.dataframe[0].value
+    table: pd.DataFrame = shown_table(app.dataframe[0])
     row = table.iloc[[*table["open"]].index(f"train?run={run.id}")]
     assert f"{row['test']:.2f} %" == format_percent(run.headline.test_accuracy)
     assert row["epoch"] == f"{run.headline.epoch} of {EPOCHS} (best)"

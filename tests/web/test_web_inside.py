@@ -446,7 +446,7 @@ def test_an_image_is_chosen_by_its_class_as_the_next_mistake_or_at_random(env_ho
     number = int(app.query_params["image"])
     seen = []
     for _ in range(3):
-        next(button for button in app.button if button.label == "Next mistake").click().run()
+        next(button for button in app.button if button.label == "Next error").click().run()
         answer = component(app, "stages")["answer"]
         assert answer["truth"] == 8 != answer["best"]
         seen.append(int(app.query_params["image"]))

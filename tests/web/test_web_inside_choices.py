@@ -342,7 +342,7 @@ def test_without_wrong_answers_there_is_no_next_mistake(bench: Bench) -> None:
         subject.dataset, test_labels=subject.dataset.test_labels[:0], test_images=subject.dataset.test_images[:0]
     )
     app = _draw(lambda: image._next_mistake(replace(subject, dataset=none)), image=4)
-    assert [toast.value for toast in app.toast] == ["There are no mistakes at this epoch."]
+    assert [toast.value for toast in app.toast] == ["There are no errors at this epoch."]
     assert _state(app).image == 4
 
 
@@ -454,6 +454,6 @@ def test_only_the_views_of_one_image_have_the_choice_of_an_image(bench: Bench, s
     for view, with_source in (("kernels", False), ("hand", True)):
         shown.given = {}
         app = draw_alone(lambda: views.show_views(subject), address={"view": view})
-        assert bool([each for each in app.button if each.label == "Next mistake"]) is with_source
+        assert bool([each for each in app.button if each.label == "Next error"]) is with_source
         assert not app.error
     assert may_ask(subject)

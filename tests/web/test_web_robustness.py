@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy import event
 from streamlit.testing.v1 import AppTest
 
 from lab.data.load import Dataset
@@ -16,7 +17,8 @@ from lab.inspection.observe import compute_logits
 from lab.runs.records import RunRecord
 from lab.service.lab import Lab
 from lab.settings import Settings
-from pages.inside import robustness
+from pages.cache.lab import get_lab
+from pages.inside import subject
 from pages.widgets import waiting
 from tests.golden.opening import RELEASES, unpack_home
 from tests.web import test_web_inside
@@ -125,7 +127,7 @@ def test_the_accuracy_is_compared_with_that_of_another_run(
 def test_a_run_that_is_not_listed_any_more_is_compared_by_its_link(
     env_home: None, run: RunRecord, other: RunRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(robustness, "list_runs", lambda: ())
+    monkeypatch.setattr(subject, "_LISTED", 0)
     query = {"run": run.id, "view": "robustness", "distortion": "size"}
     app = open_inside(**query, against=other.id)
     assert not app.error
@@ -189,3 +191,14 @@ def test_an_example_is_measured_with_the_images_that_ship_with_it(bench: Bench) 
     app = open_inside(run=example.id, view="robustness")
     assert not app.error
     assert "Measured with 1,000 test images" in texts(app)
+
+
+def test_the_runs_to_compare_with_are_those_offered_above_and_are_read_once(
+    env_home: None, run: RunRecord, other: RunRecord
+) -> None:
+    read: list[str] = []
+    engine = get_lab().store.database.engine
+    event.listen(engine, "before_cursor_execute", lambda *values: read.append(values[2]))
+    app = open_inside(run=run.id, view="robustness", epoch="2")
+    assert len([each for each in read if "ORDER BY runs.created_at DESC" in each]) == 1
+    assert other.id[:6] in str(app.selectbox(key="inside.against").options)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from lab.charts.reports import ReportRow, report_rows
+from lab.runs.headline import HeadlineResult
 from lab.runs.records import RunRecord, RunState, SavedFile
 from lab.service.workers import Workers
 from pages.runs import actions, compare, examples, reports, storage, table
@@ -16,6 +17,7 @@ from pages.state.runs_view import RunsView
 from pages.state.session import take_flash
 from pages.widgets.runs import state_width
 from tests.charts.charts_data import run
+from tests.golden.page_text import shown_table
 from tests.web.addresses import draw_alone
 from tests.web.plain_text import PLAIN
 from tests.web.test_web_queue import _write_mnist
@@ -208,7 +210,7 @@ def test_a_row_shows_the_known_facts_of_its_run(bench: Bench) -> None:
         "state": ["finished"],
         "network": "LeNet-5",
         "data": "Digits (built in)",
-        "lr": "0.001",
+        "lr": 0.001,
         "tags": ["a"],
     }
     assert (first["test"], first["val"], first["seconds"], first["speed"]) == (97.31, 97.0, 83.0, 1234)
@@ -216,7 +218,7 @@ def test_a_row_shows_the_known_facts_of_its_run(bench: Bench) -> None:
     assert (second["chosen"], second["line"], second["lr"], second["seconds"], second["speed"]) == (
         False,
         None,
-        "0.5",
+        0.5,
         None,
         None,
     )
@@ -298,10 +300,23 @@ def test_below_the_curves_is_a_note_on_omitted_points_and_live_runs(
 
 def test_differences_count_the_settings_that_are_the_same() -> None:
     app = draw_alone(lambda: compare._differences(RunsView(), [run(1), run(2, lr=0.5), run(3, seed=4)]))
-    assert app.dataframe[0].value["Learning rate"].tolist() == ["0.001", "0.5", "0.001"]
+    assert shown_table(app.dataframe[0])["Learning rate"].tolist() == ["0.001", "0.5", "0.001"]
     assert app.caption[0].value.endswith(" settings are the same in all 3 runs and not shown.")
     alone = draw_alone(lambda: compare._differences(RunsView(), [run(1)]))
     assert alone.caption[0].value.endswith(" settings are the same in this run and not shown.")
+
+
+def test_differences_begin_with_the_accuracies_and_leave_out_what_all_runs_share() -> None:
+    def columns(*runs: RunRecord) -> list[str]:
+        return list(draw_alone(lambda: compare._differences(RunsView(), runs)).dataframe[0].value.columns)
+
+    tested = replace(run(1), saved=HeadlineResult(test_accuracy=0.9, val_accuracy=0.8))
+    same = columns(tested, run(2, lr=0.5))
+    assert same[:4] == ["Name", "Test accuracy", "Validation accuracy", "Learning rate"]
+    assert same[-2:] == ["Run", "State"]
+    assert not {"Network", "Data set"} & set(same)
+    assert "Network" in columns(tested, run(2, arch="vgg11"))
+    assert "Data set" in columns(tested, run(2, dataset="mnist"))
 
 
 def test_runs_are_grouped_by_the_chosen_setting_else_by_the_first_that_is_not_a_repeat() -> None:

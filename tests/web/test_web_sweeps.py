@@ -22,6 +22,7 @@ from pages.markdown import plain
 from pages.state.sweeps import LOOKS, SWEEPS
 from pages.sweeps.ladder import count_trials, epochs_needed, rung_counts
 from pages.sweeps.view import saved_share
+from tests.golden.page_text import shown_table
 from tests.sweeps.sweep_runs import run_sweep, small_spec, work_until_idle
 from tests.web.addresses import go_to, open_page, set_state
 from tests.web.web_data import Bench
@@ -319,11 +320,20 @@ def test_the_saved_share_counts_only_epochs_that_paused_trials_did_not_train() -
     assert saved_share(spec, []) == 0
 
 
+def test_an_unnamed_sweep_is_listed_and_headed_by_what_it_varies(bench: Bench) -> None:
+    unnamed = bench.lab.sweeps.create(small_spec(name="")).sweep.id
+    title = "Learning rate of LeNet-5 on Digits (built in)"
+    (link,) = [link for link in open_sweeps().get("page_link") if unnamed in link.proto.query_string]
+    assert link.proto.label.replace("\\", "") == title
+    assert title in [each.value.replace("\\", "") for each in open_sweeps(sweep=unnamed).title]
+
+
 def test_the_table_writes_settings_as_the_form_does(bench: Bench) -> None:
     space = {"optimizer": {"values": ["sgd"]}, "lr": {"values": [0.012345678]}, "nesterov": {"values": [True]}}
     sweep = bench.lab.sweeps.create(small_spec(space=space, method="grid", trials=None)).sweep.id
     (table,) = open_sweeps(sweep=sweep).dataframe
-    assert table.value[["optimizer", "lr", "nesterov"]].to_numpy().tolist() == [["SGD", "0.01235", "yes"]]
+    assert table.value["lr"].tolist() == [0.01235]
+    assert shown_table(table)[["optimizer", "lr", "nesterov"]].to_numpy().tolist() == [["SGD", "0.01235", "yes"]]
 
 
 def test_earlier_runs_are_adopted_as_history(swept: tuple[Bench, str]) -> None:

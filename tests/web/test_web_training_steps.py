@@ -15,8 +15,8 @@ from lab.examples.catalogue import EXAMPLES
 from lab.network_counts import count_from_config
 from lab.runs.records import RunRecord
 from lab.service.lab import Lab
-from lab.service.training_steps import LayerUpdate, StepsTaken
-from lab.service.update_rules import OWN, PLAIN, PLAIN_LR
+from lab.service.training_steps import LayerUpdate, StepPoint, StepsTaken
+from lab.service.update_rules import NEXT_BATCH, OWN, PLAIN, PLAIN_LR, SAME_BATCH
 from pages.cache import inspection, training_steps
 from pages.cache.datasets import INITIAL
 from pages.cache.training_steps import StepsKey, steps_ahead, take_steps
@@ -55,8 +55,10 @@ def _losses(app: AppTest) -> tuple[float, float]:
     return float(found[1]), float(found[5])
 
 
-def _key(run: RunRecord, *, lr: float = 0.1, rule: str = PLAIN, digest: str = INITIAL) -> StepsKey:
-    return StepsKey(run.id, digest, rule, lr, 8, 20, sample=False)
+def _key(
+    run: RunRecord, *, lr: float = 0.1, rule: str = PLAIN, digest: str = INITIAL, batches: str = SAME_BATCH
+) -> StepsKey:
+    return StepsKey(run.id, digest, rule, lr, 8, 20, batches, sample=False)
 
 
 # -- the page ----------------------------------------------------------------------------------------------------------
@@ -125,6 +127,23 @@ def test_the_runs_own_batch_size_is_offered_and_its_first_step_is_named(env_home
     assert "With these settings, the first step is that of the run itself." in texts(app)
     assert "the first step is that of the run itself" not in texts(_open(run, batch="32"))
     assert "the first step is that of the run itself" not in texts(_open(run, epoch="1", batch="32", rule="own"))
+
+
+def test_each_step_can_take_the_next_batch_and_the_first_one_stays_the_same(env_home: None, run: RunRecord) -> None:
+    app = _open(run, batch="32", rule="own")
+    same = _losses(_press(app, "Take one step"))
+    app.segmented_control(key="inside.batches").set_value(NEXT_BATCH).run()
+    assert not app.exception
+    assert (app.query_params["batches"], app.query_params["steps"]) == ("next", "1")
+    assert _losses(app) == same
+    assert "Batch 1 in the run's own order of the training images, 32 images." in texts(app)
+    assert "With these settings, the steps are those of the run itself." in texts(app)
+    _press(app, "Take one step")
+    assert _losses(app)[0] != _losses(_open(run, batch="32", rule="own", steps="2"))[0]
+    assert "Batch 2 in the run's own order" in texts(app)
+    assert "the loss of its own batch by" in texts(app)
+    assert component(app, "figure")["words"].startswith("Loss over 2 steps: each step's batch, before and after it, in")
+    assert _losses(_open(run, batch="32", rule="own", steps="2", batches="next")) == _losses(app)
 
 
 def test_a_rate_that_is_too_large_ends_the_sequence_with_one_sentence(env_home: None, run: RunRecord) -> None:
@@ -210,7 +229,7 @@ def test_an_example_uses_the_training_images_of_the_sample_if_its_data_set_is_mi
 
 def test_a_diverged_epoch_is_refused(bench: Bench) -> None:
     """A network whose loss is not finite cannot take a step."""
-    key = StepsKey("run", INITIAL, PLAIN, 0.1, 8, 20, sample=False)
+    key = StepsKey("run", INITIAL, PLAIN, 0.1, 8, 20, SAME_BATCH, sample=False)
 
     def begin(_key: StepsKey) -> Any:
         raise InputError("The loss of these images is not finite.")
@@ -289,6 +308,25 @@ def test_sequences_stay_within_their_budget_and_the_latest_one_remains(
 )
 def test_the_last_step_is_judged_by_both_losses(losses: list[tuple[float, float]], words: str) -> None:
     assert words in step_parts.verdict_words(losses, others=200)
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "words"),
+    [
+        ((2.3, 2.4), (2.3, 2.2), "raised the loss of its own batch by 0.1000: it went too far"),
+        ((2.3, 2.2), (2.3, 2.2), "lowered the loss of its own batch by 0.1000, and that of the 200 test images by 0.1"),
+        (
+            (2.3, 2.2),
+            (2.3, 2.5),
+            "and raised that of the 200 test images by 0.2000: the gradient of one batch is a noisy",
+        ),
+    ],
+)
+def test_a_step_on_the_next_batch_is_judged_by_its_own_batch_and_by_the_other_images(
+    own: tuple[float, float], others: tuple[float, float], words: str
+) -> None:
+    earlier, last = (StepPoint(own[0], own[1], other, 0.5, *[np.zeros(1)] * 3, 1) for other in others)
+    assert words in step_parts.next_batch_words(earlier, last, others=200)
 
 
 @pytest.mark.parametrize(

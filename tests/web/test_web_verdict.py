@@ -9,6 +9,7 @@ from lab.runs.records import RunRecord, RunState
 from pages.cache.inspection import answers_of
 from pages.markdown import plain
 from tests.comparison.compared_runs import BASE, HIGH, LOW, ended_run, folded, seeded
+from tests.golden.page_text import shown_table
 from tests.web.addresses import labelled, open_page
 from tests.web.plain_text import PLAIN
 from tests.web.web_data import Bench
@@ -75,8 +76,9 @@ def test_comparisons_of_more_than_two_settings_are_corrected_for_their_number(be
     d = seeded(bench.lab.store, (0.921, 0.917, 0.92, 0.924, 0.9155), base=base, lr=0.005)
     app = _open(runs=_ids(a[0], b[0], c[0], d[0]), look="verdict", a=a[0].id, b=d[0].id)
     assert "p after Holm's correction = 0.032" in _texts(app)
-    table = app.dataframe[-1].value
+    table = shown_table(app.dataframe[-1])
     assert len(table) == 6
+    assert list(table.columns[:3]) == ["A", "B", "Result"]  # all that a phone shows without scrolling
     assert list(table["Result"]).count("not enough runs") == 3
     assert list(table["p (Holm)"])[:1] == ["0.024"]
     signs = [(row["B − A, points"].startswith("-"), row["Result"]) for _, row in table.iterrows()]
@@ -87,11 +89,11 @@ def test_a_setting_without_a_finished_run_is_named_in_the_table(bench: Bench, ba
     a = ended_run(bench.lab.store, base, 0.9)
     c = ended_run(bench.lab.store, base.replace(lr=0.1), 0.8)
     b = bench.queue(base.replace(lr=0.01))
-    table = _open(runs=_ids(a, b, c), look="verdict").dataframe[-1].value
-    assert [tuple(row) for row in table[["A", "B", "Runs"]].values] == [
-        ("lr 0.001", "lr 0.01", "1 and 0"),
-        ("lr 0.001", "lr 0.1", "1 and 1"),
-        ("lr 0.01", "lr 0.1", "0 and 1"),
+    table = shown_table(_open(runs=_ids(a, b, c), look="verdict").dataframe[-1])
+    assert [tuple(row) for row in table[["A", "B", "Runs of A", "Runs of B"]].values] == [
+        ("lr 0.001", "lr 0.01", "1", "0"),
+        ("lr 0.001", "lr 0.1", "1", "1"),
+        ("lr 0.01", "lr 0.1", "0", "1"),
     ]
 
 

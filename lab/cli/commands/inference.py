@@ -17,7 +17,6 @@ from lab.errors import InputError, near_miss
 from lab.formatting import format_loss, format_percent, plural
 from lab.inspection.distortions import DISTORTIONS, Robustness, read_robustness
 from lab.inspection.images import pick_image
-from lab.inspection.metrics import sample_indices
 from lab.lazy import load
 from lab.loaded_network import EpochChoice
 from lab.service.lab import Lab
@@ -172,14 +171,14 @@ def robustness(lab: Lab, run: str, names: tuple[str, ...], images: int, epoch: s
         raise InputError(f"There is no distortion {unknown!r}. {near_miss(unknown, DISTORTIONS)}")
     loaded = lab.weights.load(lab.store.runs.resolve(run).id, epoch=read_epoch(epoch))
     data = lab.datasets.load(loaded.run.config.dataset)
-    chosen = sample_indices(len(data.test_images), images)
     measure = load("lab.inspection.distort:measure_robustness")
     found: list[Robustness] = [
         measure(
             loaded.network,
-            data.test_images[chosen],
-            data.test_labels[chosen],
+            data.test_images,
+            data.test_labels,
             name=name,
+            count=images,
             mean=loaded.mean,
             std=loaded.std,
         )
@@ -193,7 +192,7 @@ def robustness(lab: Lab, run: str, names: tuple[str, ...], images: int, epoch: s
             ]
             for each in found
         }
-        print_json({"run": loaded.run.id, "epoch": loaded.epoch, "images": len(chosen), "distortions": levels})
+        print_json({"run": loaded.run.id, "epoch": loaded.epoch, "images": found[0].images, "distortions": levels})
         return
     for each in found:
         title, labels = DISTORTIONS[each.distortion].title, DISTORTIONS[each.distortion].labels

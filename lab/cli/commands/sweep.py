@@ -15,6 +15,7 @@ from lab.cli.starting import Starting
 from lab.errors import InputError, StoreBusyError, SweepStateError
 from lab.formatting import format_duration, format_loss, format_moment, format_percent, format_short, plural
 from lab.runs.outage import Outage
+from lab.runs.sweep_titles import sweep_title
 from lab.service.lab import Lab
 from lab.service.sweeps import SweepView
 from lab.settings import user_path
@@ -76,7 +77,7 @@ def list_sweeps(lab: Lab, as_json: bool) -> None:
         (
             one.id,
             "unreadable" if one.spec is None else one.state.value,
-            one.name,
+            sweep_title(one),
             "" if one.spec is None else one.spec.method.value,
             one.problem or one.reason,
             format_moment(one.created_at),
@@ -165,7 +166,7 @@ def export(lab: Lab, sweep: str, format_id: str, out: Path | None, as_json: bool
     if view.sweep.spec is None:
         raise SweepStateError(view.sweep.problem)
     path = out or Path(f"{view.sweep.id}{format.extension}")
-    data = format.write(view.sweep.spec, view.sweep.name, view.trials)
+    data = format.write(view.sweep.spec, sweep_title(view.sweep), view.trials)
     write_file(path, data)
     if as_json:
         print_json({"file": str(path), "bytes": len(data)})
@@ -231,7 +232,7 @@ def listed(record: SweepRecord) -> dict[str, Any]:
         return {"sweep": record.id, "state": "unreadable", "problem": record.problem}
     return {
         "sweep": record.id,
-        "name": record.name,
+        "name": sweep_title(record),
         "state": record.state.value,
         "reason": record.reason,
         "method": record.spec.method.value,
@@ -246,7 +247,7 @@ def as_dict(view: SweepView) -> dict[str, Any]:
     counts, best = view.counts, view.best
     found: dict[str, Any] = {
         "sweep": view.sweep.id,
-        "name": view.sweep.name,
+        "name": sweep_title(view.sweep),
         "state": view.sweep.state.value,
         "reason": view.sweep.reason,
         "counts": {
@@ -303,7 +304,7 @@ def _print_short(view: SweepView, as_json: bool) -> None:
 
 def _print_view(view: SweepView) -> None:
     record = view.sweep
-    click.echo(f"{record.id}  {record.name}  {record.state.value}  {record.reason}".rstrip())
+    click.echo(f"{record.id}  {sweep_title(record)}  {record.state.value}  {record.reason}".rstrip())
     if record.problem:
         return
     click.echo(view.counts_text or "no trials")

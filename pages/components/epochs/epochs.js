@@ -1,12 +1,12 @@
 // @ts-check
 // One slider for everything on the page: it chooses a saved epoch, with the accuracy curve right above it. It reports
-// to the server while it is dragged, but not before the last report was answered (or TIMEOUT_MS have passed).
+// to the server while it is dragged, one report at a time.
 
 import { LOOK, readTheme } from "../live/look.js";
 import { escaped } from "../shared/format.js";
 import { mount } from "../shared/mount.js";
+import { Reports } from "../shared/reports.js";
 
-const TIMEOUT_MS = 1500;
 const PLAY_MS = 350; // at least this long on each epoch
 const INSET = 8; // px: half the thumb, so that points are aligned with it
 
@@ -23,8 +23,7 @@ class Bar {
     this.play.addEventListener("click", () => (this.timer ? this.stop() : this.start()));
     this.watcher = new ResizeObserver(() => this.draw());
     this.watcher.observe(this.chart);
-    this.sent = null;
-    this.sentAt = 0;
+    this.reports = new Reports((index) => this.report(index));
   }
 
   connect({ setStateValue }) {
@@ -38,8 +37,8 @@ class Bar {
     this.input.max = data.epochs.length - 1;
     this.now.querySelector("b").dataset.longest = data.names.reduce((a, b) => (b.length > a.length ? b : a), "");
     this.play.disabled = data.epochs.length < 2;
-    if (data.index === this.sent || performance.now() - this.sentAt > TIMEOUT_MS) this.answered();
-    if (fresh) { this.stop(); this.sent = null; this.wanted = null; this.input.value = data.index; }
+    if (fresh) { this.stop(); this.reports.forget(); this.input.value = data.index; }
+    if (data.index === this.reports.sent || !this.reports.busy) this.reports.answered();
     this.draw();
   }
 
@@ -48,24 +47,10 @@ class Bar {
     for (const split of ["val", "test"]) this.root.style.setProperty(`--${split}`, series[LOOK[split][0]]);
   }
 
-  answered() {
-    this.sent = null;
-    const wanted = this.wanted;
-    this.wanted = null;
-    if (wanted != null) this.send(wanted);
-  }
-
   move(index) {
     this.input.value = index;
     this.draw();
-    if (this.sent == null || performance.now() - this.sentAt > TIMEOUT_MS) this.send(index);
-    else this.wanted = index;
-  }
-
-  send(index) {
-    this.sent = index;
-    this.sentAt = performance.now();
-    this.report(index);
+    this.reports.offer(index);
   }
 
   start() {
@@ -73,7 +58,7 @@ class Bar {
     this.play.setAttribute("aria-label", "Stop playing");
     if (Number(this.input.value) >= this.data.epochs.length - 1) this.move(0);
     this.timer = setInterval(() => {
-      if (this.sent != null && performance.now() - this.sentAt < TIMEOUT_MS) return; // wait for the server
+      if (this.reports.busy) return;
       const next = Number(this.input.value) + 1;
       if (next >= this.data.epochs.length) return this.stop();
       this.move(next);

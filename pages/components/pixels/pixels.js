@@ -4,10 +4,9 @@
 
 import { made } from "../shared/dom.js";
 import { mount } from "../shared/mount.js";
+import { Reports } from "../shared/reports.js";
 import { bytes } from "../network/paint.js";
 import { frameOf, placeAt, step } from "./grid.js";
-
-const TIMEOUT_MS = 1500; // after this long without a response, the next position is reported anyway
 
 export default mount((place) => new Pixels(place));
 
@@ -23,7 +22,7 @@ class Pixels {
     this.made.root.append(this.value);
     this.pair.append(this.given.root, this.arrow, this.made.root);
     root.append(this.pair);
-    this.sentAt = 0;
+    this.reports = new Reports((place) => this.report(place));
     const map = this.made.map;
     map.tabIndex = 0;
     map.setAttribute("role", "application");
@@ -58,11 +57,8 @@ class Pixels {
     this.given.root.style.display = this.arrow.style.display = data.given ? "" : "none";
     if (data.given) draw(this.given, data.given);
     draw(this.made, data.made);
-    this.sent = false;
-    const wanted = this.wanted;
-    this.wanted = null;
-    if (wanted && !other) this.choose(wanted);
-    else this.show(data.place);
+    if (other) this.reports.forget();
+    if (!this.reports.answered()) this.show(data.place);
   }
 
   at(event) {
@@ -71,15 +67,9 @@ class Pixels {
   }
 
   choose(place) {
-    if (!place || (this.place && place.join() === this.place.join() && !this.wanted)) return;
+    if (!place || (this.place && place.join() === this.place.join() && !this.reports.waiting)) return;
     this.show(place);
-    if (this.sent && performance.now() - this.sentAt < TIMEOUT_MS) {
-      this.wanted = place;
-      return;
-    }
-    this.sent = true;
-    this.sentAt = performance.now();
-    this.report(place);
+    this.reports.offer(place);
   }
 
   show(place) {
