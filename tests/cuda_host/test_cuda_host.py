@@ -83,11 +83,13 @@ def test_runs_and_workers_on_the_second_device_do_not_use_the_first_and_restore_
     assert found["calls"] == {"unsafe": 0, "invalidated": 0}
 
 
-def test_a_captured_step_has_nine_kernels_more_than_the_limit(library: Path) -> None:
-    """Rate, batch, images, one to normalise, four for results, and the counter: each is 1 % of a small network's step."""
+def test_a_captured_step_has_six_kernels_more_than_the_limit(library: Path) -> None:
+    """Images, labels and rate are found by one, then gather, normalise, write loss and logits, and count."""
     found = walk("kernels", library)
     assert found.pop("calls") == {"unsafe": 0, "invalidated": 0}
-    assert found == {"float32": {"more": 9}, "bfloat16": {"more": 9}, "deterministic": {"more": 0}}
+    assert len(found) == 5
+    for what, result in found.items():
+        assert result == {"more": 6, "deterministic": 0}, what
 
 
 def test_algorithms_are_benchmarked_for_whole_batches_only(library: Path) -> None:
