@@ -34,7 +34,7 @@ from lab.training.together import Job, train_together
 from lab.worker.loop import prepare_device
 from lab.worker.ranks import device_of
 from tests.training.test_training_captured import BASE, SETTINGS
-from tests.training.test_training_gpu import LateNet, UnevaluatedNet, ValueNet, on_gpu
+from tests.training.test_training_gpu import LateNet, RaisingNet, UnevaluatedNet, ValueNet, on_gpu
 from tests.training.training_nets import SmallNet, build_data
 
 CUDA, SECOND = torch.device("cuda"), torch.device("cuda:1")
@@ -92,15 +92,24 @@ def settings() -> Iterator[Found]:
 def failures() -> Iterator[Found]:
     """A step that waits, and captures of a step and of an evaluation that fail: the run continues.
 
-    With dropout and augmentation. offset: of torch's generator after the run. reclaimed: see `reclaims_memory`.
+    With dropout and augmentation. offset: of torch's generator after the run. reclaimed: see `reclaims_memory`. held:
+    bytes that are reserved after further failures.
     """
     config = RunConfig(**{**BASE, "augment": "light"})  # type: ignore[arg-type]
     often = config.replace(eval_every=1, epochs=4)
-    runs = ((ValueNet, config), (LateNet, config), (SmallNet, often), (UnevaluatedNet, often))
+    runs = ((ValueNet, config), (LateNet, config), (RaisingNet, config), (SmallNet, often), (UnevaluatedNet, often))
     for kind, chosen in runs:
         found = run(kind.__name__, chosen, kind(), on_gpu(build_data()))
         offset = torch.cuda.default_generators[0].get_offset()
         yield {**found, "offset": offset, "reclaimed": reclaims_memory()}
+    reserved = []
+    for _ in range(3):
+        for kind in (LateNet, RaisingNet, UnevaluatedNet):
+            run("", often, kind(), on_gpu(build_data()))
+        gc.collect()
+        torch.cuda.empty_cache()
+        reserved.append(torch.cuda.memory_reserved(CUDA))
+    yield {"what": "held", "bytes": reserved}
 
 
 def reclaims_memory() -> bool:
@@ -139,9 +148,14 @@ def devices() -> Iterator[Found]:
     captures = count(CAPTURES)
     prepare_device(CUDA)
     prepare_device(CUDA)
-    yield {"what": "warm", "captures": count(CAPTURES) - captures, "streams": len(recordings._idle_streams[CUDA])}
+    yield {"what": "warm", "captures": count(CAPTURES) - captures, "streams": len(recordings._idle_streams[0])}
     prepare_device(SECOND)  # a worker of the second slot: there "cuda" means its GPU
     yield {"what": "worker", "device": torch.ones(1, device=CUDA).device.index, "next": device_of(1, CUDA).index}
+    nodes = count(CAPTURED_NODES)
+    prepare_device(
+        CUDA
+    )  # on a stream of the second device, not on the idle one of the first, whose graph would be empty
+    yield {"what": "worker's graph", "captured": count(CAPTURED_NODES) > nodes}
 
 
 def memory() -> Iterator[Found]:
@@ -237,7 +251,7 @@ def together() -> Iterator[Found]:
         ended = [event.step for _, event in train_together(jobs, device=CUDA) if isinstance(event, Ended)]
         del jobs
         gc.collect()
-        streams = {stream.cuda_stream for stream in recordings._idle_streams[CUDA]}
+        streams = {stream.cuda_stream for stream in recordings._idle_streams[0]}
         yield {"what": what, "taken": ended, "streams": len(streams)}
 
 
