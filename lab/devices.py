@@ -179,6 +179,11 @@ def keep_big_blocks() -> bool:
     return all(libc.mallopt(setting, value) == 1 for setting, value in settings)
 
 
+def retained_below(device: torch.device) -> int:
+    """Return the size in bytes below which freed blocks stay in a process that called `keep_big_blocks`; 0 if none do."""
+    return _MMAP_THRESHOLD_MAX if device.type == "cpu" and _has_glibc() else 0
+
+
 @cache
 def _has_glibc() -> bool:
     return sys.platform.startswith("linux") and platform.libc_ver()[0] == "glibc"

@@ -147,7 +147,7 @@ def test_of_a_sample_all_training_images_are_used() -> None:
 
 
 def _counts(*, mult_adds: int = 1, stored: int = 1) -> NetworkCounts:
-    return NetworkCounts(1, mult_adds, 1, 1, ActivationBytes(1, 1, stored))
+    return NetworkCounts(1, mult_adds, 1, 1, ActivationBytes(1, (), stored))
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ def inference_batch_size(network: nn.Module, *, images: int, image_shape: tuple[
     if images <= _NOT_COUNTED:
         return max(1, images)
     one = activation_bytes(*make_probe(network, input_shape=(1, *image_shape)))
-    return max(1, min(images, MAX_BATCH, BUDGET_BYTES // one.layer))
+    return max(1, min(images, MAX_BATCH, BUDGET_BYTES // one.most))
 
 
 def gradient_batch_size(network: nn.Module, *, images: int, image_shape: tuple[int, ...]) -> int:

@@ -8,6 +8,7 @@ wait.
 
 import copy
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -105,36 +106,64 @@ def _copy_with(module: nn.Module, memo: dict[int, Any]) -> nn.Module:
 
 
 class ActivationBytes(NamedTuple):
-    """The memory of one image's float32 activations in a network, each in bytes and at least 1.
+    """The memory of one image's float32 activations in a network, in bytes.
 
-    map: the largest tensor, including the image itself. layer: the largest sum of a layer's input and output, which
-    exist at the same time. stored: the outputs of all layers, which a backward pass needs.
+    map: the largest tensor, including the image itself. alive: for each layer, the tensors that exist when it ends, such
+    as its input and its output, and what a block around it still needs. stored: the outputs of all layers, which a
+    backward pass needs; at least 1.
     """
 
     map: int
-    layer: int
+    alive: tuple[tuple[int, ...], ...]
     stored: int
+
+    @property
+    def most(self) -> int:
+        """The largest sum of tensors that exist at the same time; at least 1."""
+        return max(map(sum, self.alive), default=1)
+
+    def resident(self, images: int, *, retained_below: int) -> int:
+        """Return the bytes that a forward pass without gradients occupies.
+
+        retained_below: blocks of fewer bytes stay in the process when they are freed, and larger ones are allocated
+        beside them.
+        """
+        retained = most = 0
+        for sizes in self.alive:
+            blocks = [size * images for size in sizes]
+            small = sum(block for block in blocks if block < retained_below)
+            retained = max(retained, small)
+            most = max(most, retained + sum(blocks) - small)
+        return most
 
 
 def activation_bytes(probe: nn.Module, x_BCHW: Tensor) -> ActivationBytes:
     """Return the bytes of one image's activations. probe: a copy of a network, such as from `make_probe`."""
-    largest, layer, stored = prod(x_BCHW.shape[1:]), 0, 0
+    largest, stored, alive = _bytes(x_BCHW), 0, []
+    seen = [weakref.ref(x_BCHW)]
 
-    def count(module: nn.Module, inputs: tuple[Any, ...], output: object) -> None:
-        nonlocal largest, layer, stored
+    def count(module: nn.Module, _: tuple[Any, ...], output: object) -> None:
+        nonlocal largest, stored
         if not isinstance(output, Tensor):
             return
-        size = prod(output.shape[1:])
-        largest = max(largest, size)
-        if not any(module.children()):
-            layer = max(layer, size + prod(inputs[0].shape[1:]))
-            stored += size
+        largest = max(largest, _bytes(output))
+        seen.append(weakref.ref(output))
+        if any(module.children()):
+            return
+        stored += _bytes(output)
+        tensors = [tensor for one in seen if (tensor := one()) is not None]
+        alive.append(tuple({tensor.untyped_storage()._cdata: _bytes(tensor) for tensor in tensors}.values()))
 
     for module in probe.modules():
         module.register_forward_hook(count)
     with torch.no_grad():
         probe(x_BCHW)
-    return ActivationBytes(*(max(1, FLOAT_BYTES * size) for size in (largest, layer, stored)))
+    return ActivationBytes(max(1, largest), tuple(alive), max(1, stored))
+
+
+def _bytes(x: Tensor) -> int:
+    """Return the bytes of one image's part of a tensor."""
+    return FLOAT_BYTES * prod(x.shape[1:])
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from lab.config.steps import epoch_images, epoch_steps, run_steps, used_images
 from lab.data.load import is_present
 from lab.data.registry import get_dataset_spec
 from lab.data.spec import DatasetSpec
-from lab.devices import resolve_device
+from lab.devices import resolve_device, retained_below
 from lab.errors import ShapeError, UnknownNameError
 from lab.network_counts import FORWARD_BACKWARD, count_from_config
 from lab.runs.imports import IMPORTED
@@ -130,7 +130,7 @@ def estimate(lab: Lab, resolved: ResolvedConfig) -> Estimate:
         memory_bytes=counts.params_bytes * (2 + _MOMENTS[checked.optimizer])
         + max(
             counts.forward_backward_bytes * -(-checked.batch_size // checked.devices),
-            counts.activations.layer * min(tested, chunk),
+            counts.activations.resident(min(tested, chunk), retained_below=retained_below(device)),
         ),
         seconds_per_epoch=images * seconds_per_image,
         limit_s=limit * seconds_per_image,

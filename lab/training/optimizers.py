@@ -63,15 +63,10 @@ def _like(parameter: Tensor, value: Tensor) -> Tensor:
     return value.to(parameter.device, copy=True)
 
 
-def build_rate(config: RunConfig, device: torch.device) -> Tensor:
-    """Return the learning rate as a tensor that steps read on the device, in the dtype of torch's fused optimizers."""
-    return torch.tensor(config.lr, dtype=torch.float64 if device.type == "cpu" else torch.float32, device=device)
-
-
 def build_optimizer(config: RunConfig, network: nn.Module, *, rate: Tensor | None = None) -> Optimizer:
     """Return the optimizer of the network's trainable parameters.
 
-    rate: a learning rate on the device, from `build_rate`; a Python number would be constant in a captured step.
+    rate: a learning rate on the device (`lab.training.device_rows`); a Python number would be constant in a captured step.
     """
     names: dict[Tensor, str] = {p: n for n, p in network.named_parameters() if p.requires_grad}
     parameters = [p for p in network.parameters() if p.requires_grad]

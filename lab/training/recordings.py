@@ -143,7 +143,7 @@ class CudaGraph:
             ):
                 step()
         except BaseException:  # also a signal's, such as the timer's of `benchmarks.gpu`
-            self._leave(pool)
+            self._leave(graph, pool)
             raise
         return graph
 
@@ -169,15 +169,17 @@ class CudaGraph:
             if owned:
                 default.graphsafe_set_state(before)
 
-    def _leave(self, pool: Any) -> None:
-        """End a failed capture's use of a memory pool, which torch 2.11 does not do if CUDA invalidated the capture.
+    def _leave(self, graph: torch.cuda.CUDAGraph, pool: Any) -> None:
+        """End a failed capture's use of a memory pool, if destroying the graph does not.
 
-        Until then, torch does not free cached blocks for an allocation that does not fit (pytorch#180395, #190348).
+        Until then, torch does not free cached blocks for an allocation that does not fit (pytorch#180395), and the pool
+        is held until the process ends (pytorch#190348). A pool that is released twice would end the process.
         """
-        device = self._stream.device_index
-        with contextlib.suppress(RuntimeError):  # it has ended, and the destruction of the graph frees the pool
-            torch._C._cuda_endAllocateToPool(device, pool)
-            torch._C._cuda_releasePool(device, pool)
+        if torch.__version__ >= "2.14" or _has_ended(graph):
+            return
+        for leave in (torch._C._cuda_endAllocateToPool, torch._C._cuda_releasePool):
+            with contextlib.suppress(RuntimeError):  # torch 2.13 has done the first; neither if the capture never began
+                leave(self._stream.device_index, pool)
 
     def replay(self) -> None:
         """Replay the graph; every `AHEAD` replays, wait for the device to catch up."""
@@ -198,7 +200,16 @@ class CudaGraph:
         release_memory(self._device)
 
 
-_idle_streams: dict[torch.device, list[torch.cuda.Stream]] = {}
+def _has_ended(graph: torch.cuda.CUDAGraph) -> bool:
+    """Return whether the capture ended regularly, as it does after an error that is not CUDA's."""
+    try:
+        graph.pool()
+    except RuntimeError:
+        return False
+    return True
+
+
+_idle_streams: dict[int, list[torch.cuda.Stream]] = {}  # by index of the device
 
 
 def borrow_stream(device: torch.device, holder: object) -> torch.cuda.Stream:
@@ -209,7 +220,8 @@ def borrow_stream(device: torch.device, holder: object) -> torch.cuda.Stream:
     reuse streams. Concurrent runs never share one, which torch's pool of 32 streams, handed out in turn, does not
     guarantee.
     """
-    idle = _idle_streams.setdefault(device, [])
+    index = torch.cuda.current_device() if device.index is None else device.index
+    idle = _idle_streams.setdefault(index, [])
     stream = idle.pop() if idle else torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # untyped in torch
     weakref.finalize(holder, idle.append, stream)
     return stream

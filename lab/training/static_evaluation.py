@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lab.devices import is_out_of_memory
+from lab.training.device_rows import write_row
 from lab.training.evaluation import Evaluation, Forward, summarise
 from lab.training.events import Notice
 from lab.training.losses import Loss
@@ -32,7 +33,6 @@ class StaticChunks:
         count, device = len(x_u8) // chunk, x_u8.device
         self.chunk, self.count = chunk, count
         self._places_SC = torch.arange(count * chunk, device=device).view(count, chunk)
-        self._chunks_S = torch.arange(count, device=device)
         self._next = torch.zeros(1, dtype=torch.int64, device=device)
         self._logits_SCK = torch.zeros(count, chunk, classes, device=device)
 
@@ -49,8 +49,7 @@ class StaticChunks:
         here = self._next
         part = self._places_SC.index_select(0, here).view(-1)
         logits_CK = self._forward.logits(self._x.index_select(0, part))
-        mine = (self._chunks_S == here).view(-1, 1, 1)
-        torch.where(mine, logits_CK, self._logits_SCK, out=self._logits_SCK)
+        write_row(self._logits_SCK, here, logits_CK)
         here.add_(1)
 
 

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from lab.architectures.shapes import meta_copy
 from lab.config import RunConfig
 from lab.training.batches import Batches
+from lab.training.device_rows import EpochPlan
 from lab.training.generators import Generators
 from lab.training.losses import build_loss
-from lab.training.optimizers import build_optimizer, build_rate
+from lab.training.optimizers import build_optimizer
 from lab.training.recordings import CudaGraph, Recording, Repeat, first_line
 from lab.training.stepping import MAX_PARTS, Stepper
 from lab.training.steps import CapturedSteps, LaunchedSteps, Steps
@@ -83,8 +84,8 @@ def build_steps(
         stepper = Stepper(runner, loss, build_optimizer(config, network), config, device)
         said = "this was requested" if kind is StepKind.LAUNCHED else reason if device.type == "cuda" else ""
         return LaunchedSteps(batches, stepper, generators.augment, reason=said)
-    rate = build_rate(config, device)
-    stepper = Stepper(runner, loss, build_optimizer(config, network, rate=rate), config, device)
+    plan = EpochPlan(batches)
+    stepper = Stepper(runner, loss, build_optimizer(config, network, rate=plan.rate), config, device)
 
     def state() -> Mapping[str, Tensor]:
         own = {**dict(network.named_parameters()), **dict(network.named_buffers())}
@@ -92,4 +93,4 @@ def build_steps(
 
     if recording is None:
         recording = Repeat() if kind is StepKind.REPEATED else CudaGraph(device, generators.augment)
-    return CapturedSteps(batches, stepper, rate, generators, recording, state)
+    return CapturedSteps(batches, stepper, plan, generators, recording, state)

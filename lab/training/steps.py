@@ -14,6 +14,7 @@ from torch import Tensor
 
 from lab.devices import is_out_of_memory
 from lab.training.batches import Batches
+from lab.training.device_rows import EpochPlan
 from lab.training.events import Notice
 from lab.training.generators import Generators
 from lab.training.optimizers import Optimizer
@@ -158,7 +159,8 @@ class CapturedSteps(_StepperSteps):
     A recording holds the memory of a whole step. If that leaves too little for a launched step, the recording is freed
     before each launched step, and the step is recorded again when it is replayed next.
 
-    state: returns the tensors of network and optimizer that a step may change. If recording fails, every step is
+    plan: its rate is the optimizer's learning rate. state: returns the tensors of network and optimizer that a step may
+    change. If recording fails, every step is
     launched.
     """
 
@@ -166,14 +168,14 @@ class CapturedSteps(_StepperSteps):
         self,
         batches: Batches,
         stepper: Stepper,
-        rate: Tensor,
+        plan: EpochPlan,
         generators: Generators,
         recording: Recording,
         state: Callable[[], Mapping[str, Tensor]],
     ) -> None:
         super().__init__(stepper)
         self._batches, self._generators, self._recording, self._state = batches, generators, recording, state
-        self._step = StaticStep(batches, stepper, rate, generators.augment)
+        self._step = StaticStep(batches, stepper, plan, generators.augment)
         self._recorded_parts = 0  # parts of the batch in the recorded step; 0: nothing is recorded
         self._reason = ""
         self._tight = False  # whether memory cannot hold a recorded step and a launched one at once

@@ -25,9 +25,10 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def walk(what: str, library: Path) -> dict[str, dict[str, Any]]:
     """Return the results of a walk by name; "calls" counts calls that CUDA forbids in a capture."""
-    command = [sys.executable, "-m", "tests.cuda_host.walk", what]
+    command = [sys.executable, "-X", "faulthandler", "-m", "tests.cuda_host.walk", what]
     done = subprocess.run(command, cwd=ROOT, env=environment(library), capture_output=True, text=True, timeout=1200)
-    assert done.returncode == 0, done.stdout + done.stderr
+    if done.returncode:
+        pytest.fail(f"The walk {what} ended with {done.returncode}:\n{done.stdout}{done.stderr}", pytrace=False)
     found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     return {result.pop("what"): result for result in found}
 
@@ -49,10 +50,11 @@ def test_every_setting_is_captured(library: Path) -> None:
 
 def test_a_run_continues_after_a_failed_capture(library: Path) -> None:
     found = walk("failures", library)
-    assert found.pop("calls")["invalidated"] == 2  # the first was refused before its capture
-    assert list(found) == ["ValueNet", "LateNet", "SmallNet", "UnevaluatedNet"]
+    assert found.pop("calls")["invalidated"] == 2 * 4  # those of LateNet and UnevaluatedNet
+    assert len(set(found.pop("held")["bytes"])) == 1
+    assert list(found) == ["ValueNet", "LateNet", "RaisingNet", "SmallNet", "UnevaluatedNet"]
     assert all(result["reclaimed"] for result in found.values())
-    for what in ("ValueNet", "LateNet"):
+    for what in ("ValueNet", "LateNet", "RaisingNet"):
         assert found[what]["steps"].startswith("launched, because it could not be captured (")
         assert found[what]["taken"] == 12
     assert found["UnevaluatedNet"] == {**found["SmallNet"], "notices": ["evaluation-launched"]}
@@ -80,24 +82,31 @@ def test_runs_and_workers_on_the_second_device_do_not_use_the_first_and_restore_
     assert found["resumed"] == {"on the first": ["", ""], "on the second": [True, True]}
     assert found["warm"] == {"captures": 2, "streams": 1}
     assert found["worker"] == {"device": 1, "next": 0}
+    assert found["worker's graph"] == {"captured": True}
     assert found["calls"] == {"unsafe": 0, "invalidated": 0}
 
 
-def test_a_captured_step_has_nine_kernels_more_than_the_limit(library: Path) -> None:
-    """Rate, batch, images, one to normalise, four for results, and the counter: each is 1 % of a small network's step."""
+def test_a_captured_step_has_six_kernels_more_than_the_limit(library: Path) -> None:
+    """Images, labels and rate are found by one, then gather, normalise, write loss and logits, and count."""
     found = walk("kernels", library)
     assert found.pop("calls") == {"unsafe": 0, "invalidated": 0}
-    assert found == {"float32": {"more": 9}, "bfloat16": {"more": 9}, "deterministic": {"more": 0}}
+    assert len(found) == 5
+    for what, result in found.items():
+        assert result == {"more": 6, "deterministic": 0}, what
 
 
 def test_algorithms_are_benchmarked_for_whole_batches_only(library: Path) -> None:
     found = walk("algorithms", library)
     assert found.pop("calls") == {"unsafe": 0, "invalidated": 0}
     for result in found.values():
-        assert result == {
-            "noted": [[False, 40, False], [False, 50, False], [True, 10, False], [True, 16, True]],
-            "after": False,
-        }
+        answers = [False, 3, False]  # the sample images, if an epoch takes half a second
+        assert [noted for noted in result["noted"] if noted != answers] == [
+            [False, 40, False],
+            [False, 50, False],
+            [True, 10, False],
+            [True, 16, True],
+        ]
+        assert not result["after"]
 
 
 def test_runs_that_take_turns_have_separate_streams_and_return_them(library: Path) -> None:

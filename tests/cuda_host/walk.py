@@ -34,7 +34,7 @@ from lab.training.together import Job, train_together
 from lab.worker.loop import prepare_device
 from lab.worker.ranks import device_of
 from tests.training.test_training_captured import BASE, SETTINGS
-from tests.training.test_training_gpu import LateNet, UnevaluatedNet, ValueNet, on_gpu
+from tests.training.test_training_gpu import LateNet, RaisingNet, UnevaluatedNet, ValueNet, on_gpu
 from tests.training.training_nets import SmallNet, build_data
 
 CUDA, SECOND = torch.device("cuda"), torch.device("cuda:1")
@@ -92,15 +92,24 @@ def settings() -> Iterator[Found]:
 def failures() -> Iterator[Found]:
     """A step that waits, and captures of a step and of an evaluation that fail: the run continues.
 
-    With dropout and augmentation. offset: of torch's generator after the run. reclaimed: see `reclaims_memory`.
+    With dropout and augmentation. offset: of torch's generator after the run. reclaimed: see `reclaims_memory`. held:
+    bytes that are reserved after further failures.
     """
     config = RunConfig(**{**BASE, "augment": "light"})  # type: ignore[arg-type]
     often = config.replace(eval_every=1, epochs=4)
-    runs = ((ValueNet, config), (LateNet, config), (SmallNet, often), (UnevaluatedNet, often))
+    runs = ((ValueNet, config), (LateNet, config), (RaisingNet, config), (SmallNet, often), (UnevaluatedNet, often))
     for kind, chosen in runs:
         found = run(kind.__name__, chosen, kind(), on_gpu(build_data()))
         offset = torch.cuda.default_generators[0].get_offset()
         yield {**found, "offset": offset, "reclaimed": reclaims_memory()}
+    reserved = []
+    for _ in range(3):
+        for kind in (LateNet, RaisingNet, UnevaluatedNet):
+            run("", often, kind(), on_gpu(build_data()))
+        gc.collect()
+        torch.cuda.empty_cache()
+        reserved.append(torch.cuda.memory_reserved(CUDA))
+    yield {"what": "held", "bytes": reserved}
 
 
 def reclaims_memory() -> bool:
@@ -139,9 +148,14 @@ def devices() -> Iterator[Found]:
     captures = count(CAPTURES)
     prepare_device(CUDA)
     prepare_device(CUDA)
-    yield {"what": "warm", "captures": count(CAPTURES) - captures, "streams": len(recordings._idle_streams[CUDA])}
+    yield {"what": "warm", "captures": count(CAPTURES) - captures, "streams": len(recordings._idle_streams[0])}
     prepare_device(SECOND)  # a worker of the second slot: there "cuda" means its GPU
     yield {"what": "worker", "device": torch.ones(1, device=CUDA).device.index, "next": device_of(1, CUDA).index}
+    nodes = count(CAPTURED_NODES)
+    prepare_device(
+        CUDA
+    )  # on a stream of the second device, not on the idle one of the first, whose graph would be empty
+    yield {"what": "worker's graph", "captured": count(CAPTURED_NODES) > nodes}
 
 
 def memory() -> Iterator[Found]:
@@ -182,22 +196,11 @@ def kernels() -> Iterator[Found]:
 
     deterministic: in addition to the same step with other algorithms.
     """
-    config = RunConfig(arch="lenet-bn", batch_size=64, val_fraction=0.0)
-    for precision in ("float32", "bfloat16"):
-        chosen = config.replace(precision=precision)
-        with process_settings(chosen, CUDA):
-            before = count(CAPTURED_NODES)
-            build_limit(
-                build_network("lenet-bn"),
-                (1, 28, 28),
-                batch=64,
-                lr=config.lr,
-                device=CUDA,
-                precision=autocast_dtype(chosen),
-            )
-            limit = count(CAPTURED_NODES) - before
-        yield {"what": precision, "more": step_kernels(chosen) - limit}
-    yield {"what": "deterministic", "more": step_kernels(config.replace(deterministic=True)) - step_kernels(config)}
+    for arch, precision in (*((arch, "float32") for arch in gpu_sections.SMALL[:4]), ("lenet-bn", "bfloat16")):
+        config = RunConfig(arch=arch, batch_size=64, val_fraction=0.0, precision=precision)
+        step = step_kernels(config)
+        deterministic = step_kernels(config.replace(deterministic=True)) - step
+        yield {"what": f"{arch} {precision}", "more": step - limit_kernels(config), "deterministic": deterministic}
 
 
 def step_kernels(config: RunConfig) -> int:
@@ -206,6 +209,15 @@ def step_kernels(config: RunConfig) -> int:
     with process_settings(config, CUDA):
         before = count(CAPTURED_NODES)
         Session(config, build_network(config.arch), data, CUDA).prepare()
+        return count(CAPTURED_NODES) - before
+
+
+def limit_kernels(config: RunConfig) -> int:
+    """Return the number of kernels in the benchmark's step on one constant batch."""
+    network, precision = build_network(config.arch), autocast_dtype(config)
+    with process_settings(config, CUDA):
+        before = count(CAPTURED_NODES)
+        build_limit(network, (1, 28, 28), batch=config.batch_size, lr=config.lr, device=CUDA, precision=precision)
         return count(CAPTURED_NODES) - before
 
 
@@ -239,7 +251,7 @@ def together() -> Iterator[Found]:
         ended = [event.step for _, event in train_together(jobs, device=CUDA) if isinstance(event, Ended)]
         del jobs
         gc.collect()
-        streams = {stream.cuda_stream for stream in recordings._idle_streams[CUDA]}
+        streams = {stream.cuda_stream for stream in recordings._idle_streams[0]}
         yield {"what": what, "taken": ended, "streams": len(streams)}
 
 

@@ -272,6 +272,15 @@ class LateNet(SmallNet):
         return super().forward(x)
 
 
+class RaisingNet(SmallNet):
+    """Raises an error during the capture, which is not invalidated; out of memory does the same."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.is_cuda and torch.cuda.is_current_stream_capturing():
+            raise RuntimeError("not in a capture")
+        return super().forward(x)
+
+
 class UnevaluatedNet(SmallNet):
     """Synchronises only while an evaluation is captured, which fails."""
 
@@ -281,7 +290,7 @@ class UnevaluatedNet(SmallNet):
         return super().forward(x)
 
 
-@pytest.mark.parametrize("kind", [ValueNet, LateNet])
+@pytest.mark.parametrize("kind", [ValueNet, LateNet, RaisingNet])
 def test_steps_that_cannot_be_captured_are_launched_with_the_reason_and_the_same_losses(
     kind: type[SmallNet], gpu_data: ResidentData
 ) -> None:

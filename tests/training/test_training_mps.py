@@ -9,9 +9,9 @@ from pathlib import Path
 
 import torch
 
-from lab.config import RunConfig
 from lab.devices import to_double
-from lab.training.optimizers import build_rate
+from lab.training.batches import Batches
+from lab.training.device_rows import EpochPlan
 
 LAB = Path(__file__).resolve().parents[2] / "lab"
 ALLOWED_ANYWHERE = ("is_available", "device_count")
@@ -121,9 +121,14 @@ def test_numbers_become_float64_on_the_cpu_only() -> None:
 
 
 def test_a_learning_rate_on_the_device_is_float64_on_the_cpu_only() -> None:
-    config = RunConfig(arch="lenet5", lr=0.1)
-    assert build_rate(config, torch.device("cpu")).dtype is torch.float64
-    assert build_rate(config, torch.device("meta")).dtype is torch.float32
+    found = {}
+    for device in ("cpu", "meta"):
+        x_u8, y = (
+            torch.zeros(4, 1, 2, 2, dtype=torch.uint8, device=device),
+            torch.zeros(4, dtype=torch.int64, device=device),
+        )
+        found[device] = EpochPlan(Batches(x_u8, y, mean=0.0, std=1.0, batch_size=2)).rate.dtype
+    assert found == {"cpu": torch.float64, "meta": torch.float32}
 
 
 def test_conversion_to_double_preserves_the_values() -> None:

@@ -88,8 +88,7 @@ def tensors_of(owner: object) -> Callable[[], Mapping[str, Tensor]]:
     """Return a function that finds the persistent tensors that a step reads or writes."""
     if isinstance(owner, CapturedSteps):
         step, state = owner._step, owner._state
-        uploaded = {"plan": step._plan_2SB, "rates": step._rates_S, "batches": step._batches_S}
-        return lambda: {**state(), **step.tensors(), **uploaded}
+        return lambda: {**state(), **step.tensors(), "plan": step._plan.rows_SR}
     assert isinstance(owner, StaticChunks)
     chunks = {name: value for name, value in vars(owner).items() if isinstance(value, Tensor)}
     parameters = dict(owner._forward.network.state_dict())
