@@ -1,7 +1,7 @@
 """One run from claim to end: prepares data and network, trains, and passes every event to the recorder.
 
-A `LabError` ends the run with its message. Any other exception ends the process with its traceback in the log, and the
-supervisor marks the run interrupted.
+A `LabError` and memory that runs out end the run with a message. Any other exception ends the process with its
+traceback in the log, and the supervisor marks the run interrupted.
 """
 
 import sys
@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from lab.checkpoint_files import decode_checkpoint
-from lab.devices import resolve_device
+from lab.devices import is_out_of_memory, resolve_device
 from lab.diagnosis.curves import DataFacts
 from lab.errors import (
     ArtifactsUnreachableError,
@@ -41,6 +41,7 @@ from lab.worker.run_progress import TRAINING
 from lab.worker.supervisor.log import log_worker
 from lab.worker.training_pace import TrainingPace
 
+_NO_MEMORY = "There is not enough memory for this network and its optimizer: choose a smaller network, input size or another device."
 _USUAL_THREADS = torch.get_num_threads()  # of a process that has not trained yet
 _STATES = {
     "finished": RunState.FINISHED,
@@ -69,6 +70,12 @@ def execute(lab: Lab, run: RunRecord, *, ending: threading.Event, wait_s: float 
     except LabError as error:
         log_worker(f"run {run.id} failed: {error}")
         _fail(lab, run, recorder, str(error))
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        # Where a smaller batch helps, training has tried it; this is the network, its optimizer or the data.
+        log_worker(f"run {run.id} failed: {error}")
+        _fail(lab, run, recorder, _NO_MEMORY)
     finally:
         heartbeat.log.close(lab.store, sys.exception())
 

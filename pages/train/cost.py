@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+import psutil
 import streamlit as st
 
 from lab.config import RunConfig
@@ -72,8 +73,18 @@ def _cost(config: RunConfig) -> None:
         st.caption(plain(_words(cost)))
         if cost.device.startswith("cuda") and (known := gpu_words(config, steps=cost.steps)):
             st.caption(plain(known))
+    if cost.device == "cpu" and cost.memory_bytes > psutil.virtual_memory().total:
+        st.warning(plain(memory_words(cost, psutil.virtual_memory().total)), icon=":material/memory:")
     if smaller is not None and min(cost.seconds_per_epoch, cost.seconds) > _LONG_S:
         _offer_smaller(cost, *smaller)
+
+
+def memory_words(cost: "Estimate", total: int) -> str:
+    """Return that a run needs more memory than there is. total: that of the machine, in bytes."""
+    return (
+        f"The run needs about {format_bytes(cost.memory_bytes)} of memory, but this machine has {format_bytes(total)}: "
+        "choose a smaller network, batch or input size."
+    )
 
 
 def _words(cost: "Estimate") -> str:

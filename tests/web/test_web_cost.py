@@ -316,3 +316,14 @@ def test_the_speed_of_a_run_applies_to_another_unless_the_work_of_a_step_differs
         run.id, run.lease, state=RunState.FINISHED, seconds=20.0, summary={"images_per_second": 123.0}
     )
     assert estimate(bench.lab, bench.lab.validation.resolve(config)).measured is applies
+
+
+def test_a_run_that_needs_more_memory_than_the_machine_has_is_marked_before_it_starts(bench: Bench) -> None:
+    def warnings(layers: str) -> list[str]:
+        app = open_page("train", arch="custom", dataset="digits", **{"option.layers": layers})
+        return [each.value.translate(PLAIN) for each in app.warning if "memory" in each.value]
+
+    assert warnings("linear 8") == []
+    (sentence,) = warnings(", ".join(["conv 4096 31 padding 15"] * 20))
+    assert sentence.startswith("The run needs about ")
+    assert sentence.endswith(": choose a smaller network, batch or input size.")
