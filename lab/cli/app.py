@@ -17,6 +17,7 @@ from lab.cli.output import print_json
 from lab.errors import InputError, LabError, near_miss
 from lab.lazy import load
 from lab.settings import Settings
+from lab.system_errors import is_thread_limit, process_remedy, reason, remedy
 from lab.text import one_sentence
 
 COMMANDS = (
@@ -138,13 +139,13 @@ def main(arguments: list[str] | None = None, *, prog_name: str = "python -m lab"
     except LabError as error:
         _fail(str(error), words, error.exit_code)
     except OSError as error:  # a full disk, a folder of another user, a path that no longer exists
-        what = f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
-        _fail(
-            f"The operating system reported an error ({what}): free disk space, or choose paths that can be read and "
-            "written.",
-            words,
-            1,
-        )
+        what = reason(error) + (f": {error.filename}" if error.filename else "")
+        how = remedy(error, "choose paths that can be read and written")
+        _fail(f"The operating system reported an error ({what}): {how}.", words, 1)
+    except RuntimeError as error:
+        if not is_thread_limit(error):
+            raise
+        _fail(f"No further thread can be started: {process_remedy()}.", words, 1)
 
 
 def _unknown_command(error: click.exceptions.NoSuchCommand) -> str:

@@ -15,6 +15,7 @@ from lab.atomic_files import write_atomically
 from lab.errors import InputError
 from lab.settings import user_path
 from lab.strict_json import with_names
+from lab.system_errors import reason, remedy
 from lab.text import escaped
 
 PIPE_WIDTH = 10_000  # characters; wider than any row, so that ids that a script reads are not folded
@@ -41,7 +42,8 @@ def write_file(path: Path, data: bytes) -> None:
         else:
             write_atomically(Path(os.path.realpath(place)), (data,), private=False)
     except OSError as error:
-        raise InputError(f"{path} cannot be written ({error.strerror or error}): choose another path.") from error
+        how = remedy(error, "choose another path")
+        raise InputError(f"{path} cannot be written ({reason(error)}): {how}.") from error
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = ()) -> None:

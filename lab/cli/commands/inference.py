@@ -22,6 +22,7 @@ from lab.lazy import load
 from lab.loaded_network import EpochChoice
 from lab.service.lab import Lab
 from lab.settings import user_path
+from lab.system_errors import reason, remedy
 
 epoch_option = click.option(
     "--epoch",
@@ -95,7 +96,8 @@ def _content(path: Path) -> bytes | InputError:
         with user_path(path).open("rb") as stream:
             data = stream.read(MAX_BYTES + 1)  # /dev/zero has no end
     except OSError as error:
-        return InputError(f"{path} cannot be read ({error.strerror}): give the path of an image file.")
+        how = remedy(error, "give the path of an image file")
+        return InputError(f"{path} cannot be read ({reason(error)}): {how}.")
     return data if len(data) <= MAX_BYTES else InputError(f"{path} has more than {MAX_BYTES:,} bytes: reduce it first.")
 
 

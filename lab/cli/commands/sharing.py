@@ -15,6 +15,7 @@ from lab.service.lab import Lab
 from lab.settings import user_path
 from lab.sharing.bundle.read import import_bundle
 from lab.sharing.formats import FORMATS, ExportFormat, export_runs, find_runs, get_format, zip_files
+from lab.system_errors import reason, remedy
 from lab.user_files import require_file
 
 
@@ -96,7 +97,8 @@ def import_runs(lab: Lab, bundle: Path, as_json: bool) -> None:
         with user_path(bundle).open("rb") as stream:
             records = import_bundle(lab, stream)
     except OSError as error:
-        raise InputError(f"{bundle} cannot be read ({error.strerror or error}): give the path of a bundle.") from error
+        how = remedy(error, "give the path of a bundle")
+        raise InputError(f"{bundle} cannot be read ({reason(error)}): {how}.") from error
     if as_json:
         print_json({"runs": [as_dict(run) for run in records]})
     else:

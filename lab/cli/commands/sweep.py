@@ -24,6 +24,7 @@ from lab.sweeps.records import SweepRecord, SweepState
 from lab.sweeps.space import read_space
 from lab.sweeps.spec import read_spec
 from lab.sweeps.suggest import planned
+from lab.system_errors import reason, remedy
 
 POLL_S = 0.5
 MAX_SPEC = 1 << 20  # bytes
@@ -183,9 +184,8 @@ def read_json(place: str) -> Any:
                 data = stream.read(MAX_SPEC + 1)  # it may be a pipe, such as <(…) in a shell; /dev/zero has no end
             text = data.decode() if len(data) <= MAX_SPEC else " " * (MAX_SPEC + 1)
     except OSError as error:
-        raise InputError(
-            f"{place} cannot be read ({error.strerror or error}): give the path of a JSON file."
-        ) from error
+        how = remedy(error, "give the path of a JSON file")
+        raise InputError(f"{place} cannot be read ({reason(error)}): {how}.") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{place} is not UTF-8 text: give the path of a JSON file.") from error
     if len(text) > MAX_SPEC:
