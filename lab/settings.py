@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 from lab.atomic_files import make_folder
@@ -205,6 +206,28 @@ def _absolute_database(url: str) -> str:
 def sqlite_url(path: Path) -> str:
     """Return the SQLAlchemy URL of an SQLite file."""
     return f"sqlite:///{_in_url(path)}"
+
+
+def with_resolved_links(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the variables of `Settings.environment` with the symbolic links in their paths resolved, to compare them.
+
+    `Settings` itself keeps the paths as given: a link may be what this path has in common on several machines.
+    """
+    paths = (HOME, DATA, ARTIFACTS, DATABASE)
+    return {name: _resolved(value) if name in paths else value for name, value in environment.items()}
+
+
+def _resolved(place: Any) -> Any:
+    if not isinstance(place, str):
+        return place
+    found = _SQLITE_FILE.fullmatch(place)
+    if found:
+        return f"{found[1]}{_in_url(_real(unquote(found[2])))}{found[3] or ''}"
+    return place if "://" in place else str(_real(place))
+
+
+def _real(path: str) -> Path:
+    return Path(os.path.realpath(path))  # `Path.resolve` raises for a circle of links
 
 
 def _in_url(path: Path) -> str:

@@ -197,6 +197,27 @@ def test_characters_that_the_output_encoding_lacks_are_printed_as_escapes() -> N
     assert r"\u2013" in done.stdout
 
 
+@pytest.mark.parametrize("where", ["argument", "LAB_OWNER"])
+def test_a_locale_that_hides_utf_8_from_python_is_named(tmp_path: Path, where: str) -> None:
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    words = _lab_command("runs", "--filter", "né" if where == "argument" else "")
+    environment = {
+        **os.environ,
+        **ascii_only,
+        "LAB_HOME": str(tmp_path),
+        "LAB_OWNER": "" if where == "argument" else "né",
+    }
+    done = subprocess.run(words, cwd=CHECKOUT, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "Error: 'né' is UTF-8, but Python expects ascii in this locale: set LC_ALL to a UTF-8 locale such as "
+        "C.UTF-8, or PYTHONUTF8 to 1.\n"
+    )
+    for more in ({"LC_ALL": "C.UTF-8"}, {"PYTHONUTF8": "1"}):
+        done = subprocess.run(words, cwd=CHECKOUT, env={**environment, **more}, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_closed_output_pipe_ends_the_command_quietly() -> None:
     with subprocess.Popen(
         _lab_command("presets", "--json"), cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -12,7 +12,7 @@ from lab.lazy import load
 from lab.service.joining import join
 from lab.service.lab import Lab
 from lab.settings import Settings
-from lab.worker.supervisor.launch import is_running, lock_path
+from lab.worker.supervisor.launch import is_running, lock_path, suspension
 from lab.worker.supervisor.process import main as supervise
 from lab.worker.supervisor.slots import count_slots
 
@@ -39,9 +39,12 @@ def worker(lab: Lab, run: str | None, lab_token: str | None, as_json: bool) -> N
     lab.settings.make_home()  # with private permissions, before the lock file is created in it
     settings = _joined(lab, lab_token) if lab_token else lab.settings
     if is_running(settings):
+        why = suspension(settings)
         raise LabError(
-            f"A worker is already running (it holds {lock_path(settings)}): queue runs with `train --detach` and it "
-            "will train them, or stop it first."
+            f"No worker can start: {why}."
+            if why
+            else f"A worker is already running (it holds {lock_path(settings)}): queue runs with `train --detach` and "
+            "it will train them, or stop it first."
         )
     if lab_token and not as_json:
         click.echo(

@@ -20,7 +20,7 @@ from lab.atomic_files import make_folder
 from lab.background import start_thread
 from lab.errors import ThreadStartError, WorkerStartError
 from lab.executors.config import list_executors
-from lab.runs.owner import Owner, this_host
+from lab.runs.owner import Owner, is_suspended, this_host
 from lab.runs.store import RunStore
 from lab.settings import CHECKOUT, Settings
 from lab.system_errors import reason, remedy
@@ -75,6 +75,18 @@ def is_supervised(settings: Settings) -> bool:
     """Return whether a supervisor holds the lock, or has just been started and is about to acquire it."""
     started = read_pid_file(starting_pid_path(settings))
     return is_running(settings) or (started is not None and started.is_of_home(settings) and started.alive)
+
+
+def suspension(settings: Settings) -> str:
+    """Return a sentence without its end if the supervisor holds the lock but is suspended, and what to do; else ""."""
+    running = [read_pid_file(path(settings)) for path in (supervisor_pid_path, starting_pid_path)]
+    pid = next((one.owner.pid for one in running if one and one.is_of_home(settings) and is_suspended(one.owner)), 0)
+    return (
+        f"the supervisor, process {pid}, is suspended and holds {lock_path(settings)}: continue it with `kill -CONT "
+        f"{pid}`, or end it with `kill -KILL {pid}`"
+        if pid
+        else ""
+    )
 
 
 def has_work(store: RunStore, settings: Settings) -> bool:
@@ -150,7 +162,7 @@ def stop_mismatched_supervisor(settings: Settings) -> None:
     """End a warm supervisor that was started with other settings. Call this only while nothing is being trained.
 
     With another LAB_DATA, for example, its worker would claim a run and look for the data in the wrong folder. Returns
-    after the supervisor has exited, because no other can be started until then.
+    after the supervisor has exited, because no other can be started until then, or at once if it is suspended.
     """
     running = read_pid_file(supervisor_pid_path(settings))
     if running is None or running.matches(settings) or not running.is_of_home(settings) or not running.alive:
@@ -158,6 +170,8 @@ def stop_mismatched_supervisor(settings: Settings) -> None:
     try:
         os.kill(running.owner.pid, signal.SIGTERM)
     except ProcessLookupError:  # it has just exited by itself
+        return
+    if is_suspended(running.owner):  # it ends when it is continued
         return
     end = time.monotonic() + END_S
     while is_running(settings) and time.monotonic() < end:
