@@ -14,7 +14,7 @@ from urllib.parse import unquote
 from lab.atomic_files import make_folder
 from lab.errors import ConfigError, LabError, ReadOnlyError
 from lab.system_errors import reason, remedy
-from lab.text import describe_character, hidden_character
+from lab.text import text_problem
 
 # Set before a worker starts. Waiting threads sleep instead of spinning, which halves the time on a busy machine and
 # costs nothing on an idle one. glibc 2.35 and later requests huge pages, which makes networks with large feature maps 4
@@ -169,14 +169,11 @@ def parse_slots(text: str) -> int:
 
 
 def _owner(name: str, env: Mapping[str, str]) -> str:
-    """Return the owner's name, checked as in the run store (`lab.runs.edits.checked_owner`)."""
-    owner = env.get(name, "").strip()
-    hidden = hidden_character(owner)
-    if hidden is not None:
-        raise ConfigError(f"{name} holds the {describe_character(hidden)}, which cannot be shown: remove it.")
-    if len(owner) > OWNER_LIMIT:
-        raise ConfigError(f"{name} has {len(owner)} characters, but at most {OWNER_LIMIT} fit: shorten it.")
-    return owner
+    """Return the trimmed name of the owner."""
+    owner = env.get(name, "")
+    if problem := text_problem(owner, OWNER_LIMIT):
+        raise ConfigError(f"{name} {problem}.")
+    return owner.strip()
 
 
 def embedding_sites(env: Mapping[str, str]) -> tuple[str, ...]:
