@@ -7,14 +7,14 @@ import errno
 import resource
 import threading
 
-_ACCESS = "allow this user to access {place}"
-_SPACE = "free disk space"
+_ACCESS = "allow this user to access {it}"
+_SPACE = "free disk space{at}"
 _OF_PATHS = {
     errno.EACCES: _ACCESS,
     errno.EPERM: _ACCESS,
     errno.EROFS: "make its disk writable",
     errno.ENOSPC: _SPACE,
-    errno.EDQUOT: f"{_SPACE} within this user's quota",
+    errno.EDQUOT: "free disk space{at} within this user's quota",
     errno.EFBIG: "raise the limit of a file's size (`ulimit -f`)",
     errno.ENAMETOOLONG: "shorten the path, each of whose names may have 255 bytes at most",
     errno.ENOTDIR: "correct the path, in which a file stands for a folder",
@@ -33,13 +33,15 @@ def reason(error: OSError) -> str:
     return str(error.strerror or error)
 
 
-def remedy(error: OSError, otherwise: str, *, place: str = "it") -> str:
+def remedy(error: OSError, otherwise: str, *, place: str = "") -> str:
     """Return what to do about an error.
 
-    otherwise: the alternative, or the remedy for an error without one here. place: the path as the message names it.
+    otherwise: the alternative, or the remedy for an error without one here. place: the location, if the message does
+    not name it before.
     """
     if error.errno in _OF_PATHS:
-        return f"{_OF_PATHS[error.errno].format(place=place)}, or {otherwise}"
+        how = _OF_PATHS[error.errno].format(it=place or "it", at=f" at {place}" if place else "")
+        return f"{how}, or {otherwise}"
     if error.errno == errno.EMFILE:
         return f"raise the limit of open files (`ulimit -n`, now {_limit(resource.RLIMIT_NOFILE)})"
     if error.errno == errno.EAGAIN:

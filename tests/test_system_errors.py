@@ -1,6 +1,7 @@
 """Errors of the operating system: each number has its own remedy, worded in one place, also where nothing may start."""
 
 import ast
+import errno
 import os
 import shutil
 import subprocess
@@ -50,6 +51,20 @@ def test_each_error_of_a_path_has_its_own_remedy(odd: Path, name: str, words: st
     with pytest.raises(OSError, match=words) as raised:
         (odd / name).read_bytes()
     assert (reason(raised.value), remedy(raised.value, "give another")) == (words, how)
+
+
+@pytest.mark.parametrize(
+    ("number", "how", "at"),
+    [
+        (errno.ENOSPC, "free disk space", "free disk space at s3"),
+        (errno.EDQUOT, "free disk space within this user's quota", "free disk space at s3 within this user's quota"),
+        (errno.EACCES, "allow this user to access it", "allow this user to access s3"),
+        (errno.EROFS, "make its disk writable", "make its disk writable"),
+    ],
+)
+def test_a_remedy_names_the_location_where_the_message_does_not(number: int, how: str, at: str) -> None:
+    error = OSError(number, "x")
+    assert (remedy(error, "wait"), remedy(error, "wait", place="s3")) == (f"{how}, or wait", f"{at}, or wait")
 
 
 def test_a_limit_of_open_files_is_named_and_no_other_path_is_asked_for() -> None:

@@ -35,6 +35,8 @@ def print_json(value: Any) -> None:
 
 def write_file(path: Path, data: bytes) -> None:
     """Write a file atomically, creating its parent folders. Raises `InputError` if that fails."""
+    if str(path) == "-":
+        raise InputError("- is not the name of a file: give one, or /dev/stdout for standard output.")
     try:
         place = user_path(path)
         if place.exists() and not place.is_file():
@@ -44,6 +46,15 @@ def write_file(path: Path, data: bytes) -> None:
     except OSError as error:
         how = remedy(error, "choose another path")
         raise InputError(f"{path} cannot be written ({reason(error)}): {how}.") from error
+
+
+def echo_written(path: Path, text: str) -> None:
+    """Print what was written to a path, on standard error if the path is standard output, whose data must stay whole."""
+    try:
+        is_output = os.path.samestat(user_path(path).stat(), os.fstat(1))
+    except OSError:  # a folder of files, or standard output is closed
+        is_output = False
+    echo(text, err=is_output)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = ()) -> None:

@@ -171,6 +171,17 @@ def test_an_export_to_a_pipe_is_written_into_it(tmp_path: Path) -> None:
     assert pipe.is_fifo()
 
 
+def test_data_on_standard_output_is_not_mixed_with_the_report(trained: dict[str, Any], home: Path) -> None:
+    words = _lab_command("--home", str(home), "export", trained["run"], "--format", "csv", "--out")
+    done = subprocess.run([*words, "/dev/stdout"], cwd=CHECKOUT, capture_output=True)
+    assert (done.returncode, done.stderr.decode()) == (0, f"/dev/stdout  {len(done.stdout):,} bytes\n")
+    assert done.stdout.decode("utf-8-sig").startswith('"run","name","series"')
+    done = subprocess.run([*words, "-"], cwd=home, env={**os.environ, "PYTHONPATH": str(CHECKOUT)}, capture_output=True)
+    why = "- is not the name of a file: give one, or /dev/stdout for standard output."
+    assert (done.returncode, done.stdout, done.stderr.decode()) == (2, b"", f"Error: {why}\n")
+    assert not (home / "-").exists()
+
+
 def test_the_target_of_a_symbolic_link_is_replaced_and_the_link_stays(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "new folder" / "file")
     write_file(tmp_path / "link", b"one")

@@ -10,7 +10,7 @@ from typing import Any
 import click
 import numpy as np
 
-from lab.cli.output import echo, json_flag, print_json, print_table, write_file
+from lab.cli.output import echo, echo_written, json_flag, print_json, print_table, write_file
 from lab.errors import InputError, near_miss
 from lab.formatting import format_loss, format_percent, plural
 from lab.inspection.distortions import DISTORTIONS, Robustness, read_robustness
@@ -238,8 +238,9 @@ def inspect(
     if as_json:
         print_json(answer)
     else:
-        echo(
+        echo_written(
+            out,
             f"{plural(len(maps), 'map')} of {layer} at epoch {loaded.epoch} {'is' if len(maps) == 1 else 'are'} in "
             f"{out}; the network classifies {image} as {loaded.class_names[best]} "
-            f"({format_percent(float(seen.probabilities[best]))})."
+            f"({format_percent(float(seen.probabilities[best]))}).",
         )

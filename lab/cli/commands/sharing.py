@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from lab.cli.output import echo, json_flag, print_json, write_file
+from lab.cli.output import echo, echo_written, json_flag, print_json, write_file
 from lab.cli.run_json import as_dict
 from lab.errors import InputError
 from lab.service.lab import Lab
@@ -48,7 +48,7 @@ def export(lab: Lab, runs: tuple[str, ...], where: str | None, format: str, out:
         print_json({"format": format, "runs": [r.id for r in records], "files": written})
     else:
         for line in _lines(written):
-            echo(line)
+            echo_written(out, line)
 
 
 def _lines(written: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from lab.cli.options import Asked, asking_options
-from lab.cli.output import echo, json_flag, print_json, print_table, write_file
+from lab.cli.output import echo_written, json_flag, print_json, print_table, write_file
 from lab.cli.starting import Starting
 from lab.errors import InputError, StoreBusyError, SweepStateError
 from lab.formatting import format_duration, format_loss, format_moment, format_percent, format_short, plural
@@ -171,7 +171,7 @@ def export(lab: Lab, sweep: str, format_id: str, out: Path | None, as_json: bool
     if as_json:
         print_json({"file": str(path), "bytes": len(data)})
     else:
-        echo(f"{path} is written.")
+        echo_written(path, f"{path} is written.")
 
 
 def read_json(place: str) -> Any:
