@@ -8,6 +8,7 @@ import resource
 import threading
 
 _ACCESS = "allow this user to access {it}"
+_FILE_FOR_FOLDER = "correct the path, in which a file stands for a folder"
 _SPACE = "free disk space{at}"
 _OF_PATHS = {
     errno.EACCES: _ACCESS,
@@ -17,7 +18,8 @@ _OF_PATHS = {
     errno.EDQUOT: "free disk space{at} within this user's quota",
     errno.EFBIG: "raise the limit of a file's size (`ulimit -f`)",
     errno.ENAMETOOLONG: "shorten the path, each of whose names may have 255 bytes at most",
-    errno.ENOTDIR: "correct the path, in which a file stands for a folder",
+    errno.ENOTDIR: _FILE_FOR_FOLDER,
+    errno.EEXIST: _FILE_FOR_FOLDER,  # where a folder was to be created
     errno.ELOOP: "correct the path's symbolic links, which lead in a circle",
 }
 _OF_THE_SYSTEM = {

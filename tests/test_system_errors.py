@@ -14,9 +14,10 @@ import pytest
 from lab.atomic_files import make_folder
 from lab.background import start_thread
 from lab.data.places import find_file, list_folder
-from lab.errors import ConfigError, LabError
+from lab.errors import ConfigError, LabError, StoreError
 from lab.runs.artifacts import ArtifactStore
 from lab.runs.database import Database
+from lab.runs.store import RunStore
 from lab.service.lab import Lab
 from lab.settings import CHECKOUT, Settings
 from lab.system_errors import reason, refuses_threads, remedy
@@ -88,12 +89,47 @@ except OSError as error:
         ("file/x", rf"Not a directory\): {_FILE}, or set LAB_HOME to a folder that can be written\.$"),
         ("loop/x", rf"symbolic links\): {_LOOP}, or set LAB_HOME"),
         ("loop", rf"symbolic links\): {_LOOP}, or set LAB_HOME"),
+        ("file", rf"\(File exists\): {_FILE}, or set LAB_HOME"),
         ("dangling", r"\(No such file or directory\): set LAB_HOME"),
     ],
 )
 def test_a_home_that_cannot_be_created_says_what_is_wrong_with_its_path(odd: Path, name: str, message: str) -> None:
     with pytest.raises(LabError, match=message):
         Settings.from_env({"LAB_HOME": str(odd / name)}).make_home()
+
+
+def test_a_store_whose_path_is_a_folder_or_a_pipe_says_so(odd: Path) -> None:
+    (odd / "folder").mkdir()
+    os.mkfifo(odd / "pipe")
+    for name, words in (("folder", "opened (Is a directory)"), ("pipe", "created (it is a pipe, not a file)")):
+        with pytest.raises(StoreError) as raised, Database(f"sqlite:///{odd / name}").read():
+            pass
+        place = "choose another location with LAB_HOME."
+        assert str(raised.value) == f"The run store {odd / name} cannot be {words}: {place}"
+
+
+def test_too_many_open_files_are_named_when_the_store_is_opened(tmp_path: Path) -> None:
+    RunStore.open(f"sqlite:///{tmp_path}/lab.db").close()
+    code = f"""
+import os, resource
+from lab.errors import StoreError
+from lab.runs.store import RunStore
+store = RunStore.open("sqlite:///{tmp_path}/lab.db")
+store.runs.count()
+resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+try:
+    while True:
+        os.open(os.devnull, os.O_RDONLY)
+except OSError:
+    pass
+try:
+    store.runs.count()
+except StoreError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    how = "cannot be opened (Too many open files): raise the limit of open files (`ulimit -n`, now 40)."
+    assert done.stdout == f"The run store {tmp_path}/lab.db {how}\n"
 
 
 @pytest.mark.parametrize(("name", "how"), [("file/x", _FILE), ("loop/x", _LOOP), ("loop", _LOOP)])

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, get_args
 from lab.errors import ConfigError, near_miss
 from lab.executors.base import LOCAL
 from lab.settings import Settings
+from lab.system_errors import reason, remedy
 
 FILE = "executors.toml"
 MAX_JOBS = 10_000
@@ -126,10 +127,11 @@ def read_executors(settings: Settings) -> Executors:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return Executors()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"{path} cannot be read ({error}): correct it, or remove it to train on this machine."
-        ) from error
+    except OSError as error:
+        how = remedy(error, "remove it to train on this machine")
+        raise ConfigError(f"{path} cannot be read ({reason(error)}): {how}.") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 text: correct it, or remove it to train on this machine.") from error
     try:
         return parse_executors(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:

@@ -25,6 +25,7 @@ from lab.runs.encoding import decode_json, encode_json
 from lab.settings import SAVED_FILES
 from lab.system_errors import reason, remedy
 from lab.text import hide_password
+from lab.user_files import require_file
 
 BUSY_S = 15.0  # longer than a regular write (milliseconds) and than a short suspension of another process
 MAX_VALUES = 5_000  # bound values in one statement, of which SQLite allows some 32,000
@@ -278,6 +279,7 @@ def _prepare_file(url: URL, *, read_only: bool) -> bool:
     path = Path(str(url.database))
     try:
         if path.exists():
+            require_file(path)
             return False
         if read_only:
             raise StoreError(f"There is no run store at {path} to read: start the lab once without LAB_READ_ONLY.")

@@ -101,7 +101,7 @@ def test_a_file_that_cannot_be_read_is_named_in_the_error(tmp_path: Path) -> Non
     for text, words in (
         ("[slurm", "is not valid TOML"),
         ("[slurm]\ncpus = 0", "cpus in"),
-        ("\udcff", "cannot be read"),
+        ("\udcff", "is not UTF-8 text"),
     ):
         path.write_bytes(text.encode(errors="surrogateescape"))
         with pytest.raises(ConfigError, match=words) as caught:
