@@ -27,8 +27,10 @@ def main(prog_name: str = "convlab") -> None:
         except ModuleNotFoundError as error:
             sys.exit(_other_python(error))
         run(prog_name=prog_name)
-    except KeyboardInterrupt:  # before the command started
-        sys.exit(INTERRUPTED)
+    except KeyboardInterrupt:  # before the command started, or from OpenBLAS, which cannot start its threads
+        from lab.system_errors import process_remedy, refuses_threads
+
+        sys.exit(f"Error: No thread can be started: {process_remedy()}." if refuses_threads() else INTERRUPTED)
 
 
 def _other_python(error: ModuleNotFoundError) -> str:

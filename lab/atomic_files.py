@@ -46,8 +46,17 @@ def make_private(folder: Path) -> None:
     """Create a folder and its missing parents with mode 0700; existing folders keep their mode."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     for path in reversed(missing):
-        path.mkdir(mode=0o700, exist_ok=True)
+        make_folder(path, mode=0o700)
         sync_folder(path.parent)
+
+
+def make_folder(folder: Path, *, mode: int = 0o777) -> None:
+    """Create a folder and its missing parents, and accept an existing one. mode: of the folder, before the umask."""
+    try:
+        folder.mkdir(mode=mode, parents=True, exist_ok=True)
+    except FileExistsError:
+        folder.stat()  # of a symbolic link, this raises what is wrong: its target is missing, or it leads to itself
+        raise
 
 
 def sync_folder(folder: Path) -> None:
@@ -75,7 +84,7 @@ def _make_folder(folder: Path, *, private: bool) -> None:
     if private:
         make_private(folder)
     else:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
 
 
 def _write_all(handle: int, data: bytes) -> None:

@@ -60,6 +60,10 @@ class WorkerStartError(LabError):
     """No worker process can start on this machine."""
 
 
+class ThreadStartError(LabError):
+    """The system refuses to start another thread."""
+
+
 class TrainingError(LabError):
     """Training ended before its last step for a reason that the user can act on."""
 

@@ -8,10 +8,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
+from lab.atomic_files import make_folder
 from lab.errors import ConfigError, LabError, ReadOnlyError
-from lab.text import describe_character, hidden_character
+from lab.system_errors import reason, remedy
+from lab.text import text_problem
 
 # Set before a worker starts. Waiting threads sleep instead of spinning, which halves the time on a busy machine and
 # costs nothing on an idle one. glibc 2.35 and later requests huge pages, which makes networks with large feature maps 4
@@ -24,6 +27,8 @@ PROCESS_ENVIRONMENT = {
 
 SAVED_FILES = "artifacts"  # default folder of the artifacts in a lab's home
 HOME = "LAB_HOME"
+DATA = "LAB_DATA"
+ARTIFACTS = "LAB_ARTIFACTS"
 DATABASE = "LAB_DATABASE"
 SLOTS = "LAB_SLOTS"
 OWNER = "LAB_OWNER"
@@ -34,6 +39,8 @@ BROWSER = "LAB_BROWSER"  # "1": the server also opens the browser
 OWNER_LIMIT = 60  # characters of a name
 MAX_SLOTS = 64  # runs that one host trains at once: more than any machine has devices for
 CHECKOUT = Path(__file__).resolve().parent.parent
+_MAX_NAME = 255  # bytes, of nearly every file system
+_MAX_PATH = 3_800  # bytes: Linux allows 4,095, of which the lab's own folders and files need some
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"", "0", "false", "no", "off"}
 # Only what RFC 6454 allows, so that nothing in it ends a directive of the Content-Security-Policy.
@@ -68,12 +75,12 @@ class Settings:
         `LAB_HOME`, `LAB_DATA`, `LAB_DATABASE`, `LAB_ARTIFACTS`, `LAB_DEVICE`, `LAB_READ_ONLY`, `LAB_SLOTS`,
         `LAB_OWNER`.
         """
-        home = _absolute(env.get(HOME) or default_home(CHECKOUT))
+        home = _absolute(env.get(HOME) or default_home(CHECKOUT), HOME)
         return cls(
             home=home,
-            data=_absolute(env.get("LAB_DATA") or home / "data"),
+            data=_absolute(env.get(DATA) or home / "data", DATA),
             database=_absolute_database(env.get(DATABASE) or sqlite_url(home / "lab.db")),
-            artifacts=_absolute_place(env.get("LAB_ARTIFACTS") or str(home / SAVED_FILES)),
+            artifacts=_absolute_place(env.get(ARTIFACTS) or str(home / SAVED_FILES)),
             device=env.get("LAB_DEVICE") or "auto",
             read_only=_switch("LAB_READ_ONLY", env),
             slots=_slots(SLOTS, env),
@@ -84,9 +91,9 @@ class Settings:
         """Return the environment variables that give a child process the same settings."""
         return {
             HOME: str(self.home),
-            "LAB_DATA": str(self.data),
+            DATA: str(self.data),
             DATABASE: self.database,
-            "LAB_ARTIFACTS": self.artifacts,
+            ARTIFACTS: self.artifacts,
             "LAB_DEVICE": self.device,
             "LAB_READ_ONLY": "1" if self.read_only else "",
             SLOTS: str(self.slots or ""),
@@ -95,15 +102,13 @@ class Settings:
 
     def make_home(self) -> Path:
         """Create the home directory with mode 0700 and return it. Raises `LabError` if it cannot be created."""
-        if not self.home.is_dir():
-            try:
-                self.home.mkdir(parents=True, mode=0o700)
+        try:
+            if not self.home.is_dir():
+                make_folder(self.home, mode=0o700)
                 self.home.chmod(0o700)
-            except OSError as error:
-                raise LabError(
-                    f"The lab's home {self.home} cannot be created ({error.strerror}): "
-                    "set LAB_HOME to a folder that can be written."
-                ) from error
+        except OSError as error:
+            how = remedy(error, "set LAB_HOME to a folder that can be written")
+            raise LabError(f"The lab's home {self.home} cannot be created ({reason(error)}): {how}.") from error
         return self.home
 
     def require_writable(self) -> None:
@@ -123,9 +128,17 @@ def default_home(code: Path) -> Path:
     return code / ".lab" if (code / "pyproject.toml").is_file() else user_path("~/.convlab")
 
 
-def _absolute(place: str | Path) -> Path:
-    """Return an absolute path, because a worker starts in the checkout and not in the lab's working directory."""
-    return user_path(place).absolute()
+def _absolute(place: str | Path, name: str) -> Path:
+    """Return an absolute path, because a worker starts in the checkout and not in the lab's working directory.
+
+    name: of the variable, for the error if no file system can hold the path.
+    """
+    path = user_path(place).absolute()
+    if len(os.fsencode(path)) > _MAX_PATH or any(len(os.fsencode(part)) > _MAX_NAME for part in path.parts):
+        raise ConfigError(
+            f"{name} is {path}, but a path may have {_MAX_PATH:,} bytes and each of its names {_MAX_NAME}: shorten it."
+        )
+    return path
 
 
 def user_path(place: str | Path) -> Path:
@@ -156,14 +169,11 @@ def parse_slots(text: str) -> int:
 
 
 def _owner(name: str, env: Mapping[str, str]) -> str:
-    """Return the owner's name, checked as in the run store (`lab.runs.edits.checked_owner`)."""
-    owner = env.get(name, "").strip()
-    hidden = hidden_character(owner)
-    if hidden is not None:
-        raise ConfigError(f"{name} holds the {describe_character(hidden)}, which cannot be shown: remove it.")
-    if len(owner) > OWNER_LIMIT:
-        raise ConfigError(f"{name} has {len(owner)} characters, but at most {OWNER_LIMIT} fit: shorten it.")
-    return owner
+    """Return the trimmed name of the owner."""
+    owner = env.get(name, "")
+    if problem := text_problem(owner, OWNER_LIMIT):
+        raise ConfigError(f"{name} {problem}.")
+    return owner.strip()
 
 
 def embedding_sites(env: Mapping[str, str]) -> tuple[str, ...]:
@@ -182,17 +192,39 @@ def embedding_sites(env: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _absolute_place(place: str) -> str:
-    return place if "://" in place else str(_absolute(place))
+    return place if "://" in place else str(_absolute(place, ARTIFACTS))
 
 
 def _absolute_database(url: str) -> str:
     found = _SQLITE_FILE.fullmatch(url)
-    return f"{found[1]}{_in_url(_absolute(unquote(found[2])))}{found[3] or ''}" if found else url
+    return f"{found[1]}{_in_url(_absolute(unquote(found[2]), DATABASE))}{found[3] or ''}" if found else url
 
 
 def sqlite_url(path: Path) -> str:
     """Return the SQLAlchemy URL of an SQLite file."""
     return f"sqlite:///{_in_url(path)}"
+
+
+def with_resolved_links(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the variables of `Settings.environment` with the symbolic links in their paths resolved, to compare them.
+
+    `Settings` itself keeps the paths as given: a link may be what this path has in common on several machines.
+    """
+    paths = (HOME, DATA, ARTIFACTS, DATABASE)
+    return {name: _resolved(value) if name in paths else value for name, value in environment.items()}
+
+
+def _resolved(place: Any) -> Any:
+    if not isinstance(place, str):
+        return place
+    found = _SQLITE_FILE.fullmatch(place)
+    if found:
+        return f"{found[1]}{_in_url(_real(unquote(found[2])))}{found[3] or ''}"
+    return place if "://" in place else str(_real(place))
+
+
+def _real(path: str) -> Path:
+    return Path(os.path.realpath(path))  # `Path.resolve` raises for a circle of links
 
 
 def _in_url(path: Path) -> str:

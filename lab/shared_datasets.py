@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from lab.atomic_files import rename_synced, write_atomically
+from lab.atomic_files import make_folder, rename_synced, write_atomically
 from lab.data.load import dataset_checksum, is_present, list_files
 from lab.data.places import find_file
 from lab.data.registry import get_dataset_spec
@@ -19,6 +19,7 @@ from lab.errors import DataError, LabError
 from lab.runs.artifacts import ArtifactStore
 from lab.runs.shared_data import SharedDataset, SharedFile
 from lab.runs.store import RunStore
+from lab.system_errors import reason, remedy
 
 _PIECE = 1 << 20  # bytes
 _ZIPPED = ".gz"
@@ -69,7 +70,7 @@ class SharedDatasets:
         shared = self._store.shared_data.find(dataset)
         if shared is None or self._has(shared):
             return
-        self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(self._root, mode=0o700)
         with FileLock(self._root / ".shared.lock", mode=0o600):  # the other slots of this machine wait for it
             if not self._has(shared):
                 self._fetch(shared)
@@ -89,12 +90,12 @@ class SharedDatasets:
                 while (older := find_file(path)) is not None and older.is_relative_to(self._root):
                     older.unlink()
             for file in shared.files:
-                (self._root / file.path).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                make_folder((self._root / file.path).parent, mode=0o700)
                 rename_synced(staging / file.path, self._root / file.path)
         except OSError as error:
+            how = remedy(error, "set LAB_DATA to a writable folder")
             raise DataError(
-                f"{shared.dataset} could not be written to {self._root} ({error.strerror or error}): "
-                "free some space there."
+                f"{shared.dataset} could not be written to {self._root} ({reason(error)}): {how}."
             ) from error
         finally:
             shutil.rmtree(staging, ignore_errors=True)

@@ -100,6 +100,17 @@ def _is_joined(neighbour: str) -> bool:
     return neighbour > _LATIN_END and neighbour not in _BLANK and unicodedata.category(neighbour) not in _HIDDEN
 
 
+def text_problem(text: str, limit: int, *, lines: bool = False) -> str:
+    """Return what is wrong with a text that is to be stored, and what to do, to follow its name; "" for nothing.
+
+    limit: the most characters. lines: whether line breaks and tabs are allowed.
+    """
+    if len(text.strip()) > limit:
+        return f"has {len(text.strip())} characters, but at most {limit} fit: shorten it"
+    hidden = hidden_character(text.strip(" \t\r\n"), lines=lines)
+    return "" if hidden is None else f"contains the {describe_character(hidden)}, which cannot be shown: remove it"
+
+
 def describe_character(character: str) -> str:
     """Return the description of a hidden character: "invisible character U+202E (RIGHT-TO-LEFT OVERRIDE)"."""
     kind = (

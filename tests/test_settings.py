@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.errors import ConfigError
+from lab.errors import ConfigError, TextError
+from lab.runs.edits import checked_owner
 from lab.service.lab import Lab
 from lab.settings import CHECKOUT, PROCESS_ENVIRONMENT, Settings, default_home, embedding_sites
 
@@ -101,3 +102,13 @@ def test_text_that_is_not_an_origin_is_refused_for_embedding(text: str) -> None:
     with pytest.raises(ConfigError, match=r"is not the origin of a site: write scheme, host and") as refused:
         embedding_sites({"LAB_EMBED": f"https://moodle.example {text}"})
     assert repr(text) in str(refused.value)
+
+
+@pytest.mark.parametrize("owner", ["x" * 61, "an\x1bn", "a\u202en"])
+def test_the_owner_of_the_settings_is_checked_as_in_the_store(owner: str) -> None:
+    with pytest.raises(TextError) as stored:
+        checked_owner(owner)
+    with pytest.raises(ConfigError) as given:
+        Settings.from_env({"LAB_OWNER": owner})
+    assert str(given.value).removeprefix("LAB_OWNER ") == str(stored.value).removeprefix("The owner ")
+    assert Settings.from_env({"LAB_OWNER": " ann\n"}).owner == checked_owner(" ann\n") == "ann"

@@ -16,7 +16,8 @@ from lab.cli.lazy import LazyCommand, LazyGroup
 from lab.cli.output import print_json
 from lab.errors import InputError, LabError, near_miss
 from lab.lazy import load
-from lab.settings import Settings
+from lab.settings import OWNER, Settings
+from lab.system_errors import is_thread_limit, process_remedy, reason, remedy
 from lab.text import one_sentence
 
 COMMANDS = (
@@ -121,7 +122,7 @@ def main(arguments: list[str] | None = None, *, prog_name: str = "python -m lab"
     """Run one command and exit with its exit code."""
     words = sys.argv[1:] if arguments is None else arguments
     try:
-        _check_words(words)
+        _check_words([*words, os.environ.get(OWNER, "")])
         cli.main(words, prog_name=prog_name, standalone_mode=False)
     except click.exceptions.Exit as leave:
         sys.exit(leave.exit_code)
@@ -138,13 +139,13 @@ def main(arguments: list[str] | None = None, *, prog_name: str = "python -m lab"
     except LabError as error:
         _fail(str(error), words, error.exit_code)
     except OSError as error:  # a full disk, a folder of another user, a path that no longer exists
-        what = f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
-        _fail(
-            f"The operating system reported an error ({what}): free disk space, or choose paths that can be read and "
-            "written.",
-            words,
-            1,
-        )
+        what = reason(error) + (f": {error.filename}" if error.filename else "")
+        how = remedy(error, "choose paths that can be read and written")
+        _fail(f"The operating system reported an error ({what}): {how}.", words, 1)
+    except RuntimeError as error:
+        if not is_thread_limit(error):
+            raise
+        _fail(f"No further thread can be started: {process_remedy()}.", words, 1)
 
 
 def _unknown_command(error: click.exceptions.NoSuchCommand) -> str:
@@ -158,14 +159,24 @@ def _unknown_command(error: click.exceptions.NoSuchCommand) -> str:
 
 
 def _check_words(words: Sequence[str]) -> None:
-    """Raise `InputError` if an argument is not UTF-8: neither JSON nor the database can hold it."""
+    """Raise `InputError` if an argument could not be decoded: neither JSON nor the database can hold it."""
     for word in words:
         try:
             word.encode()
         except UnicodeEncodeError as error:
-            raise InputError(
-                f"{word!r} is not UTF-8, so it cannot be stored or printed: rename the file, or write it in UTF-8."
-            ) from error
+            raise InputError(_undecoded(word)) from error
+
+
+def _undecoded(word: str) -> str:
+    """Return why an argument could not be decoded: it is no UTF-8, or Python was told to expect another encoding."""
+    try:
+        meant = os.fsencode(word).decode()
+    except UnicodeError:
+        return f"{word!r} is not UTF-8, so it cannot be stored or printed: rename the file, or write it in UTF-8."
+    return (
+        f"{meant!r} is UTF-8, but Python expects {sys.getfilesystemencoding()} in this locale: set LC_ALL to a UTF-8 "
+        "locale such as C.UTF-8, or PYTHONUTF8 to 1."
+    )
 
 
 def _fail(text: str, words: list[str], code: int) -> NoReturn:

@@ -3,7 +3,6 @@
 A check of permissions alone would miss a full disk.
 """
 
-import errno
 import os
 import secrets
 import shutil
@@ -15,6 +14,7 @@ from sqlalchemy import make_url
 from lab.errors import LabError
 from lab.formatting import format_bytes
 from lab.service.lab import Lab
+from lab.system_errors import reason, remedy
 
 LOW_BYTES = 100_000_000  # the weights of a few epochs; with less space a run soon fails
 _PROBE = b"\0" * 65_536  # more than a file system may store inside a directory entry
@@ -25,7 +25,18 @@ def examine_disks(lab: Lab) -> tuple[dict[str, Any], list[str]]:
     places = {"home": lab.settings.home, "artifacts": _local(lab.settings.artifacts), "database": _database_folder(lab)}
     free = {name: None if path is None else _free_bytes(path) for name, path in places.items()}
     problems = [] if lab.settings.read_only else _unwritable(lab, places)
-    return free, [*problems, *_low(places, free)]
+    return free, [*problems, *_low(places, free), *_unreadable(lab.settings.data)]
+
+
+def _unreadable(data: Path) -> list[str]:
+    try:
+        os.listdir(data)  # noqa: PTH208
+    except FileNotFoundError:  # nothing has been downloaded
+        return []
+    except OSError as error:
+        how = remedy(error, "set LAB_DATA to a folder that can be read")
+        return [f"The data folder {data} cannot be read ({reason(error)}): {how}."]
+    return []
 
 
 def _local(place: str) -> Path | None:
@@ -38,7 +49,7 @@ def _database_folder(lab: Lab) -> Path | None:
 
 
 def _free_bytes(path: Path) -> int | None:
-    there = next((folder for folder in (path, *path.parents) if folder.is_dir()), None)
+    there = next((folder for folder in (path, *path.parents) if os.path.isdir(folder)), None)  # noqa: PTH112  `Path.is_dir` raises
     return None if there is None else shutil.disk_usage(there).free
 
 
@@ -49,8 +60,8 @@ def _unwritable(lab: Lab, places: dict[str, Path | None]) -> list[str]:
             _write_and_remove(folder)
         except OSError as error:
             problems.append(
-                f"Nothing can be written to {folder} ({error.strerror}): {_remedy(error)}, or set LAB_HOME to a "
-                "writable folder."
+                f"Nothing can be written to {folder} ({reason(error)}): "
+                f"{remedy(error, 'set LAB_HOME to a writable folder')}."
             )
     probe = f"doctor/{secrets.token_hex(8)}"
     try:
@@ -59,11 +70,6 @@ def _unwritable(lab: Lab, places: dict[str, Path | None]) -> list[str]:
     except LabError as error:
         problems.append(str(error))
     return problems
-
-
-def _remedy(error: OSError) -> str:
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    return "free disk space" if full else "allow this user to write there"
 
 
 def _write_and_remove(folder: Path) -> None:
@@ -83,7 +89,7 @@ def _low(places: dict[str, Path | None], free: dict[str, int | None]) -> list[st
         left = free[name]
         if path is None or left is None or left >= LOW_BYTES:
             continue
-        there = next(folder for folder in (path, *path.parents) if folder.is_dir())
+        there = next(folder for folder in (path, *path.parents) if os.path.isdir(folder))  # noqa: PTH112
         problems.setdefault(
             there.stat().st_dev,
             f"Only {format_bytes(left)} are free at {path}, but training needs at least {format_bytes(LOW_BYTES)}: "

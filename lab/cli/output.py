@@ -15,6 +15,7 @@ from lab.atomic_files import write_atomically
 from lab.errors import InputError
 from lab.settings import user_path
 from lab.strict_json import with_names
+from lab.system_errors import reason, remedy
 from lab.text import escaped
 
 PIPE_WIDTH = 10_000  # characters; wider than any row, so that ids that a script reads are not folded
@@ -34,6 +35,8 @@ def print_json(value: Any) -> None:
 
 def write_file(path: Path, data: bytes) -> None:
     """Write a file atomically, creating its parent folders. Raises `InputError` if that fails."""
+    if str(path) == "-":
+        raise InputError("- is not the name of a file: give one, or /dev/stdout for standard output.")
     try:
         place = user_path(path)
         if place.exists() and not place.is_file():
@@ -41,7 +44,17 @@ def write_file(path: Path, data: bytes) -> None:
         else:
             write_atomically(Path(os.path.realpath(place)), (data,), private=False)
     except OSError as error:
-        raise InputError(f"{path} cannot be written ({error.strerror or error}): choose another path.") from error
+        how = remedy(error, "choose another path")
+        raise InputError(f"{path} cannot be written ({reason(error)}): {how}.") from error
+
+
+def echo_written(path: Path, text: str) -> None:
+    """Print what was written to a path, on standard error if the path is standard output, whose data must stay whole."""
+    try:
+        is_output = os.path.samestat(user_path(path).stat(), os.fstat(1))
+    except OSError:  # a folder of files, or standard output is closed
+        is_output = False
+    echo(text, err=is_output)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = ()) -> None:

@@ -10,7 +10,6 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import stdtr, stdtrit
 
 
 class FoldTest(NamedTuple):
@@ -29,6 +28,8 @@ def corrected_t_test(differences: np.ndarray, *, folds: int, level: float = 0.95
     differences, where n2/n1 = 1/(k - 1) is the ratio of held-out to training images; t has J - 1 degrees of freedom.
     If all differences are equal, p is 0, or 1 if they are 0.
     """
+    from scipy.special import stdtr, stdtrit  # here, so that the help of `compare` does not wait for SciPy
+
     count = len(differences)
     mean = float(differences.mean())
     error = math.sqrt((1 / count + 1 / (folds - 1)) * float(differences.var(ddof=1)))

@@ -13,7 +13,6 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import stdtr
 
 EXACT_UP_TO = 50_000  # reassignments, such as all C(18, 9) = 48,620
 DRAWS = 10_000  # sample size otherwise: the standard error of a p of 0.05 is 0.002
@@ -61,6 +60,8 @@ class IndependentGroups:
 
     def tails(self, shift: float) -> Tails:
         """Return the tails of Welch's t after subtracting `shift` from every value of b."""
+        from scipy.special import stdtr  # here, so that the help of `compare` does not wait for SciPy
+
         apart = self.estimate - shift  # what to add to the centred values of b
         sums_b = self.sums + apart * self.of_b
         squares_b = self.squares + 2 * apart * self.sums_of_b + apart**2 * self.of_b

@@ -13,7 +13,6 @@ from statistics import NormalDist, fmean
 from typing import Any
 
 import numpy as np
-from scipy.special import bdtr
 
 from lab.comparison.folds import corrected_t_test
 from lab.comparison.randomization import confidence_interval, independent_groups, pairs
@@ -131,6 +130,8 @@ def compare_answers(right_a: np.ndarray, right_b: np.ndarray) -> Verdict:
     doi:10.3102/1076998611411915), widened to include 0 if the test does not exclude it. Raises `ValueError` for no
     images or different numbers of them.
     """
+    from scipy.special import bdtr  # here, so that the help of `compare` does not wait for SciPy
+
     if right_a.shape != right_b.shape or not right_a.size:
         raise ValueError(f"answers of shapes {right_a.shape} and {right_b.shape}")
     images = right_a.size

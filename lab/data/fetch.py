@@ -23,12 +23,13 @@ from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
 
-from lab.atomic_files import rename_synced
+from lab.atomic_files import make_folder, rename_synced
 from lab.data.idx import MAX_BYTES
 from lab.data.load import is_present, load_dataset
 from lab.data.registry import built_in_dataset, get_dataset_spec, list_datasets
 from lab.data.spec import DatasetSpec, RemoteFile
 from lab.errors import DataError
+from lab.system_errors import reason, remedy
 
 Progress = Callable[[str, int, int], None]  # file name, bytes so far, total bytes (0 if unknown)
 TIMEOUT_S = 30.0  # without receiving a byte
@@ -70,7 +71,7 @@ def fetch_dataset(
 def _staging(root: Path, spec: DatasetSpec) -> Iterator[Path]:
     """Yield a private staging folder on the same disk, under a lock; remains of a killed fetch are removed first."""
     try:
-        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(root, mode=0o700)
         with FileLock(root / ".fetch.lock", timeout=0, mode=0o600):
             for leftover in root.glob(".fetch-*"):
                 shutil.rmtree(leftover)
@@ -82,10 +83,8 @@ def _staging(root: Path, spec: DatasetSpec) -> Iterator[Path]:
     except Timeout as error:
         raise DataError(f"Another process is currently fetching into {root}: wait until it has finished.") from error
     except OSError as error:
-        raise DataError(
-            f"{spec.title} could not be written to {root} ({error.strerror or error}): free disk space, set LAB_DATA "
-            f"to another folder, or use the built-in data set '{built_in_dataset().id}'."
-        ) from error
+        how = remedy(error, f"set LAB_DATA to another folder, or use the built-in data set '{built_in_dataset().id}'")
+        raise DataError(f"{spec.title} could not be written to {root} ({reason(error)}): {how}.") from error
 
 
 def _fetch_file(
@@ -170,7 +169,7 @@ def _unpack(file: RemoteFile, packed: Path, staging: Path) -> None:
     try:
         for member, path in file.targets:
             target = staging / path
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(target.parent)
             if member:
                 with zipfile.ZipFile(packed) as archive, archive.open(member) as inner, gzip.open(inner) as stream:
                     _copy(stream, target)
@@ -200,5 +199,5 @@ def _publish(staging: Path, root: Path) -> None:
     """Move the checked files into place; a data set counts as present only with all of them."""
     for source in sorted(path for path in staging.rglob("*") if path.is_file()):
         target = root / source.relative_to(staging)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
         rename_synced(source, target)

@@ -18,6 +18,7 @@ import numpy as np
 from lab.data.places import find_file
 from lab.data.recognise import GZIP_MAGIC, IDX_TYPES, IMPORTABLE, recognise
 from lab.errors import DamagedDataError, DataError, WrongDataError
+from lab.system_errors import reason, remedy
 
 MAX_BYTES = 1 << 30  # 1 GiB of elements; the largest file in use (EMNIST byclass) has 547 MB
 MAX_DIMS = 3
@@ -48,9 +49,8 @@ def read_idx(path: Path, *, dims: int, dtype: str) -> np.ndarray:
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise damaged(found, f"cannot be unpacked ({error})") from error
     except OSError as error:
-        raise DataError(
-            f"{found} cannot be read ({error.strerror or error}): check the file and its permissions."
-        ) from error
+        how = remedy(error, "check the file")
+        raise DataError(f"{found} cannot be read ({reason(error)}): {how}.") from error
 
 
 def check_idx(path: Path, *, dims: int, dtype: str) -> tuple[int, ...]:
@@ -78,9 +78,8 @@ def check_idx(path: Path, *, dims: int, dtype: str) -> tuple[int, ...]:
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise damaged(path, f"cannot be unpacked ({error})") from error
     except OSError as error:
-        raise DataError(
-            f"{path} cannot be read ({error.strerror or error}): check the file and its permissions."
-        ) from error
+        how = remedy(error, "check the file")
+        raise DataError(f"{path} cannot be read ({reason(error)}): {how}.") from error
 
 
 def _read(

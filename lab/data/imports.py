@@ -22,6 +22,7 @@ from lab.data.spec import DIGITS
 from lab.data.tables import read_table
 from lab.data.trainable import untrainable_reason
 from lab.errors import InputError
+from lab.system_errors import reason, remedy
 from lab.text import shortened
 from lab.training.split import stratified_split
 from lab.user_files import require_file
@@ -54,7 +55,8 @@ def import_file(path: Path, *, root: Path) -> Imported:
         require_file(path)
         kind = recognise(path)
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror or error}): give the path of a data file.") from error
+        how = remedy(error, "give the path of a data file")
+        raise InputError(f"{path} cannot be read ({reason(error)}): {how}.") from error
     readers = {"csv": _read_csv, "npz": _read_npz}
     if kind.kind not in readers:
         unpack = " Unpack it first." if kind.kind in PACKED else ""
@@ -73,8 +75,8 @@ def import_file(path: Path, *, root: Path) -> Imported:
     if train[0].shape[1] != SIDE:
         remarks.append(f"Its images of {train[0].shape[1]}×{train[0].shape[1]} were enlarged to {SIDE}×{SIDE}.")
     parts = (resize_images(train[0], SIDE), train[1], resize_images(test[0], SIDE), test[1])
-    if reason := untrainable_reason(parts[0], parts[1], title=path.name, classes=DIGITS):
-        raise InputError(reason)
+    if why := untrainable_reason(parts[0], parts[1], title=path.name, classes=DIGITS):
+        raise InputError(why)
     remarks += [*_remark_classes(train[1], test[1]), *_remark_repeats(parts[0], parts[2])]
     id = write_local_dataset(IMPORTED, parts, recipe=MNIST, root=root)
     return Imported(id, len(train[1]), len(test[1]), tuple(dict.fromkeys(remarks)))
@@ -97,9 +99,9 @@ def _read_npz(path: Path, remarks: list[str]) -> tuple[Part, Part | None]:
     except InputError:
         raise
     except Exception as error:  # zipfile and NumPy raise many types on damaged, encrypted and hostile files
-        reason = shortened(str(error) or type(error).__name__, _REASON)
+        why = shortened(str(error) or type(error).__name__, _REASON)
         raise InputError(
-            f"{path} cannot be read as a NumPy archive ({reason}): save it again with numpy.savez."
+            f"{path} cannot be read as a NumPy archive ({why}): save it again with numpy.savez."
         ) from error
     found = find_pairs(arrays)
     if found is None:

@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from lab.data.load import list_files
-from lab.data.places import find_file
+from lab.data.places import find_file, is_file, list_folder
 from lab.data.recognise import IMPORTABLE, recognise
 from lab.data.registry import list_datasets
 from lab.data.spec import DatasetSpec
@@ -66,9 +66,8 @@ def list_other_files(root: Path) -> list[OtherFile]:
     """Return the tables and archives directly in the data folder, each with a sentence on how to use it."""
     found = []
     used = {find_file(path) for spec in list_datasets() for path in list_files(spec.id, root=root)}
-    entries = sorted(root.iterdir())[:MAX_FILES] if root.is_dir() else []
-    for path in entries:
-        if not path.is_file() or path.name.startswith(".") or path in used:
+    for path in list_folder(root)[:MAX_FILES]:
+        if not is_file(path) or path.name.startswith(".") or path in used:
             continue
         try:
             kind = recognise(path)

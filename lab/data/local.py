@@ -12,12 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
-from lab.atomic_files import rename_synced, write_atomically
+from lab.atomic_files import make_folder, rename_synced, write_atomically
 from lab.data.load import Dataset, is_present, list_files
+from lab.data.places import list_folder
 from lab.data.recipes import Recipe
 from lab.data.registry import DRAWINGS, LOCAL_FOLDER, LocalKind, get_dataset_spec, is_imported
 from lab.data.spec import Arrays, DatasetSpec
 from lab.errors import DataError, InputError
+from lab.system_errors import reason, remedy
 
 REPLAY = 3_000  # images of the original data that are mixed in, so that the network does not forget it
 _SHARE = 1_000  # drawings are repeated until there are about this many
@@ -67,7 +69,7 @@ def write_local_dataset(kind: LocalKind, parts: Arrays, *, recipe: Recipe, root:
 def list_imported(*, root: Path) -> tuple[DatasetSpec, ...]:
     """Return the data sets in the data folder that were imported from users' files, newest first."""
     folder = root / LOCAL_FOLDER
-    found = [entry for entry in folder.iterdir() if is_imported(entry.name)] if folder.is_dir() else []
+    found = [entry for entry in list_folder(folder) if is_imported(entry.name)]
     newest_first = sorted(found, key=lambda entry: (-entry.stat().st_mtime, entry.name))
     return tuple(get_dataset_spec(entry.name) for entry in newest_first if is_present(entry.name, root=root))
 
@@ -77,7 +79,7 @@ def _publish(id: str, parts: Arrays, root: Path) -> None:
     files = list_files(id, root=root)
     folder = files[0].parent
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(folder.parent, mode=0o700)
         staging = Path(tempfile.mkdtemp(prefix=".staging-", dir=folder.parent))
         try:
             for path, part in zip(files, parts, strict=True):
@@ -88,10 +90,8 @@ def _publish(id: str, parts: Arrays, root: Path) -> None:
         finally:
             shutil.rmtree(staging, ignore_errors=True)
     except OSError as error:
-        raise DataError(
-            f"The data set could not be written to {folder.parent} ({error.strerror or error}): free disk space, or "
-            "set LAB_DATA to a writable folder."
-        ) from error
+        how = remedy(error, "set LAB_DATA to a writable folder")
+        raise DataError(f"The data set could not be written to {folder.parent} ({reason(error)}): {how}.") from error
 
 
 def idx_bytes(array: np.ndarray) -> bytes:

@@ -8,12 +8,14 @@ large JPEGs are reduced during decoding, and a budget limits how many frames of 
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, JpegImagePlugin, UnidentifiedImageError
 
 from lab.data.pixels import colours_of, grey_of, rgb_of
 from lab.errors import InputError
+from lab.system_errors import reason, remedy
 
 MAX_BYTES = 10 << 20
 MAX_PIXELS = 50_000_000  # of a picture that cannot be reduced during decoding
@@ -28,6 +30,19 @@ _ANIMATED = ("GIF", "PNG", "WEBP", "TIFF")
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 _HEIC = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 EXTENSIONS = ("png", "jpg", "jpeg", "webp", "bmp", "gif", "tif", "tiff", "heic", "heif")
+
+
+def read_file(path: Path, *, name: str) -> bytes:
+    """Return the bytes of a picture's file. name: of the file in messages. Raises `InputError`."""
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)  # /dev/zero has no end
+    except OSError as error:
+        how = remedy(error, "give the path of an image file")
+        raise InputError(f"{name} cannot be read ({reason(error)}): {how}.") from error
+    if len(data) > MAX_BYTES:
+        raise InputError(f"{name} has more than {MAX_BYTES:,} bytes: reduce it first.")
+    return data
 
 
 def read_picture(data: bytes, *, name: str = "the picture") -> np.ndarray:

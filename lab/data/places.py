@@ -6,6 +6,7 @@ KMNIST have the same names, so those directly in the data folder are distinguish
 """
 
 import gzip
+import os
 import re
 import zlib
 from pathlib import Path
@@ -28,7 +29,7 @@ def find_file(path: Path) -> Path | None:
     """
     zipped = path.with_name(path.name + ".gz")
     for candidate in (path, zipped):
-        if candidate.is_file():
+        if is_file(candidate):
             return candidate
     if path.parent.name != "raw":
         return None
@@ -42,20 +43,29 @@ def find_file(path: Path) -> Path | None:
     return None
 
 
+def is_file(path: Path) -> bool:
+    """Return whether there is a file that this user may look up; `Path.is_file` raises in another user's folder."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
+def list_folder(folder: Path) -> list[Path]:
+    """Return the entries of a folder, sorted by name; none if it is missing or another user's (see `doctor`)."""
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []
+
+
 def _by_name(place: Path, name: str) -> Path | None:
     """Return the file in a folder whose name equals `name` up to dots, underscores, case and `.gz`, or None."""
-    if not place.is_dir():
-        return None
-    fitting = [entry for entry in place.iterdir() if _plain(entry.name) == _plain(name) and entry.is_file()]
+    fitting = [entry for entry in list_folder(place) if _plain(entry.name) == _plain(name) and is_file(entry)]
     return min(fitting, key=lambda entry: (entry.name.lower().endswith(".gz"), entry.name), default=None)
 
 
 def _by_ending(place: Path, name: str) -> Path | None:
     """Return the only file in a data set's folder whose name ends with `name`, such as `my.train-images.idx3-ubyte`."""
-    if not place.is_dir():
-        return None
     fitting = [
-        entry for entry in place.iterdir() if _plain(entry.name).endswith("-" + _plain(name)) and entry.is_file()
+        entry for entry in list_folder(place) if _plain(entry.name).endswith("-" + _plain(name)) and is_file(entry)
     ]
     return fitting[0] if len(fitting) == 1 else None
 

@@ -9,7 +9,6 @@ import math
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from lab.data.recognise import INDEX_NAMES, START, is_number, separator_of, text_encoding
 from lab.errors import InputError
@@ -50,6 +49,7 @@ def read_table(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def _read_numbers(path: Path, mark: str, *, encoding: str, headed: bool) -> np.ndarray:
     """Return a table's numbers float64 (rows, columns), trying a decimal comma if a decimal point fails."""
+    import pandas as pd  # a quarter of a second, which the help of `datasets` must not take
 
     def read(decimal: str) -> np.ndarray:
         frame = pd.read_csv(path, header=0 if headed else None, encoding=encoding, sep=mark, decimal=decimal)

@@ -17,6 +17,7 @@ from lab.runs.artifacts import ArtifactStore
 from lab.runs.store import RunStore
 from lab.settings import Settings, sqlite_url
 from lab.sharing.bundle.read import import_shipped
+from lab.system_errors import reason, remedy
 from lab.temporary_folders import temporary_folder
 
 _PREFIX = "convlab-examples-"
@@ -64,9 +65,7 @@ def _unpacked() -> Path:
                     _Target(store, ArtifactStore(str(_artifacts(home)))), stream, ids=[example.id], origin=ORIGIN
                 )
     except OSError as error:
-        raise LabError(
-            f"The example runs cannot be unpacked ({error.strerror or error}): free disk space in "
-            "the system's temporary folder, or set TMPDIR to a writable folder."
-        ) from error
+        how = remedy(error, "set TMPDIR, the folder of temporary files, to a writable one")
+        raise LabError(f"The example runs cannot be unpacked ({reason(error)}): {how}.") from error
     store.close()
     return home

@@ -8,15 +8,15 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, get_args
 
 from lab.errors import ConfigError, near_miss
 from lab.executors.base import LOCAL
 from lab.settings import Settings
+from lab.system_errors import reason, remedy
 
 FILE = "executors.toml"
 MAX_JOBS = 10_000
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +27,20 @@ class SlurmConfig:
     limit a job is asked to save a checkpoint.
     """
 
+    TITLE: ClassVar = "Slurm"
+    FEWEST_JOBS: ClassVar = 1
+
     options: tuple[str, ...] = ()
     python: str = ""
     cpus: int = 1
     gpus: int = 0
     jobs: int = 64
     warning_s: int = 120
+
+    @property
+    def most_jobs(self) -> int:
+        """The largest number of jobs at once."""
+        return self.jobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +51,9 @@ class RayConfig:
     once; 0 for as many as the cluster has processors or GPUs for.
     """
 
+    TITLE: ClassVar = "Ray"
+    FEWEST_JOBS: ClassVar = 0
+
     address: str
     token: str = ""
     python: str = "python3"
@@ -51,26 +62,34 @@ class RayConfig:
     jobs: int = 0
     environment: Mapping[str, str] | None = None
 
+    @property
+    def most_jobs(self) -> int:
+        """The largest number of jobs at once."""
+        return self.jobs or MAX_JOBS
+
 
 @dataclass(frozen=True, slots=True)
 class Executors:
-    """The configured executors; None for an executor that is not configured."""
+    """The configured executors by id, which is also the section in the file; None for one that is not configured."""
 
     slurm: SlurmConfig | None = None
     ray: RayConfig | None = None
 
     @property
+    def configured(self) -> dict[str, SlurmConfig | RayConfig]:
+        """The configurations by id."""
+        found = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {id: config for id, config in found.items() if config is not None}
+
+    @property
     def ids(self) -> tuple[str, ...]:
         """The ids of the executors, without the lab's own slots."""
-        return tuple(each.name for each in fields(self) if getattr(self, each.name) is not None)
+        return tuple(self.configured)
 
     def most_jobs(self, executor: str) -> int:
         """Return the largest number of jobs at an executor at once; 0 if it is not configured."""
-        if executor == "slurm" and self.slurm is not None:
-            return self.slurm.jobs
-        if executor == "ray" and self.ray is not None:
-            return self.ray.jobs or MAX_JOBS
-        return 0
+        config = self.configured.get(executor)
+        return 0 if config is None else config.most_jobs
 
     def check(self, executor: str) -> str:
         """Return an executor's id in the store, "" for the lab's own slots. Raises `ConfigError` for an unknown one."""
@@ -85,7 +104,10 @@ class Executors:
         return executor
 
 
-TITLES = {"slurm": "Slurm", "ray": "Ray"}
+_KINDS: dict[str, type[SlurmConfig] | type[RayConfig]] = {
+    each.name: get_args(each.type)[0] for each in fields(Executors)
+}
+TITLES = {id: kind.TITLE for id, kind in _KINDS.items()}
 
 
 def title_of(executor: str) -> str:
@@ -105,10 +127,11 @@ def read_executors(settings: Settings) -> Executors:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return Executors()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"{path} cannot be read ({error}): correct it, or remove it to train on this machine."
-        ) from error
+    except OSError as error:
+        how = remedy(error, "remove it to train on this machine")
+        raise ConfigError(f"{path} cannot be read ({reason(error)}): {how}.") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 text: correct it, or remove it to train on this machine.") from error
     try:
         return parse_executors(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
@@ -130,14 +153,12 @@ def parse_executors(values: Mapping[str, Any]) -> Executors:
     for name in values:
         if name not in TITLES:
             raise ConfigError(f"there is no executor {name[:40]!r}. {near_miss(name, TITLES)}")
-    return Executors(
-        slurm=_section(SlurmConfig, "slurm", values["slurm"]) if "slurm" in values else None,
-        ray=_section(RayConfig, "ray", values["ray"]) if "ray" in values else None,
-    )
+    sections: dict[str, Any] = {name: _section(_KINDS[name], name, section) for name, section in values.items()}
+    return Executors(**sections)
 
 
-def _section(kind: type[_T], name: str, values: Any) -> _T:
-    known = {each.name: each for each in fields(kind)}  # type: ignore[arg-type]  # each kind is a dataclass
+def _section(kind: type[SlurmConfig] | type[RayConfig], name: str, values: Any) -> SlurmConfig | RayConfig:
+    known = {each.name: each for each in fields(kind)}
     if not isinstance(values, dict):
         raise ConfigError(f"{name} is {str(values)[:40]!r}, but it must be a section [{name}].")
     for key in values:
@@ -146,11 +167,11 @@ def _section(kind: type[_T], name: str, values: Any) -> _T:
     for key, spec in known.items():
         if spec.default is MISSING and not values.get(key):
             raise ConfigError(f"[{name}] has no {key}: add it.")
-    return kind(**{key: _checked(name, key, value) for key, value in values.items()})
+    return kind(**{key: _checked(kind, name, key, value) for key, value in values.items()})
 
 
-def _checked(section: str, key: str, value: Any) -> Any:
-    least_jobs = 0 if section == "ray" else 1
+def _checked(kind: type[SlurmConfig] | type[RayConfig], section: str, key: str, value: Any) -> Any:
+    least_jobs = kind.FEWEST_JOBS
     rules: dict[str, tuple[bool, str]] = {
         "options": (_is_texts(value), "a list of strings"),
         "environment": (isinstance(value, dict) and _is_texts(list(value.values())), "a table of strings"),

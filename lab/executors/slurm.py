@@ -13,9 +13,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from lab.atomic_files import make_folder
 from lab.executors.base import SHOWN_LOG, ExecutorError, Job, JobState, JobStatus
 from lab.executors.config import SlurmConfig
 from lab.settings import CHECKOUT, PROCESS_ENVIRONMENT, Settings
+from lab.system_errors import reason, remedy
 
 COMMAND_S = 10.0  # timeout of a command, which would wait for minutes for an unreachable controller
 _SCRIPT = """#!/bin/bash
@@ -61,7 +63,7 @@ class Slurm:
         if found:
             return found[0]
         log = self._log(job.id)
-        log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(log.parent, mode=0o700)
         output = str(log).replace("%", "%%")  # escaped, because % starts a filename pattern of Slurm
         words = ["--parsable", f"--output={output}", *self._config.options]
         answer = self._run("sbatch", *words, stdin=self.script(job), environment=job.environment)
@@ -119,7 +121,8 @@ class Slurm:
         except FileNotFoundError:
             return ""
         except OSError as error:
-            raise ExecutorError(f"The log of job {handle} cannot be read ({error.strerror}).") from error
+            how = remedy(error, "check the file")
+            raise ExecutorError(f"The log of job {handle} cannot be read ({reason(error)}): {how}.") from error
 
     def _log(self, job: str) -> Path:
         return self._settings.home / "logs" / "jobs" / f"{job}.log"
@@ -146,7 +149,8 @@ class Slurm:
         except subprocess.TimeoutExpired:
             raise ExecutorError(f"{program} did not respond within {COMMAND_S:.0f} s.") from None
         except OSError as error:
-            raise ExecutorError(f"{program} cannot be started ({error.strerror}).") from error
+            how = remedy(error, "check that it can be run on this machine")
+            raise ExecutorError(f"{program} cannot be started ({reason(error)}): {how}.") from error
         if done.returncode:
             said = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
             raise ExecutorError(f"{program} refused: {said}")

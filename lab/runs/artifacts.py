@@ -25,6 +25,7 @@ from lab.errors import ArtifactError, ArtifactsUnreachableError, LabError, ReadO
 from lab.runs.database import Database
 from lab.runs.database_files import DatabaseFiles
 from lab.runs.records import SavedFile
+from lab.system_errors import reason, remedy
 from lab.text import hide_password
 
 IN_DATABASE = "database://"  # as LAB_ARTIFACTS: saved files are in the database of the store
@@ -45,7 +46,6 @@ _UNREACHABLE_ERRNOS = frozenset(
     for name in ("ESTALE", "ETIMEDOUT", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH", "ENOTCONN", "EREMOTEIO")
     if (number := getattr(errno, name, None)) is not None
 )
-_FORBIDDEN_ERRNOS = (errno.EACCES, errno.EPERM, errno.EROFS)
 STRAY_AFTER_S = 3600.0  # no regular write takes an hour: an older temporary file has lost its writer
 # s3fs tries five times, and botocore five times within each try, with 15 s for a response, so an endpoint that drops
 # requests would be detected after minutes only. A user's FSSPEC_S3_CONFIG_KWARGS takes precedence.
@@ -97,7 +97,8 @@ class ArtifactStore:
         except Exception as error:
             if self._has_plain_errors and not isinstance(error, OSError):
                 raise
-            words = " ".join(str(getattr(error, "strerror", None) or error or type(error).__name__).split())[:200]
+            words = reason(error) if isinstance(error, OSError) else str(error)
+            words = " ".join((words or type(error).__name__).split())[:200]
             if self._is_unreachable(error):
                 raise ArtifactsUnreachableError(
                     f"{what} ({words}): {self.shown} does not respond; check that it can be reached from here. "
@@ -153,9 +154,11 @@ class ArtifactStore:
         return self._full(path)
 
     def _write_remedy(self, error: Exception) -> str:
-        forbidden = getattr(error, "errno", None) in _FORBIDDEN_ERRNOS
-        first = f"allow this user to write to {self.shown}" if forbidden else f"free some space at {self.shown}"
-        return f"{first}, or choose another location with LAB_ARTIFACTS, then try again or resume the run."
+        otherwise = "choose another location with LAB_ARTIFACTS"
+        how = f"free disk space at {self.shown}, or {otherwise}"
+        if isinstance(error, OSError) and error.errno:  # a library for remote storage may give no number
+            how = remedy(error, otherwise, place=self.shown)
+        return f"{how}, then try again or resume the run."
 
     def read(self, file: SavedFile) -> bytes:
         """Return the bytes of a saved file.

@@ -23,7 +23,9 @@ from lab.errors import LabError, ReadOnlyError, StoreError
 from lab.runs.database_errors import explain_refusal
 from lab.runs.encoding import decode_json, encode_json
 from lab.settings import SAVED_FILES
+from lab.system_errors import reason, remedy
 from lab.text import hide_password
+from lab.user_files import require_file
 
 BUSY_S = 15.0  # longer than a regular write (milliseconds) and than a short suspension of another process
 MAX_VALUES = 5_000  # bound values in one statement, of which SQLite allows some 32,000
@@ -275,15 +277,15 @@ def _parsed(url: str) -> URL:
 def _prepare_file(url: URL, *, read_only: bool) -> bool:
     """Make sure that the file exists, private to its owner; return whether it was created."""
     path = Path(str(url.database))
-    if path.exists():
-        return False
-    if read_only:
-        raise StoreError(f"There is no run store at {path} to read: start the lab once without LAB_READ_ONLY.")
     try:
+        if path.exists():
+            require_file(path)
+            return False
+        if read_only:
+            raise StoreError(f"There is no run store at {path} to read: start the lab once without LAB_READ_ONLY.")
         make_private(path.parent)
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     except OSError as error:
-        raise StoreError(
-            f"The run store {path} cannot be created ({error.strerror}): choose another location with LAB_HOME."
-        ) from error
+        how = remedy(error, "choose another location with LAB_HOME")
+        raise StoreError(f"The run store {path} cannot be created ({reason(error)}): {how}.") from error
     return True

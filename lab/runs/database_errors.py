@@ -3,12 +3,14 @@
 A temporary error becomes a `StoreBusyError` or a `StoreUnreachableError`, and a training waits; all others end it.
 """
 
+import os
 import sqlite3
 
 from sqlalchemy import exc
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from lab.errors import LabError, ReadOnlyError, StoreBusyError, StoreError, StoreUnreachableError
+from lab.system_errors import reason, remedy
 
 _LOCKED = ("locked", "lock timeout")  # SQLite's words; a server's are in its own language
 _LOCKED_STATES = ("55P03", "40001")  # lock_not_available, serialization_failure
@@ -88,6 +90,9 @@ def _explain_permanent(cause: str, *, where: str) -> LabError:
             f"The disk of the run store is full ({cause}), and what was not yet confirmed is not stored: "
             f"free some space next to {where}, then try again or resume the run."
         )
+    if "unable to open" in low and (found := _opening_error(where)) is not None:
+        how = remedy(found, "choose another location with LAB_HOME")
+        return StoreError(f"The run store {where} cannot be opened ({reason(found)}): {how}.")
     if "readonly" in low or "read-only" in low:
         return ReadOnlyError(
             f"The run store {where} may not be written by this user: check its owner and permissions, and that its disk "
@@ -96,6 +101,15 @@ def _explain_permanent(cause: str, *, where: str) -> LabError:
     if "malformed" in low or "not a database" in low:
         return StoreError(f"The file of the run store {where} is damaged ({cause}): restore it from a copy.")
     return StoreError(f"The run store {where} reported {_short(cause)!r}: check that it can be reached and written.")
+
+
+def _opening_error(path: str) -> OSError | None:
+    """Return the system's error if SQLite's file cannot be opened, which SQLite does not pass on; else None."""
+    try:
+        os.close(os.open(path, os.O_RDWR))
+    except OSError as error:
+        return error
+    return None
 
 
 def _is_unreachable(error: Exception) -> bool:

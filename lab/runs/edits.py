@@ -10,7 +10,7 @@ from lab.runs.records import RunRecord
 from lab.runs.row_changes import change_row, sound_row
 from lab.runs.rows import run_record
 from lab.settings import OWNER_LIMIT
-from lab.text import describe_character, hidden_character
+from lab.text import text_problem
 
 NAME_LIMIT = 200
 NOTE_LIMIT = 20_000
@@ -53,13 +53,9 @@ def checked_text(text: str, what: str, limit: int, *, lines: bool = False) -> st
     These are control characters, bidirectional controls, invisible characters, line separators and lone surrogates
     (`lab.text`). what: its name in the message. lines: whether line ends and tabs are allowed.
     """
-    trimmed = text.strip()
-    if len(trimmed) > limit:
-        raise TextError(f"The {what} has {len(trimmed)} characters, but at most {limit} fit: shorten it.")
-    hidden = hidden_character(text.strip(" \t\r\n"), lines=lines)
-    if hidden is not None:
-        raise TextError(f"The {what} contains the {describe_character(hidden)}, which cannot be shown: remove it.")
-    return trimmed
+    if problem := text_problem(text, limit, lines=lines):
+        raise TextError(f"The {what} {problem}.")
+    return text.strip()
 
 
 def checked_owner(owner: str) -> str:

@@ -94,6 +94,15 @@ def is_alive(owner: Owner) -> bool | None:
     return process_start(owner.pid) == owner.pid_start
 
 
+def is_suspended(owner: Owner) -> bool:
+    """Return whether a process of this host is stopped by a signal (Ctrl-Z, `kill -STOP`) or a debugger."""
+    try:
+        status = psutil.Process(owner.pid).status()
+    except psutil.Error:
+        return False
+    return bool(is_alive(owner)) and status in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
+
+
 def kill(owner: Owner) -> None:
     """Kill the process, if it is still the same one, is on this host and is not the caller."""
     if owner.pid != os.getpid() and is_alive(owner):

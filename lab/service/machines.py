@@ -19,7 +19,7 @@ from lab.runs.workers import WorkerRecord
 from lab.service.jobs import Jobs
 from lab.settings import Settings
 from lab.worker.supervisor.failures import read_failing
-from lab.worker.supervisor.launch import is_supervised, log_path
+from lab.worker.supervisor.launch import is_supervised, log_path, suspension
 from lab.worker.supervisor.slots import count_slots, host_slots, likely_device, store_slots
 
 NOBODY = "no worker is alive on any host: open the lab, or start one with `convlab worker`"
@@ -208,7 +208,7 @@ class Machines:
             return ALL_DRAINED
         if any(host.joined and host.alive for host in usable):
             return STARTING
-        return self._failing() or (STARTING if self._is_supervised() else NOBODY)
+        return self._failing() or ((suspension(self._settings) or STARTING) if self._is_supervised() else NOBODY)
 
     def _failing(self) -> str:
         """Return the reason, with the log, if workers of this host exit at their start; else ""."""

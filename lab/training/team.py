@@ -46,5 +46,6 @@ def join_team(rank: int, size: int, meeting: Path, device: torch.device) -> Team
 
 
 def leave_team() -> None:
-    """Leave the process group."""
-    dist.destroy_process_group()
+    """Leave the process group, if it was joined."""
+    if dist.is_initialized():
+        dist.destroy_process_group()

@@ -1,6 +1,7 @@
-"""`python -m lab.worker [SLOT/SLOTS]`: one worker; with `--run ID [--job NAME --executor ID]`, for that run only."""
+"""`python -m lab.worker [SLOT/SLOTS]`: one worker; with `--run ID [--job NAME --executor ID --json]`, for that run only."""
 
 import argparse
+import json
 import os
 import sys
 
@@ -16,10 +17,14 @@ def _main() -> int:
     parser.add_argument("--run", default="")
     parser.add_argument("--job", default="")
     parser.add_argument("--executor")
+    parser.add_argument("--json", action="store_true", help="print the exit code as JSON")
     given = parser.parse_args()
     if not given.run:
         return main(given.slot)
-    return single.main(Lab(Settings.from_env(os.environ)), given.run, job=given.job, executor=given.executor)
+    code = single.main(Lab(Settings.from_env(os.environ)), given.run, job=given.job, executor=given.executor)
+    if given.json:
+        sys.stdout.write(json.dumps({"exit_code": code}) + "\n")
+    return code
 
 
 sys.exit(_main())

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 from lab.formatting import format_bytes
+from lab.system_errors import reason
 from lab.worker.supervisor.log import log_worker
 
 RESERVE_BYTES = 1_000_000  # enough for the few rows that describe why a run failed
@@ -24,7 +25,7 @@ def hold_reserve(home: Path) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             place.unlink(missing_ok=True)  # a partial file would fill the disk completely
-        log_worker(f"no disk space could be held in reserve ({error.strerror})")
+        log_worker(f"no disk space could be held in reserve ({reason(error)})")
 
 
 def release_reserve(home: Path) -> None:

@@ -4,6 +4,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
+from lab.background import start_thread
 from lab.errors import LeaseLostError, StoreError
 from lab.runs.hosts import HostState
 from lab.runs.outage import Outage
@@ -44,8 +45,7 @@ class Heartbeat:
         self.log = RunLogWriter(self.run.id)
 
     def __enter__(self) -> "Heartbeat":
-        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
-        self._thread.start()
+        self._thread = start_thread(self._beat, name="heartbeat")
         return self
 
     def __exit__(self, *_: object) -> None:

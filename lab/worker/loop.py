@@ -8,10 +8,12 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from types import FrameType
 
 import torch
 
+from lab.background import start_thread
 from lab.config import ENGINE
 from lab.devices import available_devices, is_out_of_memory, release_memory, resolve_device, use_device
 from lab.errors import LabError, StoreBusyError
@@ -140,8 +142,8 @@ def main(arguments: Sequence[str] = ()) -> int:
     signal.signal(signal.SIGINT, end)
     signal.signal(LEAVE, lambda *_: leaving.set())
     settings = Settings.from_env(os.environ)
-    threading.Thread(target=keep_supervised, args=(settings, ending), name="supervisor check", daemon=True).start()
     try:
+        start_thread(partial(keep_supervised, settings, ending), name="supervisor check")
         slot = read_slot(arguments[0], settings.device) if arguments else Slot(device=settings.device)
         prepare_device(resolve_device(slot.device))
         work(Lab(replace(settings, device=slot.device)), ending=ending, leaving=leaving, slot_plan=slot)

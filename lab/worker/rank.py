@@ -6,11 +6,11 @@ Reads the configuration from its standard input and exits when that closes, whic
 import json
 import os
 import sys
-import threading
 from pathlib import Path
 
 import torch
 
+from lab.background import start_thread
 from lab.config import RunConfig
 from lab.data.resident import load_resident
 from lab.errors import LabError
@@ -27,7 +27,7 @@ def main(words: list[str]) -> int:
     """Follow rank 0 until training ends; return 0, or 1 after an error, which is logged."""
     rank, meeting, device = int(words[0]), Path(words[1]), torch.device(words[2])
     config = RunConfig.from_dict(json.loads(_first_line()))
-    threading.Thread(target=_exit_with_the_worker, daemon=True).start()
+    start_thread(_exit_with_the_worker, name="worker check")
     if device.type == "cpu":
         torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     try:

@@ -14,14 +14,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from lab.background import start_thread
 from lab.config import RunConfig
-from lab.errors import DeviceError
+from lab.errors import DeviceError, WorkerStartError
 from lab.settings import Settings
+from lab.system_errors import reason, remedy
 from lab.temporary_folders import temporary_folder
 from lab.training.parallel import ParallelSteps
 from lab.training.step_choice import StepKind
@@ -66,17 +69,18 @@ def steps_on_devices(
     os.environ.update({name: value for name, value in local_network().items() if name not in os.environ})
     with temporary_folder("lab-ranks-") as folder:
         meeting, over = folder / "meeting", threading.Event()
-        ranks = [_start(config, settings, rank, meeting, device) for rank in range(1, config.devices)]
-        for rank in ranks:
-            threading.Thread(target=_watch, args=(rank, over), name="rank check", daemon=True).start()
-        team = join_team(0, config.devices, meeting, device)
+        ranks: list[subprocess.Popen[bytes]] = []
         built: list[ParallelSteps] = []
-
-        def build(*arguments: Any) -> ParallelSteps:
-            built.append(ParallelSteps(team, *arguments))
-            return built[-1]
-
         try:
+            for rank in range(1, config.devices):
+                ranks.append(_start(config, settings, rank, meeting, device))
+                start_thread(partial(_watch, ranks[-1], over), name="rank check")
+            team = join_team(0, config.devices, meeting, device)
+
+            def build(*arguments: Any) -> ParallelSteps:
+                built.append(ParallelSteps(team, *arguments))
+                return built[-1]
+
             yield build
         except RuntimeError:
             # A lost connection is often noticed before the exit of the rank, upon which `_watch` ends this process.
@@ -93,7 +97,13 @@ def _start(
     threads = max(1, torch.get_num_threads() // config.devices)
     environment = {**os.environ, **settings.environment(), "OMP_NUM_THREADS": str(threads)}
     words = [sys.executable, "-m", "lab.worker.rank", str(rank), str(meeting), str(device_of(rank, first))]
-    process = subprocess.Popen(words, stdin=subprocess.PIPE, env=environment)
+    try:
+        process = subprocess.Popen(words, stdin=subprocess.PIPE, env=environment)
+    except OSError as error:
+        how = remedy(error, "make sure that this user can start processes")
+        raise WorkerStartError(
+            f"Process {rank + 1} of {config.devices} cannot be started ({reason(error)}): {how}."
+        ) from error
     assert process.stdin is not None
     process.stdin.write(json.dumps(config.as_dict()).encode() + b"\n")
     process.stdin.flush()

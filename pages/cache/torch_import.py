@@ -11,6 +11,9 @@ import importlib
 import sys
 import threading
 
+from lab.background import start_thread
+from lab.errors import ThreadStartError
+
 WARMING_S = 0.5  # how often a page looks whether torch is imported
 _ready = threading.Event()
 _once = threading.Lock()
@@ -39,7 +42,13 @@ def settle_torch() -> None:
 
 
 def warm_torch() -> bool:
-    """Start importing torch in the background if it has not been; return whether it can be used now."""
+    """Start importing torch in the background if it has not been; return whether it can be used now.
+
+    Where no thread can start, it is imported at once.
+    """
     if not _ready.is_set() and not _once.locked():
-        threading.Thread(target=require_torch, name="import-torch", daemon=True).start()
+        try:
+            start_thread(require_torch, name="import-torch")
+        except ThreadStartError:
+            require_torch()
     return _ready.is_set()

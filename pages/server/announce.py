@@ -3,13 +3,16 @@
 import json
 import os
 import sys
-import threading
 import webbrowser
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import NamedTuple
 
 import click
 
+from lab.background import start_thread
+from lab.errors import ThreadStartError
 from lab.settings import ANNOUNCE, BROWSER, EVERY_NETWORK
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})  # on these hosts, only the server's own machine can reach it
@@ -38,7 +41,8 @@ def announce(host: str, port: int, allowed: Sequence[str], env: Mapping[str, str
     else:
         click.echo(as_text(found))
     if env.get(BROWSER) and has_desktop(sys.platform, env):
-        threading.Thread(target=webbrowser.open, args=(found.here,), daemon=True).start()
+        with suppress(ThreadStartError):  # the address is printed
+            start_thread(partial(webbrowser.open, found.here), name="browser")
 
 
 def addresses(host: str, port: int, allowed: Sequence[str]) -> Addresses:

@@ -171,6 +171,17 @@ def test_an_export_to_a_pipe_is_written_into_it(tmp_path: Path) -> None:
     assert pipe.is_fifo()
 
 
+def test_data_on_standard_output_is_not_mixed_with_the_report(trained: dict[str, Any], home: Path) -> None:
+    words = _lab_command("--home", str(home), "export", trained["run"], "--format", "csv", "--out")
+    done = subprocess.run([*words, "/dev/stdout"], cwd=CHECKOUT, capture_output=True)
+    assert (done.returncode, done.stderr.decode()) == (0, f"/dev/stdout  {len(done.stdout):,} bytes\n")
+    assert done.stdout.decode("utf-8-sig").startswith('"run","name","series"')
+    done = subprocess.run([*words, "-"], cwd=home, env={**os.environ, "PYTHONPATH": str(CHECKOUT)}, capture_output=True)
+    why = "- is not the name of a file: give one, or /dev/stdout for standard output."
+    assert (done.returncode, done.stdout, done.stderr.decode()) == (2, b"", f"Error: {why}\n")
+    assert not (home / "-").exists()
+
+
 def test_the_target_of_a_symbolic_link_is_replaced_and_the_link_stays(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "new folder" / "file")
     write_file(tmp_path / "link", b"one")
@@ -195,6 +206,27 @@ def test_characters_that_the_output_encoding_lacks_are_printed_as_escapes() -> N
     done = subprocess.run(_lab_command("presets"), cwd=CHECKOUT, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert r"\u2013" in done.stdout
+
+
+@pytest.mark.parametrize("where", ["argument", "LAB_OWNER"])
+def test_a_locale_that_hides_utf_8_from_python_is_named(tmp_path: Path, where: str) -> None:
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    words = _lab_command("runs", "--filter", "né" if where == "argument" else "")
+    environment = {
+        **os.environ,
+        **ascii_only,
+        "LAB_HOME": str(tmp_path),
+        "LAB_OWNER": "" if where == "argument" else "né",
+    }
+    done = subprocess.run(words, cwd=CHECKOUT, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "Error: 'né' is UTF-8, but Python expects ascii in this locale: set LC_ALL to a UTF-8 locale such as "
+        "C.UTF-8, or PYTHONUTF8 to 1.\n"
+    )
+    for more in ({"LC_ALL": "C.UTF-8"}, {"PYTHONUTF8": "1"}):
+        done = subprocess.run(words, cwd=CHECKOUT, env={**environment, **more}, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_closed_output_pipe_ends_the_command_quietly() -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,9 +16,11 @@ from lab.runs.records import RunState
 from lab.service.lab import Lab
 from lab.settings import CHECKOUT, Settings
 from lab.worker.supervisor.failures import failing_path
+from lab.worker.supervisor.launch import start_supervisor
+from lab.worker.supervisor.pid_files import read_pid_file, supervisor_pid_path
 from tests.processes import end_workers
 from tests.sweeps.sweep_runs import BASE, LR
-from tests.waiting import LIMIT_S
+from tests.waiting import LIMIT_S, wait_until
 
 pytestmark = pytest.mark.long
 
@@ -92,6 +95,28 @@ def test_a_memory_limit_below_what_torch_needs_is_named(home: Path) -> None:
     code, _, err = _call(home, *_TRAIN, before="ulimit -v 1000000")
     assert code == 1
     assert re.search(r"\(\w+Error: .*, with memory limited to 1.02 GB by `ulimit -v`\): see ", err), err
+
+
+def test_train_names_a_suspended_supervisor_and_its_run_stays_in_the_queue(home: Path) -> None:
+    settings = Settings.from_env({"LAB_HOME": str(home)})
+    assert start_supervisor(settings, warm=False)
+    wait_until(lambda: read_pid_file(supervisor_pid_path(settings)) is not None)
+    running = read_pid_file(supervisor_pid_path(settings))
+    assert running is not None
+    pid = running.owner.pid
+    os.kill(pid, signal.SIGSTOP)
+    why = (
+        f"the supervisor, process {pid}, is suspended and holds {home}/supervisor.lock: continue it with `kill -CONT "
+        f"{pid}`, or end it with `kill -KILL {pid}`"
+    )
+    assert _call(home, *_TRAIN) == (1, "", f"Error: No worker can start: {why}. Until then, runs stay in the queue.\n")
+    (waiting,) = Lab(settings).machines.show().waiting
+    assert (waiting.run.state, waiting.why) == (RunState.QUEUED, why)
+    assert _call(home, "worker") == (1, "", f"Error: No worker can start: {why}.\n")
+    os.kill(pid, signal.SIGCONT)
+    code, out, err = _call(home, *_TRAIN)
+    assert (code, err) == (0, "")
+    assert f"Run {waiting.run.id} is finished." in out
 
 
 def test_a_sweep_that_is_waited_for_says_so_too(home: Path, tmp_path: Path) -> None:

@@ -222,5 +222,7 @@ def test_without_a_temporary_folder_the_examples_name_the_variable(monkeypatch: 
         raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
 
     monkeypatch.setattr(tempfile, "gettempdir", refuse)
-    with pytest.raises(LabError, match=r"No usable temporary directory .* or set TMPDIR to a writable folder"):
+    with pytest.raises(
+        LabError, match=r"No usable temporary directory .* set TMPDIR, the folder of temporary files, to a writable one"
+    ):
         unpack._unpacked.__wrapped__()

@@ -1,5 +1,7 @@
 """`executors.toml`: each rule at its limits with the message of each refusal; and what Slurm's state codes mean."""
 
+import ast
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ from lab.errors import ConfigError
 from lab.executors.base import JobState
 from lab.executors.config import (
     MAX_JOBS,
+    TITLES,
     Executors,
     RayConfig,
     SlurmConfig,
@@ -17,7 +20,7 @@ from lab.executors.config import (
     title_of,
 )
 from lab.executors.slurm import _status
-from lab.settings import Settings
+from lab.settings import CHECKOUT, Settings
 
 ADDRESS = {"address": "http://10.0.0.1:8265"}
 ACCEPTED: list[tuple[str, dict[str, Any]]] = [
@@ -98,7 +101,7 @@ def test_a_file_that_cannot_be_read_is_named_in_the_error(tmp_path: Path) -> Non
     for text, words in (
         ("[slurm", "is not valid TOML"),
         ("[slurm]\ncpus = 0", "cpus in"),
-        ("\udcff", "cannot be read"),
+        ("\udcff", "is not UTF-8 text"),
     ):
         path.write_bytes(text.encode(errors="surrogateescape"))
         with pytest.raises(ConfigError, match=words) as caught:
@@ -142,3 +145,15 @@ def test_each_state_code_of_slurm_is_mapped_to_a_job_state(state: JobState) -> N
             f"{word}, Why",
         )
     assert state.over == (state not in (JobState.PENDING, JobState.RUNNING))
+
+
+def test_the_id_of_an_executor_is_written_once_as_the_field_of_its_configuration() -> None:
+    found = [
+        (str(path.relative_to(CHECKOUT)), node.value)
+        for folder in ("lab", "pages")
+        for path in (CHECKOUT / folder).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and node.value in TITLES
+    ]
+    assert found == []
+    assert list(TITLES) == [each.name for each in fields(Executors)] == ["slurm", "ray"]

@@ -172,7 +172,7 @@ def test_the_end_of_the_log_of_a_job_is_read(tmp_path: Path, text: str) -> None:
 
 def test_a_log_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "lab" / "logs" / "jobs" / "lab-a-1.log").mkdir(parents=True)
-    with pytest.raises(ExecutorError, match=r"^The log of job 12 cannot be read \(Is a directory\)\.$"):
+    with pytest.raises(ExecutorError, match=r"^The log of job 12 cannot be read \(Is a directory\): check the file\.$"):
         _slurm(tmp_path).logs("12", "lab-a-1")
 
 

@@ -40,13 +40,17 @@ class Everywhere:
         self._apps: dict[str, AppTest] = {}
         self._client = Client(Starlette(routes=ROUTES))
 
-    def open(self, ids: Sequence[str], *, deep: int = 1) -> list[str]:
-        """Open all runs together, each alone, and `deep` random ones with their weights; return the new failures."""
+    def open(self, ids: Sequence[str], *, deep: int = 1, alone: float = 1.0) -> list[str]:
+        """Open all runs together, some alone, and `deep` random ones with their weights; return the new failures.
+
+        alone: the share of them that is opened alone.
+        """
         before = len(self.failures)
         for start in range(0, len(ids), GROUP_SIZE):
             self._together(list(ids[start : start + GROUP_SIZE]))
         for id in ids:
-            self._alone(id)
+            if self.rng.random() < alone:
+                self._alone(id)
         for id in self.rng.sample(list(ids), min(deep, len(ids))):
             self._with_weights(id)
         return self.failures[before:]

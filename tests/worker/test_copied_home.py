@@ -1,5 +1,6 @@
 """A home that is copied while a run trains: the copy leaves the original's processes and jobs alone and can resume it."""
 
+import json
 import os
 import shutil
 import signal
@@ -7,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -57,7 +59,28 @@ def worker(original: Lab) -> Iterator["subprocess.Popen[bytes]"]:
         process.kill()
 
 
-def _suspend(worker: "subprocess.Popen[bytes]", lab: Lab) -> None:
+@pytest.mark.long
+def test_the_run_of_a_worker_started_by_hand_with_flags_is_interrupted_in_a_copy(original: Lab) -> None:
+    run = original.submissions.submit(original.validation.resolve(LONG)).run.id
+    home = str(original.settings.home)
+    words = [sys.executable, "-m", "lab", "--home", home, "--device", "cpu", "worker", "--run", run, "--json"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("LAB_")}
+    environment["OMP_NUM_THREADS"] = "1"
+    with subprocess.Popen(words, cwd=CHECKOUT, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            wait_until(lambda: bool(original.store.runs.get(run).progress.step))
+            copy = _copy_while_training(original, process)
+            assert copy.store.runs.get(run).state is RunState.INTERRUPTED
+            assert original.store.runs.get(run).state is RunState.RUNNING
+            process.terminate()  # it saves a checkpoint
+            out, _ = process.communicate(timeout=LIMIT_S)
+        finally:
+            process.kill()
+    assert (process.returncode, json.loads(out)) == (0, {"exit_code": 0})
+    assert original.store.runs.get(run).state is RunState.INTERRUPTED
+
+
+def _suspend(worker: "subprocess.Popen[Any]", lab: Lab) -> None:
     """Stop a worker while it holds no lock of the store; a copy made meanwhile has all its files."""
     database = Database(lab.settings.database, busy_s=0.05)
     while True:
@@ -70,7 +93,7 @@ def _suspend(worker: "subprocess.Popen[bytes]", lab: Lab) -> None:
             worker.send_signal(signal.SIGCONT)
 
 
-def _copy_while_training(original: Lab, worker: "subprocess.Popen[bytes]") -> Lab:
+def _copy_while_training(original: Lab, worker: "subprocess.Popen[Any]") -> Lab:
     _suspend(worker, original)
     copy = _copy(original)
     worker.send_signal(signal.SIGCONT)

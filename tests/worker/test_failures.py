@@ -20,6 +20,15 @@ ImportError: libx.so: no such file
 """
 
 
+_OPENBLAS = """OpenBLAS blas_thread_init: pthread_create failed for thread 1 of 2: Resource temporarily unavailable
+OpenBLAS blas_thread_init: RLIMIT_NPROC 3 current, 3 max
+Traceback (most recent call last):
+  File "x.py", line 1, in <module>
+    import numpy
+KeyboardInterrupt
+"""
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     settings = Settings.from_env({"LAB_HOME": str(tmp_path)})
@@ -31,10 +40,11 @@ def settings(tmp_path: Path) -> Settings:
     ("text", "reason"),
     [
         (_TRACEBACK, "ImportError: libx.so: no such file"),
-        ("2026-11-30 20:08:52 worker 8: The store is damaged: restore it.\n", "The store is damaged: restore it."),
+        ("2026-11-30 20:08:52 worker 8: The store is damaged: restore it.\n", "The store is damaged: restore it"),
         ("terminate called\n  what():  bad\n", "terminate called"),
         ("2026-11-30 20:08:52 supervisor 7: starting a worker\n", "exit code 1"),
         ("x" * 500, "x" * 70 + "…" + "x" * 69),
+        (_OPENBLAS, "OpenBLAS blas_thread_init: RLIMIT_NPROC 3 current, 3 max"),
         ("", "exit code 1"),
     ],
 )
@@ -70,7 +80,7 @@ def test_a_limit_of_memory_is_named_with_the_reason(settings: Settings, monkeypa
 
 def test_the_end_of_a_supervisor_is_explained_by_its_last_line(settings: Settings) -> None:
     log_path(settings).write_text("2026-11-30 20:08:52 supervisor 7: The store is damaged.\n")
-    assert supervisor_words(settings, since=0) == "The store is damaged."
+    assert supervisor_words(settings, since=0) == "The store is damaged"
     assert supervisor_words(settings, since=log_size(settings)) == ""
 
 

@@ -37,7 +37,7 @@ def test_machines_are_shown_and_no_worker_is_started_in_advance(lab: Lab) -> Non
 def test_what_is_written_is_refused_with_the_reason(lab: Lab) -> None:
     with pytest.raises(ReadOnlyError, match="its disk is not mounted read-only"):
         lab.submissions.submit(lab.validation.resolve(SMALL.replace(seed=1)))
-    with pytest.raises(ArtifactError, match=r"Read-only file system\): allow this user to write to"):
+    with pytest.raises(ArtifactError, match=r"Read-only file system\): make its disk writable, or choose"):
         lab.artifacts.write("a/b", b"x")
 
 

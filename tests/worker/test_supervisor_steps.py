@@ -3,6 +3,7 @@
 The clock advances only when the test advances it.
 """
 
+import errno
 import os
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from lab.runs.owner import Owner, this_host
 from lab.runs.records import RunRequest, RunState
 from lab.service.lab import Lab
 from lab.worker.supervisor import process as module
+from lab.worker.supervisor.failures import read_failing
 from lab.worker.supervisor.launch import LEAVE, TERM_S
 from lab.worker.supervisor.membership import Membership
 from lab.worker.supervisor.pid_files import read_pid_file, worker_pid_path
@@ -193,6 +195,24 @@ def test_a_slot_whose_workers_fail_at_once_three_times_gets_no_more_while_others
         supervisor.workers[1].process.code = 1  # type: ignore[union-attr]
         _step(supervisor, lab, clock, after_s=FAST_EXIT_S / 2)
     assert (supervisor.gave_up, supervisor.workers) == (True, {})
+
+
+def test_a_process_that_the_system_refuses_to_start_counts_as_a_failure_and_is_named(
+    lab: Lab, clock: Passing, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    _queue(lab, 1)
+    supervisor = Supervisor(lab.settings)
+    monkeypatch.setattr(module.subprocess, "Popen", refuse)
+    for at in range(MAX_FAST_EXITS):
+        assert not supervisor.gave_up, at
+        assert _step(supervisor, lab, clock) == []
+    said = "Resource temporarily unavailable: end other programs of this user, or raise the limit of processes"
+    assert capfd.readouterr().err.count(f"no process can be started ({said}") == MAX_FAST_EXITS
+    assert (supervisor.gave_up, supervisor.workers) == (True, {})
+    assert (read_failing(lab.settings) or "").startswith(said)
 
 
 def test_workers_of_removed_slots_are_asked_to_leave_once_and_their_exit_is_no_failure(

@@ -1,6 +1,6 @@
 """Commands that run a saved network: predict, evaluate, robustness, inspect.
 
-What imports torch is imported when it is called, so that help and refusals do not wait for it.
+What imports torch or Pillow is imported when it is called, so that help and refusals do not wait for it.
 """
 
 import sys
@@ -10,13 +10,10 @@ from typing import Any
 import click
 import numpy as np
 
-from lab.charts.tiles import grid, paint
-from lab.cli.output import echo, json_flag, print_json, print_table, write_file
-from lab.data.pictures import MAX_BYTES
+from lab.cli.output import echo, echo_written, json_flag, print_json, print_table, write_file
 from lab.errors import InputError, near_miss
 from lab.formatting import format_loss, format_percent, plural
 from lab.inspection.distortions import DISTORTIONS, Robustness, read_robustness
-from lab.inspection.images import pick_image
 from lab.lazy import load
 from lab.loaded_network import EpochChoice
 from lab.service.lab import Lab
@@ -91,11 +88,10 @@ def _row(answer: dict[str, Any]) -> tuple[str, str, str, str]:
 def _content(path: Path) -> bytes | InputError:
     """Return the bytes of a file, or the error why it cannot be read, so that the other files are still classified."""
     try:
-        with user_path(path).open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)  # /dev/zero has no end
-    except OSError as error:
-        return InputError(f"{path} cannot be read ({error.strerror}): give the path of an image file.")
-    return data if len(data) <= MAX_BYTES else InputError(f"{path} has more than {MAX_BYTES:,} bytes: reduce it first.")
+        content: bytes = load("lab.data.pictures:read_file")(user_path(path), name=str(path))
+    except InputError as error:
+        return error
+    return content
 
 
 @click.command()
@@ -215,12 +211,13 @@ def inspect(
 ) -> None:
     """Write a layer's feature maps for one image as a PNG."""
     loaded = lab.weights.load(lab.store.runs.resolve(run).id, epoch=read_epoch(epoch))
-    picture, label = pick_image(
+    picture, label = load("lab.inspection.images:pick_image")(
         image, lab.datasets.load(loaded.run.config.dataset), size=loaded.image_size, channels=loaded.channels
     )
     inspect_image = load("lab.inspection.report:inspect_image")
     seen = inspect_image(loaded.network, picture, layer=layer, mean=loaded.mean, std=loaded.std)
     maps = seen.maps.values
+    grid, paint = (load(f"lab.charts.tiles:{name}") for name in ("grid", "paint"))
     write_file(out, grid(paint(maps, each=per_channel), enlarge=max(1, 84 // maps.shape[-1])))
     best = int(np.argmax(seen.probabilities))
     answer = {
@@ -240,8 +237,9 @@ def inspect(
     if as_json:
         print_json(answer)
     else:
-        echo(
+        echo_written(
+            out,
             f"{plural(len(maps), 'map')} of {layer} at epoch {loaded.epoch} {'is' if len(maps) == 1 else 'are'} in "
             f"{out}; the network classifies {image} as {loaded.class_names[best]} "
-            f"({format_percent(float(seen.probabilities[best]))})."
+            f"({format_percent(float(seen.probabilities[best]))}).",
         )

@@ -14,6 +14,7 @@ from lab.cli.output import json_flag
 from lab.errors import InputError, LabError
 from lab.service.lab import Lab
 from lab.settings import ANNOUNCE, BROWSER, CHECKOUT, EMBED, EVERY_NETWORK, embedding_sites, user_path
+from lab.system_errors import reason
 
 _LOOPBACK = ("localhost", "127.0.0.1")
 # Not `-m`, which would search the current folder for the lab's packages first.
@@ -134,4 +135,4 @@ def _refusal(host: str, port: int, error: OSError) -> str:
         )
     if error.errno == errno.EADDRINUSE:
         return f"Port {port} of {host} is in use: choose another with --port, or omit --port for the next free one."
-    return f"Cannot listen on port {port} of {host} ({error.strerror}): choose another with --port, above 1023."
+    return f"Cannot listen on port {port} of {host} ({reason(error)}): choose another with --port, above 1023."

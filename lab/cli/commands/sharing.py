@@ -8,13 +8,14 @@ from typing import Any
 
 import click
 
-from lab.cli.output import echo, json_flag, print_json, write_file
+from lab.cli.output import echo, echo_written, json_flag, print_json, write_file
 from lab.cli.run_json import as_dict
 from lab.errors import InputError
 from lab.service.lab import Lab
 from lab.settings import user_path
 from lab.sharing.bundle.read import import_bundle
 from lab.sharing.formats import FORMATS, ExportFormat, export_runs, find_runs, get_format, zip_files
+from lab.system_errors import reason, remedy
 from lab.user_files import require_file
 
 
@@ -47,7 +48,7 @@ def export(lab: Lab, runs: tuple[str, ...], where: str | None, format: str, out:
         print_json({"format": format, "runs": [r.id for r in records], "files": written})
     else:
         for line in _lines(written):
-            echo(line)
+            echo_written(out, line)
 
 
 def _lines(written: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -96,7 +97,8 @@ def import_runs(lab: Lab, bundle: Path, as_json: bool) -> None:
         with user_path(bundle).open("rb") as stream:
             records = import_bundle(lab, stream)
     except OSError as error:
-        raise InputError(f"{bundle} cannot be read ({error.strerror or error}): give the path of a bundle.") from error
+        how = remedy(error, "give the path of a bundle")
+        raise InputError(f"{bundle} cannot be read ({reason(error)}): {how}.") from error
     if as_json:
         print_json({"runs": [as_dict(run) for run in records]})
     else:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from lab.cli.options import Asked, asking_options
-from lab.cli.output import echo, json_flag, print_json, print_table, write_file
+from lab.cli.output import echo_written, json_flag, print_json, print_table, write_file
 from lab.cli.starting import Starting
 from lab.errors import InputError, StoreBusyError, SweepStateError
 from lab.formatting import format_duration, format_loss, format_moment, format_percent, format_short, plural
@@ -25,6 +25,7 @@ from lab.sweeps.records import SweepRecord, SweepState
 from lab.sweeps.space import read_space
 from lab.sweeps.spec import read_spec
 from lab.sweeps.suggest import planned
+from lab.system_errors import reason, remedy
 
 POLL_S = 0.5
 MAX_SPEC = 1 << 20  # bytes
@@ -171,7 +172,7 @@ def export(lab: Lab, sweep: str, format_id: str, out: Path | None, as_json: bool
     if as_json:
         print_json({"file": str(path), "bytes": len(data)})
     else:
-        echo(f"{path} is written.")
+        echo_written(path, f"{path} is written.")
 
 
 def read_json(place: str) -> Any:
@@ -184,9 +185,8 @@ def read_json(place: str) -> Any:
                 data = stream.read(MAX_SPEC + 1)  # it may be a pipe, such as <(…) in a shell; /dev/zero has no end
             text = data.decode() if len(data) <= MAX_SPEC else " " * (MAX_SPEC + 1)
     except OSError as error:
-        raise InputError(
-            f"{place} cannot be read ({error.strerror or error}): give the path of a JSON file."
-        ) from error
+        how = remedy(error, "give the path of a JSON file")
+        raise InputError(f"{place} cannot be read ({reason(error)}): {how}.") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{place} is not UTF-8 text: give the path of a JSON file.") from error
     if len(text) > MAX_SPEC:

@@ -14,6 +14,8 @@ from lab.worker.supervisor.log import LINE
 
 _TAIL = 20_000  # bytes at the end of the log that are read
 _REASON_LIMIT = 140  # characters
+# If OpenBLAS can start no threads, it says so and sends the process SIGINT; a worker has no terminal to send another.
+_INTERRUPTED = ("Traceback (most recent call last)", "KeyboardInterrupt")
 _OUT_OF_MEMORY = (signal.SIGKILL, signal.SIGBUS)
 
 
@@ -79,8 +81,10 @@ def _last_words(settings: Settings, since: int, *, skip: str = "supervisor") -> 
         return ""
     for line in reversed(lines):
         found = LINE.fullmatch(line)
-        if line.strip() and not line[0].isspace() and (found is None or found["process"] != skip):
-            return shortened(one_sentence(found["text"] if found else line), _REASON_LIMIT)
+        if not line.strip() or line[0].isspace() or line.startswith(_INTERRUPTED):
+            continue
+        if found is None or found["process"] != skip:
+            return shortened(one_sentence(found["text"] if found else line).rstrip("."), _REASON_LIMIT)
     return ""
 
 

@@ -9,18 +9,21 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
+from queue import SimpleQueue
 from typing import BinaryIO
 
 from filelock import FileLock, Timeout
 
-from lab.errors import WorkerStartError
+from lab.atomic_files import make_folder
+from lab.background import start_thread
+from lab.errors import ThreadStartError, WorkerStartError
 from lab.executors.config import list_executors
-from lab.runs.owner import Owner, this_host
+from lab.runs.owner import Owner, is_suspended, this_host
 from lab.runs.store import RunStore
 from lab.settings import CHECKOUT, Settings
+from lab.system_errors import reason, remedy
 from lab.worker.supervisor.pid_files import read_pid_file, starting_pid_path, supervisor_pid_path, write_pid_file
 
 WARM = "--warm"
@@ -74,6 +77,18 @@ def is_supervised(settings: Settings) -> bool:
     return is_running(settings) or (started is not None and started.is_of_home(settings) and started.alive)
 
 
+def suspension(settings: Settings) -> str:
+    """Return a sentence without its end if the supervisor holds the lock but is suspended, and what to do; else ""."""
+    running = [read_pid_file(path(settings)) for path in (supervisor_pid_path, starting_pid_path)]
+    pid = next((one.owner.pid for one in running if one and one.is_of_home(settings) and is_suspended(one.owner)), 0)
+    return (
+        f"the supervisor, process {pid}, is suspended and holds {lock_path(settings)}: continue it with `kill -CONT "
+        f"{pid}`, or end it with `kill -KILL {pid}`"
+        if pid
+        else ""
+    )
+
+
 def has_work(store: RunStore, settings: Settings) -> bool:
     """Return whether a supervisor is needed: for a queued run, a run at an executor, or a sweep that is running."""
     return needs_worker(store) or store.jobs.count(list_executors(settings)) > 0
@@ -100,22 +115,34 @@ def start_supervisor(settings: Settings, *, warm: bool = False) -> bool:
     settings.make_home()
     if is_running(settings):
         return False
-    try:
-        process = _start(settings, warm=warm)
-    except OSError as error:
-        what = f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
-        raise WorkerStartError(
-            f"No worker can be started ({what}): make sure that this user can write to the lab's home {settings.home}, "
-            "and that disk and memory are not full."
-        ) from error
+    process = _start_reaped(settings, warm=warm)
     try:
         owner = Owner.of_process(process.pid)
         write_pid_file(starting_pid_path(settings), owner, settings)
     except OSError:  # on a full disk, `is_supervised` returns False for about a second
         pass
-    # The process must be reaped when it exits, or it remains as a zombie of the server.
-    threading.Thread(target=process.wait, name="supervisor", daemon=True).start()
     return True
+
+
+def _start_reaped(settings: Settings, *, warm: bool) -> "subprocess.Popen[bytes]":
+    """Start the process, and a thread that reaps it when it exits, or it would remain as a zombie of the server.
+
+    The thread comes first: where none can start, a supervisor could not start any either.
+    """
+    started: SimpleQueue[subprocess.Popen[bytes] | None] = SimpleQueue()
+    process = None
+    try:
+        start_thread(lambda: (found := started.get()) and found.wait(), name="supervisor")
+        process = _start(settings, warm=warm)
+    except ThreadStartError as error:
+        raise WorkerStartError(f"No worker can be started. {error}") from error
+    except OSError as error:
+        what = reason(error) + (f": {error.filename}" if error.filename else "")
+        how = f"make sure that this user can write to the lab's home {settings.home}"
+        raise WorkerStartError(f"No worker can be started ({what}): {remedy(error, how)}.") from error
+    finally:
+        started.put(process)
+    return process
 
 
 def _start(settings: Settings, *, warm: bool) -> "subprocess.Popen[bytes]":
@@ -135,7 +162,7 @@ def stop_mismatched_supervisor(settings: Settings) -> None:
     """End a warm supervisor that was started with other settings. Call this only while nothing is being trained.
 
     With another LAB_DATA, for example, its worker would claim a run and look for the data in the wrong folder. Returns
-    after the supervisor has exited, because no other can be started until then.
+    after the supervisor has exited, because no other can be started until then, or at once if it is suspended.
     """
     running = read_pid_file(supervisor_pid_path(settings))
     if running is None or running.matches(settings) or not running.is_of_home(settings) or not running.alive:
@@ -144,6 +171,8 @@ def stop_mismatched_supervisor(settings: Settings) -> None:
         os.kill(running.owner.pid, signal.SIGTERM)
     except ProcessLookupError:  # it has just exited by itself
         return
+    if is_suspended(running.owner):  # it ends when it is continued
+        return
     end = time.monotonic() + END_S
     while is_running(settings) and time.monotonic() < end:
         time.sleep(0.1)
@@ -151,7 +180,7 @@ def stop_mismatched_supervisor(settings: Settings) -> None:
 
 def _open_log(settings: Settings) -> BinaryIO:
     path = log_path(settings)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(path.parent, mode=0o700)
     if path.exists() and path.stat().st_size > LOG_BYTES:
         path.replace(path.with_suffix(".old.log"))
     return path.open("ab")

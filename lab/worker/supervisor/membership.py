@@ -8,6 +8,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
+from lab.background import start_thread
 from lab.errors import LabError
 from lab.runs import pace
 from lab.runs.artifacts import ArtifactStore
@@ -81,8 +82,7 @@ class Membership:
             return
         self.record = self.store.hosts.find(self.record.host) or HostRecord(self.record.host)
         if not self.store.database.is_sqlite and not self.busy and self.store.hosts.has_joined():
-            self._publisher = threading.Thread(target=self._publish, name="data sets", daemon=True)
-            self._publisher.start()
+            self._publisher = start_thread(self._publish, name="data sets")
 
     def look_again_s(self, least_s: float) -> float:
         """Return the seconds until the next look for work: `least_s` if few machines have joined."""

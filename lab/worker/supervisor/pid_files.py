@@ -13,7 +13,7 @@ from lab.atomic_files import write_atomically
 from lab.errors import ConfigError
 from lab.runs.owner import Owner, is_alive
 from lab.runs.serving import is_same_database
-from lab.settings import DATABASE, HOME, SLOTS, Settings
+from lab.settings import DATABASE, HOME, SLOTS, Settings, with_resolved_links
 from lab.worker.supervisor.slots import Slot, read_slot
 
 _NO_SLOTS = {SLOTS: ""}  # assumed for pid files of releases without slots
@@ -39,7 +39,7 @@ class PidFile:
 
     def matches(self, settings: Settings) -> bool:
         """Return whether the process was started with these settings."""
-        return {**_NO_SLOTS, **self.environment} == settings.environment()
+        return _is_same({**_NO_SLOTS, **self.environment}, settings.environment())
 
     def is_of_home(self, settings: Settings) -> bool:
         """Return whether the process was started for this home, and not for the one that this home is a copy of."""
@@ -58,7 +58,11 @@ class PidFile:
 
     def is_of_lab(self, settings: Settings) -> bool:
         """Return whether the process was started with these settings, ignoring the number of slots."""
-        return {**self.environment, **_NO_SLOTS} == {**settings.environment(), **_NO_SLOTS}
+        return _is_same({**self.environment, **_NO_SLOTS}, {**settings.environment(), **_NO_SLOTS})
+
+
+def _is_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return with_resolved_links(one) == with_resolved_links(other)
 
 
 def supervisor_pid_path(settings: Settings) -> Path:

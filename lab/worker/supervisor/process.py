@@ -14,15 +14,18 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from types import FrameType
 
 from filelock import FileLock, Timeout
 
-from lab.errors import StoreBusyError, StoreError
+from lab.background import start_thread
+from lab.errors import StoreBusyError, StoreError, ThreadStartError
 from lab.runs.outage import Outage
 from lab.runs.owner import Owner
 from lab.runs.store import RunStore
 from lab.settings import CHECKOUT, Settings
+from lab.system_errors import reason, remedy
 from lab.worker.supervisor.adopted import AdoptedWorker, find_workers
 from lab.worker.supervisor.cleanup import clean_up
 from lab.worker.supervisor.dispatch import Dispatcher
@@ -173,19 +176,25 @@ class Supervisor:
         place = f" for slot {slot.index + 1} of {slot.count}" if slot.count > 1 else ""
         log_supervisor(f"starting a worker{place}")
         started_at, log_from = time.monotonic(), log_size(self.settings)
-        process = subprocess.Popen(
-            [sys.executable, "-m", "lab.worker", *slot.arguments()],
-            cwd=CHECKOUT,
-            env=worker_environment(slot, self.settings, os.environ),
-            stdin=subprocess.DEVNULL,
-        )
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "lab.worker", *slot.arguments()],
+                cwd=CHECKOUT,
+                env=worker_environment(slot, self.settings, os.environ),
+                stdin=subprocess.DEVNULL,
+            )
+        except OSError as error:
+            why = f"{reason(error)}: {remedy(error, 'make sure that this user can start processes')}"
+            log_supervisor(f"no process can be started ({why})")
+            self._record_failure(slot.index, why)
+            return
         self.workers[slot.index] = SlotWorker(process, slot, started_at, log_from=log_from)
         owner = Owner.of_process(process.pid)
         try:
             write_pid_file(worker_pid_path(self.settings, slot.index), owner, self.settings, slot=slot)
         except OSError as error:
             log_supervisor(
-                f"no pid file could be written ({error.strerror}), so a new supervisor cannot adopt this worker"
+                f"no pid file could be written ({reason(error)}), so a new supervisor cannot adopt this worker"
             )
 
     def _handle_exit(self, index: int, code: int, store: RunStore) -> None:
@@ -193,18 +202,24 @@ class Supervisor:
         if code == 0 or worker.leaving:
             self.fast_exits[index] = 0
             return
-        reason = exit_reason(self.settings, code, since=worker.log_from)
+        why = exit_reason(self.settings, code, since=worker.log_from)
         log_supervisor(f"the worker ended with exit code {code}")
         interrupted = store.leases.recover()
         for run in interrupted:
             store.logs.add(run, f"the worker ended with exit code {code}")
         fast = time.monotonic() - worker.started_at < FAST_EXIT_S
-        self.fast_exits[index] = self.fast_exits[index] + 1 if fast and not interrupted else 0
+        if fast and not interrupted:
+            self._record_failure(index, why)
+        else:
+            self.fast_exits[index] = 0
+
+    def _record_failure(self, index: int, why: str) -> None:
+        self.fast_exits[index] += 1
         if self.fast_exits[index] >= MAX_FAST_EXITS:
             log_supervisor(
                 f"the worker failed {self.fast_exits[index]} times before it claimed a run: see the lines above"
             )
-            record_failing(self.settings, reason)
+            record_failing(self.settings, why)
 
     def _end_workers(self) -> None:
         for worker in self.workers.values():
@@ -228,7 +243,7 @@ def _write_own_pid_file(settings: Settings) -> None:
         write_pid_file(supervisor_pid_path(settings), Owner.of_this_process(), settings)
     except OSError as error:
         log_supervisor(
-            f"no pid file could be written ({error.strerror}), so a lab with other settings cannot end this supervisor"
+            f"no pid file could be written ({reason(error)}), so a lab with other settings cannot end this supervisor"
         )
 
 
@@ -261,7 +276,7 @@ def main(settings: Settings | None = None, *, warm: bool = False) -> int:
             f"another supervisor is running and holds {lock_path(settings)}: queue runs, and it will train them"
         )
         return 1
-    except StoreError as error:
+    except (StoreError, ThreadStartError) as error:
         log_supervisor(str(error))
         return 1
     # A run queued between the last poll and the release of the lock would wait forever.
@@ -271,12 +286,10 @@ def main(settings: Settings | None = None, *, warm: bool = False) -> int:
 def _lab_duties(supervisor: Supervisor, store: RunStore) -> Callable[[], None]:
     """Start the cleanup and the dispatcher, which only the lab's own machines run; return what stops the dispatcher."""
     # A separate thread, because removing a large run takes a minute and queued runs must not wait for it.
-    cleaning = threading.Thread(target=clean_up, args=(supervisor.settings, store), name="cleanup", daemon=True)
-    supervisor.cleanup, supervisor.jobs = cleaning, Dispatcher(supervisor.settings, store)
+    supervisor.cleanup = start_thread(partial(clean_up, supervisor.settings, store), name="cleanup")
+    supervisor.jobs = Dispatcher(supervisor.settings, store)
     ending = threading.Event()
-    dispatching = threading.Thread(target=supervisor.jobs.run, args=(ending,), name="jobs", daemon=True)
-    cleaning.start()
-    dispatching.start()
+    dispatching = start_thread(partial(supervisor.jobs.run, ending), name="jobs")
 
     def stop() -> None:
         ending.set()
