@@ -70,6 +70,7 @@ _STYLE = """<style>
 /* In these rows, an element that is less tall than an input is centred on the inputs next to it. */
 :is(.st-key-inside-chooser, [class*="st-key-sweep-vary-"]) [data-testid="stButtonGroup"] { padding-bottom: 0.25rem; }
 [class*="st-key-sweep-vary-"] [data-testid="stMarkdown"] { padding-bottom: 0.45rem; }
+[class*="st-key-origin-"] button p { text-align: left; }
 .st-key-run-menu button > div { justify-content: flex-start; }
 [data-testid="stStatusWidget"] { margin-right: 2.6rem; }
 [data-testid="stStatusWidget"] button { display: none; }

@@ -28,6 +28,7 @@ from lab.service.lab import Lab
 from lab.sharing.formats import export_runs
 from lab.sharing.script.program import write_script
 from lab.training.augment import build_augment
+from pages.state.inside import VIEWS
 from tests.reference_docs import render
 from tests.sharing.sharing_runs import open_lab, train_run
 from tests.web.addresses import go_to
@@ -223,7 +224,17 @@ def test_the_train_page_offers_a_new_data_set(lab: Lab, monkeypatch: pytest.Monk
     assert COLOURS.title in next(box for box in app.selectbox if box.label == "Data set").options
 
 
-@pytest.mark.parametrize("view", ["network", "maps", "kernels", "hand", "why", "answers", "map"])
+def test_for_colour_images_the_inside_page_says_that_drawings_cannot_be_shown(
+    lab: Lab, run: RunRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = _open("inside", lab, monkeypatch, run=run.id, view="maps", source="drawing")
+    said = [each.value for each in app.caption if each.value.startswith("Colours has colour images, so drawings")]
+    assert said == [
+        "Colours has colour images, so drawings cannot be prepared for it: choose a test image, or upload a picture."
+    ]
+
+
+@pytest.mark.parametrize("view", VIEWS)
 def test_every_view_of_the_inside_page_opens_with_a_run_of_a_new_data_set(
     lab: Lab, run: RunRecord, monkeypatch: pytest.MonkeyPatch, view: str
 ) -> None:

@@ -137,6 +137,8 @@ def read_robustness(measured: Robustness) -> str:
     lowest = int(np.argmin(values))
     unchanged = f"The accuracy is {format_percent(values[neutral], digits=1)} without distortion"
     floor = f"{format_percent(values[lowest], digits=1)} at {labels[lowest]}"
+    if values[lowest] == values[neutral]:
+        return f"{unchanged} and falls at no level."
     if len(kept) == len(values):
         return f"{unchanged} and falls by at most {_points(values[neutral] - values[lowest])}, to {floor}."
     span = f"from {labels[kept[0]]} to {labels[kept[-1]]}" if len(kept) > 1 else "at no other level"

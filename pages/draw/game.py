@@ -14,7 +14,9 @@ from lab.charts.tiles import encode, image_tiles
 from lab.data.recipes import Recipe
 from lab.formatting import plural
 from lab.sketch.reading import Answer
+from lab.sketch.saved import encode_ink
 from lab.sketch.sketch import Sketch
+from pages.cache.lab import get_lab
 from pages.draw.models import Model
 from pages.draw.pad import drawn
 from pages.draw.studio import normalised, read_all, show_answers, show_pad, titles
@@ -37,14 +39,17 @@ def guess_game(models: Sequence[Model]) -> None:
         page = draw_page()
         if not page.game.running:
             _result(models, page.game)
-            st.button(
-                "Play again" if page.game.drawn else "Start",
-                type="primary",
-                icon=":material/play_arrow:",
-                key=element("draw-game-start"),
-                on_click=_start,
-                args=(models,),
-            )
+            with st.container(horizontal=True):
+                st.button(
+                    "Play again" if page.game.drawn else "Start",
+                    type="primary",
+                    icon=":material/play_arrow:",
+                    key=element("draw-game-start"),
+                    on_click=_start,
+                    args=(models,),
+                )
+                if page.game.inks:
+                    _offer_saving(page.game)
             return
         target = page.game.digits[page.game.round - 1]
         left, right = st.columns([5, 9], gap="large")
@@ -74,7 +79,7 @@ def _start(models: Sequence[Model]) -> None:
     page = draw_page()
     names = list(models[0].loaded.class_names)
     chosen = random.sample(names, len(names))[:ROUNDS]
-    page.game = Game(tuple(chosen), 1, {model.id: 0 for model in models})
+    page.game = Game(tuple(chosen), 1, {model.id: 0 for model in models}, dataset=models[0].spec.id)
     page.clear()
 
 
@@ -86,6 +91,7 @@ def _next(models: Sequence[Model]) -> None:
         images = normalised(models, sketch)
         answers = read_all(models, sketch, images)
         page.game.pictures.append(_pictures(models, sketch, images))
+        page.game.inks.append(encode_ink(sketch))
         _score(page.game, models, answers)
         page.clear()
 
@@ -119,6 +125,29 @@ def _stop() -> None:
     page = draw_page()
     page.game = replace(page.game, digits=page.game.digits[: len(page.game.drawn)])
     page.clear()
+
+
+def _offer_saving(game: Game) -> None:
+    """Draw the button that saves the drawings, each with the digit that was asked as its label."""
+    st.button(
+        "Saved in My drawings" if game.saved else "Save these drawings",
+        icon=":material/check:" if game.saved else ":material/save:",
+        key=element("draw-game-save"),
+        disabled=game.saved or get_lab().settings.read_only,
+        help="They become part of your own test set, with the digits that were asked as labels. A network can also be "
+        "fine-tuned on them.",
+        on_click=_save,
+        args=(game,),
+    )
+
+
+def _save(game: Game) -> None:
+    if game.saved:  # a second click that was sent before the first one was answered
+        return
+    with show_errors():
+        for row, ink in zip(game.drawn, game.inks, strict=True):
+            get_lab().store.sketches.save(ink, label=row["Asked"], dataset=game.dataset)
+        game.saved = True
 
 
 def _result(models: Sequence[Model], game: Game) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from lab.data.registry import get_dataset_spec
-from lab.formatting import format_percent
+from lab.formatting import format_percent, plural
 from lab.runs.sketches import SavedSketch
 from lab.sketch.reading import compute_probabilities
 from lab.sketch.saved import decode_ink, encode_ink, normalise_all, zip_idx, zip_pngs
@@ -72,8 +72,12 @@ def my_drawings(models: Sequence[Model]) -> None:
         saved = same_classes(models)
         for problem in get_lab().store.sketches.problems():
             st.warning(problem, icon=":material/heart_broken:")
+        _undo_box()
         if not saved:
-            st.info("No drawings are saved yet. Draw one, and choose Save below the pad.", icon=":material/draw:")
+            st.info(
+                "No drawings are saved yet. Draw one, and choose Save below the pad, or save those of a guess game.",
+                icon=":material/draw:",
+            )
             return
         drawings = [decode_ink(each.png) for each in saved]
         _accuracy(models, saved, drawings)
@@ -122,22 +126,67 @@ def _gallery(saved: Sequence[SavedSketch], drawings: Sequence[Sketch], model: Mo
     st.html(pictures_html(pictures))
     names = {each.id: f"{number}: {each.label}" for number, (each, _, _) in enumerate(shown, start=1)}
     chosen = st.pills(
-        "Choose drawings to delete",
+        "Choose drawings to delete or to label anew",
         list(names),
         selection_mode="multi",
         format_func=lambda each: names[each],
         **DRAW.widget("doomed", value=[each for each in DRAW.read().doomed if each in names]),
     )
-    pressed = st.button(
-        f"Delete {len(chosen)}" if chosen else "Delete",
-        icon=":material/delete:",
-        key=element("draw-delete"),
-        disabled=not chosen or get_lab().settings.read_only,
-    )
-    if pressed and chosen:
-        get_lab().store.sketches.delete(tuple(chosen))
-        DRAW.change(doomed=())
-        st.rerun(scope="fragment")
+    able = bool(chosen) and not get_lab().settings.read_only
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.button(
+            f"Delete {len(chosen)}" if chosen else "Delete",
+            icon=":material/delete:",
+            key=element("draw-delete"),
+            disabled=not able,
+            on_click=_delete,
+            args=([each for each in saved if each.id in chosen],),
+        )
+        st.selectbox(
+            "New label",
+            model.loaded.class_names,
+            placeholder="Change the label",
+            label_visibility="collapsed",
+            disabled=not able,
+            width=200,
+            **DRAW.widget("relabel", then=_relabel),
+        )
+
+
+def _delete(chosen: Sequence[SavedSketch]) -> None:
+    with show_errors():
+        get_lab().store.sketches.delete(tuple(each.id for each in chosen))
+        DRAW.change(doomed=(), deleted=tuple(chosen))
+
+
+def _relabel() -> None:
+    page = DRAW.read()
+    DRAW.change(relabel=None, doomed=())
+    with show_errors():
+        if page.relabel is not None:
+            get_lab().store.sketches.relabel(page.doomed, page.relabel)
+
+
+def _undo_box() -> None:
+    """Offer to restore the drawings that were deleted last."""
+    deleted = DRAW.read().deleted
+    if not deleted:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", border=True):
+        words = f"{plural(len(deleted), 'drawing')} {'was' if len(deleted) == 1 else 'were'} deleted."
+        st.markdown(f":material/delete: &nbsp;{words}", width="content")
+        st.button("Undo", icon=":material/undo:", key=element("draw-undo"), on_click=_undo)
+        st.button("Dismiss", key=element("draw-dismiss"), type="tertiary", on_click=_dismiss)
+
+
+def _undo() -> None:
+    with show_errors():
+        get_lab().store.sketches.restore(DRAW.read().deleted)
+        DRAW.change(deleted=())
+
+
+def _dismiss() -> None:
+    DRAW.change(deleted=())
 
 
 def _downloads(saved: Sequence[SavedSketch], drawings: Sequence[Sketch], model: Model) -> None:

@@ -34,6 +34,7 @@ def fine_tune(models: Sequence[Model], saved: Sequence[SavedSketch], drawings: S
     """Offer to train one of the chosen runs further on the saved drawings."""
     able = {model.id: model for model in models if model.loaded.class_names == DIGITS and not is_example(model.id)}
     if not able:
+        st.caption("To fine-tune a network on these drawings, train one of your own on digits, and choose it above.")
         return
     st.header("Fine-tune on my handwriting", anchor=False)
     with st.container(horizontal=True, vertical_alignment="bottom"):

@@ -62,6 +62,10 @@ def choose_picture(subject: Subject) -> Picture | None:
 def _drawn(subject: Subject) -> Picture | None:
     """Return a saved drawing, prepared like the images of the run's data set."""
     spec = subject.dataset.spec
+    if spec.recipe is None:
+        words = "has colour images, so drawings cannot be prepared for it: choose a test image, or upload a picture."
+        st.caption(f"{plain(spec.title)} {words}")
+        return None
     saved = {each.id: each for each in get_lab().store.sketches.list() if each.label in spec.classes}
     if not saved:
         st.caption("No drawings are saved yet. Save one with its label on the Draw page.")

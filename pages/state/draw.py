@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from lab.runs.sketches import SavedSketch
 from lab.sketch.normalise import STEPS
 from pages.state.address import address, write_address
 from pages.state.codec import one_of, param, split, write
@@ -27,7 +28,7 @@ class DrawState:
 
     runs: networks that are tested, part of the address. training, failed: a first run that was started here, and why it
     has no weights. source: which picture came last, "uploaded" or "pasted". label: class of a drawing to be saved.
-    doomed: drawings to be deleted. pen: width chosen for the standard canvas, 0 for the drawing's own. layer: chosen
+    doomed: chosen drawings, to be deleted or labelled. relabel: their new label. deleted: those deleted last. pen: width chosen for the standard canvas, 0 for the drawing's own. layer: chosen
     layer by run. opened: blocks of the whole network that are expanded into their layers.
     """
 
@@ -43,6 +44,8 @@ class DrawState:
     source: str = ""
     label: str | None = None
     doomed: tuple[str, ...] = ()
+    relabel: str | None = None
+    deleted: tuple[SavedSketch, ...] = ()
     parent: str = ""
     inside_run: str = ""
     similar_run: str = ""
@@ -71,7 +74,8 @@ class Game:
     """The guess game: digits to draw, the round (0 before the first), and correct answers by run.
 
     drawn: what was asked and read in each round. pictures: PNGs of each round, the drawing and each network's input.
-    understood: rounds in which most networks read what was asked.
+    understood: rounds in which most networks read what was asked. inks: the drawings as they are saved. dataset: data
+    set of the digits. saved: whether the drawings were saved.
     """
 
     digits: tuple[str, ...] = ()
@@ -80,6 +84,9 @@ class Game:
     drawn: list[dict[str, str]] = field(default_factory=list)
     pictures: list[tuple[bytes, ...]] = field(default_factory=list)
     understood: int = 0
+    inks: list[bytes] = field(default_factory=list)
+    dataset: str = ""
+    saved: bool = False
 
     @property
     def running(self) -> bool:

@@ -16,6 +16,7 @@ from pages.widgets.table import NumberAsText, setting_cell, sortable
 # A trial in training has the word of its run, and the others share theirs with runs, apart from two.
 _COLORS = STATUS_COLORS | {str(TrialState.HELD): "orange", str(TrialState.COPY): "violet"}
 _TRIAL_PX = 56  # for three digits, so that with two settings a decision is fully visible on a laptop
+_DECISION_PX = 280  # for "finished after 8 epochs: 1st of 1 at that time"; by itself, the column would cut it off
 
 
 def trials_table(spec: SweepSpec, trials: Sequence[TrialRecord]) -> None:
@@ -45,7 +46,7 @@ def trials_table(spec: SweepSpec, trials: Sequence[TrialRecord]) -> None:
             "accuracy": column.NumberColumn(
                 "Validation", format="%.2f %%", help="Validation accuracy after that epoch."
             ),
-            "decision": "Decision",
+            "decision": column.TextColumn("Decision", width=_DECISION_PX),
             "seconds": column.NumberColumn("Seconds", format="%.1f"),
         },
         alt=f"Table of {plural(len(trials), 'trial')}: state, settings, results, and the decision",

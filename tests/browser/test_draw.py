@@ -237,11 +237,13 @@ def test_saved_drawings_are_listed_and_can_be_deleted(server: Server, runs: tupl
         click(page.get_by_role("button", name="Save drawing"))
         until(page, lambda: _ink(page) == 0, "the pad empty after saving")
     click(page.get_by_role("radio", name="My drawings").or_(page.get_by_role("button", name="My drawings")).first)
-    page.wait_for_selector("text=Choose drawings to delete")
+    page.wait_for_selector("text=Choose drawings to delete or to label anew")
     expect(page.locator(".cl-pics figcaption")).to_have_count(2)
     click(page.get_by_test_id("stButtonGroup").last.get_by_text("1: 6"))
     click(page.get_by_role("button", name="Delete 1"))
     until(page, lambda: page.locator(".cl-pics figcaption").count() == 1, "one drawing left")
+    click(page.get_by_role("button", name="Undo"))
+    expect(page.locator(".cl-pics figcaption")).to_contain_text(["1: 6", "2: 1"])
 
 
 @pytest.mark.long
@@ -263,6 +265,8 @@ def test_the_guess_game_asks_for_a_digit_counts_rounds_and_can_be_stopped(
     click(page.get_by_role("button", name="Stop"))
     page.get_by_text("of 1 round", exact=False).first.wait_for()  # the rounds so far are shown
     page.get_by_role("button", name="Play again").wait_for()
+    click(page.get_by_role("button", name="Save these drawings"))
+    expect(page.get_by_role("button", name="Saved in My drawings")).to_be_disabled()
 
 
 def _upload(page: Page, png: bytes) -> None:

@@ -144,6 +144,38 @@ def test_the_picture_of_a_gallery_is_in_the_page_once(mount: Mount) -> None:
     )
 
 
+def test_thirteen_levels_of_a_distortion_are_one_row_beside_the_navigation_of_a_laptop(mount: Mount) -> None:
+    page = mount("shared/base.css", "tiles/tiles.css", "tiles/tiles.js")
+    page.evaluate("place.host.style.width = '887px'")  # 1280 less navigation, padding and scroll bar
+    words = {"tiles": [{"one": f"{at}° → 3"} for at in range(13)], "selected": 7, "clickable": True, "name": "x"}
+    sizes = {"columns": 13, "tile_width": 4, "tile_height": 4, "height": 56, "cell": 60, "row": False}
+    page.evaluate("data => render(data)", {"sprite": png_url(encode(np.zeros((4, 52, 3), np.uint8))), **sizes, **words})
+    tops = "new Set([...place.querySelectorAll('.tile')].map((each) => each.offsetTop)).size"
+    becomes(page, lambda: page.evaluate(tops), 1)
+
+
+def test_tab_reaches_one_picture_of_a_gallery_and_arrow_keys_the_others(mount: Mount) -> None:
+    page = mount("shared/base.css", "tiles/tiles.css", "tiles/tiles.js")
+    words = {"tiles": [{"one": str(at)} for at in range(40)], "selected": 7, "clickable": True, "name": "x"}
+    sizes = {"columns": 40, "tile_width": 4, "tile_height": 4, "height": 40, "cell": 48, "row": True}
+    gallery = {"sprite": png_url(encode(np.zeros((4, 160, 3), np.uint8))), **sizes, **words}
+    page.evaluate("data => render(data)", gallery)
+    page.keyboard.press("Tab")
+    focused = page.locator("button:focus")
+    expect(focused).to_have_text("7")
+    for key in ("ArrowRight", "ArrowRight", "ArrowLeft"):
+        page.keyboard.press(key)
+    expect(focused).to_have_text("8")
+    page.evaluate("data => render(data)", gallery)  # another epoch
+    expect(focused).to_have_text("8")
+    expect(page.locator('button[tabindex="0"]')).to_have_count(1)
+    page.keyboard.press("End")
+    expect(focused).to_have_text("39")
+    until(page, lambda: page.evaluate("place.querySelector('.row').scrollLeft") > 100, "a row that follows the focus")
+    page.keyboard.press("Tab")
+    expect(page.locator("button:focus")).to_have_count(0)
+
+
 def test_tab_reaches_one_cell_of_the_matrix_and_arrow_keys_the_others(mount: Mount) -> None:
     page = mount("shared/base.css", "matrix/matrix.css", "matrix/matrix.js")
     names = [f"{at}" for at in range(62)]

@@ -189,6 +189,11 @@ def test_test_images_are_evenly_spaced_and_no_more_than_there_are() -> None:
             (0.125, 0.1, 0.1, 0.11, 0.1, 0.09, 0.12),
             "The accuracy is 12.5 % without distortion and falls by at most 3.5 percentage points, to 9.0 % at 3 px.",
         ),
+        (
+            "blur",
+            (0.125, 0.125, 0.13, 0.125, 0.14, 0.125, 0.125),
+            "The accuracy is 12.5 % without distortion and falls at no level.",
+        ),
     ],
 )
 def test_the_sentence_says_where_the_accuracy_is_kept_and_where_it_is_lowest(

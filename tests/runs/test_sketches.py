@@ -31,6 +31,24 @@ def test_deleting_removes_only_the_given_drawings(store: RunStore) -> None:
     assert [sketch.id for sketch in store.sketches.list()] == [second.id]
 
 
+def test_deleted_drawings_are_restored_as_they_were_and_in_their_place(store: RunStore) -> None:
+    first, second, third = (store.sketches.save(PNG, label=label, dataset="mnist") for label in "123")
+    store.sketches.delete((first.id, second.id))
+    again = store.sketches.save(PNG, label="4", dataset="mnist")
+    store.sketches.restore((second, first, third))
+    assert store.sketches.list() == (first, second, third, again)
+    assert store.sketches.problems() == ()
+
+
+def test_only_the_given_drawings_get_another_label(store: RunStore) -> None:
+    first, second, third = (store.sketches.save(PNG, label=label, dataset="mnist") for label in "123")
+    assert store.sketches.relabel((first.id, third.id, "not there"), " 7 ") == 2
+    assert [each.label for each in store.sketches.list()] == ["7", "2", "7"]
+    assert store.sketches.problems() == ()
+    with pytest.raises(InputError, match="The label is ' '"):
+        store.sketches.relabel((second.id,), " ")
+
+
 @pytest.mark.parametrize(
     ("png", "label", "message"),
     [

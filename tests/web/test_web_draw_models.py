@@ -288,5 +288,7 @@ def test_fine_tune_queues_a_run_and_links_to_it(lab: Lab, model: Model, monkeypa
 def test_without_saved_drawings_there_is_neither_an_accuracy_table_nor_fine_tuning(lab: Lab, model: Model) -> None:
     lab.store.sketches.delete(tuple(each.id for each in lab.store.sketches.list()))
     app = open_page("draw", runs=model.id, mode="My drawings")
-    assert [each.value for each in app.info] == ["No drawings are saved yet. Draw one, and choose Save below the pad."]
+    assert [each.value for each in app.info] == [
+        "No drawings are saved yet. Draw one, and choose Save below the pad, or save those of a guess game."
+    ]
     assert (list(app.dataframe), [each for each in app.button if each.key == "draw-tune"]) == ([], [])

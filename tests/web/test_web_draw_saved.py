@@ -109,6 +109,25 @@ def test_a_round_saves_a_thumbnail_of_the_drawing_and_the_input_of_each_network(
         assert np.array_equal(np.asarray(shown.convert("L")), images[model.recipe])
 
 
+def test_the_drawings_of_a_game_are_saved_once_with_the_digits_that_were_asked(bench: Bench) -> None:
+    models, ink = [model_of(name="a")], encode_ink(SKETCH)
+    played = Game(
+        drawn=[{"Asked": "3", "a": "8"}, {"Asked": "4", "a": "4"}],
+        pictures=[(b"drawn", b"given")] * 2,
+        inks=[ink, ink],
+        dataset="mnist",
+    )
+    state = {"draw.page": DrawPage(game=played)}
+    app = draw_alone(lambda: game.guess_game(models), state=state)
+    app.button(key="draw-game-save").click().run()
+    saved = bench.lab.store.sketches.list()
+    assert [(each.label, each.dataset, each.png) for each in saved] == [("3", "mnist", ink), ("4", "mnist", ink)]
+    assert (app.button(key="draw-game-save").label, app.button(key="draw-game-save").disabled) == (
+        "Saved in My drawings",
+        True,
+    )
+
+
 # -- saved drawings ----------------------------------------------------------------------------------------------------
 
 
@@ -172,6 +191,44 @@ def test_chosen_drawings_are_deleted_and_no_others(bench: Bench) -> None:
     app.button(key="draw-delete").click().run()
     assert sorted(each.label for each in sketches.list()) == ["4", "6"]
     assert app.session_state[DRAW.state_key].doomed == ()
+
+
+def test_deleted_drawings_are_restored_by_undo(bench: Bench) -> None:
+    sketches = bench.lab.store.sketches
+    saved = [sketches.save(encode_ink(SKETCH), label=name, dataset="mnist") for name in "456"]
+
+    @st.fragment
+    def part() -> None:
+        saved_drawings._undo_box()
+        saved_drawings._gallery(sketches.list(), [SKETCH] * len(sketches.list()), model_of())
+
+    app = draw_alone(part, state={DRAW.state_key: DrawState(doomed=(saved[1].id,))})
+    app.button(key="draw-delete").click().run()
+    assert app.markdown[0].value.endswith("1 drawing was deleted.")
+    app.button(key="draw-undo").click().run()
+    assert list(sketches.list()) == saved
+    assert [each.key for each in app.button] == ["draw-delete"]
+    app.pills(key="draw.doomed").set_value([saved[0].id]).run()
+    app.button(key="draw-delete").click().run()
+    app.button(key="draw-dismiss").click().run()
+    assert sorted(each.label for each in sketches.list()) == ["5", "6"]
+    assert [each.key for each in app.button] == ["draw-delete"]
+
+
+def test_chosen_drawings_get_another_label_and_no_others(bench: Bench) -> None:
+    sketches = bench.lab.store.sketches
+    saved = [sketches.save(encode_ink(SKETCH), label=name, dataset="mnist") for name in "456"]
+
+    @st.fragment
+    def part() -> None:
+        saved_drawings._gallery(sketches.list(), [SKETCH] * len(sketches.list()), model_of())
+
+    app = draw_alone(part)
+    assert app.selectbox(key="draw.relabel").disabled
+    app.pills(key="draw.doomed").set_value([saved[0].id, saved[2].id]).run()
+    app.selectbox(key="draw.relabel").set_value("9").run()
+    assert [each.label for each in sketches.list()] == ["9", "5", "9"]
+    assert (app.selectbox(key="draw.relabel").value, app.pills(key="draw.doomed").value) == (None, [])
 
 
 def test_drawings_count_if_their_data_set_has_the_networks_classes_and_their_label_is_one(bench: Bench) -> None:

@@ -3,9 +3,8 @@
 // chosen one, the arrow keys move to the others.
 
 import { made } from "../shared/dom.js";
-import { grouped, neighbour } from "./groups.js";
-
-const ARROWS = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"];
+import { rove } from "../shared/roving.js";
+import { grouped } from "./groups.js";
 
 export default function ({ data, parentElement, setTriggerValue }) {
   const words = JSON.stringify(data.cards);
@@ -22,10 +21,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
   }
   const buttons = [...root.querySelectorAll("button")];
   const at = Math.max(0, data.cards.findIndex(({ id }) => id === data.chosen));
-  buttons.forEach((button, index) => {
-    button.setAttribute("aria-pressed", String(button.dataset.id === data.chosen));
-    button.tabIndex = index === at ? 0 : -1;
-  });
+  for (const button of buttons) button.setAttribute("aria-pressed", String(button.dataset.id === data.chosen));
+  rove(root, buttons, at);
   if (root.dataset.chosen !== String(data.chosen)) {
     root.dataset.chosen = String(data.chosen);
     buttons[at]?.scrollIntoView({ block: "nearest" });
@@ -33,14 +30,6 @@ export default function ({ data, parentElement, setTriggerValue }) {
   root.onclick = (event) => {
     const card = event.target.closest("button");
     if (card) setTriggerValue("pick", card.dataset.id);
-  };
-  root.onkeydown = (event) => {
-    const index = buttons.indexOf(event.target.closest("button"));
-    if (index < 0 || !ARROWS.includes(event.key)) return;
-    event.preventDefault();
-    const to = buttons[neighbour(event.key, index, buttons.map((button) => button.getBoundingClientRect()))];
-    for (const button of buttons) button.tabIndex = button === to ? 0 : -1;
-    to.focus();
   };
 }
 

@@ -11,7 +11,7 @@ import { filling, loadPlotly, tools } from "../shared/plotly.js";
 import { isLow } from "./axes.js";
 import { Baseline } from "./baseline.js";
 import { Curves, isNamed } from "./curves.js";
-import { POLL_MS, layoutOf, readSettings } from "./look.js";
+import { POLL_MS, layoutOf, nextPoll, readSettings } from "./look.js";
 import { makeSamples, showAnswers } from "./samples.js";
 
 export default mount((place, data) => new Live(place, data));
@@ -153,8 +153,7 @@ class Live extends Curves {
     news = { charts: before?.charts, remarks: before?.remarks, ...news }; // only sent together with new points
     this.news = news;
     const moved = JSON.stringify(news.charts) !== JSON.stringify(before?.charts); // a range, or the points outside it
-    this.wait = !news.live ? POLL_MS.ended
-      : changed ? POLL_MS.first : Math.min(this.wait * POLL_MS.growth, POLL_MS.longest);
+    this.wait = nextPoll(news, changed, this.wait);
     this.progress();
     const watched = ["state", "status", "notices", "findings", "device"]; // shown by the page around the charts
     if (watched.some((name) => news[name] !== (before ?? this.data)[name])) {

@@ -6,6 +6,16 @@ import { SHARES, emptyAxes, fitted, isLow, rangeMode } from "./axes.js";
 
 export const SKIPPED = 0.05; // share of the steps that "skip the start" leaves out
 export const POLL_MS = { first: 500, longest: 5000, ended: 20000, failed: 10000, late: 10000, growth: 1.5 };
+
+/**
+ * Return the time in ms until the next question to the server. A paused run may be resumed in another window.
+ * @param {{ live: boolean, state: string }} news @param {boolean} changed @param {number} before the last time
+ */
+export function nextPoll(news, changed, before) {
+  if (news.live) return changed ? POLL_MS.first : Math.min(before * POLL_MS.growth, POLL_MS.longest);
+  return news.state === "paused" ? POLL_MS.longest : POLL_MS.ended;
+}
+
 // By split: index of its colour in the theme, marker and dash. "" is for metrics of the run itself.
 export const LOOK = {
   train: [0, "circle", "solid"], val: [1, "diamond", "dot"], test: [2, "square", "dash"], "": [3, "circle", "solid"],

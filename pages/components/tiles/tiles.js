@@ -1,8 +1,10 @@
 // @ts-check
 // A grid of small pictures cut from one PNG; each is a button, or a plain tile if it cannot be clicked.
-// Existing tiles are updated in place, so that a new epoch does not make the page jump.
+// Existing tiles are updated in place, so that a new epoch does not make the page jump. Tab focuses the chosen button, the
+// arrow keys move to the others.
 
 import { made } from "../shared/dom.js";
+import { rove } from "../shared/roving.js";
 
 export default function ({ data, parentElement, setTriggerValue }) {
   let grid = parentElement.querySelector(".tiles");
@@ -24,6 +26,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   while (grid.children.length > data.tiles.length) grid.lastChild.remove();
   while (grid.children.length < data.tiles.length) grid.appendChild(build(kind));
   data.tiles.forEach((tile, index) => fill(grid.children[index], tile, index, data, width));
+  if (data.clickable) rove(grid, [...grid.children], data.selected ?? 0);
   if (data.row && grid.dataset.shown !== data.selected + data.sprite.slice(-40)) {
     grid.dataset.shown = data.selected + data.sprite.slice(-40);
     const chosen = grid.children[data.selected];
