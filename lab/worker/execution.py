@@ -68,13 +68,11 @@ def execute(lab: Lab, run: RunRecord, *, ending: threading.Event, wait_s: float 
         # supervisor notices the exit.
         log_worker(f"run {run.id}: {error}")
     except LabError as error:
-        log_worker(f"run {run.id} failed: {error}")
         _fail(lab, run, recorder, str(error))
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
         # Where a smaller batch helps, training has tried it; this is the network, its optimizer or the data.
-        log_worker(f"run {run.id} failed: {error}")
         _fail(lab, run, recorder, _NO_MEMORY)
     finally:
         heartbeat.log.close(lab.store, sys.exception())
@@ -113,6 +111,7 @@ def _train_and_finish(lab: Lab, run: RunRecord, recorder: RunRecorder, heartbeat
 
 def _fail(lab: Lab, run: RunRecord, recorder: RunRecorder, reason: str) -> None:
     """Store why a run failed, even on a disk that is completely full."""
+    log_worker(f"run {run.id} failed: {reason}")
     try:
         recorder.fail(reason)
     except (LeaseLostError, StoreBusyError) as error:
