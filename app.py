@@ -32,7 +32,9 @@ from pages.server.not_found import NotFound  # noqa: E402
 from pages.server.routes import ROUTES  # noqa: E402
 from pages.server.security import Guard  # noqa: E402
 from pages.server.sessions import install  # noqa: E402
+from pages.server.shell import Shell  # noqa: E402
 from pages.server.shutdown import limit_shutdown  # noqa: E402
+from pages.styles import shell_styles  # noqa: E402
 
 try:
     SITES = embedding_sites(os.environ)
@@ -60,6 +62,7 @@ app = st.App(
     middleware=[
         Middleware(Guard, token=os.environ.get("LAB_TOKEN", ""), sites=SITES),
         Middleware(NotFound, routes=tuple(route.path for route in ROUTES)),
+        Middleware(Shell, styles=shell_styles()),
     ],
     lifespan=lifespan,
     on_script_error=report_bug,

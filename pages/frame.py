@@ -32,71 +32,6 @@ _MARK = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 26 26" width="26
 <path d="M9 9V6a2 2 0 0 1 2-2h10a2 2 0 0 1 2 2v10a2 2 0 0 1-2 2h-5"/></g>
 <rect x="6.2" y="12.2" width="5.6" height="5.6" rx="1.2" fill="#e08a1e"/></svg>"""
 
-# Streamlit pads a page by 6 rem at the top and 5 rem at the sides; charts, tables and forms need that space more. On
-# devices without hover, a table's toolbar is always visible and would cover what is above it; the one of the table of
-# runs would cover the choice of its order on every device. Streamlit's captions and selected segments have too little
-# contrast. In the dark theme the primary blue is light enough to be read on the page, so text on top of it is dark.
-# Streamlit's own Stop, which interrupts the script, would appear above the Stop of a training. The live view has its
-# height reserved before it mounts, so that nothing below it moves, and so has the pad. An element that gets the focus is
-# scrolled to a place where neither Streamlit's header nor what is fixed or sticky covers it.
-_STYLE = """<style>
-[data-testid="stMainBlockContainer"] { padding: 4.4rem clamp(1rem, 3vw, 5rem) 4rem; max-width: 1320px; }
-@media (max-width: 640px) { [data-testid="stMainBlockContainer"] { padding: 3.8rem 1rem 4rem; }
-  [data-testid="stMainBlockContainer"] h1 { font-size: 1.9rem; padding: 0.4rem 0; overflow-wrap: anywhere; } }
-[data-testid="stMain"] { scroll-padding: 4.5rem 0 1.5rem; }
-/* Fingers: Streamlit's help icons have 16 px, its switches and the links of the navigation less than 30. */
-@media (pointer: coarse) { [data-testid="stTooltipHoverTarget"] button { position: relative; }
-  [data-testid="stTooltipHoverTarget"] button::after { content: ""; position: absolute; inset: -10px; }
-  [data-testid="stCheckbox"] label { min-height: 2rem; }
-  [data-testid="stSidebarNavLink"] { min-height: 2.5rem; } }
-@media (hover: none) { [data-testid="stElementContainer"]:has([data-testid="stDataFrame"]) { margin-top: 1.9rem; } }
-[data-testid="stElementContainer"][class*="st-key-runs-table-"] { margin-top: 1.9rem; }
-@media (min-width: 1000px) { .st-key-cost-card { position: sticky; top: 4.5rem; } }
-@media (max-width: 999px) { .st-key-train-bar { position: fixed; left: 0; right: 0; bottom: 0; z-index: 999980;
-  width: auto; padding: 0.6rem 1rem calc(0.6rem + env(safe-area-inset-bottom));
-  background: var(--st-background-color, Canvas); }
-  [data-testid="stMainBlockContainer"]:has(.st-key-train-bar) { padding-bottom: 8rem; }
-  [data-testid="stMain"]:has(.st-key-train-bar) { scroll-padding-bottom: 5rem; } }
-[class*="st-key-recent-"] [data-testid="stPageLink"] p { white-space: normal; }
-/* Streamlit marks links within a page, such as to a sweep from the list of sweeps, as the open page, and a link with the
-   focus by a background of hardly another colour. */
-[data-testid="stMain"] [data-testid="stPageLink-NavLink"]:not(:hover) { background: none; }
-:is([data-testid="stPageLink-NavLink"], [data-testid="stSidebarNavLink"], [data-testid="stLogoLink"]):focus-visible {
-  outline: 2px solid light-dark(#0b66a8, #2f86cf); }
-/* A link is aligned with the text above and below it. */
-:is([class*="st-key-recent-run-"], [class*="st-key-runs-example-line-"], [class*="st-key-sweep-line-"],
-  .st-key-steps, .st-key-pages)
-  [data-testid="stPageLink"] { margin-left: -0.5rem; }
-/* In these rows, an element that is less tall than an input is centred on the inputs next to it. */
-:is(.st-key-inside-chooser, [class*="st-key-sweep-vary-"]) [data-testid="stButtonGroup"] { padding-bottom: 0.25rem; }
-[class*="st-key-sweep-vary-"] [data-testid="stMarkdown"] { padding-bottom: 0.45rem; }
-[class*="st-key-origin-"] button p { text-align: left; }
-.st-key-run-menu button > div { justify-content: flex-start; }
-[data-testid="stStatusWidget"] { margin-right: 2.6rem; }
-[data-testid="stStatusWidget"] button { display: none; }
-.st-key-live-view:not(:has(.cl-live)) { min-height: 46rem; }
-.st-key-draw-live { min-height: calc(min(var(--pad-side, 340px), 100vw - 2rem) + 48px); }
-:is([class*="st-key-recent-"], [class*="st-key-live-line-"], [class*="st-key-queue-line-"],
-  [class*="st-key-runs-example-line-"], [class*="st-key-sweep-line-"]) { row-gap: 0; }
-[class*="st-key-runs-example-choose-"] button { min-height: 1.75rem; }
-[data-testid="stLayoutWrapper"]:has(> .st-key-nav-again) { display: none; }
-[data-testid="stLayoutWrapper"]:has(> .st-key-share-link) { position: fixed; top: 0.85rem; right: 3.2rem; width: 2rem;
-  z-index: 999991; }
-.st-key-cost-card [data-testid="stMetricValue"] { font-size: 1.15rem; }
-:is([data-testid="stMetricLabel"], [data-testid="stMetricValue"]) :is(div, p) { white-space: normal;
-  overflow: visible; }
-div[data-testid="stCaptionContainer"] { color: inherit; opacity: 0.78; }
-div[data-testid="stCaptionContainer"] code { font-size: 0.85em; }
-[data-testid="stButtonGroup"] button[data-selected="true"] {
-  color: inherit !important; position: relative; z-index: 1; }
-[data-testid="stButtonGroup"] button:not([data-selected="true"], :hover) {
-  border-inline-color: light-dark(#d9e0e8, #2d3846) !important; }
-button[data-testid^="stBaseButton-primary"]:not(:disabled), span[data-tag-index], span[data-tag-index] * {
-  color: light-dark(#ffffff, #0b0f15); }
-button[data-testid^="stBaseButton-primary"]:not(:disabled):is(:hover, :active, :focus-visible) {
-  background-color: light-dark(#095690, #56a3e2); border-color: light-dark(#095690, #56a3e2); }
-</style>"""
-
 # In a frame, Streamlit leaves its header without a toolbar: it would cover the title with the logo. What is sticky
 # below it moves up.
 _EMBEDDED_STYLE = """<style>
@@ -117,7 +52,6 @@ def navigation() -> None:
     """Set up the page, draw the navigation and run the chosen page."""
     # Without an icon of its own, a page would load its navigation icon from a font host.
     st.set_page_config(page_title="ConvLab", page_icon=_MARK, layout="wide")
-    st.html(_STYLE)
     st.logo(_LOGO.format(ink=text_colour(dark=dark())), size="large", icon_image=_MARK)
     sections: dict[str, list[st.Page]] = {}
     for spec in list_pages():

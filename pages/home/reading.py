@@ -18,40 +18,12 @@ from pages.widgets.frame import show_errors
 from pages.widgets.pad import demo_sketch, live_pad, sketch_of
 
 _SHOWN_DIGIT = "3"  # while nothing is drawn; the pad draws it by itself at the first visit
-_STYLE = """<style>
-[data-testid="stColumn"]:has(> * .st-key-draw-live) { min-width: 17.5rem; }
-.cl-read { margin: 0; height: 3.2rem; line-height: 1.35; font-size: 1.05rem; text-align: center; overflow: hidden; }
-.cl-read::before { content: ""; display: inline-block; height: 3.2rem; vertical-align: middle; }
-.cl-read span { display: inline-block; max-width: 98%; vertical-align: middle; text-wrap: balance; }
-.cl-read b { font-size: 1.7rem; line-height: 1; font-variant-numeric: tabular-nums; }
-.cl-read.unsure b { font-size: inherit; }
-.st-key-home-sample [role="radiogroup"] { display: grid; grid-template-columns: repeat(10, minmax(28px, 1fr)); gap: 1px;
-  overflow: visible; }
-.st-key-home-sample button { min-width: 0; padding: 0; }
-.cl-flow { display: grid; grid-template-columns: repeat(auto-fit, minmax(84px, 1fr)); gap: 12px 10px;
-  align-items: end; }
-.cl-flow figure { margin: 0; min-width: 0; }
-.cl-what { margin: 0 0 .6rem; opacity: .75; font-size: .9rem; }
-.cl-pale img, .cl-pale i { opacity: .42; }
-.cl-flow img { width: 100%; aspect-ratio: 1; object-fit: contain; image-rendering: pixelated; display: block;
-  border-radius: 6px; }
-.cl-flow figcaption { font-size: .8rem; line-height: 1.3; margin-top: 4px; min-height: 2.6em; }
-.cl-flow small { display: block; opacity: .75; font-size: .76rem; }
-.cl-shares { display: grid; grid-template-columns: repeat(10, 1fr); gap: 4px; align-items: end; margin-top: 10px;
-  height: 108px; }
-.cl-shares div { display: grid; grid-template-rows: 1fr auto; height: 100%; text-align: center; font-size: .9rem;
-  font-variant-numeric: tabular-nums; }
-.cl-shares i { align-self: end; display: block; height: calc(var(--share) * 100%); min-height: 2px;
-  border-radius: 4px 4px 0 0; background: #2f86cf; }
-.cl-shares .first { font-weight: 700; }
-</style>"""
 
 
 @st.fragment
 def reading_pad() -> None:
     """Show the pad, what the network reads and its feature maps. Only this fragment reruns while the user draws."""
     with show_errors():
-        st.html(_STYLE)
         left, right = st.columns([5, 8], gap="medium", vertical_alignment="center")
         page = draw_page()
         with left:

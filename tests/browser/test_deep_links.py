@@ -52,3 +52,19 @@ def test_a_deep_link_to_an_unknown_run_shows_one_sentence(idle_server: Server, v
     visitor.open(f"{idle_server.url}/train?run=nobody")
     expect(visitor.page.get_by_text("There is no run 'nobody'")).to_be_visible()
     expect(visitor.page.get_by_role("button", name="Train").first).to_be_visible()
+
+
+def test_the_title_of_a_page_does_not_move_while_the_page_loads(server: Server, visitor: Visitor) -> None:
+    visitor.page.add_init_script(
+        """const tops = (window.tops = []);
+        const look = () => {
+          const title = document.querySelector("h1");
+          const top = title && Math.round(title.getBoundingClientRect().y);
+          if (title && tops.at(-1) !== top) tops.push(top);
+          requestAnimationFrame(look);
+        };
+        requestAnimationFrame(look);"""
+    )
+    for page in ("", "runs", "architecture"):
+        visitor.open(f"{server.url}/{page}")
+        assert len(visitor.page.evaluate("window.tops")) == 1, page
