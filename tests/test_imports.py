@@ -47,7 +47,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("lab.worker",),
     ("lab.cli", "lab.examples.make"),
     ("lab.__main__",),
-    ("pages.markdown", "pages.registry"),
+    ("pages.markdown", "pages.registry", "pages.styles"),
     ("pages.cache",),
     ("pages.state",),
     ("pages.components",),

@@ -80,7 +80,7 @@ def set_options(arch: Architecture, options: Mapping[str, Any]) -> None:
 def show_options(options: Mapping[str, Any]) -> None:
     """Write a network's options to the address. options: those that differ from its defaults."""
     others = {name: text for name, text in address().items() if not is_option(name)}
-    show_parts(ARCHITECTURE, write_options(options), others)
+    show_parts(ARCHITECTURE, write_options(options), shown=_link(), others=others)
 
 
 def open_network(arch: Architecture, size: str, options: Mapping[str, Any]) -> None:

@@ -115,7 +115,7 @@ def take_link(fresh: RunConfig) -> None:
 def show_link(config: RunConfig, fresh: RunConfig) -> None:
     """Write the form's settings to the address; an invalid value stays there until a setting is changed."""
     others = {name: text for name, text in address().items() if name == _OWNER}
-    show_parts(TRAIN, write_settings(config, fresh=fresh), others)
+    show_parts(TRAIN, write_settings(config, fresh=fresh), shown=_link(), others=others)
 
 
 def complain_of_link() -> None:

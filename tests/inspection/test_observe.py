@@ -129,8 +129,8 @@ def test_batches_are_as_large_as_memory_allows_and_do_not_change_the_logits(monk
     whole = network((torch.from_numpy(many).unsqueeze(1).float() / 255 - 0.1) / 0.3).detach().numpy()
     assert compute_logits(network, many, mean=0.1, std=0.3) == pytest.approx(whole, abs=1e-4)
     assert sizes[1:] == [250, 250, 1]
-    # The outputs of 200 images before and after the first ReLU.
-    monkeypatch.setattr(inference_batches, "BUDGET_BYTES", 200 * 2 * 4 * 6 * 28 * 28)
+    # 200 images, also resized, and their outputs before and after the first ReLU.
+    monkeypatch.setattr(inference_batches, "BUDGET_BYTES", 200 * 4 * (28 * 28 + 32 * 32 + 2 * 6 * 28 * 28))
     assert compute_logits(network, many, mean=0.1, std=0.3) == pytest.approx(whole, abs=1e-4)
     assert sizes[4:] == [200, 200, 101]
 
