@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from pages.registry import list_pages
-from tests.browser.conftest import Server, Visitor, start_server
+from tests.browser.conftest import Server, Visitor, becomes, start_server
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
 _TITLES = {spec.name: spec.title for spec in list_pages()}
@@ -67,4 +67,4 @@ def test_the_title_of_a_page_does_not_move_while_the_page_loads(server: Server, 
     )
     for page in ("", "runs", "architecture"):
         visitor.open(f"{server.url}/{page}")
-        assert len(visitor.page.evaluate("window.tops")) == 1, page
+        becomes(visitor.page, lambda: visitor.page.evaluate("window.tops.length"), 1)
