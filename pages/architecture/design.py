@@ -45,7 +45,8 @@ def show_design(design: Design, batch: int) -> None:
 def _actions(design: Design) -> None:
     size = {} if design.input_size == "auto" else {"input_size": design.input_size}
     with st.container(horizontal=True, vertical_alignment="center"):
-        edit_layers_button("architecture", get_architecture(design.arch), design, layer_list_of(design), open_network)
+        if not get_architecture(design.arch).lists_layers:
+            edit_layers_button("architecture", design, layer_list_of(design), open_network)
         st.page_link(
             page_path("train"),
             label="Train this network",

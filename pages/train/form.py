@@ -246,9 +246,10 @@ def _options(config: RunConfig | None, error: ConfigError | None) -> None:
     for option in arch.options:
         with st.container() if option.is_layer_list else grid.cell():
             option_input(option, option_widget(arch.id, option.name, default=initial_value(option)))
-    layers = load("pages.train.design:layers_of")(design) if design is not None else None
-    with grid.cell():
-        edit_layers_button("train", arch, design, layers, partial(_edit, config or RunConfig()))
+    if not arch.lists_layers:
+        layers = load("pages.train.design:layers_of")(design) if design is not None else None
+        with grid.cell():
+            edit_layers_button("train", design, layers, partial(_edit, config or RunConfig()))
     _complain(error, ("arch", "arch_options", "input_size"))
     if design is not None and arch.lists_layers:
         load("pages.train.design:show_picture")(design)

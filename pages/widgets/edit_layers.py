@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from lab.architectures.registry import Architecture, find_layer_list, resolve_input_size
+from lab.architectures.registry import Architecture, find_layer_list, get_architecture, resolve_input_size
 from lab.config import Option
 from pages.cache.design import Design
 from pages.state.keys import element
@@ -14,25 +14,26 @@ _HELP = "Starts a custom network from these layers, with the initial weights tha
 _NONE = "The layers of this network cannot be listed one after the other."
 
 
-def edit_layers_button(
-    place: str, arch: Architecture, design: Design | None, layers: str | None, on_edit: Opened
-) -> None:
-    """Draw the button; it is disabled if the layers cannot be listed, and missing if the network is a list of layers.
+def edit_layers_button(place: str, design: Design | None, layers: str | None, on_edit: Opened) -> None:
+    """Draw the button, which is disabled if the layers cannot be listed.
 
     place: for its key. design: the network, None if it is not known yet. layers: their list, None if there is none.
     on_edit: called with the custom network, its input size and its options, in a callback.
     """
-    if arch.lists_layers:
-        return
     custom, option = find_layer_list()
-    native = design.image_shape[-1] if design else 0
-    side = resolve_input_size(arch, design.input_size, image_size=native) if design else 0
     st.button(
         "Edit layers",
         icon=":material/edit:",
         key=element("edit-layers", place),
         help=_HELP if layers or design is None else _NONE,
-        disabled=layers is None,
+        disabled=design is None or layers is None,
         on_click=on_edit,
-        args=(custom, "auto" if side == native else str(side), {option.name: layers or ""}),
+        args=(custom, _input_size(design) if design else "auto", {option.name: layers or ""}),
     )
+
+
+def _input_size(design: Design) -> str:
+    """Return the network's input size as a setting of the custom network, whose own is the images' size."""
+    native = design.image_shape[-1]
+    side = resolve_input_size(get_architecture(design.arch), design.input_size, image_size=native)
+    return "auto" if side == native else str(side)
